@@ -1,0 +1,218 @@
+import { readFile } from 'node:fs/promises'
+import { LevelDatastore } from 'datastore-level'
+import type { Config } from './config/schema.ts'
+import { openDataDirectory, type DataDirectory } from './data-directory.ts'
+import { createAdminApp, createApp } from './http/app.ts'
+import { HttpServer } from './http/server.ts'
+import { LevelIndex } from './index/level-index.ts'
+import { BlockstoreContentStore } from './ipfs/blockstore-content-store.ts'
+import { DurableBlockstore } from './ipfs/blockstore.ts'
+import { IpfsNode } from './ipfs/node.ts'
+import type { Logger } from './log.ts'
+import { Metrics } from './metrics.ts'
+import { Registry } from './registry/registry.ts'
+import { Uploads } from './registry/uploads.ts'
+import { StartError } from './start-error.ts'
+
+const second = 1000
+/** A part that does not stop within this is left behind */
+const stopTimeout = 15 * second
+
+/** Something that runs: `stop` may be called only after `start` */
+interface Part {
+  name: string
+  start: () => Promise<void>
+  stop: () => Promise<void>
+}
+
+/** The whole server: builds its parts from the configuration, starts them in one order, and stops them in the reverse order */
+export class Appliance {
+  readonly #config: Config
+  readonly #log: Logger
+  readonly #running: Part[] = []
+  readonly #counting = new AbortController()
+  #node: IpfsNode | undefined
+  #server: HttpServer | undefined
+  #admin: HttpServer | undefined
+  #stopping: Promise<void> | undefined
+  #ready = false
+
+  constructor (components: { log: Logger }, config: Config) {
+    this.#log = components.log
+    this.#config = config
+  }
+
+  /** Where the registry listens, once started */
+  get address (): { host: string, port: number } {
+    return this.#started(this.#server).address
+  }
+
+  /** Where health and metrics are, if they have a port of their own */
+  get adminAddress (): { host: string, port: number } | undefined {
+    return this.#admin?.address
+  }
+
+  /** Undefined where the network profile is offline */
+  get peerId (): string | undefined {
+    return this.#node?.peerId
+  }
+
+  get multiaddrs (): string[] {
+    return this.#node?.multiaddrs ?? []
+  }
+
+  /** @throws StartError; what had started is stopped again then */
+  async start (): Promise<void> {
+    const began = performance.now()
+    try {
+      const directory = await openDataDirectory(this.#config.dataDir)
+      for (const part of await this.#build(directory)) {
+        if (this.#stopping !== undefined) {
+          return
+        }
+        await this.#startPart(part)
+      }
+    } catch (err) {
+      await this.stop()
+      throw err
+    }
+    this.#ready = true
+    this.#log.info('started', { ...this.address, ms: Math.round(performance.now() - began) })
+  }
+
+  async stop (): Promise<void> {
+    this.#ready = false
+    this.#stopping ??= this.#stop()
+    await this.#stopping
+  }
+
+  /** The parts in the order in which they start */
+  async #build (directory: DataDirectory): Promise<Part[]> {
+    const { storage, limits } = this.#config
+    const log = this.#log
+    const metrics = new Metrics()
+    const index = new LevelIndex(directory.index)
+    const blockstore = new DurableBlockstore(directory.blocks, { fsync: storage.fsync })
+    const datastore = new LevelDatastore(directory.datastore)
+    const node = new IpfsNode({ blockstore, datastore, log: log.child({ module: 'ipfs' }) }, await this.#nodeInit())
+    const content = new BlockstoreContentStore({ blockstore })
+    const uploads = new Uploads({ content, index, log: log.child({ module: 'uploads' }) })
+    const registry = new Registry({ content, index, uploads }, { missingBlobs: this.#config.missingBlobs })
+    const health = { notReady: () => this.#ready ? undefined : 'starting or stopping' }
+    this.#node = node
+    metrics.observe({
+      blobs: async () => await index.countBlobs(),
+      openUploads: async () => await uploads.count(),
+      blockstoreBytes: this.#countBytes(blockstore),
+      peers: () => node.peerCount
+    })
+
+    const components = { registry, health, metrics, log: log.child({ module: 'http' }) }
+    const app = createApp(components, { maxManifestBytes: limits.manifestBytes, admin: this.#config.admin.port === undefined })
+    const timeouts = { idleTimeout: limits.idleTimeout * second, drainTimeout: limits.drainTimeout * second }
+    this.#server = new HttpServer({ app }, { host: this.#config.host, port: this.#config.port, ...timeouts })
+    if (this.#config.admin.port !== undefined) {
+      this.#admin = new HttpServer({ app: createAdminApp(components) }, { host: this.#config.admin.host, port: this.#config.admin.port, ...timeouts })
+    }
+
+    return [
+      // the index comes first: its lock keeps a second process away from everything else
+      { name: 'index', start: async () => { await index.open() }, stop: async () => { await index.close() } },
+      { name: 'blockstore', start: async () => { await blockstore.open() }, stop: async () => { await blockstore.close() } },
+      { name: 'datastore', start: async () => { await datastore.open() }, stop: async () => { await datastore.close() } },
+      { name: 'IPFS node', start: async () => { await node.start() }, stop: async () => { await node.stop() } },
+      { name: 'uploads', start: async () => { await uploads.start() }, stop: async () => { await uploads.stop() } },
+      ...(this.#admin === undefined ? [] : [listening('admin port', this.#admin)]),
+      listening('registry port', this.#server)
+    ]
+  }
+
+  async #nodeInit (): Promise<ConstructorParameters<typeof IpfsNode>[1]> {
+    const { network, p2p: { swarmKey, ...p2p } } = this.#config
+    if (swarmKey === undefined) {
+      return { network, ...p2p }
+    }
+    try {
+      return { network, ...p2p, swarmKey: await readFile(swarmKey) }
+    } catch (err) {
+      throw new StartError(`swarm key ${swarmKey} can't be read: ${(err as Error).message}`, { cause: err })
+    }
+  }
+
+  async #startPart (part: Part): Promise<void> {
+    try {
+      await part.start()
+    } catch (err) {
+      throw this.#explain(err)
+    }
+    this.#running.push(part)
+    this.#log.debug('part started', { part: part.name })
+  }
+
+  #explain (err: unknown): unknown {
+    const { name, code, message } = err as NodeJS.ErrnoException & { address?: string, port?: number }
+    const { address, port } = err as { address?: string, port?: number }
+    if (name === 'LockedError') {
+      return new StartError(`data directory ${this.#config.dataDir} is in use by another ipdr server`, { cause: err })
+    }
+    if (code === 'EADDRINUSE') {
+      return new StartError(`port ${port} on ${address} is in use; choose another with --port`, { cause: err })
+    }
+    if (code === 'EACCES' && port !== undefined) {
+      return new StartError(`no permission to listen on port ${port}`, { cause: err })
+    }
+    if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND') {
+      return new StartError(`can't listen on ${this.#config.host}: ${message}`, { cause: err })
+    }
+    if (code === 'EACCES' || code === 'EROFS') {
+      return new StartError(`no permission to write to data directory ${this.#config.dataDir}`, { cause: err })
+    }
+    return err
+  }
+
+  async #stop (): Promise<void> {
+    this.#counting.abort()
+    for (const part of this.#running.splice(0).reverse()) {
+      try {
+        await withDeadline(part.stop(), stopTimeout + this.#config.limits.drainTimeout * second)
+      } catch (err) {
+        this.#log.error('a part did not stop', { part: part.name, err })
+      }
+    }
+    this.#log.info('stopped')
+  }
+
+  /** Counting takes long in a large store, so it goes on beside everything else */
+  #countBytes (blockstore: DurableBlockstore): () => number | undefined {
+    let counted: Promise<void> | undefined
+    let before: number | undefined
+    return () => {
+      counted ??= blockstore.count({ signal: this.#counting.signal }).then(
+        total => { before = total - blockstore.bytesAdded },
+        err => { this.#log.debug('blocks not counted', { err }) }
+      )
+      return before === undefined ? undefined : before + blockstore.bytesAdded
+    }
+  }
+
+  #started<T> (part: T | undefined): T {
+    if (part === undefined) {
+      throw new Error('the appliance has not started')
+    }
+    return part
+  }
+}
+
+function listening (name: string, server: HttpServer): Part {
+  return { name, start: async () => { await server.start() }, stop: async () => { await server.stop() } }
+}
+
+async function withDeadline (work: Promise<void>, ms: number): Promise<void> {
+  const { promise: late, reject } = Promise.withResolvers<never>()
+  const timer = setTimeout(() => { reject(new Error(`not done within ${ms} ms`)) }, ms)
+  try {
+    await Promise.race([work, late])
+  } finally {
+    clearTimeout(timer)
+  }
+}

@@ -1,0 +1,69 @@
+import express, { type Express } from 'express'
+import { OciError } from '../oci/errors.ts'
+import type { Logger } from '../log.ts'
+import type { Metrics } from '../metrics.ts'
+import type { Registry } from '../registry/registry.ts'
+import { errorHandler } from './middleware/errors.ts'
+import { observeRequests } from './middleware/requests.ts'
+import { baseRoutes } from './routes/base.ts'
+import { blobRoutes } from './routes/blobs.ts'
+import { healthRoutes, type Health } from './routes/health.ts'
+import { manifestRoutes } from './routes/manifests.ts'
+import { referrerRoutes } from './routes/referrers.ts'
+import { tagRoutes } from './routes/tags.ts'
+import { uploadRoutes } from './routes/uploads.ts'
+
+export interface AppComponents {
+  registry: Registry
+  health: Health
+  metrics: Metrics
+  log: Logger
+}
+
+export interface AppInit {
+  /** Bytes of the largest manifest that is accepted */
+  maxManifestBytes: number
+  /** Whether health and metrics are answered here too; else only by {@link createAdminApp} */
+  admin: boolean
+}
+
+/** The registry's HTTP API: middleware in this order, then the routes, then what turns errors into responses */
+export function createApp (components: AppComponents, init: AppInit): Express {
+  const app = createBareApp(components)
+  if (init.admin) {
+    app.use(healthRoutes(components))
+  }
+  app.use(baseRoutes())
+  // uploads go first: their paths look like those of a blob
+  app.use(uploadRoutes(components))
+  app.use(blobRoutes(components))
+  app.use(manifestRoutes(components, init))
+  app.use(tagRoutes(components))
+  app.use(referrerRoutes(components))
+  return endApp(app, components)
+}
+
+/** Health and metrics on a port of their own */
+export function createAdminApp (components: Omit<AppComponents, 'registry'>): Express {
+  const app = createBareApp(components)
+  app.use(healthRoutes(components))
+  return endApp(app, components)
+}
+
+function createBareApp (components: Omit<AppComponents, 'registry'>): Express {
+  const app = express()
+  app.disable('x-powered-by')
+  app.disable('etag')
+  app.enable('case sensitive routing')
+  app.set('query parser', 'simple')
+  app.use(observeRequests(components))
+  return app
+}
+
+function endApp (app: Express, components: Omit<AppComponents, 'registry'>): Express {
+  app.use(() => {
+    throw new OciError('NOT_FOUND')
+  })
+  app.use(errorHandler(components))
+  return app
+}

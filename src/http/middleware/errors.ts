@@ -1,0 +1,50 @@
+import type { ErrorRequestHandler, Response } from 'express'
+import type { Logger } from '../../log.ts'
+import type { Metrics } from '../../metrics.ts'
+import { OciError } from '../../oci/errors.ts'
+import { logFields } from './requests.ts'
+
+/** The only place that writes an error response: `{"errors":[{"code","message","detail"}]}`, and no body on HEAD */
+export function errorHandler ({ log, metrics }: { log: Logger, metrics: Metrics }): ErrorRequestHandler {
+  return (err: unknown, req, res, _next) => {
+    const error = toClientError(err)
+    if (req.socket.destroyed) {
+      log.debug('client gone', { ...logFields(res), err })
+      return
+    }
+    if (error.status >= 500) {
+      log.error('request failed', { ...logFields(res), err })
+    }
+    if (res.headersSent) {
+      metrics.brokenResponses.inc()
+      req.socket.destroy()
+      return
+    }
+    writeError(res, error, req.method === 'HEAD')
+  }
+}
+
+function writeError (res: Response, error: OciError, withoutBody: boolean): void {
+  const { code, message, detail, status, headers } = error
+  const body = JSON.stringify({ errors: [{ code, message, ...(detail === undefined ? {} : { detail }) }] })
+  for (const name of res.getHeaderNames()) {
+    if (!keptHeaders.has(name)) {
+      res.removeHeader(name)
+    }
+  }
+  res.status(status).set(headers).set('Content-Type', 'application/json').set('Content-Length', String(Buffer.byteLength(body)))
+  res.end(withoutBody ? undefined : body)
+}
+
+/** Headers that are right for an error too; the others describe what was not sent */
+const keptHeaders = new Set(['x-request-id', 'docker-distribution-api-version', 'connection'])
+
+/** What a client may know: an OciError as it is; of anything else only whether it was the client's fault */
+function toClientError (err: unknown): OciError {
+  if ((err as Error | undefined)?.name === 'OciError') {
+    return err as OciError
+  }
+  // of Express: a path that can't be decoded
+  const status = (err as { status?: unknown } | undefined)?.status
+  return new OciError(typeof status === 'number' && status >= 400 && status < 500 ? 'REQUEST_INVALID' : 'UNKNOWN', { cause: err })
+}

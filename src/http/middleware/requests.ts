@@ -1,0 +1,61 @@
+import { randomUUID } from 'node:crypto'
+import type { RequestHandler, Response } from 'express'
+import type { Logger } from '../../log.ts'
+import type { Metrics } from '../../metrics.ts'
+
+/** Gives each request an id, writes one line to the log when it is over, and counts it */
+export function observeRequests ({ log, metrics }: { log: Logger, metrics: Metrics }): RequestHandler {
+  return (req, res, next) => {
+    const started = performance.now()
+    const { socket } = req
+    const received = socket.bytesRead
+    const sent = socket.bytesWritten
+    const given = req.get('X-Request-Id')
+    res.locals.fields = { id: given !== undefined && /^[\w.-]{1,64}$/.test(given) ? given : randomUUID() }
+    res.set('X-Request-Id', res.locals.fields.id)
+
+    res.once('close', () => {
+      const seconds = (performance.now() - started) / 1000
+      const bytesIn = socket.bytesRead - received
+      const bytesOut = socket.bytesWritten - sent
+      const route = String(res.locals.route ?? 'none')
+      const status = res.writableFinished ? String(res.statusCode) : 'aborted'
+      metrics.requests.inc({ method: methodLabel(req.method), route, status })
+      metrics.requestDuration.observe({ method: methodLabel(req.method), route }, seconds)
+      metrics.receivedBytes.inc(bytesIn)
+      metrics.sentBytes.inc(bytesOut)
+      const fields = {
+        ...logFields(res), method: req.method, url: req.originalUrl, status, ms: Math.round(seconds * 1000),
+        bytesIn, bytesOut, remote: req.ip, agent: req.get('User-Agent')
+      }
+      if (route === 'health') {
+        log.debug('request', fields)
+      } else {
+        log.info('request', fields)
+      }
+    })
+    next()
+  }
+}
+
+/** Names the route of a request for metrics */
+export function route (name: string): RequestHandler {
+  return (_req, res, next) => {
+    res.locals.route = name
+    next()
+  }
+}
+
+/** Adds to what the log says of a request */
+export function addLogFields (res: Response, fields: Record<string, unknown>): void {
+  Object.assign(res.locals.fields, fields)
+}
+
+export function logFields (res: Response): Record<string, unknown> {
+  return res.locals.fields
+}
+
+/** A client chooses the method: only known ones become a label */
+function methodLabel (method: string): string {
+  return ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'].includes(method) ? method : 'other'
+}

@@ -1,0 +1,96 @@
+import { randomUUID } from 'node:crypto'
+import { Router, type Request, type Response } from 'express'
+import { parseDigest } from '../../oci/digest.ts'
+import { parseRange, type ByteRange } from '../../oci/range.ts'
+import { parseName } from '../../oci/reference.ts'
+import type { Registry } from '../../registry/registry.ts'
+import type { Blob } from '../../registry/repository.ts'
+import { clientSignal, writeBody } from '../body.ts'
+import { etag, isNotModified } from '../etag.ts'
+import { onlyMethods } from '../middleware/methods.ts'
+import { route } from '../middleware/requests.ts'
+import { paths } from './paths.ts'
+
+const contentType = 'application/octet-stream'
+
+/** @see https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pulling-blobs */
+export function blobRoutes ({ registry }: { registry: Registry }): Router {
+  const router = Router()
+  router.route(paths.blob)
+    .all(route('blob'))
+    .get(async (req, res) => {
+      const blob = await registry.repository(parseName(req.params.name)).blob(parseDigest(req.params.digest))
+      res.set({
+        'Docker-Content-Digest': blob.digest,
+        ETag: etag(blob.digest),
+        'Cache-Control': 'public, max-age=31536000, immutable',
+        'Accept-Ranges': 'bytes',
+        'X-Ipfs-Cid': blob.cid
+      })
+      if (isNotModified(req, blob.digest)) {
+        res.status(304).end()
+        return
+      }
+      const ranges = wantedRanges(req, blob)
+      if (ranges === undefined) {
+        res.set({ 'Content-Type': contentType, 'Content-Length': String(blob.size) })
+        await sendParts(req, res, blob, [{ header: '', range: undefined }])
+      } else {
+        res.status(206)
+        await sendRanges(req, res, blob, ranges)
+      }
+    })
+    .delete(async (req, res) => {
+      await registry.repository(parseName(req.params.name)).deleteBlob(parseDigest(req.params.digest))
+      res.status(202).end()
+    })
+    .all(onlyMethods('GET', 'HEAD', 'DELETE'))
+  return router
+}
+
+/** A range is asked for by GET only, and only of the blob that the client has a part of */
+function wantedRanges (req: Request, blob: Blob): ByteRange[] | undefined {
+  const condition = req.get('If-Range')
+  const applies = req.method === 'GET' && (condition === undefined || condition === etag(blob.digest))
+  return applies ? parseRange(req.get('Range'), blob.size) : undefined
+}
+
+async function sendRanges (req: Request, res: Response, blob: Blob, ranges: ByteRange[]): Promise<void> {
+  const [first] = ranges
+  if (ranges.length === 1 && first !== undefined) {
+    res.set({
+      'Content-Type': contentType,
+      'Content-Range': contentRange(first, blob.size),
+      'Content-Length': String(first.end - first.start + 1)
+    })
+    await sendParts(req, res, blob, [{ header: '', range: first }])
+    return
+  }
+  // multipart/byteranges: RFC 9110, section 14.6
+  const boundary = randomUUID()
+  const parts = ranges.map((range, i) => ({
+    header: `${i === 0 ? '' : '\r\n'}--${boundary}\r\nContent-Type: ${contentType}\r\nContent-Range: ${contentRange(range, blob.size)}\r\n\r\n`,
+    range
+  }))
+  const end = `\r\n--${boundary}--\r\n`
+  const length = parts.reduce((total, { header, range }) => total + header.length + range.end - range.start + 1, end.length)
+  res.set({ 'Content-Type': `multipart/byteranges; boundary=${boundary}`, 'Content-Length': String(length) })
+  await sendParts(req, res, blob, parts, end)
+}
+
+async function sendParts (req: Request, res: Response, blob: Blob, parts: Array<{ header: string, range: ByteRange | undefined }>, end = ''): Promise<void> {
+  if (req.method !== 'HEAD') {
+    const signal = clientSignal(res)
+    for (const { header, range } of parts) {
+      if (header !== '') {
+        res.write(header)
+      }
+      await writeBody(res, blob.read({ signal, ...range }), signal)
+    }
+  }
+  res.end(end)
+}
+
+function contentRange ({ start, end }: ByteRange, size: number): string {
+  return `bytes ${start}-${end}/${size}`
+}

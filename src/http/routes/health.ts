@@ -1,0 +1,24 @@
+import { Router } from 'express'
+import type { Metrics } from '../../metrics.ts'
+import { route } from '../middleware/requests.ts'
+
+export interface Health {
+  /** Why no requests should be sent here now; undefined: they should */
+  notReady: () => string | undefined
+}
+
+/** For whoever watches the process: `/livez`, `/readyz`, `/metrics`, and `/health`, which clients of older IPDR programs ask for */
+export function healthRoutes ({ health, metrics }: { health: Health, metrics: Metrics }): Router {
+  const router = Router()
+  router.get(['/livez', '/health'], route('health'), (_req, res) => {
+    res.type('text/plain').send('OK\n')
+  })
+  router.get('/readyz', route('health'), (_req, res) => {
+    const reason = health.notReady()
+    res.status(reason === undefined ? 200 : 503).type('text/plain').send(`${reason ?? 'OK'}\n`)
+  })
+  router.get('/metrics', route('health'), async (_req, res) => {
+    res.type(metrics.contentType).send(await metrics.text())
+  })
+  return router
+}

@@ -1,0 +1,76 @@
+import { Router } from 'express'
+import { parseMediaType } from '../../oci/media-types.ts'
+import { parseName, parseReference, parseTag } from '../../oci/reference.ts'
+import { OciError } from '../../oci/errors.ts'
+import type { Registry } from '../../registry/registry.ts'
+import { clientSignal, readBody } from '../body.ts'
+import { etag, isNotModified } from '../etag.ts'
+import { onlyMethods } from '../middleware/methods.ts'
+import { addLogFields, route } from '../middleware/requests.ts'
+import { manifestPath, paths } from './paths.ts'
+
+/** Tags that one push may set by `?tag=` */
+const maxTags = 100
+
+/**
+ * A manifest is sent in the form in which it was pushed, whatever `Accept` says: another form would have another digest.
+ *
+ * @see https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pulling-manifests
+ */
+export function manifestRoutes ({ registry }: { registry: Registry }, { maxManifestBytes }: { maxManifestBytes: number }): Router {
+  const router = Router()
+  router.route(paths.manifest)
+    .all(route('manifest'))
+    .get(async (req, res) => {
+      const manifest = await registry.repository(parseName(req.params.name)).manifest(parseReference(req.params.reference))
+      addLogFields(res, { digest: manifest.digest, cid: manifest.root })
+      res.set({ 'Docker-Content-Digest': manifest.digest, ETag: etag(manifest.digest), ...rootHeaders(manifest.root) })
+      if (isNotModified(req, manifest.digest)) {
+        res.status(304).end()
+        return
+      }
+      const bytes = req.method === 'HEAD' ? undefined : await manifest.read({ signal: clientSignal(res) })
+      // not by res.type(): it would add a charset, which the specification asks registries not to
+      res.setHeader('Content-Type', manifest.mediaType)
+      res.setHeader('Content-Length', manifest.size)
+      res.end(bytes)
+    })
+    .put(async (req, res) => {
+      const repository = registry.repository(parseName(req.params.name))
+      const reference = parseReference(req.params.reference)
+      const tags = parseTags(req.query.tag)
+      const bytes = await readBody(req, maxManifestBytes, 'MANIFEST_TOO_LARGE')
+      const contentType = parseMediaType(req.get('Content-Type'))
+      const { manifest, subject } = await repository.putManifest({ reference, bytes, contentType, tags })
+      addLogFields(res, { digest: manifest.digest, cid: manifest.root })
+      res.status(201).set({
+        Location: manifestPath(repository.name, manifest.digest),
+        'Docker-Content-Digest': manifest.digest,
+        ...rootHeaders(manifest.root),
+        ...(subject === undefined ? {} : { 'OCI-Subject': subject })
+      })
+      if (tags.length > 0) {
+        res.setHeader('OCI-Tag', tags)
+      }
+      res.end()
+    })
+    .delete(async (req, res) => {
+      await registry.repository(parseName(req.params.name)).deleteManifest(parseReference(req.params.reference))
+      res.status(202).end()
+    })
+    .all(onlyMethods('GET', 'HEAD', 'PUT', 'DELETE'))
+  return router
+}
+
+function parseTags (query: unknown): string[] {
+  const tags = (query === undefined ? [] : [query].flat()).map(tag => parseTag(tag))
+  if (tags.length > maxTags) {
+    throw new OciError('TAG_INVALID', { detail: { reason: `more than ${maxTags} tags at once` } })
+  }
+  return [...new Set(tags)]
+}
+
+/** The image root, by our own header and by the one that older IPDR programs read */
+function rootHeaders (cid: string): Record<string, string> {
+  return { 'X-Ipfs-Cid': cid, 'X-Docker-Content-ID': cid }
+}

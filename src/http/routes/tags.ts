@@ -1,0 +1,41 @@
+import { Router } from 'express'
+import { parsePage } from '../../oci/pagination.ts'
+import { parseName } from '../../oci/reference.ts'
+import type { Registry } from '../../registry/registry.ts'
+import { onlyMethods } from '../middleware/methods.ts'
+import { route } from '../middleware/requests.ts'
+import { nextPage, paths } from './paths.ts'
+
+/**
+ * Tag lists, and docker's catalog of repositories
+ *
+ * @see https://github.com/opencontainers/distribution-spec/blob/main/spec.md#listing-tags
+ */
+export function tagRoutes ({ registry }: { registry: Registry }): Router {
+  const router = Router()
+  router.route(paths.catalog)
+    .all(route('catalog'))
+    .get(async (req, res) => {
+      const page = parsePage(req.query)
+      const { items, more } = await registry.repositories(page)
+      if (more) {
+        res.set(nextPage(req.path, { n: page.limit, last: items.at(-1) }))
+      }
+      res.json({ repositories: items })
+    })
+    .all(onlyMethods('GET', 'HEAD'))
+
+  router.route(paths.tags)
+    .all(route('tags'))
+    .get(async (req, res) => {
+      const repository = registry.repository(parseName(req.params.name))
+      const page = parsePage(req.query)
+      const { items, more } = await repository.tags(page)
+      if (more) {
+        res.set(nextPage(req.path, { n: page.limit, last: items.at(-1) }))
+      }
+      res.json({ name: repository.name, tags: items })
+    })
+    .all(onlyMethods('GET', 'HEAD'))
+  return router
+}

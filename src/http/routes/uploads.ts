@@ -1,0 +1,115 @@
+import { Router, type Request, type Response } from 'express'
+import { isDigestAlgorithm, parseDigest, type Digest, type DigestAlgorithm } from '../../oci/digest.ts'
+import { OciError } from '../../oci/errors.ts'
+import { parseContentRange, type ByteRange } from '../../oci/range.ts'
+import { parseName } from '../../oci/reference.ts'
+import type { Registry } from '../../registry/registry.ts'
+import { uploadRange } from '../../registry/uploads.ts'
+import { clientSignal } from '../body.ts'
+import { onlyMethods } from '../middleware/methods.ts'
+import { route } from '../middleware/requests.ts'
+import { blobPath, paths, uploadPath } from './paths.ts'
+
+/** @see https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pushing-blobs */
+export function uploadRoutes ({ registry }: { registry: Registry }): Router {
+  const { uploads } = registry
+  const router = Router()
+
+  router.route(paths.uploads)
+    .all(route('uploads'))
+    .post(async (req, res) => {
+      const name = parseName(req.params.name)
+      if (await mount(registry, req, res, name)) {
+        return
+      }
+      const algorithm = digestAlgorithm(req)
+      if (req.query.digest === undefined) {
+        sendUpload(res.status(202), name, await uploads.create(name, algorithm), 0)
+        return
+      }
+      const digest = parseDigest(req.query.digest)
+      const id = await uploads.create(name, algorithm)
+      try {
+        sendBlob(res, name, digest, await uploads.commit(name, id, digest, req, { signal: clientSignal(res) }))
+      } catch (err) {
+        // nobody was told the upload's id: it can't go on
+        await uploads.cancel(name, id).catch(() => {})
+        throw err
+      }
+    })
+    .all(onlyMethods('POST'))
+
+  router.route(paths.upload)
+    .all(route('upload'))
+    .get(async (req, res) => {
+      const { name, id } = target(req)
+      sendUpload(res.status(204), name, id, await uploads.size(name, id))
+    })
+    .patch(async (req, res) => {
+      const { name, id } = target(req)
+      const range = chunkRange(req)
+      sendUpload(res.status(202), name, id, await uploads.append(name, id, req, { range, signal: clientSignal(res) }))
+    })
+    .put(async (req, res) => {
+      const { name, id } = target(req)
+      const digest = parseDigest(req.query.digest)
+      const range = chunkRange(req)
+      sendBlob(res, name, digest, await uploads.commit(name, id, digest, req, { range, signal: clientSignal(res) }))
+    })
+    .delete(async (req, res) => {
+      const { name, id } = target(req)
+      await uploads.cancel(name, id, { signal: clientSignal(res) })
+      res.status(204).end()
+    })
+    .all(onlyMethods('GET', 'HEAD', 'PATCH', 'PUT', 'DELETE'))
+  return router
+}
+
+/** Answers a request for a mount where the blob is there; else the client gets an upload, as the specification has it */
+async function mount (registry: Registry, req: Request, res: Response, name: string): Promise<boolean> {
+  if (req.query.mount === undefined) {
+    return false
+  }
+  const digest = parseDigest(req.query.mount)
+  const from = typeof req.query.from === 'string' && req.query.from !== '' ? parseName(req.query.from) : undefined
+  const repository = registry.repository(name)
+  if (!await repository.mountBlob(digest, from)) {
+    return false
+  }
+  sendBlob(res, name, digest, await repository.blob(digest))
+  return true
+}
+
+function target (req: Request): { name: string, id: string } {
+  return { name: parseName(String(req.params.name)), id: String(req.params.id) }
+}
+
+function digestAlgorithm (req: Request): DigestAlgorithm | undefined {
+  const algorithm = req.query['digest-algorithm']
+  if (algorithm !== undefined && !isDigestAlgorithm(algorithm)) {
+    throw new OciError('DIGEST_INVALID', { detail: { reason: 'digest-algorithm is not supported' } })
+  }
+  return algorithm
+}
+
+/** @throws OciError RANGE_INVALID, or SIZE_INVALID where the range and the Content-Length differ */
+function chunkRange (req: Request): ByteRange | undefined {
+  const header = req.get('Content-Range')
+  const length = req.get('Content-Length')
+  if (header === undefined) {
+    return undefined
+  }
+  const range = parseContentRange(header)
+  if (length !== undefined && Number(length) !== range.end - range.start + 1) {
+    throw new OciError('SIZE_INVALID', { detail: { contentRange: header.slice(0, 100), contentLength: Number(length) } })
+  }
+  return range
+}
+
+function sendUpload (res: Response, name: string, id: string, size: number): void {
+  res.set({ Location: uploadPath(name, id), 'Docker-Upload-UUID': id, ...uploadRange(size) }).end()
+}
+
+function sendBlob (res: Response, name: string, digest: Digest, { cid }: { cid: string }): void {
+  res.status(201).set({ Location: blobPath(name, digest), 'Docker-Content-Digest': digest, 'X-Ipfs-Cid': cid }).end()
+}

@@ -1,0 +1,231 @@
+import { LevelDatastore } from 'datastore-level'
+import type { Digest } from '../oci/digest.ts'
+import type { Descriptor } from '../oci/manifest.ts'
+import type { Page } from '../oci/pagination.ts'
+import type { BlobRecord, Index, IndexChange, ManifestRecord, TagRecord, UploadRecord } from './index.ts'
+import { keys, prefixes } from './keys.ts'
+
+type Level = LevelDatastore['db']
+type Operation = { type: 'put', key: string, value: Uint8Array } | { type: 'del', key: string }
+
+/** The store is open in another process */
+export class LockedError extends Error {
+  static readonly name = 'LockedError'
+  readonly name = 'LockedError'
+
+  constructor (message = 'The index is in use by another process', options?: ErrorOptions) {
+    super(message, options)
+  }
+}
+
+/** Sorts behind every character of a key */
+const afterAll = '\uffff'
+const everything: Page = { limit: -1, last: undefined }
+
+/** The index in a LevelDB */
+export class LevelIndex implements Index {
+  readonly #store: LevelDatastore
+
+  /** @param store a path, or a store that shares Level's interface, as memory-level */
+  constructor (store: ConstructorParameters<typeof LevelDatastore>[0]) {
+    this.#store = new LevelDatastore(store)
+  }
+
+  /** @throws LockedError */
+  async open (): Promise<void> {
+    try {
+      // the datastore's own open() would hide the code of the error
+      await this.#db.open({ createIfMissing: true })
+    } catch (err) {
+      throw codeOf((err as Error).cause) === 'LEVEL_LOCKED' ? new LockedError(undefined, { cause: err }) : err
+    }
+  }
+
+  async close (): Promise<void> {
+    await this.#store.close()
+  }
+
+  async blob (digest: Digest): Promise<BlobRecord | undefined> {
+    return await this.#get(keys.blob(digest))
+  }
+
+  async isLinked (repository: string, digest: Digest): Promise<boolean> {
+    return await this.#db.get(keys.link(repository, digest)) !== undefined
+  }
+
+  async manifest (repository: string, digest: Digest): Promise<ManifestRecord | undefined> {
+    return await this.#get(keys.manifest(repository, digest))
+  }
+
+  async * manifests (repository: string): AsyncGenerator<{ digest: Digest, record: ManifestRecord }> {
+    for await (const [digest, record] of this.#scan<ManifestRecord>(prefixes.manifests(repository), everything)) {
+      yield { digest: digest as Digest, record }
+    }
+  }
+
+  async tag (repository: string, tag: string): Promise<TagRecord | undefined> {
+    return await this.#get(keys.tag(repository, tag))
+  }
+
+  async * tags (repository: string, page: Page): AsyncGenerator<{ tag: string, record: TagRecord }> {
+    for await (const [tag, record] of this.#scan<TagRecord>(prefixes.tags(repository), page)) {
+      yield { tag, record }
+    }
+  }
+
+  async hasRepository (repository: string): Promise<boolean> {
+    return await this.#db.get(keys.repository(repository)) !== undefined
+  }
+
+  async * repositories (page: Page): AsyncGenerator<string> {
+    for await (const [repository] of this.#scan(prefixes.repositories(), page)) {
+      yield repository
+    }
+  }
+
+  async * referrers (repository: string, subject: Digest, page: Page): AsyncGenerator<Descriptor> {
+    for await (const [, descriptor] of this.#scan<Descriptor>(prefixes.referrers(repository, subject), page)) {
+      yield descriptor
+    }
+  }
+
+  async upload (id: string): Promise<UploadRecord | undefined> {
+    return await this.#get(keys.upload(id))
+  }
+
+  async uploadLeaves (id: string): Promise<string[]> {
+    const segments = await Array.fromAsync(this.#scan<string[]>(prefixes.uploadLeaves(id), everything))
+    return segments.flatMap(([, leaves]) => leaves)
+  }
+
+  async * uploads (): AsyncGenerator<{ id: string, record: UploadRecord }> {
+    for await (const [id, record] of this.#scan<UploadRecord>(prefixes.uploads(), everything)) {
+      yield { id, record }
+    }
+  }
+
+  /** How many blobs there are in all repositories; one scan over their keys */
+  async countBlobs (): Promise<number> {
+    let count = 0
+    for await (const _ of this.#db.keys(within(prefixes.blobs()))) {
+      count++
+    }
+    return count
+  }
+
+  change (): IndexChange {
+    return new LevelIndexChange(this.#db)
+  }
+
+  get #db (): Level {
+    return this.#store.db
+  }
+
+  async #get<T> (key: string): Promise<T | undefined> {
+    const value = await this.#db.get(key)
+    return value === undefined ? undefined : decode<T>(value)
+  }
+
+  /** Yields the rest of each key after the prefix, and its value */
+  async * #scan<T> (prefix: string, { limit, last }: Page): AsyncGenerator<[string, T]> {
+    for await (const [key, value] of this.#db.iterator({ ...within(prefix, last), limit })) {
+      yield [key.slice(prefix.length), decode<T>(value)]
+    }
+  }
+}
+
+class LevelIndexChange implements IndexChange {
+  readonly #db: Level
+  readonly #operations: Operation[] = []
+  readonly #endedUploads: string[] = []
+
+  constructor (db: Level) {
+    this.#db = db
+  }
+
+  putBlob (digest: Digest, record: BlobRecord): this {
+    return this.#put(keys.blob(digest), record)
+  }
+
+  putLink (repository: string, digest: Digest): this {
+    return this.#put(keys.link(repository, digest), {})
+  }
+
+  deleteLink (repository: string, digest: Digest): this {
+    return this.#delete(keys.link(repository, digest))
+  }
+
+  putManifest (repository: string, digest: Digest, record: ManifestRecord): this {
+    return this.#put(keys.manifest(repository, digest), record)
+  }
+
+  deleteManifest (repository: string, digest: Digest): this {
+    return this.#delete(keys.manifest(repository, digest))
+  }
+
+  putTag (repository: string, tag: string, record: TagRecord): this {
+    return this.#put(keys.tag(repository, tag), record)
+  }
+
+  deleteTag (repository: string, tag: string): this {
+    return this.#delete(keys.tag(repository, tag))
+  }
+
+  putReferrer (repository: string, subject: Digest, descriptor: Descriptor): this {
+    return this.#put(keys.referrer(repository, subject, descriptor.digest), descriptor)
+  }
+
+  deleteReferrer (repository: string, subject: Digest, digest: Digest): this {
+    return this.#delete(keys.referrer(repository, subject, digest))
+  }
+
+  putRepository (repository: string): this {
+    return this.#put(keys.repository(repository), {})
+  }
+
+  deleteRepository (repository: string): this {
+    return this.#delete(keys.repository(repository))
+  }
+
+  putUpload (id: string, record: UploadRecord): this {
+    return this.#put(keys.upload(id), record)
+  }
+
+  putUploadLeaves (id: string, position: number, leaves: string[]): this {
+    return this.#put(keys.uploadLeaves(id, position), leaves)
+  }
+
+  deleteUpload (id: string): this {
+    this.#endedUploads.push(id)
+    return this.#delete(keys.upload(id))
+  }
+
+  async commit ({ durable }: { durable: boolean }): Promise<void> {
+    await this.#db.batch(this.#operations, { sync: durable })
+    for (const id of this.#endedUploads) {
+      await this.#db.clear(within(prefixes.uploadLeaves(id)))
+    }
+  }
+
+  #put (key: string, value: unknown): this {
+    this.#operations.push({ type: 'put', key, value: new TextEncoder().encode(JSON.stringify(value)) })
+    return this
+  }
+
+  #delete (key: string): this {
+    this.#operations.push({ type: 'del', key })
+    return this
+  }
+}
+
+function within (prefix: string, last?: string): { gt: string, lt: string } {
+  return { gt: `${prefix}${last ?? ''}`, lt: `${prefix}${afterAll}` }
+}
+
+function decode<T> (value: Uint8Array): T {
+  return JSON.parse(new TextDecoder().decode(value)) as T
+}
+
+function codeOf (err: unknown): string | undefined {
+  return (err as { code?: string } | undefined)?.code
+}

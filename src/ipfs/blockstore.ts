@@ -1,0 +1,253 @@
+/**
+ * blockstore-fs with durable writes and whole-block reads.
+ *
+ * ```
+ * <location>/<last two characters of the name>/<base32upper of the multihash>.data     a block: blockstore-fs's own layout
+ * <location>/tmp/                                                                       blocks that are being written; emptied at open
+ * ```
+ *
+ * A block is written beside its place, synced, and renamed into it, so that what lies in its place is whole. Its *name* is on disk only
+ * after the directory is synced too, which `sync()` does for all directories that changed since: one call for the many blocks of a blob.
+ */
+import { mkdir, open, readdir, rename, rm, stat, statfs, unlink } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { FsBlockstore } from 'blockstore-fs'
+import { NextToLast } from 'blockstore-fs/sharding'
+import { NotFoundError } from 'interface-store'
+import type { AbortOptions } from '@libp2p/interface'
+import type { CID } from 'multiformats/cid'
+import { StorageFullError } from './errors.ts'
+
+/** Never filled below this, so that the index and deletes still find room: LevelDB does not survive a full disk */
+const reservedBytes = 8 * 1024 * 1024
+/** The free space is asked for anew after this many bytes have been written */
+const freeSpaceInterval = 8 * 1024 * 1024
+const syncConcurrency = 8
+
+export interface DurableBlockstoreInit {
+  /**
+   * Whether blocks are synced to disk
+   *
+   * @default true
+   */
+  fsync?: boolean
+}
+
+export class DurableBlockstore extends FsBlockstore {
+  readonly #fsync: boolean
+  readonly #tmp: string
+  readonly #sharding: NextToLast
+  readonly #made = new Set<string>()
+  /** Directories with names that may not be on disk yet */
+  #unsynced = new Set<string>()
+  #running: Promise<void> = Promise.resolve()
+  #next: Promise<void> | undefined
+  #writes = 0
+  #uncheckedBytes = Infinity
+  /** Bytes of all blocks written less those deleted since open; the start value is the caller's to know */
+  bytesAdded = 0
+
+  constructor (location: string, init: DurableBlockstoreInit = {}) {
+    const sharding = new NextToLast()
+    super(location, { shardingStrategy: sharding })
+    this.#sharding = sharding
+    this.#fsync = init.fsync ?? true
+    this.#tmp = join(this.path, 'tmp')
+  }
+
+  override async open (): Promise<void> {
+    await super.open()
+    await rm(this.#tmp, { recursive: true, force: true })
+    await mkdir(this.#tmp)
+    if (this.#fsync) {
+      await syncDirectory(this.path)
+      await syncDirectory(dirname(this.path))
+    }
+  }
+
+  override async close (): Promise<void> {
+    await this.sync()
+  }
+
+  /** @throws StorageFullError */
+  override async put (cid: CID, block: Uint8Array | Iterable<Uint8Array> | AsyncIterable<Uint8Array>, options?: AbortOptions): Promise<CID> {
+    options?.signal?.throwIfAborted()
+    const bytes = block instanceof Uint8Array ? block : Buffer.concat(await Array.fromAsync(block))
+    const { dir, file } = this.#sharding.encode(cid)
+    const directory = join(this.path, dir)
+    const target = join(directory, file)
+    if (!await hasSize(target, bytes.byteLength)) {
+      await this.#requireSpace(bytes.byteLength)
+      await this.#makeDirectory(directory)
+      await this.#write(target, bytes)
+      this.bytesAdded += bytes.byteLength
+    }
+    // for a block that was there too: whoever wrote it may not have synced its name yet
+    this.#unsynced.add(directory)
+    return cid
+  }
+
+  /** The whole block in one piece: at most 2 MiB, as everything that IPFS peers exchange */
+  override async * get (cid: CID, options?: AbortOptions): AsyncGenerator<Uint8Array> {
+    yield await this.read(cid, options)
+  }
+
+  /** @throws NotFoundError */
+  async read (cid: CID, options?: AbortOptions): Promise<Uint8Array> {
+    options?.signal?.throwIfAborted()
+    const { dir, file } = this.#sharding.encode(cid)
+    let handle
+    try {
+      handle = await open(join(this.path, dir, file))
+    } catch (err) {
+      if (codeOf(err) === 'ENOENT') {
+        throw new NotFoundError(`No block ${cid.toString()}`)
+      }
+      throw err
+    }
+    try {
+      const { size } = await handle.stat()
+      const bytes = Buffer.allocUnsafeSlow(size)
+      let filled = 0
+      while (filled < size) {
+        const { bytesRead } = await handle.read(bytes, filled, size - filled, filled)
+        if (bytesRead === 0) {
+          return bytes.subarray(0, filled)
+        }
+        filled += bytesRead
+      }
+      return bytes
+    } finally {
+      await handle.close()
+    }
+  }
+
+  override async delete (cid: CID, options?: AbortOptions): Promise<void> {
+    options?.signal?.throwIfAborted()
+    const { dir, file } = this.#sharding.encode(cid)
+    const target = join(this.path, dir, file)
+    try {
+      const { size } = await stat(target)
+      await unlink(target)
+      this.bytesAdded -= size
+      this.#unsynced.add(join(this.path, dir))
+    } catch (err) {
+      if (codeOf(err) !== 'ENOENT') {
+        throw err
+      }
+    }
+  }
+
+  /** Bytes of all blocks on disk, counted file by file: slow in a large store */
+  async count (options?: AbortOptions): Promise<number> {
+    let total = 0
+    for (const shard of await readdir(this.path, { withFileTypes: true })) {
+      if (!shard.isDirectory() || shard.name === 'tmp') {
+        continue
+      }
+      for (const file of await readdir(join(this.path, shard.name))) {
+        options?.signal?.throwIfAborted()
+        total += await stat(join(this.path, shard.name, file)).then(found => found.size, () => 0)
+      }
+    }
+    return total
+  }
+
+  /**
+   * Resolves when the names of all blocks that were put before the call are on disk. Calls that come while one runs share the next.
+   */
+  async sync (): Promise<void> {
+    if (!this.#fsync) {
+      this.#unsynced.clear()
+      return
+    }
+    this.#next ??= this.#running.catch(() => {}).then(async () => {
+      this.#next = undefined
+      this.#running = this.#syncDirectories()
+      await this.#running
+    })
+    await this.#next
+  }
+
+  async #syncDirectories (): Promise<void> {
+    const directories = [...this.#unsynced]
+    this.#unsynced = new Set()
+    try {
+      const left = directories.values()
+      await Promise.all(Array.from({ length: syncConcurrency }, async () => {
+        for (const directory of left) {
+          await syncDirectory(directory)
+        }
+      }))
+    } catch (err) {
+      directories.forEach(directory => this.#unsynced.add(directory))
+      throw err
+    }
+  }
+
+  async #makeDirectory (directory: string): Promise<void> {
+    if (this.#made.has(directory)) {
+      return
+    }
+    await mkdir(directory, { recursive: true })
+    this.#unsynced.add(this.path)
+    this.#made.add(directory)
+  }
+
+  async #write (target: string, bytes: Uint8Array): Promise<void> {
+    const temporary = join(this.#tmp, `${this.#writes++}`)
+    try {
+      const handle = await open(temporary, 'wx')
+      try {
+        for (let written = 0; written < bytes.byteLength;) {
+          written += (await handle.write(bytes, written)).bytesWritten
+        }
+        if (this.#fsync) {
+          await handle.datasync()
+        }
+      } finally {
+        await handle.close()
+      }
+      await rename(temporary, target)
+    } catch (err) {
+      await rm(temporary, { force: true })
+      throw codeOf(err) === 'ENOSPC' || codeOf(err) === 'EDQUOT' ? new StorageFullError(undefined, { cause: err }) : err
+    }
+  }
+
+  async #requireSpace (bytes: number): Promise<void> {
+    this.#uncheckedBytes += bytes
+    if (this.#uncheckedBytes < freeSpaceInterval) {
+      return
+    }
+    const { bavail, bsize } = await statfs(this.path)
+    if (bavail * bsize < reservedBytes + freeSpaceInterval) {
+      throw new StorageFullError()
+    }
+    this.#uncheckedBytes = 0
+  }
+}
+
+async function syncDirectory (path: string): Promise<void> {
+  const handle = await open(path)
+  try {
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+}
+
+async function hasSize (path: string, size: number): Promise<boolean> {
+  try {
+    return (await stat(path)).size === size
+  } catch (err) {
+    if (codeOf(err) === 'ENOENT') {
+      return false
+    }
+    throw err
+  }
+}
+
+function codeOf (err: unknown): string | undefined {
+  return (err as NodeJS.ErrnoException).code
+}

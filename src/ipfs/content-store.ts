@@ -1,0 +1,60 @@
+/** A UnixFS file or directory in a blockstore */
+export interface Content {
+  /** CIDv1 in base32 */
+  cid: string
+  /** Bytes of the content; of a directory: 0 */
+  size: number
+  /** Bytes of all blocks below this one, itself included: the `Tsize` of a link to it */
+  dagSize: number
+}
+
+/** A link of a directory; its name may have no slash */
+export interface DirectoryEntry {
+  name: string
+  content: Content
+}
+
+/** What a writer needs in order to go on after a restart */
+export interface WriterState {
+  /** Bytes in the leaves and the tail */
+  size: number
+  /** CIDs of the full leaves, in order */
+  leaves: readonly string[]
+  /** CID of a leaf that is not full yet */
+  tail?: string | undefined
+}
+
+export interface StoreOptions {
+  signal?: AbortSignal | undefined
+}
+
+/** Writes a file of any length in constant memory; not to be called again before the last call has ended */
+export interface ContentWriter {
+  /** Bytes taken so far */
+  readonly size: number
+  /** Resolves when the writer can take more. The caller may reuse `chunk` then. */
+  write: (chunk: Uint8Array) => Promise<void>
+  /** How far the blockstore holds the file already, without waiting: full leaves only */
+  stored: () => WriterState
+  /** Resolves when everything written so far is in the blockstore */
+  checkpoint: () => Promise<WriterState>
+  /** Ends the file. It is durable only after {@link ContentStore.sync}. */
+  close: () => Promise<Content>
+}
+
+/** Files and directories in IPFS */
+export interface ContentStore {
+  writer: (state?: WriterState) => ContentWriter
+  /** Stores bytes that are in memory anyway */
+  add: (bytes: Uint8Array) => Promise<Content>
+  /** Stores a directory of links */
+  addDirectory: (entries: readonly DirectoryEntry[]) => Promise<Content>
+  /**
+   * Reads a file, or the part of it from `start` to `end`, both inclusive
+   *
+   * @throws NotFoundError where a block is missing, DamagedBlockError where one does not hold what it should
+   */
+  read: (cid: string, options?: StoreOptions & { start?: number, end?: number }) => AsyncIterable<Uint8Array>
+  /** Makes everything stored before the call durable */
+  sync: () => Promise<void>
+}

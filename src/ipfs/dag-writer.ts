@@ -1,0 +1,133 @@
+import { CID } from 'multiformats/cid'
+import type { Content, ContentWriter, WriterState } from './content-store.ts'
+import { buildFile, leafBlock, leafSize, type Block, type FileLink } from './dag.ts'
+
+/** Leaves that are hashed or written at a time; each holds its 1 MiB in memory */
+const maxInFlight = 8
+
+export interface DagWriterComponents {
+  put: (block: Block) => Promise<void>
+  get: (cid: CID) => Promise<Uint8Array>
+}
+
+/** Cuts a stream into leaves and stores each as soon as it is full */
+export class DagWriter implements ContentWriter {
+  readonly #components: DagWriterComponents
+  /** CIDs of the full leaves, in order; one that is still being hashed is undefined */
+  readonly #leaves: Array<CID | undefined>
+  readonly #inFlight = new Set<Promise<void>>()
+  #buffer: Uint8Array | undefined
+  #filled = 0
+  /** The stored form of what is in the buffer, once it has one */
+  #tail: CID | undefined
+  #tailSize = 0
+  #failure: unknown
+
+  constructor (components: DagWriterComponents, state: WriterState = { size: 0, leaves: [] }) {
+    this.#components = components
+    this.#leaves = state.leaves.map(leaf => CID.parse(leaf))
+    this.#tail = state.tail === undefined ? undefined : CID.parse(state.tail)
+    this.#tailSize = state.size - state.leaves.length * leafSize
+  }
+
+  get size (): number {
+    return this.#leaves.length * leafSize + (this.#buffer === undefined ? this.#tailSize : this.#filled)
+  }
+
+  async write (chunk: Uint8Array): Promise<void> {
+    for (let taken = 0; taken < chunk.byteLength;) {
+      const buffer = this.#buffer ??= await this.#openBuffer()
+      const part = chunk.subarray(taken, taken + leafSize - this.#filled)
+      buffer.set(part, this.#filled)
+      this.#filled += part.byteLength
+      taken += part.byteLength
+      this.#tail = undefined
+      if (this.#filled === leafSize) {
+        this.#buffer = undefined
+        this.#filled = 0
+        this.#tailSize = 0
+        await this.#storeLeaf(buffer)
+      }
+    }
+  }
+
+  stored (): WriterState {
+    const pending = this.#leaves.indexOf(undefined)
+    const leaves = this.#leaves.slice(0, pending === -1 ? undefined : pending).map(cid => `${cid}`)
+    return { size: leaves.length * leafSize, leaves }
+  }
+
+  async checkpoint (): Promise<WriterState> {
+    await this.#settle()
+    if (this.#buffer !== undefined && this.#tail === undefined && this.#filled > 0) {
+      const block = await leafBlock(this.#buffer.subarray(0, this.#filled))
+      await this.#components.put(block)
+      this.#tail = block.cid
+      this.#tailSize = this.#filled
+    }
+    // an idle upload holds no buffer: the next write reads the tail again
+    this.#buffer = undefined
+    this.#filled = 0
+    return { size: this.size, leaves: this.#fullLeaves().map(cid => cid.toString()), tail: this.#tail?.toString() }
+  }
+
+  async close (): Promise<Content> {
+    await this.checkpoint()
+    const links: FileLink[] = this.#fullLeaves().map(cid => ({ cid, size: leafSize, dagSize: leafSize }))
+    if (this.#tail !== undefined) {
+      links.push({ cid: this.#tail, size: this.#tailSize, dagSize: this.#tailSize })
+    }
+    if (links.length === 0) {
+      const empty = await leafBlock(new Uint8Array())
+      await this.#components.put(empty)
+      links.push({ cid: empty.cid, size: 0, dagSize: 0 })
+    }
+    return await buildFile(links, this.#components.put)
+  }
+
+  async #openBuffer (): Promise<Uint8Array> {
+    const buffer = Buffer.allocUnsafeSlow(leafSize)
+    if (this.#tail !== undefined) {
+      buffer.set(await this.#components.get(this.#tail))
+    }
+    this.#filled = this.#tailSize
+    return buffer
+  }
+
+  async #storeLeaf (bytes: Uint8Array): Promise<void> {
+    const position = this.#leaves.push(undefined) - 1
+    const stored = this.#store(position, bytes)
+    this.#inFlight.add(stored)
+    void stored.finally(() => this.#inFlight.delete(stored))
+    if (this.#inFlight.size >= maxInFlight) {
+      await Promise.race(this.#inFlight)
+    }
+    this.#throwFailure()
+  }
+
+  /** Never rejects: a failure is kept for the next call of the writer */
+  async #store (position: number, bytes: Uint8Array): Promise<void> {
+    try {
+      const block = await leafBlock(bytes)
+      await this.#components.put(block)
+      this.#leaves[position] = block.cid
+    } catch (err) {
+      this.#failure ??= err
+    }
+  }
+
+  async #settle (): Promise<void> {
+    await Promise.all(this.#inFlight)
+    this.#throwFailure()
+  }
+
+  #throwFailure (): void {
+    if (this.#failure !== undefined) {
+      throw this.#failure
+    }
+  }
+
+  #fullLeaves (): CID[] {
+    return this.#leaves.filter(leaf => leaf !== undefined)
+  }
+}

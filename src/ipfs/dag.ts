@@ -1,0 +1,150 @@
+/**
+ * A blob as a UnixFS DAG, in the profile `unixfs-v1-2025`: the same bytes get the same CID as from `ipfs add` under it.
+ *
+ * CIDv1, sha2-256; leaves are raw blocks of 1 MiB, the last one shorter; a node has up to 1024 links; the tree is balanced:
+ * nodes are filled level by level until one is left. A blob of at most 1 MiB is its only leaf.
+ *
+ * @see https://specs.ipfs.tech/ipips/ipip-0499/
+ */
+import * as dagPb from '@ipld/dag-pb'
+import { UnixFS } from 'ipfs-unixfs'
+import { CID } from 'multiformats/cid'
+import * as raw from 'multiformats/codecs/raw'
+import { create as createMultihash } from 'multiformats/hashes/digest'
+import type { Content, DirectoryEntry } from './content-store.ts'
+import { DamagedBlockError } from './errors.ts'
+
+export const leafSize = 1024 * 1024
+export const maxLinks = 1024
+/** Multicodec code of sha2-256 */
+const sha256 = 0x12
+
+export interface Block {
+  cid: CID
+  bytes: Uint8Array
+}
+
+/** A link of a file: a leaf, or a node over leaves */
+export interface FileLink {
+  cid: CID
+  size: number
+  dagSize: number
+}
+
+/** A part of a file that lies in one leaf */
+export interface LeafSlice {
+  cid: CID
+  /** Bytes of the whole leaf */
+  leafSize: number
+  /** Bytes of the leaf that are wanted: from `start` up to, not including, `end` */
+  start: number
+  end: number
+}
+
+export async function hashBlock (codec: number, bytes: Uint8Array): Promise<CID> {
+  // crypto.subtle works in the thread pool; node:crypto's createHash would hold up the event loop
+  const digest = await crypto.subtle.digest('SHA-256', bytes as Uint8Array<ArrayBuffer>)
+  return CID.createV1(codec, createMultihash(sha256, new Uint8Array(digest)))
+}
+
+export async function leafBlock (bytes: Uint8Array): Promise<Block> {
+  return { cid: await hashBlock(raw.code, bytes), bytes }
+}
+
+/** Makes the nodes over the leaves of a file, from the lowest level up; `put` is awaited for each */
+export async function buildFile (leaves: FileLink[], put: (block: Block) => Promise<void>): Promise<Content> {
+  let level = leaves
+  while (level.length > 1) {
+    const parents: FileLink[] = []
+    for (let i = 0; i < level.length; i += maxLinks) {
+      parents.push(await fileNode(level.slice(i, i + maxLinks), put))
+    }
+    level = parents
+  }
+  const [root] = level
+  if (root === undefined) {
+    throw new RangeError('a file has at least one leaf, be it empty')
+  }
+  return { cid: root.cid.toString(), size: root.size, dagSize: root.dagSize }
+}
+
+async function fileNode (children: FileLink[], put: (block: Block) => Promise<void>): Promise<FileLink> {
+  const file = new UnixFS({ type: 'file', blockSizes: children.map(child => BigInt(child.size)) })
+  const bytes = dagPb.encode({
+    Data: file.marshal(),
+    Links: children.map(child => ({ Name: '', Hash: child.cid, Tsize: child.dagSize }))
+  })
+  const cid = await hashBlock(dagPb.code, bytes)
+  await put({ cid, bytes })
+  return { cid, size: sum(children, 'size'), dagSize: bytes.byteLength + sum(children, 'dagSize') }
+}
+
+export async function directoryBlock (entries: readonly DirectoryEntry[]): Promise<Block & { content: Content }> {
+  const bytes = dagPb.encode(dagPb.prepare({
+    Data: new UnixFS({ type: 'directory' }).marshal(),
+    Links: entries.map(({ name, content }) => ({ Name: name, Hash: CID.parse(content.cid), Tsize: content.dagSize }))
+  }))
+  const cid = await hashBlock(dagPb.code, bytes)
+  const dagSize = bytes.byteLength + entries.reduce((total, { content }) => total + content.dagSize, 0)
+  return { cid, bytes, content: { cid: cid.toString(), size: 0, dagSize } }
+}
+
+/**
+ * Walks a file from left to right, only where the range goes, and yields the leaves, or the bytes where a node holds them itself,
+ * as files do that were added without raw leaves
+ *
+ * @param get reads a block
+ * @param start first byte wanted
+ * @param end byte after the last one wanted; Infinity: all
+ */
+export async function * walkFile (root: CID, get: (cid: CID) => Promise<Uint8Array>, start: number, end: number): AsyncGenerator<LeafSlice | Uint8Array> {
+  if (root.code === raw.code) {
+    const bytes = await get(root)
+    yield bytes.subarray(start, Math.min(end, bytes.byteLength))
+    return
+  }
+  const node = decodeFile(root, await get(root))
+  let position = 0
+  if (node.data !== undefined) {
+    if (start < node.data.byteLength) {
+      yield node.data.subarray(start, Math.min(end, node.data.byteLength))
+    }
+    position = node.data.byteLength
+  }
+  for (const link of node.links) {
+    const from = Math.max(0, start - position)
+    const to = Math.min(link.size, end - position)
+    if (from < to) {
+      if (link.cid.code === raw.code) {
+        yield { cid: link.cid, leafSize: link.size, start: from, end: to }
+      } else {
+        yield * walkFile(link.cid, get, from, to)
+      }
+    }
+    position += link.size
+  }
+}
+
+function decodeFile (cid: CID, bytes: Uint8Array): { data: Uint8Array | undefined, links: Array<{ cid: CID, size: number }> } {
+  if (cid.code !== dagPb.code) {
+    throw new DamagedBlockError(`${cid.toString()} is not part of a UnixFS file`)
+  }
+  let node, file
+  try {
+    node = dagPb.decode(bytes)
+    file = UnixFS.unmarshal(node.Data ?? new Uint8Array())
+  } catch (err) {
+    throw new DamagedBlockError(`${cid.toString()} is not a UnixFS node`, { cause: err })
+  }
+  if ((file.type !== 'file' && file.type !== 'raw') || file.blockSizes.length !== node.Links.length) {
+    throw new DamagedBlockError(`${cid.toString()} is not a UnixFS file`)
+  }
+  return {
+    data: file.data,
+    links: node.Links.map((link, i) => ({ cid: link.Hash, size: Number(file.blockSizes[i]) }))
+  }
+}
+
+function sum<Key extends string> (items: Array<Record<Key, number>>, key: Key): number {
+  return items.reduce((total, item) => total + item[key], 0)
+}

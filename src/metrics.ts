@@ -1,0 +1,82 @@
+import { Counter, Gauge, Histogram, Registry as PrometheusRegistry, collectDefaultMetrics } from 'prom-client'
+
+/** Where the values of gauges come from; read when somebody asks for the metrics */
+export interface MetricSources {
+  blobs: () => Promise<number>
+  openUploads: () => Promise<number>
+  /** Bytes of all blocks; undefined until they were counted */
+  blockstoreBytes: () => number | undefined
+  peers: () => number
+}
+
+/** Counting blobs is a scan, so an answer serves this long; milliseconds */
+const countAge = 30_000
+
+/** Every metric of the appliance */
+export class Metrics {
+  readonly #registry = new PrometheusRegistry()
+  readonly requests: Counter<'method' | 'route' | 'status'>
+  readonly requestDuration: Histogram<'method' | 'route'>
+  readonly receivedBytes: Counter
+  readonly sentBytes: Counter
+  readonly brokenResponses: Counter
+
+  constructor () {
+    const registers = [this.#registry]
+    collectDefaultMetrics({ register: this.#registry })
+    this.requests = new Counter({ registers, name: 'ipdr_http_requests_total', help: 'Requests by method, route and status', labelNames: ['method', 'route', 'status'] })
+    this.requestDuration = new Histogram({
+      registers,
+      name: 'ipdr_http_request_duration_seconds',
+      help: 'Time from the first byte of a request to the last of its response',
+      labelNames: ['method', 'route'],
+      buckets: [0.001, 0.005, 0.02, 0.1, 0.5, 2, 10, 60, 300]
+    })
+    this.receivedBytes = new Counter({ registers, name: 'ipdr_http_received_bytes_total', help: 'Bytes received from clients, headers included' })
+    this.sentBytes = new Counter({ registers, name: 'ipdr_http_sent_bytes_total', help: 'Bytes sent to clients, headers included' })
+    this.brokenResponses = new Counter({ registers, name: 'ipdr_http_broken_responses_total', help: 'Responses that were cut off because of an error after their headers' })
+  }
+
+  /** Adds the gauges over the parts of the appliance, once these exist */
+  observe (sources: MetricSources): void {
+    this.#gauge('ipdr_blobs', 'Blobs in the index, whatever repositories have them', cached(sources.blobs))
+    this.#gauge('ipdr_open_uploads', 'Uploads that were neither completed nor cancelled', sources.openUploads)
+    this.#gauge('ipdr_blockstore_bytes', 'Bytes of all blocks in the blockstore', sources.blockstoreBytes)
+    this.#gauge('ipdr_peers', 'Peers that the IPFS node is connected to', sources.peers)
+  }
+
+  get contentType (): string {
+    return this.#registry.contentType
+  }
+
+  /** @returns all metrics in Prometheus' text format */
+  async text (): Promise<string> {
+    return await this.#registry.metrics()
+  }
+
+  #gauge (name: string, help: string, read: () => Promise<number> | number | undefined): void {
+    new Gauge({
+      registers: [this.#registry],
+      name,
+      help,
+      async collect () {
+        const value = await read()
+        if (value !== undefined) {
+          this.set(value)
+        }
+      }
+    })
+  }
+}
+
+function cached (read: () => Promise<number>): () => Promise<number> {
+  let value: Promise<number> | undefined
+  let readAt = 0
+  return async () => {
+    if (value === undefined || Date.now() - readAt > countAge) {
+      readAt = Date.now()
+      value = read()
+    }
+    return await value
+  }
+}

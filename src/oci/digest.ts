@@ -1,0 +1,51 @@
+import { OciError } from './errors.ts'
+
+/**
+ * The digest algorithms that every part of the registry knows, with the length of their hexadecimal form.
+ * The names are those that `node:crypto` uses too.
+ *
+ * @see https://github.com/opencontainers/image-spec/blob/main/descriptor.md#registered-algorithms
+ */
+const hexLengths = { sha256: 64, sha512: 128 } as const
+
+export type DigestAlgorithm = keyof typeof hexLengths
+
+/** `<algorithm>:<hex>`, checked */
+export type Digest = `${DigestAlgorithm}:${string}`
+
+export const digestAlgorithms = Object.keys(hexLengths) as DigestAlgorithm[]
+
+export function isDigestAlgorithm (text: unknown): text is DigestAlgorithm {
+  return typeof text === 'string' && Object.hasOwn(hexLengths, text)
+}
+
+export function isDigest (text: unknown): text is Digest {
+  if (typeof text !== 'string') {
+    return false
+  }
+  const colon = text.indexOf(':')
+  const algorithm = text.slice(0, colon)
+  return isDigestAlgorithm(algorithm) && text.length === colon + 1 + hexLengths[algorithm] && /^[a-f0-9]+$/.test(text.slice(colon + 1))
+}
+
+/** @throws OciError DIGEST_INVALID */
+export function parseDigest (text: unknown): Digest {
+  if (!isDigest(text)) {
+    throw new OciError('DIGEST_INVALID', {
+      detail: { digest: typeof text === 'string' ? text.slice(0, 200) : null, supported: digestAlgorithms }
+    })
+  }
+  return text
+}
+
+export function algorithmOf (digest: Digest): DigestAlgorithm {
+  return digest.slice(0, digest.indexOf(':')) as DigestAlgorithm
+}
+
+export function hexOf (digest: Digest): string {
+  return digest.slice(digest.indexOf(':') + 1)
+}
+
+export function digestFrom (algorithm: DigestAlgorithm, hex: string): Digest {
+  return `${algorithm}:${hex}`
+}

@@ -1,0 +1,24 @@
+export const OCI_MANIFEST = 'application/vnd.oci.image.manifest.v1+json'
+export const OCI_INDEX = 'application/vnd.oci.image.index.v1+json'
+export const OCI_EMPTY = 'application/vnd.oci.empty.v1+json'
+export const DOCKER_MANIFEST = 'application/vnd.docker.distribution.manifest.v2+json'
+export const DOCKER_MANIFEST_LIST = 'application/vnd.docker.distribution.manifest.list.v2+json'
+export const DOCKER_MANIFEST_V1 = 'application/vnd.docker.distribution.manifest.v1+json'
+export const DOCKER_MANIFEST_V1_SIGNED = 'application/vnd.docker.distribution.manifest.v1+prettyjws'
+/** The artifact manifest of OCI 1.1's release candidates, which older tools still push */
+export const OCI_ARTIFACT = 'application/vnd.oci.artifact.manifest.v1+json'
+
+const foreignLayer = /^application\/vnd\.(docker\.image\.rootfs\.foreign\.|oci\.image\.layer\.nondistributable\.)/
+
+/** A layer that clients fetch from its `urls` and that a registry may never hold */
+export function isForeignLayer (mediaType: string): boolean {
+  return foreignLayer.test(mediaType)
+}
+
+const pattern = /^[a-z0-9][a-z0-9!#$&^_.+-]{0,126}\/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}$/i
+
+/** The type of a `Content-Type` header without its parameters, lower-cased; undefined where there is none that is well formed (RFC 6838) */
+export function parseMediaType (header: string | undefined): string | undefined {
+  const type = header?.split(';', 1)[0]?.trim().toLowerCase()
+  return type !== undefined && pattern.test(type) ? type : undefined
+}

@@ -1,0 +1,58 @@
+import { OciError } from './errors.ts'
+
+/** Bytes `start` to `end`, both inclusive as in HTTP */
+export interface ByteRange {
+  start: number
+  end: number
+}
+
+/** More ranges than this in one request are refused: each costs a header and a seek */
+const maxRanges = 64
+
+/**
+ * Reads a `Range` header for a body of `size` bytes (RFC 9110, section 14.2).
+ *
+ * Undefined means: send the whole body. That is so where there is no header, and where the unit or the syntax is not known,
+ * which RFC 9110 tells a server to ignore.
+ *
+ * @returns the ranges in the order in which they were asked for, cut to the body
+ * @throws OciError RANGE_INVALID where no range lies within the body, or where there are too many
+ */
+export function parseRange (header: string | undefined, size: number): ByteRange[] | undefined {
+  const match = /^bytes=(.+)$/i.exec(header?.trim() ?? '')
+  if (match?.[1] === undefined) {
+    return undefined
+  }
+  const specs = match[1].split(',').map(spec => spec.trim()).filter(spec => spec !== '')
+  if (specs.length === 0 || !specs.every(spec => /^(\d{1,15}-\d{0,15}|-\d{1,15})$/.test(spec))) {
+    return undefined
+  }
+  const asked = specs.map(spec => {
+    const [first = '', last = ''] = spec.split('-')
+    return first === ''
+      ? { start: Math.max(0, size - Number(last)), end: last === '0' ? -1 : size - 1 }
+      : { start: Number(first), end: last === '' ? size - 1 : Math.min(Number(last), size - 1) }
+  })
+  // one that ends before it starts is refused like one beyond the body: whoever asks for it does not want the whole blob
+  const ranges = asked.filter(({ start, end }) => start <= end)
+  if (ranges.length === 0 || ranges.length > maxRanges) {
+    throw new OciError('RANGE_INVALID', { detail: { size }, headers: { 'Content-Range': `bytes */${size}` } })
+  }
+  return ranges
+}
+
+/**
+ * Reads the `Content-Range` of a chunk, `<start>-<end>` as the specification writes it, or RFC 9110's `bytes <start>-<end>/<size>`
+ *
+ * @see https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pushing-a-blob-in-chunks
+ * @throws OciError RANGE_INVALID where the text is neither
+ */
+export function parseContentRange (text: string): ByteRange {
+  const match = /^(?:bytes[ =])?(\d{1,15})-(\d{1,15})(?:\/(?:\d+|\*))?$/.exec(text.trim())
+  const start = Number(match?.[1])
+  const end = Number(match?.[2])
+  if (match === null || end < start) {
+    throw new OciError('RANGE_INVALID', { detail: { contentRange: text.slice(0, 100) } })
+  }
+  return { start, end }
+}

@@ -1,0 +1,51 @@
+import { isDigest, type Digest } from './digest.ts'
+import { OciError } from './errors.ts'
+
+/** A name has at most this many characters, as docker's clients hold it with host and tag in one string of 255 */
+export const maxNameLength = 255
+
+const component = '[a-z0-9]+(?:(?:\\.|_|__|-+)[a-z0-9]+)*'
+const namePattern = new RegExp(`^${component}(?:/${component})*$`)
+const tagPattern = /^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$/
+
+/**
+ * A manifest is asked for by tag or by digest
+ *
+ * @see https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pulling-manifests
+ */
+export type Reference = { tag: string, digest?: undefined } | { digest: Digest, tag?: undefined }
+
+/** @throws OciError NAME_INVALID */
+export function parseName (text: unknown): string {
+  if (typeof text !== 'string' || text.length > maxNameLength || !namePattern.test(text)) {
+    throw new OciError('NAME_INVALID', { detail: { name: typeof text === 'string' ? text.slice(0, maxNameLength) : null } })
+  }
+  return text
+}
+
+export function isTag (text: unknown): text is string {
+  return typeof text === 'string' && tagPattern.test(text)
+}
+
+/** @throws OciError TAG_INVALID */
+export function parseTag (text: unknown): string {
+  if (!isTag(text)) {
+    throw new OciError('TAG_INVALID', { detail: { tag: typeof text === 'string' ? text.slice(0, 128) : null } })
+  }
+  return text
+}
+
+/**
+ * A text with a colon is meant as a digest: no tag has one
+ *
+ * @throws OciError DIGEST_INVALID or TAG_INVALID
+ */
+export function parseReference (text: unknown): Reference {
+  if (isDigest(text)) {
+    return { digest: text }
+  }
+  if (typeof text === 'string' && text.includes(':')) {
+    throw new OciError('DIGEST_INVALID', { detail: { digest: text.slice(0, 200) } })
+  }
+  return { tag: parseTag(text) }
+}

@@ -1,0 +1,23 @@
+import { OciError } from '../oci/errors.ts'
+
+/** Turns what an adapter throws into what a client is told; anything else is passed on as it is */
+export function toOciError (err: unknown): unknown {
+  switch ((err as Error | undefined)?.name) {
+    case 'StorageFullError':
+      return new OciError('STORAGE_FULL', { cause: err })
+    case 'NotFoundError':
+    case 'DamagedBlockError':
+      return new OciError('UNAVAILABLE', { detail: { reason: 'a block of this content is missing or damaged' }, cause: err })
+    default:
+      return err
+  }
+}
+
+/** @throws OciError where `work` fails with an error of an adapter that a client is told about */
+export async function translateErrors<T> (work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (err) {
+    throw toOciError(err)
+  }
+}

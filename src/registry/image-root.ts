@@ -1,0 +1,99 @@
+/**
+ * The image root: a directory with links to everything that a manifest refers to, an OCI image layout and the layout of older IPDR programs
+ * in one. It depends on the manifest alone, so every node that holds the image gives it the same CID.
+ *
+ * ```
+ * <root>/oci-layout                  {"imageLayoutVersion":"1.0.0"}
+ * <root>/index.json                  one descriptor: the top manifest
+ * <root>/manifests/latest            the top manifest
+ * <root>/manifests/<digest>          the top manifest, and every manifest below an index
+ * <root>/blobs/<digest>              every config, layer and manifest
+ * <root>/blobs/<algorithm>/<hex>     the same links again
+ * ```
+ */
+import type { Content, ContentStore, DirectoryEntry } from '../ipfs/content-store.ts'
+import type { Index, ManifestRecord } from '../index/index.ts'
+import { algorithmOf, digestAlgorithms, hexOf, type Digest } from '../oci/digest.ts'
+import { OCI_INDEX } from '../oci/media-types.ts'
+
+export interface ImageRootComponents {
+  content: Pick<ContentStore, 'add' | 'addDirectory'>
+  index: Pick<Index, 'blob' | 'manifest'>
+}
+
+export type TopManifest = Omit<ManifestRecord, 'root'> & { digest: Digest }
+
+type Contents = Map<Digest, Content>
+
+/**
+ * Stores the image root of a manifest. What is not in the registry, as platforms that a sparse index leaves out, is left out of it.
+ *
+ * @param repository where manifests below an index are looked up
+ * @returns the root's CID
+ */
+export async function addImageRoot (components: ImageRootComponents, repository: string, top: TopManifest): Promise<string> {
+  const { content } = components
+  const manifests: Contents = new Map()
+  const blobs: Contents = new Map()
+  await collect(components, repository, top.digest, top, { manifests, blobs })
+
+  const layout = await content.add(encode({ imageLayoutVersion: '1.0.0' }))
+  const index = await content.add(encode({
+    schemaVersion: 2,
+    mediaType: OCI_INDEX,
+    manifests: [{ mediaType: top.mediaType, digest: top.digest, size: top.size }]
+  }))
+  const manifestDirectory = await content.addDirectory([
+    { name: 'latest', content: contentOf(top) },
+    ...Array.from(manifests, ([digest, content]) => ({ name: digest, content }))
+  ])
+  const blobDirectory = await addBlobDirectory(content, new Map([...blobs, ...manifests]))
+  const root = await content.addDirectory([
+    { name: 'oci-layout', content: layout },
+    { name: 'index.json', content: index },
+    { name: 'manifests', content: manifestDirectory },
+    { name: 'blobs', content: blobDirectory }
+  ])
+  return root.cid
+}
+
+/** Gathers a manifest, its blobs, and what is below it */
+async function collect (
+  components: ImageRootComponents, repository: string, digest: Digest, manifest: Omit<ManifestRecord, 'root'>, into: { manifests: Contents, blobs: Contents }
+): Promise<void> {
+  into.manifests.set(digest, contentOf(manifest))
+  for (const blob of manifest.blobs) {
+    const record = await components.index.blob(blob)
+    if (record !== undefined) {
+      into.blobs.set(blob, record)
+    }
+  }
+  for (const child of manifest.manifests) {
+    const record = into.manifests.has(child) ? undefined : await components.index.manifest(repository, child)
+    if (record !== undefined) {
+      await collect(components, repository, child, record, into)
+    }
+  }
+}
+
+async function addBlobDirectory (content: ImageRootComponents['content'], blobs: Contents): Promise<Content> {
+  const entries: DirectoryEntry[] = Array.from(blobs, ([digest, content]) => ({ name: digest, content }))
+  for (const algorithm of digestAlgorithms) {
+    const ofAlgorithm = [...blobs].filter(([digest]) => algorithmOf(digest) === algorithm)
+    if (ofAlgorithm.length > 0) {
+      entries.push({
+        name: algorithm,
+        content: await content.addDirectory(ofAlgorithm.map(([digest, content]) => ({ name: hexOf(digest), content })))
+      })
+    }
+  }
+  return await content.addDirectory(entries)
+}
+
+function contentOf ({ cid, size, dagSize }: Content): Content {
+  return { cid, size, dagSize }
+}
+
+function encode (value: unknown): Uint8Array {
+  return new TextEncoder().encode(JSON.stringify(value))
+}

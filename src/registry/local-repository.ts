@@ -1,0 +1,233 @@
+import { createHash } from 'node:crypto'
+import type { ContentStore } from '../ipfs/content-store.ts'
+import type { Index, ManifestRecord } from '../index/index.ts'
+import { algorithmOf, digestFrom, type Digest } from '../oci/digest.ts'
+import { OciError } from '../oci/errors.ts'
+import { parseManifest, type Descriptor, type Manifest } from '../oci/manifest.ts'
+import type { Page } from '../oci/pagination.ts'
+import type { Reference } from '../oci/reference.ts'
+import { translateErrors } from './errors.ts'
+import { addImageRoot } from './image-root.ts'
+import type { KeyedLock } from './keyed-lock.ts'
+import { take } from './listing.ts'
+import type { Blob, Listing, PutManifest, Repository, StoredManifest } from './repository.ts'
+
+export interface LocalRepositoryComponents {
+  content: ContentStore
+  index: Index
+  /** Held by name while a repository's manifests change, so that what was checked still holds when it is written */
+  lock: KeyedLock
+}
+
+export interface LocalRepositoryInit {
+  name: string
+  /** Whether a manifest is kept although blobs that it refers to are missing */
+  acceptMissingBlobs: boolean
+}
+
+/** A repository of this registry */
+export class LocalRepository implements Repository {
+  readonly name: string
+  readonly #components: LocalRepositoryComponents
+  readonly #acceptMissingBlobs: boolean
+
+  constructor (components: LocalRepositoryComponents, init: LocalRepositoryInit) {
+    this.name = init.name
+    this.#components = components
+    this.#acceptMissingBlobs = init.acceptMissingBlobs
+  }
+
+  async blob (digest: Digest): Promise<Blob> {
+    const { content, index } = this.#components
+    const [linked, record] = await Promise.all([index.isLinked(this.name, digest), index.blob(digest)])
+    if (!linked || record === undefined) {
+      throw new OciError('BLOB_UNKNOWN', { detail: { digest } })
+    }
+    const { cid, size } = record
+    return { digest, size, cid, read: options => content.read(cid, options) }
+  }
+
+  async manifest (reference: Reference): Promise<StoredManifest> {
+    const digest = reference.digest ?? (await this.#components.index.tag(this.name, reference.tag))?.digest
+    const record = digest === undefined ? undefined : await this.#components.index.manifest(this.name, digest)
+    if (digest === undefined || record === undefined) {
+      throw new OciError('MANIFEST_UNKNOWN', { detail: { name: this.name, ...reference } })
+    }
+    return this.#stored(digest, record)
+  }
+
+  async tags (page: Page): Promise<Listing<string>> {
+    const { index } = this.#components
+    if (!await index.hasRepository(this.name)) {
+      throw new OciError('NAME_UNKNOWN', { detail: { name: this.name } })
+    }
+    const { items, more } = await take(page, page => index.tags(this.name, page))
+    return { items: items.map(({ tag }) => tag), more }
+  }
+
+  async referrers (subject: Digest, page: Page, artifactType?: string): Promise<Listing<Descriptor>> {
+    return await take(page, ({ last }) => this.#referrers(subject, last, artifactType))
+  }
+
+  async putManifest ({ reference, bytes, contentType, tags }: PutManifest): Promise<{ manifest: StoredManifest, subject: Digest | undefined }> {
+    const digest = digestOf(bytes, reference)
+    const manifest = parseManifest(bytes, contentType)
+    return await this.#components.lock.run(this.name, async () => await translateErrors(async () => {
+      await this.#requireBlobs(manifest)
+      const record = await this.#addManifest(digest, manifest, bytes)
+      await this.#components.content.sync()
+      await this.#index(digest, record, manifest, reference.tag === undefined ? tags : [reference.tag, ...tags])
+      return { manifest: this.#stored(digest, record), subject: manifest.subject?.digest }
+    }))
+  }
+
+  async deleteManifest (reference: Reference): Promise<void> {
+    const { index, lock } = this.#components
+    await lock.run(this.name, async () => {
+      if (reference.tag !== undefined) {
+        await this.#requireTag(reference.tag)
+        await index.change().deleteTag(this.name, reference.tag).commit({ durable: true })
+        return
+      }
+      const { digest } = reference
+      const record = await index.manifest(this.name, digest)
+      if (record === undefined) {
+        throw new OciError('MANIFEST_UNKNOWN', { detail: { name: this.name, digest } })
+      }
+      await this.#unindex(digest, record)
+    })
+  }
+
+  async deleteBlob (digest: Digest): Promise<void> {
+    const { index, lock } = this.#components
+    await lock.run(this.name, async () => {
+      if (!await index.isLinked(this.name, digest)) {
+        throw new OciError('BLOB_UNKNOWN', { detail: { digest } })
+      }
+      await index.change().deleteLink(this.name, digest).commit({ durable: true })
+    })
+  }
+
+  async mountBlob (digest: Digest, from: string | undefined): Promise<boolean> {
+    const { index, lock } = this.#components
+    if (await index.blob(digest) === undefined || (from !== undefined && !await index.isLinked(from, digest))) {
+      return false
+    }
+    await lock.run(this.name, async () => {
+      await index.change().putLink(this.name, digest).commit({ durable: true })
+    })
+    return true
+  }
+
+  async * #referrers (subject: Digest, last: string | undefined, artifactType: string | undefined): AsyncGenerator<Descriptor> {
+    for await (const descriptor of this.#components.index.referrers(this.name, subject, { limit: -1, last })) {
+      if (artifactType === undefined || descriptor.artifactType === artifactType) {
+        yield descriptor
+      }
+    }
+  }
+
+  async #requireTag (tag: string): Promise<void> {
+    if (await this.#components.index.tag(this.name, tag) === undefined) {
+      throw new OciError('MANIFEST_UNKNOWN', { detail: { name: this.name, tag } })
+    }
+  }
+
+  /** @throws OciError MANIFEST_BLOB_UNKNOWN, its detail naming every blob that is not there */
+  async #requireBlobs ({ blobs }: Manifest): Promise<void> {
+    if (this.#acceptMissingBlobs) {
+      return
+    }
+    const missing: Digest[] = []
+    for (const { digest } of blobs) {
+      if (!await this.#components.index.isLinked(this.name, digest)) {
+        missing.push(digest)
+      }
+    }
+    if (missing.length > 0) {
+      throw new OciError('MANIFEST_BLOB_UNKNOWN', { detail: { digests: [...new Set(missing)] } })
+    }
+  }
+
+  async #addManifest (digest: Digest, manifest: Manifest, bytes: Uint8Array): Promise<ManifestRecord> {
+    const { cid, dagSize } = await this.#components.content.add(bytes)
+    const record = {
+      mediaType: manifest.mediaType,
+      size: bytes.byteLength,
+      cid,
+      dagSize,
+      blobs: [...manifest.blobs, ...manifest.foreign].map(blob => blob.digest),
+      manifests: manifest.manifests.map(child => child.digest),
+      subject: manifest.subject?.digest
+    }
+    return { ...record, root: await addImageRoot(this.#components, this.name, { digest, ...record }) }
+  }
+
+  async #index (digest: Digest, record: ManifestRecord, manifest: Manifest, tags: readonly string[]): Promise<void> {
+    const change = this.#components.index.change().putRepository(this.name).putManifest(this.name, digest, record)
+    const updated = new Date().toISOString()
+    for (const tag of tags) {
+      change.putTag(this.name, tag, { digest, updated })
+    }
+    if (manifest.subject !== undefined) {
+      const { mediaType, artifactType, annotations } = manifest
+      const descriptor: Descriptor = { mediaType, digest, size: record.size }
+      change.putReferrer(this.name, manifest.subject.digest, {
+        ...descriptor,
+        ...(artifactType === undefined ? {} : { artifactType }),
+        ...(annotations === undefined ? {} : { annotations })
+      })
+    }
+    await change.commit({ durable: true })
+  }
+
+  async #unindex (digest: Digest, record: ManifestRecord): Promise<void> {
+    const { index } = this.#components
+    const change = index.change().deleteManifest(this.name, digest)
+    for await (const { tag, record } of index.tags(this.name, { limit: -1, last: undefined })) {
+      if (record.digest === digest) {
+        change.deleteTag(this.name, tag)
+      }
+    }
+    if (record.subject !== undefined) {
+      change.deleteReferrer(this.name, record.subject, digest)
+    }
+    if (!await this.#hasOtherManifest(digest)) {
+      change.deleteRepository(this.name)
+    }
+    await change.commit({ durable: true })
+  }
+
+  async #hasOtherManifest (digest: Digest): Promise<boolean> {
+    for await (const other of this.#components.index.manifests(this.name)) {
+      if (other.digest !== digest) {
+        return true
+      }
+    }
+    return false
+  }
+
+  #stored (digest: Digest, { mediaType, size, root, cid }: ManifestRecord): StoredManifest {
+    return {
+      digest,
+      mediaType,
+      size,
+      root,
+      read: async options => await translateErrors(async () => Buffer.concat(await Array.fromAsync(this.#components.content.read(cid, options))))
+    }
+  }
+}
+
+/**
+ * The digest of a manifest: with the algorithm of the digest that it is pushed by, else sha256
+ *
+ * @throws OciError DIGEST_INVALID where it is pushed by another digest
+ */
+function digestOf (bytes: Uint8Array, reference: Reference): Digest {
+  const algorithm = reference.digest === undefined ? 'sha256' : algorithmOf(reference.digest)
+  const digest = digestFrom(algorithm, createHash(algorithm).update(bytes).digest('hex'))
+  if (reference.digest !== undefined && reference.digest !== digest) {
+    throw new OciError('DIGEST_INVALID', { detail: { digest: reference.digest, actual: digest } })
+  }
+  return digest
+}

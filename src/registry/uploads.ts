@@ -1,0 +1,262 @@
+/**
+ * Blob uploads: bytes go into leaf blocks while they arrive. What an upload needs in order to go on is saved in the index,
+ * at the end of each request and now and then within a long one, so it survives a restart.
+ *
+ * @see https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pushing-blobs
+ */
+import { createHash, randomUUID, type Hash } from 'node:crypto'
+import type { ContentStore, ContentWriter } from '../ipfs/content-store.ts'
+import type { Index, UploadRecord } from '../index/index.ts'
+import type { Logger } from '../log.ts'
+import { algorithmOf, digestFrom, type Digest, type DigestAlgorithm } from '../oci/digest.ts'
+import { OciError } from '../oci/errors.ts'
+import type { ByteRange } from '../oci/range.ts'
+import { translateErrors } from './errors.ts'
+import { KeyedLock } from './keyed-lock.ts'
+import type { Blob, RequestOptions } from './repository.ts'
+
+/** Progress within one request is saved each time that this much more is stored */
+const saveInterval = 32 * 1024 * 1024
+const hour = 60 * 60 * 1000
+
+export interface UploadsComponents {
+  content: ContentStore
+  index: Index
+  log: Logger
+}
+
+export interface UploadsInit {
+  /**
+   * An upload that nobody wrote to for this long is dropped; milliseconds
+   *
+   * @default 7 days
+   */
+  expiry?: number
+}
+
+export interface AppendOptions extends RequestOptions {
+  /** Where the client says that the bytes belong */
+  range?: ByteRange | undefined
+}
+
+interface Upload {
+  id: string
+  record: UploadRecord
+  writer: ContentWriter
+  /** Of all bytes so far; undefined after a restart: the blocks are read again then */
+  hash: Hash | undefined
+  savedLeaves: number
+}
+
+export class Uploads {
+  readonly #components: UploadsComponents
+  readonly #expiry: number
+  readonly #lock = new KeyedLock()
+  readonly #open = new Map<string, Upload>()
+  #timer: NodeJS.Timeout | undefined
+
+  constructor (components: UploadsComponents, init: UploadsInit = {}) {
+    this.#components = components
+    this.#expiry = init.expiry ?? 7 * 24 * hour
+  }
+
+  async start (): Promise<void> {
+    this.#timer ??= setInterval(() => {
+      this.expire().catch(err => { this.#components.log.error('expiring uploads failed', { err }) })
+    }, hour).unref()
+    await this.expire()
+  }
+
+  async stop (): Promise<void> {
+    clearInterval(this.#timer)
+    this.#timer = undefined
+  }
+
+  /** @returns the id of a new upload */
+  async create (repository: string, algorithm: DigestAlgorithm = 'sha256'): Promise<string> {
+    const id = randomUUID()
+    const now = new Date().toISOString()
+    const record: UploadRecord = { repository, algorithm, size: 0, started: now, updated: now }
+    this.#open.set(id, { id, record, writer: this.#components.content.writer(), hash: createHash(algorithm), savedLeaves: 0 })
+    await this.#components.index.change().putUpload(id, record).commit({ durable: false })
+    return id
+  }
+
+  /**
+   * @returns bytes stored so far
+   * @throws OciError BLOB_UPLOAD_UNKNOWN
+   */
+  async size (repository: string, id: string): Promise<number> {
+    return (await this.#find(repository, id)).writer.size
+  }
+
+  /**
+   * Appends to an upload. What arrived before a failure of the source is kept, so that the client can go on from there.
+   *
+   * @returns bytes stored so far
+   * @throws OciError BLOB_UPLOAD_UNKNOWN, RANGE_INVALID, SIZE_INVALID or STORAGE_FULL
+   */
+  async append (repository: string, id: string, source: AsyncIterable<Uint8Array>, options: AppendOptions = {}): Promise<number> {
+    return await this.#locked(id, options, async () => {
+      const upload = await this.#find(repository, id)
+      try {
+        await this.#write(upload, source, options.range)
+      } finally {
+        // not after a failed write: what is saved already is what can be trusted
+        if (this.#open.has(id)) {
+          await this.#checkpoint(upload)
+        }
+      }
+      return upload.writer.size
+    })
+  }
+
+  /**
+   * Appends the last bytes, compares the digest and makes the blob part of the repository. An upload whose digest differs is dropped.
+   *
+   * @throws OciError as {@link append}, and DIGEST_INVALID
+   */
+  async commit (repository: string, id: string, digest: Digest, source: AsyncIterable<Uint8Array>, options: AppendOptions = {}): Promise<Pick<Blob, 'cid' | 'size'>> {
+    return await this.#locked(id, options, async () => {
+      const { content, index } = this.#components
+      const upload = await this.#find(repository, id)
+      try {
+        await this.#write(upload, source, options.range)
+      } catch (err) {
+        if (this.#open.has(id)) {
+          await this.#checkpoint(upload)
+        }
+        throw err
+      }
+      // from here on the writer and the hash are spent: should this fail, the upload goes on from what was saved last
+      this.#open.delete(id)
+      const file = await upload.writer.close()
+      const actual = await this.#digest(upload, file.cid, algorithmOf(digest), options)
+      if (actual !== digest) {
+        await this.#drop(id)
+        throw new OciError('DIGEST_INVALID', { detail: { digest, actual } })
+      }
+      await content.sync()
+      await index.change().putBlob(digest, file).putLink(repository, digest).deleteUpload(id).commit({ durable: true })
+      return file
+    })
+  }
+
+  /** @throws OciError BLOB_UPLOAD_UNKNOWN */
+  async cancel (repository: string, id: string, options: RequestOptions = {}): Promise<void> {
+    await this.#locked(id, options, async () => {
+      await this.#find(repository, id)
+      await this.#drop(id)
+    })
+  }
+
+  /** How many uploads are open */
+  async count (): Promise<number> {
+    return (await Array.fromAsync(this.#components.index.uploads())).length
+  }
+
+  /** Drops the uploads that nobody wrote to for longer than the expiry */
+  async expire (): Promise<void> {
+    const before = Date.now() - this.#expiry
+    for await (const { id, record } of this.#components.index.uploads()) {
+      if (Date.parse(record.updated) < before) {
+        await this.#lock.run(id, async () => { await this.#drop(id) })
+        this.#components.log.info('upload expired', { repository: record.repository, upload: id, size: record.size })
+      }
+    }
+  }
+
+  async #locked<T> (id: string, options: RequestOptions, work: () => Promise<T>): Promise<T> {
+    return await this.#lock.run(id, async () => await translateErrors(work), options)
+  }
+
+  async #find (repository: string, id: string): Promise<Upload> {
+    const upload = this.#open.get(id) ?? await this.#load(id)
+    if (upload?.record.repository !== repository) {
+      throw new OciError('BLOB_UPLOAD_UNKNOWN', { detail: { upload: id } })
+    }
+    return upload
+  }
+
+  async #load (id: string): Promise<Upload | undefined> {
+    const { content, index } = this.#components
+    const record = await index.upload(id)
+    if (record === undefined) {
+      return undefined
+    }
+    const leaves = await index.uploadLeaves(id)
+    const writer = content.writer({ size: record.size, leaves, tail: record.tail })
+    const upload: Upload = { id, record, writer, hash: record.size === 0 ? createHash(record.algorithm) : undefined, savedLeaves: leaves.length }
+    // another request may have loaded it meanwhile
+    const open = this.#open.get(id) ?? upload
+    this.#open.set(id, open)
+    return open
+  }
+
+  async #write (upload: Upload, source: AsyncIterable<Uint8Array>, range: ByteRange | undefined): Promise<void> {
+    const { writer, hash } = upload
+    if (range !== undefined && range.start !== writer.size) {
+      throw new OciError('RANGE_INVALID', { detail: { start: range.start, expected: writer.size }, headers: uploadRange(writer.size) })
+    }
+    let saved = writer.size
+    for await (const chunk of source) {
+      if (range !== undefined && writer.size + chunk.byteLength > range.end + 1) {
+        throw new OciError('SIZE_INVALID', { detail: { reason: 'the body is longer than its Content-Range' } })
+      }
+      hash?.update(chunk)
+      await this.#orForget(upload, writer.write(chunk))
+      if (writer.size - saved >= saveInterval) {
+        saved = writer.size
+        await this.#save(upload, writer.stored())
+      }
+    }
+    if (range !== undefined && writer.size !== range.end + 1) {
+      throw new OciError('SIZE_INVALID', { detail: { reason: 'the body is shorter than its Content-Range' } })
+    }
+  }
+
+  async #checkpoint (upload: Upload): Promise<void> {
+    await this.#save(upload, await this.#orForget(upload, upload.writer.checkpoint()))
+  }
+
+  /** A writer that failed can't go on: the upload is loaded again as it was last saved */
+  async #orForget<T> (upload: Upload, work: Promise<T>): Promise<T> {
+    try {
+      return await work
+    } catch (err) {
+      this.#open.delete(upload.id)
+      throw err
+    }
+  }
+
+  async #save (upload: Upload, { size, leaves, tail }: ReturnType<ContentWriter['stored']>): Promise<void> {
+    const change = this.#components.index.change()
+    if (leaves.length > upload.savedLeaves) {
+      change.putUploadLeaves(upload.id, upload.savedLeaves, leaves.slice(upload.savedLeaves))
+    }
+    upload.record = { ...upload.record, size, tail, updated: new Date().toISOString() }
+    await change.putUpload(upload.id, upload.record).commit({ durable: false })
+    upload.savedLeaves = leaves.length
+  }
+
+  async #digest (upload: Upload, cid: string, algorithm: DigestAlgorithm, options: RequestOptions): Promise<Digest> {
+    if (upload.hash !== undefined && algorithm === upload.record.algorithm) {
+      return digestFrom(algorithm, upload.hash.digest('hex'))
+    }
+    const hash = createHash(algorithm)
+    for await (const chunk of this.#components.content.read(cid, options)) {
+      hash.update(chunk)
+    }
+    return digestFrom(algorithm, hash.digest('hex'))
+  }
+
+  async #drop (id: string): Promise<void> {
+    this.#open.delete(id)
+    await this.#components.index.change().deleteUpload(id).commit({ durable: false })
+  }
+}
+
+/** The `Range` header that tells a client how far its upload is; `0-0` stands for nothing too, as docker's registry has it */
+export function uploadRange (size: number): { Range: string } {
+  return { Range: `0-${Math.max(0, size - 1)}` }
+}

@@ -1,0 +1,6 @@
+/** The appliance can't start, for a reason that its operator can mend: told in one line, without a stack */
+export class StartError extends Error {
+  static readonly name = 'StartError'
+  readonly name = 'StartError'
+  readonly expected = true
+}
