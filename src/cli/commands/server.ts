@@ -1,0 +1,87 @@
+import { resolve } from 'node:path'
+import type { Command } from 'commander'
+import type { Config } from '../../config/schema.ts'
+import { createLog, type Logger } from '../../log.ts'
+import { addConfigFlags, configOf } from '../config-flags.ts'
+import type { CliContext, ProcessEvents } from '../context.ts'
+import { aborted, stopSignal } from '../signals.ts'
+
+/** What this command uses of the appliance */
+export interface Server {
+  start (): Promise<void>
+  stop (): Promise<void>
+  /** The registry's, once started */
+  readonly address: { host: string, port: number }
+  /** Undefined where the node is offline */
+  readonly peerId: string | undefined
+  readonly multiaddrs: readonly string[]
+}
+
+export type CreateServer = (components: { log: Logger }, config: Config) => Promise<Server>
+
+export function addServerCommand (program: Command, context: CliContext, createServer: CreateServer = createAppliance): void {
+  addConfigFlags(program.command('server'))
+    .description('Run the registry and its IPFS node until SIGINT or SIGTERM')
+    .action(async (_, command: Command) => serve(configOf(command, context), context, createServer))
+}
+
+async function serve (config: Config, context: CliContext, createServer: CreateServer): Promise<void> {
+  using stop = stopSignal(context.process)
+  const log = createLog({ ...config.log, stream: context.stderr })
+  using _crash = crashHandler(context.process, log)
+  const server = await createServer({ log }, config)
+  // a start that is half done is left to end, then stopped like any other
+  await server.start()
+  try {
+    if (!stop.signal.aborted) {
+      context.stdout.write(banner(server, config))
+    }
+    await aborted(stop.signal)
+    log.info('stopping', { signal: stop.signal.reason })
+  } finally {
+    await server.stop()
+  }
+}
+
+/** Loaded when needed: it brings the whole IPFS node with it */
+async function createAppliance (components: { log: Logger }, config: Config): Promise<Server> {
+  const { Appliance } = await import('../../appliance.ts')
+  return new Appliance(components, config)
+}
+
+/** What nobody caught leaves the process in an unknown state: log it and go, as everything acknowledged is on disk */
+function crashHandler (events: ProcessEvents, log: Logger): Disposable {
+  const crash = (error: unknown): void => {
+    log.error('crashed: this is a bug', { error })
+    // one turn later, when the line has been written
+    setImmediate(() => events.exit(1))
+  }
+  const names = ['uncaughtException', 'unhandledRejection']
+  names.forEach((name) => events.on(name, crash))
+  return { [Symbol.dispose]: () => names.forEach((name) => events.off(name, crash)) }
+}
+
+function banner ({ address, multiaddrs, peerId }: Server, config: Config): string {
+  const registry = `${clientHost(address.host)}:${address.port}`
+  const node = peerId === undefined ? ['  peer id   none (offline)'] : [`  peer id   ${peerId}`, ...multiaddrs.map((multiaddr) => `  address   ${multiaddr}`)]
+  return [
+    'IPDR is ready',
+    `  registry  http://${registry} (listening on ${bracketed(address.host)}:${address.port})`,
+    ...node,
+    `  data      ${resolve(config.dataDir)}`,
+    '',
+    'Push an image:',
+    `  docker tag helloworld ${registry}/example/helloworld`,
+    `  docker push ${registry}/example/helloworld`,
+    ''
+  ].join('\n')
+}
+
+/** docker trusts a registry without TLS on localhost only, so that is the name to use wherever it works */
+function clientHost (host: string): string {
+  return ['0.0.0.0', '::', '127.0.0.1', '::1'].includes(host) ? 'localhost' : bracketed(host)
+}
+
+function bracketed (host: string): string {
+  return host.includes(':') ? `[${host}]` : host
+}

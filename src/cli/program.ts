@@ -1,0 +1,54 @@
+import { Command, CommanderError } from 'commander'
+import { addConfigShowCommand } from './commands/config-show.ts'
+import { addConfigVerifyCommand } from './commands/config-verify.ts'
+import { addServerCommand } from './commands/server.ts'
+import { addVersionCommand, versions } from './commands/version.ts'
+import { type CliContext, processContext } from './context.ts'
+import { reportError } from './report-error.ts'
+import { UsageError } from './usage-error.ts'
+
+/** The exit code; whatever went wrong has been printed */
+export async function run (args: readonly string[], context: CliContext = processContext()): Promise<number> {
+  const program = createProgram(context)
+  try {
+    await program.parseAsync([...args], { from: 'user' })
+    return 0
+  } catch (err) {
+    if (isHelp(err)) {
+      return 0
+    }
+    reportError(err instanceof CommanderError ? usageErrorOf(err, program, args) : err, context.stderr)
+    return 1
+  }
+}
+
+function createProgram (context: CliContext): Command {
+  const write = (text: string): void => {
+    context.stdout.write(text)
+  }
+  const program = new Command('ipdr')
+    .description('A container registry that is an IPFS node')
+    .version(versions().ipdr, '-V, --version', 'Print the version')
+    .exitOverride()
+    .showSuggestionAfterError()
+    // errors are printed by run; the help of a command group counts as an error for commander, not for us
+    .configureOutput({ writeOut: write, writeErr: write, outputError: () => {} })
+
+  addServerCommand(program, context)
+  const config = program.command('config').description('Check or show the configuration')
+  addConfigVerifyCommand(config, context)
+  addConfigShowCommand(config, context)
+  addVersionCommand(program, context)
+  return program
+}
+
+function isHelp (err: unknown): boolean {
+  return err instanceof CommanderError && ['commander.help', 'commander.helpDisplayed', 'commander.version'].includes(err.code)
+}
+
+function usageErrorOf (err: CommanderError, program: Command, args: readonly string[]): UsageError {
+  const [message, ...suggestion] = err.message.replace(/^error: /, '').split('\n')
+  const command = program.commands.find((candidate) => candidate.name() === args[0])
+  const help = `Run 'ipdr ${command === undefined ? '' : `${command.name()} `}--help' to see what there is.`
+  return new UsageError(message!, [...suggestion, help].join(' '))
+}

@@ -1,0 +1,35 @@
+/** The candidate that a mistyped word most likely meant, ignoring case and separators; undefined where none is near */
+export function closest (word: string, candidates: Iterable<string>): string | undefined {
+  const wanted = normalise(word)
+  // a file may hold a key of any length, and the comparison is quadratic
+  if (wanted.length > 100) {
+    return undefined
+  }
+  let best: string | undefined
+  let bestDistance = Math.max(1, Math.floor(wanted.length / 4)) + 1
+  for (const candidate of candidates) {
+    const distance = editDistance(wanted, normalise(candidate))
+    if (distance < bestDistance) {
+      best = candidate
+      bestDistance = distance
+    }
+  }
+  return best
+}
+
+function normalise (word: string): string {
+  return word.toLowerCase().replace(/[-_.\s]/g, '')
+}
+
+function editDistance (a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, column) => column)
+  for (let i = 0; i < a.length; i++) {
+    const next = [i + 1]
+    for (let j = 0; j < b.length; j++) {
+      const replaced = row[j]! + (a[i] === b[j] ? 0 : 1)
+      next.push(Math.min(replaced, row[j + 1]! + 1, next[j]! + 1))
+    }
+    row = next
+  }
+  return row[b.length]!
+}

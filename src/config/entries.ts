@@ -1,0 +1,47 @@
+import type { ConfigKey } from './schema.ts'
+
+/** One value from one source, not yet checked */
+export interface Entry {
+  key: ConfigKey
+  value: unknown
+  /** For the reader of a problem, e.g. `flag --p2p-port` */
+  source: string
+  /** Left out of problems, as it came from a file that may hold secrets */
+  hidden?: boolean
+}
+
+/** What one source says, with what is wrong about the source itself (unknown keys, unreadable files) */
+export interface Entries {
+  entries: Entry[]
+  problems: string[]
+}
+
+/** A flag and an environment variable are always text; the schema decides whether the result will do */
+export function fromText (key: ConfigKey, text: string): unknown {
+  switch (key.kind) {
+    case 'number':
+      return /^-?\d{1,15}$/.test(text) ? Number(text) : text
+    case 'boolean':
+      return booleans.has(text) ? booleans.get(text) : text
+    case 'list':
+      return text.split(',').map((item) => item.trim()).filter((item) => item !== '')
+    default:
+      return text
+  }
+}
+
+const booleans = new Map([['true', true], ['1', true], ['false', false], ['0', false]])
+
+/** On one line, whatever the value holds */
+export function shorten (value: unknown): string {
+  if (typeof value === 'object' && value !== null) {
+    return Array.isArray(value) ? 'a list' : 'a mapping'
+  }
+  const text = typeof value === 'string' ? JSON.stringify(value) : String(value)
+  return text.length > 80 ? `${text.slice(0, 77)}...` : text
+}
+
+export function reasonOf (err: unknown): string {
+  const { code, message } = err as NodeJS.ErrnoException
+  return code === 'ENOENT' ? 'no such file' : code === 'EACCES' ? 'permission denied' : code === 'EISDIR' ? 'is a directory' : message
+}

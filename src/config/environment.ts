@@ -1,0 +1,81 @@
+import { readFileSync } from 'node:fs'
+import { closest } from './closest.ts'
+import { type Entries, fromText, reasonOf } from './entries.ts'
+import { type ConfigKey, configKeys } from './schema.ts'
+
+/** Names the configuration file; not a key itself */
+export const CONFIG_VARIABLE = 'IPDR_CONFIG'
+
+const prefix = 'IPDR_'
+const fileSuffix = '_FILE'
+const keysByVariable = new Map(configKeys.map((key) => [key.variable, key]))
+
+/** Variables of older systems that name one of our keys */
+const aliases = new Map([['BOOTSTRAP', keysByVariable.get('IPDR_P2P_BOOTSTRAP')!]])
+
+/**
+ * `IPDR_P2P_PORT=4001`, or `IPDR_P2P_PORT_FILE=/run/secrets/port` for a value that a file holds. An empty variable
+ * counts as unset, as compose files write `${X:-}`. An unknown `IPDR_` variable is a problem.
+ */
+export function readEnvironment (env: NodeJS.ProcessEnv): Entries {
+  const found: Entries = { entries: [], problems: [] }
+  const setBy = new Map<ConfigKey, string>()
+  for (const [name, text] of Object.entries(env)) {
+    if (text === undefined || text === '' || name === CONFIG_VARIABLE || isServiceLink(name, text)) {
+      continue
+    }
+    const direct = keysByVariable.get(name) ?? aliases.get(name)
+    const key = direct ?? keyOfFile(name)
+    if (key === undefined) {
+      if (name.startsWith(prefix)) {
+        found.problems.push(unknownVariable(name))
+      }
+      continue
+    }
+    const first = setBy.get(key)
+    if (first !== undefined) {
+      found.problems.push(`${key.path}: is set by both ${first} and ${name}`)
+      continue
+    }
+    setBy.set(key, name)
+    if (direct !== undefined) {
+      found.entries.push({ key, value: fromText(key, text), source: name })
+    } else {
+      readValueFile(found, key, name, text)
+    }
+  }
+  return found
+}
+
+function readValueFile ({ entries, problems }: Entries, key: ConfigKey, name: string, file: string): void {
+  if (key.kind === 'path') {
+    problems.push(`${name}: unknown variable; ${key.variable} already takes a path`)
+    return
+  }
+  try {
+    entries.push({ key, value: fromText(key, readFileSync(file, 'utf8').trim()), source: name, hidden: true })
+  } catch (err) {
+    problems.push(`${key.path}: cannot read ${file}: ${reasonOf(err)} (${name})`)
+  }
+}
+
+function keyOfFile (name: string): ConfigKey | undefined {
+  return name.endsWith(fileSuffix) ? keysByVariable.get(name.slice(0, -fileSuffix.length)) : undefined
+}
+
+function unknownVariable (name: string): string {
+  const near = closest(name, [...keysByVariable.keys(), CONFIG_VARIABLE])
+  return `${name}: unknown variable${near === undefined ? '' : `, did you mean ${near}?`}`
+}
+
+/**
+ * Kubernetes tells every pod of every service in its namespace: one named `ipdr` sets IPDR_SERVICE_HOST,
+ * IPDR_PORT=tcp://10.0.0.1:5000 and IPDR_PORT_5000_TCP_ADDR. They are not meant for us.
+ *
+ * @see https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
+ */
+function isServiceLink (name: string, text: string): boolean {
+  return /_SERVICE_(HOST|PORT)(_[A-Z0-9_]+)?$/.test(name) ||
+    /_PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?$/.test(name) ||
+    (name.endsWith('_PORT') && /^(tcp|udp|sctp):\/\//.test(text))
+}

@@ -1,0 +1,124 @@
+import { ConfigError } from './config-error.ts'
+import { type Entries, type Entry, fromText, shorten } from './entries.ts'
+import { CONFIG_VARIABLE, readEnvironment } from './environment.ts'
+import { readConfigFile, readValues } from './file.ts'
+import { type Config, type ConfigKey, configKeys, configSchema, deepFreeze } from './schema.ts'
+
+export interface LoadConfigInit {
+  /** Values of flags by key, e.g. `{ 'p2p.port': '4001', 'p2p.peers': ['/ip4/...'] }` */
+  flags?: Readonly<Record<string, string | readonly string[] | undefined>>
+  /** @default process.env */
+  env?: NodeJS.ProcessEnv
+  /** @default the file that IPDR_CONFIG names; without one, no file is read */
+  file?: string | undefined
+}
+
+/**
+ * Flags over environment over file over defaults, complete and frozen.
+ *
+ * @throws ConfigError with every problem of every source, those of overridden values too
+ */
+export function loadConfig ({ flags = {}, env = process.env, file = env[CONFIG_VARIABLE] }: LoadConfigInit = {}): Config {
+  return resolve([
+    file === undefined || file === '' ? { entries: [], problems: [] } : readConfigFile(file),
+    readEnvironment(env),
+    readFlags(flags)
+  ])
+}
+
+/**
+ * As if a file held these values and nothing else were set.
+ *
+ * @throws ConfigError
+ */
+export function parseConfig (values: unknown): Config {
+  return resolve([readValues(values, (path) => path.length === 0 ? 'values' : `key ${path.join('.')}`)])
+}
+
+function readFlags (flags: NonNullable<LoadConfigInit['flags']>): Entries {
+  const found: Entries = { entries: [], problems: [] }
+  for (const [path, given] of Object.entries(flags)) {
+    const key = configKeys.find((candidate) => candidate.path === path)
+    if (key === undefined) {
+      found.problems.push(`${path}: unknown key (flag)`)
+    } else if (given !== undefined) {
+      const value = typeof given === 'string' ? fromText(key, given) : given.flatMap((item) => fromText(key, item))
+      found.entries.push({ key, value, source: `flag ${key.flag}` })
+    }
+  }
+  return found
+}
+
+/** @param sources - the weakest first */
+function resolve (sources: readonly Entries[]): Config {
+  const problems = new Set(sources.flatMap((source) => source.problems))
+  const winners = new Map<string, Entry>()
+  for (const entry of sources.flatMap((source) => source.entries)) {
+    const overridden = winners.get(entry.key.path)
+    if (overridden !== undefined) {
+      checkAlone(overridden).forEach((problem) => problems.add(problem))
+    }
+    winners.set(entry.key.path, entry)
+  }
+  const result = configSchema.safeParse(nest(winners.values()))
+  for (const issue of result.error?.issues ?? []) {
+    const { path, item } = splitPath(issue.path)
+    const other = issue.code === 'custom' ? issue.params?.['other'] : undefined
+    const problem = { path, item, message: issue.message, showValue: other === undefined }
+    problems.add(describe(problem, winners.get(path) ?? winners.get(String(other))))
+  }
+  if (!result.success || problems.size > 0) {
+    throw new ConfigError([...problems])
+  }
+  return deepFreeze(result.data)
+}
+
+function checkAlone (entry: Entry): string[] {
+  const issues = entry.key.schema.safeParse(entry.value).error?.issues ?? []
+  return issues.map(({ message, path }) => {
+    return describe({ path: entry.key.path, item: splitPath(path).item, message, showValue: true }, entry)
+  })
+}
+
+interface Problem {
+  path: string
+  /** Which item of a list */
+  item: number | undefined
+  message: string
+  showValue: boolean
+}
+
+function describe ({ path, item, message, showValue }: Problem, entry: Entry | undefined): string {
+  const name = item === undefined ? path : `${path}[${item}]`
+  if (entry === undefined) {
+    return `${name}: ${message}`
+  }
+  const value = item === undefined ? entry.value : (entry.value as unknown[])[item]
+  const got = showValue && entry.hidden !== true ? `, got ${shorten(value)}` : ''
+  return `${name}: ${message}${got} (${entry.source})`
+}
+
+function nest (entries: Iterable<Entry>): Record<string, unknown> {
+  const result: Record<string, unknown> = {}
+  for (const { key, value } of entries) {
+    const [first, second] = pathOf(key)
+    if (second === undefined) {
+      result[first] = value
+    } else {
+      result[first] = { ...(result[first] as object | undefined), [second]: value }
+    }
+  }
+  return result
+}
+
+function pathOf (key: ConfigKey): [string, string | undefined] {
+  const [first, second] = key.path.split('.')
+  return [first!, second]
+}
+
+/** An issue of a list's item names the key and the item's index */
+function splitPath (path: readonly PropertyKey[]): { path: string, item: number | undefined } {
+  const item = path.find((part) => typeof part === 'number')
+  const end = path.findIndex((part) => typeof part === 'number')
+  return { path: path.slice(0, end < 0 ? path.length : end).join('.'), item }
+}

@@ -1,0 +1,203 @@
+import { isIP } from 'node:net'
+import { multiaddr } from '@multiformats/multiaddr'
+import { z } from 'zod'
+import { parseDuration, parseSize } from './units.ts'
+
+/**
+ * The one description of the configuration: keys, types, defaults, ranges and what each is for.
+ * Flags, environment variables, their help texts and the checks of config/ipdr.yml are derived from it.
+ */
+
+const networks = ['offline', 'lan', 'private', 'public'] as const
+const logLevels = ['error', 'warn', 'info', 'debug'] as const
+
+export type KeyKind = 'text' | 'path' | 'number' | 'boolean' | 'list' | 'duration' | 'size'
+
+interface KeyNotes {
+  kind: KeyKind
+  /** One line, for --help and the comments of config/ipdr.yml */
+  description: string
+  choices?: readonly string[]
+}
+
+const notes = z.registry<KeyNotes>()
+
+/** A problem between two keys; `other` names the one that made the first a problem */
+interface Contradiction { path: string[], other: string, message: string }
+
+const hostText = text(/^[A-Za-z0-9._:%-]{1,255}$/, 'must be a host name or an IP address')
+const ipText = z.string({ error: 'must be an IP address' }).refine((value) => isIP(value) !== 0, { error: 'must be an IP address' })
+const pathText = text(/^[^\0]+$/, 'must be a path')
+const port = wholeNumber(0, 65_535)
+const address = z.string({ error: 'must be a multiaddr' }).refine((value) => protocolsOf(value) !== undefined, {
+  error: 'must be a multiaddr such as /ip4/192.0.2.1/tcp/4001'
+})
+const peerAddress = z.string({ error: 'must be a multiaddr' }).refine((value) => protocolsOf(value)?.includes('p2p'), {
+  error: 'must be a multiaddr with the peer\'s id, such as /ip4/192.0.2.1/tcp/4001/p2p/<peer id>'
+})
+
+const objectSchema = z.strictObject({
+  host: key(hostText.default('0.0.0.0'), 'text', 'Address the registry listens on'),
+  port: key(port.default(5000), 'number', 'Port the registry listens on; 0 takes any free one'),
+  dataDir: key(pathText.default('./data'), 'path', 'Directory that holds blocks, index and the peer\'s identity'),
+  network: choice(networks, 'public', 'Who may reach the IPFS node'),
+  missingBlobs: choice(['refuse', 'accept'] as const, 'refuse', 'What becomes of an image manifest whose blobs are missing; accept keeps it'),
+  p2p: section({
+    host: key(ipText.default('0.0.0.0'), 'text', 'IP address the IPFS node listens on'),
+    port: key(port.optional(), 'number', 'Port the IPFS node listens on; unset: 4001, or any free one where that is taken; 0 takes any'),
+    peers: addresses(address, 'Multiaddrs of peers to stay connected to'),
+    bootstrap: addresses(peerAddress, 'Multiaddrs of bootstrap peers, in addition to those of the network profile'),
+    announce: addresses(address, 'Multiaddrs announced to other peers instead of the ones listened on'),
+    swarmKey: key(pathText.optional(), 'path', 'File with the key of a private swarm; needed by network private, refused by the others')
+  }),
+  storage: section({
+    fsync: key(z.boolean({ error: 'must be true or false' }).default(true), 'boolean', 'Whether a push is acknowledged only once its bytes are on disk')
+  }),
+  admin: section({
+    host: key(hostText.default('127.0.0.1'), 'text', 'Address the admin port listens on'),
+    port: key(port.optional(), 'number', 'Port for health and metrics; unset: they are on the registry\'s port; 0 takes any free one')
+  }),
+  log: section({
+    level: choice(logLevels, 'info', 'Least important log level that is written'),
+    format: choice(['human', 'json'] as const, 'human', 'How log lines look')
+  }),
+  limits: section({
+    manifestBytes: key(amount(parseSize, 1024, 64 * 2 ** 20, 'size such as 4MiB, from 1KiB to 64MiB').default(4 * 2 ** 20), 'size', 'Largest manifest accepted'),
+    idleTimeout: key(amount(parseDuration, 0.1, 86_400, 'duration such as 120s, from 100ms to 1d').default(120), 'duration', 'How long a connection may be silent in mid-request'),
+    drainTimeout: key(amount(parseDuration, 0, 3600, 'duration such as 10s, at most 1h').default(10), 'duration', 'How long requests in flight may take when the server stops')
+  })
+})
+
+export const configSchema = objectSchema.superRefine((value, context) => {
+  for (const { message, path, other } of contradictions(value)) {
+    context.addIssue({ code: 'custom', message, path, params: { other } })
+  }
+}, { when: () => true })
+
+type DeepReadonly<T> = T extends (infer Item)[]
+  ? readonly DeepReadonly<Item>[]
+  : T extends object ? { readonly [Key in keyof T]: DeepReadonly<T[Key]> } : T
+
+/** Complete and checked; durations are seconds, sizes bytes */
+export type Config = DeepReadonly<z.output<typeof configSchema>>
+
+export const defaultConfig: Config = deepFreeze(configSchema.parse({}))
+
+/** A key that holds a value, as opposed to a section */
+export interface ConfigKey extends KeyNotes {
+  /** e.g. `p2p.swarmKey` */
+  path: string
+  /** e.g. `--p2p-swarm-key` */
+  flag: string
+  /** e.g. `IPDR_P2P_SWARM_KEY` */
+  variable: string
+  schema: z.ZodType
+  /** Undefined where the key is unset by default */
+  default: unknown
+}
+
+/** What a section holds: keys and further sections, in the order of the schema */
+export type KeyTree = ReadonlyMap<string, ConfigKey | KeyTree>
+
+export const keyTree: KeyTree = treeOf(objectSchema.shape, defaultConfig, [])
+export const configKeys: readonly ConfigKey[] = [...keysOf(keyTree)]
+
+export function isConfigKey (node: ConfigKey | KeyTree): node is ConfigKey {
+  return !(node instanceof Map)
+}
+
+export function deepFreeze<T> (value: T): T {
+  if (typeof value === 'object' && value !== null) {
+    Object.values(value).forEach(deepFreeze)
+    Object.freeze(value)
+  }
+  return value
+}
+
+// every key may be missing or wrong here: these rules report beside the others
+function * contradictions (value: unknown): Generator<Contradiction> {
+  const { network, p2p } = value as { network?: unknown, p2p?: { swarmKey?: unknown } }
+  const path = ['p2p', 'swarmKey']
+  if (network === 'private' && p2p?.swarmKey === undefined) {
+    yield { path, other: 'network', message: 'must be set when network is private' }
+  }
+  if (networks.some((name) => name === network) && network !== 'private' && p2p?.swarmKey !== undefined) {
+    yield { path, other: 'network', message: `only works with network private, and network is ${network}` }
+  }
+}
+
+function key<Schema extends z.ZodType> (schema: Schema, kind: KeyKind, description: string, choices?: readonly string[]): Schema {
+  notes.add(schema, { kind, description, ...(choices && { choices }) })
+  return schema
+}
+
+function choice<const Values extends readonly [string, ...string[]]> (values: Values, initial: Values[number], description: string) {
+  const schema = z.enum(values, { error: `must be one of ${values.join(', ')}` })
+  return key(schema.default(initial as never), 'text', description, values)
+}
+
+function addresses (item: z.ZodType<string>, description: string) {
+  return key(z.array(item, { error: 'must be a list' }).default(() => []), 'list', description)
+}
+
+function section<Shape extends z.ZodRawShape> (shape: Shape) {
+  return z.strictObject(shape).prefault({} as never)
+}
+
+function text (pattern: RegExp, error: string) {
+  return z.string({ error }).regex(pattern, { error })
+}
+
+function wholeNumber (min: number, max: number) {
+  const error = `must be a whole number from ${min} to ${max}`
+  return z.int({ error }).min(min, { error }).max(max, { error })
+}
+
+function amount (parse: (value: unknown) => number | undefined, min: number, max: number, what: string) {
+  return z.unknown().transform((value, context): number => {
+    const result = parse(value)
+    if (result === undefined || result < min || result > max) {
+      context.addIssue({ code: 'custom', message: `must be a ${what}` })
+      return z.NEVER
+    }
+    return result
+  })
+}
+
+function protocolsOf (value: string): string[] | undefined {
+  try {
+    const components = multiaddr(value).getComponents()
+    return components.length === 0 ? undefined : components.map(({ name }) => name)
+  } catch {
+    return undefined
+  }
+}
+
+function treeOf (shape: z.ZodRawShape, defaults: object, parents: string[]): KeyTree {
+  return new Map(Object.entries(shape).map(([name, schema]): [string, ConfigKey | KeyTree] => {
+    const path = [...parents, name]
+    const initial: unknown = (defaults as Record<string, unknown>)[name]
+    if (schema instanceof z.ZodPrefault) {
+      return [name, treeOf((schema.unwrap() as z.ZodObject).shape, initial as object, path)]
+    }
+    const kebab = path.join('-').replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
+    return [name, {
+      ...notes.get(schema as z.ZodType)!,
+      path: path.join('.'),
+      flag: `--${kebab}`,
+      variable: `IPDR_${kebab.replaceAll('-', '_').toUpperCase()}`,
+      schema: schema as z.ZodType,
+      default: initial
+    }]
+  }))
+}
+
+function * keysOf (tree: KeyTree): Generator<ConfigKey> {
+  for (const node of tree.values()) {
+    if (isConfigKey(node)) {
+      yield node
+    } else {
+      yield * keysOf(node)
+    }
+  }
+}
