@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { noise } from '@chainsafe/libp2p-noise'
 import { yamux } from '@chainsafe/libp2p-yamux'
 import { circuitRelayTransport } from '@libp2p/circuit-relay-v2'
@@ -9,7 +10,7 @@ import { ping } from '@libp2p/ping'
 import { preSharedKey } from '@libp2p/pnet'
 import { tcp } from '@libp2p/tcp'
 import { webSockets } from '@libp2p/websockets'
-import { NetworkConfigError } from './network-errors.ts'
+import { NetworkConfigError, NodeOfflineError } from './network-errors.ts'
 import { parseSwarmKey } from './swarm-key.ts'
 import type { Ping } from '@libp2p/ping'
 import type { Multiaddr } from '@multiformats/multiaddr'
@@ -110,6 +111,7 @@ export function libp2pOptions (init: Libp2pInit): Libp2pOptions<Services> {
   if (init.network === 'public') {
     options.transports?.push(webSockets(), circuitRelayTransport())
     options.addresses?.listen?.push('/p2p-circuit')
+    options.peerRouters = [() => slowWalk]
   } else {
     options.peerDiscovery = [watchedMdns(init.onPeer)]
   }
@@ -126,6 +128,21 @@ function watchedMdns (onPeer: Libp2pInit['onPeer']): PeerDiscoveryFactory {
     discovery.addEventListener('peer', (event) => { onPeer(event.detail.multiaddrs) })
 
     return discovery
+  }
+}
+
+/**
+ * Makes a look-up of peers last a while, though it tells of each peer at once
+ *
+ * The search for relays walks the DHT without a pause: with no peer, or only those it knows, that is a busy loop.
+ */
+const slowWalk = {
+  async findPeer (): Promise<never> {
+    throw new NodeOfflineError('This router knows no peers')
+  },
+
+  async * getClosestPeers (_key: Uint8Array, options: { signal?: AbortSignal } = {}): AsyncGenerator<never> {
+    await sleep(10 * second, undefined, { ref: false, ...options })
   }
 }
 
