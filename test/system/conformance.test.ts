@@ -1,0 +1,66 @@
+import assert from 'node:assert/strict'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { tryRun } from '../fixtures/run.ts'
+import { ServerProcess } from '../fixtures/server.ts'
+import { temporaryDirectory } from '../fixtures/temporary.ts'
+import { builtTool } from '../fixtures/tools.ts'
+
+const minute = 60_000
+
+/** What version 1.1 leaves out */
+const everyOption = {
+  OCI_API_BLOBS_DIGEST_HEADER: 'true',
+  OCI_API_BLOBS_UPLOAD_CANCEL: 'true',
+  OCI_API_MANIFESTS_DIGEST_HEADER: 'true',
+  OCI_API_MANIFESTS_TAG_PARAM: 'true',
+  OCI_DATA_SPARSE: 'true'
+}
+
+for (const { version, env, args, disabled } of [
+  // cancelling an upload, once for each digest algorithm: this version does not ask for it
+  { version: '1.1', env: {}, args: [], disabled: 2 },
+  { version: 'dev', env: everyOption, args: ['--missing-blobs', 'accept'], disabled: 0 }
+]) {
+  test(`passes the OCI conformance suite, version ${version}`, { timeout: 10 * minute }, async t => {
+    await using directory = await temporaryDirectory('conformance')
+    await using server = await ServerProcess.start({ args })
+
+    const { stdout, stderr } = await tryRun(builtTool('conformance'), [], {
+      cwd: directory.path,
+      env: {
+        OCI_REGISTRY: server.host,
+        OCI_TLS: 'disabled',
+        OCI_REPO1: 'conformance/repo1',
+        OCI_REPO2: 'conformance/repo2',
+        OCI_LOG: 'error',
+        OCI_RESULTS_DIR: directory.path,
+        OCI_VERSION: version,
+        ...env
+      },
+      timeout: 8 * minute
+    })
+
+    const results = await readFile(join(directory.path, 'junit.xml'), 'utf8').catch(() => {
+      throw new Error(`the suite wrote no results:\n${stdout}${stderr}`)
+    })
+    const totals = attributes(/<testsuites\b[^>]*>/.exec(results)?.[0])
+    const { tests = 0, failures = 0, errors = 0, skipped = 0 } = totals
+    t.diagnostic(`version ${version}: ${tests} tests`)
+    assert.equal(failures + errors, 0, `failed:\n${unsuccessful(results).join('\n')}`)
+    assert.equal(skipped, 0, 'skipped')
+    assert.equal(totals.disabled ?? 0, disabled, 'disabled')
+    assert.ok(tests > 800, `only ${tests} tests`)
+  })
+}
+
+function attributes (element = ''): Record<string, number> {
+  return Object.fromEntries([...element.matchAll(/(\w+)="([^"]*)"/g)].map(([, name, value]) => [name!, Number(value)]))
+}
+
+function unsuccessful (results: string): string[] {
+  return [...results.matchAll(/<testcase name="([^"]*)"[^>]* status="(\w+)"/g)]
+    .filter(([, , status]) => status !== 'passed' && status !== 'skipped')
+    .map(([, name]) => name!)
+}
