@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { after, before, suite, test } from 'node:test'
 import { greeting, writeBusyboxContext } from '../fixtures/busybox.ts'
 import { preparePodman, type Podman } from '../fixtures/podman.ts'
@@ -6,7 +8,6 @@ import { ServerProcess } from '../fixtures/server.ts'
 import { temporaryDirectory } from '../fixtures/temporary.ts'
 
 const minute = 60_000
-const noNetwork = ['--network', 'none', '--cgroups', 'disabled']
 
 suite('podman and buildah', { timeout: 5 * minute }, () => {
   let server: ServerProcess
@@ -31,7 +32,7 @@ suite('podman and buildah', { timeout: 5 * minute }, () => {
   }
 
   async function start (image: string): Promise<string> {
-    return await tools.podman(['run', '--rm', '--pull', 'never', ...noNetwork, image])
+    return await tools.podman(['run', '--rm', '--pull', 'never', '--network', 'none', image])
   }
 
   async function digestOf (reference: string): Promise<string> {
@@ -69,9 +70,9 @@ suite('podman and buildah', { timeout: 5 * minute }, () => {
 
   test('keeps two tags and two repositories apart', async () => {
     await tools.podman(['pull', repository])
-    await tools.podman(['build', '--network', 'none', '--tag', `${repository}:two`, '--file', '-', context], {
-      input: `FROM ${repository}\nCMD ["/bin/busybox", "echo", "two"]\n`
-    })
+    const containerfile = join(context, 'Containerfile.two')
+    await writeFile(containerfile, `FROM ${repository}\nCMD ["/bin/busybox", "echo", "two"]\n`)
+    await tools.podman(['build', '--network', 'none', '--tag', `${repository}:two`, '--file', containerfile, context])
     const other = `${server.host}/example/copy`
     await tools.podman(['push', `${repository}:two`])
     await tools.podman(['push', `${repository}:two`, other])
