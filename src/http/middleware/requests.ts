@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import type { Socket } from 'node:net'
 import type { RequestHandler, Response } from 'express'
 import type { Logger } from '../../log.ts'
 import type { Metrics } from '../../metrics.ts'
@@ -7,17 +8,14 @@ import type { Metrics } from '../../metrics.ts'
 export function observeRequests ({ log, metrics }: { log: Logger, metrics: Metrics }): RequestHandler {
   return (req, res, next) => {
     const started = performance.now()
-    const { socket } = req
-    const received = socket.bytesRead
-    const sent = socket.bytesWritten
+    const { socket, ip } = req
     const given = req.get('X-Request-Id')
     res.locals.fields = { id: given !== undefined && /^[\w.-]{1,64}$/.test(given) ? given : randomUUID() }
     res.set('X-Request-Id', res.locals.fields.id)
 
     res.once('close', () => {
       const seconds = (performance.now() - started) / 1000
-      const bytesIn = socket.bytesRead - received
-      const bytesOut = socket.bytesWritten - sent
+      const { bytesIn, bytesOut } = newBytes(socket)
       const route = String(res.locals.route ?? 'none')
       const status = res.writableFinished ? String(res.statusCode) : 'aborted'
       metrics.requests.inc({ method: methodLabel(req.method), route, status })
@@ -26,7 +24,7 @@ export function observeRequests ({ log, metrics }: { log: Logger, metrics: Metri
       metrics.sentBytes.inc(bytesOut)
       const fields = {
         ...logFields(res), method: req.method, url: req.originalUrl, status, ms: Math.round(seconds * 1000),
-        bytesIn, bytesOut, remote: req.ip, agent: req.get('User-Agent')
+        bytesIn, bytesOut, remote: ip, agent: req.get('User-Agent')
       }
       if (route === 'health') {
         log.debug('request', fields)
@@ -36,6 +34,17 @@ export function observeRequests ({ log, metrics }: { log: Logger, metrics: Metri
     })
     next()
   }
+}
+
+/** What each connection had received and sent when its last request was over */
+const countedBytes = new WeakMap<Socket, { received: number, sent: number }>()
+
+/** Bytes that a connection moved since the last call: the first bytes of a request are read before anybody knows of the request */
+function newBytes (socket: Socket): { bytesIn: number, bytesOut: number } {
+  const { bytesRead: received, bytesWritten: sent } = socket
+  const before = countedBytes.get(socket) ?? { received: 0, sent: 0 }
+  countedBytes.set(socket, { received, sent })
+  return { bytesIn: received - before.received, bytesOut: sent - before.sent }
 }
 
 /** Names the route of a request for metrics */
