@@ -1,16 +1,24 @@
 import type { Request, Response } from 'express'
-import { once } from 'node:events'
+import { raceSignal } from 'race-signal'
 import { OciError, type OciErrorCode } from '../oci/errors.ts'
 
 /** Fires when the client is gone before its response is complete */
 export function clientSignal (res: Response): AbortSignal {
   const controller = new AbortController()
+  if (res.closed && !res.writableFinished) {
+    controller.abort()
+  }
   res.once('close', () => {
     if (!res.writableFinished) {
       controller.abort()
     }
   })
   return controller.signal
+}
+
+/** The body of a request. Who stops reading it can still answer: the stream's own iterator would close the connection then. */
+export function bodyOf (req: Request): AsyncIterable<Uint8Array> {
+  return req.iterator({ destroyOnReturn: false })
 }
 
 /**
@@ -25,7 +33,7 @@ export async function readBody (req: Request, maxBytes: number, tooLarge: OciErr
   }
   const chunks: Uint8Array[] = []
   let size = 0
-  for await (const chunk of req as AsyncIterable<Uint8Array>) {
+  for await (const chunk of bodyOf(req)) {
     size += chunk.byteLength
     if (size > maxBytes) {
       throw error
@@ -35,12 +43,14 @@ export async function readBody (req: Request, maxBytes: number, tooLarge: OciErr
   return Buffer.concat(chunks)
 }
 
-/** Writes to a response as fast as the client takes it; the response is not ended */
+/**
+ * Writes to a response as fast as the client takes it; the response is not ended. A chunk has left for the system before the next one is
+ * asked for, as the source may overwrite it then.
+ */
 export async function writeBody (res: Response, source: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<void> {
   for await (const chunk of source) {
-    signal.throwIfAborted()
-    if (!res.write(chunk)) {
-      await once(res, 'drain', { signal })
-    }
+    const { promise: sent, resolve, reject } = Promise.withResolvers<void>()
+    res.write(chunk, err => { err == null ? resolve() : reject(err) })
+    await raceSignal(sent, signal)
   }
 }

@@ -1,32 +1,39 @@
 import { unixfs } from '@helia/unixfs'
 import * as dagPb from '@ipld/dag-pb'
-import parallel from 'it-parallel'
 import { CID } from 'multiformats/cid'
 import type { Blockstore } from 'interface-blockstore'
 import type { Content, ContentStore, ContentWriter, DirectoryEntry, StoreOptions, WriterState } from './content-store.ts'
-import { directoryBlock, walkFile, type Block, type LeafSlice } from './dag.ts'
+import type { DurableBlockstore } from './blockstore.ts'
+import { BufferPool } from './buffer-pool.ts'
+import { directoryBlock, leafSize, walkFile, type Block, type LeafSlice } from './dag.ts'
 import { DagWriter } from './dag-writer.ts'
 import { DamagedBlockError } from './errors.ts'
+import { runAhead } from './run-ahead.ts'
 
 /** Leaves read ahead of the one that is being sent */
 const readAhead = 4
 /** A directory whose block is larger is sharded, as kubo does under the profile `unixfs-v1-2025` */
 const maxDirectoryBytes = 256 * 1024
 
+/** Leaves that are kept in memory for the next push or pull */
+const maxFreeBuffers = 16
+
 export interface BlockstoreContentStoreComponents {
-  blockstore: Pick<Blockstore, 'get' | 'put' | 'has'> & { sync?: () => Promise<void> }
+  /** Its `put` keeps nothing of the bytes that it is given: they are overwritten afterwards */
+  blockstore: Pick<Blockstore, 'get' | 'put' | 'has'> & Pick<DurableBlockstore, 'read' | 'sync'>
 }
 
 /** Files and directories in a local blockstore */
 export class BlockstoreContentStore implements ContentStore {
   readonly #blockstore: BlockstoreContentStoreComponents['blockstore']
+  readonly #buffers = new BufferPool(leafSize, maxFreeBuffers)
 
   constructor (components: BlockstoreContentStoreComponents) {
     this.#blockstore = components.blockstore
   }
 
   writer (state?: WriterState): ContentWriter {
-    return new DagWriter({ put: async block => { await this.#put(block) }, get: async cid => await this.#get(cid) }, state)
+    return new DagWriter({ put: async block => { await this.#put(block) }, get: async cid => await this.#blockstore.read(cid), buffers: this.#buffers }, state)
   }
 
   async add (bytes: Uint8Array): Promise<Content> {
@@ -46,25 +53,31 @@ export class BlockstoreContentStore implements ContentStore {
 
   async * read (cid: string, options: StoreOptions & { start?: number, end?: number } = {}): AsyncGenerator<Uint8Array> {
     const { signal, start = 0, end = Infinity } = options
-    const slices = walkFile(CID.parse(cid), async cid => await this.#get(cid, { signal }), start, end + 1)
+    const slices = walkFile(CID.parse(cid), async cid => await this.#blockstore.read(cid, { signal }), start, end + 1)
     const reads = (async function * (store: BlockstoreContentStore) {
       for await (const slice of slices) {
-        yield async () => slice instanceof Uint8Array ? slice : await store.#readLeaf(slice, { signal })
+        yield async () => slice instanceof Uint8Array ? { bytes: slice } : await store.#readLeaf(slice, { signal })
       }
     })(this)
-    yield * parallel(reads, { ordered: true, concurrency: readAhead })
+    for await (const { bytes, buffer } of runAhead<{ bytes: Uint8Array, buffer?: Uint8Array }>(reads, readAhead)) {
+      yield bytes
+      if (buffer !== undefined) {
+        this.#buffers.give(buffer)
+      }
+    }
   }
 
   async sync (): Promise<void> {
     await this.#blockstore.sync?.()
   }
 
-  async #readLeaf (slice: LeafSlice, options: StoreOptions): Promise<Uint8Array> {
-    const bytes = await this.#get(slice.cid, options)
+  async #readLeaf (slice: LeafSlice, options: StoreOptions): Promise<{ bytes: Uint8Array, buffer: Uint8Array }> {
+    const buffer = this.#buffers.take()
+    const bytes = await this.#blockstore.read(slice.cid, { ...options, into: buffer })
     if (bytes.byteLength !== slice.leafSize) {
       throw new DamagedBlockError(`${slice.cid.toString()} has ${bytes.byteLength} bytes instead of ${slice.leafSize}`)
     }
-    return slice.end - slice.start === bytes.byteLength ? bytes : bytes.subarray(slice.start, slice.end)
+    return { bytes: bytes.subarray(slice.start, slice.end), buffer }
   }
 
   async #addShardedDirectory (entries: readonly DirectoryEntry[]): Promise<Content> {
@@ -73,17 +86,12 @@ export class BlockstoreContentStore implements ContentStore {
     for (const { name, content } of entries) {
       cid = await fs.cp(CID.parse(content.cid), cid, name, { shardSplitThresholdBytes: maxDirectoryBytes, shardSplitStrategy: 'block-bytes' })
     }
-    const bytes = await this.#get(cid)
+    const bytes = await this.#blockstore.read(cid)
     const dagSize = dagPb.decode(bytes).Links.reduce((total, link) => total + (link.Tsize ?? 0), bytes.byteLength)
     return { cid: cid.toString(), size: 0, dagSize }
   }
 
   async #put (block: Block): Promise<void> {
     await this.#blockstore.put(block.cid, block.bytes)
-  }
-
-  async #get (cid: CID, options: StoreOptions = {}): Promise<Uint8Array> {
-    const [first = new Uint8Array(), ...rest] = await Array.fromAsync(this.#blockstore.get(cid, options.signal === undefined ? {} : { signal: options.signal }))
-    return rest.length === 0 ? first : Buffer.concat([first, ...rest])
   }
 }

@@ -92,8 +92,11 @@ export class DurableBlockstore extends FsBlockstore {
     yield await this.read(cid, options)
   }
 
-  /** @throws NotFoundError */
-  async read (cid: CID, options?: AbortOptions): Promise<Uint8Array> {
+  /**
+   * @param options.into where the block is read to, if it fits in
+   * @throws NotFoundError
+   */
+  async read (cid: CID, options?: AbortOptions & { into?: Uint8Array | undefined }): Promise<Uint8Array> {
     options?.signal?.throwIfAborted()
     const { dir, file } = this.#sharding.encode(cid)
     let handle
@@ -107,7 +110,8 @@ export class DurableBlockstore extends FsBlockstore {
     }
     try {
       const { size } = await handle.stat()
-      const bytes = Buffer.allocUnsafeSlow(size)
+      const into = options?.into
+      const bytes = into !== undefined && into.byteLength >= size ? into.subarray(0, size) : Buffer.allocUnsafeSlow(size)
       let filled = 0
       while (filled < size) {
         const { bytesRead } = await handle.read(bytes, filled, size - filled, filled)

@@ -50,7 +50,7 @@ export interface ContentStore {
   /** Stores a directory of links */
   addDirectory: (entries: readonly DirectoryEntry[]) => Promise<Content>
   /**
-   * Reads a file, or the part of it from `start` to `end`, both inclusive
+   * Reads a file, or the part of it from `start` to `end`, both inclusive. A chunk may be overwritten once the next one is asked for.
    *
    * @throws NotFoundError where a block is missing, DamagedBlockError where one does not hold what it should
    */

@@ -1,5 +1,6 @@
 import { CID } from 'multiformats/cid'
 import type { Content, ContentWriter, WriterState } from './content-store.ts'
+import type { BufferPool } from './buffer-pool.ts'
 import { buildFile, leafBlock, leafSize, type Block, type FileLink } from './dag.ts'
 
 /** Leaves that are hashed or written at a time; each holds its 1 MiB in memory */
@@ -8,6 +9,8 @@ const maxInFlight = 8
 export interface DagWriterComponents {
   put: (block: Block) => Promise<void>
   get: (cid: CID) => Promise<Uint8Array>
+  /** Where leaves are filled */
+  buffers: Pick<BufferPool, 'take' | 'give'>
 }
 
 /** Cuts a stream into leaves and stores each as soon as it is full */
@@ -66,7 +69,10 @@ export class DagWriter implements ContentWriter {
       this.#tailSize = this.#filled
     }
     // an idle upload holds no buffer: the next write reads the tail again
-    this.#buffer = undefined
+    if (this.#buffer !== undefined) {
+      this.#components.buffers.give(this.#buffer)
+      this.#buffer = undefined
+    }
     this.#filled = 0
     return { size: this.size, leaves: this.#fullLeaves().map(cid => cid.toString()), tail: this.#tail?.toString() }
   }
@@ -86,7 +92,7 @@ export class DagWriter implements ContentWriter {
   }
 
   async #openBuffer (): Promise<Uint8Array> {
-    const buffer = Buffer.allocUnsafeSlow(leafSize)
+    const buffer = this.#components.buffers.take()
     if (this.#tail !== undefined) {
       buffer.set(await this.#components.get(this.#tail))
     }
@@ -113,6 +119,8 @@ export class DagWriter implements ContentWriter {
       this.#leaves[position] = block.cid
     } catch (err) {
       this.#failure ??= err
+    } finally {
+      this.#components.buffers.give(bytes)
     }
   }
 

@@ -213,7 +213,7 @@ export class LocalRepository implements Repository {
       mediaType,
       size,
       root,
-      read: async options => await translateErrors(async () => Buffer.concat(await Array.fromAsync(this.#components.content.read(cid, options))))
+      read: async options => await translateErrors(async () => await gather(this.#components.content.read(cid, options), size))
     }
   }
 }
@@ -230,4 +230,14 @@ function digestOf (bytes: Uint8Array, reference: Reference): Digest {
     throw new OciError('DIGEST_INVALID', { detail: { digest: reference.digest, actual: digest } })
   }
   return digest
+}
+
+async function gather (source: AsyncIterable<Uint8Array>, size: number): Promise<Uint8Array> {
+  const bytes = new Uint8Array(size)
+  let filled = 0
+  for await (const chunk of source) {
+    bytes.set(chunk, filled)
+    filled += chunk.byteLength
+  }
+  return bytes
 }

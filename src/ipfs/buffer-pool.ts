@@ -1,0 +1,30 @@
+/**
+ * Buffers of one size that are used again. Large buffers live outside the JavaScript heap, where the garbage collector hardly sees them:
+ * made anew for each leaf, they would pile up to many times what is in use.
+ */
+export class BufferPool {
+  readonly size: number
+  readonly #maxFree: number
+  readonly #free: Uint8Array[] = []
+
+  /**
+   * @param size bytes of each buffer
+   * @param maxFree how many buffers are kept that nobody uses
+   */
+  constructor (size: number, maxFree: number) {
+    this.size = size
+    this.#maxFree = maxFree
+  }
+
+  /** A buffer that holds whatever it held before; one that is never given back is garbage like any other */
+  take (): Uint8Array {
+    return this.#free.pop() ?? Buffer.allocUnsafeSlow(this.size)
+  }
+
+  /** @param buffer of {@link take}, which nothing refers to any more */
+  give (buffer: Uint8Array): void {
+    if (this.#free.length < this.#maxFree) {
+      this.#free.push(buffer)
+    }
+  }
+}
