@@ -21,6 +21,8 @@ export function errorHandler ({ log, metrics }: { log: Logger, metrics: Metrics 
       return
     }
     writeError(res, error, req.method === 'HEAD')
+    // what is left of a body stands between this response and the next request of the connection
+    req.resume()
   }
 }
 

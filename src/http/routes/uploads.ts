@@ -5,7 +5,7 @@ import { parseContentRange, type ByteRange } from '../../oci/range.ts'
 import { parseName } from '../../oci/reference.ts'
 import type { Registry } from '../../registry/registry.ts'
 import { uploadRange } from '../../registry/uploads.ts'
-import { clientSignal } from '../body.ts'
+import { bodyOf, clientSignal } from '../body.ts'
 import { onlyMethods } from '../middleware/methods.ts'
 import { route } from '../middleware/requests.ts'
 import { blobPath, paths, uploadPath } from './paths.ts'
@@ -30,7 +30,7 @@ export function uploadRoutes ({ registry }: { registry: Registry }): Router {
       const digest = parseDigest(req.query.digest)
       const id = await uploads.create(name, algorithm)
       try {
-        sendBlob(res, name, digest, await uploads.commit(name, id, digest, req, { signal: clientSignal(res) }))
+        sendBlob(res, name, digest, await uploads.commit(name, id, digest, bodyOf(req), { signal: clientSignal(res) }))
       } catch (err) {
         // nobody was told the upload's id: it can't go on
         await uploads.cancel(name, id).catch(() => {})
@@ -48,13 +48,13 @@ export function uploadRoutes ({ registry }: { registry: Registry }): Router {
     .patch(async (req, res) => {
       const { name, id } = target(req)
       const range = chunkRange(req)
-      sendUpload(res.status(202), name, id, await uploads.append(name, id, req, { range, signal: clientSignal(res) }))
+      sendUpload(res.status(202), name, id, await uploads.append(name, id, bodyOf(req), { range, signal: clientSignal(res) }))
     })
     .put(async (req, res) => {
       const { name, id } = target(req)
       const digest = parseDigest(req.query.digest)
       const range = chunkRange(req)
-      sendBlob(res, name, digest, await uploads.commit(name, id, digest, req, { range, signal: clientSignal(res) }))
+      sendBlob(res, name, digest, await uploads.commit(name, id, digest, bodyOf(req), { range, signal: clientSignal(res) }))
     })
     .delete(async (req, res) => {
       const { name, id } = target(req)
