@@ -87,7 +87,13 @@ export class Uploads {
    * @throws OciError BLOB_UPLOAD_UNKNOWN
    */
   async size (repository: string, id: string): Promise<number> {
-    return (await this.#find(repository, id)).writer.size
+    // without the lock, as a request that holds it may last for hours; so nothing may be loaded here
+    const open = this.#open.get(id)
+    const record = open?.record ?? await this.#components.index.upload(id)
+    if (record?.repository !== repository) {
+      throw uploadUnknown(id)
+    }
+    return open?.writer.size ?? record.size
   }
 
   /**
@@ -160,9 +166,17 @@ export class Uploads {
     const before = Date.now() - this.#expiry
     for await (const { id, record } of this.#components.index.uploads()) {
       if (Date.parse(record.updated) < before) {
-        await this.#lock.run(id, async () => { await this.#drop(id) })
-        this.#components.log.info('upload expired', { repository: record.repository, upload: id, size: record.size })
+        await this.#lock.run(id, async () => { await this.#expire(id, before) })
       }
+    }
+  }
+
+  /** An upload may have gone on, or ended, since it was listed */
+  async #expire (id: string, before: number): Promise<void> {
+    const record = await this.#components.index.upload(id)
+    if (record !== undefined && Date.parse(record.updated) < before) {
+      await this.#drop(id)
+      this.#components.log.info('upload expired', { repository: record.repository, upload: id, size: record.size })
     }
   }
 
@@ -173,11 +187,12 @@ export class Uploads {
   async #find (repository: string, id: string): Promise<Upload> {
     const upload = this.#open.get(id) ?? await this.#load(id)
     if (upload?.record.repository !== repository) {
-      throw new OciError('BLOB_UPLOAD_UNKNOWN', { detail: { upload: id } })
+      throw uploadUnknown(id)
     }
     return upload
   }
 
+  /** For whoever holds the upload's lock */
   async #load (id: string): Promise<Upload | undefined> {
     const { content, index } = this.#components
     const record = await index.upload(id)
@@ -187,10 +202,8 @@ export class Uploads {
     const leaves = await index.uploadLeaves(id)
     const writer = content.writer({ size: record.size, leaves, tail: record.tail })
     const upload: Upload = { id, record, writer, hash: record.size === 0 ? createHash(record.algorithm) : undefined, savedLeaves: leaves.length }
-    // another request may have loaded it meanwhile
-    const open = this.#open.get(id) ?? upload
-    this.#open.set(id, open)
-    return open
+    this.#open.set(id, upload)
+    return upload
   }
 
   async #write (upload: Upload, source: AsyncIterable<Uint8Array>, range: ByteRange | undefined): Promise<void> {
@@ -254,6 +267,10 @@ export class Uploads {
     this.#open.delete(id)
     await this.#components.index.change().deleteUpload(id).commit({ durable: false })
   }
+}
+
+function uploadUnknown (id: string): OciError {
+  return new OciError('BLOB_UPLOAD_UNKNOWN', { detail: { upload: id.slice(0, 100) } })
 }
 
 /** The `Range` header that tells a client how far its upload is; `0-0` stands for nothing too, as docker's registry has it */
