@@ -1,7 +1,7 @@
 /** The candidate that a mistyped word most likely meant, ignoring case and separators; undefined where none is near */
 export function closest (word: string, candidates: Iterable<string>): string | undefined {
   const wanted = normalise(word)
-  // a file may hold a key of any length, and the comparison is quadratic
+  // what comes from a file may be of any length
   if (wanted.length > 100) {
     return undefined
   }
@@ -21,14 +21,18 @@ function normalise (word: string): string {
   return word.toLowerCase().replace(/[-_.\s]/g, '')
 }
 
+/** Letters added, left out, replaced, or swapped with their neighbour */
 function editDistance (a: string, b: string): number {
+  let before: number[] = []
   let row = Array.from({ length: b.length + 1 }, (_, column) => column)
   for (let i = 0; i < a.length; i++) {
     const next = [i + 1]
     for (let j = 0; j < b.length; j++) {
       const replaced = row[j]! + (a[i] === b[j] ? 0 : 1)
-      next.push(Math.min(replaced, row[j + 1]! + 1, next[j]! + 1))
+      const swapped = i > 0 && j > 0 && a[i] === b[j - 1] && a[i - 1] === b[j] ? before[j - 1]! + 1 : replaced
+      next.push(Math.min(replaced, swapped, row[j + 1]! + 1, next[j]! + 1))
     }
+    before = row
     row = next
   }
   return row[b.length]!

@@ -28,6 +28,9 @@ export function readConfigFile (file: string): Entries {
     return { entries: [], problems: [`${file}: ${shortMessage((err as Error).message)}`] }
   }
   return readValues(values, (path) => {
+    if (path.length === 0) {
+      return `file ${file}`
+    }
     const position = isMap(document.contents) ? keyOffset(document.contents, path) : undefined
     const line = position === undefined ? '' : ` line ${lines.linePos(position).line}`
     return `file key ${path.join('.')}, ${file}${line}`

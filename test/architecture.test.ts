@@ -1,0 +1,165 @@
+/**
+ * The arrows between the folders of src/, checked from the import lines:
+ *
+ * ```
+ * main -> cli -> { appliance, client, config, oci }     appliance -> everything in src but cli and client
+ * client -> { registry, ipfs, oci }     http -> { registry, oci }     registry -> { ipfs, index (types only), oci }
+ * ipfs, index -> oci     oci -> nothing     the types of log and metrics: from anywhere
+ * ```
+ */
+import assert from 'node:assert/strict'
+import { globSync, readFileSync } from 'node:fs'
+import { builtinModules, stripTypeScriptTypes } from 'node:module'
+import { join, posix } from 'node:path'
+import { describe, it } from 'node:test'
+import packageJson from '../package.json' with { type: 'json' }
+
+const root = join(import.meta.dirname, '..')
+const maxLines = 300
+const everyPackage = { ...packageJson.devDependencies, ...packageJson.dependencies }
+
+/** What each part of src/ may import, beside itself */
+const arrows: Record<string, { values: string[], types?: string[] }> = {
+  main: { values: ['cli'] },
+  cli: { values: ['appliance', 'client', 'config', 'oci', 'log', 'metrics'] },
+  appliance: { values: ['config', 'http', 'registry', 'ipfs', 'index', 'oci', 'log', 'metrics'] },
+  client: { values: ['registry', 'ipfs', 'oci'] },
+  http: { values: ['registry', 'oci'] },
+  registry: { values: ['ipfs', 'oci'], types: ['index'] },
+  ipfs: { values: ['oci'] },
+  index: { values: ['oci'] },
+  config: { values: [] },
+  oci: { values: [] },
+  log: { values: [] },
+  metrics: { values: [] }
+}
+const typesForAll = ['log', 'metrics']
+
+/** Packages that belong to one place, with the files that may import them */
+const homes: { packages: RegExp, files: RegExp }[] = [
+  { packages: /^(helia|libp2p|blockstore-fs|kubo-rpc-client|ipfs-.+|@helia\/.+|@libp2p\/.+|@chainsafe\/libp2p-.+)$/, files: /^src\/ipfs\// },
+  { packages: /^(datastore-level|level|classic-level)$/, files: /^src\/(index\/.+|appliance\.ts|ipfs\/node\.ts)$/ },
+  { packages: /^express$/, files: /^src\/http\// },
+  { packages: /^commander$/, files: /^src\/cli\// },
+  { packages: /^winston$/, files: /^src\/log\.ts$/ },
+  { packages: /^prom-client$/, files: /^src\/metrics\.ts$/ }
+]
+
+interface Import {
+  /** `src/http/app.ts`, or the name of a package */
+  target: string
+  kind: 'ours' | 'package' | 'node'
+  typeOnly: boolean
+  specifier: string
+}
+
+interface Source {
+  /** e.g. `src/http/app.ts` */
+  file: string
+  text: string
+  /** Without types, which leaves the imports that happen when it runs */
+  code: string
+}
+
+const sources: Source[] = globSync('src/**/*.ts', { cwd: root }).sort().map((file) => {
+  const text = readFileSync(join(root, file), 'utf8')
+  return { file: file.replaceAll('\\', '/'), text, code: stripTypeScriptTypes(text) }
+})
+
+function specifiersOf (text: string): string[] {
+  const statements = /^[ \t]*(?:import|export)\b(?:[^'"();]*?\bfrom\s*|\s*)(['"])([^'"\n]+)\1/gm
+  const calls = /\bimport\s*\(\s*(['"])([^'"\n]+)\1/g
+  return [statements, calls].flatMap((pattern) => [...text.matchAll(pattern)].map((match) => match[2]!))
+}
+
+function importsOf ({ code, file, text }: Source): Import[] {
+  const values = new Set(specifiersOf(code))
+  return [...new Set(specifiersOf(text))].map((specifier) => {
+    const typeOnly = !values.has(specifier)
+    if (specifier.startsWith('.')) {
+      return { specifier, typeOnly, kind: 'ours', target: posix.join(posix.dirname(file), specifier) }
+    }
+    if (specifier.startsWith('node:') || builtinModules.includes(specifier)) {
+      return { specifier, typeOnly, kind: 'node', target: specifier }
+    }
+    return { specifier, typeOnly, kind: 'package', target: specifier.split('/').slice(0, specifier.startsWith('@') ? 2 : 1).join('/') }
+  })
+}
+
+/** The folder of src/, or for a file beside the folders its name; what only the appliance is made of counts as appliance */
+function partOf (file: string): string {
+  const [, first, ...rest] = file.split('/')
+  const name = rest.length === 0 ? first!.replace(/\.ts$/, '') : first!
+  return rest.length === 0 && !Object.hasOwn(arrows, name) ? 'appliance' : name
+}
+
+function mayImport (from: string, to: string, typeOnly: boolean): boolean {
+  const { types = [], values } = arrows[from] ?? { values: [] }
+  return from === to || values.includes(to) || (typeOnly && (types.includes(to) || typesForAll.includes(to)))
+}
+
+/** @param find - what is wrong with a file, e.g. `imports x` */
+function check (title: string, find: (source: Source) => string[]): void {
+  it(title, () => {
+    assert.deepEqual(sources.flatMap((source) => find(source).map((problem) => `${source.file} ${problem}`)), [])
+  })
+}
+
+describe('the reading of import lines', () => {
+  const text = [
+    "import a, { b } from 'a'", "import type { c } from './c.ts'", "import {\n  d,\n  type e\n} from '../d.ts'", "import { type f } from 'f'",
+    "import 'g'", "export { h } from '@scope/h/sub'", "export type { i } from 'i'", "const j = await import('j')", "let k: import('k').K",
+    ' * import x from "x"', "const from = 'x'", 'export const y = 1', "export function z () { return 'z' }"
+  ].join('\n')
+
+  it('finds all of them, and tells types from values', () => {
+    const code = stripTypeScriptTypes(text.replace(/^ \*.*$/m, ''))
+    const found = importsOf({ file: 'src/http/x.ts', text, code })
+    assert.deepEqual(found.filter(({ typeOnly }) => !typeOnly).map(({ target }) => target), ['a', 'src/d.ts', 'f', 'g', '@scope/h', 'j'])
+    assert.deepEqual(found.filter(({ typeOnly }) => typeOnly).map(({ target }) => target), ['src/http/c.ts', 'i', 'k'])
+  })
+
+  it('knows where a file belongs', () => {
+    assert.deepEqual(['src/main.ts', 'src/http/routes/blobs.ts', 'src/log.ts', 'src/appliance.ts', 'src/other.ts'].map(partOf), ['main', 'http', 'log', 'appliance', 'appliance'])
+  })
+
+  it('sees files', () => assert.ok(sources.length > 20))
+})
+
+describe('architecture', () => {
+  check('every folder is one that we know', ({ file }) => Object.hasOwn(arrows, partOf(file)) ? [] : ['is in an unknown folder'])
+
+  check('imports follow the arrows', (source) => importsOf(source)
+    .filter(({ kind, target, typeOnly }) => kind === 'ours' && !mayImport(partOf(source.file), partOf(target), typeOnly))
+    .map(({ target, typeOnly }) => `imports ${typeOnly ? 'a type' : 'a value'} of ${target}`))
+
+  check('imports of our own files end in .ts and stay in src', (source) => importsOf(source)
+    .filter(({ kind, target }) => kind === 'ours' && !/^src\/.+\.ts$/.test(target) && target !== 'package.json')
+    .map(({ specifier }) => `imports ${specifier}`))
+
+  check('imports of Node say so', (source) => importsOf(source)
+    .filter(({ kind, specifier }) => kind === 'node' && !specifier.startsWith('node:'))
+    .map(({ specifier }) => `imports ${specifier} without node:`))
+
+  check('packages stay where they belong', (source) => importsOf(source)
+    .filter(({ kind, target }) => kind === 'package' && homes.some(({ files, packages }) => packages.test(target) && !files.test(source.file)))
+    .map(({ target }) => `imports ${target}`))
+
+  check('packages are dependencies', (source) => importsOf(source)
+    .filter(({ kind, target, typeOnly }) => kind === 'package' && !Object.hasOwn(typeOnly ? everyPackage : packageJson.dependencies, target))
+    .map(({ target }) => `imports ${target}`))
+
+  check('imports name what they import', ({ code }) => [...code.matchAll(/\bimport\s*\((?!\s*['"])[^\n]*/g)].map(([call]) => `has ${call}`))
+
+  check('only config/load.ts reads the environment', ({ code, file }) => {
+    const reads = /\bprocess\s*(\?\.|\.)\s*env\b|\bprocess\s*\[|\{[^}]*\benv\b[^}]*\}\s*=\s*process\b|import\s*\{[^}]*\benv\b[^}]*\}\s*from\s*['"]node:process/
+    return reads.test(code) && file !== 'src/config/load.ts' ? ['reads process.env'] : []
+  })
+
+  check('nothing is a default export', ({ code }) => /^\s*export\s+default\b|^\s*export\s*\{[^}]*\bas\s+default\b/m.test(code) ? ['has a default export'] : [])
+
+  check(`no file is longer than ${maxLines} lines`, ({ text }) => {
+    const lines = text.trimEnd().split('\n').length
+    return lines > maxLines ? [`has ${lines} lines`] : []
+  })
+})

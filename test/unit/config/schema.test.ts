@@ -1,0 +1,50 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { configKeys, configSchema, defaultConfig, keyTree } from '../../../src/config/schema.ts'
+
+describe('configuration schema', () => {
+  it('has the defaults that the documentation names', () => {
+    assert.deepEqual(defaultConfig, {
+      host: '0.0.0.0',
+      port: 5000,
+      dataDir: './data',
+      network: 'public',
+      missingBlobs: 'refuse',
+      p2p: { host: '0.0.0.0', peers: [], bootstrap: [], announce: [] },
+      storage: { fsync: true },
+      admin: { host: '127.0.0.1' },
+      log: { level: 'info', format: 'human' },
+      limits: { manifestBytes: 4_194_304, idleTimeout: 120, drainTimeout: 10 }
+    })
+  })
+
+  it('freezes the defaults all the way down', () => {
+    assert.throws(() => (defaultConfig.p2p.peers as string[]).push('x'), TypeError)
+    assert.throws(() => { (defaultConfig.log as { level: string }).level = 'debug' }, TypeError)
+  })
+
+  it('accepts its own defaults', () => {
+    assert.deepEqual(configSchema.parse(defaultConfig), defaultConfig)
+  })
+
+  it('refuses unknown keys at every level', () => {
+    assert.equal(configSchema.safeParse({ nope: 1 }).success, false)
+    assert.equal(configSchema.safeParse({ p2p: { nope: 1 } }).success, false)
+  })
+
+  it('describes every key in one line, and names its flag and variable', () => {
+    for (const key of configKeys) {
+      assert.match(key.description, /^[A-Z][^\n]{10,120}[^.\n]$/, key.path)
+      assert.match(key.flag, /^--[a-z0-9]+(-[a-z0-9]+)*$/, key.path)
+      assert.match(key.variable, /^IPDR(_[A-Z0-9]+)+$/, key.path)
+    }
+    assert.equal(new Set(configKeys.map((key) => key.variable)).size, configKeys.length)
+  })
+
+  it('derives flag and variable from the path', () => {
+    const swarmKey = configKeys.find((key) => key.path === 'p2p.swarmKey')
+    assert.equal(swarmKey?.flag, '--p2p-swarm-key')
+    assert.equal(swarmKey?.variable, 'IPDR_P2P_SWARM_KEY')
+    assert.ok(keyTree.get('p2p') instanceof Map)
+  })
+})
