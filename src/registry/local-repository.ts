@@ -10,6 +10,7 @@ import { translateErrors } from './errors.ts'
 import { addImageRoot } from './image-root.ts'
 import type { KeyedLock } from './keyed-lock.ts'
 import { take } from './listing.ts'
+import { readContent, readWhole } from './read-content.ts'
 import type { Blob, Listing, PutManifest, Repository, StoredManifest } from './repository.ts'
 
 export interface LocalRepositoryComponents {
@@ -44,7 +45,7 @@ export class LocalRepository implements Repository {
       throw new OciError('BLOB_UNKNOWN', { detail: { digest } })
     }
     const { cid, size } = record
-    return { digest, size, cid, read: options => content.read(cid, options) }
+    return { digest, size, cid, read: options => readContent(content, record, options) }
   }
 
   async manifest (reference: Reference): Promise<StoredManifest> {
@@ -213,7 +214,7 @@ export class LocalRepository implements Repository {
       mediaType,
       size,
       root,
-      read: async options => await translateErrors(async () => await gather(this.#components.content.read(cid, options), size))
+      read: async options => await readWhole(this.#components.content, { cid, size }, options)
     }
   }
 }
@@ -230,14 +231,4 @@ function digestOf (bytes: Uint8Array, reference: Reference): Digest {
     throw new OciError('DIGEST_INVALID', { detail: { digest: reference.digest, actual: digest } })
   }
   return digest
-}
-
-async function gather (source: AsyncIterable<Uint8Array>, size: number): Promise<Uint8Array> {
-  const bytes = new Uint8Array(size)
-  let filled = 0
-  for await (const chunk of source) {
-    bytes.set(chunk, filled)
-    filled += chunk.byteLength
-  }
-  return bytes
 }
