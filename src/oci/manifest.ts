@@ -2,7 +2,7 @@ import { isDigest, type Digest } from './digest.ts'
 import { OciError } from './errors.ts'
 import {
   DOCKER_MANIFEST, DOCKER_MANIFEST_LIST, DOCKER_MANIFEST_V1, DOCKER_MANIFEST_V1_SIGNED,
-  OCI_ARTIFACT, OCI_INDEX, OCI_MANIFEST, isForeignLayer
+  OCI_ARTIFACT, OCI_INDEX, OCI_MANIFEST, isForeignLayer, isMediaType
 } from './media-types.ts'
 
 /** @see https://github.com/opencontainers/image-spec/blob/main/descriptor.md */
@@ -43,6 +43,9 @@ const maxJsonDepth = 64
 export function parseManifest (bytes: Uint8Array, contentType: string | undefined): Manifest {
   const json = parseObject(bytes)
   const own = notEmpty(optional(json, 'mediaType', isString, 'a string'))
+  if (own !== undefined && !isMediaType(own)) {
+    throw invalid('mediaType', 'is not a media type')
+  }
   const named = contentType === 'application/json' ? undefined : contentType
   if (own !== undefined && named !== undefined && own.toLowerCase() !== named) {
     throw invalid('mediaType', `is ${own}, and the Content-Type is ${named}`)
@@ -53,10 +56,11 @@ export function parseManifest (bytes: Uint8Array, contentType: string | undefine
   const subject = json.subject === undefined || json.subject === null ? undefined : descriptor(json.subject, 'subject')
   const common = { mediaType, subject, annotations, blobs: [], foreign: [], manifests: [] }
 
-  switch (mediaType) {
+  switch (mediaType.toLowerCase()) {
     case OCI_MANIFEST:
     case DOCKER_MANIFEST: {
       requireSchemaVersion(json)
+      refuse(json, 'manifests')
       const config = descriptor(json.config, 'config')
       const layers = descriptors(json.layers, 'layers')
       return {
@@ -69,6 +73,7 @@ export function parseManifest (bytes: Uint8Array, contentType: string | undefine
     case OCI_INDEX:
     case DOCKER_MANIFEST_LIST:
       requireSchemaVersion(json)
+      refuse(json, 'config', 'layers')
       return { ...common, manifests: descriptors(json.manifests, 'manifests'), artifactType: notEmpty(artifactType) }
     case OCI_ARTIFACT:
       return { ...common, blobs: json.blobs === undefined ? [] : descriptors(json.blobs, 'blobs'), artifactType: notEmpty(artifactType) }
@@ -122,6 +127,15 @@ function guessMediaType (json: Record<string, unknown>): string {
 function requireSchemaVersion (json: Record<string, unknown>): void {
   if (json.schemaVersion !== 2) {
     throw invalid('schemaVersion', 'must be 2')
+  }
+}
+
+/** What is an image to one client and an index to another is neither (CVE-2021-41190) */
+function refuse (json: Record<string, unknown>, ...fields: string[]): void {
+  for (const field of fields) {
+    if (json[field] !== undefined) {
+      throw invalid(field, 'has no place in a manifest of this media type')
+    }
   }
 }
 

@@ -17,8 +17,13 @@ export function isForeignLayer (mediaType: string): boolean {
 
 const pattern = /^[a-z0-9][a-z0-9!#$&^_.+-]{0,126}\/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}$/i
 
+/** Whether a text is a media type without parameters (RFC 6838): it can be sent in a header then */
+export function isMediaType (text: string): boolean {
+  return pattern.test(text)
+}
+
 /** The type of a `Content-Type` header without its parameters, lower-cased; undefined where there is none that is well formed (RFC 6838) */
 export function parseMediaType (header: string | undefined): string | undefined {
   const type = header?.split(';', 1)[0]?.trim().toLowerCase()
-  return type !== undefined && pattern.test(type) ? type : undefined
+  return type !== undefined && isMediaType(type) ? type : undefined
 }
