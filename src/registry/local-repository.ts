@@ -13,6 +13,9 @@ import { take } from './listing.ts'
 import { readContent, readWhole } from './read-content.ts'
 import type { Blob, Listing, PutManifest, Repository, StoredManifest } from './repository.ts'
 
+/** A page of referrers is an image index, which clients refuse where it is as large as no manifest may be */
+const maxReferrersBytes = 4 * 1024 * 1024 - 1024
+
 export interface LocalRepositoryComponents {
   content: ContentStore
   index: Index
@@ -67,7 +70,10 @@ export class LocalRepository implements Repository {
   }
 
   async referrers (subject: Digest, page: Page, artifactType?: string): Promise<Listing<Descriptor>> {
-    return await take(page, ({ last }) => this.#referrers(subject, last, artifactType))
+    return await take(page, ({ last }) => this.#referrers(subject, last, artifactType), {
+      maxBytes: maxReferrersBytes,
+      bytes: descriptor => Buffer.byteLength(JSON.stringify(descriptor)) + 1
+    })
   }
 
   async putManifest ({ reference, bytes, contentType, tags }: PutManifest): Promise<{ manifest: StoredManifest, subject: Digest | undefined }> {
