@@ -1,5 +1,6 @@
 import { Router } from 'express'
 import type { Metrics } from '../../metrics.ts'
+import { onlyMethods } from '../middleware/methods.ts'
 import { route } from '../middleware/requests.ts'
 
 export interface Health {
@@ -20,5 +21,6 @@ export function healthRoutes ({ health, metrics }: { health: Health, metrics: Me
   router.get('/metrics', route('health'), async (_req, res) => {
     res.type(metrics.contentType).send(await metrics.text())
   })
+  router.all(['/livez', '/health', '/readyz', '/metrics'], route('health'), onlyMethods('GET', 'HEAD'))
   return router
 }
