@@ -2,6 +2,7 @@ import { CID } from 'multiformats/cid'
 import type { Content, ContentWriter, WriterState } from './content-store.ts'
 import type { BufferPool } from './buffer-pool.ts'
 import { buildFile, leafBlock, leafSize, type Block, type FileLink } from './dag.ts'
+import { DamagedBlockError } from './errors.ts'
 
 /** Leaves that are hashed or written at a time; each holds its 1 MiB in memory */
 const maxInFlight = 8
@@ -94,7 +95,12 @@ export class DagWriter implements ContentWriter {
   async #openBuffer (): Promise<Uint8Array> {
     const buffer = this.#components.buffers.take()
     if (this.#tail !== undefined) {
-      buffer.set(await this.#components.get(this.#tail))
+      const tail = await this.#components.get(this.#tail)
+      // the buffer holds what it held before: where the tail were shorter, another file's bytes would follow it
+      if (tail.byteLength !== this.#tailSize) {
+        throw new DamagedBlockError(`${this.#tail.toString()} has ${tail.byteLength} bytes instead of ${this.#tailSize}`)
+      }
+      buffer.set(tail)
     }
     this.#filled = this.#tailSize
     return buffer
