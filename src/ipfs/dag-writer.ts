@@ -96,7 +96,7 @@ export class DagWriter implements ContentWriter {
     const buffer = this.#components.buffers.take()
     if (this.#tail !== undefined) {
       const tail = await this.#components.get(this.#tail)
-      // the buffer holds what it held before: where the tail were shorter, another file's bytes would follow it
+      // the buffer holds what it held before: were the tail shorter, another file's bytes would follow it
       if (tail.byteLength !== this.#tailSize) {
         throw new DamagedBlockError(`${this.#tail.toString()} has ${tail.byteLength} bytes instead of ${this.#tailSize}`)
       }

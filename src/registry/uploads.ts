@@ -243,6 +243,10 @@ export class Uploads {
   }
 
   async #save (upload: Upload, { size, leaves, tail }: ReturnType<ContentWriter['stored']>): Promise<void> {
+    // leaves are stored in any order: what is saved must not fall back behind what the client was told
+    if (size < upload.record.size) {
+      return
+    }
     const change = this.#components.index.change()
     if (leaves.length > upload.savedLeaves) {
       change.putUploadLeaves(upload.id, upload.savedLeaves, leaves.slice(upload.savedLeaves))
