@@ -98,7 +98,12 @@ describe('config verify', () => {
   })
 
   it('checks a file by itself, else what the environment says', async () => {
-    assert.equal((await ipdr(['config', 'verify', fileWith('port: 1')], { IPDR_PORT: 'x' })).code, 0)
+    process.env['IPDR_PORT'] = 'x'
+    try {
+      assert.equal((await ipdr(['config', 'verify', fileWith('port: 1')], { IPDR_PORT: 'x' })).code, 0)
+    } finally {
+      delete process.env['IPDR_PORT']
+    }
     assert.equal((await ipdr(['config', 'verify'], { IPDR_PORT: 'x' })).code, 1)
     assert.equal((await ipdr(['config', 'verify'], { IPDR_CONFIG: fileWith('nope: 1') })).code, 1)
   })
