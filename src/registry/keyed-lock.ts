@@ -23,4 +23,9 @@ export class KeyedLock {
       release()
     }
   }
+
+  /** Resolves when all work that runs or waits now has ended */
+  async idle (): Promise<void> {
+    await Promise.all(this.#last.values())
+  }
 }

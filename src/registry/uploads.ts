@@ -67,9 +67,11 @@ export class Uploads {
     await this.expire()
   }
 
+  /** Waits for requests that were cut off to save what they got */
   async stop (): Promise<void> {
     clearInterval(this.#timer)
     this.#timer = undefined
+    await this.#lock.idle()
   }
 
   /** @returns the id of a new upload */
@@ -261,8 +263,17 @@ export class Uploads {
       return digestFrom(algorithm, upload.hash.digest('hex'))
     }
     const hash = createHash(algorithm)
-    for await (const chunk of this.#components.content.read(cid, options)) {
-      hash.update(chunk)
+    try {
+      for await (const chunk of this.#components.content.read(cid, options)) {
+        hash.update(chunk)
+      }
+    } catch (err) {
+      if ((err as Error).name !== 'NotFoundError') {
+        throw err
+      }
+      // the names of blocks that were written before a power failure need not have got to disk
+      await this.#drop(upload.id)
+      throw new OciError('BLOB_UPLOAD_INVALID', { detail: { reason: 'bytes of this upload were lost: start it again' }, cause: err })
     }
     return digestFrom(algorithm, hash.digest('hex'))
   }
