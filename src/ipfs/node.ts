@@ -1,9 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { withBitswap } from '@helia/bitswap'
 import { withLibp2pLight } from '@helia/libp2p'
 import { createHeliaLight } from 'helia'
 import { sha512 } from 'multiformats/hashes/sha2'
-import { bitswapOptions } from './bitswap.ts'
+import { withBoundedBitswap } from './bounded-bitswap.ts'
 import { componentLogger } from './libp2p-logger.ts'
 import { libp2pOptions, publicBootstrap } from './libp2p.ts'
 import { listenAddresses } from './listen.ts'
@@ -191,7 +190,7 @@ export class IpfsNode {
       logger: this.#logger,
       onPeer: (addresses) => { this.#running?.keeper?.found(addresses) }
     })
-    const helia = withBitswap(withLibp2pLight(this.#create(), options), bitswapOptions)
+    const helia = withBoundedBitswap(withLibp2pLight(this.#create(), options))
     await this.#startOrStop(helia)
 
     const { libp2p } = helia

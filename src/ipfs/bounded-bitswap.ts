@@ -1,0 +1,156 @@
+import { withBitswap } from '@helia/bitswap'
+import type { Services } from './libp2p.ts'
+import type { BitswapOptions } from '@helia/bitswap'
+import type { HeliaWithLibp2p } from '@helia/libp2p'
+import type { Helia } from 'helia'
+
+/*
+ * Bounds what bitswap holds in memory
+ *
+ * @helia/bitswap 4 loads every block that a peer wants before it sends the first, and waits for a peer that does not
+ * read for as long as it stays connected: a peer may want 1024 blocks. Its own remedy, a shorter want list, forgets wants
+ * without a word, and other Helias never repeat them. So wants are served here in rounds of a few, each with a deadline.
+ */
+
+const second = 1000
+const mebibyte = 1024 * 1024
+
+const maxWantsPerRound = 8
+const maxRoundsAtOnce = 32
+const roundTimeout = 60 * second
+
+const options: BitswapOptions = {
+  // kubo refuses more than 4 MiB, and blocks are of 1 MiB
+  maxOutgoingMessageSize: 4 * mebibyte,
+  maxIncomingMessageSize: 4 * mebibyte,
+  // a whole message has to come within it: 4 MiB in 60 s is half a megabit a second
+  messageReceiveTimeout: 60 * second,
+  messageSendTimeout: 60 * second
+}
+
+interface Want {
+  status: 'want' | 'sending' | 'sent' | 'later'
+  /** When the library forgets the want, in milliseconds of the epoch */
+  expires?: number | undefined
+}
+
+/** What a peer wants of us, as the library keeps it */
+interface Ledger {
+  wants: Map<string, Want>
+  sendBlocksToPeer: (options?: { signal?: AbortSignal }) => Promise<void>
+}
+
+interface LedgerMap {
+  set: (peer: unknown, ledger: Ledger) => unknown
+  values: () => Iterable<Ledger>
+}
+
+/** Adds bitswap, which asks peers for blocks and serves them ours */
+export function withBoundedBitswap (helia: HeliaWithLibp2p<Services>): HeliaWithLibp2p<Services> {
+  withBitswap(helia, options)
+  helia.addMixin({ name: 'bounded-bitswap', start: bound })
+
+  return helia
+}
+
+function bound (helia: Helia): void {
+  const ledgers = ledgersOf(helia)
+  const slots = new Slots(maxRoundsAtOnce)
+  const set = ledgers.set.bind(ledgers)
+
+  ledgers.set = (peer, ledger) => {
+    serveInRounds(ledger, ledgers, slots)
+
+    return set(peer, ledger)
+  }
+}
+
+function ledgersOf (helia: Helia): LedgerMap {
+  const { blockBrokers = [] } = helia as { blockBrokers?: Array<{ name: string, bitswap?: { peerWantLists?: { ledgerMap?: LedgerMap } } }> }
+  const ledgers = blockBrokers.find(broker => broker.name === 'bitswap')?.bitswap?.peerWantLists?.ledgerMap
+
+  if (ledgers == null) {
+    throw new Error('This version of @helia/bitswap keeps its ledgers elsewhere')
+  }
+
+  return ledgers
+}
+
+function serveInRounds (ledger: Ledger, ledgers: LedgerMap, slots: Slots): void {
+  const send = ledger.sendBlocksToPeer.bind(ledger)
+
+  ledger.sendBlocksToPeer = async (options = {}) => {
+    // a want for a block that we lack stays a want, so each is tried once a call
+    const tried = new Set<Want>()
+
+    while (await slots.run(async () => sendRound(ledger, ledgers, send, tried, options.signal))) {
+      // until nothing is left
+    }
+  }
+}
+
+/** Tells whether there was anything to send */
+async function sendRound (ledger: Ledger, ledgers: LedgerMap, send: Ledger['sendBlocksToPeer'], tried: Set<Want>, signal?: AbortSignal): Promise<boolean> {
+  const wants = [...ledger.wants.values()].filter(want => want.status === 'want')
+  const round = wants.filter(want => !tried.has(want)).slice(0, maxWantsPerRound)
+
+  // a peer that has gone is not dialled again for the rest of its wants
+  if (round.length === 0 || ![...ledgers.values()].includes(ledger)) {
+    return false
+  }
+
+  wants.forEach(want => {
+    want.status = 'later'
+    // it still has the time at which an answer of "have" is forgotten, and would be forgotten with it, unserved
+    want.expires = undefined
+  })
+  round.forEach(want => {
+    want.status = 'want'
+    tried.add(want)
+  })
+
+  const deadline = AbortSignal.timeout(roundTimeout)
+  const sent = send({ signal: signal == null ? deadline : AbortSignal.any([signal, deadline]) })
+
+  // the library has picked what it sends by now
+  wants.filter(want => want.status === 'later').forEach(want => { want.status = 'want' })
+
+  try {
+    await sent
+  } finally {
+    // it leaves them so where a block cannot be read
+    round.filter(want => want.status === 'sending').forEach(want => { want.status = 'want' })
+  }
+
+  return true
+}
+
+/** Lets only some calls run at a time, the others in turn */
+class Slots {
+  #free: number
+  readonly #waiting: Array<() => void> = []
+
+  constructor (count: number) {
+    this.#free = count
+  }
+
+  async run<T> (call: () => Promise<T>): Promise<T> {
+    if (this.#free === 0) {
+      await new Promise<void>(resolve => { this.#waiting.push(resolve) })
+    } else {
+      this.#free--
+    }
+
+    try {
+      return await call()
+    } finally {
+      const next = this.#waiting.shift()
+
+      if (next == null) {
+        this.#free++
+      } else {
+        next()
+      }
+    }
+  }
+}
