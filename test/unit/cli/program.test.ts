@@ -45,7 +45,7 @@ describe('help', () => {
     it(`of a group is what 'ipdr ${args.join(' ')}' prints`, async () => {
       const { code, err, out } = await ipdr(args)
       assert.deepEqual({ code, err }, { code: 0, err: '' })
-      assert.match(out, /verify[^]*show/)
+      assert.match(out, /verify[\s\S]*show/)
     })
   }
 
