@@ -132,11 +132,12 @@ function decodeFile (cid: CID, bytes: Uint8Array): { data: Uint8Array | undefine
   let node, file
   try {
     node = dagPb.decode(bytes)
-    file = UnixFS.unmarshal(node.Data ?? new Uint8Array())
+    // without data, as in an empty block, it would pass for an empty file
+    file = node.Data === undefined ? undefined : UnixFS.unmarshal(node.Data)
   } catch (err) {
     throw new DamagedBlockError(`${cid.toString()} is not a UnixFS node`, { cause: err })
   }
-  if ((file.type !== 'file' && file.type !== 'raw') || file.blockSizes.length !== node.Links.length) {
+  if (file === undefined || (file.type !== 'file' && file.type !== 'raw') || file.blockSizes.length !== node.Links.length) {
     throw new DamagedBlockError(`${cid.toString()} is not a UnixFS file`)
   }
   return {
