@@ -1,0 +1,120 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import * as dagPb from '@ipld/dag-pb'
+import { MemoryBlockstore } from 'blockstore-core'
+import { UnixFS } from 'ipfs-unixfs'
+import { importFile } from 'ipfs-unixfs-importer'
+import { fixedSize } from 'ipfs-unixfs-importer/chunker'
+import { balanced } from 'ipfs-unixfs-importer/layout'
+import { CID } from 'multiformats/cid'
+import { buildFile, directoryBlock, hashBlock, leafBlock, walkFile, type FileLink } from '../../../src/ipfs/dag.ts'
+import { randomBytes } from '../../fixtures/images.ts'
+
+/** Blocks in a map; counts what is read */
+class Blocks {
+  readonly map = new Map<string, Uint8Array>()
+  readonly read: string[] = []
+
+  put = async ({ cid, bytes }: { cid: CID, bytes: Uint8Array }): Promise<void> => { this.map.set(cid.toString(), bytes) }
+
+  get = async (cid: CID): Promise<Uint8Array> => {
+    this.read.push(cid.toString())
+    return this.map.get(cid.toString())!
+  }
+
+  get bytes (): number {
+    return this.map.values().reduce((total, { byteLength }) => total + byteLength, 0)
+  }
+}
+
+async function smallLeaves (bytes: Uint8Array, size: number, blocks: Blocks): Promise<FileLink[]> {
+  const links: FileLink[] = []
+  for (let offset = 0; offset < bytes.byteLength; offset += size) {
+    const block = await leafBlock(bytes.subarray(offset, offset + size))
+    await blocks.put(block)
+    links.push({ cid: block.cid, size: block.bytes.byteLength, dagSize: block.bytes.byteLength })
+  }
+  return links
+}
+
+/** What the importer that kubo's JavaScript twin uses makes of leaves that are this small */
+async function imported (bytes: Uint8Array, chunkSize: number): Promise<string> {
+  const options = { cidVersion: 1, rawLeaves: true, chunker: fixedSize({ chunkSize }), layout: balanced({ maxChildrenPerNode: 1024 }) } as const
+  return (await importFile({ content: bytes }, new MemoryBlockstore(), options)).cid.toString()
+}
+
+describe('the tree over the leaves of a file', () => {
+  for (const [leaves, levels] of [[1, 0], [2, 1], [1024, 1], [1025, 2], [2048, 2], [2049, 2], [5000, 2]] as const) {
+    it(`has ${levels} levels for ${leaves} leaves, and the importer's CID`, async () => {
+      const blocks = new Blocks()
+      const bytes = randomBytes(leaves * 5 - 2, `leaves ${leaves}`)
+      const root = await buildFile(await smallLeaves(bytes, 5, blocks), blocks.put)
+      assert.deepEqual(root, { cid: await imported(bytes, 5), size: bytes.byteLength, dagSize: blocks.bytes })
+      const nodes = [...blocks.map.keys()].map(cid => CID.parse(cid)).filter(({ code }) => code === dagPb.code)
+      assert.equal(nodes.length, levels === 0 ? 0 : levels === 1 ? 1 : 1 + Math.ceil(leaves / 1024))
+    })
+  }
+
+  it('has three levels over more than 1024 * 1024 leaves', async () => {
+    const { cid } = await leafBlock(Buffer.from('x'))
+    const counts = new Map<string, number>()
+    const leaves = Array<FileLink>(1024 * 1024 + 1).fill({ cid, size: 1, dagSize: 1 })
+    const root = await buildFile(leaves, async ({ cid, bytes }) => { counts.set(cid.toString(), dagPb.decode(bytes).Links.length) })
+    assert.equal(root.size, 1024 * 1024 + 1)
+    // equal nodes are one: full ones over leaves, a full one over these, and those with a single link
+    assert.deepEqual([...counts.values()].sort((a, b) => a - b), [1, 1, 2, 1024, 1024])
+  })
+
+  it('needs a leaf', async () => {
+    await assert.rejects(buildFile([], async () => {}), { name: 'RangeError' })
+  })
+})
+
+describe('the walk through a file', () => {
+  it('reads only the nodes above the leaves that are wanted, and no leaf', async () => {
+    const blocks = new Blocks()
+    const bytes = randomBytes(3 * 1024 * 4, 'walk')
+    const { cid } = await buildFile(await smallLeaves(bytes, 4, blocks), blocks.put)
+    const slices = await Array.fromAsync(walkFile(CID.parse(cid), blocks.get, 1024 * 4 + 1, 1024 * 4 + 9))
+    assert.deepEqual(slices.map(slice => slice instanceof Uint8Array ? 'bytes' : [slice.leafSize, slice.start, slice.end]), [[4, 1, 4], [4, 0, 4], [4, 0, 1]])
+    assert.equal(blocks.read.length, 2)
+  })
+
+  const file = (init: ConstructorParameters<typeof UnixFS>[0], links: dagPb.PBLink[] = []): Uint8Array => dagPb.encode({ Data: new UnixFS(init).marshal(), Links: links })
+  const link = async (): Promise<dagPb.PBLink> => ({ Name: '', Hash: (await leafBlock(Buffer.from('x'))).cid, Tsize: 1 })
+  for (const [what, make] of [
+    ['bytes that are no node', async () => Buffer.from('garbage')],
+    ['an empty block', async () => new Uint8Array()],
+    ['a node without data', async () => dagPb.encode({ Links: [] })],
+    ['a directory', async () => file({ type: 'directory' })],
+    ['a symlink', async () => file({ type: 'symlink', data: Buffer.from('/etc/passwd') })],
+    ['more links than sizes', async () => file({ type: 'file' }, [await link()])],
+    ['more sizes than links', async () => file({ type: 'file', blockSizes: [1n] })]
+  ] as const) {
+    it(`ends with an error at ${what}`, async () => {
+      const blocks = new Blocks()
+      const bytes = await make()
+      const cid = await hashBlock(dagPb.code, bytes)
+      await blocks.put({ cid, bytes })
+      await assert.rejects(Array.fromAsync(walkFile(cid, blocks.get, 0, Infinity)), { name: 'DamagedBlockError' })
+    })
+  }
+
+  it('ends with an error at a codec that no file has', async () => {
+    const blocks = new Blocks()
+    const cid = await hashBlock(0x71, Buffer.from('a'))
+    await blocks.put({ cid, bytes: Buffer.from('a') })
+    await assert.rejects(Array.fromAsync(walkFile(cid, blocks.get, 0, Infinity)), { name: 'DamagedBlockError' })
+  })
+})
+
+describe('a directory', () => {
+  it('is the same in whatever order its entries come', async () => {
+    const leaf = await leafBlock(Buffer.from('x'))
+    const content = { cid: leaf.cid.toString(), size: 1, dagSize: 1 }
+    const entries = ['b', 'a', 'sha256:0', 'é', 'B'].map(name => ({ name, content }))
+    const [one, other] = [await directoryBlock(entries), await directoryBlock(entries.toReversed())]
+    assert.deepEqual(one.content, other.content)
+    assert.equal(one.content.dagSize, one.bytes.byteLength + 5)
+  })
+})
