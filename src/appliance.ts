@@ -34,6 +34,7 @@ export class Appliance {
   #node: IpfsNode | undefined
   #server: HttpServer | undefined
   #admin: HttpServer | undefined
+  #starting: Promise<void> | undefined
   #stopping: Promise<void> | undefined
   #ready = false
 
@@ -63,6 +64,18 @@ export class Appliance {
 
   /** @throws StartError; what had started is stopped again then */
   async start (): Promise<void> {
+    this.#starting ??= this.#start()
+    await this.#starting
+  }
+
+  /** Called while the appliance starts, it waits for the part that is starting, and stops with that */
+  async stop (): Promise<void> {
+    this.#ready = false
+    this.#stopping ??= this.#stop()
+    await this.#stopping
+  }
+
+  async #start (): Promise<void> {
     const began = performance.now()
     try {
       const directory = await openDataDirectory(this.#config.dataDir)
@@ -73,17 +86,11 @@ export class Appliance {
         await this.#startPart(part)
       }
     } catch (err) {
-      await this.stop()
+      await this.#stopParts()
       throw err
     }
-    this.#ready = true
+    this.#ready = this.#stopping === undefined
     this.#log.info('started', { ...this.address, ms: Math.round(performance.now() - began) })
-  }
-
-  async stop (): Promise<void> {
-    this.#ready = false
-    this.#stopping ??= this.#stop()
-    await this.#stopping
   }
 
   /** The parts in the order in which they start */
@@ -150,8 +157,7 @@ export class Appliance {
   }
 
   #explain (err: unknown): unknown {
-    const { name, code, message } = err as NodeJS.ErrnoException & { address?: string, port?: number }
-    const { address, port } = err as { address?: string, port?: number }
+    const { name, code, message, address, port } = err as NodeJS.ErrnoException & { address?: string, port?: number }
     if (name === 'LockedError') {
       return new StartError(`data directory ${this.#config.dataDir} is in use by another ipdr server`, { cause: err })
     }
@@ -171,6 +177,12 @@ export class Appliance {
   }
 
   async #stop (): Promise<void> {
+    await this.#starting?.catch(() => {})
+    await this.#stopParts()
+    this.#log.info('stopped')
+  }
+
+  async #stopParts (): Promise<void> {
     this.#counting.abort()
     for (const part of this.#running.splice(0).reverse()) {
       try {
@@ -179,7 +191,6 @@ export class Appliance {
         this.#log.error('a part did not stop', { part: part.name, err })
       }
     }
-    this.#log.info('stopped')
   }
 
   /** Counting takes long in a large store, so it goes on beside everything else */
