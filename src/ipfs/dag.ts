@@ -8,6 +8,7 @@
  */
 import * as dagPb from '@ipld/dag-pb'
 import { UnixFS } from 'ipfs-unixfs'
+import { varint } from 'multiformats'
 import { CID } from 'multiformats/cid'
 import * as raw from 'multiformats/codecs/raw'
 import { create as createMultihash } from 'multiformats/hashes/digest'
@@ -18,6 +19,8 @@ export const leafSize = 1024 * 1024
 export const maxLinks = 1024
 /** Multicodec code of sha2-256 */
 const sha256 = 0x12
+/** UnixFS's number for a file */
+const fileType = 2
 
 export interface Block {
   cid: CID
@@ -69,14 +72,32 @@ export async function buildFile (leaves: FileLink[], put: (block: Block) => Prom
 }
 
 async function fileNode (children: FileLink[], put: (block: Block) => Promise<void>): Promise<FileLink> {
-  const file = new UnixFS({ type: 'file', blockSizes: children.map(child => BigInt(child.size)) })
   const bytes = dagPb.encode({
-    Data: file.marshal(),
+    Data: fileData(children.map(({ size }) => size)),
     Links: children.map(child => ({ Name: '', Hash: child.cid, Tsize: child.dagSize }))
   })
   const cid = await hashBlock(dagPb.code, bytes)
   await put({ cid, bytes })
   return { cid, size: sum(children, 'size'), dagSize: bytes.byteLength + sum(children, 'dagSize') }
+}
+
+/**
+ * The UnixFS message of a node over children of these sizes. It is not left to `UnixFS.marshal`: protons-runtime, which encodes it there, takes
+ * the low half of a 64-bit number for a signed one, and writes neither the right bytes nor the same ones twice for sizes from 2 GiB to 4 GiB.
+ *
+ * @see https://specs.ipfs.tech/unixfs/#data-field
+ */
+function fileData (blockSizes: readonly number[]): Uint8Array {
+  const fileSize = blockSizes.reduce((total, size) => total + size, 0)
+  const fields = [[0x08, fileType], [0x18, fileSize], ...blockSizes.map(size => [0x20, size])] as Array<[tag: number, value: number]>
+  const bytes = new Uint8Array(fields.reduce((total, [, value]) => total + 1 + varint.encodingLength(value), 0))
+  let offset = 0
+  for (const [tag, value] of fields) {
+    bytes[offset] = tag
+    varint.encodeTo(value, bytes, offset + 1)
+    offset += 1 + varint.encodingLength(value)
+  }
+  return bytes
 }
 
 export async function directoryBlock (entries: readonly DirectoryEntry[]): Promise<Block & { content: Content }> {
