@@ -1,5 +1,4 @@
 import { unixfs } from '@helia/unixfs'
-import * as dagPb from '@ipld/dag-pb'
 import { CID } from 'multiformats/cid'
 import type { Blockstore } from 'interface-blockstore'
 import type { Content, ContentStore, ContentWriter, DirectoryEntry, StoreOptions, WriterState } from './content-store.ts'
@@ -81,14 +80,20 @@ export class BlockstoreContentStore implements ContentStore {
   }
 
   async #addShardedDirectory (entries: readonly DirectoryEntry[]): Promise<Content> {
-    const fs = unixfs({ blockstore: this.#blockstore })
-    let cid = await fs.addDirectory(undefined, { profile: 'unixfs-v1-2025' })
-    for (const { name, content } of entries) {
-      cid = await fs.cp(CID.parse(content.cid), cid, name, { shardSplitThresholdBytes: maxDirectoryBytes, shardSplitStrategy: 'block-bytes' })
-    }
-    const bytes = await this.#blockstore.read(cid)
-    const dagSize = dagPb.decode(bytes).Links.reduce((total, link) => total + (link.Tsize ?? 0), bytes.byteLength)
-    return { cid: cid.toString(), size: 0, dagSize }
+    const added = unixfs({ blockstore: this.#blockstore }).addAll([], {
+      profile: 'unixfs-v1-2025',
+      wrapWithDirectory: true,
+      shardSplitThresholdBytes: 0,
+      // in place of the files to import: links to what is stored already
+      dagBuilder: async function * () {
+        for (const { name, content } of entries) {
+          yield async () => ({ path: name, cid: CID.parse(content.cid), size: BigInt(content.dagSize) })
+        }
+      }
+    })
+    // the last one is the directory
+    const { cid, size } = (await Array.fromAsync(added)).at(-1)!
+    return { cid: cid.toString(), size: 0, dagSize: Number(size) }
   }
 
   async #put (block: Block): Promise<void> {
