@@ -35,7 +35,13 @@ function format (template: unknown, values: readonly unknown[]): string {
   }
 
   let next = 0
-  const line = template.replace(/%([a-zA-Z%])/g, (all, letter: string) => letter === '%' || next === values.length ? all : text(values[next++]))
+  const line = template.replace(/%([a-zA-Z%])/g, (all, letter: string) => {
+    if (letter === '%') {
+      return '%'
+    }
+
+    return next < values.length ? text(values[next++]) : all
+  })
 
   return [line, ...values.slice(next).map(text)].join(' ')
 }

@@ -142,7 +142,7 @@ const slowWalk = {
   },
 
   async * getClosestPeers (_key: Uint8Array, options: { signal?: AbortSignal } = {}): AsyncGenerator<never> {
-    await sleep(10 * second, undefined, { ref: false, ...options })
+    yield * await sleep(10 * second, [], { ref: false, ...options })
   }
 }
 

@@ -72,8 +72,9 @@ export class IpfsNode {
   readonly #init: IpfsNodeInit
   readonly #logger: Libp2pInit['logger']
   #running: Running | undefined
-  #starting: Promise<void> | undefined
-  #stopping: Promise<void> | undefined
+  #wanted = false
+  /** The last start or stop; each waits for the one before */
+  #last: Promise<void> = Promise.resolve()
 
   constructor (components: IpfsNodeComponents, init: IpfsNodeInit) {
     this.#components = components
@@ -137,36 +138,48 @@ export class IpfsNode {
 
   /** @throws NetworkConfigError, ListenError */
   async start (): Promise<void> {
-    await this.#stopping
-    this.#starting ??= this.#start()
+    this.#wanted = true
+    this.#last = this.#last.then(async () => this.#start(), async () => this.#start())
 
-    try {
-      await this.#starting
-    } catch (err) {
-      this.#starting = undefined
-      throw err
-    }
+    return this.#last
   }
 
   async stop (): Promise<void> {
-    this.#stopping ??= this.#stop()
+    this.#wanted = false
+    const before = this.#last.catch(() => {})
+    this.#last = this.#finish('start', before).then(async () => this.#stop())
 
-    try {
-      await this.#stopping
-    } finally {
-      this.#stopping = undefined
-    }
+    return this.#last
   }
 
   async #start (): Promise<void> {
-    const running = this.#init.network === 'offline' ? await this.#startOffline() : await this.#startOnline(this.#init.network)
+    if (this.#running != null || !this.#wanted) {
+      return
+    }
 
+    const running = this.#init.network === 'offline' ? await this.#startOffline() : await this.#startOnline(this.#init.network)
     this.#running = running
+
+    // a stop that did not wait any longer
+    if (!this.#wanted) {
+      return this.#stop()
+    }
+
     this.#components.log.info('IPFS node started', {
       network: this.#init.network,
       peer: this.peerId,
       addresses: this.multiaddrs
     })
+  }
+
+  async #stop (): Promise<void> {
+    const running = this.#running
+    this.#running = undefined
+
+    if (running != null) {
+      await this.#halt(running)
+      this.#components.log.info('IPFS node stopped')
+    }
   }
 
   async #startOffline (): Promise<Running> {
@@ -218,25 +231,6 @@ export class IpfsNode {
 
       throw err
     }
-  }
-
-  async #stop (): Promise<void> {
-    const starting = this.#starting
-    this.#starting = undefined
-
-    if (starting == null) {
-      return
-    }
-
-    const settled = starting.then(() => {}, () => {})
-
-    if (!await this.#finish('start', settled)) {
-      // never waits for it, but leaves nothing running either
-      void settled.then(async () => this.#haltRunning())
-      return
-    }
-
-    await this.#haltRunning()
   }
 
   async #haltRunning (): Promise<void> {
