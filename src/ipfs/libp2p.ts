@@ -14,7 +14,7 @@ import { NetworkConfigError, NodeOfflineError } from './network-errors.ts'
 import { parseSwarmKey } from './swarm-key.ts'
 import type { Ping } from '@libp2p/ping'
 import type { Multiaddr } from '@multiformats/multiaddr'
-import type { Libp2pOptions } from 'libp2p'
+import type { Libp2p, Libp2pOptions } from 'libp2p'
 
 /*
  * What each network profile opens, and to whom it speaks
@@ -34,6 +34,13 @@ import type { Libp2pOptions } from 'libp2p'
  */
 export type NetworkProfile = 'offline' | 'lan' | 'private' | 'public'
 
+/** A peer on the local network */
+export interface SeenPeer {
+  id: Libp2p['peerId']
+  /** Without the peer id */
+  multiaddrs: Multiaddr[]
+}
+
 export interface Libp2pInit {
   network: Exclude<NetworkProfile, 'offline'>
   /** Multiaddrs */
@@ -44,7 +51,7 @@ export interface Libp2pInit {
   swarmKey?: Uint8Array | undefined
   logger: NonNullable<Libp2pOptions['logger']>
   /** Called again and again for each peer that mDNS sees */
-  onPeer: (addresses: Multiaddr[]) => void
+  onPeer: (peer: SeenPeer) => void
 }
 
 /** The DHT asks for `ping`; the rest goes by the interfaces that each service has for libp2p */
@@ -125,7 +132,7 @@ type PeerDiscoveryFactory = NonNullable<Libp2pOptions['peerDiscovery']>[number]
 function watchedMdns (onPeer: Libp2pInit['onPeer']): PeerDiscoveryFactory {
   return (components) => {
     const discovery = mdns()(components)
-    discovery.addEventListener('peer', (event) => { onPeer(event.detail.multiaddrs) })
+    discovery.addEventListener('peer', (event) => { onPeer(event.detail) })
 
     return discovery
   }

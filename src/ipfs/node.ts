@@ -201,7 +201,7 @@ export class IpfsNode {
       announce,
       swarmKey,
       logger: this.#logger,
-      onPeer: (addresses) => { this.#running?.keeper?.found(addresses) }
+      onPeer: (peer) => { this.#running?.keeper?.found(peer) }
     })
     const helia = withBoundedBitswap(withLibp2pLight(this.#create(), options))
     await this.#startOrStop(helia)
@@ -230,16 +230,6 @@ export class IpfsNode {
       }
 
       throw err
-    }
-  }
-
-  async #haltRunning (): Promise<void> {
-    const running = this.#running
-    this.#running = undefined
-
-    if (running != null) {
-      await this.#halt(running)
-      this.#components.log.info('IPFS node stopped')
     }
   }
 

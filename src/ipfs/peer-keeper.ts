@@ -2,6 +2,7 @@ import { setMaxListeners } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { multiaddr } from '@multiformats/multiaddr'
 import { NetworkConfigError } from './network-errors.ts'
+import type { SeenPeer } from './libp2p.ts'
 import type { Logger } from '../log.ts'
 import type { Multiaddr } from '@multiformats/multiaddr'
 import type { Libp2p } from 'libp2p'
@@ -75,11 +76,11 @@ export class PeerKeeper {
   }
 
   /** Dials a peer seen on the local network, unless it is connected or could not be dialled a moment ago */
-  found (addresses: Multiaddr[]): void {
+  found ({ id, multiaddrs }: SeenPeer): void {
     const signal = this.#controller?.signal
-    const peer = addresses[0]?.getComponents().findLast(({ name }) => name === 'p2p')?.value
+    const peer = id.toString()
 
-    if (signal == null || peer == null || this.#isConnected(peer) || (this.#found.get(peer) ?? 0) > Date.now()) {
+    if (signal == null || this.#libp2p.getConnections(id).length > 0 || (this.#found.get(peer) ?? 0) > Date.now()) {
       return
     }
 
@@ -88,7 +89,7 @@ export class PeerKeeper {
     }
 
     this.#found.set(peer, Date.now() + minute)
-    void this.#dial(addresses, signal).then(
+    void this.#dial(multiaddrs.map(address => address.encapsulate(`/p2p/${peer}`)), signal).then(
       () => { this.#found.delete(peer) },
       (err: unknown) => { this.#log.debug('Cannot dial a peer of the local network', { peer, error: String(err) }) }
     )
@@ -139,13 +140,9 @@ export class PeerKeeper {
     return this.#libp2p.dial(address, { signal: AbortSignal.any([signal, AbortSignal.timeout(dialTimeout)]) })
   }
 
-  #isConnected (peer: string): boolean {
-    return this.#libp2p.getPeers().some(id => id.toString() === peer)
-  }
-
-  async #disconnected (peer: Awaited<ReturnType<Libp2p['dial']>>['remotePeer'], signal: AbortSignal): Promise<void> {
+  async #disconnected (peer: SeenPeer['id'], signal: AbortSignal): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>()
-    const onDisconnect = (event: CustomEvent<typeof peer>): void => {
+    const onDisconnect = (event: CustomEvent<SeenPeer['id']>): void => {
       if (event.detail.equals(peer)) {
         resolve()
       }
