@@ -34,7 +34,10 @@ function writeError (res: Response, error: OciError, withoutBody: boolean): void
       res.removeHeader(name)
     }
   }
-  res.status(status).set(headers).set('Content-Type', 'application/json').set('Content-Length', String(Buffer.byteLength(body)))
+  res.status(status).set(headers)
+  // not by res.set(): it would add a charset, which JSON has not
+  res.setHeader('Content-Type', 'application/json')
+  res.setHeader('Content-Length', Buffer.byteLength(body))
   res.end(withoutBody ? undefined : body)
 }
 
