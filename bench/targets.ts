@@ -19,7 +19,7 @@ export interface Target {
 export async function startIpdr (parent: string): Promise<Target> {
   return await start('ipdr', parent, (port, dir) => ({
     command: process.execPath,
-    args: [join(root, 'src/main.ts'), 'server', '--host', '127.0.0.1', '--port', String(port), '--data-dir', dir, '--network', 'offline', '--log-level', 'warn']
+    args: ['--max-semi-space-size=4', join(root, 'src/main.ts'), 'server', '--host', '127.0.0.1', '--port', String(port), '--data-dir', dir, '--network', 'offline', '--log-level', 'warn']
   }))
 }
 
