@@ -1,13 +1,12 @@
 import { unixfs } from '@helia/unixfs'
 import { CID } from 'multiformats/cid'
 import type { Blockstore } from 'interface-blockstore'
-import type { Content, ContentStore, ContentWriter, DirectoryEntry, StoreOptions, WriterState } from './content-store.ts'
+import type { Content, ContentStore, ContentWriter, DirectoryEntry, WriterState } from './content-store.ts'
 import type { DurableBlockstore } from './blockstore.ts'
 import { BufferPool } from './buffer-pool.ts'
-import { directoryBlock, leafSize, walkFile, type Block, type LeafSlice } from './dag.ts'
+import { directoryBlock, leafSize, type Block } from './dag.ts'
+import { DagReader } from './dag-reader.ts'
 import { DagWriter } from './dag-writer.ts'
-import { DamagedBlockError } from './errors.ts'
-import { runAhead } from './run-ahead.ts'
 
 /** Leaves read ahead of the one that is being sent */
 const readAhead = 4
@@ -26,9 +25,11 @@ export interface BlockstoreContentStoreComponents {
 export class BlockstoreContentStore implements ContentStore {
   readonly #blockstore: BlockstoreContentStoreComponents['blockstore']
   readonly #buffers = new BufferPool(leafSize, maxFreeBuffers)
+  readonly #reader: DagReader
 
   constructor (components: BlockstoreContentStoreComponents) {
     this.#blockstore = components.blockstore
+    this.#reader = new DagReader({ blocks: components.blockstore, buffers: this.#buffers }, { readAhead })
   }
 
   writer (state?: WriterState): ContentWriter {
@@ -50,33 +51,20 @@ export class BlockstoreContentStore implements ContentStore {
     return block.content
   }
 
-  async * read (cid: string, options: StoreOptions & { start?: number, end?: number } = {}): AsyncGenerator<Uint8Array> {
-    const { signal, start = 0, end = Infinity } = options
-    const slices = walkFile(CID.parse(cid), async cid => await this.#blockstore.read(cid, { signal }), start, end + 1)
-    const reads = (async function * (store: BlockstoreContentStore) {
-      for await (const slice of slices) {
-        yield async () => slice instanceof Uint8Array ? { bytes: slice } : await store.#readLeaf(slice, { signal })
-      }
-    })(this)
-    for await (const { bytes, buffer } of runAhead<{ bytes: Uint8Array, buffer?: Uint8Array }>(reads, readAhead)) {
-      yield bytes
-      if (buffer !== undefined) {
-        this.#buffers.give(buffer)
-      }
-    }
+  read (...args: Parameters<ContentStore['read']>): ReturnType<ContentStore['read']> {
+    return this.#reader.read(...args)
+  }
+
+  async find (...args: Parameters<ContentStore['find']>): ReturnType<ContentStore['find']> {
+    return await this.#reader.find(...args)
+  }
+
+  list (...args: Parameters<ContentStore['list']>): ReturnType<ContentStore['list']> {
+    return this.#reader.list(...args)
   }
 
   async sync (): Promise<void> {
     await this.#blockstore.sync?.()
-  }
-
-  async #readLeaf (slice: LeafSlice, options: StoreOptions): Promise<{ bytes: Uint8Array, buffer: Uint8Array }> {
-    const buffer = this.#buffers.take()
-    const bytes = await this.#blockstore.read(slice.cid, { ...options, into: buffer })
-    if (bytes.byteLength !== slice.leafSize) {
-      throw new DamagedBlockError(`${slice.cid.toString()} has ${bytes.byteLength} bytes instead of ${slice.leafSize}`)
-    }
-    return { bytes: bytes.subarray(slice.start, slice.end), buffer }
   }
 
   async #addShardedDirectory (entries: readonly DirectoryEntry[]): Promise<Content> {

@@ -42,19 +42,42 @@ export interface ContentWriter {
   close: () => Promise<Content>
 }
 
-/** Files and directories in IPFS */
-export interface ContentStore {
+/** What a path leads to */
+export interface Found extends Content {
+  type: 'file' | 'directory'
+}
+
+/** Reads files and directories in IPFS */
+export interface ContentReader {
+  /**
+   * Reads a file, or the part of it from `start` to `end`, both inclusive. A chunk may be overwritten once the next one is asked for.
+   *
+   * @throws NotFoundError where a block is missing, DamagedBlockError where one does not hold what it should,
+   *   UnavailableError where nobody delivers a block in time
+   */
+  read: (cid: string, options?: StoreOptions & { start?: number, end?: number }) => AsyncIterable<Uint8Array>
+  /**
+   * Follows a path below a directory; an empty path leads to `root` itself
+   *
+   * @returns undefined where there is nothing of that name
+   * @throws as {@link ContentReader.read}
+   */
+  find: (root: string, path: readonly string[], options?: StoreOptions) => Promise<Found | undefined>
+  /**
+   * Lists the names in a directory, sharded or not
+   *
+   * @throws as {@link ContentReader.read}
+   */
+  list: (directory: string, options?: StoreOptions) => AsyncIterable<{ name: string, cid: string }>
+}
+
+/** Reads and writes files and directories in IPFS */
+export interface ContentStore extends ContentReader {
   writer: (state?: WriterState) => ContentWriter
   /** Stores bytes that are in memory anyway */
   add: (bytes: Uint8Array) => Promise<Content>
   /** Stores a directory of links */
   addDirectory: (entries: readonly DirectoryEntry[]) => Promise<Content>
-  /**
-   * Reads a file, or the part of it from `start` to `end`, both inclusive. A chunk may be overwritten once the next one is asked for.
-   *
-   * @throws NotFoundError where a block is missing, DamagedBlockError where one does not hold what it should
-   */
-  read: (cid: string, options?: StoreOptions & { start?: number, end?: number }) => AsyncIterable<Uint8Array>
   /** Makes everything stored before the call durable */
   sync: () => Promise<void>
 }

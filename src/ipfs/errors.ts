@@ -17,3 +17,13 @@ export class DamagedBlockError extends Error {
     super(message, options)
   }
 }
+
+/** Nobody delivered what was asked for in time: no peer, no gateway, no DNS server */
+export class UnavailableError extends Error {
+  static readonly name = 'UnavailableError'
+  readonly name = 'UnavailableError'
+
+  constructor (message = 'Not delivered in time', options?: ErrorOptions) {
+    super(message, options)
+  }
+}
