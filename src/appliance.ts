@@ -79,7 +79,10 @@ export class Appliance {
     const began = performance.now()
     try {
       const directory = await openDataDirectory(this.#config.dataDir)
-      for (const part of await this.#build(directory)) {
+      const index = new LevelIndex(directory.index)
+      // the index comes first: its lock keeps a second process away from everything else, which is only made then
+      await this.#startPart({ name: 'index', start: async () => { await index.open() }, stop: async () => { await index.close() } })
+      for (const part of await this.#build(directory, index)) {
         if (this.#stopping !== undefined) {
           return
         }
@@ -93,12 +96,11 @@ export class Appliance {
     this.#log.info('started', { ...this.address, ms: Math.round(performance.now() - began) })
   }
 
-  /** The parts in the order in which they start */
-  async #build (directory: DataDirectory): Promise<Part[]> {
+  /** The parts after the index, in the order in which they start */
+  async #build (directory: DataDirectory, index: LevelIndex): Promise<Part[]> {
     const { storage, limits } = this.#config
     const log = this.#log
     const metrics = new Metrics()
-    const index = new LevelIndex(directory.index)
     const blockstore = new DurableBlockstore(directory.blocks, { fsync: storage.fsync })
     const datastore = new LevelDatastore(directory.datastore)
     const node = new IpfsNode({ blockstore, datastore, log: log.child({ module: 'ipfs' }) }, await this.#nodeInit())
@@ -123,8 +125,6 @@ export class Appliance {
     }
 
     return [
-      // the index comes first: its lock keeps a second process away from everything else
-      { name: 'index', start: async () => { await index.open() }, stop: async () => { await index.close() } },
       { name: 'blockstore', start: async () => { await blockstore.open() }, stop: async () => { await blockstore.close() } },
       { name: 'datastore', start: async () => { await datastore.open() }, stop: async () => { await datastore.close() } },
       { name: 'IPFS node', start: async () => { await node.start() }, stop: async () => { await node.stop() } },
@@ -193,15 +193,18 @@ export class Appliance {
     }
   }
 
-  /** Counting takes long in a large store, so it goes on beside everything else */
+  /** Counting takes long in a large store, so it begins when somebody first asks, and goes on beside everything else */
   #countBytes (blockstore: DurableBlockstore): () => number | undefined {
-    let counted: Promise<void> | undefined
+    let counting = false
     let before: number | undefined
     return () => {
-      counted ??= blockstore.count({ signal: this.#counting.signal }).then(
-        total => { before = total - blockstore.bytesAdded },
-        err => { this.#log.debug('blocks not counted', { err }) }
-      )
+      if (!counting) {
+        counting = true
+        blockstore.count({ signal: this.#counting.signal }).then(
+          total => { before = total - blockstore.bytesAdded },
+          err => { this.#log.debug('blocks not counted', { err }) }
+        )
+      }
       return before === undefined ? undefined : before + blockstore.bytesAdded
     }
   }

@@ -84,8 +84,12 @@ export interface IndexChange {
   putUpload: (id: string, record: UploadRecord) => this
   /** @param position number of the first of these leaves within the upload */
   putUploadLeaves: (id: string, position: number, leaves: string[]) => this
-  /** Deletes the upload; what is left of its leaves is dropped in {@link IndexChange.commit} */
+  /** Deletes the upload and the list of its leaves */
   deleteUpload: (id: string) => this
-  /** All or nothing; synced to disk where `durable` is set */
+  /**
+   * All or nothing; synced to disk where `durable` is set
+   *
+   * @throws StorageFullError
+   */
   commit: (options: { durable: boolean }) => Promise<void>
 }

@@ -2,21 +2,12 @@ import { LevelDatastore } from 'datastore-level'
 import type { Digest } from '../oci/digest.ts'
 import type { Descriptor } from '../oci/manifest.ts'
 import type { Page } from '../oci/pagination.ts'
+import { LockedError } from './errors.ts'
 import type { BlobRecord, Index, IndexChange, ManifestRecord, TagRecord, UploadRecord } from './index.ts'
 import { keys, prefixes } from './keys.ts'
+import { IndexWriter, type Operation } from './writer.ts'
 
 type Level = LevelDatastore['db']
-type Operation = { type: 'put', key: string, value: Uint8Array } | { type: 'del', key: string }
-
-/** The store is open in another process */
-export class LockedError extends Error {
-  static readonly name = 'LockedError'
-  readonly name = 'LockedError'
-
-  constructor (message = 'The index is in use by another process', options?: ErrorOptions) {
-    super(message, options)
-  }
-}
 
 /** Sorts behind every character of a key */
 const afterAll = '\uffff'
@@ -25,10 +16,12 @@ const everything: Page = { limit: -1, last: undefined }
 /** The index in a LevelDB */
 export class LevelIndex implements Index {
   readonly #store: LevelDatastore
+  readonly #writer: IndexWriter
 
   /** @param store a path, or a store that shares Level's interface, as memory-level */
   constructor (store: ConstructorParameters<typeof LevelDatastore>[0]) {
     this.#store = new LevelDatastore(store)
+    this.#writer = new IndexWriter(this.#store.db, typeof store === 'string' ? store : undefined)
   }
 
   /** @throws LockedError */
@@ -50,7 +43,7 @@ export class LevelIndex implements Index {
   }
 
   async isLinked (repository: string, digest: Digest): Promise<boolean> {
-    return await this.#db.get(keys.link(repository, digest)) !== undefined
+    return await this.#get(keys.link(repository, digest)) !== undefined
   }
 
   async manifest (repository: string, digest: Digest): Promise<ManifestRecord | undefined> {
@@ -74,7 +67,7 @@ export class LevelIndex implements Index {
   }
 
   async hasRepository (repository: string): Promise<boolean> {
-    return await this.#db.get(keys.repository(repository)) !== undefined
+    return await this.#get(keys.repository(repository)) !== undefined
   }
 
   async * repositories (page: Page): AsyncGenerator<string> {
@@ -114,7 +107,7 @@ export class LevelIndex implements Index {
   }
 
   change (): IndexChange {
-    return new LevelIndexChange(this.#db)
+    return new LevelIndexChange(this.#db, this.#writer)
   }
 
   get #db (): Level {
@@ -122,12 +115,14 @@ export class LevelIndex implements Index {
   }
 
   async #get<T> (key: string): Promise<T | undefined> {
+    await this.#writer.available
     const value = await this.#db.get(key)
     return value === undefined ? undefined : decode<T>(value)
   }
 
   /** Yields the rest of each key after the prefix, and its value */
   async * #scan<T> (prefix: string, { limit, last }: Page): AsyncGenerator<[string, T]> {
+    await this.#writer.available
     for await (const [key, value] of this.#db.iterator({ ...within(prefix, last), limit })) {
       yield [key.slice(prefix.length), decode<T>(value)]
     }
@@ -136,11 +131,13 @@ export class LevelIndex implements Index {
 
 class LevelIndexChange implements IndexChange {
   readonly #db: Level
+  readonly #writer: IndexWriter
   readonly #operations: Operation[] = []
   readonly #endedUploads: string[] = []
 
-  constructor (db: Level) {
+  constructor (db: Level, writer: IndexWriter) {
     this.#db = db
+    this.#writer = writer
   }
 
   putBlob (digest: Digest, record: BlobRecord): this {
@@ -201,10 +198,12 @@ class LevelIndexChange implements IndexChange {
   }
 
   async commit ({ durable }: { durable: boolean }): Promise<void> {
-    await this.#db.batch(this.#operations, { sync: durable })
     for (const id of this.#endedUploads) {
-      await this.#db.clear(within(prefixes.uploadLeaves(id)))
+      await this.#writer.available
+      const leaves = await this.#db.keys(within(prefixes.uploadLeaves(id))).all()
+      this.#operations.push(...leaves.map(key => ({ type: 'del' as const, key })))
     }
+    await this.#writer.write(this.#operations, { durable })
   }
 
   #put (key: string, value: unknown): this {

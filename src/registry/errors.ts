@@ -8,6 +8,8 @@ export function toOciError (err: unknown): unknown {
     case 'NotFoundError':
     case 'DamagedBlockError':
       return new OciError('UNAVAILABLE', { detail: { reason: 'a block of this content is missing or damaged' }, cause: err })
+    case 'UnavailableError':
+      return new OciError('UNAVAILABLE', { detail: { reason: 'no peer or gateway delivered this content in time' }, cause: err })
     default:
       return err
   }

@@ -79,18 +79,18 @@ export class LocalRepository implements Repository {
   async putManifest ({ reference, bytes, contentType, tags }: PutManifest): Promise<{ manifest: StoredManifest, subject: Digest | undefined }> {
     const digest = digestOf(bytes, reference)
     const manifest = parseManifest(bytes, contentType)
-    return await this.#components.lock.run(this.name, async () => await translateErrors(async () => {
+    return await this.#locked(async () => {
       await this.#requireBlobs(manifest)
       const record = await this.#addManifest(digest, manifest, bytes)
       await this.#components.content.sync()
       await this.#index(digest, record, manifest, reference.tag === undefined ? tags : [reference.tag, ...tags])
       return { manifest: this.#stored(digest, record), subject: manifest.subject?.digest }
-    }))
+    })
   }
 
   async deleteManifest (reference: Reference): Promise<void> {
-    const { index, lock } = this.#components
-    await lock.run(this.name, async () => {
+    const { index } = this.#components
+    await this.#locked(async () => {
       if (reference.tag !== undefined) {
         await this.#requireTag(reference.tag)
         await index.change().deleteTag(this.name, reference.tag).commit({ durable: true })
@@ -106,8 +106,8 @@ export class LocalRepository implements Repository {
   }
 
   async deleteBlob (digest: Digest): Promise<void> {
-    const { index, lock } = this.#components
-    await lock.run(this.name, async () => {
+    const { index } = this.#components
+    await this.#locked(async () => {
       if (!await index.isLinked(this.name, digest)) {
         throw new OciError('BLOB_UNKNOWN', { detail: { digest } })
       }
@@ -116,11 +116,11 @@ export class LocalRepository implements Repository {
   }
 
   async mountBlob (digest: Digest, from: string | undefined): Promise<boolean> {
-    const { index, lock } = this.#components
+    const { index } = this.#components
     if (await index.blob(digest) === undefined || (from !== undefined && !await index.isLinked(from, digest))) {
       return false
     }
-    await lock.run(this.name, async () => {
+    await this.#locked(async () => {
       await index.change().putLink(this.name, digest).commit({ durable: true })
     })
     return true
@@ -132,6 +132,10 @@ export class LocalRepository implements Repository {
         yield descriptor
       }
     }
+  }
+
+  async #locked<T> (work: () => Promise<T>): Promise<T> {
+    return await this.#components.lock.run(this.name, async () => await translateErrors(work))
   }
 
   async #requireTag (tag: string): Promise<void> {

@@ -80,7 +80,7 @@ export class Uploads {
     const now = new Date().toISOString()
     const record: UploadRecord = { repository, algorithm, size: 0, started: now, updated: now }
     this.#open.set(id, { id, record, writer: this.#components.content.writer(), hash: createHash(algorithm), savedLeaves: 0 })
-    await this.#components.index.change().putUpload(id, record).commit({ durable: false })
+    await translateErrors(async () => { await this.#components.index.change().putUpload(id, record).commit({ durable: false }) })
     return id
   }
 
