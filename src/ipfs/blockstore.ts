@@ -9,7 +9,7 @@
  * A block is written beside its place, synced, and renamed into it, so that what lies in its place is whole. Its *name* is on disk only
  * after the directory is synced too, which `sync()` does for all directories that changed since: one call for the many blocks of a blob.
  */
-import { mkdir, open, readdir, rename, rm, stat, statfs, unlink } from 'node:fs/promises'
+import { mkdir, open, readdir, rename, rm, stat, statfs, unlink, type FileHandle } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { FsBlockstore } from 'blockstore-fs'
 import { NextToLast } from 'blockstore-fs/sharding'
@@ -99,15 +99,7 @@ export class DurableBlockstore extends FsBlockstore {
   async read (cid: CID, options?: AbortOptions & { into?: Uint8Array | undefined }): Promise<Uint8Array> {
     options?.signal?.throwIfAborted()
     const { dir, file } = this.#sharding.encode(cid)
-    let handle
-    try {
-      handle = await open(join(this.path, dir, file))
-    } catch (err) {
-      if (codeOf(err) === 'ENOENT') {
-        throw new NotFoundError(`No block ${cid.toString()}`)
-      }
-      throw err
-    }
+    const handle = await openBlock(join(this.path, dir, file), cid)
     try {
       const { size } = await handle.stat()
       const into = options?.into
@@ -229,6 +221,14 @@ export class DurableBlockstore extends FsBlockstore {
       throw new StorageFullError()
     }
     this.#uncheckedBytes = 0
+  }
+}
+
+async function openBlock (path: string, cid: CID): Promise<FileHandle> {
+  try {
+    return await open(path)
+  } catch (err) {
+    throw codeOf(err) === 'ENOENT' ? new NotFoundError(`No block ${cid.toString()}`) : err
   }
 }
 

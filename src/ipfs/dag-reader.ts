@@ -1,11 +1,11 @@
 import { unixfs } from '@helia/unixfs'
-import * as dagPb from '@ipld/dag-pb'
-import { UnixFS } from 'ipfs-unixfs'
+import type { PBLink } from '@ipld/dag-pb'
+import type { UnixFS } from 'ipfs-unixfs'
 import { CID } from 'multiformats/cid'
 import * as raw from 'multiformats/codecs/raw'
 import type { BufferPool } from './buffer-pool.ts'
 import type { ContentReader, Found, StoreOptions } from './content-store.ts'
-import { walkFile, type LeafSlice } from './dag.ts'
+import { decodeNode, walkFile, type LeafSlice } from './dag.ts'
 import { DamagedBlockError } from './errors.ts'
 import { runAhead } from './run-ahead.ts'
 
@@ -29,10 +29,10 @@ export interface DagReaderInit {
   readAhead: number
 }
 
-/** A name in a UnixFS directory, or the data and children of a node that is none */
+/** A UnixFS directory, or a node of a file */
 interface Node {
   bytes: Uint8Array
-  links: dagPb.PBLink[]
+  links: PBLink[]
   unixfs: UnixFS
 }
 
@@ -139,16 +139,12 @@ export class DagReader implements ContentReader {
 
   /** @returns undefined where the CID is of something else than UnixFS */
   async #node (cid: CID, options: StoreOptions): Promise<Node | undefined> {
-    if (cid.code !== dagPb.code) {
+    if (cid.code === raw.code) {
       return undefined
     }
     const bytes = await this.#components.blocks.read(cid, options)
-    try {
-      const { Data: data, Links: links } = dagPb.decode(bytes)
-      return data === undefined ? undefined : { bytes, links, unixfs: UnixFS.unmarshal(data) }
-    } catch {
-      return undefined
-    }
+    const node = decodeNode(cid, bytes)
+    return node === undefined ? undefined : { bytes, ...node }
   }
 
   #asBlockstore (onError: (err: unknown) => void = () => {}): Parameters<typeof unixfs>[0]['blockstore'] {

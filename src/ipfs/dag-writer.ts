@@ -40,7 +40,8 @@ export class DagWriter implements ContentWriter {
 
   async write (chunk: Uint8Array): Promise<void> {
     for (let taken = 0; taken < chunk.byteLength;) {
-      const buffer = this.#buffer ??= await this.#openBuffer()
+      this.#buffer ??= await this.#openBuffer()
+      const buffer = this.#buffer
       const part = chunk.subarray(taken, taken + leafSize - this.#filled)
       buffer.set(part, this.#filled)
       this.#filled += part.byteLength

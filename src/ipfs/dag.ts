@@ -146,24 +146,28 @@ export async function * walkFile (root: CID, get: (cid: CID) => Promise<Uint8Arr
   }
 }
 
-function decodeFile (cid: CID, bytes: Uint8Array): { data: Uint8Array | undefined, links: Array<{ cid: CID, size: number }> } {
+/** @returns undefined where the block is of something else than UnixFS */
+export function decodeNode (cid: CID, bytes: Uint8Array): { unixfs: UnixFS, links: dagPb.PBLink[] } | undefined {
   if (cid.code !== dagPb.code) {
-    throw new DamagedBlockError(`${cid.toString()} is not part of a UnixFS file`)
+    return undefined
   }
-  let node, file
   try {
-    node = dagPb.decode(bytes)
+    const { Data: data, Links: links } = dagPb.decode(bytes)
     // without data, as in an empty block, it would pass for an empty file
-    file = node.Data === undefined ? undefined : UnixFS.unmarshal(node.Data)
-  } catch (err) {
-    throw new DamagedBlockError(`${cid.toString()} is not a UnixFS node`, { cause: err })
+    return data === undefined ? undefined : { unixfs: UnixFS.unmarshal(data), links }
+  } catch {
+    return undefined
   }
-  if (file === undefined || (file.type !== 'file' && file.type !== 'raw') || file.blockSizes.length !== node.Links.length) {
-    throw new DamagedBlockError(`${cid.toString()} is not a UnixFS file`)
+}
+
+function decodeFile (cid: CID, bytes: Uint8Array): { data: Uint8Array | undefined, links: Array<{ cid: CID, size: number }> } {
+  const { unixfs: file, links = [] } = decodeNode(cid, bytes) ?? {}
+  if (file === undefined || (file.type !== 'file' && file.type !== 'raw') || file.blockSizes.length !== links.length) {
+    throw new DamagedBlockError(`${cid.toString()} is not part of a UnixFS file`)
   }
   return {
     data: file.data,
-    links: node.Links.map((link, i) => ({ cid: link.Hash, size: Number(file.blockSizes[i]) }))
+    links: links.map((link, i) => ({ cid: link.Hash, size: Number(file.blockSizes[i]) }))
   }
 }
 
