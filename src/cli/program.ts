@@ -1,6 +1,7 @@
 import { Command, CommanderError } from 'commander'
 import { addConfigShowCommand } from './commands/config-show.ts'
 import { addConfigVerifyCommand } from './commands/config-verify.ts'
+import { addConvertCommand } from './commands/convert.ts'
 import { addServerCommand } from './commands/server.ts'
 import { addVersionCommand, versions } from './commands/version.ts'
 import { type CliContext, processContext } from './context.ts'
@@ -35,6 +36,7 @@ function createProgram (context: CliContext): Command {
     .configureOutput({ writeOut: write, writeErr: write, outputError: () => {} })
 
   addServerCommand(program, context)
+  addConvertCommand(program, context)
   const config = program.command('config').description('Check or show the configuration')
   addConfigVerifyCommand(config, context)
   addConfigShowCommand(config, context)
