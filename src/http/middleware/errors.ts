@@ -1,4 +1,4 @@
-import type { ErrorRequestHandler, Response } from 'express'
+import type { ErrorRequestHandler, Request, Response } from 'express'
 import type { Logger } from '../../log.ts'
 import type { Metrics } from '../../metrics.ts'
 import { OciError } from '../../oci/errors.ts'
@@ -20,13 +20,13 @@ export function errorHandler ({ log, metrics }: { log: Logger, metrics: Metrics 
       req.socket.destroy()
       return
     }
-    writeError(res, error, req.method === 'HEAD')
+    writeError(req, res, error)
     // what is left of a body stands between this response and the next request of the connection
     req.resume()
   }
 }
 
-function writeError (res: Response, error: OciError, withoutBody: boolean): void {
+function writeError (req: Request, res: Response, error: OciError): void {
   const { code, message, detail, status, headers } = error
   const body = JSON.stringify({ errors: [{ code, message, ...(detail === undefined ? {} : { detail }) }] })
   for (const name of res.getHeaderNames()) {
@@ -38,7 +38,13 @@ function writeError (res: Response, error: OciError, withoutBody: boolean): void
   // not by res.set(): it would add a charset, which JSON has not
   res.setHeader('Content-Type', 'application/json')
   res.setHeader('Content-Length', Buffer.byteLength(body))
-  res.end(withoutBody ? undefined : body)
+  if (res.shouldKeepAlive || req.complete) {
+    res.end(req.method === 'HEAD' ? undefined : body)
+  } else {
+    // the end closes the connection: with a body still coming in that would be a reset, which can overtake the response
+    res.write(body)
+    req.once('close', () => { res.end() })
+  }
 }
 
 /** Headers that are right for an error too; the others describe what was not sent */
