@@ -94,7 +94,7 @@ describe('paths that lead nowhere', () => {
 describe('names, references and digests that are none', () => {
   const names = [
     'A', 'a/B', '..', 'a/..', '../a', '%2e%2e', '%2e%2e%2fa', '..%2f..%2fetc', 'a%00', '%00', 'a%0a', 'a%20b', 'a%5cb', '%c3%a9', '_a', 'a_', 'a//b', '/a', 'a/', '-', 'a%3ab', '*', 'a%23', 'a%3f', '%252e',
-    `a/${'b'.repeat(254)}`, 'x'.repeat(4000), 'a/'.repeat(200) + 'a', '_catalog', '__proto__', '%f0%9f%98%80', 'a%e2%80%ae'
+    `a/${'b'.repeat(254)}`, 'x'.repeat(4000), `${'a/'.repeat(200)}a`, '_catalog', '__proto__', '%f0%9f%98%80', 'a%e2%80%ae'
   ]
   for (const name of names) {
     it(`name ${name.slice(0, 30)}`, async () => {
@@ -188,9 +188,9 @@ describe('errors', () => {
     const reply = await broken.get('/v2/a/tags/list', { 'X-Request-Id': 'broken' })
     assert.equal(assertError(reply, 'UNKNOWN'), undefined)
     assert.deepEqual(json(reply), { errors: [{ code: 'UNKNOWN', message: 'unknown error' }] })
-    const line = broken.stores.logged.find(({ message }) => message === 'request failed')
-    assert.deepEqual([line?.['level'], line?.['id'], (line?.['err'] as Error).message], ['error', 'broken', secret.message])
-    assert.match(String((line?.['err'] as Error).stack), /Error: secret/)
+    const { level, id, err } = broken.stores.logged.find(({ message }) => message === 'request failed')! as { level: string, id: string, err: Error }
+    assert.deepEqual([level, id, err.message], ['error', 'broken', secret.message])
+    assert.match(String(err.stack), /Error: secret/)
   })
 
   it('of the client are no errors of ours', async () => {

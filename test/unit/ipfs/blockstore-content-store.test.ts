@@ -94,12 +94,12 @@ describe('reading', () => {
   it('goes on with other files while one reader is slow', async () => {
     const { cid } = await store.add(bytes)
     const other = await store.add(randomBytes(2 * mebibyte, 'other'))
-    const slow = store.read(cid)
-    const first = (await slow.next()).value!
+    const slow = store.read(cid)[Symbol.asyncIterator]()
+    const first: Uint8Array = (await slow.next()).value
     const copy = Buffer.from(first)
     await Promise.all(Array.from({ length: 8 }, async () => await readAll(store.read(other.cid))))
     assert.ok(copy.equals(first), 'a chunk stays as it is until the next one is asked for')
-    assert.ok(Buffer.concat([copy, await readAll(slow)]).equals(bytes))
+    assert.ok(Buffer.concat([copy, await readAll({ [Symbol.asyncIterator]: () => slow })]).equals(bytes))
   })
 
   it('many files at a time mixes nothing up', async () => {
@@ -113,10 +113,11 @@ describe('reading', () => {
   it('stops when it is told to', async () => {
     const { cid } = await store.add(randomBytes(10 * mebibyte, 'stopped'))
     const controller = new AbortController()
-    const source = store.read(cid, { signal: controller.signal })
-    await source.next()
-    controller.abort()
-    await assert.rejects(async () => { await readAll(source) }, { name: 'AbortError' })
+    await assert.rejects(async () => {
+      for await (const _ of store.read(cid, { signal: controller.signal })) {
+        controller.abort()
+      }
+    }, { name: 'AbortError' })
     await assert.rejects(readAll(store.read(cid, { signal: AbortSignal.abort() })), { name: 'AbortError' })
   })
 })
