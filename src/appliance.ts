@@ -7,7 +7,9 @@ import { HttpServer } from './http/server.ts'
 import { LevelIndex } from './index/level-index.ts'
 import { BlockstoreContentStore } from './ipfs/blockstore-content-store.ts'
 import { DurableBlockstore } from './ipfs/blockstore.ts'
+import { Gateways } from './ipfs/gateways.ts'
 import { IpfsNode } from './ipfs/node.ts'
+import { Retrieval } from './ipfs/retrieval.ts'
 import type { Logger } from './log.ts'
 import { Metrics } from './metrics.ts'
 import { Registry } from './registry/registry.ts'
@@ -106,7 +108,9 @@ export class Appliance {
     const node = new IpfsNode({ blockstore, datastore, log: log.child({ module: 'ipfs' }) }, await this.#nodeInit())
     const content = new BlockstoreContentStore({ blockstore })
     const uploads = new Uploads({ content, index, log: log.child({ module: 'uploads' }) })
-    const registry = new Registry({ content, index, uploads }, { missingBlobs: this.#config.missingBlobs })
+    const gateways = new Gateways({ node, log: log.child({ module: 'gateways' }) }, this.#config.ipfsGateway)
+    const reader = new Retrieval({ blockstore, node, gateways, log: log.child({ module: 'retrieval' }) }, { timeout: limits.retrievalTimeout * second })
+    const registry = new Registry({ content, index, uploads, reader }, { missingBlobs: this.#config.missingBlobs })
     const health = { notReady: () => this.#ready ? undefined : 'starting or stopping' }
     this.#node = node
     metrics.observe({

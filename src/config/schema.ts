@@ -36,12 +36,17 @@ const peerAddress = z.string({ error: 'must be a multiaddr' }).refine((value) =>
   error: 'must be a multiaddr with the peer\'s id, such as /ip4/192.0.2.1/tcp/4001/p2p/<peer id>'
 })
 
+const gatewayUrl = z.string({ error: 'must be a URL' }).refine((value) => /^https?:$/.test(URL.parse(value)?.protocol ?? ''), {
+  error: 'must be an http or https URL such as https://gateway.example'
+})
+
 const objectSchema = z.strictObject({
   host: key(hostText.default('0.0.0.0'), 'text', 'Address the registry listens on'),
   port: key(port.default(5000), 'number', 'Port the registry listens on; 0 takes any free one'),
   dataDir: key(pathText.default('./data'), 'path', 'Directory that holds blocks, index and the peer\'s identity'),
   network: choice(networks, 'public', 'Who may reach the IPFS node'),
   missingBlobs: choice(['refuse', 'accept'] as const, 'refuse', 'What becomes of an image manifest whose blobs are missing; accept keeps it'),
+  ipfsGateway: addresses(gatewayUrl, 'URLs of trustless gateways that are asked for what no peer delivers'),
   p2p: section({
     host: key(ipText.default('0.0.0.0'), 'text', 'IP address the IPFS node listens on'),
     port: key(port.optional(), 'number', 'Port the IPFS node listens on; unset: 4001, or any free one where that is taken; 0 takes any'),
@@ -64,6 +69,7 @@ const objectSchema = z.strictObject({
   limits: section({
     manifestBytes: key(amount(parseSize, 1024, 64 * 2 ** 20, 'size such as 4MiB, from 1KiB to 64MiB').default(4 * 2 ** 20), 'size', 'Largest manifest accepted'),
     idleTimeout: key(amount(parseDuration, 0.1, 86_400, 'duration such as 120s, from 100ms to 1d').default(120), 'duration', 'How long a connection may be silent in mid-request'),
+    retrievalTimeout: key(amount(parseDuration, 0.1, 3600, 'duration such as 30s, from 100ms to 1h').default(30), 'duration', 'How long a pull of content from peers waits while nothing comes'),
     drainTimeout: key(amount(parseDuration, 0, 3600, 'duration such as 10s, at most 1h').default(10), 'duration', 'How long requests in flight may take when the server stops')
   })
 })

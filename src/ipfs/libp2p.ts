@@ -128,10 +128,13 @@ export function libp2pOptions (init: Libp2pInit): Libp2pOptions<Services> {
 
 type PeerDiscoveryFactory = NonNullable<Libp2pOptions['peerDiscovery']>[number]
 
+/** Between two questions for peers on the LAN: nodes that start together miss each other's first one; milliseconds */
+const mdnsInterval = 2000
+
 /** libp2p tells of a peer only when it is new to the peer store, so that one known from an earlier run would never be dialled */
 function watchedMdns (onPeer: Libp2pInit['onPeer']): PeerDiscoveryFactory {
   return (components) => {
-    const discovery = mdns()(components)
+    const discovery = mdns({ interval: mdnsInterval })(components)
     discovery.addEventListener('peer', (event) => { onPeer(event.detail) })
 
     return discovery

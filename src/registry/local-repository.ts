@@ -121,6 +121,8 @@ export class LocalRepository implements Repository {
       return false
     }
     await this.#locked(async () => {
+      // a blob that came from a peer may be on disk without its names
+      await this.#components.content.sync()
       await index.change().putLink(this.name, digest).commit({ durable: true })
     })
     return true
@@ -133,6 +135,8 @@ export class LocalRepository implements Repository {
       }
     }
   }
+
+  requireWritable (): void {}
 
   async #locked<T> (work: () => Promise<T>): Promise<T> {
     return await this.#components.lock.run(this.name, async () => await translateErrors(work))

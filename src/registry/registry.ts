@@ -1,16 +1,31 @@
-import type { ContentStore } from '../ipfs/content-store.ts'
+import type { ContentReader, ContentStore } from '../ipfs/content-store.ts'
 import type { Index } from '../index/index.ts'
+import { parseRoot, type RootReference } from '../oci/cid.ts'
+import { OciError } from '../oci/errors.ts'
 import type { Page } from '../oci/pagination.ts'
+import { ImageRepository } from './image-repository.ts'
 import { KeyedLock } from './keyed-lock.ts'
 import { take } from './listing.ts'
 import { LocalRepository } from './local-repository.ts'
-import type { Listing, Repository } from './repository.ts'
+import type { Listing, Repository, RequestOptions } from './repository.ts'
+import { RecentRoots, ResolvedRepository, type TagResolver } from './resolved-repository.ts'
 import type { Uploads } from './uploads.ts'
 
 export interface RegistryComponents {
   content: ContentStore
   index: Index
   uploads: Uploads
+  /** Reads images that are not here: from peers and gateways */
+  reader: ContentReader
+  /** Finds out what an IPNS key or a domain stands for */
+  names?: NameResolver | undefined
+  /** The resolvers that were configured; undefined where there is none */
+  resolver?: TagResolver | undefined
+}
+
+export interface NameResolver {
+  /** @throws NotFoundError or UnavailableError */
+  resolve: (name: string, options?: RequestOptions) => Promise<{ cid: string, path: readonly string[] }>
 }
 
 export interface RegistryInit {
@@ -28,6 +43,7 @@ export class Registry {
   readonly #components: RegistryComponents
   readonly #acceptMissingBlobs: boolean
   readonly #lock = new KeyedLock()
+  readonly #recentRoots = new RecentRoots()
 
   constructor (components: RegistryComponents, init: RegistryInit = {}) {
     this.uploads = components.uploads
@@ -35,13 +51,47 @@ export class Registry {
     this.#acceptMissingBlobs = init.missingBlobs === 'accept'
   }
 
-  /** @param name a valid repository name; the repository need not exist yet */
-  repository (name: string): Repository {
+  /**
+   * A repository of this registry goes first, then a name that is a CID or an IPNS name, then the resolvers
+   *
+   * @param name a valid repository name; the repository need not exist yet
+   */
+  async repository (name: string): Promise<Repository> {
+    const { index, reader, resolver } = this.#components
+    const local = this.localRepository(name)
+    const root = parseRoot(name)
+    if ((root === undefined && resolver === undefined) || await index.hasRepository(name)) {
+      return local
+    }
+    if (root !== undefined) {
+      return new ImageRepository({ reader, index }, { name, root: async options => await this.#rootOf(name, root, options) })
+    }
+    return resolver === undefined ? local : new ResolvedRepository({ reader, index, resolver, recentRoots: this.#recentRoots, local })
+  }
+
+  /** The repository of this registry, whatever else the name stands for */
+  localRepository (name: string): Repository {
     return new LocalRepository({ ...this.#components, lock: this.#lock }, { name, acceptMissingBlobs: this.#acceptMissingBlobs })
   }
 
   /** Names of the repositories that hold a manifest */
   async repositories (page: Page): Promise<Listing<string>> {
     return await take(page, page => this.#components.index.repositories(page))
+  }
+
+  async #rootOf (repository: string, reference: RootReference, options: RequestOptions): Promise<string> {
+    if (reference.cid !== undefined) {
+      return reference.cid
+    }
+    const { names, reader } = this.#components
+    if (names === undefined) {
+      throw new OciError('NAME_UNKNOWN', { detail: { name: repository, reason: 'IPNS names are not resolved here' } })
+    }
+    const { cid, path } = await names.resolve(reference.name, options)
+    const root = path.length === 0 ? cid : (await reader.find(cid, path, options))?.cid
+    if (root === undefined) {
+      throw new OciError('NAME_UNKNOWN', { detail: { name: repository, reason: `leads to /ipfs/${cid}/${path.join('/')}, where nothing is` } })
+    }
+    return root
   }
 }

@@ -48,9 +48,9 @@ export interface Listing<T> {
  */
 export interface Repository {
   readonly name: string
-  blob: (digest: Digest) => Promise<Blob>
-  manifest: (reference: Reference) => Promise<StoredManifest>
-  tags: (page: Page) => Promise<Listing<string>>
+  blob: (digest: Digest, options?: RequestOptions) => Promise<Blob>
+  manifest: (reference: Reference, options?: RequestOptions) => Promise<StoredManifest>
+  tags: (page: Page, options?: RequestOptions) => Promise<Listing<string>>
   /** Descriptors of the manifests whose subject is `subject`; empty where there is none */
   referrers: (subject: Digest, page: Page, artifactType?: string) => Promise<Listing<Descriptor>>
 
@@ -66,4 +66,6 @@ export interface Repository {
    * @returns whether there was such a blob
    */
   mountBlob: (digest: Digest, from: string | undefined) => Promise<boolean>
+  /** @throws OciError DENIED where nothing can be pushed here */
+  requireWritable: () => void
 }

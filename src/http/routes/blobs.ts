@@ -19,7 +19,8 @@ export function blobRoutes ({ registry }: { registry: Registry }): Router {
   router.route(paths.blob)
     .all(route('blob'))
     .get(async (req, res) => {
-      const blob = await registry.repository(parseName(req.params.name)).blob(parseDigest(req.params.digest))
+      const repository = await registry.repository(parseName(req.params.name))
+      const blob = await repository.blob(parseDigest(req.params.digest), { signal: clientSignal(res) })
       res.set({
         'Docker-Content-Digest': blob.digest,
         ETag: etag(blob.digest),
@@ -41,7 +42,8 @@ export function blobRoutes ({ registry }: { registry: Registry }): Router {
       }
     })
     .delete(async (req, res) => {
-      await registry.repository(parseName(req.params.name)).deleteBlob(parseDigest(req.params.digest))
+      const repository = await registry.repository(parseName(req.params.name))
+      await repository.deleteBlob(parseDigest(req.params.digest))
       res.status(202).end()
     })
     .all(onlyMethods('GET', 'HEAD', 'DELETE'))

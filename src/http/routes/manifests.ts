@@ -22,21 +22,23 @@ export function manifestRoutes ({ registry }: { registry: Registry }, { maxManif
   router.route(paths.manifest)
     .all(route('manifest'))
     .get(async (req, res) => {
-      const manifest = await registry.repository(parseName(req.params.name)).manifest(parseReference(req.params.reference))
+      const signal = clientSignal(res)
+      const repository = await registry.repository(parseName(req.params.name))
+      const manifest = await repository.manifest(parseReference(req.params.reference), { signal })
       addLogFields(res, { digest: manifest.digest, cid: manifest.root })
       res.set({ 'Docker-Content-Digest': manifest.digest, ETag: etag(manifest.digest), ...rootHeaders(manifest.root) })
       if (isNotModified(req, manifest.digest)) {
         res.status(304).end()
         return
       }
-      const bytes = req.method === 'HEAD' ? undefined : await manifest.read({ signal: clientSignal(res) })
+      const bytes = req.method === 'HEAD' ? undefined : await manifest.read({ signal })
       // not by res.type(): it would add a charset, which the specification asks registries not to
       res.setHeader('Content-Type', manifest.mediaType)
       res.setHeader('Content-Length', manifest.size)
       res.end(bytes)
     })
     .put(async (req, res) => {
-      const repository = registry.repository(parseName(req.params.name))
+      const repository = await registry.repository(parseName(req.params.name))
       const reference = parseReference(req.params.reference)
       const tags = parseTags(req.query.tag)
       const bytes = await readBody(req, maxManifestBytes, 'MANIFEST_TOO_LARGE')
@@ -55,7 +57,8 @@ export function manifestRoutes ({ registry }: { registry: Registry }, { maxManif
       res.end()
     })
     .delete(async (req, res) => {
-      await registry.repository(parseName(req.params.name)).deleteManifest(parseReference(req.params.reference))
+      const repository = await registry.repository(parseName(req.params.name))
+      await repository.deleteManifest(parseReference(req.params.reference))
       res.status(202).end()
     })
     .all(onlyMethods('GET', 'HEAD', 'PUT', 'DELETE'))

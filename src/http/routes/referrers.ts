@@ -14,7 +14,7 @@ export function referrerRoutes ({ registry }: { registry: Registry }): Router {
   router.route(paths.referrers)
     .all(route('referrers'))
     .get(async (req, res) => {
-      const repository = registry.repository(parseName(req.params.name))
+      const repository = await registry.repository(parseName(req.params.name))
       const subject = parseDigest(req.params.digest)
       const page = parsePage(req.query)
       const artifactType = typeof req.query.artifactType === 'string' && req.query.artifactType !== '' ? req.query.artifactType : undefined

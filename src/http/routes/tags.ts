@@ -2,6 +2,7 @@ import { Router } from 'express'
 import { parsePage } from '../../oci/pagination.ts'
 import { parseName } from '../../oci/reference.ts'
 import type { Registry } from '../../registry/registry.ts'
+import { clientSignal } from '../body.ts'
 import { onlyMethods } from '../middleware/methods.ts'
 import { route } from '../middleware/requests.ts'
 import { nextPage, paths } from './paths.ts'
@@ -28,9 +29,9 @@ export function tagRoutes ({ registry }: { registry: Registry }): Router {
   router.route(paths.tags)
     .all(route('tags'))
     .get(async (req, res) => {
-      const repository = registry.repository(parseName(req.params.name))
+      const repository = await registry.repository(parseName(req.params.name))
       const page = parsePage(req.query)
-      const { items, more } = await repository.tags(page)
+      const { items, more } = await repository.tags(page, { signal: clientSignal(res) })
       if (more) {
         res.set(nextPage(req.path, { n: page.limit, last: items.at(-1) }))
       }

@@ -4,6 +4,7 @@ import { OciError } from '../../oci/errors.ts'
 import { parseContentRange, type ByteRange } from '../../oci/range.ts'
 import { parseName } from '../../oci/reference.ts'
 import type { Registry } from '../../registry/registry.ts'
+import type { Repository } from '../../registry/repository.ts'
 import { uploadRange } from '../../registry/uploads.ts'
 import { bodyOf, clientSignal } from '../body.ts'
 import { onlyMethods } from '../middleware/methods.ts'
@@ -19,7 +20,9 @@ export function uploadRoutes ({ registry }: { registry: Registry }): Router {
     .all(route('uploads'))
     .post(async (req, res) => {
       const name = parseName(req.params.name)
-      if (await mount(registry, req, res, name)) {
+      const repository = await registry.repository(name)
+      repository.requireWritable()
+      if (await mount(repository, req, res)) {
         return
       }
       const algorithm = digestAlgorithm(req)
@@ -66,17 +69,16 @@ export function uploadRoutes ({ registry }: { registry: Registry }): Router {
 }
 
 /** Answers a request for a mount where the blob is there; else the client gets an upload, as the specification has it */
-async function mount (registry: Registry, req: Request, res: Response, name: string): Promise<boolean> {
+async function mount (repository: Repository, req: Request, res: Response): Promise<boolean> {
   if (req.query.mount === undefined) {
     return false
   }
   const digest = parseDigest(req.query.mount)
   const from = typeof req.query.from === 'string' && req.query.from !== '' ? parseName(req.query.from) : undefined
-  const repository = registry.repository(name)
   if (!await repository.mountBlob(digest, from)) {
     return false
   }
-  sendBlob(res, name, digest, await repository.blob(digest))
+  sendBlob(res, repository.name, digest, await repository.blob(digest))
   return true
 }
 

@@ -118,8 +118,9 @@ describe('environment', () => {
 
   it('has a variable for every key', () => {
     const samples = { number: '1', boolean: 'true', duration: '1s', size: '1MiB', list: peer, path: 'x', text: '127.0.0.1' }
-    for (const { choices, kind, variable } of configKeys.filter((key) => key.path !== 'p2p.swarmKey')) {
-      assert.doesNotThrow(() => loadConfig({ env: { [variable]: choices?.[0] ?? samples[kind] } }), variable)
+    for (const { choices, kind, path, variable } of configKeys.filter((key) => key.path !== 'p2p.swarmKey')) {
+      const sample = path === 'ipfsGateway' ? 'https://gateway.example' : choices?.[0] ?? samples[kind]
+      assert.doesNotThrow(() => loadConfig({ env: { [variable]: sample } }), variable)
     }
   })
 })

@@ -10,11 +10,12 @@ describe('configuration schema', () => {
       dataDir: './data',
       network: 'public',
       missingBlobs: 'refuse',
+      ipfsGateway: [],
       p2p: { host: '0.0.0.0', peers: [], bootstrap: [], announce: [] },
       storage: { fsync: true },
       admin: { host: '127.0.0.1' },
       log: { level: 'info', format: 'human' },
-      limits: { manifestBytes: 4_194_304, idleTimeout: 120, drainTimeout: 10 }
+      limits: { manifestBytes: 4_194_304, idleTimeout: 120, retrievalTimeout: 30, drainTimeout: 10 }
     })
   })
 

@@ -1,0 +1,123 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { CID } from 'multiformats/cid'
+import type { Logger } from '../log.ts'
+import { UnavailableError } from './errors.ts'
+import type { IpfsNode } from './node.ts'
+
+/** Peers that are asked for the blocks of one file at a time */
+const minMaxProviders = 5
+const maxMaxProviders = 20
+/** Between two tries to find peers; doubled each time */
+const firstRetry = 250
+const maxRetry = 2000
+
+type BitswapSession = ReturnType<IpfsNode['helia']['blockstore']['createSession']>
+
+export interface RetrievalSessionComponents {
+  node: IpfsNode
+  log: Logger
+}
+
+/**
+ * The peers that have one file. Made of the connected ones and of those that routing finds; peers that connect meanwhile join.
+ * It is closed once it was disposed of and the last fetch through it has ended.
+ */
+export class RetrievalSession implements Disposable {
+  readonly #components: RetrievalSessionComponents
+  readonly #timeout: number
+  #session: BitswapSession | undefined
+  #lastProgress = performance.now()
+  #fetches = 0
+  #disposed = false
+
+  constructor (components: RetrievalSessionComponents, init: { timeout: number }) {
+    this.#components = components
+    this.#timeout = init.timeout
+  }
+
+  get hasPeers (): boolean {
+    return this.#components.node.peerCount > 0
+  }
+
+  /** To be called for each block that has come, from wherever */
+  progressed (): void {
+    this.#lastProgress = performance.now()
+  }
+
+  /** A signal that fires when nothing has come for the timeout, or with one of `signals` */
+  watch (signals: AbortSignal[]): { signal: AbortSignal } & Disposable {
+    const stalled = new AbortController()
+    const began = performance.now()
+    let timer: NodeJS.Timeout
+    const check = (): void => {
+      const left = Math.max(began, this.#lastProgress) + this.#timeout - performance.now()
+      if (left <= 0) {
+        stalled.abort(new UnavailableError(`Nothing came for ${this.#timeout / 1000} s`))
+      } else {
+        timer = setTimeout(check, left)
+      }
+    }
+    check()
+    return { signal: AbortSignal.any([stalled.signal, ...signals]), [Symbol.dispose]: () => { clearTimeout(timer) } }
+  }
+
+  /**
+   * Asks peers for a block until one delivers it or the signal fires. The library checks the block and stores it.
+   *
+   * @throws UnavailableError at once where the node is offline
+   */
+  async fetch (cid: CID, signal: AbortSignal): Promise<Uint8Array> {
+    this.#fetches++
+    try {
+      for (let retry = firstRetry; ; retry = Math.min(2 * retry, maxRetry)) {
+        try {
+          return await this.#get(cid, signal)
+        } catch (err) {
+          if (signal.aborted || (err as Error).name === 'UnavailableError') {
+            throw err
+          }
+          this.#components.log.debug('no peer has a block yet', { cid: cid.toString(), err })
+          // the next try asks the peers that are connected by then
+          this.#close()
+        }
+        await sleep(retry, undefined, { signal })
+      }
+    } finally {
+      this.#fetches--
+      this.#closeUnused()
+    }
+  }
+
+  [Symbol.dispose] (): void {
+    this.#disposed = true
+    this.#closeUnused()
+  }
+
+  async #get (cid: CID, signal: AbortSignal): Promise<Uint8Array> {
+    this.#session ??= this.#open(cid)
+    const parts = await Array.fromAsync(this.#session.get(cid, { signal }))
+    return parts.length === 1 ? parts[0]! : Buffer.concat(parts)
+  }
+
+  #open (cid: CID): BitswapSession {
+    const { node } = this.#components
+    const { libp2p } = node
+    if (libp2p === undefined) {
+      throw new UnavailableError('The IPFS node is offline')
+    }
+    const providers = libp2p.getPeers().map(peer => peer.toCID())
+    const maxProviders = Math.min(maxMaxProviders, Math.max(minMaxProviders, providers.length))
+    return node.helia.blockstore.createSession(cid, { providers, maxProviders })
+  }
+
+  #closeUnused (): void {
+    if (this.#disposed && this.#fetches === 0) {
+      this.#close()
+    }
+  }
+
+  #close (): void {
+    this.#session?.close()
+    this.#session = undefined
+  }
+}

@@ -1,0 +1,143 @@
+/**
+ * Blocks that are not here come from peers by bitswap, one session for each file, and from HTTP gateways. Whatever comes is checked against
+ * its CID and kept. A block is fetched once, however many ask for it.
+ */
+import { raceSignal } from 'race-signal'
+import type { CID } from 'multiformats/cid'
+import type { Logger } from '../log.ts'
+import type { DurableBlockstore } from './blockstore.ts'
+import { BufferPool } from './buffer-pool.ts'
+import type { ContentReader, StoreOptions } from './content-store.ts'
+import { leafSize } from './dag.ts'
+import { DagReader, type BlockReader } from './dag-reader.ts'
+import { UnavailableError } from './errors.ts'
+import type { Gateways } from './gateways.ts'
+import type { IpfsNode } from './node.ts'
+import { RetrievalSession } from './retrieval-session.ts'
+
+/** Leaves that are on their way at a time: enough for a peer that is some milliseconds away */
+const readAhead = 16
+const maxFreeBuffers = 16
+
+export interface RetrievalComponents {
+  /** What is here already, and where what comes is kept */
+  blockstore: DurableBlockstore
+  node: IpfsNode
+  gateways: Gateways
+  log: Logger
+}
+
+export interface RetrievalInit {
+  /** A read fails when nothing has come for this long; milliseconds */
+  timeout: number
+}
+
+/** A fetch that several readers may wait for */
+interface Flight {
+  block: Promise<Uint8Array>
+  waiting: number
+  controller: AbortController
+}
+
+/** Files and directories that are here or somewhere else */
+export class Retrieval implements ContentReader {
+  readonly #components: RetrievalComponents
+  readonly #timeout: number
+  readonly #buffers = new BufferPool(leafSize, maxFreeBuffers)
+  readonly #flights = new Map<string, Flight>()
+  /** Blocks that were fetched since the start, by where they came from */
+  readonly fetched = { peers: 0, gateways: 0 }
+
+  constructor (components: RetrievalComponents, init: RetrievalInit) {
+    this.#components = components
+    this.#timeout = init.timeout
+  }
+
+  async * read (cid: string, options: StoreOptions & { start?: number, end?: number } = {}): AsyncGenerator<Uint8Array> {
+    using session = this.#open()
+    yield * this.#reader(session).read(cid, options)
+  }
+
+  async find (root: string, path: readonly string[], options?: StoreOptions): ReturnType<ContentReader['find']> {
+    using session = this.#open()
+    return await this.#reader(session).find(root, path, options)
+  }
+
+  async * list (directory: string, options?: StoreOptions): AsyncGenerator<{ name: string, cid: string }> {
+    using session = this.#open()
+    yield * this.#reader(session).list(directory, options)
+  }
+
+  #open (): RetrievalSession {
+    return new RetrievalSession(this.#components, { timeout: this.#timeout })
+  }
+
+  #reader (session: RetrievalSession): DagReader {
+    const { blockstore } = this.#components
+    const blocks: BlockReader = {
+      read: async (cid, options = {}) => {
+        try {
+          return await blockstore.read(cid, options)
+        } catch (err) {
+          if ((err as Error).name !== 'NotFoundError') {
+            throw err
+          }
+        }
+        return await this.#fetch(cid, session, options.signal)
+      }
+    }
+    return new DagReader({ blocks, buffers: this.#buffers }, { readAhead })
+  }
+
+  /** Joins the fetch of the same block, if there is one; it ends when nobody waits for it any more */
+  async #fetch (cid: CID, session: RetrievalSession, signal: AbortSignal | undefined): Promise<Uint8Array> {
+    const key = cid.toString()
+    const flight = this.#flights.get(key) ?? this.#start(cid, key, session)
+    flight.waiting++
+    try {
+      const block = await raceSignal(flight.block, signal)
+      session.progressed()
+      return block
+    } finally {
+      flight.waiting--
+      if (flight.waiting === 0) {
+        flight.controller.abort()
+      }
+    }
+  }
+
+  #start (cid: CID, key: string, session: RetrievalSession): Flight {
+    const controller = new AbortController()
+    const block = this.#deliver(cid, session, controller.signal).finally(() => { this.#flights.delete(key) })
+    // whoever waits for it sees the failure; when all have gone, nobody does
+    block.catch(() => {})
+    const flight = { block, waiting: 0, controller }
+    this.#flights.set(key, flight)
+    return flight
+  }
+
+  async #deliver (cid: CID, session: RetrievalSession, signal: AbortSignal): Promise<Uint8Array> {
+    const { gateways, blockstore } = this.#components
+    const found = new AbortController()
+    using stall = session.watch([signal, found.signal])
+    const sources = [
+      session.fetch(cid, stall.signal).then(block => {
+        this.fetched.peers++
+        return block
+      }),
+      gateways.fetch(cid, { signal: stall.signal, peersAreConnected: session.hasPeers }).then(async block => {
+        await blockstore.put(cid, block)
+        this.fetched.gateways++
+        return block
+      })
+    ]
+    try {
+      return await Promise.any(sources)
+    } catch (err) {
+      signal.throwIfAborted()
+      throw new UnavailableError(`No peer or gateway delivered ${cid.toString()}`, { cause: err })
+    } finally {
+      found.abort()
+    }
+  }
+}
