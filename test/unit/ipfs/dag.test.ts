@@ -55,33 +55,6 @@ describe('the tree over the leaves of a file', () => {
     })
   }
 
-  it('has three levels over more than 1024 * 1024 leaves', async () => {
-    const { cid } = await leafBlock(Buffer.from('x'))
-    const counts = new Map<string, number>()
-    const leaves = Array<FileLink>(1024 * 1024 + 1).fill({ cid, size: 1, dagSize: 1 })
-    const root = await buildFile(leaves, async ({ cid, bytes }) => { counts.set(cid.toString(), dagPb.decode(bytes).Links.length) })
-    assert.equal(root.size, 1024 * 1024 + 1)
-    // equal nodes are one: full ones over leaves, a full one over these, and those with a single link
-    assert.deepEqual([...counts.values()].sort((a, b) => a - b), [1, 1, 2, 1024, 1024])
-  })
-
-  // zeros, whose CIDs were taken from `ipfs add` of kubo
-  for (const [mebibytes, cid] of [
-    [2048, 'bafybeieyiwtflptdh35ga5rvsber2dzcbc7cikzfdwjmndjifuq42d6yhe'],
-    [2560, 'bafybeigqhj4jk6uybxb43emwe34se7mwn4rqqsqk7zbcwhgsyqkv3igl7m'],
-    [4095, 'bafybeiafmfztyzkxo5mqmjx2b6xnah66axvdjvveabreodvjuos66x34se']
-  ] as const) {
-    it(`has kubo's CID for ${mebibytes} MiB, a size that fills the sign bit of 32`, async () => {
-      const blocks = new Blocks()
-      const leaf = await leafBlock(new Uint8Array(leafSize))
-      const leaves = Array<FileLink>(mebibytes).fill({ cid: leaf.cid, size: leafSize, dagSize: leafSize })
-      const root = await buildFile(leaves, blocks.put)
-      assert.equal(root.cid, cid)
-      const slices = await Array.fromAsync(walkFile(CID.parse(cid), blocks.get, 0, Infinity))
-      assert.equal(slices.length, mebibytes)
-    })
-  }
-
   it('needs a leaf', async () => {
     await assert.rejects(buildFile([], async () => {}), { name: 'RangeError' })
   })
