@@ -2,9 +2,11 @@ import { Command, CommanderError } from 'commander'
 import { addConfigShowCommand } from './commands/config-show.ts'
 import { addConfigVerifyCommand } from './commands/config-verify.ts'
 import { addConvertCommand } from './commands/convert.ts'
+import { addPushCommand } from './commands/push.ts'
 import { addServerCommand } from './commands/server.ts'
 import { addVersionCommand, versions } from './commands/version.ts'
 import { type CliContext, processContext } from './context.ts'
+import { InterruptedError } from './interrupted-error.ts'
 import { reportError } from './report-error.ts'
 import { UsageError } from './usage-error.ts'
 
@@ -19,7 +21,7 @@ export async function run (args: readonly string[], context: CliContext = proces
       return 0
     }
     reportError(err instanceof CommanderError ? usageErrorOf(err, program, args) : err, context.stderr)
-    return 1
+    return err instanceof InterruptedError ? err.exitCode : 1
   }
 }
 
@@ -37,6 +39,7 @@ function createProgram (context: CliContext): Command {
 
   addServerCommand(program, context)
   addConvertCommand(program, context)
+  addPushCommand(program, context)
   const config = program.command('config').description('Check or show the configuration')
   addConfigVerifyCommand(config, context)
   addConfigShowCommand(config, context)

@@ -1,7 +1,7 @@
 import type { ProcessEvents } from './context.ts'
 
 /** What a shell reports for a process that a signal ended: 128 and the signal's number */
-const exitCodes = { SIGINT: 130, SIGTERM: 143 } as const
+export const exitCodes = { SIGINT: 130, SIGTERM: 143 } as const
 
 export interface StopSignal extends Disposable {
   /** Aborted by the first SIGINT or SIGTERM; the second ends the process at once */

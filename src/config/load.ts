@@ -1,3 +1,5 @@
+import { homedir } from 'node:os'
+import { join } from 'node:path'
 import { ConfigError } from './config-error.ts'
 import { type Entries, type Entry, fromText, shorten } from './entries.ts'
 import { CONFIG_VARIABLE, readEnvironment } from './environment.ts'
@@ -24,6 +26,11 @@ export function loadConfig ({ flags = {}, env = process.env, file = env[CONFIG_V
     readEnvironment(env),
     readFlags(flags)
   ])
+}
+
+/** Where the Docker tools keep their log-ins, as they say themselves */
+export function dockerConfigFile (env: NodeJS.ProcessEnv = process.env): string {
+  return join(env['DOCKER_CONFIG'] || join(homedir(), '.docker'), 'config.json')
 }
 
 /**

@@ -15,6 +15,13 @@ export function isForeignLayer (mediaType: string): boolean {
   return foreignLayer.test(mediaType)
 }
 
+const manifestTypes = new Set([OCI_MANIFEST, OCI_INDEX, DOCKER_MANIFEST, DOCKER_MANIFEST_LIST, DOCKER_MANIFEST_V1, DOCKER_MANIFEST_V1_SIGNED, OCI_ARTIFACT])
+
+/** Whether a descriptor of this type is that of a manifest or index, and not of a blob */
+export function isManifestType (mediaType: string): boolean {
+  return manifestTypes.has(mediaType.toLowerCase())
+}
+
 const pattern = /^[a-z0-9][a-z0-9!#$&^_.+-]{0,126}\/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}$/i
 
 /** Whether a text is a media type without parameters (RFC 6838): it can be sent in a header then */

@@ -1,0 +1,58 @@
+import type { Command } from 'commander'
+import type { CliContext } from '../context.ts'
+import { dockerConfigFile } from '../../config/load.ts'
+import { defaultIpfsHost, defaultRegistryHost } from '../hosts.ts'
+import { showProgress } from '../progress.ts'
+import { runClient } from '../run-client.ts'
+
+interface PushFlags {
+  silent?: true
+  quiet?: true
+  ipfsHost?: string
+  dockerRegistryHost: string
+  from?: string
+  plainHttp?: true
+}
+
+const footer = `
+Without --from, the image comes from the Docker Engine. SOURCE is a directory (OCI image layout), a tar archive (OCI image layout or
+docker save), or an image of a registry (registry.example/repository:tag), of which every platform is copied.
+Without --ipfs-host, it goes to the appliance, or where none answers to a kubo at ${defaultIpfsHost}.`
+
+export function addPushCommand (program: Command, context: CliContext): void {
+  program.command('push')
+    .description('Push an image to an appliance or to another IPFS node, and print its CID')
+    .argument('<image>', 'name of the image')
+    .option('-s, --silent', 'print the CID only')
+    .option('--quiet', 'as --silent')
+    .option('--ipfs-host <host>', 'push to the kubo whose RPC API is there: host:port, URL or multiaddr')
+    .option('--docker-registry-host <host>', 'push to the appliance there', defaultRegistryHost)
+    .option('--from <source>', 'where the image comes from')
+    .option('--plain-http', 'reach registries without TLS; those of this machine are anyway')
+    .addHelpText('after', footer)
+    .action(async (image: string, flags: PushFlags) => {
+      await runClient(context, async signal => { await run(image, flags, context, signal) })
+    })
+}
+
+async function run (image: string, flags: PushFlags, context: CliContext, signal: AbortSignal): Promise<void> {
+  const silent = flags.silent === true || flags.quiet === true
+  const { push } = await import('../../client/push.ts')
+  const { readCredentials } = await import('../../client/docker-config.ts')
+  const { missing, root } = await (async () => {
+    using progress = showProgress(context, { silent })
+    return await push({
+      image,
+      from: flags.from,
+      registryHost: flags.dockerRegistryHost,
+      ipfsHost: flags.ipfsHost,
+      defaultIpfsHost,
+      plainHttp: flags.plainHttp === true,
+      credentials: async host => await readCredentials(dockerConfigFile(context.env), host)
+    }, { signal, progress })
+  })()
+  if (missing.length > 0 && !silent) {
+    context.stderr.write(`The source has not all that the index names; left out: ${missing.map(({ digest }) => digest).join(', ')}\n`)
+  }
+  context.stdout.write(silent ? `${root}\n` : `Successfully pushed Docker image to IPFS:\n/ipfs/${root}\n`)
+}

@@ -1,0 +1,104 @@
+import type Dockerode from 'dockerode'
+import { createInterface } from 'node:readline'
+import type { Readable } from 'node:stream'
+import { ClientError } from './client-error.ts'
+import { archiveFiles } from './image-files.ts'
+import type { ImageSource, ReadOptions } from './image-source.ts'
+import { openFilesSource } from './layout-source.ts'
+
+/** The Docker Engine of this machine, or that of DOCKER_HOST */
+export class DockerEngine {
+  readonly #docker: Dockerode
+
+  private constructor (docker: Dockerode) {
+    this.#docker = docker
+  }
+
+  /** Loaded when needed: the library is large */
+  static async open (): Promise<DockerEngine> {
+    const { default: Docker } = await import('dockerode')
+    return new DockerEngine(new Docker())
+  }
+
+  /** @throws ClientError where no engine answers */
+  async platform (): Promise<{ os: string, architecture: string }> {
+    const { Arch, Os } = await explain(this.#docker.version())
+    return { os: Os, architecture: Arch }
+  }
+
+  /**
+   * Takes an image out of the engine
+   *
+   * @param image its name or id
+   * @throws ClientError where the engine has not got it
+   */
+  async openSource (image: string, options: ReadOptions = {}): Promise<ImageSource> {
+    const { Id: id } = await explain(this.#docker.getImage(image).inspect(), `image ${image}`)
+    // by its id: by a name without a tag all images of that name would come
+    const stream = await explain(this.#docker.getImage(id).get(), `image ${image}`) as Readable
+    return await openFilesSource(await archiveFiles(`image ${image}`, stream, options), undefined, options)
+  }
+
+  /**
+   * Brings an archive into the engine, as `docker load` does
+   *
+   * @throws ClientError with what the engine says where it does not take it
+   */
+  async load (archive: Readable, { signal }: ReadOptions = {}): Promise<void> {
+    const abort = (): void => { archive.destroy(signal?.reason as Error) }
+    signal?.addEventListener('abort', abort, { once: true })
+    const failed = new Promise<never>((_, reject) => archive.once('error', reject))
+    try {
+      const answer = await Promise.race([explain(this.#docker.loadImage(archive, { quiet: true }), 'image'), failed]) as Readable
+      // the engine answers before it has read all, so that its failures come in the body of what looks like success
+      await Promise.race([readAnswer(answer), failed])
+    } finally {
+      signal?.removeEventListener('abort', abort)
+    }
+  }
+
+  /** @throws ClientError */
+  async tag (image: string, name: { repository: string, tag: string }): Promise<void> {
+    await explain(this.#docker.getImage(image).tag({ repo: name.repository, tag: name.tag }), `image ${image}`)
+  }
+}
+
+async function readAnswer (answer: Readable): Promise<void> {
+  let loaded = false
+  for await (const line of createInterface({ input: answer })) {
+    const { error, stream } = parseLine(line)
+    if (error !== undefined) {
+      throw new ClientError(`the Docker Engine did not take the image: ${error}`)
+    }
+    loaded ||= stream?.startsWith('Loaded image') === true
+  }
+  if (!loaded) {
+    throw new ClientError('the Docker Engine did not say that it took the image')
+  }
+}
+
+function parseLine (line: string): { error?: string, stream?: string } {
+  try {
+    return JSON.parse(line) as { error?: string, stream?: string }
+  } catch {
+    return {}
+  }
+}
+
+async function explain<T> (work: Promise<T>, what = ''): Promise<T> {
+  try {
+    return await work
+  } catch (err) {
+    const { code, json, reason, statusCode } = err as NodeJS.ErrnoException & { statusCode?: number, reason?: string, json?: { message?: string } }
+    if (statusCode === 404) {
+      throw new ClientError(`the Docker Engine has no ${what}`, { cause: err, hint: 'To push from elsewhere, use --from with a directory, an archive or an image of a registry.' })
+    }
+    if (statusCode !== undefined) {
+      throw new ClientError(`the Docker Engine answered ${statusCode} ${json?.message ?? reason ?? ''}`, { cause: err })
+    }
+    if (code !== undefined) {
+      throw new ClientError(`no Docker Engine answers: ${(err as Error).message}`, { cause: err, hint: 'Start it, or set DOCKER_HOST; ipdr push --from and ipdr pull --output work without one.' })
+    }
+    throw err
+  }
+}

@@ -1,0 +1,20 @@
+import type { Digest } from '../oci/digest.ts'
+import type { Descriptor, Manifest } from '../oci/manifest.ts'
+import type { ReadOptions } from './image-source.ts'
+
+export interface TargetManifest {
+  digest: Digest
+  bytes: Uint8Array
+  manifest: Manifest
+  /** Whether it is the image itself, and not below an index */
+  top: boolean
+}
+
+/** Where an image is brought to: its blobs first, then its manifests from the innermost outwards */
+export interface ImageTarget {
+  /** Whether a blob need not be sent */
+  hasBlob: (descriptor: Descriptor, options?: ReadOptions) => Promise<boolean>
+  /** @param bytes throw at their end where they have not the digest or size that they should */
+  putBlob: (descriptor: Descriptor, bytes: () => AsyncIterable<Uint8Array>, options?: ReadOptions) => Promise<void>
+  putManifest: (manifest: TargetManifest, options?: ReadOptions) => Promise<void>
+}

@@ -1,0 +1,119 @@
+import { KuboContentStore } from '../ipfs/kubo-content-store.ts'
+import { parseHttpAddress } from '../ipfs/http-blocks.ts'
+import type { Descriptor } from '../oci/manifest.ts'
+import { parseImageName, type ImageName } from '../oci/image-name.ts'
+import { ClientError } from './client-error.ts'
+import { ContentTarget } from './content-target.ts'
+import { copyImage, type CopyOptions } from './copy-image.ts'
+import type { Credentials } from './docker-config.ts'
+import { DockerEngine } from './engine.ts'
+import { directoryFiles, openArchive } from './image-files.ts'
+import type { ImageSource, ReadOptions } from './image-source.ts'
+import { openFilesSource } from './layout-source.ts'
+import { RegistryClient } from './registry-client.ts'
+import { openRegistrySource } from './registry-source.ts'
+import { RegistryTarget } from './registry-target.ts'
+import { parseSource } from './source-name.ts'
+
+export interface PushInit {
+  /** `[host/]repository[:tag]`: in the Docker Engine, and without the host in the appliance */
+  image: string
+  /** Undefined: the Docker Engine */
+  from?: string | undefined
+  /** An appliance, or any other registry that says the CID */
+  registryHost: string
+  /** A kubo; undefined: only where no appliance answers */
+  ipfsHost?: string | undefined
+  /** A kubo that is asked where no appliance answers */
+  defaultIpfsHost: string
+  plainHttp: boolean
+  credentials: (host: string) => Promise<Credentials | undefined>
+}
+
+export interface Pushed {
+  /** CID of the image root */
+  root: string
+  /** Manifests that an index names and the source has not */
+  missing: Descriptor[]
+}
+
+/** Pushes an image to an appliance or to a kubo: it has the same CID in both */
+export async function push (init: PushInit, options: CopyOptions = {}): Promise<Pushed> {
+  const image = parseImageName(init.image)
+  const target = await openTarget(init, options)
+  await using source = await openSource(init, options)
+  return target instanceof KuboContentStore
+    ? await pushToKubo(source, target, options)
+    : await pushToRegistry(source, target, image, init, options)
+}
+
+async function pushToKubo (source: ImageSource, kubo: KuboContentStore, options: CopyOptions): Promise<Pushed> {
+  const target = new ContentTarget(kubo)
+  const { missing } = await copyImage(source, target, options)
+  await kubo.pin(target.root!, options)
+  return { root: target.root!, missing }
+}
+
+async function pushToRegistry (source: ImageSource, client: RegistryClient, image: ImageName, init: PushInit, options: CopyOptions): Promise<Pushed> {
+  const { reference, repository } = image
+  const target = new RegistryTarget(client, { repository, tag: reference.digest ?? reference.tag, from: await mountable(init, client) })
+  const { missing } = await copyImage(source, target, options)
+  if (target.root === undefined) {
+    throw new ClientError(`${client.host} has the image now, but gave it no CID: it is no IPDR appliance`)
+  }
+  return { root: target.root, missing }
+}
+
+/** Blobs need not be sent to where they come from */
+async function mountable ({ from }: PushInit, client: RegistryClient): Promise<string | undefined> {
+  const source = from === undefined ? undefined : await parseSource(from)
+  return source?.kind === 'registry' && source.host === client.host ? source.name.repository : undefined
+}
+
+async function openTarget (init: PushInit, options: ReadOptions): Promise<RegistryClient | KuboContentStore> {
+  if (init.ipfsHost !== undefined) {
+    const kubo = openKubo(init.ipfsHost, options)
+    await kubo.ping(options)
+    return kubo
+  }
+  const client = await RegistryClient.open({ host: init.registryHost, plainHttp: init.plainHttp, credentials: init.credentials })
+  if (await client.ping(options)) {
+    return client
+  }
+  const kubo = openKubo(init.defaultIpfsHost, options)
+  if (!await answers(kubo, options)) {
+    throw new ClientError(`neither an appliance at ${init.registryHost} nor a kubo at ${init.defaultIpfsHost} answers`, {
+      hint: 'Start one (ipdr server), or say where it is by --docker-registry-host or --ipfs-host.'
+    })
+  }
+  return kubo
+}
+
+/** @throws ClientError where the address is none */
+export function openKubo (address: string, options: ReadOptions): KuboContentStore {
+  try {
+    return new KuboContentStore(parseHttpAddress(address), options)
+  } catch (err) {
+    throw err instanceof RangeError ? new ClientError(err.message) : err
+  }
+}
+
+export async function answers (kubo: KuboContentStore, options: ReadOptions): Promise<boolean> {
+  return await kubo.ping(options).then(() => true, () => { options.signal?.throwIfAborted() })  === true
+}
+
+async function openSource (init: PushInit, options: ReadOptions): Promise<ImageSource> {
+  const source = init.from === undefined ? { kind: 'engine' as const, image: init.image } : await parseSource(init.from)
+  switch (source.kind) {
+    case 'engine':
+      return await (await DockerEngine.open()).openSource(source.image, options)
+    case 'layout':
+      return await openFilesSource(directoryFiles(source.path), source.tag, options)
+    case 'archive':
+      return await openFilesSource(await openArchive(source.path, options), source.tag, options)
+    case 'registry': {
+      const client = await RegistryClient.open({ host: source.host, plainHttp: init.plainHttp, credentials: init.credentials })
+      return await openRegistrySource(client, source.name.repository, source.name.reference, options)
+    }
+  }
+}
