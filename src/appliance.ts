@@ -9,6 +9,7 @@ import { BlockstoreContentStore } from './ipfs/blockstore-content-store.ts'
 import { DurableBlockstore } from './ipfs/blockstore.ts'
 import { Gateways } from './ipfs/gateways.ts'
 import { IpfsNode } from './ipfs/node.ts'
+import { Provider } from './ipfs/provider.ts'
 import { Retrieval } from './ipfs/retrieval.ts'
 import type { Logger } from './log.ts'
 import { Metrics } from './metrics.ts'
@@ -110,14 +111,16 @@ export class Appliance {
     const uploads = new Uploads({ content, index, log: log.child({ module: 'uploads' }) })
     const gateways = new Gateways({ node, log: log.child({ module: 'gateways' }) }, this.#config.ipfsGateway)
     const reader = new Retrieval({ blockstore, node, gateways, log: log.child({ module: 'retrieval' }) }, { timeout: limits.retrievalTimeout * second })
-    const registry = new Registry({ content, index, uploads, reader }, { missingBlobs: this.#config.missingBlobs })
+    const provider = new Provider({ node, log: log.child({ module: 'provider' }) })
+    const registry = new Registry({ content, index, uploads, reader, provider }, { missingBlobs: this.#config.missingBlobs })
     const health = { notReady: () => this.#ready ? undefined : 'starting or stopping' }
     this.#node = node
     metrics.observe({
       blobs: async () => await index.countBlobs(),
       openUploads: async () => await uploads.count(),
       blockstoreBytes: this.#countBytes(blockstore),
-      peers: () => node.peerCount
+      peers: () => node.peerCount,
+      retrievedBlocks: () => reader.fetched
     })
 
     const components = { registry, health, metrics, log: log.child({ module: 'http' }) }
@@ -132,6 +135,7 @@ export class Appliance {
       { name: 'blockstore', start: async () => { await blockstore.open() }, stop: async () => { await blockstore.close() } },
       { name: 'datastore', start: async () => { await datastore.open() }, stop: async () => { await datastore.close() } },
       { name: 'IPFS node', start: async () => { await node.start() }, stop: async () => { await node.stop() } },
+      ...(this.#config.network === 'private' || this.#config.network === 'public' ? [{ name: 'provider', start: async () => { await provider.start() }, stop: async () => { await provider.stop() } }] : []),
       { name: 'uploads', start: async () => { await uploads.start() }, stop: async () => { await uploads.stop() } },
       ...(this.#admin === undefined ? [] : [listening('admin port', this.#admin)]),
       listening('registry port', this.#server)

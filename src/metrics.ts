@@ -7,6 +7,8 @@ export interface MetricSources {
   /** Bytes of all blocks; undefined until they were counted */
   blockstoreBytes: () => number | undefined
   peers: () => number
+  /** Blocks that were not here when they were asked for, since the start */
+  retrievedBlocks: () => { peers: number, gateways: number }
 }
 
 /** Counting blobs is a scan, so an answer serves this long; milliseconds */
@@ -43,6 +45,17 @@ export class Metrics {
     this.#gauge('ipdr_open_uploads', 'Uploads that were neither completed nor cancelled', sources.openUploads)
     this.#gauge('ipdr_blockstore_bytes', 'Bytes of all blocks in the blockstore', sources.blockstoreBytes)
     this.#gauge('ipdr_peers', 'Peers that the IPFS node is connected to', sources.peers)
+    new Gauge({
+      registers: [this.#registry],
+      name: 'ipdr_retrieved_blocks',
+      help: 'Blocks that came from elsewhere since the start, by what delivered them',
+      labelNames: ['source'],
+      collect () {
+        const { peers, gateways } = sources.retrievedBlocks()
+        this.set({ source: 'peers' }, peers)
+        this.set({ source: 'gateways' }, gateways)
+      }
+    })
   }
 
   get contentType (): string {

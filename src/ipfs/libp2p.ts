@@ -90,7 +90,7 @@ export function libp2pOptions (init: Libp2pInit): Libp2pOptions<Services> {
     },
     transports: [tcp()],
     connectionEncrypters: [noise()],
-    streamMuxers: [yamux()],
+    streamMuxers: [yamux({ streamOptions })],
     services,
     connectionManager: {
       maxConnections: maxConnections[init.network],
@@ -124,6 +124,17 @@ export function libp2pOptions (init: Libp2pInit): Libp2pOptions<Services> {
   }
 
   return options
+}
+
+/**
+ * A peer may send as much as the window before it is told to wait. libp2p's own buffer of 4 MiB is smaller than its own window of 16 MiB, so
+ * that a stream of blocks which arrives faster than it is read would be reset.
+ */
+const streamOptions = {
+  initialStreamWindowSize: 256 * 1024,
+  maxStreamWindowSize: 4 * 1024 * 1024,
+  maxReadBufferLength: 16 * 1024 * 1024,
+  inactivityTimeout: 120 * second
 }
 
 type PeerDiscoveryFactory = NonNullable<Libp2pOptions['peerDiscovery']>[number]

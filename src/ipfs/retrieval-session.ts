@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { CID } from 'multiformats/cid'
 import type { Logger } from '../log.ts'
 import { UnavailableError } from './errors.ts'
+import { NodeOfflineError } from './network-errors.ts'
 import type { IpfsNode } from './node.ts'
 
 /** Peers that are asked for the blocks of one file at a time */
@@ -10,6 +11,8 @@ const maxMaxProviders = 20
 /** Between two tries to find peers; doubled each time */
 const firstRetry = 250
 const maxRetry = 2000
+/** How often a block is asked for within the timeout */
+const attempts = 3
 
 type BitswapSession = ReturnType<IpfsNode['helia']['blockstore']['createSession']>
 
@@ -45,14 +48,14 @@ export class RetrievalSession implements Disposable {
   }
 
   /** A signal that fires when nothing has come for the timeout, or with one of `signals` */
-  watch (signals: AbortSignal[]): { signal: AbortSignal } & Disposable {
+  watch (signals: AbortSignal[], timeout = this.#timeout): { signal: AbortSignal } & Disposable {
     const stalled = new AbortController()
     const began = performance.now()
     let timer: NodeJS.Timeout
     const check = (): void => {
-      const left = Math.max(began, this.#lastProgress) + this.#timeout - performance.now()
+      const left = Math.max(began, this.#lastProgress) + timeout - performance.now()
       if (left <= 0) {
-        stalled.abort(new UnavailableError(`Nothing came for ${this.#timeout / 1000} s`))
+        stalled.abort(new UnavailableError(`Nothing came for ${timeout / 1000} s`))
       } else {
         timer = setTimeout(check, left)
       }
@@ -64,16 +67,18 @@ export class RetrievalSession implements Disposable {
   /**
    * Asks peers for a block until one delivers it or the signal fires. The library checks the block and stores it.
    *
-   * @throws UnavailableError at once where the node is offline
+   * @throws NodeOfflineError at once where the node is offline
    */
   async fetch (cid: CID, signal: AbortSignal): Promise<Uint8Array> {
     this.#fetches++
     try {
       for (let retry = firstRetry; ; retry = Math.min(2 * retry, maxRetry)) {
+        // a block that is lost on the way, as with a stream that was reset, is asked for again before the reader gives up
+        using attempt = this.watch([signal], this.#timeout / attempts)
         try {
-          return await this.#get(cid, signal)
+          return await this.#get(cid, attempt.signal)
         } catch (err) {
-          if (signal.aborted || (err as Error).name === 'UnavailableError') {
+          if (signal.aborted || (err as Error).name === 'NodeOfflineError') {
             throw err
           }
           this.#components.log.debug('no peer has a block yet', { cid: cid.toString(), err })
@@ -103,7 +108,7 @@ export class RetrievalSession implements Disposable {
     const { node } = this.#components
     const { libp2p } = node
     if (libp2p === undefined) {
-      throw new UnavailableError('The IPFS node is offline')
+      throw new NodeOfflineError()
     }
     const providers = libp2p.getPeers().map(peer => peer.toCID())
     const maxProviders = Math.min(maxMaxProviders, Math.max(minMaxProviders, providers.length))

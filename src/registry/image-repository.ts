@@ -17,6 +17,8 @@ export interface ImageRepositoryComponents {
   reader: ContentReader
   /** Knows which digests have been verified */
   index: Pick<Index, 'blob' | 'change'>
+  /** Is told of a root whose manifest is here now: from then on this node can pass on what it has of the image */
+  provider?: { provide: (root: string) => void } | undefined
 }
 
 export interface ImageRepositoryInit {
@@ -52,6 +54,7 @@ export class ImageRepository implements Repository {
     return await translateErrors(async () => {
       const root = await this.#root(options)
       const { digest, bytes, manifest } = await this.#readManifest(root, reference, options)
+      this.#components.provider?.provide(root)
       return { digest, mediaType: manifest.mediaType, size: bytes.byteLength, root, read: async () => bytes }
     })
   }

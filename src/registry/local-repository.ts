@@ -21,6 +21,8 @@ export interface LocalRepositoryComponents {
   index: Index
   /** Held by name while a repository's manifests change, so that what was checked still holds when it is written */
   lock: KeyedLock
+  /** Is told of each image root that is complete here */
+  provider?: { provide: (root: string) => void } | undefined
 }
 
 export interface LocalRepositoryInit {
@@ -84,6 +86,7 @@ export class LocalRepository implements Repository {
       const record = await this.#addManifest(digest, manifest, bytes)
       await this.#components.content.sync()
       await this.#index(digest, record, manifest, reference.tag === undefined ? tags : [reference.tag, ...tags])
+      this.#components.provider?.provide(record.root)
       return { manifest: this.#stored(digest, record), subject: manifest.subject?.digest }
     })
   }

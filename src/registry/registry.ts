@@ -19,8 +19,15 @@ export interface RegistryComponents {
   reader: ContentReader
   /** Finds out what an IPNS key or a domain stands for */
   names?: NameResolver | undefined
+  /** Tells other nodes which image roots are here */
+  provider?: RootProvider | undefined
   /** The resolvers that were configured; undefined where there is none */
   resolver?: TagResolver | undefined
+}
+
+export interface RootProvider {
+  /** Returns at once */
+  provide: (root: string) => void
 }
 
 export interface NameResolver {
@@ -57,16 +64,16 @@ export class Registry {
    * @param name a valid repository name; the repository need not exist yet
    */
   async repository (name: string): Promise<Repository> {
-    const { index, reader, resolver } = this.#components
+    const { index, reader, provider, resolver } = this.#components
     const local = this.localRepository(name)
     const root = parseRoot(name)
     if ((root === undefined && resolver === undefined) || await index.hasRepository(name)) {
       return local
     }
     if (root !== undefined) {
-      return new ImageRepository({ reader, index }, { name, root: async options => await this.#rootOf(name, root, options) })
+      return new ImageRepository({ reader, index, provider }, { name, root: async options => await this.#rootOf(name, root, options) })
     }
-    return resolver === undefined ? local : new ResolvedRepository({ reader, index, resolver, recentRoots: this.#recentRoots, local })
+    return resolver === undefined ? local : new ResolvedRepository({ reader, index, provider, resolver, recentRoots: this.#recentRoots, local })
   }
 
   /** The repository of this registry, whatever else the name stands for */

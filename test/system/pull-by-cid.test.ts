@@ -1,0 +1,234 @@
+import assert from 'node:assert/strict'
+import { randomBytes as random } from 'node:crypto'
+import { writeFile } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import { describe, it } from 'node:test'
+import type { Digest } from '../../src/oci/digest.ts'
+import { startDocker } from '../fixtures/docker.ts'
+import { greeting, writeBusyboxContext } from '../fixtures/busybox.ts'
+import { makeImage, randomBytes, sha256, type Image } from '../fixtures/images.ts'
+import { RegistryClient } from '../fixtures/registry-client.ts'
+import { ServerProcess } from '../fixtures/server.ts'
+import { temporaryDirectory } from '../fixtures/temporary.ts'
+import { until } from '../fixtures/until.ts'
+
+const minute = 60_000
+const MiB = 1024 * 1024
+
+describe('an image of another appliance', { timeout: 10 * minute }, () => {
+  it('is pulled by docker from a configured peer, and its container runs', async () => {
+    await using docker = await startDocker()
+    await using scratch = await temporaryDirectory('pull-by-cid')
+    await using a = await startNode()
+    await using b = await startNode('--p2p-peers', await addressOf(a))
+    await writeBusyboxContext(scratch.path)
+    await docker.run(['build', '--tag', `localhost:${a.port}/example/helloworld`, scratch.path])
+    await docker.run(['push', `localhost:${a.port}/example/helloworld`])
+    const root = await rootOf(a, 'example/helloworld')
+    await docker.run(['rmi', '--force', `localhost:${a.port}/example/helloworld`])
+
+    for (const name of [root, `ipfs/${root}`]) {
+      await docker.run(['pull', `localhost:${b.port}/${name}`])
+      assert.match(await docker.run(['run', '--rm', '--network', 'none', `localhost:${b.port}/${name}`]), new RegExp(greeting))
+      await docker.run(['rmi', '--force', `localhost:${b.port}/${name}`])
+    }
+  })
+
+  it('is found by mDNS alone', async () => {
+    await using a = await startNode()
+    await using b = await startNode()
+    const image = bigImage(2)
+    const root = await push(a, image)
+    await assertSame(b, root, image)
+  })
+
+  it('is found through the DHT of a private swarm, by a node that knows only a third one', async () => {
+    await using scratch = await temporaryDirectory('swarm')
+    const swarmKey = join(scratch.path, 'swarm.key')
+    await writeFile(swarmKey, `/key/swarm/psk/1.0.0/\n/base16/\n${random(32).toString('hex')}\n`)
+    const inSwarm = ['--network', 'private', '--p2p-swarm-key', swarmKey]
+    await using c = await startNode(...inSwarm)
+    const bootstrap = ['--p2p-bootstrap', await addressOf(c)]
+    await using a = await startNode(...inSwarm, ...bootstrap)
+    await using b = await startNode(...inSwarm, ...bootstrap)
+    const image = bigImage(2)
+    const root = await push(a, image)
+    await assertSame(b, root, image)
+  })
+
+  it('crosses the network once, however many clients ask', async () => {
+    await using a = await startNode()
+    await using b = await startNode('--p2p-peers', await addressOf(a))
+    const image = bigImage(32)
+    const root = await push(a, image)
+    await until('the nodes are connected', async () => await metric(b, 'ipdr_peers') > 0)
+
+    await Promise.all(Array.from({ length: 10 }, async () => { await assertSame(b, root, image) }))
+
+    const blocks = await metric(b, 'ipdr_retrieved_blocks{source="peers"}')
+    // 33 leaves and their root, the config, the manifest, and the directories on the way
+    assert.ok(blocks >= 36 && blocks <= 40, `${blocks}`)
+  })
+
+  it('fails within the timeout when its only provider dies, and is completed when that is back', async () => {
+    await using a = await startNode()
+    const address = await addressOf(a)
+    await using b = await startNode('--p2p-peers', address, '--limits-retrieval-timeout', '3s')
+    const image = bigImage(64)
+    const root = await push(a, image)
+    const [layer] = layersOf(image)
+    const path = `/v2/${root}/blobs/${layer}`
+    const response = await fetch(`${b.url}${path}`)
+    assert.equal(response.status, 200)
+
+    const reader = response.body!.getReader()
+    await reader.read()
+    await a.kill()
+    const began = Date.now()
+    let received = 0
+    await assert.rejects(async () => {
+      for (let part = await reader.read(); !part.done; part = await reader.read()) {
+        received += part.value.byteLength
+      }
+    })
+    assert.ok(received < image.content.get(layer!)!.length)
+    assert.ok(Date.now() - began < 20_000)
+
+    const before = await metric(b, 'ipdr_retrieved_blocks{source="peers"}')
+    await a.start()
+    await until('the nodes are connected again', async () => await metric(b, 'ipdr_peers') > 0, 60_000)
+    assert.equal(await new RegistryClient(b.url).digestOf(path), layer)
+    const after = await metric(b, 'ipdr_retrieved_blocks{source="peers"}')
+    assert.ok(before > 1 && after <= 70, `${before} blocks before, ${after} in all: none came twice`)
+  })
+
+  it('that nobody has ends with an error that says so', async () => {
+    await using b = await startNode('--limits-retrieval-timeout', '1s')
+    const response = await fetch(`${b.url}/v2/bafybeifdu6szz4rerwwo577ttks42zqyurteguvwp7zrztmumxxx3b62ma/manifests/latest`)
+    assert.equal(response.status, 503)
+    const { errors } = await response.json() as { errors: Array<{ code: string, detail: { reason: string } }> }
+    assert.equal(errors[0]?.code, 'UNAVAILABLE')
+    assert.match(errors[0]?.detail.reason ?? '', /no peer or gateway/)
+  })
+
+  it('comes from a gateway, but not one altered byte of it', async () => {
+    await using a = await startNode()
+    const image = bigImage(3)
+    const root = await push(a, image)
+    const [layer] = layersOf(image)
+    for (const honest of [true, false]) {
+      await using gateway = await startGateway(a, honest)
+      await using b = await ServerProcess.start({ args: ['--ipfs-gateway', gateway.url, '--limits-retrieval-timeout', '2s'] })
+      const client = new RegistryClient(b.url)
+      if (honest) {
+        await assertSame(b, root, image)
+        assert.ok(await metric(b, 'ipdr_retrieved_blocks{source="gateways"}') >= 6)
+      } else {
+        await assert.rejects(client.digestOf(`/v2/${root}/blobs/${layer}`), /503/)
+        assert.equal(await metric(b, 'ipdr_blobs'), 0)
+      }
+    }
+  })
+
+  it('can not be pushed to', async () => {
+    await using a = await startNode()
+    const client = new RegistryClient(a.url)
+    const root = 'bafybeifdu6szz4rerwwo577ttks42zqyurteguvwp7zrztmumxxx3b62ma'
+    for (const response of [await client.startUpload(root), await client.pushManifest(root, 'latest', Buffer.from('{}'))]) {
+      assert.equal(response.status, 403)
+      assert.match(await response.text(), /push to another name/)
+    }
+  })
+})
+
+/** On the loopback interface; finds others there by mDNS */
+async function startNode (...args: string[]): Promise<ServerProcess> {
+  return await ServerProcess.start({ args: ['--network', 'lan', '--p2p-host', '127.0.0.1', '--p2p-port', String(await freePort()), '--log-format', 'json', ...args] })
+}
+
+async function freePort (): Promise<number> {
+  const server = createServer()
+  await new Promise<void>(resolve => { server.listen(0, '127.0.0.1', resolve) })
+  const { port } = server.address() as AddressInfo
+  await new Promise(resolve => { server.close(resolve) })
+  return port
+}
+
+async function addressOf (server: ServerProcess): Promise<string> {
+  const line = await until('the node listens', () => server.log.split('\n').find(line => line.includes('IPFS node started')))
+  return (JSON.parse(line) as { addresses: string[] }).addresses[0]!
+}
+
+function bigImage (size: number): Image {
+  return makeImage([{ 'data/random': randomBytes(size * MiB, `layer of ${size}`) }])
+}
+
+function layersOf ({ content, descriptor }: Image): Digest[] {
+  const { layers } = JSON.parse(content.get(descriptor.digest)!.toString()) as { layers: Array<{ digest: Digest }> }
+  return layers.map(({ digest }) => digest)
+}
+
+/** Returns the image root's CID */
+async function push (server: ServerProcess, { content, descriptor }: Image): Promise<string> {
+  const client = new RegistryClient(server.url)
+  for (const [digest, bytes] of content) {
+    if (digest !== descriptor.digest) {
+      assert.equal((await client.pushBlob('images/big', bytes)).status, 201)
+    }
+  }
+  const response = await client.pushManifest('images/big', 'latest', content.get(descriptor.digest)!)
+  assert.equal(response.status, 201)
+  return response.headers.get('X-Ipfs-Cid')!
+}
+
+async function rootOf (server: ServerProcess, repository: string): Promise<string> {
+  const response = await fetch(`${server.url}/v2/${repository}/manifests/latest`)
+  await response.arrayBuffer()
+  return response.headers.get('X-Ipfs-Cid')!
+}
+
+async function assertSame (server: ServerProcess, root: string, { content, descriptor }: Image): Promise<void> {
+  const client = new RegistryClient(server.url)
+  assert.equal(await client.digestOf(`/v2/${root}/manifests/latest`), descriptor.digest)
+  for (const [digest] of content) {
+    const kind = digest === descriptor.digest ? 'manifests' : 'blobs'
+    assert.equal(await client.digestOf(`/v2/${root}/${kind}/${digest}`), digest)
+  }
+}
+
+async function metric (server: ServerProcess, name: string): Promise<number> {
+  const text = await (await fetch(`${server.url}/metrics`)).text()
+  return Number(text.split('\n').find(line => line.startsWith(`${name} `))?.split(' ')[1])
+}
+
+/** A gateway that hands out the blocks on the disk of a server, whole or with one byte altered */
+async function startGateway ({ dataDir }: ServerProcess, honest: boolean): Promise<{ url: string } & AsyncDisposable> {
+  const { DurableBlockstore } = await import('../../src/ipfs/blockstore.ts')
+  const { CID } = await import('multiformats/cid')
+  const blocks = new DurableBlockstore(join(dataDir, 'blocks'))
+  const server = createServer((req, res) => {
+    const cid = CID.parse(/^\/ipfs\/([^?]+)/.exec(req.url ?? '')?.[1] ?? '')
+    blocks.read(cid).then(bytes => {
+      const sent = Buffer.from(bytes)
+      // leaves only: whoever sends no right directory is found out at once
+      if (!honest && cid.code === 0x55 && sent.length > 1000) {
+        sent[100]! ^= 1
+      }
+      res.end(sent)
+    }, () => {
+      res.statusCode = 404
+      res.end()
+    })
+  })
+  await new Promise<void>(resolve => { server.listen(0, '127.0.0.1', resolve) })
+  const { port } = server.address() as AddressInfo
+  return {
+    url: `http://127.0.0.1:${port}`,
+    [Symbol.asyncDispose]: async () => {
+      server.closeAllConnections()
+      await new Promise(resolve => { server.close(resolve) })
+    }
+  }
+}
