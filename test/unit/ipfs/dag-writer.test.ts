@@ -8,6 +8,7 @@ import { BufferPool } from '../../../src/ipfs/buffer-pool.ts'
 import { leafSize, type Block } from '../../../src/ipfs/dag.ts'
 import { DagWriter } from '../../../src/ipfs/dag-writer.ts'
 import { randomBytes } from '../../fixtures/images.ts'
+import { until } from '../../fixtures/until.ts'
 
 /** Blocks in memory; like a disk it keeps what it was given, whatever becomes of the buffer afterwards */
 class Store {
@@ -124,9 +125,11 @@ describe('a writer on a disk that fails', () => {
         throw broken
       }
       const work = async (): Promise<void> => {
-        await writer.write(bytes.subarray(0, leafSize))
-        await sleep(5)
-        await (last === 'write' ? writer.write(bytes.subarray(0, leafSize)) : writer[last]())
+        // no more leaves than this can be on their way
+        for (let i = 0; i < (last === 'write' ? 9 : 1); i++) {
+          await writer.write(bytes.subarray(0, leafSize))
+        }
+        await (last === 'write' ? undefined : writer[last]())
       }
       await assert.rejects(work(), broken, last)
       await setImmediate()
@@ -138,7 +141,7 @@ describe('a writer on a disk that fails', () => {
       const store = new Store()
       const writer = store.writer()
       await writer.write(bytes.subarray(0, leafSize + 1))
-      await sleep(20)
+      await until('the leaf is stored', () => store.blocks.size === 1)
       let puts = 0
       store.beforePut = () => {
         if (++puts === failing) {
@@ -153,21 +156,18 @@ describe('a writer on a disk that fails', () => {
   it('counts nothing after the leaf that failed as stored', async () => {
     const store = new Store()
     const writer = store.writer()
-    let puts = 0
-    store.beforePut = () => {
-      if (++puts === 2) {
+    store.beforePut = ({ bytes: leaf }) => {
+      if (bytes.subarray(leafSize, 2 * leafSize).equals(leaf)) {
         throw broken
       }
     }
     await assert.rejects(async () => {
-      for (let i = 0; i < 5; i++) {
-        await writer.write(bytes.subarray(i * leafSize, (i + 1) * leafSize))
-        await sleep(5)
-      }
+      await writer.write(bytes)
+      await writer.checkpoint()
     }, broken)
-    await sleep(20)
-    const stored = writer.stored()
+    const stored = await until('the leaf before it is stored', () => writer.stored().leaves.length > 0 && writer.stored())
     assert.equal(stored.leaves.length, 1)
+    store.beforePut = () => {}
     // from there it goes on once the disk is well again
     const next = store.writer(stored)
     await next.write(bytes.subarray(stored.size))

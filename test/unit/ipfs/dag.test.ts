@@ -55,6 +55,23 @@ describe('the tree over the leaves of a file', () => {
     })
   }
 
+  // zeros, whose CIDs were taken from `ipfs add` of kubo
+  for (const [mebibytes, cid] of [
+    [2048, 'bafybeieyiwtflptdh35ga5rvsber2dzcbc7cikzfdwjmndjifuq42d6yhe'],
+    [2560, 'bafybeigqhj4jk6uybxb43emwe34se7mwn4rqqsqk7zbcwhgsyqkv3igl7m'],
+    [4095, 'bafybeiafmfztyzkxo5mqmjx2b6xnah66axvdjvveabreodvjuos66x34se']
+  ] as const) {
+    it(`has kubo's CID for ${mebibytes} MiB, a size that fills the sign bit of 32`, async () => {
+      const blocks = new Blocks()
+      const leaf = await leafBlock(new Uint8Array(leafSize))
+      const leaves = Array<FileLink>(mebibytes).fill({ cid: leaf.cid, size: leafSize, dagSize: leafSize })
+      const root = await buildFile(leaves, blocks.put)
+      assert.equal(root.cid, cid)
+      const slices = await Array.fromAsync(walkFile(CID.parse(cid), blocks.get, 0, Infinity))
+      assert.equal(slices.length, mebibytes)
+    })
+  }
+
   it('needs a leaf', async () => {
     await assert.rejects(buildFile([], async () => {}), { name: 'RangeError' })
   })

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { afterEach, beforeEach, describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { CID } from 'multiformats/cid'
+import { leafBlock } from '../../../src/ipfs/dag.ts'
 import { StorageFullError } from '../../../src/ipfs/errors.ts'
 import { parseDigest } from '../../../src/oci/digest.ts'
 import { uploadRange } from '../../../src/registry/uploads.ts'
@@ -152,12 +153,17 @@ describe('an upload after a restart', () => {
 
   it('has most of what a long request brought, though that never ended', async () => {
     const id = await stores.uploads.create('r')
-    const { source, reached, release } = stalled(Buffer.concat([...randomStream(40 * mebibyte, 'long')]), Buffer.alloc(0))
-    const work = stores.uploads.append('r', id, source)
+    const { source, reached, release } = stalled(Buffer.concat([...randomStream(4 * mebibyte, 'end')]), Buffer.alloc(0))
+    const { blockstore } = stores
+    const work = stores.uploads.append('r', id, (async function * () {
+      yield * randomStream(30 * mebibyte, 'begin')
+      await until('the first leaves are stored', () => blockstore.bytesAdded === 30 * mebibyte)
+      yield * source
+    })())
     await reached
     await stores.reopen()
     const size = await stores.uploads.size('r', id)
-    assert.ok(size >= 24 * mebibyte && size <= 40 * mebibyte, String(size))
+    assert.ok(size >= 30 * mebibyte && size <= 34 * mebibyte, String(size))
     release()
     await work.catch(() => {})
   })
@@ -166,14 +172,14 @@ describe('an upload after a restart', () => {
     const id = await stores.uploads.create('r')
     await append(id, bytes.subarray(0, 100))
     const { promise, resolve } = Promise.withResolvers<void>()
-    let first = true
-    stores.blockstore.beforePut = async () => {
-      if (first) {
-        first = false
+    const more = Buffer.concat([...randomStream(34 * mebibyte, 'order')])
+    const first = await leafBlock(Buffer.concat([bytes.subarray(0, 100), more]).subarray(0, mebibyte))
+    stores.blockstore.beforePut = async cid => {
+      if (cid.equals(first.cid)) {
         await promise
       }
     }
-    const { source, reached, release } = stalled(Buffer.concat([...randomStream(34 * mebibyte, 'order')]), Buffer.alloc(0))
+    const { source, reached, release } = stalled(more, Buffer.alloc(0))
     const work = stores.uploads.append('r', id, source)
     await reached
     await stores.reopen()
@@ -302,17 +308,22 @@ describe('an upload that is interrupted', () => {
 })
 
 describe('uploads that nobody goes on with', () => {
+  /** Makes the last write to an upload one of eight days ago */
+  async function age (id: string): Promise<void> {
+    const updated = new Date(Date.now() - 8 * 24 * 60 * 60 * 1000).toISOString()
+    await stores.index.change().putUpload(id, { ...(await stores.index.upload(id))!, updated }).commit({ durable: false })
+  }
+
   it('expire, at the start too', async () => {
-    await using stores = await TestRegistry.open({ uploadExpiry: 30 })
     const old = await stores.uploads.create('r')
-    await stores.uploads.append('r', old, stream(bytes))
-    await sleep(40)
+    await append(old, bytes)
+    await age(old)
     const fresh = await stores.uploads.create('r')
     await stores.uploads.expire()
     await assert.rejects(stores.uploads.size('r', old), unknown)
     assert.equal(await stores.uploads.size('r', fresh), 0)
     assert.deepEqual(stores.logged.map(({ message, upload, size, repository }) => [message, upload, size, repository]), [['upload expired', old, bytes.byteLength, 'r']])
-    await sleep(40)
+    await age(fresh)
     await stores.reopen()
     await stores.uploads.start()
     await stores.uploads.start()
@@ -322,9 +333,8 @@ describe('uploads that nobody goes on with', () => {
   })
 
   it('do not where somebody does meanwhile', async () => {
-    await using stores = await TestRegistry.open({ uploadExpiry: 30 })
     const id = await stores.uploads.create('r')
-    await sleep(40)
+    await age(id)
     const { source, reached, release } = stalled(bytes.subarray(0, 100), bytes.subarray(100))
     const work = stores.uploads.append('r', id, source)
     await reached
