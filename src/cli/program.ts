@@ -2,6 +2,7 @@ import { Command, CommanderError } from 'commander'
 import { addConfigShowCommand } from './commands/config-show.ts'
 import { addConfigVerifyCommand } from './commands/config-verify.ts'
 import { addConvertCommand } from './commands/convert.ts'
+import { addPullCommand } from './commands/pull.ts'
 import { addPushCommand } from './commands/push.ts'
 import { addServerCommand } from './commands/server.ts'
 import { addVersionCommand, versions } from './commands/version.ts'
@@ -39,6 +40,7 @@ function createProgram (context: CliContext): Command {
 
   addServerCommand(program, context)
   addConvertCommand(program, context)
+  addPullCommand(program, context)
   addPushCommand(program, context)
   const config = program.command('config').description('Check or show the configuration')
   addConfigVerifyCommand(config, context)

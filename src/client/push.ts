@@ -1,5 +1,4 @@
 import { KuboContentStore } from '../ipfs/kubo-content-store.ts'
-import { parseHttpAddress } from '../ipfs/http-blocks.ts'
 import type { Descriptor } from '../oci/manifest.ts'
 import { parseImageName, type ImageName } from '../oci/image-name.ts'
 import { ClientError } from './client-error.ts'
@@ -9,6 +8,7 @@ import type { Credentials } from './docker-config.ts'
 import { DockerEngine } from './engine.ts'
 import { directoryFiles, openArchive } from './image-files.ts'
 import type { ImageSource, ReadOptions } from './image-source.ts'
+import { answers, openKubo } from './kubo.ts'
 import { openFilesSource } from './layout-source.ts'
 import { RegistryClient } from './registry-client.ts'
 import { openRegistrySource } from './registry-source.ts'
@@ -87,19 +87,6 @@ async function openTarget (init: PushInit, options: ReadOptions): Promise<Regist
     })
   }
   return kubo
-}
-
-/** @throws ClientError where the address is none */
-export function openKubo (address: string, options: ReadOptions): KuboContentStore {
-  try {
-    return new KuboContentStore(parseHttpAddress(address), options)
-  } catch (err) {
-    throw err instanceof RangeError ? new ClientError(err.message) : err
-  }
-}
-
-export async function answers (kubo: KuboContentStore, options: ReadOptions): Promise<boolean> {
-  return await kubo.ping(options).then(() => true, () => { options.signal?.throwIfAborted() })  === true
 }
 
 async function openSource (init: PushInit, options: ReadOptions): Promise<ImageSource> {

@@ -1,0 +1,23 @@
+import { parseHttpAddress } from '../ipfs/http-blocks.ts'
+import { KuboContentStore } from '../ipfs/kubo-content-store.ts'
+import { ClientError } from './client-error.ts'
+import type { ReadOptions } from './image-source.ts'
+
+/** @throws ClientError where the address is none */
+export function openKubo (address: string, options: ReadOptions): KuboContentStore {
+  try {
+    return new KuboContentStore(parseHttpAddress(address), options)
+  } catch (err) {
+    throw err instanceof RangeError ? new ClientError(err.message) : err
+  }
+}
+
+export async function answers (kubo: KuboContentStore, options: ReadOptions): Promise<boolean> {
+  try {
+    await kubo.ping(options)
+    return true
+  } catch {
+    options.signal?.throwIfAborted()
+    return false
+  }
+}

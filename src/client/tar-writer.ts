@@ -1,0 +1,81 @@
+import type { Writable } from 'node:stream'
+
+const blockSize = 512
+const maxName = 100
+/** As large as a size in octal digits can be */
+const maxOctal = 8 ** 11 - 1
+
+/** Writes a tar archive whose bytes depend on names and contents alone; one file after the other */
+export class TarWriter {
+  readonly #out: Writable
+
+  constructor (out: Writable) {
+    this.#out = out
+  }
+
+  /** @param size bytes that `content` has */
+  async file (name: string, size: number, content: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<void> {
+    if (Buffer.byteLength(name) > maxName) {
+      const record = paxRecord('path', name)
+      await this.#write(header('pax', record.length, 'x'))
+      await this.#write(padded(record))
+    }
+    await this.#write(header(name.slice(0, maxName), size, '0'))
+    let written = 0
+    for await (const chunk of content) {
+      written += chunk.byteLength
+      // what waits in the stream must not change, and a source may use its memory again
+      await this.#write(Buffer.from(chunk))
+    }
+    if (written !== size) {
+      throw new RangeError(`${name} has ${written} bytes instead of ${size}`)
+    }
+    await this.#write(Buffer.alloc(-size & (blockSize - 1)))
+  }
+
+  async end (): Promise<void> {
+    await this.#write(Buffer.alloc(2 * blockSize))
+    const { promise, reject, resolve } = Promise.withResolvers<void>()
+    this.#out.once('error', reject)
+    this.#out.end(resolve)
+    await promise
+  }
+
+  async #write (bytes: Uint8Array): Promise<void> {
+    if (bytes.byteLength > 0) {
+      const { promise, reject, resolve } = Promise.withResolvers<void>()
+      this.#out.write(bytes, err => { err == null ? resolve() : reject(err) })
+      await promise
+    }
+  }
+}
+
+/** @see https://pubs.opengroup.org/onlinepubs/9699919799/utilities/pax.html#tag_20_92_13_06 */
+function header (name: string, size: number, type: string): Buffer {
+  const block = Buffer.alloc(blockSize)
+  const octal = (value: number, digits: number): string => value.toString(8).padStart(digits, '0')
+  const fields: [number, string][] = [
+    [0, name], [100, octal(0o644, 7)], [108, octal(0, 7)], [116, octal(0, 7)], [136, octal(0, 11)], [148, ' '.repeat(8)], [156, type], [257, 'ustar\0'], [263, '00']
+  ]
+  fields.forEach(([offset, text]) => block.write(text, offset))
+  if (size <= maxOctal) {
+    block.write(octal(size, 11), 124)
+  } else {
+    // as GNU tar and all since write what octal digits can't hold
+    block.writeUInt8(0x80, 124)
+    block.writeBigUInt64BE(BigInt(size), 128)
+  }
+  block.write(`${octal(block.reduce((total, byte) => total + byte, 0), 6)}\0 `, 148)
+  return block
+}
+
+function paxRecord (key: string, value: string): Buffer {
+  const rest = ` ${key}=${value}\n`
+  // the length counts its own digits
+  const length = [1, 2, 3, 4].map(digits => digits + Buffer.byteLength(rest)).find((total, i) => String(total).length === i + 1)
+  return Buffer.from(`${length}${rest}`)
+}
+
+function padded (bytes: Buffer): Buffer {
+  return Buffer.concat([bytes, Buffer.alloc(-bytes.length & (blockSize - 1))])
+}
