@@ -218,6 +218,32 @@ describe('a client', () => {
     assert.deepEqual(app.stores.logged.filter(({ level, id }) => level === 'error' && id === 'gone'), [])
   })
 
+  it('that goes away before its blob is found gets nothing read', async () => {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    const { index, blockstore } = app.stores
+    const [find, read] = [index.blob, blockstore.read]
+    let [reads, finding] = [0, false]
+    index.blob = async digest => {
+      finding = true
+      await promise
+      return await find.call(index, digest)
+    }
+    blockstore.read = async (...args) => {
+      reads++
+      return await read.apply(blockstore, args)
+    }
+    const socket = app.connect()
+    socket.write(`GET ${path} HTTP/1.1\r\nHost: a\r\nX-Request-Id: early\r\n\r\n`)
+    await until('the request', () => finding)
+    socket.destroy()
+    await app.logLine('early')
+    resolve()
+    await until('the end of the handler', () => app.stores.logged.some(({ message, id }) => message === 'client gone' && id === 'early'))
+    assert.equal(reads, 0)
+    Reflect.deleteProperty(index, 'blob')
+    Reflect.deleteProperty(blockstore, 'read')
+  })
+
   it('that reads slowly holds up the reading, and gets everything', async () => {
     const large = randomBytes(24 * mebibyte, 'large')
     await app.pushBlob('a/b', large)
