@@ -18,6 +18,8 @@ interface KeyNotes {
   /** One line, for --help and the comments of config/ipdr.yml */
   description: string
   choices?: readonly string[]
+  /** Name of the flag, where it is not that of the key */
+  flag?: string
 }
 
 const notes = z.registry<KeyNotes>()
@@ -36,6 +38,10 @@ const peerAddress = z.string({ error: 'must be a multiaddr' }).refine((value) =>
   error: 'must be a multiaddr with the peer\'s id, such as /ip4/192.0.2.1/tcp/4001/p2p/<peer id>'
 })
 
+const resolver = text(/^(file:.+|\/?ip[fn]s\/.+|[^/:]+\.[^/:]+(\/.*)?)$/s, 'must be file:<directory>, /ipfs/<cid>, /ipns/<name> or a domain')
+const dnsServer = z.string({ error: 'must be an IP address' }).refine((value) => isIP(value) !== 0 || isAddressWithPort(value), {
+  error: 'must be an IP address, or one with a port such as 192.0.2.53:5353 or [2001:db8::53]:5353'
+})
 const gatewayUrl = z.string({ error: 'must be a URL' }).refine((value) => /^https?:$/.test(URL.parse(value)?.protocol ?? ''), {
   error: 'must be an http or https URL such as https://gateway.example'
 })
@@ -47,6 +53,13 @@ const objectSchema = z.strictObject({
   network: choice(networks, 'public', 'Who may reach the IPFS node'),
   missingBlobs: choice(['refuse', 'accept'] as const, 'refuse', 'What becomes of an image manifest whose blobs are missing; accept keeps it'),
   ipfsGateway: addresses(gatewayUrl, 'URLs of trustless gateways that are asked for what no peer delivers'),
+  cidResolvers: addresses(resolver, 'Where tags that are not in this registry are looked up, in this order: file:<directory>, /ipfs/<cid>, /ipns/<name> or a domain', 'cid-resolver'),
+  cidStore: key(pathText.optional(), 'path', 'Directory that holds the CID of every tag as <repository>/<tag>; unset: cids in the data directory'),
+  names: section({
+    dns: addresses(dnsServer, 'DNS servers asked for DNSLink; none: those of the system'),
+    publish: key(z.boolean({ error: 'must be true or false' }).default(true), 'boolean', 'Whether the tags are published under the registry\'s IPNS name, for all in its network to read'),
+    republish: key(amount(parseDuration, 60, 86_400, 'duration such as 4h, from 1m to 24h').default(4 * 3600), 'duration', 'Time between two announcements of that name')
+  }),
   p2p: section({
     host: key(ipText.default('0.0.0.0'), 'text', 'IP address the IPFS node listens on'),
     port: key(port.optional(), 'number', 'Port the IPFS node listens on; unset: 4001, or any free one where that is taken; 0 takes any'),
@@ -90,7 +103,7 @@ export type Config = DeepReadonly<z.output<typeof configSchema>>
 export const defaultConfig: Config = deepFreeze(configSchema.parse({}))
 
 /** A key that holds a value, as opposed to a section */
-export interface ConfigKey extends KeyNotes {
+export interface ConfigKey extends Omit<KeyNotes, 'flag'> {
   /** e.g. `p2p.swarmKey` */
   path: string
   /** e.g. `--p2p-swarm-key` */
@@ -132,18 +145,19 @@ function * contradictions (value: unknown): Generator<Contradiction> {
   }
 }
 
-function key<Schema extends z.ZodType> (schema: Schema, kind: KeyKind, description: string, choices?: readonly string[]): Schema {
-  notes.add(schema, { kind, description, ...(choices && { choices }) })
+function key<Schema extends z.ZodType> (schema: Schema, kind: KeyKind, description: string, more: Pick<KeyNotes, 'choices' | 'flag'> = {}): Schema {
+  notes.add(schema, { kind, description, ...more })
   return schema
 }
 
 function choice<const Values extends readonly [string, ...string[]]> (values: Values, initial: Values[number], description: string) {
   const schema = z.enum(values, { error: `must be one of ${values.join(', ')}` })
-  return key(schema.default(initial as never), 'text', description, values)
+  return key(schema.default(initial as never), 'text', description, { choices: values })
 }
 
-function addresses (item: z.ZodType<string>, description: string) {
-  return key(z.array(item, { error: 'must be a list' }).default(() => []), 'list', description)
+/** @param flag - of one item */
+function addresses (item: z.ZodType<string>, description: string, flag?: string) {
+  return key(z.array(item, { error: 'must be a list' }).default(() => []), 'list', description, flag === undefined ? {} : { flag })
 }
 
 function section<Shape extends z.ZodRawShape> (shape: Shape) {
@@ -170,6 +184,11 @@ function amount (parse: (value: unknown) => number | undefined, min: number, max
   })
 }
 
+function isAddressWithPort (value: string): boolean {
+  const [, six, four, port] = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(value) ?? []
+  return isIP(six ?? four ?? '') === (six === undefined ? 4 : 6) && Number(port) > 0 && Number(port) < 65_536
+}
+
 function protocolsOf (value: string): string[] | undefined {
   try {
     const components = multiaddr(value).getComponents()
@@ -187,10 +206,11 @@ function treeOf (shape: z.ZodRawShape, defaults: object, parents: string[]): Key
       return [name, treeOf((schema.unwrap() as z.ZodObject).shape, initial as object, path)]
     }
     const kebab = path.join('-').replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
+    const { flag = kebab, ...noted } = notes.get(schema as z.ZodType)!
     return [name, {
-      ...notes.get(schema as z.ZodType)!,
+      ...noted,
       path: path.join('.'),
-      flag: `--${kebab}`,
+      flag: `--${flag}`,
       variable: `IPDR_${kebab.replaceAll('-', '_').toUpperCase()}`,
       schema: schema as z.ZodType,
       default: initial

@@ -34,6 +34,12 @@ export interface TagRecord {
   updated: string
 }
 
+/** The directory of all tags that was published last: its blocks are in use */
+export interface PublishedRecord {
+  /** CIDv1 in base32 */
+  root: string
+}
+
 /** An upload that is open, as far as it can go on after a restart; its leaves lie beside it */
 export interface UploadRecord {
   repository: string
@@ -65,6 +71,7 @@ export interface Index {
   upload: (id: string) => Promise<UploadRecord | undefined>
   uploadLeaves: (id: string) => Promise<string[]>
   uploads: () => AsyncIterable<{ id: string, record: UploadRecord }>
+  published: () => Promise<PublishedRecord | undefined>
   /** Gathers changes that take effect together */
   change: () => IndexChange
 }
@@ -81,6 +88,7 @@ export interface IndexChange {
   deleteReferrer: (repository: string, subject: Digest, digest: Digest) => this
   putRepository: (repository: string) => this
   deleteRepository: (repository: string) => this
+  putPublished: (record: PublishedRecord) => this
   putUpload: (id: string, record: UploadRecord) => this
   /** @param position number of the first of these leaves within the upload */
   putUploadLeaves: (id: string, position: number, leaves: string[]) => this

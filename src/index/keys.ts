@@ -8,6 +8,7 @@
  * /tag/<repository>:<tag>                   digest, time
  * /referrer/<repository>:<subject>:<digest> the descriptor that the referrers API answers with
  * /repository/<repository>                  the repository has a manifest: the catalog
+ * /published                                root of the directory of tags that was published last
  * /upload/<id>                              state of an open upload
  * /upload-leaves/<id>:<position>            CIDs of its leaves from that position (10 digits) on
  * ```
@@ -24,6 +25,7 @@ export const keys = {
   tag: (repository: string, tag: string) => `${prefixes.tags(repository)}${tag}`,
   referrer: (repository: string, subject: Digest, digest: Digest) => `${prefixes.referrers(repository, subject)}${digest}`,
   repository: (repository: string) => `${prefixes.repositories()}${repository}`,
+  published: () => '/published',
   upload: (id: string) => `${prefixes.uploads()}${id}`,
   uploadLeaves: (id: string, position: number) => `${prefixes.uploadLeaves(id)}${String(position).padStart(10, '0')}`
 }

@@ -3,7 +3,7 @@ import type { Digest } from '../oci/digest.ts'
 import type { Descriptor } from '../oci/manifest.ts'
 import type { Page } from '../oci/pagination.ts'
 import { LockedError } from './errors.ts'
-import type { BlobRecord, Index, IndexChange, ManifestRecord, TagRecord, UploadRecord } from './index.ts'
+import type { BlobRecord, Index, IndexChange, ManifestRecord, PublishedRecord, TagRecord, UploadRecord } from './index.ts'
 import { keys, prefixes } from './keys.ts'
 import { IndexWriter, type Operation } from './writer.ts'
 
@@ -80,6 +80,10 @@ export class LevelIndex implements Index {
     for await (const [, descriptor] of this.#scan<Descriptor>(prefixes.referrers(repository, subject), page)) {
       yield descriptor
     }
+  }
+
+  async published (): Promise<PublishedRecord | undefined> {
+    return await this.#get(keys.published())
   }
 
   async upload (id: string): Promise<UploadRecord | undefined> {
@@ -182,6 +186,10 @@ class LevelIndexChange implements IndexChange {
 
   deleteRepository (repository: string): this {
     return this.#delete(keys.repository(repository))
+  }
+
+  putPublished (record: PublishedRecord): this {
+    return this.#put(keys.published(), record)
   }
 
   putUpload (id: string, record: UploadRecord): this {

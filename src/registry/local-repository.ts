@@ -11,6 +11,7 @@ import { addImageRoot } from './image-root.ts'
 import type { KeyedLock } from './keyed-lock.ts'
 import { take } from './listing.ts'
 import { readContent, readWhole } from './read-content.ts'
+import type { TagListener } from './tag-listener.ts'
 import type { Blob, Listing, PutManifest, Repository, StoredManifest } from './repository.ts'
 
 /** A page of referrers is an image index, which clients refuse where it is as large as no manifest may be */
@@ -23,6 +24,7 @@ export interface LocalRepositoryComponents {
   lock: KeyedLock
   /** Is told of each image root that is complete here */
   provider?: { provide: (root: string) => void } | undefined
+  tagListener?: TagListener | undefined
 }
 
 export interface LocalRepositoryInit {
@@ -97,6 +99,7 @@ export class LocalRepository implements Repository {
       if (reference.tag !== undefined) {
         await this.#requireTag(reference.tag)
         await index.change().deleteTag(this.name, reference.tag).commit({ durable: true })
+        this.#components.tagListener?.tagged(this.name, reference.tag)
         return
       }
       const { digest } = reference
@@ -197,14 +200,17 @@ export class LocalRepository implements Repository {
       })
     }
     await change.commit({ durable: true })
+    tags.forEach(tag => this.#components.tagListener?.tagged(this.name, tag))
   }
 
   async #unindex (digest: Digest, record: ManifestRecord): Promise<void> {
     const { index } = this.#components
     const change = index.change().deleteManifest(this.name, digest)
+    const deleted: string[] = []
     for await (const { tag, record } of index.tags(this.name, { limit: -1, last: undefined })) {
       if (record.digest === digest) {
         change.deleteTag(this.name, tag)
+        deleted.push(tag)
       }
     }
     if (record.subject !== undefined) {
@@ -214,6 +220,7 @@ export class LocalRepository implements Repository {
       change.deleteRepository(this.name)
     }
     await change.commit({ durable: true })
+    deleted.forEach(tag => this.#components.tagListener?.tagged(this.name, tag))
   }
 
   async #hasOtherManifest (digest: Digest): Promise<boolean> {

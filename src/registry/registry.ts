@@ -9,6 +9,7 @@ import { take } from './listing.ts'
 import { LocalRepository } from './local-repository.ts'
 import type { Listing, Repository, RequestOptions } from './repository.ts'
 import { RecentRoots, ResolvedRepository, type TagResolver } from './resolved-repository.ts'
+import type { TagListener } from './tag-listener.ts'
 import type { Uploads } from './uploads.ts'
 
 export interface RegistryComponents {
@@ -21,6 +22,7 @@ export interface RegistryComponents {
   names?: NameResolver | undefined
   /** Tells other nodes which image roots are here */
   provider?: RootProvider | undefined
+  tagListener?: TagListener | undefined
   /** The resolvers that were configured; undefined where there is none */
   resolver?: TagResolver | undefined
 }
