@@ -1,9 +1,16 @@
 import { Command, CommanderError } from 'commander'
+import { addCompletionCommand } from './commands/completion.ts'
 import { addConfigShowCommand } from './commands/config-show.ts'
 import { addConfigVerifyCommand } from './commands/config-verify.ts'
 import { addConvertCommand } from './commands/convert.ts'
+import { addDigCommand } from './commands/dig.ts'
+import { addInspectCommand } from './commands/inspect.ts'
+import { addLsCommand } from './commands/ls.ts'
+import { addPeersCommand } from './commands/peers.ts'
+import { addPublishCommand } from './commands/publish.ts'
 import { addPullCommand } from './commands/pull.ts'
 import { addPushCommand } from './commands/push.ts'
+import { addResolveCommand } from './commands/resolve.ts'
 import { addServerCommand } from './commands/server.ts'
 import { addVersionCommand, versions } from './commands/version.ts'
 import { type CliContext, processContext } from './context.ts'
@@ -38,13 +45,15 @@ function createProgram (context: CliContext): Command {
     // errors are printed by run; the help of a command group counts as an error for commander, not for us
     .configureOutput({ writeOut: write, writeErr: write, outputError: () => {} })
 
-  addServerCommand(program, context)
-  addConvertCommand(program, context)
-  addPullCommand(program, context)
-  addPushCommand(program, context)
+  const commands = [
+    addServerCommand, addPushCommand, addPullCommand, addConvertCommand, addDigCommand, addLsCommand, addInspectCommand, addResolveCommand,
+    addPeersCommand, addPublishCommand
+  ]
+  commands.forEach(add => add(program, context))
   const config = program.command('config').description('Check or show the configuration')
   addConfigVerifyCommand(config, context)
   addConfigShowCommand(config, context)
+  addCompletionCommand(program, context)
   addVersionCommand(program, context)
   return program
 }

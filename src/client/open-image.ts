@@ -3,7 +3,7 @@ import { gatewayReader } from '../ipfs/gateway-blocks.ts'
 import { parseHttpAddress } from '../ipfs/http-blocks.ts'
 import type { ContentReader } from '../ipfs/content-store.ts'
 import type { KuboContentStore } from '../ipfs/kubo-content-store.ts'
-import { parseRoot, toDockerFormat, type RootReference } from '../oci/cid.ts'
+import { parseRoot, repositoryOf, toDockerFormat, type RootReference } from '../oci/cid.ts'
 import { parseImageName, type ImageName } from '../oci/image-name.ts'
 import { ClientError } from './client-error.ts'
 import { openContentSource } from './content-source.ts'
@@ -128,10 +128,6 @@ function parseAddress (text: string): URL {
   } catch (err) {
     throw err instanceof RangeError ? new ClientError(err.message) : err
   }
-}
-
-function repositoryOf (root: RootReference): string {
-  return root.cid ?? (root.name.includes('.') ? `ipns/${root.name}` : root.name)
 }
 
 function bareHost (host: string): string {

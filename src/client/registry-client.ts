@@ -107,6 +107,13 @@ export class RegistryClient {
     return answer.status === 200
   }
 
+  /** @returns undefined where the registry has not the blob, or is no IPDR appliance */
+  async blobCid (repository: string, digest: Digest, options: ReadOptions = {}): Promise<string | undefined> {
+    const answer = await this.#repository(repository, 'pull', `blobs/${digest}`, { ...options, method: 'HEAD' })
+    await answer.text()
+    return answer.status === 200 ? rootOf(answer) : undefined
+  }
+
   /**
    * Pushes a blob, unless the registry has it in the repository `from`
    *
@@ -203,6 +210,7 @@ function scopeOf (repository: string, actions: string): string {
   return `repository:${repository}:${actions}`
 }
 
+/** The CID of what was asked for, of a manifest that of its image root */
 function rootOf (answer: Answer): string | undefined {
   return answer.headers.get('X-Ipfs-Cid') ?? answer.headers.get('X-Docker-Content-ID') ?? undefined
 }

@@ -56,6 +56,11 @@ export function parseRoot (text: string): RootReference | undefined {
   return { cid: cid.toV1().toString() }
 }
 
+/** The repository that stands for an image root, as a client of a registry asks for it */
+export function repositoryOf (root: RootReference): string {
+  return root.cid ?? (root.name.includes('.') ? `ipns/${root.name}` : root.name)
+}
+
 /**
  * Writes a name so that it can be the name of a repository: a CIDv0 in docker format, any other CID in base32, an IPNS key in base36
  *
@@ -67,7 +72,7 @@ export function toDockerFormat (text: string): string | undefined {
   if (cid?.version === 0 && root?.cid !== undefined) {
     return base32.encode(cid.multihash.bytes).slice(base32Prefix.length)
   }
-  return root?.cid ?? (root?.name?.includes('.') === true ? `ipns/${root.name}` : root?.name)
+  return root === undefined ? undefined : repositoryOf(root)
 }
 
 /**

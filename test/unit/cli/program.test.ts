@@ -35,7 +35,7 @@ describe('help', () => {
       assert.equal(code, 0)
       assert.equal(err, '')
       assert.match(out, /^Usage: ipdr /)
-      for (const command of ['server', 'config', 'version']) {
+      for (const command of ['server', 'push', 'pull', 'convert', 'dig', 'ls', 'inspect', 'resolve', 'peers', 'publish', 'config', 'completion', 'version']) {
         assert.match(out, new RegExp(`^ {2}${command}`, 'm'))
       }
     })
@@ -62,7 +62,9 @@ describe('help', () => {
 })
 
 const mistakes: [string[], string, RegExp][] = [
-  [['push'], "unknown command 'push'", /^Run 'ipdr --help'/],
+  [['xyz'], "unknown command 'xyz'", /^Run 'ipdr --help'/],
+  [['push'], "missing required argument 'image'", /^Run 'ipdr push --help'/],
+  [['pull', 'a', 'b'], "too many arguments for 'pull'. Expected 1 argument but got 2.", /^Run 'ipdr pull --help'/],
   [['serve'], "unknown command 'serve'", /^\(Did you mean server\?\) Run 'ipdr --help'/],
   [['--nope'], "unknown option '--nope'", /^Run 'ipdr --help'/],
   [['server', '--nope'], "unknown option '--nope'", /^Run 'ipdr server --help'/],

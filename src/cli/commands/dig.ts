@@ -1,0 +1,43 @@
+import { type Command, InvalidArgumentError } from 'commander'
+import { addApplianceFlags, openAppliance, type ApplianceFlags } from '../appliance-flags.ts'
+import type { CliContext } from '../context.ts'
+import { runClient } from '../run-client.ts'
+
+interface DigFlags extends ApplianceFlags {
+  short: boolean
+}
+
+export function addDigCommand (program: Command, context: CliContext): void {
+  addApplianceFlags(program.command('dig'))
+    .description('Print the CID that a tag stands for, or the tags of a repository')
+    .argument('<name>', '[host/]repository[:tag]')
+    .option('--short [boolean]', '--short=false prints the manifest instead of the CID', parseBoolean, true)
+    .action(async (name: string, flags: DigFlags) => {
+      await runClient(context, async signal => { await dig(name, flags, context, signal) })
+    })
+}
+
+async function dig (text: string, flags: DigFlags, context: CliContext, signal: AbortSignal): Promise<void> {
+  const { parseTarget } = await import('../../client/inspect.ts')
+  const { explicit, host, reference, repository } = parseTarget(text)
+  const { appliance, registry } = await openAppliance(flags, context, host)
+  const query = explicit ? `${repository}:${reference.digest ?? reference.tag}` : repository
+  const found = (await appliance.dig(query, flags.short, { signal }))?.trim()
+  if (found === undefined || found === '') {
+    const { ClientError } = await import('../../client/client-error.ts')
+    throw new ClientError(`${registry.host} knows no ${query}`)
+  }
+  if (flags.json !== true || !flags.short) {
+    context.stdout.write(`${found}\n`)
+    return
+  }
+  const what = explicit ? { cid: found } : { tags: found.split('\n') }
+  context.stdout.write(`${JSON.stringify({ name: repository, ...(explicit ? { tag: reference.digest ?? reference.tag } : {}), ...what })}\n`)
+}
+
+function parseBoolean (text: string): boolean {
+  if (!['true', 'false'].includes(text)) {
+    throw new InvalidArgumentError('It is true or false.')
+  }
+  return text === 'true'
+}

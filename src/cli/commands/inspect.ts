@@ -1,0 +1,33 @@
+import type { Command } from 'commander'
+import type { InspectedManifest } from '../../client/inspect.ts'
+import { addApplianceFlags, openAppliance, type ApplianceFlags } from '../appliance-flags.ts'
+import type { CliContext } from '../context.ts'
+import { runClient } from '../run-client.ts'
+import { formatSize, table } from '../table.ts'
+
+export function addInspectCommand (program: Command, context: CliContext): void {
+  addApplianceFlags(program.command('inspect'))
+    .description('Show platforms, layers and CIDs of an image')
+    .argument('<name>', '[host/]repository[:tag], CID or IPNS name')
+    .action(async (name: string, flags: ApplianceFlags) => {
+      await runClient(context, async signal => { await run(name, flags, context, signal) })
+    })
+}
+
+async function run (text: string, flags: ApplianceFlags, context: CliContext, signal: AbortSignal): Promise<void> {
+  const { inspect, parseTarget } = await import('../../client/inspect.ts')
+  const { host, reference, repository } = parseTarget(text)
+  const { registry } = await openAppliance(flags, context, host)
+  const image = { name: repository, ...await inspect(registry, repository, reference, { signal, blobs: true }) }
+  context.stdout.write(flags.json === true ? `${JSON.stringify(image)}\n` : `Name      ${repository}\n${describe(image)}`)
+}
+
+function describe (manifest: InspectedManifest): string {
+  const { cid, config, digest, layers, manifests, mediaType, missing, platform, size } = manifest
+  const lines = [
+    ['Platform', platform], ['CID', cid], ['Digest', digest], ['Type', mediaType], ['Size', formatSize(size)], ['Missing', missing.length === 0 ? undefined : missing.join(', ')]
+  ].filter(([, value]) => value !== undefined).map(([name, value]) => `${name!.padEnd(8)}  ${value}\n`)
+  const blobs = [...(config === undefined ? [] : [['Config', config] as const]), ...layers.map(layer => ['Layer', layer] as const)]
+  const rows = blobs.map(([what, { cid, digest, size }]) => [what, digest, formatSize(size), cid ?? '-'])
+  return [...lines, rows.length === 0 ? '' : table([['', 'DIGEST', 'SIZE', 'CID'], ...rows]), ...manifests.map(child => `\n${describe(child)}`)].join('')
+}

@@ -1,0 +1,23 @@
+import type { Command } from 'commander'
+import { parseName } from '../../oci/reference.ts'
+import { addApplianceFlags, openAppliance, type ApplianceFlags } from '../appliance-flags.ts'
+import type { CliContext } from '../context.ts'
+import { runClient } from '../run-client.ts'
+import { formatSize, table } from '../table.ts'
+
+export function addLsCommand (program: Command, context: CliContext): void {
+  addApplianceFlags(program.command('ls'))
+    .description('List the tags of an appliance, with sizes and CIDs')
+    .argument('[repository]', 'only the tags of this one')
+    .action(async (repository: string | undefined, flags: ApplianceFlags) => {
+      await runClient(context, async signal => { await ls(repository, flags, context, signal) })
+    })
+}
+
+async function ls (repository: string | undefined, flags: ApplianceFlags, context: CliContext, signal: AbortSignal): Promise<void> {
+  const { listTags } = await import('../../client/inspect.ts')
+  const { registry } = await openAppliance(flags, context)
+  const tags = await listTags(registry, repository === undefined ? undefined : parseName(repository), { signal })
+  const rows = tags.map(({ cid, name, size, tag }) => [name, tag, formatSize(size), cid ?? '-'])
+  context.stdout.write(flags.json === true ? `${JSON.stringify(tags)}\n` : table([['REPOSITORY', 'TAG', 'SIZE', 'CID'], ...rows]))
+}

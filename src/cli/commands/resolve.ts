@@ -1,0 +1,17 @@
+import type { Command } from 'commander'
+import { addApplianceFlags, openAppliance, type ApplianceFlags } from '../appliance-flags.ts'
+import type { CliContext } from '../context.ts'
+import { runClient } from '../run-client.ts'
+
+export function addResolveCommand (program: Command, context: CliContext): void {
+  addApplianceFlags(program.command('resolve'))
+    .description('Ask an appliance what an IPNS name or a domain leads to')
+    .argument('<name>', 'k51..., /ipns/... or a domain')
+    .action(async (name: string, flags: ApplianceFlags) => {
+      await runClient(context, async signal => {
+        const { appliance } = await openAppliance(flags, context)
+        const { cid, path } = await appliance.resolve(name, { signal })
+        context.stdout.write(flags.json === true ? `${JSON.stringify({ name, cid, path })}\n` : `${['/ipfs', cid, ...path].join('/')}\n`)
+      })
+    })
+}

@@ -1,0 +1,95 @@
+import { ClientError } from './client-error.ts'
+import { jsonOf, responseError, type Answer, type SendInit } from './http.ts'
+import type { ReadOptions } from './image-source.ts'
+import type { RegistryClient } from './registry-client.ts'
+
+const minute = 60_000
+/** Names and peers are looked up in a network of which nobody knows how large it is */
+const networkTimeout = 2 * minute
+
+export interface Peer {
+  peer: string
+  address: string
+  direction: 'inbound' | 'outbound'
+  /** Through a relay only */
+  limited: boolean
+  /** Milliseconds there and back */
+  latency?: number | undefined
+}
+
+/** What an appliance offers beside the distribution API */
+export class ApplianceClient {
+  readonly #registry: RegistryClient
+
+  constructor (registry: RegistryClient) {
+    this.#registry = registry
+  }
+
+  /**
+   * What the tags of older IPDR programs stand for too: text, a line each
+   *
+   * @param query `name:tag`, or without a tag for the list of tags
+   * @param short the CID, else the manifest
+   * @returns undefined where nobody knows the name
+   * @throws ResponseError
+   */
+  async dig (query: string, short: boolean, options: ReadOptions = {}): Promise<string | undefined> {
+    const answer = await this.#registry.request(`/dig?${new URLSearchParams({ q: query, short: String(short) }).toString()}`, { ...options, timeout: networkTimeout })
+    if (answer.status === 404) {
+      await answer.text()
+      return undefined
+    }
+    await expectSuccess(answer, query)
+    return await answer.text()
+  }
+
+  /** @throws ResponseError */
+  async peers (options: ReadOptions = {}): Promise<Peer[]> {
+    const { peers } = await this.#json('peers', 'peers', options) as { peers: Peer[] }
+    return peers
+  }
+
+  /**
+   * @returns the peer's id
+   * @throws ResponseError
+   */
+  async connect (address: string, options: ReadOptions = {}): Promise<string> {
+    const { peer } = await this.#json('peers', `connection to ${address}`, { ...options, ...jsonBody({ address }) }) as { peer: string }
+    return peer
+  }
+
+  /** @throws ResponseError */
+  async resolve (name: string, options: ReadOptions = {}): Promise<{ cid: string, path: string[] }> {
+    const { cid, path = [] } = await this.#json(`resolve?${new URLSearchParams({ name }).toString()}`, name, options) as { cid: string, path?: string[] | string }
+    return { cid, path: Array.isArray(path) ? path : path.split('/').filter(Boolean) }
+  }
+
+  /**
+   * Publishes the tags of the appliance under its IPNS name
+   *
+   * @throws ResponseError
+   */
+  async publish (options: ReadOptions = {}): Promise<{ name: string, cid: string }> {
+    return await this.#json('publish', 'publication', { ...options, ...jsonBody({}) }) as { name: string, cid: string }
+  }
+
+  async #json (path: string, what: string, init: SendInit): Promise<unknown> {
+    const answer = await this.#registry.request(`/ipdr/v1/${path}`, { timeout: networkTimeout, ...init })
+    await expectSuccess(answer, what)
+    const value = await jsonOf(answer)
+    if (typeof value !== 'object' || value === null) {
+      throw new ClientError(`${this.#registry.host} did not answer as an IPDR appliance does`)
+    }
+    return value
+  }
+}
+
+function jsonBody (value: unknown): SendInit {
+  return { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: new TextEncoder().encode(JSON.stringify(value)) }
+}
+
+async function expectSuccess (answer: Answer, what: string): Promise<void> {
+  if (answer.status < 200 || answer.status > 299) {
+    throw await responseError(answer, what)
+  }
+}

@@ -1,0 +1,131 @@
+import { parseRoot, repositoryOf } from '../oci/cid.ts'
+import type { Digest } from '../oci/digest.ts'
+import { parseImageName } from '../oci/image-name.ts'
+import { isManifestType } from '../oci/media-types.ts'
+import { parseManifest, type Descriptor, type Manifest } from '../oci/manifest.ts'
+import type { Reference } from '../oci/reference.ts'
+import { ResponseError } from './client-error.ts'
+import { forEach } from './for-each.ts'
+import type { ReadOptions } from './image-source.ts'
+import type { RegistryClient } from './registry-client.ts'
+import { formatPlatform, platformOf } from './select-platform.ts'
+import { digestOf } from './verify.ts'
+
+/** Tags that are asked about at a time */
+const concurrency = 8
+
+export interface InspectedBlob {
+  mediaType: string
+  digest: Digest
+  /** Bytes */
+  size: number
+  cid: string | undefined
+}
+
+export interface InspectedManifest {
+  digest: Digest
+  mediaType: string
+  /** Of the image root */
+  cid: string | undefined
+  /** As in `linux/amd64`, where an index says so */
+  platform?: string | undefined
+  config?: InspectedBlob | undefined
+  layers: InspectedBlob[]
+  /** Of an index, those that are there */
+  manifests: InspectedManifest[]
+  /** Of an index, those that it names and are not there */
+  missing: Digest[]
+  /** Bytes of all manifests and blobs, each counted once */
+  size: number
+}
+
+interface InspectOptions extends ReadOptions {
+  blobs?: boolean
+}
+
+/** A manifest, and the size of everything below it by digest */
+interface Inspected {
+  manifest: InspectedManifest
+  sizes: Map<Digest, number>
+}
+
+export interface ListedTag {
+  name: string
+  tag: string
+  digest: Digest
+  cid: string | undefined
+  size: number
+}
+
+/** The repository and reference that a text names: an image of the registry, or one in IPFS */
+export function parseTarget (text: string): { host: string | undefined, repository: string, reference: Reference, explicit: boolean } {
+  const root = parseRoot(text)
+  return root === undefined ? parseImageName(text) : { host: undefined, repository: repositoryOf(root), reference: { tag: 'latest' }, explicit: true }
+}
+
+/**
+ * What there is of an image, down to its layers
+ *
+ * @param options.blobs whether to ask for the CIDs of config and layers
+ */
+export async function inspect (client: RegistryClient, repository: string, reference: Reference, options: InspectOptions = {}): Promise<InspectedManifest> {
+  return (await inspectTree(client, repository, reference, options)).manifest
+}
+
+/** The tags of a repository, or of all */
+export async function listTags (client: RegistryClient, repository: string | undefined, options: ReadOptions = {}): Promise<ListedTag[]> {
+  const names = repository === undefined ? await Array.fromAsync(client.repositories(options)) : [repository]
+  const tags: Array<{ name: string, tag: string }> = []
+  for (const name of names) {
+    for await (const tag of client.tags(name, options)) {
+      tags.push({ name, tag })
+    }
+  }
+  const listed = new Map<{ name: string, tag: string }, ListedTag>()
+  await forEach(tags, concurrency, options.signal, async (entry, signal) => {
+    const { cid, digest, size } = await inspect(client, entry.name, { tag: entry.tag }, { signal })
+    listed.set(entry, { ...entry, digest, cid, size })
+  })
+  return tags.map(entry => listed.get(entry)!)
+}
+
+async function inspectTree (client: RegistryClient, repository: string, reference: Reference, options: InspectOptions): Promise<Inspected> {
+  const { bytes, mediaType, root } = await client.manifest(repository, reference.digest ?? reference.tag, options)
+  const manifest = parseManifest(bytes, mediaType)
+  const digest = reference.digest ?? digestOf(bytes)
+  const [blobs, { children, missing }] = [await blobsOf(client, repository, manifest, options), await childrenOf(client, repository, manifest, options)]
+  const sizes = new Map([[digest, bytes.byteLength], ...manifest.blobs.map(({ digest, size }) => [digest, size] as const), ...children.flatMap(({ sizes }) => [...sizes])])
+  const size = sizes.values().reduce((total, bytes) => total + bytes, 0)
+  return { manifest: { digest, mediaType: manifest.mediaType, cid: root, ...blobs, manifests: children.map(({ manifest }) => manifest), missing, size }, sizes }
+}
+
+async function blobsOf (client: RegistryClient, repository: string, manifest: Manifest, { blobs = false, signal }: InspectOptions): Promise<Pick<InspectedManifest, 'config' | 'layers'>> {
+  const cids = new Map<Digest, string | undefined>()
+  if (blobs) {
+    await forEach(manifest.blobs, concurrency, signal, async ({ digest }, signal) => { cids.set(digest, await client.blobCid(repository, digest, { signal })) })
+  }
+  const [config, ...layers] = manifest.blobs.map(({ digest, mediaType, size }) => ({ mediaType, digest, size, cid: cids.get(digest) }))
+  return config === undefined ? { layers: [] } : { config, layers }
+}
+
+async function childrenOf (client: RegistryClient, repository: string, { manifests }: Manifest, options: InspectOptions): Promise<{ children: Inspected[], missing: Digest[] }> {
+  const children: Inspected[] = []
+  const missing: Digest[] = []
+  for (const child of manifests.filter(({ mediaType }) => isManifestType(mediaType))) {
+    try {
+      const { manifest, sizes } = await inspectTree(client, repository, { digest: child.digest }, options)
+      children.push({ manifest: { ...manifest, platform: formatted(child) }, sizes })
+    } catch (err) {
+      if (!(err instanceof ResponseError) || err.status !== 404) {
+        throw err
+      }
+      missing.push(child.digest)
+    }
+  }
+  return { children, missing }
+}
+
+function formatted (child: Descriptor): string | undefined {
+  const platform = platformOf(child)
+  return platform === undefined ? undefined : formatPlatform(platform)
+}
