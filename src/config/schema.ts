@@ -53,7 +53,7 @@ const objectSchema = z.strictObject({
   network: choice(networks, 'public', 'Who may reach the IPFS node'),
   missingBlobs: choice(['refuse', 'accept'] as const, 'refuse', 'What becomes of an image manifest whose blobs are missing; accept keeps it'),
   ipfsGateway: addresses(gatewayUrl, 'URLs of trustless gateways that are asked for what no peer delivers'),
-  cidResolvers: addresses(resolver, 'Where tags that are not in this registry are looked up, in this order: file:<directory>, /ipfs/<cid>, /ipns/<name> or a domain', 'cid-resolver'),
+  cidResolvers: addresses(resolver, 'Where tags that are not in this registry are looked up: file:<directory>, /ipfs/<cid>, /ipns/<name> or a domain', 'cid-resolver'),
   cidStore: key(pathText.optional(), 'path', 'Directory that holds the CID of every tag as <repository>/<tag>; unset: cids in the data directory'),
   names: section({
     dns: addresses(dnsServer, 'DNS servers asked for DNSLink; none: those of the system'),

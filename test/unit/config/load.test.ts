@@ -117,9 +117,10 @@ describe('environment', () => {
   })
 
   it('has a variable for every key', () => {
-    const samples = { number: '1', boolean: 'true', duration: '1s', size: '1MiB', list: peer, path: 'x', text: '127.0.0.1' }
+    const samples = { number: '1', boolean: 'true', duration: '60s', size: '1MiB', list: peer, path: 'x', text: '127.0.0.1' }
+    const special: Record<string, string> = { ipfsGateway: 'https://gateway.example', cidResolvers: 'file:/cids,example.com', 'names.dns': '192.0.2.53,[2001:db8::53]:5353' }
     for (const { choices, kind, path, variable } of configKeys.filter((key) => key.path !== 'p2p.swarmKey')) {
-      const sample = path === 'ipfsGateway' ? 'https://gateway.example' : choices?.[0] ?? samples[kind]
+      const sample = special[path] ?? choices?.[0] ?? samples[kind]
       assert.doesNotThrow(() => loadConfig({ env: { [variable]: sample } }), variable)
     }
   })
@@ -135,6 +136,8 @@ const refused: [string, LoadConfigInit, string[]][] = [
   ['an address that is none', { flags: { 'p2p.peers': [address, 'example.com'] } }, ['p2p.peers[1]: must be a multiaddr such as /ip4/192.0.2.1/tcp/4001, got "example.com" (flag --p2p-peers)']],
   ['a bootstrap peer without an id', { env: { BOOTSTRAP: address } }, [`p2p.bootstrap[0]: must be a multiaddr with the peer's id, such as /ip4/192.0.2.1/tcp/4001/p2p/<peer id>, got "${address}" (BOOTSTRAP)`]],
   ['a host name for libp2p', { env: { IPDR_P2P_HOST: 'localhost' } }, ['p2p.host: must be an IP address, got "localhost" (IPDR_P2P_HOST)']],
+  ['a DNS server without a number', { flags: { 'names.dns': ['192.0.2.53', 'dns.example'] } }, ['names.dns[1]: must be an IP address, or one with a port such as 192.0.2.53:5353 or [2001:db8::53]:5353, got "dns.example" (flag --names-dns)']],
+  ['a resolver that is none', { flags: { cidResolvers: ['cids'] } }, ['cidResolvers[0]: must be file:<directory>, /ipfs/<cid>, /ipns/<name> or a domain, got "cids" (flag --cid-resolver)']],
   ['an empty host', { flags: { host: '' } }, ['host: must be a host name or an IP address, got "" (flag --host)']],
   ['network private without a key', { env: { IPDR_NETWORK: 'private' } }, ['p2p.swarmKey: must be set when network is private (IPDR_NETWORK)']],
   ['a key with another network', { flags: { 'p2p.swarmKey': 'k' } }, ['p2p.swarmKey: only works with network private, and network is public (flag --p2p-swarm-key)']],

@@ -11,6 +11,8 @@ describe('configuration schema', () => {
       network: 'public',
       missingBlobs: 'refuse',
       ipfsGateway: [],
+      cidResolvers: [],
+      names: { dns: [], publish: true, republish: 14_400 },
       p2p: { host: '0.0.0.0', peers: [], bootstrap: [], announce: [] },
       storage: { fsync: true },
       admin: { host: '127.0.0.1' },
@@ -46,6 +48,7 @@ describe('configuration schema', () => {
     const swarmKey = configKeys.find((key) => key.path === 'p2p.swarmKey')
     assert.equal(swarmKey?.flag, '--p2p-swarm-key')
     assert.equal(swarmKey?.variable, 'IPDR_P2P_SWARM_KEY')
+    assert.equal(configKeys.find((key) => key.path === 'cidResolvers')?.flag, '--cid-resolver')
     assert.ok(keyTree.get('p2p') instanceof Map)
   })
 })

@@ -1,0 +1,231 @@
+/**
+ * All tags of this registry as one directory, published under its IPNS name:
+ *
+ * ```
+ * <root>/cids/<repository>/<tag>     a file that holds the CID of the image root: what resolvers read
+ * <root>/images/<repository>/<tag>   the image root itself: what a gateway shows
+ * ```
+ *
+ * Where the tag `b` of the repository `a` and the repository `a/b` want the same place, the repository has it.
+ */
+import type { Content, ContentStore, DirectoryEntry } from '../ipfs/content-store.ts'
+import type { Index } from '../index/index.ts'
+import type { Logger } from '../log.ts'
+import type { TagListener } from './tag-listener.ts'
+import { everything } from './tag-roots.ts'
+
+export interface PublisherComponents {
+  content: Pick<ContentStore, 'add' | 'addDirectory' | 'find' | 'sync'>
+  index: Pick<Index, 'change' | 'manifest' | 'published' | 'repositories' | 'tags'>
+  names: { publish: (cid: string) => Promise<{ name: string, sequence: number }> }
+  /** Tells other nodes that the directory is here */
+  provider?: { provide: (root: string) => void } | undefined
+  log: Logger
+}
+
+export interface PublisherInit {
+  /** Whether changes are published as they come; else only by {@link Publisher.publish} */
+  automatic: boolean
+  /**
+   * Changes are waited for this long, so that one publication serves those that come together; milliseconds
+   *
+   * @default 500
+   */
+  delay?: number
+  /**
+   * The least time between two publications, and the longest that a change waits while others come; milliseconds
+   *
+   * @default 3000
+   */
+  interval?: number
+}
+
+interface Pair { cids: Content, images: Content }
+
+/** A part of a repository's name: what has not changed since it was stored is not looked at again */
+interface Node {
+  children: Map<string, Node>
+  /** Of the tags, by image root, as they were stored last */
+  tags: Map<string, Pair>
+  /** Undefined where something below has changed since */
+  stored?: Pair | undefined
+}
+
+/** A large registry spends at most this part of its time on publishing */
+const maxShare = 0.1
+
+export class Publisher implements TagListener {
+  readonly #components: PublisherComponents
+  readonly #automatic: boolean
+  readonly #delay: number
+  readonly #interval: number
+  #changed = new Set<string>()
+  /** Undefined: everything is to be looked at */
+  #tree: Node | undefined
+  #timer: NodeJS.Timeout | undefined
+  #firstChange = 0
+  #earliest = 0
+  #stopped = false
+  #running: Promise<unknown> = Promise.resolve()
+
+  constructor (components: PublisherComponents, init: PublisherInit) {
+    this.#components = components
+    this.#automatic = init.automatic
+    this.#delay = init.delay ?? 500
+    this.#interval = init.interval ?? 3000
+  }
+
+  async start (): Promise<void> {
+    this.#stopped = false
+    // a registry that never had a tag gets no name yet
+    if (await this.#components.index.published() !== undefined || (await Array.fromAsync(this.#components.index.repositories({ limit: 1, last: undefined }))).length > 0) {
+      this.#schedule()
+    }
+  }
+
+  /** Waits for a publication that is under way */
+  async stop (): Promise<void> {
+    this.#stopped = true
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+    await this.#running
+  }
+
+  tagged (repository: string): void {
+    this.#changed.add(repository)
+    this.#schedule()
+  }
+
+  /** Publishes all tags as they are now */
+  async publish (): Promise<{ name: string, cid: string }> {
+    const work = this.#running.then(async () => await this.#publish())
+    this.#running = work.catch(() => {})
+    return await work
+  }
+
+  #schedule (): void {
+    if (!this.#automatic || this.#stopped) {
+      return
+    }
+    const now = performance.now()
+    if (this.#timer === undefined) {
+      this.#firstChange = now
+    }
+    clearTimeout(this.#timer)
+    const due = Math.max(Math.min(now + this.#delay, this.#firstChange + this.#interval), this.#earliest)
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined
+      this.publish().catch((err: unknown) => {
+        this.#components.log.error('tags not published', { err })
+        this.#schedule()
+      })
+    }, due - now)
+  }
+
+  async #publish (): Promise<{ name: string, cid: string }> {
+    const { content, index, log, names, provider } = this.#components
+    const began = performance.now()
+    try {
+      const before = (await index.published())?.root
+      const cid = await this.#store()
+      if (cid !== before) {
+        await content.sync()
+        await index.change().putPublished({ root: cid }).commit({ durable: true })
+      }
+      const { name, sequence } = await names.publish(cid)
+      provider?.provide(cid)
+      const ms = Math.round(performance.now() - began)
+      this.#earliest = performance.now() + Math.max(this.#interval, ms / maxShare)
+      log.debug('tags published', { name, cid, sequence, ms })
+      return { name, cid }
+    } catch (err) {
+      // what was stored but is in no published directory may be collected as garbage
+      this.#tree = undefined
+      this.#earliest = performance.now() + this.#interval
+      throw err
+    }
+  }
+
+  /** @returns the CID of the directory of all tags */
+  async #store (): Promise<string> {
+    const changed = this.#changed
+    this.#changed = new Set()
+    if (this.#tree === undefined) {
+      this.#tree = emptyNode()
+      for await (const repository of this.#components.index.repositories(everything)) {
+        mark(this.#tree, repository)
+      }
+    }
+    changed.forEach(repository => { mark(this.#tree!, repository) })
+    const { content } = this.#components
+    const { cids, images } = await this.#storeNode(this.#tree, '') ?? { cids: await content.addDirectory([]), images: await content.addDirectory([]) }
+    return (await content.addDirectory([{ name: 'cids', content: cids }, { name: 'images', content: images }])).cid
+  }
+
+  /** @returns undefined where there is no tag in it */
+  async #storeNode (node: Node, path: string): Promise<Pair | undefined> {
+    if (node.stored !== undefined) {
+      return node.stored
+    }
+    const entries = await this.#tags(node, path)
+    for (const [name, child] of node.children) {
+      const stored = await this.#storeNode(child, path === '' ? name : `${path}/${name}`)
+      if (stored === undefined) {
+        node.children.delete(name)
+        continue
+      }
+      if (entries.has(name)) {
+        this.#components.log.warn('tag not published: a repository is in its place', { repository: path, tag: name })
+      }
+      entries.set(name, stored)
+    }
+    if (entries.size > 0) {
+      node.stored = { cids: await this.#directory(entries, 'cids'), images: await this.#directory(entries, 'images') }
+    }
+    return node.stored
+  }
+
+  async #tags (node: Node, repository: string): Promise<Map<string, Pair>> {
+    const { index } = this.#components
+    const entries = new Map<string, Pair>()
+    const known = node.tags
+    node.tags = new Map()
+    if (repository !== '') {
+      for await (const { tag, record } of index.tags(repository, everything)) {
+        const root = (await index.manifest(repository, record.digest))?.root
+        if (root !== undefined) {
+          const pair = known.get(root) ?? node.tags.get(root) ?? await this.#tag(root)
+          node.tags.set(root, pair)
+          entries.set(tag, pair)
+        }
+      }
+    }
+    return entries
+  }
+
+  async #tag (root: string): Promise<Pair> {
+    const { content } = this.#components
+    const found = await content.find(root, [])
+    return { cids: await content.add(new TextEncoder().encode(root)), images: { cid: root, size: 0, dagSize: found?.dagSize ?? 0 } }
+  }
+
+  async #directory (entries: ReadonlyMap<string, Pair>, kind: keyof Pair): Promise<Content> {
+    return await this.#components.content.addDirectory(Array.from(entries, ([name, pair]): DirectoryEntry => ({ name, content: pair[kind] })))
+  }
+}
+
+function emptyNode (): Node {
+  return { children: new Map(), tags: new Map() }
+}
+
+/** Notes that a repository has changed, and all that it is part of */
+function mark (tree: Node, repository: string): void {
+  let node = tree
+  node.stored = undefined
+  for (const name of repository.split('/')) {
+    const child: Node = node.children.get(name) ?? emptyNode()
+    node.children.set(name, child)
+    child.stored = undefined
+    node = child
+  }
+}

@@ -1,0 +1,10 @@
+import type { Index } from '../index/index.ts'
+import type { Page } from '../oci/pagination.ts'
+
+export const everything: Page = { limit: -1, last: undefined }
+
+/** @returns the CID of the image root that a tag stands for; undefined where there is no such tag */
+export async function rootOfTag (index: Pick<Index, 'manifest' | 'tag'>, repository: string, tag: string): Promise<string | undefined> {
+  const record = await index.tag(repository, tag)
+  return record === undefined ? undefined : (await index.manifest(repository, record.digest))?.root
+}
