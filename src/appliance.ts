@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { LevelDatastore } from 'datastore-level'
+import { buildNames } from './appliance-names.ts'
 import type { Config } from './config/schema.ts'
 import { openDataDirectory, type DataDirectory } from './data-directory.ts'
 import { createAdminApp, createApp } from './http/app.ts'
@@ -13,6 +14,7 @@ import { Provider } from './ipfs/provider.ts'
 import { Retrieval } from './ipfs/retrieval.ts'
 import type { Logger } from './log.ts'
 import { Metrics } from './metrics.ts'
+import { Administration } from './registry/administration.ts'
 import { Registry } from './registry/registry.ts'
 import { Uploads } from './registry/uploads.ts'
 import { StartError } from './start-error.ts'
@@ -112,7 +114,8 @@ export class Appliance {
     const gateways = new Gateways({ node, log: log.child({ module: 'gateways' }) }, this.#config.ipfsGateway)
     const reader = new Retrieval({ blockstore, node, gateways, log: log.child({ module: 'retrieval' }) }, { timeout: limits.retrievalTimeout * second })
     const provider = new Provider({ node, log: log.child({ module: 'provider' }) })
-    const registry = new Registry({ content, index, uploads, reader, provider }, { missingBlobs: this.#config.missingBlobs })
+    const { names, publisher, resolver, tagListener, parts } = buildNames({ node, datastore, content, reader, index, provider, log }, this.#config)
+    const registry = new Registry({ content, index, uploads, reader, provider, names, resolver, tagListener }, { missingBlobs: this.#config.missingBlobs })
     const health = { notReady: () => this.#ready ? undefined : 'starting or stopping' }
     this.#node = node
     metrics.observe({
@@ -123,7 +126,8 @@ export class Appliance {
       retrievedBlocks: () => reader.fetched
     })
 
-    const components = { registry, health, metrics, log: log.child({ module: 'http' }) }
+    const administration = new Administration({ node, names, publisher })
+    const components = { registry, health, administration, metrics, log: log.child({ module: 'http' }) }
     const app = createApp(components, { maxManifestBytes: limits.manifestBytes, admin: this.#config.admin.port === undefined })
     const timeouts = { idleTimeout: limits.idleTimeout * second, drainTimeout: limits.drainTimeout * second }
     this.#server = new HttpServer({ app }, { host: this.#config.host, port: this.#config.port, ...timeouts })
@@ -136,6 +140,7 @@ export class Appliance {
       { name: 'datastore', start: async () => { await datastore.open() }, stop: async () => { await datastore.close() } },
       { name: 'IPFS node', start: async () => { await node.start() }, stop: async () => { await node.stop() } },
       ...(this.#config.network === 'private' || this.#config.network === 'public' ? [{ name: 'provider', start: async () => { await provider.start() }, stop: async () => { await provider.stop() } }] : []),
+      ...parts,
       { name: 'uploads', start: async () => { await uploads.start() }, stop: async () => { await uploads.stop() } },
       ...(this.#admin === undefined ? [] : [listening('admin port', this.#admin)]),
       listening('registry port', this.#server)

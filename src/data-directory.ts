@@ -5,7 +5,8 @@
  * format       number of this layout
  * index/       LevelDB: what the registry knows (index/keys.ts)
  * blocks/      blocks, in blockstore-fs's layout (ipfs/blockstore.ts)
- * datastore/   LevelDB of the IPFS node: its identity, its peers
+ * datastore/   LevelDB of the IPFS node: its identity, its peers, the key and record of its IPNS name
+ * cids/        the CID of every tag as a file (registry/cid-store.ts)
  * ```
  */
 import { mkdir, open, readFile, readdir, rename } from 'node:fs/promises'

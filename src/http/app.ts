@@ -2,11 +2,14 @@ import express, { type Express } from 'express'
 import { OciError } from '../oci/errors.ts'
 import type { Logger } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
+import type { Administration } from '../registry/administration.ts'
 import type { Registry } from '../registry/registry.ts'
 import { errorHandler } from './middleware/errors.ts'
 import { observeRequests } from './middleware/requests.ts'
+import { administrationRoutes, type AdministrationRoutesInit } from './routes/administration.ts'
 import { baseRoutes } from './routes/base.ts'
 import { blobRoutes } from './routes/blobs.ts'
+import { digRoutes } from './routes/dig.ts'
 import { healthRoutes, type Health } from './routes/health.ts'
 import { manifestRoutes } from './routes/manifests.ts'
 import { referrerRoutes } from './routes/referrers.ts'
@@ -16,6 +19,8 @@ import { uploadRoutes } from './routes/uploads.ts'
 export interface AppComponents {
   registry: Registry
   health: Health
+  /** Undefined where the appliance can't be asked for more than images */
+  administration?: Administration | undefined
   metrics: Metrics
   log: Logger
 }
@@ -23,7 +28,7 @@ export interface AppComponents {
 export interface AppInit {
   /** Bytes of the largest manifest that is accepted */
   maxManifestBytes: number
-  /** Whether health and metrics are answered here too; else only by {@link createAdminApp} */
+  /** Whether health, metrics and administration are answered here too; else only by {@link createAdminApp} */
   admin: boolean
 }
 
@@ -32,8 +37,10 @@ export function createApp (components: AppComponents, init: AppInit): Express {
   const app = createBareApp(components)
   if (init.admin) {
     app.use(healthRoutes(components))
+    useAdministration(app, components, { localOnly: true })
   }
   app.use(baseRoutes())
+  app.use(digRoutes(components))
   // uploads go first: their paths look like those of a blob
   app.use(uploadRoutes(components))
   app.use(blobRoutes(components))
@@ -43,11 +50,18 @@ export function createApp (components: AppComponents, init: AppInit): Express {
   return endApp(app, components)
 }
 
-/** Health and metrics on a port of their own */
+/** Health, metrics and administration on a port of their own */
 export function createAdminApp (components: Omit<AppComponents, 'registry'>): Express {
   const app = createBareApp(components)
   app.use(healthRoutes(components))
+  useAdministration(app, components, { localOnly: false })
   return endApp(app, components)
+}
+
+function useAdministration (app: Express, { administration, log, metrics }: Omit<AppComponents, 'registry'>, init: AdministrationRoutesInit): void {
+  if (administration !== undefined) {
+    app.use(administrationRoutes({ administration, log, metrics }, init))
+  }
 }
 
 function createBareApp (components: Omit<AppComponents, 'registry'>): Express {

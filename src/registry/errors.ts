@@ -10,6 +10,9 @@ export function toOciError (err: unknown): unknown {
       return new OciError('UNAVAILABLE', { detail: { reason: 'a block of this content is missing or damaged' }, cause: err })
     case 'UnavailableError':
       return new OciError('UNAVAILABLE', { detail: { reason: 'no peer or gateway delivered this content in time' }, cause: err })
+    case 'InvalidNameError':
+    case 'NameNotFoundError':
+      return new OciError('NAME_UNKNOWN', { detail: { reason: (err as Error).message }, cause: err })
     default:
       return err
   }

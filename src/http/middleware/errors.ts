@@ -4,8 +4,22 @@ import type { Metrics } from '../../metrics.ts'
 import { OciError } from '../../oci/errors.ts'
 import { logFields } from './requests.ts'
 
-/** The only place that writes an error response: `{"errors":[{"code","message","detail"}]}`, and no body on HEAD */
-export function errorHandler ({ log, metrics }: { log: Logger, metrics: Metrics }): ErrorRequestHandler {
+/** How an error looks in the body of a response */
+export type ErrorBody = (error: OciError) => { type: string, body: string }
+
+/** `{"errors":[{"code","message","detail"}]}`, as the specification has it */
+export const ociBody: ErrorBody = ({ code, message, detail }) => {
+  return { type: 'application/json', body: JSON.stringify({ errors: [{ code, message, ...(detail === undefined ? {} : { detail }) }] }) }
+}
+
+/** One line of text */
+export const textBody: ErrorBody = error => ({ type: 'text/plain; charset=utf-8', body: `${messageOf(error).replace(/[\r\n]+/g, ' ')}\n` })
+
+/** `{"error":"<message>"}` */
+export const jsonBody: ErrorBody = error => ({ type: 'application/json', body: JSON.stringify({ error: messageOf(error) }) })
+
+/** The only place that writes an error response, and no body on HEAD */
+export function errorHandler ({ log, metrics }: { log: Logger, metrics: Metrics }, bodyOf: ErrorBody = ociBody): ErrorRequestHandler {
   return (err: unknown, req, res, _next) => {
     const error = toClientError(err)
     if (req.socket.destroyed) {
@@ -20,15 +34,13 @@ export function errorHandler ({ log, metrics }: { log: Logger, metrics: Metrics 
       req.socket.destroy()
       return
     }
-    writeError(req, res, error)
+    writeError(req, res, error, bodyOf(error))
     // what is left of a body stands between this response and the next request of the connection
     req.resume()
   }
 }
 
-function writeError (req: Request, res: Response, error: OciError): void {
-  const { code, message, detail, status, headers } = error
-  const body = JSON.stringify({ errors: [{ code, message, ...(detail === undefined ? {} : { detail }) }] })
+function writeError (req: Request, res: Response, { status, headers }: OciError, { type, body }: ReturnType<ErrorBody>): void {
   for (const name of res.getHeaderNames()) {
     if (!keptHeaders.has(name)) {
       res.removeHeader(name)
@@ -36,7 +48,7 @@ function writeError (req: Request, res: Response, error: OciError): void {
   }
   res.status(status).set(headers)
   // not by res.set(): it would add a charset, which JSON has not
-  res.setHeader('Content-Type', 'application/json')
+  res.setHeader('Content-Type', type)
   res.setHeader('Content-Length', Buffer.byteLength(body))
   if (res.shouldKeepAlive || req.complete) {
     res.end(req.method === 'HEAD' ? undefined : body)
@@ -49,6 +61,12 @@ function writeError (req: Request, res: Response, error: OciError): void {
 
 /** Headers that are right for an error too; the others describe what was not sent */
 const keptHeaders = new Set(['x-request-id', 'docker-distribution-api-version', 'connection'])
+
+/** What the detail gives as the reason says more than the message of the code */
+function messageOf ({ message, detail }: OciError): string {
+  const reason = detail?.['reason']
+  return typeof reason === 'string' ? `${message}: ${reason}` : message
+}
 
 /** What a client may know: an OciError as it is; of anything else only whether it was the client's fault */
 function toClientError (err: unknown): OciError {

@@ -1,0 +1,58 @@
+import { join } from 'node:path'
+import type { Config } from './config/schema.ts'
+import type { ContentReader, ContentStore } from './ipfs/content-store.ts'
+import type { Index } from './index/index.ts'
+import type { IpnsDatastore } from './ipfs/ipns-publisher.ts'
+import { Names } from './ipfs/names.ts'
+import type { IpfsNode } from './ipfs/node.ts'
+import type { Logger } from './log.ts'
+import { CidStore } from './registry/cid-store.ts'
+import { Publisher } from './registry/publisher.ts'
+import { Resolvers } from './registry/resolvers.ts'
+import type { TagListener } from './registry/tag-listener.ts'
+
+export interface NamePartsComponents {
+  node: IpfsNode
+  datastore: IpnsDatastore
+  content: ContentStore
+  reader: ContentReader
+  index: Index
+  provider: { provide: (root: string) => void }
+  log: Logger
+}
+
+const second = 1000
+
+/** What gives names to images and follows them, and the parts of it that start and stop, in this order */
+export interface NameParts {
+  names: Names
+  publisher: Publisher
+  /** Undefined where no resolver is configured */
+  resolver: Resolvers | undefined
+  tagListener: TagListener
+  parts: Array<{ name: string, start: () => Promise<void>, stop: () => Promise<void> }>
+}
+
+/** @throws ResolverError */
+export function buildNames (components: NamePartsComponents, config: Config): NameParts {
+  const { node, datastore, content, reader, index, provider } = components
+  const log = components.log.child({ module: 'names' })
+  const { network, dataDir, cidResolvers, cidStore: directory } = config
+  const names = new Names({ node, datastore, log }, { network, dns: config.names.dns, republish: config.names.republish * second })
+  const publisher = new Publisher({ content, index, names, provider, log }, { automatic: config.names.publish })
+  const cidStore = new CidStore({ index, log }, { directory: directory ?? join(dataDir, 'cids'), exclusive: directory === undefined })
+  const resolver = cidResolvers.length === 0 ? undefined : new Resolvers({ content: reader, names, log }, { resolvers: cidResolvers })
+  const tagListener: TagListener = {
+    tagged: (repository, tag) => {
+      cidStore.tagged(repository, tag)
+      publisher.tagged(repository)
+    }
+  }
+  const parts = [
+    ...(resolver === undefined ? [] : [{ name: 'resolvers', start: async () => { await resolver.check() }, stop: async () => {} }]),
+    { name: 'names', start: async () => { await names.start() }, stop: async () => { await names.stop() } },
+    { name: 'CID store', start: async () => { await cidStore.start() }, stop: async () => { await cidStore.stop() } },
+    { name: 'publisher', start: async () => { await publisher.start() }, stop: async () => { await publisher.stop() } }
+  ]
+  return { names, publisher, resolver, tagListener, parts }
+}

@@ -1,0 +1,110 @@
+import { Router, type RequestHandler } from 'express'
+import type { Logger } from '../../log.ts'
+import type { Metrics } from '../../metrics.ts'
+import { parseMediaType } from '../../oci/media-types.ts'
+import { OciError } from '../../oci/errors.ts'
+import type { Administration } from '../../registry/administration.ts'
+import { clientSignal, readBody } from '../body.ts'
+import { errorHandler, jsonBody } from '../middleware/errors.ts'
+import { onlyMethods } from '../middleware/methods.ts'
+import { route } from '../middleware/requests.ts'
+
+export interface AdministrationRoutesInit {
+  /** Whether only requests from this machine are answered */
+  localOnly: boolean
+}
+
+const maxBodyBytes = 16 * 1024
+
+/**
+ * For the operator: JSON in and out, errors as `{"error":"<message>"}`.
+ *
+ * ```
+ * GET  /ipdr/v1/peers                    {"peers":[...]}
+ * POST /ipdr/v1/peers {"address":"..."}  connects; {"peer":"<id>"}
+ * GET  /ipdr/v1/resolve?name=<name>      {"name":"...","cid":"...","path":[...],"ttl":<seconds>}
+ * POST /ipdr/v1/publish                  {"name":"k51...","cid":"..."}
+ * ```
+ */
+export function administrationRoutes (
+  { administration, ...components }: { administration: Administration, log: Logger, metrics: Metrics }, { localOnly }: AdministrationRoutesInit
+): Router {
+  const router = Router()
+  const guard = [route('administration'), refuseBrowsers, ...(localOnly ? [refuseOthers] : [])]
+  router.route('/ipdr/v1/peers')
+    .all(guard)
+    .get((_req, res) => { res.json({ peers: administration.peers() }) })
+    .post(requireJson, async (req, res) => {
+      const signal = clientSignal(res)
+      const { address } = parseBody(await readBody(req, maxBodyBytes, 'REQUEST_INVALID'))
+      if (typeof address !== 'string') {
+        throw invalid('address must be a multiaddr')
+      }
+      res.json({ peer: await administration.connect(address, { signal }) })
+    })
+    .all(onlyMethods('GET', 'HEAD', 'POST'))
+
+  router.route('/ipdr/v1/resolve')
+    .all(guard)
+    .get(async (req, res) => {
+      const { name } = req.query
+      if (typeof name !== 'string' || name === '') {
+        throw invalid('Required parameter \'name\' missing')
+      }
+      res.json({ name, ...await administration.resolve(name, { signal: clientSignal(res) }) })
+    })
+    .all(onlyMethods('GET', 'HEAD'))
+
+  router.route('/ipdr/v1/publish')
+    .all(guard)
+    .post(requireJson, async (_req, res) => { res.json(await administration.publish()) })
+    .all(onlyMethods('POST'))
+  router.use('/ipdr/v1', errorHandler(components, jsonBody))
+  return router
+}
+
+/** A page of a browser sends its origin; a page that DNS leads here sends the name of its own server */
+const refuseBrowsers: RequestHandler = (req, _res, next) => {
+  if (req.get('Origin') !== undefined || !['none', undefined].includes(req.get('Sec-Fetch-Site'))) {
+    throw new OciError('DENIED', { detail: { reason: 'not for browsers' } })
+  }
+  next()
+}
+
+/** There is no log-in yet, so it takes a connection from this machine; what a proxy passes on comes from anywhere */
+const refuseOthers: RequestHandler = (req, _res, next) => {
+  const forwarded = req.get('Forwarded') ?? req.get('X-Forwarded-For') ?? req.get('X-Forwarded-Host') ?? req.get('Via')
+  if (forwarded !== undefined || !isLoopback(req.socket.remoteAddress ?? '') || !isLocalHost(req.get('Host') ?? '')) {
+    throw new OciError('DENIED', { detail: { reason: 'only for requests from this machine; set admin.port to reach it otherwise' } })
+  }
+  next()
+}
+
+/** No form of a web page can send this type without asking first */
+const requireJson: RequestHandler = (req, _res, next) => {
+  if (parseMediaType(req.get('Content-Type')) !== 'application/json') {
+    throw invalid('Content-Type must be application/json')
+  }
+  next()
+}
+
+function isLoopback (address: string): boolean {
+  return address === '::1' || /^(::ffff:)?127\./.test(address)
+}
+
+function isLocalHost (host: string): boolean {
+  return /^(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?$/i.test(host)
+}
+
+function parseBody (bytes: Uint8Array): Record<string, unknown> {
+  try {
+    const value: unknown = JSON.parse(new TextDecoder().decode(bytes))
+    return typeof value === 'object' && value !== null ? value as Record<string, unknown> : {}
+  } catch (err) {
+    throw new OciError('REQUEST_INVALID', { detail: { reason: 'the body is not JSON' }, cause: err })
+  }
+}
+
+function invalid (reason: string): OciError {
+  return new OciError('REQUEST_INVALID', { detail: { reason } })
+}
