@@ -89,15 +89,15 @@ async function explain<T> (work: Promise<T>, what = ''): Promise<T> {
   try {
     return await work
   } catch (err) {
-    const { code, json, reason, statusCode } = err as NodeJS.ErrnoException & { statusCode?: number, reason?: string, json?: { message?: string } }
+    const { code, message, statusCode } = err as NodeJS.ErrnoException & { statusCode?: number }
     if (statusCode === 404) {
       throw new ClientError(`the Docker Engine has no ${what}`, { cause: err, hint: 'To push from elsewhere, use --from with a directory, an archive or an image of a registry.' })
     }
     if (statusCode !== undefined) {
-      throw new ClientError(`the Docker Engine answered ${statusCode} ${json?.message ?? reason ?? ''}`, { cause: err })
+      throw new ClientError(`the Docker Engine answered ${statusCode}: ${message.replace(/^\(HTTP code \d+\) /, '').trim()}`, { cause: err })
     }
     if (code !== undefined) {
-      throw new ClientError(`no Docker Engine answers: ${(err as Error).message}`, { cause: err, hint: 'Start it, or set DOCKER_HOST; ipdr push --from and ipdr pull --output work without one.' })
+      throw new ClientError(`no Docker Engine answers: ${message}`, { cause: err, hint: 'Start it, or set DOCKER_HOST; ipdr push --from and ipdr pull --output work without one.' })
     }
     throw err
   }

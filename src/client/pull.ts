@@ -60,8 +60,6 @@ async function writeImage (source: ImageSource, output: string, tag: string, opt
   }
   const partial = `${output}.partial`
   const file = createWriteStream(partial)
-  // told by the writes that fail
-  file.on('error', () => {})
   try {
     const { missing } = await copyImage(source, new ArchiveTarget(file, { tag }), options)
     await rename(partial, output)

@@ -8,9 +8,13 @@ const maxOctal = 8 ** 11 - 1
 /** Writes a tar archive whose bytes depend on names and contents alone; one file after the other */
 export class TarWriter {
   readonly #out: Writable
+  /** Fails the write that is waited for: a stream that is destroyed may never call back */
+  #reject: (err: Error) => void = () => {}
 
   constructor (out: Writable) {
     this.#out = out
+    out.on('error', err => { this.#reject(err) })
+    out.on('close', () => { this.#reject(out.errored ?? new Error('the archive was closed')) })
   }
 
   /** @param size bytes that `content` has */
@@ -35,18 +39,23 @@ export class TarWriter {
 
   async end (): Promise<void> {
     await this.#write(Buffer.alloc(2 * blockSize))
-    const { promise, reject, resolve } = Promise.withResolvers<void>()
-    this.#out.once('error', reject)
-    this.#out.end(resolve)
-    await promise
+    await this.#settled(done => { this.#out.end(done) })
   }
 
   async #write (bytes: Uint8Array): Promise<void> {
     if (bytes.byteLength > 0) {
-      const { promise, reject, resolve } = Promise.withResolvers<void>()
-      this.#out.write(bytes, err => { err == null ? resolve() : reject(err) })
-      await promise
+      await this.#settled(done => { this.#out.write(bytes, done) })
     }
+  }
+
+  async #settled (start: (done: (err?: Error | null) => void) => void): Promise<void> {
+    if (this.#out.destroyed) {
+      throw this.#out.errored ?? new Error('the archive was closed')
+    }
+    const { promise, reject, resolve } = Promise.withResolvers<void>()
+    this.#reject = reject
+    start(err => { err == null ? resolve() : reject(err) })
+    await promise
   }
 }
 

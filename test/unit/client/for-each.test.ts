@@ -1,0 +1,37 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { setImmediate } from 'node:timers/promises'
+import { forEach } from '../../../src/client/for-each.ts'
+
+describe('work on several items at a time', () => {
+  it('is done for each once, and for no more than the limit at a time', async () => {
+    let running = 0
+    let most = 0
+    const done: number[] = []
+    await forEach([1, 2, 3, 4, 5], 2, undefined, async item => {
+      most = Math.max(most, ++running)
+      await setImmediate()
+      running--
+      done.push(item)
+    })
+    assert.deepEqual([done.sort(), most], [[1, 2, 3, 4, 5], 2])
+  })
+
+  it('ends with the first failure, when all that runs has ended', async () => {
+    const ended: number[] = []
+    await assert.rejects(forEach([1, 2, 3, 4], 2, undefined, async (item, signal) => {
+      if (item === 1) {
+        throw new Error('first')
+      }
+      await setImmediate()
+      assert.ok(signal.aborted)
+      ended.push(item)
+      throw new Error('second')
+    }), /first/)
+    assert.deepEqual(ended, [2])
+  })
+
+  it('does not begin once the signal is aborted', async () => {
+    await assert.rejects(forEach([1], 2, AbortSignal.abort(new Error('stop')), () => assert.fail()), /stop/)
+  })
+})
