@@ -8,7 +8,7 @@ import { createSocket } from 'node:dgram'
 import { getServers } from 'node:dns'
 import { once } from 'node:events'
 import { connect, isIP } from 'node:net'
-import { decode, encode, RECURSION_DESIRED, streamEncode, type Answer, type Packet } from '@dnsquery/dns-packet'
+import { decode, encode, RECURSION_DESIRED, type Answer, type Packet } from '@dnsquery/dns-packet'
 import { UnavailableError } from './errors.ts'
 
 export interface DnsClientInit {
@@ -128,7 +128,9 @@ async function overTcp ({ address, port }: Server, question: Packet, signal: Abo
   const socket = connect({ host: address, port, signal })
   try {
     await once(socket, 'connect', { signal })
-    socket.write(streamEncode(question))
+    const bytes = encode(question)
+    // not by streamEncode of the package, which forgets the length
+    socket.write(Buffer.from([bytes.length >> 8, bytes.length & 0xff, ...bytes]))
     let received = Buffer.alloc(0)
     for await (const chunk of socket) {
       received = Buffer.concat([received, chunk as Buffer])
