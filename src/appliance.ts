@@ -111,7 +111,7 @@ export class Appliance {
     const node = new IpfsNode({ blockstore, datastore, log: log.child({ module: 'ipfs' }) }, await this.#nodeInit())
     const content = new BlockstoreContentStore({ blockstore })
     const uploads = new Uploads({ content, index, log: log.child({ module: 'uploads' }) })
-    const gateways = new Gateways({ node, log: log.child({ module: 'gateways' }) }, this.#config.ipfsGateway)
+    const gateways = new Gateways({ node, log: log.child({ module: 'gateways' }) }, this.#config.ipfsGateways)
     const reader = new Retrieval({ blockstore, node, gateways, log: log.child({ module: 'retrieval' }) }, { timeout: limits.retrievalTimeout * second })
     const provider = new Provider({ node, log: log.child({ module: 'provider' }) })
     const { names, publisher, resolver, tagListener, parts } = buildNames({ node, datastore, content, reader, index, provider, log }, this.#config)

@@ -52,7 +52,7 @@ const objectSchema = z.strictObject({
   dataDir: key(pathText.default('./data'), 'path', 'Directory that holds blocks, index and the peer\'s identity'),
   network: choice(networks, 'public', 'Who may reach the IPFS node'),
   missingBlobs: choice(['refuse', 'accept'] as const, 'refuse', 'What becomes of an image manifest whose blobs are missing; accept keeps it'),
-  ipfsGateway: addresses(gatewayUrl, 'URLs of trustless gateways that are asked for what no peer delivers'),
+  ipfsGateways: addresses(gatewayUrl, 'URLs of trustless gateways that are asked for what no peer delivers', 'ipfs-gateway'),
   cidResolvers: addresses(resolver, 'Where tags that are not in this registry are looked up: file:<directory>, /ipfs/<cid>, /ipns/<name> or a domain', 'cid-resolver'),
   cidStore: key(pathText.optional(), 'path', 'Directory that holds the CID of every tag as <repository>/<tag>; unset: cids in the data directory'),
   names: section({

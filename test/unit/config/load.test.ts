@@ -118,7 +118,7 @@ describe('environment', () => {
 
   it('has a variable for every key', () => {
     const samples = { number: '1', boolean: 'true', duration: '60s', size: '1MiB', list: peer, path: 'x', text: '127.0.0.1' }
-    const special: Record<string, string> = { ipfsGateway: 'https://gateway.example', cidResolvers: 'file:/cids,example.com', 'names.dns': '192.0.2.53,[2001:db8::53]:5353' }
+    const special: Record<string, string> = { ipfsGateways: 'https://gateway.example', cidResolvers: 'file:/cids,example.com', 'names.dns': '192.0.2.53,[2001:db8::53]:5353' }
     for (const { choices, kind, path, variable } of configKeys.filter((key) => key.path !== 'p2p.swarmKey')) {
       const sample = special[path] ?? choices?.[0] ?? samples[kind]
       assert.doesNotThrow(() => loadConfig({ env: { [variable]: sample } }), variable)

@@ -10,7 +10,7 @@ describe('configuration schema', () => {
       dataDir: './data',
       network: 'public',
       missingBlobs: 'refuse',
-      ipfsGateway: [],
+      ipfsGateways: [],
       cidResolvers: [],
       names: { dns: [], publish: true, republish: 14_400 },
       p2p: { host: '0.0.0.0', peers: [], bootstrap: [], announce: [] },
