@@ -1,10 +1,17 @@
 import type Dockerode from 'dockerode'
 import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
+import { raceSignal } from 'race-signal'
 import { ClientError } from './client-error.ts'
 import { archiveFiles } from './image-files.ts'
 import type { ImageSource, ReadOptions } from './image-source.ts'
 import { openFilesSource } from './layout-source.ts'
+
+const minute = 60_000
+/** An engine is silent while it packs an image or takes one in, but not for ever */
+const idleTimeout = 30 * minute
+/** A question that an engine answers at once, unless it is stuck */
+const answerTimeout = minute
 
 /** The Docker Engine of this machine, or that of DOCKER_HOST */
 export class DockerEngine {
@@ -17,12 +24,12 @@ export class DockerEngine {
   /** Loaded when needed: the library is large */
   static async open (): Promise<DockerEngine> {
     const { default: Docker } = await import('dockerode')
-    return new DockerEngine(new Docker())
+    return new DockerEngine(new Docker({ timeout: idleTimeout }))
   }
 
   /** @throws ClientError where no engine answers */
-  async platform (): Promise<{ os: string, architecture: string }> {
-    const { Arch, Os } = await explain(this.#docker.version())
+  async platform (options: ReadOptions = {}): Promise<{ os: string, architecture: string }> {
+    const { Arch, Os } = await explain(inTime(this.#docker.version(), options))
     return { os: Os, architecture: Arch }
   }
 
@@ -33,9 +40,9 @@ export class DockerEngine {
    * @throws ClientError where the engine has not got it
    */
   async openSource (image: string, options: ReadOptions = {}): Promise<ImageSource> {
-    const { Id: id } = await explain(this.#docker.getImage(image).inspect(), `image ${image}`)
+    const { Id: id } = await explain(inTime(this.#docker.getImage(image).inspect(), options), `image ${image}`)
     // by its id: by a name without a tag all images of that name would come
-    const stream = await explain(this.#docker.getImage(id).get(), `image ${image}`) as Readable
+    const stream = await explain(inTime(this.#docker.getImage(id).get(), options, idleTimeout), `image ${image}`) as Readable
     return await openFilesSource(await archiveFiles(`image ${image}`, stream, options), undefined, options)
   }
 
@@ -56,10 +63,15 @@ export class DockerEngine {
       signal?.removeEventListener('abort', abort)
     }
   }
+}
 
-  /** @throws ClientError */
-  async tag (image: string, name: { repository: string, tag: string }): Promise<void> {
-    await explain(this.#docker.getImage(image).tag({ repo: name.repository, tag: name.tag }), `image ${image}`)
+async function inTime<T> (work: Promise<T>, { signal }: ReadOptions, ms = answerTimeout): Promise<T> {
+  const limit = AbortSignal.timeout(ms)
+  try {
+    return await raceSignal(work, AbortSignal.any([limit, ...(signal === undefined ? [] : [signal])]))
+  } catch (err) {
+    signal?.throwIfAborted()
+    throw limit.aborted ? new ClientError('the Docker Engine does not answer', { cause: err }) : err
   }
 }
 

@@ -46,7 +46,7 @@ export async function send (url: URL, init: SendInit = {}): Promise<Answer> {
       // bodies come as they are stored: their digests are of these bytes
       headers: { 'Accept-Encoding': 'identity', ...headers },
       signal: watch.signal,
-      ...(body === undefined ? {} : { body: body instanceof Function ? toStream(body(), watch, init.timeout) : body as Uint8Array<ArrayBuffer>, duplex: 'half' })
+      ...bodyOf(body, watch, init.timeout)
     })
     watch.expect(idleTimeout)
     return {
@@ -139,6 +139,14 @@ class Watch {
       ? cause ?? err
       : new ClientError(`${this.#host} can't be reached: ${message === undefined || message === '' ? code : message}`, { cause: err })
   }
+}
+
+function bodyOf (body: SendInit['body'], watch: Watch, timeout: number | undefined): RequestInit {
+  if (!(body instanceof Function)) {
+    return body === undefined ? {} : { body: body as Uint8Array<ArrayBuffer> }
+  }
+  // unless these two rule out that it is sent again, fetch keeps a second copy of all that it sends
+  return { body: toStream(body(), watch, timeout), duplex: 'half', redirect: 'error', window: null }
 }
 
 function toStream (body: AsyncIterable<Uint8Array>, watch: Watch, timeout: number | undefined): ReadableStream<Uint8Array> {

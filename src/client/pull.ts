@@ -27,7 +27,7 @@ export interface Pulled {
 /** Pulls an image into the Docker Engine or into files */
 export async function pull (init: PullInit, options: CopyOptions = {}): Promise<Pulled> {
   const engine = init.output === undefined ? await DockerEngine.open() : undefined
-  const platform = init.platform ?? await engine?.platform()
+  const platform = init.platform ?? await engine?.platform(options)
   const image = await openImage(init, options)
   await using whole = image.source
   const source = platform === undefined ? whole : await selectPlatform(whole, platform, options)

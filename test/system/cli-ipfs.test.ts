@@ -1,10 +1,15 @@
 import assert from 'node:assert/strict'
-import { mkdir, writeFile } from 'node:fs/promises'
+import { createHash } from 'node:crypto'
+import { createWriteStream } from 'node:fs'
+import { mkdir, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
 import { after, before, suite, test } from 'node:test'
-import { makeImage, makeMultiPlatformImage, randomBytes, readLayout, writeLayout, type Image } from '../fixtures/images.ts'
+import { makeImage, makeMultiPlatformImage, randomBytes, randomStream, readLayout, sha256, writeLayout, type Image } from '../fixtures/images.ts'
 import { ipdr, tryIpdr } from '../fixtures/ipdr.ts'
 import { startKubo, type Kubo } from '../fixtures/kubo.ts'
+import { descriptorOf, emptyJson, imageManifest, ociLayer, ociManifest } from '../fixtures/manifests.ts'
 import { run } from '../fixtures/run.ts'
 import { ServerProcess } from '../fixtures/server.ts'
 import { temporaryDirectory, type TemporaryDirectory } from '../fixtures/temporary.ts'
@@ -120,6 +125,33 @@ suite('ipdr push and pull', { timeout: 5 * minute }, () => {
     assert.match(await run('skopeo', ['inspect', `oci-archive:${output}`]), /"Architecture": "amd64"/)
   })
 
+  test('take no more memory for a large layer', async () => {
+    const size = 600 * MiB
+    const directory = join(scratch.path, 'large')
+    const hash = createHash('sha256')
+    await mkdir(join(directory, 'blobs/sha256'), { recursive: true })
+    await pipeline(Readable.from(randomStream(size, 'large')), async function * (chunks: AsyncIterable<Buffer>) {
+      for await (const chunk of chunks) {
+        hash.update(chunk)
+        yield chunk
+      }
+    }, createWriteStream(join(directory, 'layer')))
+    const layer = { mediaType: ociLayer, digest: `sha256:${hash.digest('hex')}` as const, size }
+    const manifest = imageManifest({ layers: [layer] })
+    await rename(join(directory, 'layer'), join(directory, 'blobs', layer.digest.replace(':', '/')))
+    await writeLayout(directory, { descriptor: descriptorOf(manifest, ociManifest), content: new Map([[sha256(emptyJson), emptyJson], [sha256(manifest), manifest]]) })
+    const output = join(scratch.path, 'large.tar')
+    for (const args of [
+      ['push', 'example/large', '-s', '--from', directory, '--docker-registry-host', `localhost:${first.port}`],
+      ['push', 'example/large', '-s', '--from', `localhost:${first.port}/example/large`, '--docker-registry-host', `localhost:${second.port}`],
+      ['push', 'example/large', '-s', '--from', directory, '--ipfs-host', kubo.api],
+      ['pull', 'example/large', '-s', '--output', output, '--docker-registry-host', `localhost:${first.port}`]
+    ]) {
+      const peak = await peakMemory(args)
+      assert.ok(peak < 350 * MiB, `${args.join(' ')}: ${Math.round(peak / MiB)} MiB`)
+    }
+  })
+
   test('say that nobody answers', async () => {
     const { code, stderr, stdout } = await tryIpdr(['push', 'x', '--ipfs-host', nobody])
     assert.deepEqual({ code, stdout }, { code: 1, stdout: '' })
@@ -132,3 +164,10 @@ suite('ipdr push and pull', { timeout: 5 * minute }, () => {
     assert.match(await ipdr(['inspect', 'example/image:v1', ...host]), new RegExp(`^CID +${cid}$`, 'm'))
   })
 })
+
+/** @returns bytes that the program had in memory at most */
+async function peakMemory (args: readonly string[]): Promise<number> {
+  const { code, stderr } = await tryIpdr(args, { env: { NODE_OPTIONS: `--import=${import.meta.resolve('../fixtures/report-peak.ts')}` } })
+  assert.equal(code, 0, stderr)
+  return Number(/^peak (\d+)$/m.exec(stderr)?.[1]) * 1024
+}
