@@ -33,6 +33,29 @@ export class DockerEngine {
     return { os: Os, architecture: Arch }
   }
 
+  /** Whether the image has a name in the engine: without one, taking away another name would take the image */
+  async hasName (image: string, options: ReadOptions = {}): Promise<boolean> {
+    const { RepoTags: names } = await explain(inTime(this.#docker.getImage(image).inspect(), options), `image ${image}`)
+    return names.length > 0
+  }
+
+  /**
+   * Has the engine push an image, compressed as it always compresses it
+   *
+   * @param image its name or id; it has to have a name
+   * @throws ClientError with what the engine says where it can't
+   */
+  async push (image: string, { repository, tag }: { repository: string, tag: string }, options: ReadOptions = {}): Promise<void> {
+    await explain(inTime(this.#docker.getImage(image).tag({ repo: repository, tag }), options), `image ${image}`)
+    const pushed = this.#docker.getImage(`${repository}:${tag}`)
+    try {
+      const answer = await explain(inTime(pushed.push({ authconfig: {} }), options, idleTimeout)) as Readable
+      await raceSignal(readFailure(answer), options.signal)
+    } finally {
+      await explain(inTime(pushed.remove(), {}))
+    }
+  }
+
   /**
    * Takes an image out of the engine
    *
@@ -72,6 +95,16 @@ async function inTime<T> (work: Promise<T>, { signal }: ReadOptions, ms = answer
   } catch (err) {
     signal?.throwIfAborted()
     throw limit.aborted ? new ClientError('the Docker Engine does not answer', { cause: err }) : err
+  }
+}
+
+/** @throws ClientError with the failure that comes in the body of what looks like success */
+async function readFailure (answer: Readable): Promise<void> {
+  for await (const line of createInterface({ input: answer })) {
+    const { error } = parseLine(line)
+    if (error !== undefined) {
+      throw new ClientError(`the Docker Engine did not push the image: ${error}`)
+    }
   }
 }
 

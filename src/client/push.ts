@@ -5,7 +5,7 @@ import { ClientError } from './client-error.ts'
 import { ContentTarget } from './content-target.ts'
 import { copyImage, type CopyOptions } from './copy-image.ts'
 import type { Credentials } from './docker-config.ts'
-import { DockerEngine } from './engine.ts'
+import { openEngineSource, type EngineSourceInit } from './engine-source.ts'
 import { directoryFiles, openArchive } from './image-files.ts'
 import type { ImageSource, ReadOptions } from './image-source.ts'
 import { answers, openKubo } from './kubo.ts'
@@ -15,7 +15,7 @@ import { openRegistrySource } from './registry-source.ts'
 import { RegistryTarget } from './registry-target.ts'
 import { parseSource } from './source-name.ts'
 
-export interface PushInit {
+export interface PushInit extends Omit<EngineSourceInit, 'image'> {
   /** `[host/]repository[:tag]`: in the Docker Engine, and without the host in the appliance */
   image: string
   /** Undefined: the Docker Engine */
@@ -93,7 +93,7 @@ async function openSource (init: PushInit, options: ReadOptions): Promise<ImageS
   const source = init.from === undefined ? { kind: 'engine' as const, image: init.image } : await parseSource(init.from)
   switch (source.kind) {
     case 'engine':
-      return await (await DockerEngine.open()).openSource(source.image, options)
+      return await openEngineSource({ image: source.image, startRegistry: init.startRegistry, warn: init.warn }, options)
     case 'layout':
       return await openFilesSource(directoryFiles(source.path), source.tag, options)
     case 'archive':

@@ -56,6 +56,24 @@ suite('ipdr beside a Docker Engine', { timeout: 5 * minute }, () => {
     assert.match(await ipdr(['push', 'example/helloworld', '--docker-registry-host', host], { env }), new RegExp(`\n/ipfs/${cid}$`))
   })
 
+  test('gives an image the CID that it has when docker pushes it', async () => {
+    await docker.run(['tag', 'example/helloworld', `${host}/pushed/by-docker`])
+    await docker.run(['push', `${host}/pushed/by-docker`])
+    const cid = (await fetch(`http://${host}/v2/pushed/by-docker/manifests/latest`, { method: 'HEAD' })).headers.get('X-Ipfs-Cid')
+    await using other = await ServerProcess.start()
+    const kubo = await startKubo({ profile: 'unixfs-v1-2025' })
+    try {
+      assert.deepEqual([
+        await push('--docker-registry-host', `localhost:${other.port}`),
+        await push('--ipfs-host', kubo.api),
+        await push('--docker-registry-host', `localhost:${other.port}`, '--from', `${host}/pushed/by-docker:latest`)
+      ], [cid, cid, cid])
+      assert.deepEqual((await docker.run(['image', 'ls', '--format', '{{.Repository}}'])).split('\n').filter(name => name.startsWith('127.0.0.1')), [])
+    } finally {
+      await kubo.stop()
+    }
+  })
+
   test('pulls an image by CID and by name, that runs under the name printed', async () => {
     const cid = await push('--docker-registry-host', host)
     const id = await docker.run(['image', 'inspect', '--format', '{{.Id}}', 'example/helloworld'])
@@ -85,7 +103,13 @@ suite('ipdr beside a Docker Engine', { timeout: 5 * minute }, () => {
   test('loads and pushes archives of docker save', async () => {
     const archive = join(scratch.path, 'saved.tar')
     await docker.run(['save', '--output', archive, 'example/helloworld'])
-    assert.equal(await push('--from', archive, '--docker-registry-host', host), await push('--docker-registry-host', host))
+    const cid = await push('--from', archive, '--docker-registry-host', host)
+    assert.equal(await push('--from', archive, '--docker-registry-host', host), cid)
+
+    const name = (await ipdr(['pull', cid, '-s', '--docker-registry-host', host], { env })).split('\n').at(-1)!
+    assert.match(await docker.run(['run', '--rm', '--network', 'none', name]), new RegExp(greeting))
+    await docker.run(['image', 'rm', '--force', name])
+    await docker.run(['tag', `${host}/example/helloworld`, 'example/helloworld'])
   })
 
   test('fails where the engine does not take the image', async () => {

@@ -4,6 +4,7 @@ import { dockerConfigFile } from '../../config/load.ts'
 import { defaultIpfsHost, defaultRegistryHost } from '../hosts.ts'
 import { showProgress } from '../progress.ts'
 import { runClient } from '../run-client.ts'
+import { startTemporaryRegistry } from '../temporary-registry.ts'
 
 interface PushFlags {
   silent?: true
@@ -48,6 +49,8 @@ async function run (image: string, flags: PushFlags, context: CliContext, signal
       ipfsHost: flags.ipfsHost,
       defaultIpfsHost,
       plainHttp: flags.plainHttp === true,
+      startRegistry: startTemporaryRegistry,
+      warn: text => { context.stderr.write(`${text}\n`) },
       credentials: async host => await readCredentials(dockerConfigFile(context.env), host)
     }, { signal, progress })
   })()

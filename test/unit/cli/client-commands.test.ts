@@ -3,6 +3,7 @@ import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { run } from '../../../src/cli/program.ts'
+import { startTemporaryRegistry } from '../../../src/cli/temporary-registry.ts'
 import { push } from '../../../src/client/push.ts'
 import { TestApp } from '../../fixtures/app.ts'
 import { fakeServer } from '../../fixtures/fake-server.ts'
@@ -87,7 +88,7 @@ describe('ipdr push', () => {
   }
 
   it('tells where nobody answers', async () => {
-    const init = { image: 'x', registryHost: nobody, defaultIpfsHost: nobody, plainHttp: false, credentials: async () => undefined }
+    const init = { image: 'x', registryHost: nobody, defaultIpfsHost: nobody, plainHttp: false, credentials: async () => undefined, startRegistry: startTemporaryRegistry, warn: () => {} }
     await assert.rejects(push(init), { name: 'ClientError', message: `neither an appliance at ${nobody} nor a kubo at ${nobody} answers` })
   })
 
