@@ -1,0 +1,111 @@
+import assert from 'node:assert/strict'
+import { after, before, describe, it } from 'node:test'
+import { UnavailableError } from '../../src/ipfs/errors.ts'
+import { InvalidNameError, NameNotFoundError } from '../../src/ipfs/name-errors.ts'
+import { NetworkConfigError, NodeOfflineError } from '../../src/ipfs/network-errors.ts'
+import { Administration } from '../../src/registry/administration.ts'
+import { json, TestApp, type RequestInit } from '../fixtures/app.ts'
+
+const cid = 'bafybeifdu6szz4rerwwo577ttks42zqyurteguvwp7zrztmumxxx3b62ma'
+const peer = { peer: '12D3', address: '/ip4/192.0.2.1/tcp/4001', direction: 'outbound' as const, limited: false }
+
+const answers: Record<string, () => Error> = {
+  '/nonsense': () => new NetworkConfigError('/nonsense is no multiaddr'),
+  '/offline': () => new NodeOfflineError(),
+  '/unreachable': () => new Error('dial failed: secret'),
+  'invalid': () => new InvalidNameError('invalid is no name'),
+  'nothing.example': () => new NameNotFoundError('nothing.example has no valid DNSLink'),
+  'away.example': () => new UnavailableError('No DNS server answers'),
+  'bug.example': () => new TypeError('secret')
+}
+
+async function answer<T> (question: string, value: T): Promise<T> {
+  const error = answers[question]?.()
+  if (error !== undefined) {
+    throw error
+  }
+  return value
+}
+
+const administration = new Administration({
+  node: { peers: () => [peer], connect: async address => await answer(address, '12D3') },
+  names: { resolve: async name => await answer(name, { cid, path: ['a'], ttl: 60 }) },
+  publisher: { publish: async () => ({ name: 'k51', cid }) }
+})
+
+function post (body: unknown, headers: Record<string, string> = {}): RequestInit {
+  return { body: typeof body === 'string' ? body : JSON.stringify(body), headers: { 'Content-Type': 'application/json', ...headers } }
+}
+
+describe('/ipdr/v1', () => {
+  let app: TestApp
+  let local: Record<string, string>
+  before(async () => {
+    app = await TestApp.start({ administration })
+    local = { Host: `127.0.0.1:${app.port}` }
+  })
+  after(async () => { await app[Symbol.asyncDispose]() })
+
+  it('lists peers and connects to them', async () => {
+    assert.deepEqual(json(await app.get('/ipdr/v1/peers')), { peers: [peer] })
+    assert.deepEqual(json(await app.request('POST', '/ipdr/v1/peers', post({ address: '/ip4/192.0.2.1/tcp/4001' }))), { peer: '12D3' })
+  })
+
+  it('resolves names and publishes', async () => {
+    assert.deepEqual(json(await app.get('/ipdr/v1/resolve?name=example.com')), { name: 'example.com', cid, path: ['a'], ttl: 60 })
+    assert.deepEqual(json(await app.request('POST', '/ipdr/v1/publish', post({}, { 'Content-Type': 'application/json; charset=utf-8' }))), { name: 'k51', cid })
+  })
+
+  for (const [what, method, path, init, status, message] of [
+    ['a connection to nonsense', 'POST', 'peers', post({ address: '/nonsense' }), 400, /no multiaddr/],
+    ['no address', 'POST', 'peers', post([]), 400, /must be a multiaddr/],
+    ['a body that is no JSON', 'POST', 'peers', post('{'), 400, /not JSON/],
+    ['a body without end', 'POST', 'peers', post({ address: 'x'.repeat(20_000) }), 400, /malformed/],
+    ['a connection while offline', 'POST', 'peers', post({ address: '/offline' }), 503, /not connected/],
+    ['a connection to nobody', 'POST', 'peers', post({ address: '/unreachable' }), 503, /no connection to \/unreachable$/],
+    ['no name', 'GET', 'resolve', {}, 400, /'name' missing/],
+    ['a name that is none', 'GET', 'resolve?name=invalid', {}, 400, /is no name/],
+    ['a domain without DNSLink', 'GET', 'resolve?name=nothing.example', {}, 404, /no valid DNSLink/],
+    ['a DNS server that is away', 'GET', 'resolve?name=away.example', {}, 503, /No DNS server/],
+    ['a bug', 'GET', 'resolve?name=bug.example', {}, 500, /^unknown error$/],
+    ['another method', 'DELETE', 'peers', {}, 405, /unsupported/]
+  ] as const) {
+    it(`answers ${what} with ${status}`, async () => {
+      const reply = await app.request(method, `/ipdr/v1/${path}`, init)
+      assert.equal(reply.status, status)
+      assert.equal(reply.headers['content-type'], 'application/json')
+      const { error, ...more } = json(reply) as { error: string }
+      assert.match(error, message)
+      assert.deepEqual(more, {})
+    })
+  }
+
+  for (const [what, headers, status] of [
+    ['a form of a web page', { 'Content-Type': 'application/x-www-form-urlencoded' }, 400],
+    ['a script that sends text', { 'Content-Type': 'text/plain' }, 400],
+    ['a web page', { Origin: 'https://evil.example' }, 403],
+    ['a page of this machine', { Origin: 'http://127.0.0.1:5000' }, 403],
+    ['a page, by the name of its server', { Host: 'evil.example:5000' }, 403],
+    ['an image of a page', { 'Sec-Fetch-Site': 'cross-site' }, 403],
+    ['another machine, through a proxy', { 'X-Forwarded-For': '192.0.2.1' }, 403],
+    ['another machine, through a proxy that says so in another way', { Forwarded: 'for=192.0.2.1' }, 403]
+  ] as const) {
+    it(`is not for ${what}`, async () => {
+      assert.equal((await app.request('POST', '/ipdr/v1/publish', post({}, { ...local, ...headers }))).status, status)
+      if (status === 403) {
+        assert.equal((await app.get('/ipdr/v1/peers', { ...local, ...headers })).status, 403)
+      }
+    })
+  }
+})
+
+describe('/ipdr/v1 with an admin port', () => {
+  it('is there alone, and for other hosts too', async () => {
+    await using app = await TestApp.start({ administration, adminPort: true })
+    assert.equal((await app.get('/ipdr/v1/peers')).status, 404)
+    const headers = { Host: 'registry.example', 'X-Forwarded-For': '192.0.2.1' }
+    assert.equal((await app.request('GET', '/ipdr/v1/peers', { port: app.adminPort, headers })).status, 200)
+    assert.equal((await app.request('POST', '/ipdr/v1/publish', { ...post({}, headers), port: app.adminPort })).status, 200)
+    assert.equal((await app.request('POST', '/ipdr/v1/publish', { ...post({}, { Origin: 'https://evil.example' }), port: app.adminPort })).status, 403)
+  })
+})
