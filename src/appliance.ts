@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises'
+import type { RequestListener } from 'node:http'
 import { LevelDatastore } from 'datastore-level'
 import { buildNames } from './appliance-names.ts'
 import type { Config } from './config/schema.ts'
@@ -9,9 +10,13 @@ import { LevelIndex } from './index/level-index.ts'
 import { BlockstoreContentStore } from './ipfs/blockstore-content-store.ts'
 import { DurableBlockstore } from './ipfs/blockstore.ts'
 import { Gateways } from './ipfs/gateways.ts'
+import { parseHttpAddress } from './ipfs/http-blocks.ts'
+import { KuboContentStore } from './ipfs/kubo-content-store.ts'
 import { IpfsNode } from './ipfs/node.ts'
-import { Provider } from './ipfs/provider.ts'
+import { createProvider } from './ipfs/provider.ts'
+import { createRemotePins } from './ipfs/remote-pins.ts'
 import { Retrieval } from './ipfs/retrieval.ts'
+import type { RootQueue } from './ipfs/root-queue.ts'
 import type { Logger } from './log.ts'
 import { Metrics } from './metrics.ts'
 import { Administration } from './registry/administration.ts'
@@ -113,9 +118,12 @@ export class Appliance {
     const uploads = new Uploads({ content, index, log: log.child({ module: 'uploads' }) })
     const gateways = new Gateways({ node, log: log.child({ module: 'gateways' }) }, this.#config.ipfsGateways)
     const reader = new Retrieval({ blockstore, node, gateways, log: log.child({ module: 'retrieval' }) }, { timeout: limits.retrievalTimeout * second })
-    const provider = new Provider({ node, log: log.child({ module: 'provider' }) })
+    const announcements = createProvider({ node, log: log.child({ module: 'provider' }) })
+    const provider = { provide: (root: string) => { announcements.add(root) } }
+    const remotePins = this.#remotePins(node)
+    const pinner = remotePins && { pin: (root: string) => { remotePins.add(root) } }
     const { names, publisher, resolver, tagListener, parts } = buildNames({ node, datastore, content, reader, index, provider, log }, this.#config)
-    const registry = new Registry({ content, index, uploads, reader, provider, names, resolver, tagListener }, { missingBlobs: this.#config.missingBlobs })
+    const registry = new Registry({ content, index, uploads, reader, provider, pinner, names, resolver, tagListener }, { missingBlobs: this.#config.missingBlobs })
     const health = { notReady: () => this.#ready ? undefined : 'starting or stopping' }
     this.#node = node
     metrics.observe({
@@ -126,11 +134,11 @@ export class Appliance {
       retrievedBlocks: () => reader.fetched
     })
 
-    const administration = new Administration({ node, names, publisher })
+    const administration = new Administration({ registry, node, names, publisher })
     const components = { registry, health, administration, metrics, log: log.child({ module: 'http' }) }
     const app = createApp(components, { maxManifestBytes: limits.manifestBytes, admin: this.#config.admin.port === undefined })
     const timeouts = { idleTimeout: limits.idleTimeout * second, drainTimeout: limits.drainTimeout * second }
-    this.#server = new HttpServer({ app }, { host: this.#config.host, port: this.#config.port, ...timeouts })
+    this.#server = await this.#createServer(app, timeouts)
     if (this.#config.admin.port !== undefined) {
       this.#admin = new HttpServer({ app: createAdminApp(components) }, { host: this.#config.admin.host, port: this.#config.admin.port, ...timeouts })
     }
@@ -138,13 +146,49 @@ export class Appliance {
     return [
       { name: 'blockstore', start: async () => { await blockstore.open() }, stop: async () => { await blockstore.close() } },
       { name: 'datastore', start: async () => { await datastore.open() }, stop: async () => { await datastore.close() } },
-      { name: 'IPFS node', start: async () => { await node.start() }, stop: async () => { await node.stop() } },
-      ...(this.#config.network === 'private' || this.#config.network === 'public' ? [{ name: 'provider', start: async () => { await provider.start() }, stop: async () => { await provider.stop() } }] : []),
+      startable('IPFS node', node),
+      ...(this.#config.network === 'private' || this.#config.network === 'public' ? [startable('provider', announcements)] : []),
+      ...(remotePins === undefined ? [] : [startable('remote pins', remotePins)]),
       ...parts,
-      { name: 'uploads', start: async () => { await uploads.start() }, stop: async () => { await uploads.stop() } },
-      ...(this.#admin === undefined ? [] : [listening('admin port', this.#admin)]),
-      listening('registry port', this.#server)
+      startable('uploads', uploads),
+      ...(this.#admin === undefined ? [] : [startable('admin port', this.#admin)]),
+      startable('registry port', this.#server)
     ]
+  }
+
+  async #createServer (app: RequestListener, timeouts: { idleTimeout: number, drainTimeout: number }): Promise<HttpServer> {
+    const { host, port, tls: { certPath, keyPath } } = this.#config
+    if (certPath === undefined || keyPath === undefined) {
+      return new HttpServer({ app }, { host, port, ...timeouts })
+    }
+    const read = async (path: string): Promise<string> => {
+      try {
+        return await readFile(path, 'utf8')
+      } catch (err) {
+        throw new StartError(`${path} can't be read: ${(err as NodeJS.ErrnoException).code}`, { cause: err })
+      }
+    }
+    const tls = { cert: await read(certPath), key: await read(keyPath) }
+    try {
+      return new HttpServer({ app }, { tls, host, port, ...timeouts })
+    } catch (err) {
+      throw new StartError(`${certPath} and ${keyPath} are no certificate and its private key in PEM`, { cause: err })
+    }
+  }
+
+  /** A kubo elsewhere that keeps what is pushed here, too */
+  #remotePins (node: IpfsNode): RootQueue | undefined {
+    const { ipfsHost } = this.#config
+    if (ipfsHost === undefined) {
+      return undefined
+    }
+    let api: URL
+    try {
+      api = parseHttpAddress(ipfsHost)
+    } catch (err) {
+      throw new StartError(`ipfsHost: ${(err as Error).message}`, { cause: err })
+    }
+    return createRemotePins({ node, kubo: new KuboContentStore(api), log: this.#log.child({ module: 'remote-pins' }) })
   }
 
   async #nodeInit (): Promise<ConstructorParameters<typeof IpfsNode>[1]> {
@@ -230,8 +274,8 @@ export class Appliance {
   }
 }
 
-function listening (name: string, server: HttpServer): Part {
-  return { name, start: async () => { await server.start() }, stop: async () => { await server.stop() } }
+function startable (name: string, part: Omit<Part, 'name'>): Part {
+  return { name, start: async () => { await part.start() }, stop: async () => { await part.stop() } }
 }
 
 async function withDeadline (work: Promise<void>, ms: number): Promise<void> {

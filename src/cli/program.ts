@@ -22,7 +22,7 @@ import { UsageError } from './usage-error.ts'
 export async function run (args: readonly string[], context: CliContext = processContext()): Promise<number> {
   const program = createProgram(context)
   try {
-    await program.parseAsync([...args], { from: 'user' })
+    await program.parseAsync(args.map(withCurrentFlag), { from: 'user' })
     return 0
   } catch (err) {
     if (isHelp(err)) {
@@ -31,6 +31,14 @@ export async function run (args: readonly string[], context: CliContext = proces
     reportError(err instanceof CommanderError ? usageErrorOf(err, program, args) : err, context.stderr)
     return err instanceof InterruptedError ? err.exitCode : 1
   }
+}
+
+/** Flags that the original IPDR spelled otherwise */
+const olderFlags = new Map([['--tlsCertPath', '--tls-cert-path'], ['--tlsKeyPath', '--tls-key-path']])
+
+function withCurrentFlag (argument: string): string {
+  const [flag = '', ...value] = argument.split('=')
+  return [olderFlags.get(flag) ?? flag, ...value].join('=')
 }
 
 function createProgram (context: CliContext): Command {

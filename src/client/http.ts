@@ -78,8 +78,11 @@ export async function responseError (answer: Answer, what: string): Promise<Resp
   let code: string | undefined
   let message = ''
   try {
-    const { errors: [error] } = JSON.parse(text) as { errors: [{ code?: unknown, message?: unknown, detail?: { reason?: unknown } }] }
-    code = String(error.code)
+    // the distribution API answers with `errors`, the appliance's own endpoints with one text
+    const { error: single, errors: [error] = [{ message: single }] } = JSON.parse(text) as {
+      error?: unknown, errors?: [{ code?: unknown, message?: unknown, detail?: { reason?: unknown } }]
+    }
+    code = typeof error.code === 'string' ? error.code : undefined
     message = [error.message, error.detail?.reason].filter(part => typeof part === 'string' && part !== '').join(': ')
   } catch {
     message = text.slice(0, 200).trim()

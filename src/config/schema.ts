@@ -42,6 +42,7 @@ const resolver = text(/^(file:.+|\/?ip[fn]s\/.+|[^/:]+\.[^/:]+(\/.*)?)$/s, 'must
 const dnsServer = z.string({ error: 'must be an IP address' }).refine((value) => isIP(value) !== 0 || isAddressWithPort(value), {
   error: 'must be an IP address, or one with a port such as 192.0.2.53:5353 or [2001:db8::53]:5353'
 })
+const hostAddress = text(/^(https?:\/\/[^\s]+|\/[^\s]+|[^\s/:]+(:\d+)?|\[[^\s]+\](:\d+)?)$/, 'must be host:port, an http or https URL or a multiaddr')
 const gatewayUrl = z.string({ error: 'must be a URL' }).refine((value) => /^https?:$/.test(URL.parse(value)?.protocol ?? ''), {
   error: 'must be an http or https URL such as https://gateway.example'
 })
@@ -52,6 +53,7 @@ const objectSchema = z.strictObject({
   dataDir: key(pathText.default('./data'), 'path', 'Directory that holds blocks, index and the peer\'s identity'),
   network: choice(networks, 'public', 'Who may reach the IPFS node'),
   missingBlobs: choice(['refuse', 'accept'] as const, 'refuse', 'What becomes of an image manifest whose blobs are missing; accept keeps it'),
+  ipfsHost: key(hostAddress.optional(), 'text', 'RPC API of a kubo elsewhere that pins what is pushed here as well; host:port, URL or multiaddr'),
   ipfsGateways: addresses(gatewayUrl, 'URLs of trustless gateways that are asked for what no peer delivers', 'ipfs-gateway'),
   cidResolvers: addresses(resolver, 'Where tags that are not in this registry are looked up: file:<directory>, /ipfs/<cid>, /ipns/<name> or a domain', 'cid-resolver'),
   cidStore: key(pathText.optional(), 'path', 'Directory that holds the CID of every tag as <repository>/<tag>; unset: cids in the data directory'),
@@ -67,6 +69,10 @@ const objectSchema = z.strictObject({
     bootstrap: addresses(peerAddress, 'Multiaddrs of bootstrap peers, in addition to those of the network profile'),
     announce: addresses(address, 'Multiaddrs announced to other peers instead of the ones listened on'),
     swarmKey: key(pathText.optional(), 'path', 'File with the key of a private swarm; needed by network private, refused by the others')
+  }),
+  tls: section({
+    certPath: key(pathText.optional(), 'path', 'Certificate of the registry, PEM, with those that it is signed by; unset: plain HTTP'),
+    keyPath: key(pathText.optional(), 'path', 'Private key of that certificate, PEM')
   }),
   storage: section({
     fsync: key(z.boolean({ error: 'must be true or false' }).default(true), 'boolean', 'Whether a push is acknowledged only once its bytes are on disk')
@@ -135,10 +141,19 @@ export function deepFreeze<T> (value: T): T {
 
 // every key may be missing or wrong here: these rules report beside the others
 function * contradictions (value: unknown): Generator<Contradiction> {
-  const { network, p2p } = value as { network?: unknown, p2p?: { swarmKey?: unknown } }
+  const { network, ipfsHost, p2p, tls } = value as {
+    network?: unknown, ipfsHost?: unknown, p2p?: { swarmKey?: unknown }, tls?: { certPath?: unknown, keyPath?: unknown }
+  }
   const path = ['p2p', 'swarmKey']
   if (network === 'private' && p2p?.swarmKey === undefined) {
     yield { path, other: 'network', message: 'must be set when network is private' }
+  }
+  if (network === 'offline' && ipfsHost !== undefined) {
+    yield { path: ['ipfsHost'], other: 'network', message: 'needs a network: the kubo fetches what it pins from this node' }
+  }
+  const [cert, keyFile] = [tls?.certPath, tls?.keyPath]
+  if ((cert === undefined) !== (keyFile === undefined)) {
+    yield { path: ['tls', cert === undefined ? 'certPath' : 'keyPath'], other: `tls.${cert === undefined ? 'keyPath' : 'certPath'}`, message: 'must be set, too' }
   }
   if (networks.some((name) => name === network) && network !== 'private' && p2p?.swarmKey !== undefined) {
     yield { path, other: 'network', message: `only works with network private, and network is ${network}` }

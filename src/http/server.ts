@@ -1,4 +1,5 @@
 import { createServer, type RequestListener, type Server } from 'node:http'
+import { createServer as createTlsServer } from 'node:https'
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 
@@ -8,7 +9,15 @@ export interface HttpServerComponents {
   app: RequestListener
 }
 
+/** Certificate chain and private key, PEM */
+export interface TlsCertificate {
+  cert: string
+  key: string
+}
+
 export interface HttpServerInit {
+  /** Undefined: plain HTTP */
+  tls?: TlsCertificate | undefined
   host: string
   /** 0: any free port */
   port: number
@@ -22,14 +31,18 @@ export class HttpServer {
   readonly #server: Server
   readonly #init: HttpServerInit
 
+  /** @throws Error of OpenSSL where the certificate and the key are none, or not of each other */
   constructor (components: HttpServerComponents, init: HttpServerInit) {
     this.#init = init
-    this.#server = createServer({
+    const timeouts = {
       // an upload may take hours as long as it moves: the idle timeout guards it
       requestTimeout: 0,
       headersTimeout: 30 * second,
       keepAliveTimeout: 75 * second
-    }, components.app)
+    }
+    this.#server = init.tls === undefined
+      ? createServer(timeouts, components.app)
+      : createTlsServer({ ...timeouts, ...init.tls, minVersion: 'TLSv1.2' }, components.app)
     this.#server.setTimeout(init.idleTimeout)
   }
 

@@ -25,6 +25,17 @@ export class KuboContentStore extends BlockstoreContentStore {
     await this.#call('version', { ...options, timeout: pingTimeout })
   }
 
+  /** Multiaddrs at which its node can be dialled, each with the peer id */
+  async addresses (options: StoreOptions = {}): Promise<string[]> {
+    const { Addresses: addresses } = await this.#call('id', { ...options, timeout: pingTimeout }) as { Addresses: string[] | null }
+    return addresses ?? []
+  }
+
+  /** Has its node dial another one */
+  async connect (address: string, options: StoreOptions = {}): Promise<void> {
+    await this.#call(`swarm/connect?arg=${encodeURIComponent(address)}`, { ...options, timeout: resolveTimeout })
+  }
+
   /** Keeps everything below a CID from the garbage collector */
   async pin (cid: string, options: StoreOptions = {}): Promise<void> {
     await this.#call(`pin/add?arg=${encodeURIComponent(cid)}`, { ...options, timeout: pinTimeout })

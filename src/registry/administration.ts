@@ -1,5 +1,8 @@
+import { parseRoot } from '../oci/cid.ts'
 import { OciError } from '../oci/errors.ts'
+import { parseName, parseReference } from '../oci/reference.ts'
 import { translateErrors } from './errors.ts'
+import type { Registry } from './registry.ts'
 import type { RequestOptions } from './repository.ts'
 
 /** A connection to a peer */
@@ -14,6 +17,7 @@ export interface Peer {
 }
 
 export interface AdministrationComponents {
+  registry: Pick<Registry, 'repository'>
   node: {
     peers: () => Peer[]
     connect: (address: string, options?: RequestOptions) => Promise<string>
@@ -48,13 +52,33 @@ export class Administration {
     }
   }
 
-  /** Follows an IPNS name or a domain; `ttl` in seconds */
+  /**
+   * Finds out what a name stands for: an IPNS name or a domain, else `<repository>[:<tag>]` of this registry or of its resolvers
+   *
+   * @returns `ttl` in seconds; 0 where the answer holds only now
+   */
   async resolve (name: string, options: RequestOptions = {}): Promise<{ cid: string, path: string[], ttl: number }> {
+    const isName = parseRoot(name)?.name !== undefined || /^\/?ip[fn]s\//.test(name)
     try {
-      return await this.#components.names.resolve(name, options)
+      return isName ? await this.#components.names.resolve(name, options) : await this.#resolveTag(name, options)
     } catch (err) {
       const code = nameErrors[(err as Error).name]
       throw code === undefined ? err : new OciError(code, { detail: { reason: (err as Error).message }, cause: err })
+    }
+  }
+
+  /** A name with a dot may be a domain, too: it is one where no repository has that name */
+  async #resolveTag (name: string, options: RequestOptions): Promise<{ cid: string, path: string[], ttl: number }> {
+    const colon = name.lastIndexOf(':')
+    const [repository, reference] = colon === -1 ? [name, 'latest'] : [name.slice(0, colon), name.slice(colon + 1)]
+    try {
+      const { root } = await (await this.#components.registry.repository(parseName(repository))).manifest(parseReference(reference), options)
+      return { cid: root, path: [], ttl: 0 }
+    } catch (err) {
+      if (/^[^/:]+\.[^/:]+$/.test(name)) {
+        return await this.#components.names.resolve(name, options)
+      }
+      throw err
     }
   }
 

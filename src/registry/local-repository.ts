@@ -24,6 +24,8 @@ export interface LocalRepositoryComponents {
   lock: KeyedLock
   /** Is told of each image root that is complete here */
   provider?: { provide: (root: string) => void } | undefined
+  /** Has each image root pinned elsewhere */
+  pinner?: { pin: (root: string) => void } | undefined
   tagListener?: TagListener | undefined
 }
 
@@ -89,6 +91,7 @@ export class LocalRepository implements Repository {
       await this.#components.content.sync()
       await this.#index(digest, record, manifest, reference.tag === undefined ? tags : [reference.tag, ...tags])
       this.#components.provider?.provide(record.root)
+      this.#components.pinner?.pin(record.root)
       return { manifest: this.#stored(digest, record), subject: manifest.subject?.digest }
     })
   }

@@ -22,6 +22,8 @@ export interface RegistryComponents {
   names?: NameResolver | undefined
   /** Tells other nodes which image roots are here */
   provider?: RootProvider | undefined
+  /** Has what is pushed here pinned elsewhere; returns at once */
+  pinner?: { pin: (root: string) => void } | undefined
   tagListener?: TagListener | undefined
   /** The resolvers that were configured; undefined where there is none */
   resolver?: TagResolver | undefined

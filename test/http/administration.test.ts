@@ -3,7 +3,9 @@ import { after, before, describe, it } from 'node:test'
 import { UnavailableError } from '../../src/ipfs/errors.ts'
 import { InvalidNameError, NameNotFoundError } from '../../src/ipfs/name-errors.ts'
 import { NetworkConfigError, NodeOfflineError } from '../../src/ipfs/network-errors.ts'
+import { OciError } from '../../src/oci/errors.ts'
 import { Administration } from '../../src/registry/administration.ts'
+import type { Repository } from '../../src/registry/repository.ts'
 import { json, TestApp, type RequestInit } from '../fixtures/app.ts'
 
 const cid = 'bafybeifdu6szz4rerwwo577ttks42zqyurteguvwp7zrztmumxxx3b62ma'
@@ -13,7 +15,7 @@ const answers: Record<string, () => Error> = {
   '/nonsense': () => new NetworkConfigError('/nonsense is no multiaddr'),
   '/offline': () => new NodeOfflineError(),
   '/unreachable': () => new Error('dial failed: secret'),
-  'invalid': () => new InvalidNameError('invalid is no name'),
+  '/ipns/invalid': () => new InvalidNameError('invalid is no name'),
   'nothing.example': () => new NameNotFoundError('nothing.example has no valid DNSLink'),
   'away.example': () => new UnavailableError('No DNS server answers'),
   'bug.example': () => new TypeError('secret')
@@ -27,7 +29,20 @@ async function answer<T> (question: string, value: T): Promise<T> {
   return value
 }
 
+// one tag is known; the rest of a repository is asked for nothing here
+const registry = {
+  repository: async (name: string) => ({
+    manifest: async ({ tag }: { tag?: string }) => {
+      if (name !== 'images/known' || tag !== 'v1') {
+        throw new OciError('MANIFEST_UNKNOWN', { detail: { reason: `no ${name}:${tag}` } })
+      }
+      return { root: cid }
+    }
+  } as unknown as Repository)
+}
+
 const administration = new Administration({
+  registry,
   node: { peers: () => [peer], connect: async address => await answer(address, '12D3') },
   names: { resolve: async name => await answer(name, { cid, path: ['a'], ttl: 60 }) },
   publisher: { publish: async () => ({ name: 'k51', cid }) }
@@ -53,6 +68,7 @@ describe('/ipdr/v1', () => {
 
   it('resolves names and publishes', async () => {
     assert.deepEqual(json(await app.get('/ipdr/v1/resolve?name=example.com')), { name: 'example.com', cid, path: ['a'], ttl: 60 })
+    assert.deepEqual(json(await app.get('/ipdr/v1/resolve?name=images/known:v1')), { name: 'images/known:v1', cid, path: [], ttl: 0 })
     assert.deepEqual(json(await app.request('POST', '/ipdr/v1/publish', post({}, { 'Content-Type': 'application/json; charset=utf-8' }))), { name: 'k51', cid })
   })
 
@@ -64,7 +80,9 @@ describe('/ipdr/v1', () => {
     ['a connection while offline', 'POST', 'peers', post({ address: '/offline' }), 503, /not connected/],
     ['a connection to nobody', 'POST', 'peers', post({ address: '/unreachable' }), 503, /no connection to \/unreachable$/],
     ['no name', 'GET', 'resolve', {}, 400, /'name' missing/],
-    ['a name that is none', 'GET', 'resolve?name=invalid', {}, 400, /is no name/],
+    ['a name that is none', 'GET', 'resolve?name=/ipns/invalid', {}, 400, /is no name/],
+    ['a repository that is none', 'GET', 'resolve?name=../x', {}, 400, /invalid repository name/],
+    ['a tag that nobody has', 'GET', 'resolve?name=images/known:v2', {}, 404, /no images\/known:v2/],
     ['a domain without DNSLink', 'GET', 'resolve?name=nothing.example', {}, 404, /no valid DNSLink/],
     ['a DNS server that is away', 'GET', 'resolve?name=away.example', {}, 503, /No DNS server/],
     ['a bug', 'GET', 'resolve?name=bug.example', {}, 500, /^unknown error$/],

@@ -13,6 +13,7 @@ import { RegistryClient, location } from '../fixtures/registry-client.ts'
 import { run } from '../fixtures/run.ts'
 import { ServerProcess } from '../fixtures/server.ts'
 import { temporaryDirectory, type TemporaryDirectory } from '../fixtures/temporary.ts'
+import { until } from '../fixtures/until.ts'
 
 const MiB = 1024 * 1024
 
@@ -46,6 +47,21 @@ describe('beside a real kubo', () => {
       assert.equal(await pushStream(client, size), stdout.trim())
     })
   }
+
+  it('has it pin what is pushed, where it is the remote kubo of the server', async () => {
+    await using pinning = await ServerProcess.start({
+      args: ['--network', 'lan', '--p2p-host', '127.0.0.1', '--p2p-port', '0', '--ipfs-host', new URL(kubo.api).host]
+    })
+    const registry = new RegistryClient(pinning.url)
+    const { content, descriptor } = makeImage([{ pinned: randomBytes(3 * MiB, 'pinned') }])
+    for (const [digest, bytes] of content) {
+      if (digest !== descriptor.digest) {
+        await registry.pushBlob('kubo/pinned', bytes)
+      }
+    }
+    const root = (await registry.pushManifest('kubo/pinned', 'latest', content.get(descriptor.digest)!)).headers.get('X-Ipfs-Cid')
+    await until('kubo has pinned it', async () => (await kubo.ipfs('pin', 'ls', '--type=recursive', '--quiet')).stdout.split('\n').includes(String(root)), 60_000)
+  })
 
   describe('connected to it', () => {
     let image: Image

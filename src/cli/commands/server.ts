@@ -66,7 +66,7 @@ function banner ({ address, multiaddrs, peerId }: Server, config: Config): strin
   const node = peerId === undefined ? ['  peer id   none (offline)'] : [`  peer id   ${peerId}`, ...multiaddrs.map((multiaddr) => `  address   ${multiaddr}`)]
   return [
     'IPDR is ready',
-    `  registry  http://${registry} (listening on ${bracketed(address.host)}:${address.port})`,
+    `  registry  ${config.tls.certPath === undefined ? 'http' : 'https'}://${registry} (listening on ${bracketed(address.host)}:${address.port})`,
     ...node,
     `  data      ${resolve(config.dataDir)}`,
     '',

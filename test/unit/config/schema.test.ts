@@ -14,6 +14,7 @@ describe('configuration schema', () => {
       cidResolvers: [],
       names: { dns: [], publish: true, republish: 14_400 },
       p2p: { host: '0.0.0.0', peers: [], bootstrap: [], announce: [] },
+      tls: {},
       storage: { fsync: true },
       admin: { host: '127.0.0.1' },
       log: { level: 'info', format: 'human' },
