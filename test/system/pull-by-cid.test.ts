@@ -9,6 +9,7 @@ import type { Digest } from '../../src/oci/digest.ts'
 import { startDocker } from '../fixtures/docker.ts'
 import { greeting, writeBusyboxContext } from '../fixtures/busybox.ts'
 import { makeImage, randomBytes, type Image } from '../fixtures/images.ts'
+import { ipdr } from '../fixtures/ipdr.ts'
 import { RegistryClient } from '../fixtures/registry-client.ts'
 import { ServerProcess } from '../fixtures/server.ts'
 import { temporaryDirectory } from '../fixtures/temporary.ts'
@@ -18,11 +19,15 @@ const minute = 60_000
 const MiB = 1024 * 1024
 
 describe('an image of another appliance', { timeout: 10 * minute }, () => {
-  it('is pulled by docker from a configured peer, and its container runs', async () => {
+  it('is pulled by docker from a peer that it was told to connect to, and its container runs', async () => {
     await using docker = await startDocker()
     await using scratch = await temporaryDirectory('pull-by-cid')
     await using a = await startNode()
-    await using b = await startNode('--p2p-peers', await addressOf(a))
+    await using b = await startNode()
+    const at = ['--docker-registry-host', `localhost:${b.port}`]
+    const peer = (await addressOf(a)).split('/').at(-1)!
+    assert.ok((await ipdr(['peers', 'connect', await addressOf(a), ...at])).includes(peer))
+    assert.ok((await ipdr(['peers', ...at])).includes(peer))
     await writeBusyboxContext(scratch.path)
     await docker.run(['build', '--tag', `localhost:${a.port}/example/helloworld`, scratch.path])
     await docker.run(['push', `localhost:${a.port}/example/helloworld`])
