@@ -10,6 +10,7 @@ import { Key } from 'interface-datastore'
 import { base36 } from 'multiformats/bases/base36'
 import type { Logger } from '../log.ts'
 import type { NetworkProfile } from './libp2p.ts'
+import type { IpfsNode } from './node.ts'
 
 export interface IpnsDatastore {
   get: (key: Key) => Promise<Uint8Array> | Uint8Array
@@ -18,10 +19,8 @@ export interface IpnsDatastore {
 
 export interface IpnsPublisherComponents {
   /** Has started when {@link IpnsPublisher.start} is called */
-  node: { readonly helia: Helia }
+  node: Pick<IpfsNode, 'helia' | 'libp2p'>
   datastore: IpnsDatastore
-  /** Finds the newest record of a name in the network */
-  newest: (name: string, options: { signal: AbortSignal }) => Promise<{ sequence: bigint }>
   log: Logger
 }
 
@@ -48,6 +47,8 @@ const putTimeout = 2 * minute
 const checkTimeout = 15 * second
 const minRetry = 2 * second
 const maxRetry = minute
+/** From the greeting of a new peer until the DHT knows it */
+const settleTime = second
 
 const keyName = 'registry'
 const recordKey = new Key('/ipdr/ipns/registry')
@@ -120,8 +121,14 @@ export class IpnsPublisher {
       const delay = peers === 0 ? retry : this.#init.republish
       retry = peers === 0 ? Math.min(2 * retry, maxRetry) : minRetry
       const timer = setTimeout(wake, delay)
+      const onPeer = (): void => { setTimeout(wake, settleTime).unref() }
+      const { libp2p } = this.#components.node
+      if (peers === 0) {
+        libp2p?.addEventListener('peer:identify', onPeer, { once: true })
+      }
       await woken
       clearTimeout(timer)
+      libp2p?.removeEventListener('peer:identify', onPeer)
     }
   }
 
@@ -135,7 +142,9 @@ export class IpnsPublisher {
     }
     try {
       const { name, routingKey } = await this.#own()
-      await this.#overtake(name, signal)
+      if (!await this.#overtake(routingKey, signal)) {
+        return 0
+      }
       const record = await this.#exclusive(async () => await this.#fresh())
       if (record === undefined) {
         return undefined
@@ -145,23 +154,29 @@ export class IpnsPublisher {
     } catch (err) {
       this.#components.log.debug('name not announced', { peers, err })
     }
-    this.#checked ||= peers > 0
     return peers
   }
 
-  /** A data directory that comes from a backup has an old sequence, and peers would refuse what we announce with it */
-  async #overtake (name: string, signal: AbortSignal): Promise<void> {
+  /**
+   * A data directory that comes from a backup has an old sequence: what we announce with it would count for less than what is out there
+   *
+   * @returns whether there was a peer to ask
+   */
+  async #overtake (routingKey: Uint8Array, signal: AbortSignal): Promise<boolean> {
     if (this.#checked) {
-      return
+      return true
     }
     const limit = AbortSignal.any([signal, AbortSignal.timeout(checkTimeout)])
-    const newest = await this.#components.newest(name, { signal: limit }).catch(() => undefined)
+    const found = await Promise.all(dhtsOf(this.#components.node).map(async dht => await askDht(dht, routingKey, limit)))
+    const newest = found.flatMap(({ sequences }) => sequences).sort((a, b) => a < b ? 1 : -1)[0] ?? 0n
     await this.#exclusive(async () => {
       const record = await this.#record()
-      if (record !== undefined && newest !== undefined && newest.sequence > record.sequence) {
-        await this.#sign(record.value, newest.sequence + 1n)
+      if (record !== undefined && newest > record.sequence) {
+        await this.#sign(record.value, newest + 1n)
       }
     })
+    this.#checked = found.some(({ answered }) => answered)
+    return this.#checked
   }
 
   /** The record, signed anew where some of its time has passed */
@@ -220,4 +235,29 @@ export class IpnsPublisher {
     this.#last = result.catch(() => {})
     return await result
   }
+}
+
+interface Dht {
+  get: (key: Uint8Array, options: { signal: AbortSignal }) => AsyncIterable<{ name: string, value?: Uint8Array }>
+}
+
+function dhtsOf ({ libp2p }: Pick<IpfsNode, 'libp2p'>): Dht[] {
+  return Object.values(libp2p?.services ?? {}).filter((service): service is Dht => typeof (service as Partial<Dht>).get === 'function')
+}
+
+/** One DHT by itself: of all of them, the answer would be that of the first, which may be what this node has put there itself */
+async function askDht (dht: Dht, routingKey: Uint8Array, signal: AbortSignal): Promise<{ answered: boolean, sequences: bigint[] }> {
+  const sequences: bigint[] = []
+  let answered = false
+  try {
+    for await (const { name, value } of dht.get(routingKey, { signal })) {
+      answered ||= name === 'PEER_RESPONSE'
+      if (name === 'VALUE' && value !== undefined) {
+        sequences.push(IPNSEntry.decode(value).sequence ?? 0n)
+      }
+    }
+  } catch {
+    // no peers, or one that could not be corrected: what came before counts
+  }
+  return { answered, sequences }
 }

@@ -1,6 +1,5 @@
 import { ipns, type IPNS } from '@helia/ipns'
 import { decode as decodeCbor } from '@ipld/dag-cbor'
-import type { Helia } from 'helia'
 import type { Logger } from '../log.ts'
 import { DnsClient } from './dns-client.ts'
 import { resolveDnsLink } from './dnslink.ts'
@@ -10,10 +9,11 @@ import { NameCache, type NameAnswer } from './name-cache.ts'
 import { InvalidNameError } from './name-errors.ts'
 import { parseNamePath, parseTarget } from './name-target.ts'
 import type { NetworkProfile } from './libp2p.ts'
+import type { IpfsNode } from './node.ts'
 
 export interface NamesComponents {
   /** Has started when {@link Names.start} is called */
-  node: { readonly helia: Helia }
+  node: Pick<IpfsNode, 'helia' | 'libp2p'>
   /** The node's */
   datastore: IpnsDatastore
   log: Logger
@@ -78,7 +78,7 @@ export class Names {
     this.#init = init
     this.#dns = new DnsClient({ servers: init.dns })
     this.#cache = new NameCache({ lookUp: async (name, options) => await this.#lookUp(name, options), log }, init.timeout === undefined ? {} : { timeout: init.timeout })
-    this.#publisher = new IpnsPublisher({ ...components, newest: async (name, options) => await this.#newest(name, options) }, init)
+    this.#publisher = new IpnsPublisher(components, init)
   }
 
   /** After the node: only then there is a DHT for IPNS to register with */
@@ -150,7 +150,7 @@ export class Names {
    *
    * @throws UnavailableError
    */
-  async #newest (name: string, { signal }: { signal: AbortSignal }): Promise<{ value: string, ttl: number, sequence: bigint }> {
+  async #newest (name: string, { signal }: { signal: AbortSignal }): Promise<{ value: string, ttl: number }> {
     if (this.#ipns === undefined) {
       throw new UnavailableError('The IPFS node has not started')
     }
@@ -162,9 +162,8 @@ export class Names {
     try {
       // only the first step: it would follow names around in a circle, and fail at a domain. Its cache would hide the network from ours.
       const { value: found } = await this.#ipns.resolve(`/ipns/${name}`, { signal, onProgress, offline, nocache: !offline }).next()
-      const { ttl = defaultTtlNs, sequence = 0n } = fieldsOf(found!.record)
-      const seconds = Number(ttl / 1_000_000_000n)
-      return { value: found!.value, sequence, ttl: confirmed ? seconds : Math.min(seconds, unconfirmedTtl) }
+      const seconds = Number(ttlOf(found!.record) / 1_000_000_000n)
+      return { value: found!.value, ttl: confirmed ? seconds : Math.min(seconds, unconfirmedTtl) }
     } catch (err) {
       signal.throwIfAborted()
       throw new UnavailableError(`Nobody has a valid record of the IPNS name ${name}`, { cause: err })
@@ -181,7 +180,7 @@ function answerOf (name: string, value: string, ttl: number): NameAnswer {
 }
 
 /** From the part of a record that is signed in every version */
-function fieldsOf ({ data }: { data?: Uint8Array }): { ttl?: bigint, sequence?: bigint } {
-  const { TTL, Sequence } = decodeCbor<{ TTL?: bigint | number, Sequence?: bigint | number }>(data!)
-  return { ...(TTL === undefined ? {} : { ttl: BigInt(TTL) }), ...(Sequence === undefined ? {} : { sequence: BigInt(Sequence) }) }
+function ttlOf ({ data }: { data?: Uint8Array }): bigint {
+  const { TTL } = decodeCbor<{ TTL?: bigint | number }>(data!)
+  return TTL === undefined ? defaultTtlNs : BigInt(TTL)
 }

@@ -58,7 +58,7 @@ export class Administration {
    * @returns `ttl` in seconds; 0 where the answer holds only now
    */
   async resolve (name: string, options: RequestOptions = {}): Promise<{ cid: string, path: string[], ttl: number }> {
-    const isName = parseRoot(name)?.name !== undefined || /^\/?ip[fn]s\//.test(name)
+    const isName = isKey(name.split('/')[0]!) || /^\/?ip[fn]s\//.test(name)
     try {
       return isName ? await this.#components.names.resolve(name, options) : await this.#resolveTag(name, options)
     } catch (err) {
@@ -86,6 +86,11 @@ export class Administration {
   async publish (): Promise<{ name: string, cid: string }> {
     return await translateErrors(async () => await this.#components.publisher.publish())
   }
+}
+
+/** A key of IPNS in any form, or a peer id */
+function isKey (text: string): boolean {
+  return parseRoot(`/ipns/${text}`)?.name?.includes('.') === false
 }
 
 const nameErrors: Record<string, 'REQUEST_INVALID' | 'NAME_UNKNOWN' | 'UNAVAILABLE'> = {

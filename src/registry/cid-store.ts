@@ -99,6 +99,9 @@ export class CidStore implements TagListener {
   /** Removes files of tags that the index does not have, and what a crash left half written */
   async #prune (directory: string): Promise<void> {
     for (const entry of await readdir(directory, { withFileTypes: true })) {
+      if (this.#controller.signal.aborted) {
+        return
+      }
       const path = join(directory, entry.name)
       if (entry.isDirectory()) {
         await this.#prune(path)

@@ -51,6 +51,7 @@ interface Node {
   stored?: Pair | undefined
 }
 
+const maxRetry = 5 * 60_000
 /** A large registry spends at most this part of its time on publishing */
 const maxShare = 0.1
 
@@ -65,6 +66,7 @@ export class Publisher implements TagListener {
   #timer: NodeJS.Timeout | undefined
   #firstChange = 0
   #earliest = 0
+  #failures = 0
   #stopped = false
   #running: Promise<unknown> = Promise.resolve()
 
@@ -83,7 +85,7 @@ export class Publisher implements TagListener {
     }
   }
 
-  /** Waits for a publication that is under way */
+  /** Cuts a publication short: the next start does it again */
   async stop (): Promise<void> {
     this.#stopped = true
     clearTimeout(this.#timer)
@@ -116,8 +118,10 @@ export class Publisher implements TagListener {
     this.#timer = setTimeout(() => {
       this.#timer = undefined
       this.publish().catch((err: unknown) => {
-        this.#components.log.error('tags not published', { err })
-        this.#schedule()
+        if (!this.#stopped) {
+          this.#components.log.error('tags not published', { err })
+          this.#schedule()
+        }
       })
     }, due - now)
   }
@@ -135,13 +139,14 @@ export class Publisher implements TagListener {
       const { name, sequence } = await names.publish(cid)
       provider?.provide(cid)
       const ms = Math.round(performance.now() - began)
+      this.#failures = 0
       this.#earliest = performance.now() + Math.max(this.#interval, ms / maxShare)
       log.debug('tags published', { name, cid, sequence, ms })
       return { name, cid }
     } catch (err) {
       // what was stored but is in no published directory may be collected as garbage
       this.#tree = undefined
-      this.#earliest = performance.now() + this.#interval
+      this.#earliest = performance.now() + Math.min(this.#interval * 2 ** this.#failures++, maxRetry)
       throw err
     }
   }
@@ -167,6 +172,7 @@ export class Publisher implements TagListener {
     if (node.stored !== undefined) {
       return node.stored
     }
+    this.#requireRunning()
     const entries = await this.#tags(node, path)
     for (const [name, child] of node.children) {
       const stored = await this.#storeNode(child, path === '' ? name : `${path}/${name}`)
@@ -192,6 +198,7 @@ export class Publisher implements TagListener {
     node.tags = new Map()
     if (repository !== '') {
       for await (const { tag, record } of index.tags(repository, everything)) {
+        this.#requireRunning()
         const root = (await index.manifest(repository, record.digest))?.root
         if (root !== undefined) {
           const pair = known.get(root) ?? node.tags.get(root) ?? await this.#tag(root)
@@ -201,6 +208,12 @@ export class Publisher implements TagListener {
       }
     }
     return entries
+  }
+
+  #requireRunning (): void {
+    if (this.#stopped) {
+      throw new Error('The server stops')
+    }
   }
 
   async #tag (root: string): Promise<Pair> {

@@ -4,10 +4,13 @@ import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { IPNSEntry } from '@helia/ipns'
+import { MemoryDatastore } from 'datastore-core'
+import { Names } from '../../src/ipfs/names.ts'
 import { DnsServer } from '../fixtures/dns.ts'
-import { swarmKey } from '../fixtures/ipfs-node.ts'
+import { ipfsNode, swarmKey } from '../fixtures/ipfs-node.ts'
 import { startKubo, type Kubo } from '../fixtures/kubo.ts'
 import { emptyJson, imageManifest } from '../fixtures/manifests.ts'
+import { recordingLog } from '../fixtures/recording-log.ts'
 import { RegistryClient } from '../fixtures/registry-client.ts'
 import { ServerProcess } from '../fixtures/server.ts'
 import { temporaryDirectory, type TemporaryDirectory } from '../fixtures/temporary.ts'
@@ -88,6 +91,28 @@ describe('names in a private swarm', { timeout: 5 * minute }, () => {
     await push(a, 'team/app', 'v2')
     await publish(a)
     await until('kubo has the next record', async () => await sequenceOf(kubo, name) === sequence + 1, 30 * second)
+  })
+})
+
+describe('a data directory that comes from a backup', () => {
+  it('publishes above the sequence that the network knows', async () => {
+    const [cidA, cidB] = ['bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy', 'bafybeifdu6szz4rerwwo577ttks42zqyurteguvwp7zrztmumxxx3b62ma'] as const
+    const key = swarmKey()
+    await using other = await startNames(key)
+    const datastore = new MemoryDatastore()
+    const backup = new MemoryDatastore()
+    let name: string
+    {
+      await using names = await startNames(key, datastore, other.addresses)
+      name = (await names.publish(cidA)).name
+      await copy(datastore, backup)
+      await names.publish(cidB)
+      await names.publish(cidA)
+      await until('the record is out', async () => (await other.resolve(name)).cid === cidA, 20 * second)
+    }
+    await using names = await startNames(key, backup, other.addresses)
+    assert.deepEqual(await names.publish(cidB), { name, sequence: 2 })
+    await until('the new record is out', async () => (await other.resolve(name)).cid === cidB, 30 * second)
   })
 })
 
@@ -201,6 +226,27 @@ describe('--cid-store', { timeout: minute }, () => {
     await until('the file is gone', async () => await readFile(file).then(() => false, () => true))
   })
 })
+
+/** Names of a node in a private swarm, in this process */
+async function startNames (key: Uint8Array, datastore = new MemoryDatastore(), peers: readonly string[] = []): Promise<Names & AsyncDisposable & { addresses: string[] }> {
+  const { node } = ipfsNode({ network: 'private', swarmKey: key, peers }, { datastore })
+  await node.start()
+  const names = new Names({ node, datastore, log: recordingLog() }, { network: 'private', dns: [], republish: minute, ttl: 1 * second })
+  await names.start()
+  return Object.assign(names, {
+    addresses: node.multiaddrs,
+    [Symbol.asyncDispose]: async () => {
+      await names.stop()
+      await node.stop()
+    }
+  })
+}
+
+async function copy (from: MemoryDatastore, to: MemoryDatastore): Promise<void> {
+  for await (const { key, value } of from.query({})) {
+    to.put(key, value)
+  }
+}
 
 /** In the private swarm of a kubo, on the loopback interface */
 async function startNode (scratch: TemporaryDirectory, kubo: Kubo, ...args: string[]): Promise<ServerProcess> {

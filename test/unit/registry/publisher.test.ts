@@ -98,15 +98,15 @@ describe('publisher', () => {
   })
 
   it('publishes by itself, once for changes that come together', async () => {
-    publisher = make({ automatic: true })
+    publisher = make({ automatic: true, delay: 300, interval: 5000 })
     await publisher.start()
-    await sleep(60)
+    await sleep(350)
     assert.equal(published.length, 0, 'nothing before the first tag')
     for (let i = 0; i < 5; i++) {
       await push('team/app', `v${i}`)
     }
     await until('it is published', () => published.length === 1)
-    await sleep(150)
+    await sleep(350)
     assert.equal(published.length, 1)
     assert.equal(Object.keys(((await contents(published[0]!))['cids'] as { team: { app: object } }).team.app).length, 5)
   })
