@@ -2,6 +2,7 @@ import { withBitswap } from '@helia/bitswap'
 import type { Services } from './libp2p.ts'
 import type { BitswapOptions } from '@helia/bitswap'
 import type { HeliaWithLibp2p } from '@helia/libp2p'
+import type { StreamHandler } from '@libp2p/interface'
 import type { Helia } from 'helia'
 
 /*
@@ -40,6 +41,14 @@ interface Ledger {
   sendBlocksToPeer: (options?: { signal?: AbortSignal }) => Promise<void>
 }
 
+/** What the library registers with libp2p */
+interface Network {
+  protocols: string[]
+  maxInboundStreams: number
+  maxOutboundStreams: number
+  _onStream: StreamHandler
+}
+
 interface LedgerMap {
   set: (peer: unknown, ledger: Ledger) => unknown
   values: () => Iterable<Ledger>
@@ -53,8 +62,8 @@ export function withBoundedBitswap (helia: HeliaWithLibp2p<Services>): HeliaWith
   return helia
 }
 
-function bound (helia: Helia): void {
-  const ledgers = ledgersOf(helia)
+async function bound (helia: HeliaWithLibp2p<Services>): Promise<void> {
+  const { ledgers, network } = partsOf(helia)
   const slots = new Slots(maxRoundsAtOnce)
   const set = ledgers.set.bind(ledgers)
 
@@ -63,17 +72,33 @@ function bound (helia: Helia): void {
 
     return set(peer, ledger)
   }
+  await endStreams(helia.libp2p, network)
 }
 
-function ledgersOf (helia: Helia): LedgerMap {
-  const { blockBrokers = [] } = helia as { blockBrokers?: Array<{ name: string, bitswap?: { peerWantLists?: { ledgerMap?: LedgerMap } } }> }
-  const ledgers = blockBrokers.find(broker => broker.name === 'bitswap')?.bitswap?.peerWantLists?.ledgerMap
+/**
+ * The library misses the end of a stream that was over before it began to listen, as a short message on a fast link is. It then waits for
+ * more until its timeout, and holds the message's blocks in memory for so long: at full speed, gigabytes.
+ */
+async function endStreams (libp2p: HeliaWithLibp2p<Services>['libp2p'], network: Network): Promise<void> {
+  const { protocols, maxInboundStreams, maxOutboundStreams } = network
+  await libp2p.handle(protocols, (stream, connection) => {
+    // libp2p's own event for it, which comes after the last message
+    stream.addEventListener('end', () => { stream.dispatchEvent(new Event('remoteCloseWrite')) })
+    network._onStream(stream, connection)
+  }, { maxInboundStreams, maxOutboundStreams, force: true })
+}
 
-  if (ledgers == null) {
-    throw new Error('This version of @helia/bitswap keeps its ledgers elsewhere')
+function partsOf (helia: Helia): { ledgers: LedgerMap, network: Network } {
+  const { blockBrokers = [] } = helia as { blockBrokers?: Array<{ name: string, bitswap?: { peerWantLists?: { ledgerMap?: LedgerMap }, network?: Network } }> }
+  const bitswap = blockBrokers.find(broker => broker.name === 'bitswap')?.bitswap
+  const ledgers = bitswap?.peerWantLists?.ledgerMap
+  const network = bitswap?.network
+
+  if (ledgers == null || network?._onStream == null) {
+    throw new Error('This version of @helia/bitswap keeps its parts elsewhere')
   }
 
-  return ledgers
+  return { ledgers, network }
 }
 
 function serveInRounds (ledger: Ledger, ledgers: LedgerMap, slots: Slots): void {
