@@ -1,16 +1,17 @@
 import assert from 'node:assert/strict'
-import { randomBytes as random } from 'node:crypto'
+import { createHash, randomBytes as random } from 'node:crypto'
 import { writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
+import { Readable } from 'node:stream'
 import { describe, it } from 'node:test'
 import type { Digest } from '../../src/oci/digest.ts'
 import { startDocker } from '../fixtures/docker.ts'
 import { greeting, writeBusyboxContext } from '../fixtures/busybox.ts'
-import { makeImage, randomBytes, type Image } from '../fixtures/images.ts'
+import { makeImage, ociLayer, ociManifest, randomBytes, randomStream, sha256, type Image } from '../fixtures/images.ts'
 import { ipdr } from '../fixtures/ipdr.ts'
-import { RegistryClient } from '../fixtures/registry-client.ts'
+import { RegistryClient, location } from '../fixtures/registry-client.ts'
 import { ServerProcess } from '../fixtures/server.ts'
 import { temporaryDirectory } from '../fixtures/temporary.ts'
 import { until } from '../fixtures/until.ts'
@@ -75,6 +76,20 @@ describe('an image of another appliance', { timeout: 10 * minute }, () => {
     const blocks = await metric(b, 'ipdr_retrieved_blocks{source="peers"}')
     // 33 leaves and their root, the config, the manifest, and the directories on the way
     assert.ok(blocks >= 36 && blocks <= 40, `${blocks}`)
+  })
+
+  it('takes no more memory when it is large', async () => {
+    await using a = await startNode()
+    await using b = await startNode('--p2p-peers', await addressOf(a))
+    const size = 512 * MiB
+    const { root, layer } = await pushLarge(a, size)
+    await until('the nodes are connected', async () => await metric(b, 'ipdr_peers') > 0)
+    const idle = (await b.memory()).now
+    await b.resetPeak()
+    assert.equal(await new RegistryClient(b.url).digestOf(`/v2/${root}/blobs/${layer}`), layer)
+    const { peak } = await b.memory()
+    // 16 leaves are on their way, and libp2p copies them a few times
+    assert.ok(peak - idle < 250 * MiB, `${Math.round((peak - idle) / MiB)} MiB above idle`)
   })
 
   it('fails within the timeout when its only provider dies, and is completed when that is back', async () => {
@@ -186,6 +201,30 @@ async function push (server: ServerProcess, { content, descriptor }: Image): Pro
   const response = await client.pushManifest('images/big', 'latest', content.get(descriptor.digest)!)
   assert.equal(response.status, 201)
   return response.headers.get('X-Ipfs-Cid')!
+}
+
+/** An image of one layer that is nowhere as a whole */
+async function pushLarge (server: ServerProcess, size: number): Promise<{ root: string, layer: Digest }> {
+  const client = new RegistryClient(server.url)
+  const hash = createHash('sha256')
+  for (const chunk of randomStream(size, 'large')) {
+    hash.update(chunk)
+  }
+  const layer: Digest = `sha256:${hash.digest('hex')}`
+  const body = Readable.toWeb(Readable.from(randomStream(size, 'large'))) as ReadableStream
+  const pushed = await client.request('PUT', `${location(await client.startUpload('images/large'))}?digest=${layer}`, { body, duplex: 'half' })
+  await pushed.arrayBuffer()
+  assert.equal(pushed.status, 201)
+  const config = Buffer.from('{}')
+  assert.equal((await client.pushBlob('images/large', config)).status, 201)
+  const manifest = Buffer.from(JSON.stringify({
+    schemaVersion: 2,
+    mediaType: ociManifest,
+    config: { mediaType: 'application/vnd.oci.empty.v1+json', digest: sha256(config), size: config.length },
+    layers: [{ mediaType: ociLayer, digest: layer, size }]
+  }))
+  const root = (await client.pushManifest('images/large', 'latest', manifest)).headers.get('X-Ipfs-Cid')!
+  return { root, layer }
 }
 
 async function rootOf (server: ServerProcess, repository: string): Promise<string> {
