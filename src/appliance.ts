@@ -116,7 +116,7 @@ export class Appliance {
     const node = new IpfsNode({ blockstore, datastore, log: log.child({ module: 'ipfs' }) }, await this.#nodeInit())
     const content = new BlockstoreContentStore({ blockstore })
     const uploads = new Uploads({ content, index, log: log.child({ module: 'uploads' }) })
-    const gateways = new Gateways({ node, log: log.child({ module: 'gateways' }) }, this.#config.ipfsGateways)
+    const gateways = new Gateways({ log: log.child({ module: 'gateways' }) }, this.#config.ipfsGateways)
     const reader = new Retrieval({ blockstore, node, gateways, log: log.child({ module: 'retrieval' }) }, { timeout: limits.retrievalTimeout * second })
     const announcements = createProvider({ node, log: log.child({ module: 'provider' }) })
     const provider = { provide: (root: string) => { announcements.add(root) } }

@@ -1,3 +1,4 @@
+import type { Peer } from '../registry/administration.ts'
 import { ClientError } from './client-error.ts'
 import { jsonOf, responseError, type Answer, type SendInit } from './http.ts'
 import type { ReadOptions } from './image-source.ts'
@@ -6,16 +7,6 @@ import type { RegistryClient } from './registry-client.ts'
 const minute = 60_000
 /** Names and peers are looked up in a network of which nobody knows how large it is */
 const networkTimeout = 2 * minute
-
-export interface Peer {
-  peer: string
-  address: string
-  direction: 'inbound' | 'outbound'
-  /** Through a relay only */
-  limited: boolean
-  /** Milliseconds there and back */
-  latency?: number | undefined
-}
 
 /** What an appliance offers beside the distribution API */
 export class ApplianceClient {

@@ -1,6 +1,7 @@
 import type { Content, ContentStore } from '../ipfs/content-store.ts'
 import type { Digest } from '../oci/digest.ts'
 import { addImageRoot, type ImageRootComponents } from '../registry/image-root.ts'
+import { manifestRecord } from '../registry/manifest-record.ts'
 import type { ImageTarget, TargetManifest } from './image-target.ts'
 
 type Index = ImageRootComponents['index']
@@ -35,16 +36,7 @@ export class ContentTarget implements ImageTarget {
   }
 
   async putManifest ({ bytes, digest, manifest, top }: TargetManifest): Promise<void> {
-    const { cid, dagSize } = await this.#content.add(bytes)
-    const record = {
-      mediaType: manifest.mediaType,
-      size: bytes.byteLength,
-      cid,
-      dagSize,
-      blobs: [...manifest.blobs, ...manifest.foreign].map(blob => blob.digest),
-      manifests: manifest.manifests.map(child => child.digest),
-      subject: manifest.subject?.digest
-    }
+    const record = manifestRecord(manifest, await this.#content.add(bytes))
     this.#manifests.set(digest, { ...record, root: '' })
     if (top) {
       this.root = await addImageRoot({ content: this.#content, index: this.#index }, '', { digest, ...record })

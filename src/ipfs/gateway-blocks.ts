@@ -9,17 +9,20 @@ const readAhead = 8
 const maxFreeBuffers = 16
 
 /**
- * Reads through an HTTP gateway, which is not believed: it is asked for single blocks, and each is checked
+ * Fetches one block from an HTTP gateway, which is not believed
  *
+ * @param gateway its path ends with a slash
+ * @throws UnavailableError where it does not deliver the block, DamagedBlockError where it delivers something else
  * @see https://specs.ipfs.tech/http-gateways/trustless-gateway/
  */
+export async function fetchGatewayBlock (gateway: URL, cid: CID, { signal }: StoreOptions = {}): Promise<Uint8Array> {
+  const bytes = await fetchBytes(new URL(`ipfs/${cid.toString()}?format=raw`, gateway), { signal, headers: { Accept: 'application/vnd.ipld.raw' } })
+  await verifyBlock(cid, bytes)
+  return bytes
+}
+
+/** Reads through an HTTP gateway, block by block */
 export function gatewayReader (gateway: URL): ContentReader {
-  const blocks = {
-    read: async (cid: CID, { signal }: StoreOptions = {}) => {
-      const bytes = await fetchBytes(new URL(`ipfs/${cid.toString()}?format=raw`, gateway), { signal, headers: { Accept: 'application/vnd.ipld.raw' } })
-      await verifyBlock(cid, bytes)
-      return bytes
-    }
-  }
+  const blocks = { read: async (cid: CID, options?: StoreOptions) => await fetchGatewayBlock(gateway, cid, options) }
   return new DagReader({ blocks, buffers: new BufferPool(leafSize, maxFreeBuffers) }, { readAhead })
 }

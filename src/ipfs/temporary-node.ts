@@ -47,7 +47,7 @@ export async function startTemporaryNode ({ log }: { log: Logger }, { network, p
   const names = new Names({ node, datastore, log }, { network, dns: [], republish })
   await names.start()
   started.defer(async () => { await names.stop() })
-  const reader = new Retrieval({ blockstore, node, gateways: new Gateways({ node, log }, []), log }, { timeout: retrievalTimeout })
+  const reader = new Retrieval({ blockstore, node, gateways: new Gateways({ log }, []), log }, { timeout: retrievalTimeout })
   const stack = started.move()
   return {
     reader,

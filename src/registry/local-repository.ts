@@ -10,6 +10,7 @@ import { translateErrors } from './errors.ts'
 import { addImageRoot } from './image-root.ts'
 import type { KeyedLock } from './keyed-lock.ts'
 import { take } from './listing.ts'
+import { manifestRecord } from './manifest-record.ts'
 import { readContent, readWhole } from './read-content.ts'
 import type { TagListener } from './tag-listener.ts'
 import type { Blob, Listing, PutManifest, Repository, StoredManifest } from './repository.ts'
@@ -174,16 +175,7 @@ export class LocalRepository implements Repository {
   }
 
   async #addManifest (digest: Digest, manifest: Manifest, bytes: Uint8Array): Promise<ManifestRecord> {
-    const { cid, dagSize } = await this.#components.content.add(bytes)
-    const record = {
-      mediaType: manifest.mediaType,
-      size: bytes.byteLength,
-      cid,
-      dagSize,
-      blobs: [...manifest.blobs, ...manifest.foreign].map(blob => blob.digest),
-      manifests: manifest.manifests.map(child => child.digest),
-      subject: manifest.subject?.digest
-    }
+    const record = manifestRecord(manifest, await this.#components.content.add(bytes))
     return { ...record, root: await addImageRoot(this.#components, this.name, { digest, ...record }) }
   }
 

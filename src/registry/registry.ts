@@ -8,6 +8,7 @@ import { KeyedLock } from './keyed-lock.ts'
 import { take } from './listing.ts'
 import { LocalRepository } from './local-repository.ts'
 import type { Listing, Repository, RequestOptions } from './repository.ts'
+import type { NameResolver } from './resolver-source.ts'
 import { RecentRoots, ResolvedRepository, type TagResolver } from './resolved-repository.ts'
 import type { TagListener } from './tag-listener.ts'
 import type { Uploads } from './uploads.ts'
@@ -19,7 +20,7 @@ export interface RegistryComponents {
   /** Reads images that are not here: from peers and gateways */
   reader: ContentReader
   /** Finds out what an IPNS key or a domain stands for */
-  names?: NameResolver | undefined
+  names: NameResolver
   /** Tells other nodes which image roots are here */
   provider?: RootProvider | undefined
   /** Has what is pushed here pinned elsewhere; returns at once */
@@ -32,11 +33,6 @@ export interface RegistryComponents {
 export interface RootProvider {
   /** Returns at once */
   provide: (root: string) => void
-}
-
-export interface NameResolver {
-  /** @throws NotFoundError or UnavailableError */
-  resolve: (name: string, options?: RequestOptions) => Promise<{ cid: string, path: readonly string[] }>
 }
 
 export interface RegistryInit {
@@ -95,9 +91,6 @@ export class Registry {
       return reference.cid
     }
     const { names, reader } = this.#components
-    if (names === undefined) {
-      throw new OciError('NAME_UNKNOWN', { detail: { name: repository, reason: 'IPNS names are not resolved here' } })
-    }
     const { cid, path } = await names.resolve(reference.name, options)
     const root = path.length === 0 ? cid : (await reader.find(cid, path, options))?.cid
     if (root === undefined) {

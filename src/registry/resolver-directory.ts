@@ -2,7 +2,7 @@ import { constants } from 'node:fs'
 import { open, readdir, realpath, stat } from 'node:fs/promises'
 import { join, resolve, sep } from 'node:path'
 import { isTag, parseName, parseTag } from '../oci/reference.ts'
-import type { ResolverSource } from './resolvers.ts'
+import type { ResolverSource } from './resolver-source.ts'
 
 /** More than any CID has */
 const maxBytes = 1024

@@ -3,7 +3,7 @@ import type { ContentReader } from '../ipfs/content-store.ts'
 import type { RootReference } from '../oci/cid.ts'
 import { isTag } from '../oci/reference.ts'
 import type { RequestOptions } from './repository.ts'
-import type { NameResolver, ResolverSource } from './resolvers.ts'
+import type { NameResolver, ResolverSource } from './resolver-source.ts'
 
 export interface IpfsSourceComponents {
   content: Pick<ContentReader, 'find' | 'read' | 'list'>

@@ -1,0 +1,16 @@
+import type { Content } from '../ipfs/content-store.ts'
+import type { ManifestRecord } from '../index/index.ts'
+import type { Manifest } from '../oci/manifest.ts'
+
+/** What is kept of a manifest whose bytes are stored as `content`; its image root comes later */
+export function manifestRecord (manifest: Manifest, { cid, dagSize, size }: Content): Omit<ManifestRecord, 'root'> {
+  return {
+    mediaType: manifest.mediaType,
+    size,
+    cid,
+    dagSize,
+    blobs: [...manifest.blobs, ...manifest.foreign].map(blob => blob.digest),
+    manifests: manifest.manifests.map(child => child.digest),
+    subject: manifest.subject?.digest
+  }
+}
