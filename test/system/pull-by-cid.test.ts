@@ -5,9 +5,9 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
-import { describe, it } from 'node:test'
+import { after, before, describe, it } from 'node:test'
 import type { Digest } from '../../src/oci/digest.ts'
-import { startDocker } from '../fixtures/docker.ts'
+import { startDocker, type Docker } from '../fixtures/docker.ts'
 import { greeting, writeBusyboxContext } from '../fixtures/busybox.ts'
 import { makeImage, ociLayer, ociManifest, randomBytes, randomStream, sha256, type Image } from '../fixtures/images.ts'
 import { ipdr } from '../fixtures/ipdr.ts'
@@ -20,34 +20,26 @@ const minute = 60_000
 const MiB = 1024 * 1024
 
 describe('an image of another appliance', { timeout: 10 * minute }, () => {
+  let docker: Docker
+  before(async () => { docker = await startDocker() })
+  after(async () => { await docker?.[Symbol.asyncDispose]() })
+
   it('is pulled by docker from a peer that it was told to connect to, and its container runs', async () => {
-    await using docker = await startDocker()
-    await using scratch = await temporaryDirectory('pull-by-cid')
     await using a = await startNode()
     await using b = await startNode()
     const at = ['--docker-registry-host', `localhost:${b.port}`]
     const peer = (await addressOf(a)).split('/').at(-1)!
     assert.ok((await ipdr(['peers', 'connect', await addressOf(a), ...at])).includes(peer))
     assert.ok((await ipdr(['peers', ...at])).includes(peer))
-    await writeBusyboxContext(scratch.path)
-    await docker.run(['build', '--tag', `localhost:${a.port}/example/helloworld`, scratch.path])
-    await docker.run(['push', `localhost:${a.port}/example/helloworld`])
-    const root = await rootOf(a, 'example/helloworld')
-    await docker.run(['rmi', '--force', `localhost:${a.port}/example/helloworld`])
-
-    for (const name of [root, `ipfs/${root}`]) {
-      await docker.run(['pull', `localhost:${b.port}/${name}`])
-      assert.match(await docker.run(['run', '--rm', '--network', 'none', `localhost:${b.port}/${name}`]), new RegExp(greeting))
-      await docker.run(['rmi', '--force', `localhost:${b.port}/${name}`])
-    }
+    await assertRuns(docker, b, await pushByDocker(docker, a))
   })
 
   it('is found by mDNS alone', async () => {
     await using a = await startNode()
     await using b = await startNode()
-    const image = bigImage(2)
-    const root = await push(a, image)
-    await assertSame(b, root, image)
+    const root = await pushByDocker(docker, a)
+    await assertRuns(docker, b, root)
+    await assertRuns(docker, b, `ipfs/${root}`)
   })
 
   it('is found through the DHT of a private swarm, by a node that knows only a third one', async () => {
@@ -59,9 +51,7 @@ describe('an image of another appliance', { timeout: 10 * minute }, () => {
     const bootstrap = ['--p2p-bootstrap', await addressOf(c)]
     await using a = await startNode(...inSwarm, ...bootstrap)
     await using b = await startNode(...inSwarm, ...bootstrap)
-    const image = bigImage(2)
-    const root = await push(a, image)
-    await assertSame(b, root, image)
+    await assertRuns(docker, b, await pushByDocker(docker, a))
   })
 
   it('crosses the network once, however many clients ask', async () => {
@@ -201,6 +191,24 @@ async function push (server: ServerProcess, { content, descriptor }: Image): Pro
   const response = await client.pushManifest('images/big', 'latest', content.get(descriptor.digest)!)
   assert.equal(response.status, 201)
   return response.headers.get('X-Ipfs-Cid')!
+}
+
+/** Builds an image, pushes it and takes it out of the engine again; returns the image root's CID */
+async function pushByDocker (docker: Docker, server: ServerProcess): Promise<string> {
+  await using context = await temporaryDirectory('context')
+  const name = `localhost:${server.port}/example/helloworld`
+  await writeBusyboxContext(context.path)
+  await docker.run(['build', '--no-cache', '--tag', name, context.path])
+  await docker.run(['push', name])
+  await docker.run(['rmi', '--force', name])
+  return await rootOf(server, 'example/helloworld')
+}
+
+async function assertRuns (docker: Docker, server: ServerProcess, repository: string): Promise<void> {
+  const name = `localhost:${server.port}/${repository}`
+  await docker.run(['pull', name])
+  assert.match(await docker.run(['run', '--rm', '--network', 'none', name]), new RegExp(greeting))
+  await docker.run(['rmi', '--force', name])
 }
 
 /** An image of one layer that is nowhere as a whole */
