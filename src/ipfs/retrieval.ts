@@ -101,6 +101,8 @@ export class Retrieval implements ContentReader {
     } finally {
       flight.waiting--
       if (flight.waiting === 0) {
+        // nobody may join it any more: it ends with an error now
+        this.#remove(key, flight)
         flight.controller.abort()
       }
     }
@@ -108,12 +110,18 @@ export class Retrieval implements ContentReader {
 
   #start (cid: CID, key: string, session: RetrievalSession): Flight {
     const controller = new AbortController()
-    const block = this.#deliver(cid, session, controller.signal).finally(() => { this.#flights.delete(key) })
-    // whoever waits for it sees the failure; when all have gone, nobody does
-    block.catch(() => {})
-    const flight = { block, waiting: 0, controller }
+    const flight: Flight = { block: this.#deliver(cid, session, controller.signal), waiting: 0, controller }
     this.#flights.set(key, flight)
+    // whoever waits for it sees the failure; when all have gone, nobody does
+    flight.block.catch(() => {}).finally(() => { this.#remove(key, flight) })
     return flight
+  }
+
+  /** Leaves a later fetch of the same block alone */
+  #remove (key: string, flight: Flight): void {
+    if (this.#flights.get(key) === flight) {
+      this.#flights.delete(key)
+    }
   }
 
   async #deliver (cid: CID, session: RetrievalSession, signal: AbortSignal): Promise<Uint8Array> {
