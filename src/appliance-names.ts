@@ -9,6 +9,7 @@ import type { Logger } from './log.ts'
 import { CidStore } from './registry/cid-store.ts'
 import { Publisher } from './registry/publisher.ts'
 import { Resolvers } from './registry/resolvers.ts'
+import type { RootProvider } from './registry/root-provider.ts'
 import type { TagListener } from './registry/tag-listener.ts'
 
 export interface NamePartsComponents {
@@ -17,7 +18,7 @@ export interface NamePartsComponents {
   content: ContentStore
   reader: ContentReader
   index: Index
-  provider: { provide: (root: string) => void }
+  provider: RootProvider
   log: Logger
 }
 

@@ -10,6 +10,7 @@ import { translateErrors } from './errors.ts'
 import { findBlob, readManifest, type LayoutManifest } from './image-layout.ts'
 import { take } from './listing.ts'
 import { readContent } from './read-content.ts'
+import type { RootProvider } from './root-provider.ts'
 import type { Blob, Listing, PutManifest, Repository, RequestOptions, StoredManifest } from './repository.ts'
 
 export interface ImageRepositoryComponents {
@@ -18,7 +19,7 @@ export interface ImageRepositoryComponents {
   /** Knows which digests have been verified */
   index: Pick<Index, 'blob' | 'change'>
   /** Is told of a root whose manifest is here now: from then on this node can pass on what it has of the image */
-  provider?: { provide: (root: string) => void } | undefined
+  provider?: RootProvider | undefined
 }
 
 export interface ImageRepositoryInit {

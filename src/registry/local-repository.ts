@@ -11,6 +11,7 @@ import { addImageRoot } from './image-root.ts'
 import type { KeyedLock } from './keyed-lock.ts'
 import { take } from './listing.ts'
 import { manifestRecord } from './manifest-record.ts'
+import type { RootProvider } from './root-provider.ts'
 import { readContent, readWhole } from './read-content.ts'
 import type { TagListener } from './tag-listener.ts'
 import type { Blob, Listing, PutManifest, Repository, StoredManifest } from './repository.ts'
@@ -24,7 +25,7 @@ export interface LocalRepositoryComponents {
   /** Held by name while a repository's manifests change, so that what was checked still holds when it is written */
   lock: KeyedLock
   /** Is told of each image root that is complete here */
-  provider?: { provide: (root: string) => void } | undefined
+  provider?: RootProvider | undefined
   /** Has each image root pinned elsewhere */
   pinner?: { pin: (root: string) => void } | undefined
   tagListener?: TagListener | undefined

@@ -13,13 +13,14 @@ import type { Index } from '../index/index.ts'
 import type { Logger } from '../log.ts'
 import type { TagListener } from './tag-listener.ts'
 import { everything } from './tag-roots.ts'
+import type { RootProvider } from './root-provider.ts'
 
 export interface PublisherComponents {
   content: Pick<ContentStore, 'add' | 'addDirectory' | 'find' | 'sync'>
   index: Pick<Index, 'change' | 'manifest' | 'published' | 'repositories' | 'tags'>
   names: { publish: (cid: string) => Promise<{ name: string, sequence: number }> }
   /** Tells other nodes that the directory is here */
-  provider?: { provide: (root: string) => void } | undefined
+  provider?: RootProvider | undefined
   log: Logger
 }
 

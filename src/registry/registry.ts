@@ -10,6 +10,7 @@ import { LocalRepository } from './local-repository.ts'
 import type { Listing, Repository, RequestOptions } from './repository.ts'
 import type { NameResolver } from './resolver-source.ts'
 import { RecentRoots, ResolvedRepository, type TagResolver } from './resolved-repository.ts'
+import type { RootProvider } from './root-provider.ts'
 import type { TagListener } from './tag-listener.ts'
 import type { Uploads } from './uploads.ts'
 
@@ -28,11 +29,6 @@ export interface RegistryComponents {
   tagListener?: TagListener | undefined
   /** The resolvers that were configured; undefined where there is none */
   resolver?: TagResolver | undefined
-}
-
-export interface RootProvider {
-  /** Returns at once */
-  provide: (root: string) => void
 }
 
 export interface RegistryInit {
