@@ -12,7 +12,7 @@ import { addPullCommand } from './commands/pull.ts'
 import { addPushCommand } from './commands/push.ts'
 import { addResolveCommand } from './commands/resolve.ts'
 import { addServerCommand } from './commands/server.ts'
-import { addVersionCommand, versions } from './commands/version.ts'
+import { addVersionCommand, ipdrVersion } from './commands/version.ts'
 import { type CliContext, processContext } from './context.ts'
 import { InterruptedError } from './interrupted-error.ts'
 import { reportError } from './report-error.ts'
@@ -47,7 +47,7 @@ function createProgram (context: CliContext): Command {
   }
   const program = new Command('ipdr')
     .description('A container registry that is an IPFS node')
-    .version(versions().ipdr, '-V, --version', 'Print the version')
+    .version(ipdrVersion(), '-V, --version', 'Print the version')
     .exitOverride()
     .showSuggestionAfterError()
     // errors are printed by run; the help of a command group counts as an error for commander, not for us

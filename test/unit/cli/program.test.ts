@@ -154,15 +154,18 @@ describe('config show', () => {
 })
 
 describe('version', () => {
-  it('prints three versions', async () => {
+  it('prints three versions and the commit', async () => {
     const { code, out } = await ipdr(['version'])
     assert.equal(code, 0)
-    assert.match(out, new RegExp(`^ipdr  ${RegExp.escape(packageJson.version)}\nnode  ${RegExp.escape(process.versions.node)}\nhelia \\d+\\.\\d+\\.\\d+\n$`))
+    const [ipdrLine, commitLine, nodeLine, heliaLine] = out.split('\n')
+    assert.deepEqual([ipdrLine, nodeLine], [`ipdr   ${packageJson.version}`, `node   ${process.versions.node}`])
+    assert.match(commitLine!, /^commit ([0-9a-f]{40}(-dirty)?|unknown)$/)
+    assert.match(heliaLine!, /^helia {2}\d+\.\d+\.\d+$/)
   })
 
   it('prints them as JSON', async () => {
     const { out } = await ipdr(['version', '--json'])
-    assert.deepEqual(Object.keys(JSON.parse(out) as object), ['ipdr', 'node', 'helia'])
+    assert.deepEqual(Object.keys(JSON.parse(out) as object), ['ipdr', 'commit', 'node', 'helia'])
   })
 
   it('is a flag too', async () => {
