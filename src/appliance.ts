@@ -10,6 +10,7 @@ import { LevelIndex } from './index/level-index.ts'
 import { BlockstoreContentStore } from './ipfs/blockstore-content-store.ts'
 import { DurableBlockstore } from './ipfs/blockstore.ts'
 import { Gateways } from './ipfs/gateways.ts'
+import { HashWorkers } from './ipfs/hash-workers.ts'
 import { parseHttpAddress } from './ipfs/http-blocks.ts'
 import { KuboContentStore } from './ipfs/kubo-content-store.ts'
 import { IpfsNode } from './ipfs/node.ts'
@@ -114,7 +115,8 @@ export class Appliance {
     const blockstore = new DurableBlockstore(directory.blocks, { fsync: storage.fsync })
     const datastore = new LevelDatastore(directory.datastore)
     const node = new IpfsNode({ blockstore, datastore, log: log.child({ module: 'ipfs' }) }, await this.#nodeInit())
-    const content = new BlockstoreContentStore({ blockstore })
+    const hasher = new HashWorkers()
+    const content = new BlockstoreContentStore({ blockstore, hasher })
     const uploads = new Uploads({ content, index, log: log.child({ module: 'uploads' }) })
     const gateways = new Gateways({ log: log.child({ module: 'gateways' }) }, this.#config.ipfsGateways)
     const reader = new Retrieval({ blockstore, node, gateways, log: log.child({ module: 'retrieval' }) }, { timeout: limits.retrievalTimeout * second })
@@ -145,6 +147,7 @@ export class Appliance {
 
     return [
       { name: 'blockstore', start: async () => { await blockstore.open() }, stop: async () => { await blockstore.close() } },
+      { name: 'hash workers', start: async () => {}, stop: async () => { await hasher.stop() } },
       { name: 'datastore', start: async () => { await datastore.open() }, stop: async () => { await datastore.close() } },
       startable('IPFS node', node),
       ...(this.#config.network === 'private' || this.#config.network === 'public' ? [startable('provider', announcements)] : []),

@@ -1,12 +1,13 @@
 import { unixfs } from '@helia/unixfs'
 import { CID } from 'multiformats/cid'
 import type { Blockstore } from 'interface-blockstore'
-import type { Content, ContentStore, ContentWriter, DirectoryEntry, WriterState } from './content-store.ts'
+import type { Content, ContentStore, ContentWriter, DirectoryEntry } from './content-store.ts'
 import type { DurableBlockstore } from './blockstore.ts'
 import { BufferPool } from './buffer-pool.ts'
 import { directoryBlock, leafSize, type Block } from './dag.ts'
 import { DagReader } from './dag-reader.ts'
-import { DagWriter } from './dag-writer.ts'
+import { DagWriter, type DagWriterInit } from './dag-writer.ts'
+import { inlineHasher, type Hasher } from './hasher.ts'
 
 /** Leaves read ahead of the one that is being sent */
 const readAhead = 4
@@ -19,25 +20,30 @@ const maxFreeBuffers = 16
 export interface BlockstoreContentStoreComponents {
   /** Its `put` keeps nothing of the bytes that it is given: they are overwritten afterwards */
   blockstore: Pick<Blockstore, 'get' | 'put' | 'has'> & Pick<DurableBlockstore, 'read' | 'sync'>
+  /** @default one that works on the thread of its caller */
+  hasher?: Hasher | undefined
 }
 
 /** Files and directories in a local blockstore */
 export class BlockstoreContentStore implements ContentStore {
   readonly #blockstore: BlockstoreContentStoreComponents['blockstore']
+  readonly #hasher: Hasher
   readonly #buffers = new BufferPool(leafSize, maxFreeBuffers)
   readonly #reader: DagReader
 
   constructor (components: BlockstoreContentStoreComponents) {
     this.#blockstore = components.blockstore
+    this.#hasher = components.hasher ?? inlineHasher
     this.#reader = new DagReader({ blocks: components.blockstore, buffers: this.#buffers }, { readAhead })
   }
 
-  writer (state?: WriterState): ContentWriter {
-    return new DagWriter({ put: async block => { await this.#put(block) }, get: async cid => await this.#blockstore.read(cid), buffers: this.#buffers }, state)
+  writer (init: DagWriterInit = {}): ContentWriter {
+    return this.#writer(this.#hasher, init)
   }
 
   async add (bytes: Uint8Array): Promise<Content> {
-    const writer = this.writer()
+    // of bytes that were all in memory there are few
+    const writer = this.#writer(inlineHasher)
     await writer.write(bytes)
     return await writer.close()
   }
@@ -82,6 +88,10 @@ export class BlockstoreContentStore implements ContentStore {
     // the last one is the directory
     const { cid, size } = (await Array.fromAsync(added)).at(-1)!
     return { cid: cid.toString(), size: 0, dagSize: Number(size) }
+  }
+
+  #writer (hasher: Hasher, init?: DagWriterInit): DagWriter {
+    return new DagWriter({ put: async block => { await this.#put(block) }, get: async cid => await this.#blockstore.read(cid), buffers: this.#buffers, hasher }, init)
   }
 
   async #put (block: Block): Promise<void> {

@@ -1,6 +1,6 @@
 /**
  * Buffers of one size that are used again. Large buffers live outside the JavaScript heap, where the garbage collector hardly sees them:
- * made anew for each leaf, they would pile up to many times what is in use.
+ * made anew for each leaf, they would pile up to many times what is in use. Their memory is shared, so that other threads can read them.
  */
 export class BufferPool {
   readonly size: number
@@ -18,7 +18,7 @@ export class BufferPool {
 
   /** A buffer that holds whatever it held before; one that is never given back is garbage like any other */
   take (): Uint8Array {
-    return this.#free.pop() ?? Buffer.allocUnsafeSlow(this.size)
+    return this.#free.pop() ?? Buffer.from(new SharedArrayBuffer(this.size))
   }
 
   /** @param buffer of {@link take}, which nothing refers to any more */

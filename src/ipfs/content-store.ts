@@ -1,3 +1,5 @@
+import type { Digest, DigestAlgorithm } from '../oci/digest.ts'
+
 /** A UnixFS file or directory in a blockstore */
 export interface Content {
   /** CIDv1 in base32 */
@@ -38,8 +40,14 @@ export interface ContentWriter {
   stored: () => WriterState
   /** Resolves when everything written so far is in the blockstore */
   checkpoint: () => Promise<WriterState>
-  /** Ends the file. It is durable only after {@link ContentStore.sync}. */
-  close: () => Promise<Content>
+  /**
+   * Ends the file. It is durable only after {@link ContentStore.sync}.
+   *
+   * @returns the digest too, if it was asked for and this writer has seen all leaves of the file
+   */
+  close: () => Promise<Content & { digest: Digest | undefined }>
+  /** Gives up the file, at any time; what was stored of it stays where it is */
+  discard: () => void
 }
 
 /** What a path leads to */
@@ -73,7 +81,11 @@ export interface ContentReader {
 
 /** Reads and writes files and directories in IPFS */
 export interface ContentStore extends ContentReader {
-  writer: (state?: WriterState) => ContentWriter
+  /**
+   * @param init.state what an earlier writer of the same file had stored
+   * @param init.digest algorithm of the digest that {@link ContentWriter.close} is to return
+   */
+  writer: (init?: { state?: WriterState | undefined, digest?: DigestAlgorithm | undefined }) => ContentWriter
   /** Stores bytes that are in memory anyway */
   add: (bytes: Uint8Array) => Promise<Content>
   /** Stores a directory of links */

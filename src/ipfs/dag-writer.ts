@@ -1,8 +1,10 @@
 import { CID } from 'multiformats/cid'
+import { digestFrom, type Digest, type DigestAlgorithm } from '../oci/digest.ts'
 import type { Content, ContentWriter, WriterState } from './content-store.ts'
 import type { BufferPool } from './buffer-pool.ts'
-import { buildFile, leafBlock, leafSize, type Block, type FileLink } from './dag.ts'
+import { buildFile, leafCid, leafSize, type Block, type FileLink } from './dag.ts'
 import { DamagedBlockError } from './errors.ts'
+import type { FileHasher, Hasher } from './hasher.ts'
 
 /** Leaves that are hashed or written at a time; each holds its 1 MiB in memory */
 const maxInFlight = 8
@@ -12,6 +14,14 @@ export interface DagWriterComponents {
   get: (cid: CID) => Promise<Uint8Array>
   /** Where leaves are filled */
   buffers: Pick<BufferPool, 'take' | 'give'>
+  hasher: Hasher
+}
+
+export interface DagWriterInit {
+  /** What an earlier writer of the same file had stored */
+  state?: WriterState | undefined
+  /** Of the digest of the whole file that is wanted at its end */
+  digest?: DigestAlgorithm | undefined
 }
 
 /** Cuts a stream into leaves and stores each as soon as it is full */
@@ -25,10 +35,17 @@ export class DagWriter implements ContentWriter {
   /** The stored form of what is in the buffer, once it has one */
   #tail: CID | undefined
   #tailSize = 0
+  /** Undefined where it is not wanted, or earlier leaves are not hashed */
+  readonly #algorithm: DigestAlgorithm | undefined
+  readonly #hasher: FileHasher
+  /** Of the file as it was at the last checkpoint */
+  #digest: Digest | undefined
   #failure: unknown
 
-  constructor (components: DagWriterComponents, state: WriterState = { size: 0, leaves: [] }) {
+  constructor (components: DagWriterComponents, { state = { size: 0, leaves: [] }, digest }: DagWriterInit = {}) {
     this.#components = components
+    this.#algorithm = state.leaves.length === 0 ? digest : undefined
+    this.#hasher = components.hasher.file(this.#algorithm)
     this.#leaves = state.leaves.map(leaf => CID.parse(leaf))
     this.#tail = state.tail === undefined ? undefined : CID.parse(state.tail)
     this.#tailSize = state.size - state.leaves.length * leafSize
@@ -65,9 +82,7 @@ export class DagWriter implements ContentWriter {
   async checkpoint (): Promise<WriterState> {
     await this.#settle()
     if (this.#buffer !== undefined && this.#tail === undefined && this.#filled > 0) {
-      const block = await leafBlock(this.#buffer.subarray(0, this.#filled))
-      await this.#components.put(block)
-      this.#tail = block.cid
+      this.#tail = await this.#storeTail(this.#buffer.subarray(0, this.#filled))
       this.#tailSize = this.#filled
     }
     // an idle upload holds no buffer: the next write reads the tail again
@@ -79,18 +94,25 @@ export class DagWriter implements ContentWriter {
     return { size: this.size, leaves: this.#fullLeaves().map(cid => cid.toString()), tail: this.#tail?.toString() }
   }
 
-  async close (): Promise<Content> {
-    await this.checkpoint()
-    const links: FileLink[] = this.#fullLeaves().map(cid => ({ cid, size: leafSize, dagSize: leafSize }))
-    if (this.#tail !== undefined) {
-      links.push({ cid: this.#tail, size: this.#tailSize, dagSize: this.#tailSize })
+  async close (): Promise<Content & { digest: Digest | undefined }> {
+    try {
+      await this.checkpoint()
+      const links: FileLink[] = this.#fullLeaves().map(cid => ({ cid, size: leafSize, dagSize: leafSize }))
+      if (this.#tail !== undefined) {
+        links.push({ cid: this.#tail, size: this.#tailSize, dagSize: this.#tailSize })
+      } else if (links.length === 0) {
+        links.push({ cid: await this.#storeTail(new Uint8Array()), size: 0, dagSize: 0 })
+      } else {
+        await this.#hashTail(new Uint8Array())
+      }
+      return { ...await buildFile(links, this.#components.put), digest: this.#digest }
+    } finally {
+      this.discard()
     }
-    if (links.length === 0) {
-      const empty = await leafBlock(new Uint8Array())
-      await this.#components.put(empty)
-      links.push({ cid: empty.cid, size: 0, dagSize: 0 })
-    }
-    return await buildFile(links, this.#components.put)
+  }
+
+  discard (): void {
+    this.#hasher.discard()
   }
 
   async #openBuffer (): Promise<Uint8Array> {
@@ -121,14 +143,28 @@ export class DagWriter implements ContentWriter {
   /** Never rejects: a failure is kept for the next call of the writer */
   async #store (position: number, bytes: Uint8Array): Promise<void> {
     try {
-      const block = await leafBlock(bytes)
-      await this.#components.put(block)
-      this.#leaves[position] = block.cid
+      const cid = leafCid(await this.#hasher.leaf(bytes))
+      await this.#components.put({ cid, bytes })
+      this.#leaves[position] = cid
     } catch (err) {
       this.#failure ??= err
     } finally {
       this.#components.buffers.give(bytes)
     }
+  }
+
+  async #storeTail (bytes: Uint8Array): Promise<CID> {
+    const cid = leafCid(await this.#hashTail(bytes))
+    await this.#components.put({ cid, bytes })
+    return cid
+  }
+
+  async #hashTail (bytes: Uint8Array): Promise<Uint8Array> {
+    const { leaf, whole } = await this.#hasher.tail(bytes)
+    if (this.#algorithm !== undefined) {
+      this.#digest = digestFrom(this.#algorithm, Buffer.from(whole).toString('hex'))
+    }
+    return leaf
   }
 
   async #settle (): Promise<void> {

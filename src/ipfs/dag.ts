@@ -50,8 +50,9 @@ export async function hashBlock (codec: number, bytes: Uint8Array): Promise<CID>
   return CID.createV1(codec, createMultihash(sha256, new Uint8Array(digest)))
 }
 
-export async function leafBlock (bytes: Uint8Array): Promise<Block> {
-  return { cid: await hashBlock(raw.code, bytes), bytes }
+/** @param digest SHA-256 of the leaf */
+export function leafCid (digest: Uint8Array): CID {
+  return CID.createV1(raw.code, createMultihash(sha256, digest))
 }
 
 /** Makes the nodes over the leaves of a file, from the lowest level up; `put` is awaited for each */

@@ -4,7 +4,7 @@
  *
  * @see https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pushing-blobs
  */
-import { createHash, randomUUID, type Hash } from 'node:crypto'
+import { createHash, randomUUID } from 'node:crypto'
 import type { ContentStore, ContentWriter } from '../ipfs/content-store.ts'
 import type { Index, UploadRecord } from '../index/index.ts'
 import type { Logger } from '../log.ts'
@@ -43,8 +43,6 @@ interface Upload {
   id: string
   record: UploadRecord
   writer: ContentWriter
-  /** Of all bytes so far; undefined after a restart: the blocks are read again then */
-  hash: Hash | undefined
   savedLeaves: number
 }
 
@@ -79,7 +77,7 @@ export class Uploads {
     const id = randomUUID()
     const now = new Date().toISOString()
     const record: UploadRecord = { repository, algorithm, size: 0, started: now, updated: now }
-    this.#open.set(id, { id, record, writer: this.#components.content.writer(), hash: createHash(algorithm), savedLeaves: 0 })
+    this.#open.set(id, { id, record, writer: this.#components.content.writer({ digest: algorithm }), savedLeaves: 0 })
     await translateErrors(async () => { await this.#components.index.change().putUpload(id, record).commit({ durable: false }) })
     return id
   }
@@ -136,10 +134,10 @@ export class Uploads {
         }
         throw err
       }
-      // from here on the writer and the hash are spent: should this fail, the upload goes on from what was saved last
+      // from here on the writer is spent: should this fail, the upload goes on from what was saved last
       this.#open.delete(id)
       const file = await upload.writer.close()
-      const actual = await this.#digest(upload, file.cid, algorithmOf(digest), options)
+      const actual = await this.#digest(upload, file, algorithmOf(digest), options)
       if (actual !== digest) {
         await this.#drop(id)
         throw new OciError('DIGEST_INVALID', { detail: { digest, actual } })
@@ -202,14 +200,14 @@ export class Uploads {
       return undefined
     }
     const leaves = await index.uploadLeaves(id)
-    const writer = content.writer({ size: record.size, leaves, tail: record.tail })
-    const upload: Upload = { id, record, writer, hash: record.size === 0 ? createHash(record.algorithm) : undefined, savedLeaves: leaves.length }
+    const writer = content.writer({ state: { size: record.size, leaves, tail: record.tail }, digest: record.algorithm })
+    const upload: Upload = { id, record, writer, savedLeaves: leaves.length }
     this.#open.set(id, upload)
     return upload
   }
 
   async #write (upload: Upload, source: AsyncIterable<Uint8Array>, range: ByteRange | undefined): Promise<void> {
-    const { writer, hash } = upload
+    const { writer } = upload
     if (range !== undefined && range.start !== writer.size) {
       throw new OciError('RANGE_INVALID', { detail: { start: range.start, expected: writer.size }, headers: uploadRange(writer.size) })
     }
@@ -218,7 +216,6 @@ export class Uploads {
       if (range !== undefined && writer.size + chunk.byteLength > range.end + 1) {
         throw new OciError('SIZE_INVALID', { detail: { reason: 'the body is longer than its Content-Range' } })
       }
-      hash?.update(chunk)
       await this.#orForget(upload, writer.write(chunk))
       if (writer.size - saved >= saveInterval) {
         saved = writer.size
@@ -239,7 +236,7 @@ export class Uploads {
     try {
       return await work
     } catch (err) {
-      this.#open.delete(upload.id)
+      this.#forget(upload.id)
       throw err
     }
   }
@@ -258,10 +255,11 @@ export class Uploads {
     upload.savedLeaves = leaves.length
   }
 
-  async #digest (upload: Upload, cid: string, algorithm: DigestAlgorithm, options: RequestOptions): Promise<Digest> {
-    if (upload.hash !== undefined && algorithm === upload.record.algorithm) {
-      return digestFrom(algorithm, upload.hash.digest('hex'))
+  async #digest (upload: Upload, { cid, digest }: { cid: string, digest: Digest | undefined }, algorithm: DigestAlgorithm, options: RequestOptions): Promise<Digest> {
+    if (digest !== undefined && algorithmOf(digest) === algorithm) {
+      return digest
     }
+    // the client names another algorithm only now, or the server was started anew meanwhile: the blocks are read again
     const hash = createHash(algorithm)
     try {
       for await (const chunk of this.#components.content.read(cid, options)) {
@@ -278,8 +276,13 @@ export class Uploads {
     return digestFrom(algorithm, hash.digest('hex'))
   }
 
-  async #drop (id: string): Promise<void> {
+  #forget (id: string): void {
+    this.#open.get(id)?.writer.discard()
     this.#open.delete(id)
+  }
+
+  async #drop (id: string): Promise<void> {
+    this.#forget(id)
     await this.#components.index.change().deleteUpload(id).commit({ durable: false })
   }
 }

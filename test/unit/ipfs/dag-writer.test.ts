@@ -7,6 +7,7 @@ import type { WriterState } from '../../../src/ipfs/content-store.ts'
 import { BufferPool } from '../../../src/ipfs/buffer-pool.ts'
 import { leafSize, type Block } from '../../../src/ipfs/dag.ts'
 import { DagWriter } from '../../../src/ipfs/dag-writer.ts'
+import { inlineHasher } from '../../../src/ipfs/hasher.ts'
 import { randomBytes } from '../../fixtures/images.ts'
 import { until } from '../../fixtures/until.ts'
 
@@ -14,6 +15,7 @@ import { until } from '../../fixtures/until.ts'
 class Store {
   readonly blocks = new Map<string, Uint8Array>()
   readonly buffers = new BufferPool(leafSize, 4)
+  readonly hasher = inlineHasher
   beforePut: (block: Block) => Promise<void> | void = () => {}
 
   put = async (block: Block): Promise<void> => {
@@ -24,7 +26,7 @@ class Store {
   get = async (cid: CID): Promise<Uint8Array> => this.blocks.get(cid.toString())!
 
   writer (state?: WriterState): DagWriter {
-    return new DagWriter(this, state)
+    return new DagWriter(this, { state })
   }
 }
 

@@ -7,7 +7,8 @@ import { importFile } from 'ipfs-unixfs-importer'
 import { fixedSize } from 'ipfs-unixfs-importer/chunker'
 import { balanced } from 'ipfs-unixfs-importer/layout'
 import { CID } from 'multiformats/cid'
-import { buildFile, directoryBlock, hashBlock, leafBlock, leafSize, walkFile, type FileLink } from '../../../src/ipfs/dag.ts'
+import { buildFile, directoryBlock, hashBlock, leafSize, walkFile, type FileLink } from '../../../src/ipfs/dag.ts'
+import { leafBlock } from '../../fixtures/leaf-block.ts'
 import { randomBytes } from '../../fixtures/images.ts'
 
 /** Blocks in a map; counts what is read */
