@@ -1,0 +1,3 @@
+module ipdr.bench/native
+
+go 1.22
