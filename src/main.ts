@@ -1,9 +1,24 @@
 #!/usr/bin/env -S node --max-semi-space-size=4
 // With V8's own limit of 16 MiB a server that moves blobs leaves so few objects that it is the buffers outside the heap that
 // start the collector: each time a full collection, and 90 MiB more in memory
-import { run } from './cli/program.ts'
 
 const second = 1000
+/** As `engines` in package.json has it */
+const oldestNode = { major: 24, minor: 12 }
+
+async function main (): Promise<void> {
+  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
+  if (major < oldestNode.major || (major === oldestNode.major && minor < oldestNode.minor)) {
+    process.stderr.write(`ipdr: needs Node.js ${oldestNode.major}.${oldestNode.minor} or newer; this is ${process.versions.node}\n`)
+    process.exitCode = 1
+    return
+  }
+  // not at the top: an older Node would fail on it before it comes to the line above
+  const { run } = await import('./cli/program.ts')
+  process.exitCode = await run(process.argv.slice(2))
+  // everything was told to close; whatever keeps the process alive now would keep it for ever
+  setTimeout(() => process.exit(), 2 * second).unref()
+}
 
 for (const stream of [process.stdout, process.stderr]) {
   // a reader such as `head` that has seen enough is no failure
@@ -14,6 +29,5 @@ for (const stream of [process.stdout, process.stderr]) {
   })
 }
 
-process.exitCode = await run(process.argv.slice(2))
-// everything was told to close; whatever keeps the process alive now would keep it for ever
-setTimeout(() => process.exit(), 2 * second).unref()
+// not awaited at the top level, which the CommonJS bundle of the executables can't have
+void main()

@@ -7,31 +7,32 @@ import type { Command } from 'commander'
 import type { CliContext } from '../context.ts'
 
 /**
- * A release carries `build.json`, which is what `ipdr version --json` printed where it was made: beside package.json in the npm package
- * and in the container image, of which only `commit` is read, and as an asset in a single-file executable, which has no other files.
+ * A release has no git to ask and carries `build.json` instead, which is what `ipdr version --json` printed where it was made: beside
+ * package.json in the npm package and in the container image, where `{ "commit": "..." }` is enough, and inside a single-file executable.
  */
 const buildFile = 'build.json'
 
 export interface Versions {
   ipdr: string
-  /** `-dirty` at its end where files have changed since; `unknown` without git */
+  /** `-dirty` at its end where files have changed since; `unknown` where there is neither git nor a build file */
   commit: string
   node: string
   helia: string
 }
 
 export function versions (): Versions {
-  const { node } = process.versions
-  if (isSea()) {
-    return { ...JSON.parse(getAsset(buildFile, 'utf8')) as Versions, node }
+  const build = readBuild()
+  return {
+    ipdr: build.ipdr ?? readPackage('..').version,
+    commit: build.commit ?? 'unknown',
+    node: process.versions.node,
+    helia: build.helia ?? readPackage('helia').version
   }
-  const { directory, version } = packageOf('..')
-  return { ipdr: version, commit: commitOf(directory), node, helia: packageOf('helia').version }
 }
 
-/** The version of ipdr alone: asks no git */
+/** The version of ipdr alone, which takes no process of git */
 export function ipdrVersion (): string {
-  return isSea() ? versions().ipdr : packageOf('..').version
+  return isSea() ? readBuild().ipdr! : readPackage('..').version
 }
 
 export function addVersionCommand (program: Command, { stdout }: CliContext): void {
@@ -45,18 +46,26 @@ export function addVersionCommand (program: Command, { stdout }: CliContext): vo
     })
 }
 
-/** @param specifier - a package, or `..` for the one that this file belongs to */
-function packageOf (specifier: string): { directory: string, version: string } {
-  const file = findPackageJSON(specifier, import.meta.url)!
-  return { directory: dirname(file), version: (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version }
-}
-
-/** Only a clone is asked for its commit: where ipdr is installed, git would answer for the project that uses it */
-function commitOf (directory: string): string {
+function readBuild (): Partial<Versions> {
+  if (isSea()) {
+    return JSON.parse(getAsset(buildFile, 'utf8')) as Versions
+  }
+  const { directory } = readPackage('..')
+  // only a clone is asked: where ipdr is installed, git would answer for the project that uses it
   if (existsSync(join(directory, '.git'))) {
-    const { status, stdout } = spawnSync('git', ['describe', '--always', '--exclude=*', '--abbrev=40', '--dirty'], { cwd: directory, encoding: 'utf8' })
-    return status === 0 ? stdout.trim() : 'unknown'
+    return commitOf(directory)
   }
   const file = join(directory, buildFile)
-  return existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as Versions).commit : 'unknown'
+  return existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) as Partial<Versions> : {}
+}
+
+function commitOf (directory: string): { commit?: string } {
+  const { status, stdout } = spawnSync('git', ['describe', '--always', '--exclude=*', '--abbrev=40', '--dirty'], { cwd: directory, encoding: 'utf8' })
+  return status === 0 ? { commit: stdout.trim() } : {}
+}
+
+/** @param specifier - a package, or `..` for the one that this file belongs to */
+function readPackage (specifier: string): { directory: string, version: string } {
+  const file = findPackageJSON(specifier, import.meta.url)!
+  return { directory: dirname(file), version: (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version }
 }

@@ -1,0 +1,46 @@
+/**
+ * Makes the npm package's own files; `npm pack` calls it before and after, with `clean`.
+ *
+ * - dist/ipdr.cjs, dist/licenses.txt: the program with all packages that it uses. Node runs no TypeScript below node_modules, and what npm
+ *   installs beside a package are not the versions that were tested, but newer ones, and with them React Native as a peer of a peer.
+ * - dist/prebuilds/: LevelDB for every platform, where node-gyp-build looks for it.
+ * - build.json: see src/cli/commands/version.ts.
+ * - package.json without dependencies, for as long as npm packs: it takes no other one.
+ */
+import { copyFile, cp, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { versions } from '../src/cli/commands/version.ts'
+import { bundle, projectDirectory } from './bundle.ts'
+
+const path = (name: string): string => join(projectDirectory, name)
+const packageFile = path('package.json')
+const originalFile = path('package.json.orig')
+
+async function clean (): Promise<void> {
+  if (existsSync(originalFile)) {
+    await rename(originalFile, packageFile)
+  }
+  await Promise.all(['dist', 'build.json'].map(async name => { await rm(path(name), { recursive: true, force: true }) }))
+}
+
+async function build (): Promise<void> {
+  await bundle({ file: path('dist/ipdr.cjs'), licenses: path('dist/licenses.txt') })
+  await cp(path('node_modules/classic-level/prebuilds'), path('dist/prebuilds'), { recursive: true })
+  await writeFile(path('build.json'), `${JSON.stringify(versions())}\n`)
+  await replacePackageFile()
+}
+
+async function replacePackageFile (): Promise<void> {
+  const { allowScripts: _, dependencies: _0, devDependencies: _1, scripts: { prepack, postpack }, ...rest } =
+    JSON.parse(await readFile(packageFile, 'utf8')) as Record<string, unknown> & { scripts: Record<string, string> }
+  await copyFile(packageFile, originalFile)
+  await writeFile(`${packageFile}.new`, `${JSON.stringify({ ...rest, scripts: { prepack, postpack } }, undefined, 2)}\n`)
+  await rename(`${packageFile}.new`, packageFile)
+}
+
+// before a build too: an earlier one may have been cut short
+await clean()
+if (process.argv[2] !== 'clean') {
+  await build()
+}

@@ -1,0 +1,48 @@
+import { readdir, readFile, writeFile } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import { build, type Metafile, type Plugin } from 'esbuild'
+
+export const projectDirectory = resolve(import.meta.dirname, '..')
+
+export interface BundleInit {
+  /** Where the bundle goes */
+  file: string
+  /** Where the licences go of all that is in it */
+  licenses: string
+  plugins?: Plugin[]
+}
+
+/** src/main.ts and all that it imports as one CommonJS file: the only kind that a single-file executable of Node 24 starts with */
+export async function bundle ({ file, licenses, plugins = [] }: BundleInit): Promise<void> {
+  const { metafile } = await build({
+    absWorkingDir: projectDirectory,
+    entryPoints: ['src/main.ts'],
+    outfile: file,
+    bundle: true,
+    platform: 'node',
+    format: 'cjs',
+    // an older Node has to be able to read it, to say that it is too old
+    target: 'node20',
+    // parts of ssh2 that it does without
+    external: ['*.node'],
+    plugins,
+    banner: { js: "'use strict'\nconst importMetaUrl = require('node:url').pathToFileURL(__filename).href" },
+    define: { 'import.meta.url': 'importMetaUrl' },
+    // neither minified nor with keepNames: stack traces stay readable, and src/ipfs/hash-workers.ts sends a function to a worker as text
+    metafile: true,
+    logLevel: 'warning'
+  })
+  await writeFile(licenses, await licensesOf(metafile))
+}
+
+async function licensesOf ({ inputs }: Metafile): Promise<string> {
+  const directories = new Set(Object.keys(inputs).flatMap(input => /^.*node_modules\/(?:@[^/]+\/)?[^/]+/.exec(input) ?? []))
+  const texts = await Promise.all([...directories].sort().map(async directory => {
+    const path = join(projectDirectory, directory)
+    const { license, name, version } = JSON.parse(await readFile(join(path, 'package.json'), 'utf8')) as { license?: unknown, name: string, version: string }
+    const files = (await readdir(path)).filter(entry => /^(licen[cs]e|copying|notice)/i.test(entry)).sort()
+    const contents = await Promise.all(files.map(async entry => await readFile(join(path, entry), 'utf8')))
+    return [`${name} ${version}${typeof license === 'string' ? ` (${license})` : ''}`, ...contents].join('\n\n')
+  }))
+  return `${texts.join(`\n\n${'-'.repeat(80)}\n\n`)}\n`
+}
