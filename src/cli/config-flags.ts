@@ -1,5 +1,5 @@
 import { type Command, Option } from 'commander'
-import { loadConfig } from '../config/load.ts'
+import { loadConfig, SYSTEM_FILE } from '../config/load.ts'
 import { type Config, type ConfigKey, configKeys } from '../config/schema.ts'
 import type { CliContext } from './context.ts'
 
@@ -15,7 +15,7 @@ IPDR_P2P_PORT_FILE names a file that holds the value; the key in the file is p2p
 
 /** A flag for every key of the configuration, and --config */
 export function addConfigFlags (command: Command): Command {
-  command.option('--config <file>', 'YAML file with the configuration (or IPDR_CONFIG)')
+  command.option('--config <file>', `YAML file with the configuration (or IPDR_CONFIG; else ${SYSTEM_FILE}, if there)`)
   for (const key of configKeys) {
     command.addOption(optionOf(key))
   }

@@ -32,12 +32,15 @@ export function fromText (key: ConfigKey, text: string): unknown {
 
 const booleans = new Map([['true', true], ['1', true], ['false', false], ['0', false]])
 
-/** On one line, whatever the value holds */
+/** On one line, whatever the value holds, and without what may be a key or a password */
 export function shorten (value: unknown): string {
   if (typeof value === 'object' && value !== null) {
     return Array.isArray(value) ? 'a list' : 'a mapping'
   }
-  const text = typeof value === 'string' ? JSON.stringify(value) : String(value)
+  if (typeof value === 'string' && /[\r\n]/.test(value)) {
+    return 'a text of several lines'
+  }
+  const text = typeof value === 'string' ? JSON.stringify(value.replace(/^([a-z]+:\/\/)?.*@/i, '$1...@')) : String(value)
   return text.length > 80 ? `${text.slice(0, 77)}...` : text
 }
 

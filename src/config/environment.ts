@@ -64,18 +64,23 @@ function keyOfFile (name: string): ConfigKey | undefined {
 }
 
 function unknownVariable (name: string): string {
-  const near = closest(name, [...keysByVariable.keys(), CONFIG_VARIABLE])
-  return `${name}: unknown variable${near === undefined ? '' : `, did you mean ${near}?`}`
+  const known = [...keysByVariable.keys(), CONFIG_VARIABLE]
+  const near = closest(name, known) ?? known.find((variable) => `${variable}_`.includes(`_${name.slice(prefix.length)}_`))
+  return `${name}: unknown variable${near === undefined ? '; ipdr server --help has every key' : `, did you mean ${near}?`}`
 }
 
 /**
  * Kubernetes tells every pod of every service in its namespace: one named `ipdr` sets IPDR_SERVICE_HOST,
- * IPDR_PORT=tcp://10.0.0.1:5000 and IPDR_PORT_5000_TCP_ADDR. They are not meant for us.
+ * IPDR_PORT=tcp://10.0.0.1:5000 and IPDR_PORT_5000_TCP_ADDR. So does docker of a container that is linked as `ipdr`,
+ * and adds IPDR_NAME=/web/ipdr and IPDR_ENV_ before that container's own variables. They are not meant for us.
  *
  * @see https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
+ * @see https://docs.docker.com/engine/network/links/#environment-variables
  */
 function isServiceLink (name: string, text: string): boolean {
   return /_SERVICE_(HOST|PORT)(_[A-Z0-9_]+)?$/.test(name) ||
-    /_PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?$/.test(name) ||
-    (name.endsWith('_PORT') && /^(tcp|udp|sctp):\/\//.test(text))
+    /_PORT_\d+_(TCP|UDP|SCTP)(_[A-Z_]+)?$/.test(name) ||
+    (name.endsWith('_PORT') && /^(tcp|udp|sctp):\/\//.test(text)) ||
+    (name.endsWith('_NAME') && /^\/[^/]+\/[^/]+$/.test(text)) ||
+    /^IPDR_(.+_)?ENV_/.test(name)
 }

@@ -4,12 +4,19 @@ import { closest } from './closest.ts'
 import { type Entries, reasonOf, shorten } from './entries.ts'
 import { isConfigKey, type KeyTree, keyTree } from './schema.ts'
 
-/** A YAML file (JSON is YAML); a key without a value counts as unset, so that all of a section may be commented out */
-export function readConfigFile (file: string): Entries {
+/**
+ * A YAML file (JSON is YAML); a key without a value counts as unset, so that all of a section may be commented out
+ *
+ * @param optional - whether the file may be missing
+ */
+export function readConfigFile (file: string, { optional = false } = {}): Entries {
   let text: string
   try {
     text = readFileSync(file, 'utf8')
   } catch (err) {
+    if (optional && absent.has((err as NodeJS.ErrnoException).code)) {
+      return { entries: [], problems: [] }
+    }
     return { entries: [], problems: [`${file}: cannot be read: ${reasonOf(err)}`] }
   }
   const lines = new LineCounter()
@@ -37,6 +44,8 @@ export function readConfigFile (file: string): Entries {
   })
 }
 
+const absent = new Set<string | undefined>(['ENOENT', 'ENOTDIR'])
+
 /** @param sourceOf - says where the value with this path came from */
 export function readValues (values: unknown, sourceOf: (path: string[]) => string): Entries {
   const found: Entries = { entries: [], problems: [] }
@@ -49,8 +58,9 @@ function walk (found: Entries, values: unknown, tree: KeyTree, parents: string[]
     return
   }
   if (typeof values !== 'object' || Array.isArray(values)) {
-    const name = parents.length === 0 ? 'configuration' : parents.join('.')
-    found.problems.push(`${name}: must be a mapping of keys to values, got ${shorten(values)} (${sourceOf(parents)})`)
+    // all of a file that is none of ours may be a key
+    const [name, got] = parents.length === 0 ? ['configuration', typeof values === 'string' ? 'a text' : shorten(values)] : [parents.join('.'), shorten(values)]
+    found.problems.push(`${name}: must be a mapping of keys to values, got ${got} (${sourceOf(parents)})`)
     return
   }
   for (const [name, value] of Object.entries(values)) {

@@ -6,13 +6,18 @@ import { CONFIG_VARIABLE, readEnvironment } from './environment.ts'
 import { readConfigFile, readValues } from './file.ts'
 import { type Config, type ConfigKey, configKeys, configSchema, deepFreeze } from './schema.ts'
 
+/** Read where nothing else is named: the place for a container, a pod or a service of the system */
+export const SYSTEM_FILE = '/etc/ipdr/ipdr.yml'
+
 export interface LoadConfigInit {
   /** Values of flags by key, e.g. `{ 'p2p.port': '4001', 'p2p.peers': ['/ip4/...'] }` */
   flags?: Readonly<Record<string, string | readonly string[] | undefined>>
   /** @default process.env */
   env?: NodeJS.ProcessEnv
-  /** @default the file that IPDR_CONFIG names; without one, no file is read */
+  /** @default the file that IPDR_CONFIG names */
   file?: string | undefined
+  /** Read instead, if it exists, where no file is named; @default {@link SYSTEM_FILE} */
+  systemFile?: string
 }
 
 /**
@@ -20,9 +25,9 @@ export interface LoadConfigInit {
  *
  * @throws ConfigError with every problem of every source, those of overridden values too
  */
-export function loadConfig ({ flags = {}, env = process.env, file = env[CONFIG_VARIABLE] }: LoadConfigInit = {}): Config {
+export function loadConfig ({ flags = {}, env = process.env, file = env[CONFIG_VARIABLE], systemFile = SYSTEM_FILE }: LoadConfigInit = {}): Config {
   return resolve([
-    file === undefined || file === '' ? { entries: [], problems: [] } : readConfigFile(file),
+    file === undefined || file === '' ? readConfigFile(systemFile, { optional: true }) : readConfigFile(file),
     readEnvironment(env),
     readFlags(flags)
   ])

@@ -29,7 +29,8 @@ interface Contradiction { path: string[], other: string, message: string }
 
 const hostText = text(/^[A-Za-z0-9._:%-]{1,255}$/, 'must be a host name or an IP address')
 const ipText = z.string({ error: 'must be an IP address' }).refine((value) => isIP(value) !== 0, { error: 'must be an IP address' })
-const pathText = text(/^[^\0]+$/, 'must be a path')
+// a line break: somebody gave the content of a key instead of its path
+const pathText = text(/^[^\0\r\n]+$/, 'must be a path')
 const port = wholeNumber(0, 65_535)
 const address = z.string({ error: 'must be a multiaddr' }).refine((value) => protocolsOf(value) !== undefined, {
   error: 'must be a multiaddr such as /ip4/192.0.2.1/tcp/4001'
@@ -42,9 +43,9 @@ const resolver = text(/^(file:.+|\/?ip[fn]s\/.+|[^/:]+\.[^/:]+(\/.*)?)$/s, 'must
 const dnsServer = z.string({ error: 'must be an IP address' }).refine((value) => isIP(value) !== 0 || isAddressWithPort(value), {
   error: 'must be an IP address, or one with a port such as 192.0.2.53:5353 or [2001:db8::53]:5353'
 })
-const hostAddress = text(/^(https?:\/\/[^\s]+|\/[^\s]+|[^\s/:]+(:\d+)?|\[[^\s]+\](:\d+)?)$/, 'must be host:port, an http or https URL or a multiaddr')
-const gatewayUrl = z.string({ error: 'must be a URL' }).refine((value) => /^https?:$/.test(URL.parse(value)?.protocol ?? ''), {
-  error: 'must be an http or https URL such as https://gateway.example'
+const hostAddress = text(/^(https?:\/\/[^\s@]+|\/[^\s]+|[^\s/:@]+(:\d+)?|\[[^\s]+\](:\d+)?)$/, 'must be host:port, an http or https URL or a multiaddr, without a password')
+const gatewayUrl = z.string({ error: 'must be a URL' }).refine(isPlainUrl, {
+  error: 'must be an http or https URL such as https://gateway.example, without a password'
 })
 
 const objectSchema = z.strictObject({
@@ -144,6 +145,7 @@ function * contradictions (value: unknown): Generator<Contradiction> {
   const { network, ipfsHost, p2p, tls } = value as {
     network?: unknown, ipfsHost?: unknown, p2p?: { swarmKey?: unknown }, tls?: { certPath?: unknown, keyPath?: unknown }
   }
+  yield * sharedPorts(value)
   const path = ['p2p', 'swarmKey']
   if (network === 'private' && p2p?.swarmKey === undefined) {
     yield { path, other: 'network', message: 'must be set when network is private' }
@@ -157,6 +159,23 @@ function * contradictions (value: unknown): Generator<Contradiction> {
   }
   if (networks.some((name) => name === network) && network !== 'private' && p2p?.swarmKey !== undefined) {
     yield { path, other: 'network', message: `only works with network private, and network is ${network}` }
+  }
+}
+
+/** Two parts of one server want the same port */
+function * sharedPorts (value: unknown): Generator<Contradiction> {
+  const { host, port, network, p2p, admin } = value as {
+    host?: unknown, port?: unknown, network?: unknown, p2p?: { host?: unknown, port?: unknown }, admin?: { host?: unknown, port?: unknown }
+  }
+  const wildcards: unknown[] = ['0.0.0.0', '::']
+  const listeners = [{ name: 'port', host, port }, { name: 'admin.port', ...admin }, ...(network === 'offline' ? [] : [{ name: 'p2p.port', ...p2p }])]
+  for (const [index, one] of listeners.entries()) {
+    for (const other of listeners.slice(0, index)) {
+      const meet = one.host === other.host || wildcards.includes(one.host) || wildcards.includes(other.host)
+      if (meet && one.port !== undefined && one.port !== 0 && one.port === other.port) {
+        yield { path: one.name.split('.'), other: other.name, message: `must differ from ${other.name}, which is ${String(other.port)}, too` }
+      }
+    }
   }
 }
 
@@ -197,6 +216,11 @@ function amount (parse: (value: unknown) => number | undefined, min: number, max
     }
     return result
   })
+}
+
+function isPlainUrl (value: string): boolean {
+  const { protocol = '', username, password } = URL.parse(value) ?? {}
+  return /^https?:$/.test(protocol) && username === '' && password === ''
 }
 
 function isAddressWithPort (value: string): boolean {

@@ -73,6 +73,19 @@ describe('loadConfig', () => {
     assert.deepEqual(loadConfig({ file: fileWith('p2p:\n  # port: 1\nadmin: { port: }\n'), env: {} }), defaultConfig)
   })
 
+  it('reads the file of the system where no other is named, and does without it', () => {
+    const systemFile = fileWith('port: 3', 'system.yml')
+    assert.equal(loadConfig({ env: {}, systemFile }).port, 3)
+    assert.equal(loadConfig({ env: { IPDR_PORT: '4' }, systemFile }).port, 4)
+    assert.equal(loadConfig({ env: { IPDR_CONFIG: fileWith('host: env', 'env.yml') }, systemFile }).port, 5000)
+    assert.equal(loadConfig({ env: {}, file: fileWith('host: flag', 'flag.yml'), systemFile }).port, 5000)
+    assert.equal(loadConfig({ env: { IPDR_CONFIG: '/dev/null' }, systemFile }).port, 5000)
+    assert.deepEqual(loadConfig({ env: {}, systemFile: join(directory, 'none', 'ipdr.yml') }), defaultConfig)
+    assert.deepEqual(loadConfig({ env: {}, systemFile: join(systemFile, 'ipdr.yml') }), defaultConfig)
+    assert.deepEqual(problemsOf(() => loadConfig({ env: {}, systemFile: fileWith('prot: 3', 'system.yml') })).length, 1)
+    assert.deepEqual(problemsOf(() => loadConfig({ env: {}, systemFile: directory })), [`${directory}: cannot be read: is a directory`])
+  })
+
   it('is frozen all the way down', () => {
     const config = loadConfig({ env: { IPDR_P2P_PEERS: address } })
     assert.ok(Object.isFrozen(config) && Object.isFrozen(config.p2p) && Object.isFrozen(config.p2p.peers))
@@ -80,49 +93,6 @@ describe('loadConfig', () => {
 
   it('needs a swarm key for network private', () => {
     assert.equal(loadConfig({ env: { IPDR_NETWORK: 'private', IPDR_P2P_SWARM_KEY: 'swarm.key' } }).p2p.swarmKey, 'swarm.key')
-  })
-})
-
-const variables: [string, NodeJS.ProcessEnv, Record<string, unknown>][] = [
-  ['a number', { IPDR_PORT: '0' }, { port: 0 }],
-  ['a path', { IPDR_DATA_DIR: '/srv/a b' }, { dataDir: '/srv/a b' }],
-  ['a choice', { IPDR_NETWORK: 'lan' }, { network: 'lan' }],
-  ['false', { IPDR_STORAGE_FSYNC: 'false' }, { storage: { fsync: false } }],
-  ['0 for false', { IPDR_STORAGE_FSYNC: '0' }, { storage: { fsync: false } }],
-  ['a duration', { IPDR_LIMITS_IDLE_TIMEOUT: '2m' }, { limits: { ...defaultConfig.limits, idleTimeout: 120 } }],
-  ['a size', { IPDR_LIMITS_MANIFEST_BYTES: '1MiB' }, { limits: { ...defaultConfig.limits, manifestBytes: 1_048_576 } }],
-  ['a list', { IPDR_P2P_PEERS: `${address}, ${peer},` }, { p2p: { ...defaultConfig.p2p, peers: [address, peer] } }],
-  ['BOOTSTRAP', { BOOTSTRAP: `${peer},${peer}` }, { p2p: { ...defaultConfig.p2p, bootstrap: [peer, peer] } }],
-  ['an empty variable as unset', { IPDR_PORT: '', BOOTSTRAP: '', IPDR_CONFIG: '', IPDR_TYPO: '' }, {}],
-  ['other variables not at all', { PORT: 'x', HOME: 'y', IPDRX: 'z' }, {}],
-  ['nothing into what Kubernetes sets for a service named ipdr', {
-    IPDR_PORT: 'tcp://10.0.0.1:5000',
-    IPDR_SERVICE_HOST: '10.0.0.1',
-    IPDR_SERVICE_PORT: '5000',
-    IPDR_SERVICE_PORT_REGISTRY: '5000',
-    IPDR_PORT_5000_TCP: 'tcp://10.0.0.1:5000',
-    IPDR_PORT_5000_TCP_PROTO: 'tcp',
-    IPDR_PORT_5000_TCP_PORT: '5000',
-    IPDR_PORT_5000_TCP_ADDR: '10.0.0.1'
-  }, {}]
-]
-
-describe('environment', () => {
-  for (const [title, env, expected] of variables) {
-    it(`reads ${title}`, () => assert.deepEqual(loadConfig({ env }), { ...defaultConfig, ...expected }))
-  }
-
-  it('reads a value from the file that IPDR_<KEY>_FILE names', () => {
-    assert.equal(loadConfig({ env: { IPDR_P2P_PORT_FILE: fileWith('4009\n', 'secret') } }).p2p.port, 4009)
-  })
-
-  it('has a variable for every key', () => {
-    const samples = { number: '1', boolean: 'true', duration: '60s', size: '1MiB', list: peer, path: 'x', text: '127.0.0.1' }
-    const special: Record<string, string> = { ipfsGateways: 'https://gateway.example', cidResolvers: 'file:/cids,example.com', 'names.dns': '192.0.2.53,[2001:db8::53]:5353' }
-    for (const { choices, kind, path, variable } of configKeys.filter(({ path }) => path !== 'p2p.swarmKey' && !path.startsWith('tls.'))) {
-      const sample = special[path] ?? choices?.[0] ?? samples[kind]
-      assert.doesNotThrow(() => loadConfig({ env: { [variable]: sample } }), variable)
-    }
   })
 })
 
@@ -143,11 +113,16 @@ const refused: [string, LoadConfigInit, string[]][] = [
   ['an empty host', { flags: { host: '' } }, ['host: must be a host name or an IP address, got "" (flag --host)']],
   ['network private without a key', { env: { IPDR_NETWORK: 'private' } }, ['p2p.swarmKey: must be set when network is private (IPDR_NETWORK)']],
   ['a key with another network', { flags: { 'p2p.swarmKey': 'k' } }, ['p2p.swarmKey: only works with network private, and network is public (flag --p2p-swarm-key)']],
-  ['an unknown variable', { env: { IPDR_P2P_PROT: '1', IPDR_FOO: '1' } }, ['IPDR_P2P_PROT: unknown variable, did you mean IPDR_P2P_PORT?', 'IPDR_FOO: unknown variable']],
+  ['unknown variables', { env: { IPDR_P2P_PROT: '1', IPDR_FOO: '1' } }, ['IPDR_P2P_PROT: unknown variable, did you mean IPDR_P2P_PORT?', 'IPDR_FOO: unknown variable; ipdr server --help has every key']],
   ['an unknown flag', { flags: { nope: 'x' } }, ['nope: unknown key (flag)']],
   ['a key set by two variables', { env: { BOOTSTRAP: peer, IPDR_P2P_BOOTSTRAP: peer } }, ['p2p.bootstrap: is set by both BOOTSTRAP and IPDR_P2P_BOOTSTRAP']],
   ['a value file that is missing', { env: { IPDR_PORT_FILE: '/nonexistent/port' } }, ['port: cannot read /nonexistent/port: no such file (IPDR_PORT_FILE)']],
   ['a value file for a key that is a path', { env: { IPDR_P2P_SWARM_KEY_FILE: 'k' } }, ['IPDR_P2P_SWARM_KEY_FILE: unknown variable; IPDR_P2P_SWARM_KEY already takes a path']],
+  ['a port for two', { flags: { port: '4001', 'p2p.port': '4001' } }, ['p2p.port: must differ from port, which is 4001, too (flag --p2p-port)']],
+  ['an admin port for two', { flags: { 'admin.port': '5000' } }, ['admin.port: must differ from port, which is 5000, too (flag --admin-port)']],
+  ['the content of a key for its path', { env: { IPDR_TLS_CERT_PATH: 'c', IPDR_TLS_KEY_PATH: '-----BEGIN PRIVATE KEY-----\nMIGHAgEAMBMGByqGSM49' } }, ['tls.keyPath: must be a path, got a text of several lines (IPDR_TLS_KEY_PATH)']],
+  ['a password in the address of a kubo', { env: { IPDR_IPFS_HOST: 'https://me:secret@kubo:5001' } }, ['ipfsHost: must be host:port, an http or https URL or a multiaddr, without a password, got "https://...@kubo:5001" (IPDR_IPFS_HOST)']],
+  ['a password in the address of a gateway', { flags: { ipfsGateways: ['https://me:secret@gateway.example'] } }, ['ipfsGateways[0]: must be an http or https URL such as https://gateway.example, without a password, got "https://...@gateway.example" (flag --ipfs-gateway)']],
   ['a file that is missing', { file: '/nonexistent/ipdr.yml' }, ['/nonexistent/ipdr.yml: cannot be read: no such file']],
   ['a file that is a directory', { file: tmpdir() }, [`${tmpdir()}: cannot be read: is a directory`]]
 ]
@@ -162,9 +137,16 @@ const refusedFiles: [string, string, string[]][] = [
   ['a dotted key', 'p2p.port: 1\n', ['p2p.port: unknown key (file key p2p.port, FILE line 1)']],
   ['a section that is none', 'storage: false\n', ['storage: must be a mapping of keys to values, got false (file key storage, FILE line 1)']],
   ['a list for a mapping', '- port\n', ['configuration: must be a mapping of keys to values, got a list (file FILE)']],
+  ['a key instead of a configuration', '-----BEGIN PRIVATE KEY-----\nMIGHAgEA\n-----END PRIVATE KEY-----\n', ['configuration: must be a mapping of keys to values, got a text (file FILE)']],
   ['a text for a number', 'port: "5000"\n', ['port: must be a whole number from 0 to 65535, got "5000" (file key port, FILE line 1)']],
   ['a text for a list', `p2p:\n  peers: ${address}\n`, [`p2p.peers: must be a list, got "${address}" (file key p2p.peers, FILE line 2)`]]
 ]
+
+it('one port on two addresses is fine, and so is that of a node that is offline', () => {
+  assert.equal(loadConfig({ env: {}, flags: { host: '192.0.2.1', port: '5001', 'admin.port': '5001' } }).admin.port, 5001)
+  assert.equal(loadConfig({ env: {}, flags: { network: 'offline', port: '4001', 'p2p.port': '4001' } }).port, 4001)
+  assert.equal(loadConfig({ env: {}, flags: { port: '0', 'p2p.port': '0', 'admin.port': '0' } }).port, 0)
+})
 
 describe('problems', () => {
   for (const [title, init, expected] of refused) {
