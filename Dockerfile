@@ -1,0 +1,47 @@
+# The IPDR appliance as a container: docker build --tag ipdr-server .
+# Builds with BuildKit and without. Nothing here depends on the time or the machine: two builds of one commit have the same layers.
+ARG BASE=node:24-bookworm-slim
+
+FROM ${BASE} AS build
+# How npm reaches its registry, where it is not the public one. They stay in this stage, which no image has.
+ARG NPM_CONFIG_REGISTRY
+ARG NPM_CONFIG_CA
+ARG NODE_EXTRA_CA_CERTS
+ARG REVISION=unknown
+WORKDIR /build
+COPY .npmrc package.json package-lock.json ./
+# none of the dependencies needs its install script: their binaries come with them
+RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund
+COPY scripts/prune-modules scripts/
+RUN scripts/prune-modules node_modules && node --eval "import('classic-level')"
+COPY LICENSE ./
+COPY src src
+RUN mkdir -p /out/modules /out/app /out/bin /out/data \
+  && mv node_modules /out/modules/ \
+  && mv package.json LICENSE src /out/app/ \
+  && printf '{"commit":"%s"}\n' "$REVISION" > /out/app/build.json \
+  && ln -s ../src/main.ts /out/bin/ipdr \
+  && chmod -R u=rwX,go=rX /out && chmod 755 /out/app/src/main.ts \
+  && find /out -exec touch --no-dereference --date=@0 {} +
+
+FROM ${BASE}
+ARG REVISION=unknown
+ARG VERSION=unknown
+LABEL org.opencontainers.image.title="ipdr-server" \
+  org.opencontainers.image.description="A container registry that is an IPFS node" \
+  org.opencontainers.image.licenses="MIT" \
+  org.opencontainers.image.version="${VERSION}" \
+  org.opencontainers.image.revision="${REVISION}"
+COPY --from=build /out/modules /app
+COPY --from=build /out/app /app
+COPY --from=build /out/bin /app/bin
+COPY --from=build --chown=1000:1000 /out/data /data
+ENV PATH=/app/bin:$PATH
+USER 1000:1000
+VOLUME /data
+EXPOSE 5000 4001
+# as ./data is the data directory by default
+WORKDIR /
+HEALTHCHECK --interval=3s --timeout=10s --start-period=30s --retries=10 CMD ["ipdr", "healthcheck"]
+ENTRYPOINT ["node", "--max-semi-space-size=4", "/app/src/main.ts"]
+CMD ["server"]
