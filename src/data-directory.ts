@@ -11,6 +11,7 @@
  */
 import { mkdir, open, readFile, readdir, rename } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
+import { cannotUse, checkWritable } from './check-writable.ts'
 import { StartError } from './start-error.ts'
 
 /** Changed whenever an older version could not read the directory any more */
@@ -23,43 +24,62 @@ export interface DataDirectory {
 }
 
 /**
- * Makes the directory where it is missing, and refuses one that is not ours or of another format
+ * Makes the directory where it is missing, and refuses one that is not ours, of another format, or not to be written to
  *
  * @throws StartError; nothing has been changed then
  */
 export async function openDataDirectory (path: string): Promise<DataDirectory> {
   const directory = resolve(path)
+  const what = `data directory ${directory}`
+  const parts = { index: join(directory, 'index'), blocks: join(directory, 'blocks'), datastore: join(directory, 'datastore') }
   try {
-    await mkdir(directory, { recursive: true })
     const format = await readFormat(directory)
     if (format === undefined) {
+      await mkdir(directory, { recursive: true })
       await writeFormat(directory)
-    } else if (format !== currentFormat) {
-      throw new StartError(`data directory ${directory} has format ${format.slice(0, 20)}; this version reads format ${currentFormat}`)
+      return parts
     }
+    checkFormat(what, format)
   } catch (err) {
-    if (err instanceof StartError) {
-      throw err
-    }
-    throw new StartError(`data directory ${directory} can't be used: ${reasonOf(err)}`, { cause: err })
+    throw err instanceof StartError ? err : await cannotUse(what, directory, err)
   }
-  return { index: join(directory, 'index'), blocks: join(directory, 'blocks'), datastore: join(directory, 'datastore') }
+  // a directory that was handed over to another user only in part would fail half-way; LevelDB turns its log over before it takes its lock
+  for (const part of [directory, ...Object.values(parts), join(parts.index, 'LOCK'), join(parts.datastore, 'LOCK')]) {
+    await checkWritable(what, part)
+  }
+  return parts
 }
 
+function checkFormat (what: string, format: string): void {
+  if (format !== currentFormat) {
+    const which = !/^\d{1,9}$/.test(format) ? 'unknown' : Number(format) < Number(currentFormat) ? `${format}, that of an older version` : `${format}, that of a newer version`
+    throw new StartError(`${what} has format ${which}; this version reads format ${currentFormat}`)
+  }
+}
+
+/** Undefined where there is none, and nothing else either */
 async function readFormat (directory: string): Promise<string | undefined> {
-  try {
-    return (await readFile(join(directory, 'format'), 'utf8')).trim()
-  } catch (err) {
-    if ((err as NodeJS.ErrnoException).code !== 'ENOENT') {
-      throw err
-    }
+  const format = await orAbsent(readFile(join(directory, 'format'), 'utf8'))
+  if (format !== undefined) {
+    return format.trim()
   }
   // lost+found: the directory may be a file system of its own
-  const others = (await readdir(directory)).filter(name => name !== 'lost+found' && !name.startsWith('.'))
+  const others = (await orAbsent(readdir(directory)) ?? []).filter(name => name !== 'lost+found' && !name.startsWith('.'))
   if (others.length > 0) {
     throw new StartError(`data directory ${directory} is neither empty nor a data directory of ipdr: it has no file "format"`)
   }
   return undefined
+}
+
+async function orAbsent<T> (reading: Promise<T>): Promise<T | undefined> {
+  try {
+    return await reading
+  } catch (err) {
+    if ((err as NodeJS.ErrnoException).code !== 'ENOENT') {
+      throw err
+    }
+    return undefined
+  }
 }
 
 async function writeFormat (directory: string): Promise<void> {
@@ -72,21 +92,4 @@ async function writeFormat (directory: string): Promise<void> {
     await file.close()
   }
   await rename(temporary, join(directory, 'format'))
-}
-
-function reasonOf (err: unknown): string {
-  switch ((err as NodeJS.ErrnoException).code) {
-    case 'EACCES':
-    case 'EPERM':
-      return 'no permission to write to it'
-    case 'EROFS':
-      return 'it is read-only'
-    case 'ENOTDIR':
-    case 'EEXIST':
-      return 'it is not a directory'
-    case 'ENOSPC':
-      return 'no space left'
-    default:
-      return (err as Error).message
-  }
 }
