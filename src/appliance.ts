@@ -5,6 +5,7 @@ import { buildNames } from './appliance-names.ts'
 import type { Config } from './config/schema.ts'
 import { openDataDirectory, type DataDirectory } from './data-directory.ts'
 import { createAdminApp, createApp } from './http/app.ts'
+import { Certificate, CertificateError } from './http/certificate.ts'
 import { HttpServer } from './http/server.ts'
 import { LevelIndex } from './index/level-index.ts'
 import { BlockstoreContentStore } from './ipfs/blockstore-content-store.ts'
@@ -45,6 +46,7 @@ export class Appliance {
   #node: IpfsNode | undefined
   #server: HttpServer | undefined
   #admin: HttpServer | undefined
+  #certificate: Certificate | undefined
   #starting: Promise<void> | undefined
   #stopping: Promise<void> | undefined
   #ready = false
@@ -84,6 +86,11 @@ export class Appliance {
     this.#ready = false
     this.#stopping ??= this.#stop()
     await this.#stopping
+  }
+
+  /** Reads the certificate and its key again, if there are any; wrong ones are told in the log only */
+  async reload (): Promise<void> {
+    await this.#certificate?.reload()
   }
 
   async #start (): Promise<void> {
@@ -155,7 +162,8 @@ export class Appliance {
       ...parts,
       startable('uploads', uploads),
       ...(this.#admin === undefined ? [] : [startable('admin port', this.#admin)]),
-      startable('registry port', this.#server)
+      startable('registry port', this.#server),
+      ...this.#certificateParts()
     ]
   }
 
@@ -164,19 +172,19 @@ export class Appliance {
     if (certPath === undefined || keyPath === undefined) {
       return new HttpServer({ app }, { host, port, ...timeouts })
     }
-    const read = async (path: string): Promise<string> => {
-      try {
-        return await readFile(path, 'utf8')
-      } catch (err) {
-        throw new StartError(`${path} can't be read: ${(err as NodeJS.ErrnoException).code}`, { cause: err })
-      }
-    }
-    const tls = { cert: await read(certPath), key: await read(keyPath) }
     try {
-      return new HttpServer({ app }, { tls, host, port, ...timeouts })
+      this.#certificate = await Certificate.open({ log: this.#log.child({ module: 'tls' }) }, { certPath, keyPath })
     } catch (err) {
-      throw new StartError(`${certPath} and ${keyPath} are no certificate and its private key in PEM`, { cause: err })
+      throw err instanceof CertificateError ? new StartError(err.message, { cause: err }) : err
     }
+    return new HttpServer({ app }, { tls: this.#certificate.current, host, port, ...timeouts })
+  }
+
+  #certificateParts (): Part[] {
+    const certificate = this.#certificate
+    return certificate === undefined
+      ? []
+      : [{ name: 'certificate', start: async () => { certificate.start(next => { this.#server?.setCertificate(next) }) }, stop: async () => { await certificate.stop() } }]
   }
 
   /** A kubo elsewhere that keeps what is pushed here, too */

@@ -9,7 +9,7 @@ export interface CliContext {
   process: ProcessEvents
 }
 
-/** SIGINT, SIGTERM, uncaughtException and unhandledRejection, and the way out that waits for nothing */
+/** SIGINT, SIGTERM, SIGHUP, uncaughtException and unhandledRejection, and the way out that waits for nothing */
 export interface ProcessEvents {
   on (event: string, listener: (value: unknown) => void): unknown
   off (event: string, listener: (value: unknown) => void): unknown

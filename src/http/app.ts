@@ -1,9 +1,11 @@
+import type { RequestListener } from 'node:http'
 import express, { type Express } from 'express'
 import { OciError } from '../oci/errors.ts'
 import type { Logger } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
 import type { Administration } from '../registry/administration.ts'
 import type { Registry } from '../registry/registry.ts'
+import { forBothVersions } from './http2.ts'
 import { errorHandler } from './middleware/errors.ts'
 import { observeRequests } from './middleware/requests.ts'
 import { administrationRoutes, type AdministrationRoutesInit } from './routes/administration.ts'
@@ -33,7 +35,7 @@ export interface AppInit {
 }
 
 /** The registry's HTTP API: middleware in this order, then the routes, then what turns errors into responses */
-export function createApp (components: AppComponents, init: AppInit): Express {
+export function createApp (components: AppComponents, init: AppInit): RequestListener {
   const app = createBareApp(components)
   if (init.admin) {
     app.use(healthRoutes(components))
@@ -51,7 +53,7 @@ export function createApp (components: AppComponents, init: AppInit): Express {
 }
 
 /** Health, metrics and administration on a port of their own */
-export function createAdminApp (components: Omit<AppComponents, 'registry'>): Express {
+export function createAdminApp (components: Omit<AppComponents, 'registry'>): RequestListener {
   const app = createBareApp(components)
   app.use(healthRoutes(components))
   useAdministration(app, components, { localOnly: false })
@@ -74,10 +76,10 @@ function createBareApp (components: Omit<AppComponents, 'registry'>): Express {
   return app
 }
 
-function endApp (app: Express, components: Omit<AppComponents, 'registry'>): Express {
+function endApp (app: Express, components: Omit<AppComponents, 'registry'>): RequestListener {
   app.use(() => {
     throw new OciError('NOT_FOUND')
   })
   app.use(errorHandler(components))
-  return app
+  return forBothVersions(app)
 }

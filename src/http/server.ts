@@ -1,18 +1,14 @@
-import { createServer, type RequestListener, type Server } from 'node:http'
-import { createServer as createTlsServer } from 'node:https'
 import { once } from 'node:events'
-import type { AddressInfo } from 'node:net'
+import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http'
+import { createSecureServer, type Http2SecureServer } from 'node:http2'
+import type { AddressInfo, Socket } from 'node:net'
+import type { TlsCertificate } from './certificate.ts'
+import { http2Options, limitIdleTime, widenSession, type Http2Request, type Http2Response } from './http2.ts'
 
 const second = 1000
 
 export interface HttpServerComponents {
   app: RequestListener
-}
-
-/** Certificate chain and private key, PEM */
-export interface TlsCertificate {
-  cert: string
-  key: string
 }
 
 export interface HttpServerInit {
@@ -21,29 +17,27 @@ export interface HttpServerInit {
   host: string
   /** 0: any free port */
   port: number
-  /** A connection on which nothing moves for this long in mid-request is closed; milliseconds */
+  /** A connection, or a stream of HTTP/2, on which nothing moves for this long in mid-request is closed; milliseconds */
   idleTimeout: number
   /** Requests that are under way at {@link HttpServer.stop} get this long to end; milliseconds */
   drainTimeout: number
 }
 
+/** HTTP/1.1; with TLS also HTTP/2, where the client asks for it by ALPN */
 export class HttpServer {
-  readonly #server: Server
+  readonly #server: Server | TlsServer
   readonly #init: HttpServerInit
+  readonly #connections = new Set<Socket>()
 
   /** @throws Error of OpenSSL where the certificate and the key are none, or not of each other */
-  constructor (components: HttpServerComponents, init: HttpServerInit) {
+  constructor ({ app }: HttpServerComponents, init: HttpServerInit) {
     this.#init = init
-    const timeouts = {
-      // an upload may take hours as long as it moves: the idle timeout guards it
-      requestTimeout: 0,
-      headersTimeout: 30 * second,
-      keepAliveTimeout: 75 * second
-    }
-    this.#server = init.tls === undefined
-      ? createServer(timeouts, components.app)
-      : createTlsServer({ ...timeouts, ...init.tls, minVersion: 'TLSv1.2' }, components.app)
+    this.#server = init.tls === undefined ? createServer(timeouts, app) : createTlsServer(app, { ...init, tls: init.tls })
     this.#server.setTimeout(init.idleTimeout)
+    this.#server.on('connection', (socket: Socket) => {
+      this.#connections.add(socket)
+      socket.once('close', () => { this.#connections.delete(socket) })
+    })
   }
 
   /** @throws Error with code EADDRINUSE or EACCES */
@@ -54,15 +48,24 @@ export class HttpServer {
     }
   }
 
+  /** For the connections that come from now on; those that are there stay as they are */
+  setCertificate (certificate: TlsCertificate): void {
+    if (!('setSecureContext' in this.#server)) {
+      throw new Error('this server has no TLS')
+    }
+    this.#server.setSecureContext({ ...certificate, minVersion })
+  }
+
   /** Takes no new connections, lets requests end within the drain timeout, then closes what is left */
   async stop (): Promise<void> {
     if (!this.#server.listening) {
       return
     }
     const closed = once(this.#server, 'close')
+    // tells the clients of HTTP/2, too, that no more requests are taken
     this.#server.close()
     this.#server.closeIdleConnections()
-    const timer = setTimeout(() => { this.#server.closeAllConnections() }, this.#init.drainTimeout)
+    const timer = setTimeout(() => { this.#connections.forEach(socket => socket.destroy()) }, this.#init.drainTimeout)
     // a connection whose request has ended since is kept alive by its client: close these too, until none is left
     const sweep = setInterval(() => { this.#server.closeIdleConnections() }, 50)
     try {
@@ -77,4 +80,26 @@ export class HttpServer {
     const { address, port } = this.#server.address() as AddressInfo
     return { host: address, port }
   }
+}
+
+/** Of its HTTP/1 connections; the types do not know of it */
+type TlsServer = Http2SecureServer<typeof IncomingMessage, typeof ServerResponse, typeof Http2Request, typeof Http2Response> & Pick<Server, 'closeIdleConnections'>
+
+const minVersion = 'TLSv1.2'
+
+const timeouts = {
+  // an upload may take hours as long as it moves: the idle timeout guards it
+  requestTimeout: 0,
+  headersTimeout: 30 * second,
+  keepAliveTimeout: 75 * second
+}
+
+function createTlsServer (app: RequestListener, { tls, idleTimeout }: { tls: TlsCertificate, idleTimeout: number }): TlsServer {
+  const server = createSecureServer({ ...tls, ...http2Options, minVersion, allowHTTP1: true, http1Options: timeouts })
+  server.on('session', widenSession)
+  server.on('request', (req: IncomingMessage, res: ServerResponse) => {
+    limitIdleTime(req, idleTimeout)
+    app(req, res)
+  })
+  return server as TlsServer
 }

@@ -64,7 +64,7 @@ describe('the log', () => {
     const { headers } = await app.get('/v2/a/manifests/latest', { 'X-Request-Id': 'what', 'User-Agent': 'test/1' })
     const { time, ms, bytesIn, bytesOut, ...line } = await app.logLine('what')
     assert.deepEqual(line, {
-      level: 'info', message: 'request', id: 'what', method: 'GET', url: '/v2/a/manifests/latest', status: '200', remote: '127.0.0.1', agent: 'test/1',
+      level: 'info', message: 'request', id: 'what', method: 'GET', url: '/v2/a/manifests/latest', status: '200', remote: '127.0.0.1', http: '1.1', agent: 'test/1',
       digest: headers['docker-content-digest'], cid: headers['x-ipfs-cid']
     })
     assert.ok(typeof time === 'string' && Number.isInteger(ms) && Number(bytesIn) > 100 && Number(bytesOut) > 300)

@@ -10,6 +10,8 @@ import { aborted, stopSignal } from '../signals.ts'
 export interface Server {
   start (): Promise<void>
   stop (): Promise<void>
+  /** Reads again what may change while it runs: the certificate */
+  reload (): Promise<void>
   /** The registry's, once started */
   readonly address: { host: string, port: number }
   /** Undefined where the node is offline */
@@ -21,7 +23,7 @@ export type CreateServer = (components: { log: Logger }, config: Config) => Prom
 
 export function addServerCommand (program: Command, context: CliContext, createServer: CreateServer = createAppliance): void {
   addConfigFlags(program.command('server'))
-    .description('Run the registry and its IPFS node until SIGINT or SIGTERM')
+    .description('Run the registry and its IPFS node until SIGINT or SIGTERM; SIGHUP reads the certificate again')
     .action(async (_, command: Command) => serve(configOf(command, context), context, createServer))
 }
 
@@ -30,6 +32,10 @@ async function serve (config: Config, context: CliContext, createServer: CreateS
   const log = createLog({ ...config.log, stream: context.stderr })
   using _crash = crashHandler(context.process, log)
   const server = await createServer({ log }, config)
+  using _reload = reloadOn('SIGHUP', context.process, async () => {
+    log.info('reloading')
+    await server.reload()
+  })
   // a start that is half done is left to end, then stopped like any other
   await server.start()
   try {
@@ -47,6 +53,13 @@ async function serve (config: Config, context: CliContext, createServer: CreateS
 async function createAppliance (components: { log: Logger }, config: Config): Promise<Server> {
   const { Appliance } = await import('../../appliance.ts')
   return new Appliance(components, config)
+}
+
+/** Without a listener the signal would end the process */
+function reloadOn (signal: string, events: ProcessEvents, reload: () => Promise<void>): Disposable {
+  const listener = (): void => { void reload() }
+  events.on(signal, listener)
+  return { [Symbol.dispose]: () => events.off(signal, listener) }
 }
 
 /** What nobody caught leaves the process in an unknown state: log it and go, as everything acknowledged is on disk */

@@ -31,7 +31,8 @@ export function errorHandler ({ log, metrics }: { log: Logger, metrics: Metrics 
     }
     if (res.headersSent) {
       metrics.brokenResponses.inc()
-      req.socket.destroy()
+      // of HTTP/2 the stream, not the connection
+      res.destroy(error)
       return
     }
     writeError(req, res, error, bodyOf(error))

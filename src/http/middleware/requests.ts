@@ -3,6 +3,7 @@ import type { Socket } from 'node:net'
 import type { RequestHandler, Response } from 'express'
 import type { Logger } from '../../log.ts'
 import type { Metrics } from '../../metrics.ts'
+import { bodyBytes } from '../http2.ts'
 
 /** Gives each request an id, writes one line to the log when it is over, and counts it */
 export function observeRequests ({ log, metrics }: { log: Logger, metrics: Metrics }): RequestHandler {
@@ -15,7 +16,7 @@ export function observeRequests ({ log, metrics }: { log: Logger, metrics: Metri
 
     res.once('close', () => {
       const seconds = (performance.now() - started) / 1000
-      const { bytesIn, bytesOut } = newBytes(socket)
+      const { bytesIn, bytesOut } = bodyBytes(req, res) ?? newBytes(socket)
       const route = String(res.locals.route ?? 'none')
       const status = res.writableFinished ? String(res.statusCode) : 'aborted'
       metrics.requests.inc({ method: methodLabel(req.method), route, status })
@@ -24,7 +25,7 @@ export function observeRequests ({ log, metrics }: { log: Logger, metrics: Metri
       metrics.sentBytes.inc(bytesOut)
       const fields = {
         ...logFields(res), method: req.method, url: req.originalUrl, status, ms: Math.round(seconds * 1000),
-        bytesIn, bytesOut, remote: ip, agent: req.get('User-Agent')
+        bytesIn, bytesOut, remote: ip, http: req.httpVersion, agent: req.get('User-Agent')
       }
       if (route === 'health') {
         log.debug('request', fields)

@@ -8,7 +8,7 @@ import { addServerCommand, type Server } from '../../../src/cli/commands/server.
 import type { Config } from '../../../src/config/schema.ts'
 import { type FakeContext, fakeContext } from './fake-context.ts'
 
-const signals = ['SIGINT', 'SIGTERM', 'uncaughtException', 'unhandledRejection']
+const signals = ['SIGINT', 'SIGTERM', 'SIGHUP', 'uncaughtException', 'unhandledRejection']
 
 /** Records its calls; start and stop end when they are let go */
 class FakeServer implements Server {
@@ -29,6 +29,10 @@ class FakeServer implements Server {
     this.calls.push('stop')
     await this.stopped.promise
     this.calls.push('stopped')
+  }
+
+  async reload (): Promise<void> {
+    this.calls.push('reload')
   }
 }
 
@@ -148,6 +152,19 @@ describe('ipdr server', () => {
     failedStop.context.process.emit('SIGINT')
     failedStop.server.stopped.reject(new Error('stuck'))
     await assert.rejects(failedStop.done, /stuck/)
+  })
+
+  it('reloads at SIGHUP, and goes on', async () => {
+    const { context, done, server } = serve()
+    server.started.resolve()
+    server.stopped.resolve()
+    await settle()
+    context.process.emit('SIGHUP')
+    context.process.emit('SIGHUP')
+    await settle()
+    assert.deepEqual(server.calls, ['start', 'started', 'reload', 'reload'])
+    context.process.emit('SIGTERM')
+    await done
   })
 
   it('leaves no listener behind', async () => {

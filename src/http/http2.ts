@@ -1,0 +1,96 @@
+import type { IncomingMessage, RequestListener } from 'node:http'
+import { constants, Http2ServerRequest, Http2ServerResponse, type IncomingHttpHeaders, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2'
+import type { ReadableOptions } from 'node:stream'
+import express, { type Express } from 'express'
+
+const kibibyte = 1024
+const mebibyte = 1024 * kibibyte
+
+/** A request of HTTP/2 that behaves as one of HTTP/1 */
+export class Http2Request extends Http2ServerRequest {
+  /** Bytes of the body so far */
+  bytesRead = 0
+
+  constructor (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, options: ReadableOptions, rawHeaders: readonly string[]) {
+    super(stream, headers, options, rawHeaders)
+    headers.host ??= headers[':authority']
+    // Node's own would let the body end as if it were complete
+    stream.once('aborted', () => { this.destroy(Object.assign(new Error('aborted'), { code: 'ECONNRESET' })) })
+  }
+
+  override push (chunk: Uint8Array | null): boolean {
+    this.bytesRead += chunk?.byteLength ?? 0
+    return super.push(chunk)
+  }
+
+  /** As in HTTP/1, who does not read the body is not bothered */
+  override _destroy (error: Error | null, callback: (error?: Error | null) => void): void {
+    process.nextTick(() => { callback(this.listenerCount('error') === 0 ? null : error) })
+  }
+}
+
+/** A response of HTTP/2 that behaves as one of HTTP/1 */
+export class Http2Response extends Http2ServerResponse<Http2Request> {
+  /** Bytes of the body so far */
+  bytesWritten = 0
+  /** One request does not stand in the way of the next one */
+  readonly shouldKeepAlive = true
+
+  static {
+    Object.defineProperty(Http2Response.prototype, 'closed', { get (this: Http2Response) { return this.stream.closed } })
+  }
+
+  override write (chunk: string | Uint8Array, ...more: unknown[]): boolean {
+    this.bytesWritten += Buffer.byteLength(chunk)
+    return super.write(chunk, ...more as [])
+  }
+}
+
+/**
+ * What a session announces and allows. A stream's window is what its client may send ahead of us, and so what a slow disk makes an upload take
+ * in memory.
+ */
+export const http2Options = {
+  Http2ServerRequest: Http2Request,
+  Http2ServerResponse: Http2Response,
+  settings: { initialWindowSize: mebibyte, maxFrameSize: 256 * kibibyte, maxConcurrentStreams: 128, enablePush: false },
+  // megabytes; what waits to be sent counts, too, and a pull has up to 1 MiB of it: beyond this, new streams are refused
+  maxSessionMemory: 256
+}
+
+/** The session has a window beside those of its streams, which Node leaves at 64 KiB: uploads would wait for it most of the time */
+export function widenSession (session: ServerHttp2Session): void {
+  session.setLocalWindowSize(16 * mebibyte)
+}
+
+/** An upload or download on which nothing moves for this long is broken off, and the other ones of its connection go on */
+export function limitIdleTime (req: IncomingMessage | Http2Request, ms: number): void {
+  if (req instanceof Http2Request) {
+    const { stream } = req
+    stream.setTimeout(ms, () => { stream.close(constants.NGHTTP2_CANCEL) })
+  }
+}
+
+/** Requests of HTTP/2 share their connection: it is the bytes of their bodies that count. Undefined for HTTP/1 */
+export function bodyBytes (req: object, res: object): { bytesIn: number, bytesOut: number } | undefined {
+  return req instanceof Http2Request && res instanceof Http2Response ? { bytesIn: req.bytesRead, bytesOut: res.bytesWritten } : undefined
+}
+
+/** An app for requests of both versions: Express gives them prototypes of its own, which are made for HTTP/1 */
+export function forBothVersions (app: Express): RequestListener {
+  const forHttp2 = Object.create(app, {
+    request: { value: Object.create(Http2Request.prototype, ownProperties(express.request, app.request)) },
+    response: { value: Object.create(Http2Response.prototype, ownProperties(express.response, app.response)) }
+  }) as Express & { handle: RequestListener }
+  return (req: IncomingMessage | Http2Request, res) => {
+    if (req instanceof Http2Request) {
+      forHttp2.handle(req as never, res)
+    } else {
+      app(req, res)
+    }
+  }
+}
+
+function ownProperties (...objects: object[]): PropertyDescriptorMap {
+  return Object.assign({}, ...objects.map(object => Object.getOwnPropertyDescriptors(object)))
+}
