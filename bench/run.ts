@@ -1,90 +1,94 @@
 /**
- * Push and pull throughput beside distribution v3, on the same disk, in turn. Every figure is of this one run: take the ratios.
- *
- *     npm run bench -- [--size MIB] [--rounds N] [--clients N]
+ * Our server beside others, in turn, on the same disk: `npm run bench -- --help`. Every figure is of this one run: take the ratios.
  */
-import { mkdtemp, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { parseArgs } from 'node:util'
-import { BlobClient, MiB, randomBlob, type TestBlob } from './client.ts'
-import { startDistribution, startIpdr, type Target } from './targets.ts'
+import { Bench, type Case } from './bench.ts'
+import { pull, push, pushAndPull } from './cases/blobs.ts'
+import { cpu } from './cases/cpu.ts'
+import { disk } from './cases/disk.ts'
+import { image } from './cases/image.ts'
+import { latency } from './cases/latency.ts'
+import { listings } from './cases/listings.ts'
+import { manifests } from './cases/manifests.ts'
+import { memoryCase } from './cases/memory.ts'
+import { nodeToNode } from './cases/node-to-node.ts'
+import { start } from './cases/start.ts'
+import { buildNative } from './native.ts'
+import { parseOptions, usage, UsageError, type Options } from './options.ts'
+import { describeMachine } from './report/machine.ts'
+import { caseResults, type CaseResults } from './report/results.ts'
+import { save } from './report/save.ts'
+import { plain } from './report/table.ts'
+import { findDistribution } from './targets/distribution.ts'
+import { findBefore, findIpdr } from './targets/ipdr.ts'
+import { findKubo } from './targets/kubo.ts'
+import { findLimit, findNull } from './targets/reference.ts'
+import type { Launcher } from './targets/target.ts'
+import { findZot } from './targets/zot.ts'
 
-const { values } = parseArgs({
-  options: {
-    size: { type: 'string', default: '256' },
-    rounds: { type: 'string', default: '5' },
-    clients: { type: 'string', default: '1' }
-  }
-})
-const size = Number(values.size) * MiB
-const rounds = Number(values.rounds)
-const clients = Number(values.clients)
+const cases: Case[] = [push, pull, manifests, listings, image, nodeToNode, start, memoryCase, cpu, disk, latency]
+const results = join(import.meta.dirname, 'results')
 
-/** MiB/s of each round */
-interface Rates { push: number[], pull: number[] }
-
-const scratch = await mkdtemp(join(import.meta.dirname, 'tmp-'))
-const targets: Target[] = []
 try {
-  targets.push(await startIpdr(scratch), await startDistribution(scratch))
-  const rates = new Map(targets.map(target => [target, { push: [], pull: [] } as Rates]))
-  // one round that is not counted warms both up
-  for (let round = -1; round < rounds; round++) {
-    for (const target of round % 2 === 0 ? targets : targets.toReversed()) {
-      const measured = await measure(target, `bench/r${round + 1}`)
-      if (round >= 0) {
-        rates.get(target)?.push.push(measured.push)
-        rates.get(target)?.pull.push(measured.pull)
-      }
+  const options = parseOptions(process.argv.slice(2), process.env)
+  if (options === 'help') {
+    console.log(usage)
+  } else {
+    await benchmark(options)
+  }
+} catch (err) {
+  // bad options: one line is enough
+  if (err instanceof UsageError || (err as NodeJS.ErrnoException).code?.startsWith('ERR_PARSE_ARGS') === true) {
+    console.error((err as Error).message)
+    process.exitCode = 1
+  } else {
+    throw err
+  }
+}
+
+async function benchmark (options: Options): Promise<void> {
+  const chosen = choose(options.cases)
+  await buildNative()
+  const launchers = await findTargets(options)
+  const about: Omit<CaseResults, 'case' | 'series'> = {
+    began: new Date().toISOString(),
+    commandLine: options.commandLine,
+    rounds: options.rounds,
+    machine: await describeMachine(options.directory),
+    targets: Object.fromEntries(launchers.map(({ name, about }) => [name, about]))
+  }
+  console.log(Object.entries({ ...about.machine, ...about.targets }).map(([name, value]) => `${name}: ${value}`).join('\n'))
+  const bench = await Bench.create(options, launchers)
+  const directory = options.save ? results : join(results, 'tmp')
+  // what runs and lies around goes at the exit of the process
+  process.once('SIGINT', () => { process.exit(130) })
+  for (const { name, run } of chosen) {
+    await run(bench)
+    for (const part of name.split(' and ')) {
+      const result = caseResults(part, bench.measures.of(part), about)
+      console.log(`\n${plain(result)}`)
+      await save(directory, result)
     }
   }
-  report(rates)
-} finally {
-  await Promise.all(targets.map(async target => { await target.stop() }))
-  await rm(scratch, { recursive: true, force: true })
+  console.log(`\n${join(directory, 'README.md')}`)
 }
 
-async function measure (target: Target, repository: string): Promise<{ push: number, pull: number }> {
-  const work = Array.from({ length: clients }, () => ({ client: new BlobClient(target.base), blob: randomBlob(size) }))
-  try {
-    return {
-      push: await rate(async () => { await Promise.all(work.map(async ({ client, blob }) => { await client.push(repository, blob) })) }),
-      pull: await rate(async () => { await Promise.all(work.map(async ({ client, blob }) => { await pullWhole(client, repository, blob) })) })
-    }
-  } finally {
-    work.forEach(({ client }) => { client.close() })
+/** @throws UsageError */
+function choose (names: string[]): Case[] {
+  const unknown = names.find(name => !cases.some(one => one.name === name))
+  if (unknown !== undefined) {
+    throw new UsageError(`no case ${unknown}: there are ${cases.map(({ name }) => name).join(' ')}`)
   }
+  const chosen = cases.filter(({ name }) => names.length === 0 || names.includes(name))
+  return chosen.includes(push) && chosen.includes(pull) ? [pushAndPull, ...chosen.filter(one => one !== push && one !== pull)] : chosen
 }
 
-async function pullWhole (client: BlobClient, repository: string, { digest }: TestBlob): Promise<void> {
-  const received = await client.pull(repository, digest)
-  if (received !== size) {
-    throw new Error(`${received} of ${size} bytes came back`)
+async function findTargets (options: Options): Promise<Launcher[]> {
+  const found = await Promise.all([findIpdr, findBefore, findDistribution, findZot, findKubo, findLimit, findNull].map(async find => await find(options)))
+  const launchers = found.filter(launcher => launcher !== undefined)
+  const unknown = options.targets?.find(name => !launchers.some(launcher => launcher.name === name))
+  if (unknown !== undefined) {
+    throw new UsageError(`no target ${unknown} on this machine: there are ${launchers.map(({ name }) => name).join(' ')}; scripts/test-tools builds distribution and kubo`)
   }
-}
-
-async function rate (work: () => Promise<void>): Promise<number> {
-  const began = performance.now()
-  await work()
-  return clients * size / MiB / ((performance.now() - began) / 1000)
-}
-
-function report (rates: Map<Target, Rates>): void {
-  console.log(`${size / MiB} MiB, ${clients} client(s), ${rounds} rounds in turn, MiB/s: median (min-max)`)
-  for (const kind of ['push', 'pull'] as const) {
-    const [ours, theirs] = Array.from(rates, ([target, rates]) => ({ name: target.name, rates: rates[kind] }))
-    if (ours !== undefined && theirs !== undefined) {
-      const ratio = median(ours.rates) / median(theirs.rates)
-      console.log(`${kind}  ${ours.name} ${spread(ours.rates)}  ${theirs.name} ${spread(theirs.rates)}  ratio ${ratio.toFixed(2)}`)
-    }
-  }
-}
-
-function spread (values: number[]): string {
-  return `${median(values).toFixed(0)} (${Math.min(...values).toFixed(0)}-${Math.max(...values).toFixed(0)})`
-}
-
-function median (values: number[]): number {
-  const sorted = values.toSorted((a, b) => a - b)
-  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN
+  return launchers.filter(({ name }) => options.targets?.includes(name) ?? true)
 }

@@ -1,0 +1,57 @@
+import { existsSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { tryRun } from '../../test/fixtures/run.ts'
+import { withoutSettings } from '../../test/fixtures/server.ts'
+import { projectDirectory } from '../../test/fixtures/tools.ts'
+import type { Options } from '../options.ts'
+import { startProcess } from './process.ts'
+import type { Find, Launcher, TargetName } from './target.ts'
+
+export const findIpdr: Find = async options => await launcher('ipdr', projectDirectory, options)
+
+/** An older version of ours, or one with a change, from another checkout with its own node_modules */
+export const findBefore: Find = async options => {
+  if (options.before === undefined) {
+    return undefined
+  }
+  if (!existsSync(join(options.before, 'node_modules'))) {
+    throw new Error(`${options.before} has no node_modules`)
+  }
+  return await launcher('before', options.before, options)
+}
+
+async function launcher (name: TargetName, checkout: string, { fsync, cpuProfile }: Options): Promise<Launcher> {
+  const flags = await nodeFlags(checkout)
+  const profile = cpuProfile === undefined || name !== 'ipdr' ? [] : ['--cpu-prof', `--cpu-prof-dir=${cpuProfile}`]
+  return {
+    name,
+    about: `commit ${await commitOf(checkout)}, Node ${process.version} ${flags.join(' ')}; ${fsync
+      ? 'a 201 waits for fdatasync of every block, fsync of the directories and of the index'
+      : 'storage.fsync off'}`,
+    reference: false,
+    start: async (dataDir, { network = 'offline' } = {}) => await startProcess({
+      dataDir,
+      command: process.execPath,
+      args: port => [
+        ...flags, ...profile, join(checkout, 'src/main.ts'), 'server', '--host', '127.0.0.1', '--port', String(port), '--data-dir', dataDir,
+        '--network', network, '--p2p-host', '127.0.0.1', '--p2p-port', '0', '--log-level', 'warn', ...(fsync ? [] : ['--storage-fsync=false'])
+      ],
+      env: () => withoutSettings(process.env),
+      ready: '/readyz'
+    })
+  }
+}
+
+/** What `npm start` gives to node */
+async function nodeFlags (checkout: string): Promise<string[]> {
+  const { scripts: { start } } = JSON.parse(await readFile(join(checkout, 'package.json'), 'utf8')) as { scripts: { start: string } }
+  const words = start.split(' ')
+  return words.slice(words.indexOf('node') + 1, words.indexOf('src/main.ts'))
+}
+
+async function commitOf (checkout: string): Promise<string> {
+  const git = async (...args: string[]): Promise<string> => (await tryRun('git', ['-C', checkout, ...args])).stdout.trim()
+  const changed = await git('status', '--porcelain', '--', 'src') === '' ? '' : ' with changes'
+  return `${await git('rev-parse', '--short', 'HEAD') || 'unknown'}${changed}`
+}

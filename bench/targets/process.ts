@@ -1,0 +1,74 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdir } from 'node:fs/promises'
+import { request } from 'node:http'
+import { createServer, type AddressInfo } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Target } from './target.ts'
+
+const startTimeout = 120_000
+const stopTimeout = 60_000
+const pollInterval = 5
+const maxOutput = 64 * 1024
+
+export interface ProcessInit {
+  dataDir: string
+  command: string
+  /** @default a free one */
+  port?: number
+  args: (port: number) => string[]
+  /** @default that of the benchmark */
+  env?: (port: number) => NodeJS.ProcessEnv
+  /** Path that answers 200 once the server is ready; POST for kubo's RPC API */
+  ready: string
+  method?: 'GET' | 'POST'
+}
+
+/** @throws Error where the process ends or does not become ready */
+export async function startProcess (init: ProcessInit): Promise<Target> {
+  const { dataDir, command, args, env, ready, method = 'GET' } = init
+  await mkdir(dataDir, { recursive: true })
+  const port = init.port ?? await freePort()
+  const base = `http://127.0.0.1:${port}`
+  const began = performance.now()
+  const child = spawn(command, args(port), { env: env?.(port) ?? process.env, stdio: ['ignore', 'pipe', 'inherit'] })
+  let output = ''
+  child.stdout.setEncoding('utf8').on('data', (text: string) => { output = (output + text).slice(-maxOutput) })
+  // a benchmark that is cut short leaves no server behind
+  const kill = (): void => { child.kill('SIGKILL') }
+  process.once('exit', kill)
+  const exited = once(child, 'exit').finally(() => { process.off('exit', kill) })
+  const stop = async (): Promise<void> => {
+    child.kill('SIGTERM')
+    const timer = setTimeout(kill, stopTimeout)
+    await exited
+    clearTimeout(timer)
+  }
+  while (!await answers(`${base}${ready}`, method)) {
+    if (child.exitCode !== null || performance.now() - began > startTimeout) {
+      await stop()
+      throw new Error(`${[command, ...args(port)].join(' ')} does not become ready`)
+    }
+    await sleep(pollInterval)
+  }
+  return { base, dataDir, pid: child.pid!, startTime: performance.now() - began, output: () => output, stop }
+}
+
+/** Not by fetch, whose first call takes longer than a fast server's start */
+async function answers (url: string, method: string): Promise<boolean> {
+  const { promise, resolve } = Promise.withResolvers<boolean>()
+  request(url, { method, agent: false }, response => {
+    response.resume()
+    resolve(response.statusCode === 200)
+  }).on('error', () => { resolve(false) }).end()
+  return await promise
+}
+
+export async function freePort (): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  server.close()
+  await once(server, 'close')
+  return port
+}

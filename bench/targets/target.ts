@@ -1,0 +1,30 @@
+import type { Options } from '../options.ts'
+
+/** A server that runs as a process of its own, with a data directory of its own */
+export interface Target {
+  /** `http://127.0.0.1:<port>` of the registry, or of kubo's RPC API */
+  base: string
+  pid: number
+  dataDir: string
+  /** Milliseconds from the start of the process until it answered */
+  startTime: number
+  /** What it printed so far, the end of it */
+  output: () => string
+  /** Ends the process; the data directory stays */
+  stop: () => Promise<void>
+}
+
+export type TargetName = 'ipdr' | 'before' | 'distribution' | 'zot' | 'kubo' | 'limit' | 'null'
+
+export interface Launcher {
+  name: TargetName
+  /** For the report: version, and what a push waits for */
+  about: string
+  /** Whether it is no registry, but shows what the machine or the client can do */
+  reference: boolean
+  /** @param network whether our node listens to peers; others have no choice */
+  start: (dataDir: string, init?: { network?: 'offline' | 'lan' }) => Promise<Target>
+}
+
+/** @returns undefined where there is no such program on this machine */
+export type Find = (options: Options) => Promise<Launcher | undefined>
