@@ -7,22 +7,28 @@ import { getAsset } from 'node:sea'
 /** A native library that lies inside a single-file executable; the system loads libraries from files only */
 export function loadAddon (asset: string): unknown {
   const bytes = Buffer.from(getAsset(asset))
-  // Windows lets nobody delete a library that is in use, so there it stays for the next time, in a folder that only its user can write to
-  return process.platform === 'win32' ? openLibrary(storedLibrary(bytes)) : openDeletedLibrary(bytes)
+  try {
+    return process.platform === 'win32' ? openStored(bytes) : openDeleted(bytes)
+  } catch (cause) {
+    const message = `no library can be loaded from ${tmpdir()}, the folder for temporary files: ${cause instanceof Error ? cause.message : cause}`
+    const hint = 'Set TMPDIR (on Windows: TEMP) to a folder that can be written to and is not mounted with noexec.'
+    throw Object.assign(new Error(message, { cause }), { expected: true, hint })
+  }
 }
 
-function openDeletedLibrary (bytes: Uint8Array): unknown {
+function openDeleted (bytes: Uint8Array): unknown {
   const directory = mkdtempSync(join(tmpdir(), 'ipdr-library-'))
   try {
     const file = join(directory, 'library.node')
     writeFileSync(file, bytes)
-    return openLibrary(file)
+    return open(file)
   } finally {
     rmSync(directory, { recursive: true })
   }
 }
 
-function storedLibrary (bytes: Uint8Array): string {
+/** Windows deletes no library that is in use: it stays for the next time, in a folder that no other user can write to */
+function openStored (bytes: Uint8Array): unknown {
   const file = join(tmpdir(), `ipdr-${createHash('sha256').update(bytes).digest('hex')}.node`)
   if (!existsSync(file)) {
     // under its name only once it is whole
@@ -30,16 +36,11 @@ function storedLibrary (bytes: Uint8Array): string {
     writeFileSync(temporary, bytes)
     renameSync(temporary, file)
   }
-  return file
+  return open(file)
 }
 
-function openLibrary (file: string): unknown {
+function open (file: string): unknown {
   const library = { exports: {} }
-  try {
-    process.dlopen(library, file)
-  } catch (cause) {
-    const message = `no library can be loaded from ${tmpdir()}: set TMPDIR to a folder that is not mounted with noexec`
-    throw Object.assign(new Error(message, { cause }), { expected: true })
-  }
+  process.dlopen(library, file)
   return library.exports
 }
