@@ -5,6 +5,7 @@ import type { Page } from '../oci/pagination.ts'
 import { LockedError } from './errors.ts'
 import type { BlobRecord, Index, IndexChange, ManifestRecord, PublishedRecord, TagRecord, UploadRecord } from './index.ts'
 import { keys, prefixes } from './keys.ts'
+import { RecordCache } from './record-cache.ts'
 import { IndexWriter, type Operation } from './writer.ts'
 
 type Level = LevelDatastore['db']
@@ -12,11 +13,14 @@ type Level = LevelDatastore['db']
 /** Sorts behind every character of a key */
 const afterAll = '\uffff'
 const everything: Page = { limit: -1, last: undefined }
+/** Each is a few hundred bytes */
+const maxCachedRecords = 10_000
 
 /** The index in a LevelDB */
 export class LevelIndex implements Index {
   readonly #store: LevelDatastore
   readonly #writer: IndexWriter
+  readonly #cache = new RecordCache(maxCachedRecords)
 
   /** @param store a path, or a store that shares Level's interface, as memory-level */
   constructor (store: ConstructorParameters<typeof LevelDatastore>[0]) {
@@ -39,15 +43,15 @@ export class LevelIndex implements Index {
   }
 
   async blob (digest: Digest): Promise<BlobRecord | undefined> {
-    return await this.#get(keys.blob(digest))
+    return await this.#getOften(keys.blob(digest))
   }
 
   async isLinked (repository: string, digest: Digest): Promise<boolean> {
-    return await this.#get(keys.link(repository, digest)) !== undefined
+    return await this.#getOften(keys.link(repository, digest)) !== undefined
   }
 
   async manifest (repository: string, digest: Digest): Promise<ManifestRecord | undefined> {
-    return await this.#get(keys.manifest(repository, digest))
+    return await this.#getOften(keys.manifest(repository, digest))
   }
 
   async * manifests (repository: string): AsyncGenerator<{ digest: Digest, record: ManifestRecord }> {
@@ -57,7 +61,7 @@ export class LevelIndex implements Index {
   }
 
   async tag (repository: string, tag: string): Promise<TagRecord | undefined> {
-    return await this.#get(keys.tag(repository, tag))
+    return await this.#getOften(keys.tag(repository, tag))
   }
 
   async * tags (repository: string, page: Page): AsyncGenerator<{ tag: string, record: TagRecord }> {
@@ -67,7 +71,7 @@ export class LevelIndex implements Index {
   }
 
   async hasRepository (repository: string): Promise<boolean> {
-    return await this.#get(keys.repository(repository)) !== undefined
+    return await this.#getOften(keys.repository(repository)) !== undefined
   }
 
   async * repositories (page: Page): AsyncGenerator<string> {
@@ -111,7 +115,7 @@ export class LevelIndex implements Index {
   }
 
   change (): IndexChange {
-    return new LevelIndexChange(this.#db, this.#writer)
+    return new LevelIndexChange(this.#db, this.#writer, this.#cache)
   }
 
   get #db (): Level {
@@ -122,6 +126,10 @@ export class LevelIndex implements Index {
     await this.#writer.available
     const value = await this.#db.get(key)
     return value === undefined ? undefined : decode<T>(value)
+  }
+
+  async #getOften<T extends object> (key: string): Promise<T | undefined> {
+    return await this.#cache.get<T>(key, async () => await this.#get(key))
   }
 
   /** Yields the rest of each key after the prefix, and its value */
@@ -136,12 +144,14 @@ export class LevelIndex implements Index {
 class LevelIndexChange implements IndexChange {
   readonly #db: Level
   readonly #writer: IndexWriter
+  readonly #cache: RecordCache
   readonly #operations: Operation[] = []
   readonly #endedUploads: string[] = []
 
-  constructor (db: Level, writer: IndexWriter) {
+  constructor (db: Level, writer: IndexWriter, cache: RecordCache) {
     this.#db = db
     this.#writer = writer
+    this.#cache = cache
   }
 
   putBlob (digest: Digest, record: BlobRecord): this {
@@ -211,7 +221,7 @@ class LevelIndexChange implements IndexChange {
       const leaves = await this.#db.keys(within(prefixes.uploadLeaves(id))).all()
       this.#operations.push(...leaves.map(key => ({ type: 'del' as const, key })))
     }
-    await this.#writer.write(this.#operations, { durable })
+    await this.#cache.write(this.#operations.map(({ key }) => key), async () => { await this.#writer.write(this.#operations, { durable }) })
   }
 
   #put (key: string, value: unknown): this {

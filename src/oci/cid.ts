@@ -27,6 +27,8 @@ const libp2pKey = 0x72
 const sha256 = 0x12
 /** A shorter hash is found by trying, and a CID with one is more likely a word */
 const minDigestBytes = 16
+/** Fewer characters than the shortest CID has: base64 of the digest and the four bytes before it. Most names of repositories end here. */
+const minLength = 28
 /** More than a CID by sha2-512 has in base2; decoding takes time by the square of the length */
 const maxLength = 600
 /** The multibase of base32, which docker format leaves out */
@@ -101,7 +103,7 @@ function split (text: string): { scheme: 'ipfs' | 'ipns' | undefined, rest: stri
 }
 
 function parseCid (text: string): CID | undefined {
-  if (text.length > maxLength) {
+  if (text.length < minLength || text.length > maxLength) {
     return undefined
   }
   try {

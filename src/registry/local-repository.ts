@@ -14,7 +14,7 @@ import { manifestRecord } from './manifest-record.ts'
 import type { RootProvider } from './root-provider.ts'
 import { readContent, readWhole } from './read-content.ts'
 import type { TagListener } from './tag-listener.ts'
-import type { Blob, Listing, PutManifest, Repository, StoredManifest } from './repository.ts'
+import type { Blob, Listing, PutManifest, Repository, RequestOptions, StoredManifest } from './repository.ts'
 
 /** A page of referrers is an image index, which clients refuse where it is as large as no manifest may be */
 const maxReferrersBytes = 4 * 1024 * 1024 - 1024
@@ -29,6 +29,8 @@ export interface LocalRepositoryComponents {
   /** Has each image root pinned elsewhere */
   pinner?: { pin: (root: string) => void } | undefined
   tagListener?: TagListener | undefined
+  /** Bytes of manifests by their CID */
+  hotManifests: { get: (cid: string) => Uint8Array | undefined, set: (cid: string, bytes: Uint8Array) => void }
 }
 
 export interface LocalRepositoryInit {
@@ -234,8 +236,19 @@ export class LocalRepository implements Repository {
       mediaType,
       size,
       root,
-      read: async options => await readWhole(this.#components.content, { cid, size }, options)
+      read: async options => await this.#readManifest({ cid, size }, options)
     }
+  }
+
+  async #readManifest (file: { cid: string, size: number }, options: RequestOptions | undefined): Promise<Uint8Array> {
+    const { content, hotManifests } = this.#components
+    const hot = hotManifests.get(file.cid)
+    if (hot !== undefined) {
+      return hot
+    }
+    const bytes = await readWhole(content, file, options)
+    hotManifests.set(file.cid, bytes)
+    return bytes
   }
 }
 

@@ -1,3 +1,4 @@
+import { LRUCache } from 'lru-cache'
 import type { ContentReader, ContentStore } from '../ipfs/content-store.ts'
 import type { Index } from '../index/index.ts'
 import { parseRoot, type RootReference } from '../oci/cid.ts'
@@ -13,6 +14,9 @@ import { RecentRoots, ResolvedRepository, type TagResolver } from './resolved-re
 import type { RootProvider } from './root-provider.ts'
 import type { TagListener } from './tag-listener.ts'
 import type { Uploads } from './uploads.ts'
+
+/** Bytes of manifests that are kept in memory, as most requests are for one of a few */
+const maxHotManifestBytes = 16 * 1024 * 1024
 
 export interface RegistryComponents {
   content: ContentStore
@@ -46,6 +50,7 @@ export class Registry {
   readonly #components: RegistryComponents
   readonly #acceptMissingBlobs: boolean
   readonly #lock = new KeyedLock()
+  readonly #hotManifests = new LRUCache<string, Uint8Array>({ maxSize: maxHotManifestBytes, sizeCalculation: bytes => bytes.byteLength + 1 })
   readonly #recentRoots = new RecentRoots()
 
   constructor (components: RegistryComponents, init: RegistryInit = {}) {
@@ -74,7 +79,7 @@ export class Registry {
 
   /** The repository of this registry, whatever else the name stands for */
   localRepository (name: string): Repository {
-    return new LocalRepository({ ...this.#components, lock: this.#lock }, { name, acceptMissingBlobs: this.#acceptMissingBlobs })
+    return new LocalRepository({ ...this.#components, lock: this.#lock, hotManifests: this.#hotManifests }, { name, acceptMissingBlobs: this.#acceptMissingBlobs })
   }
 
   /** Names of the repositories that hold a manifest */
