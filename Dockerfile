@@ -16,12 +16,12 @@ COPY scripts/prune-modules scripts/
 RUN scripts/prune-modules node_modules && node --eval "import('classic-level')"
 COPY LICENSE ./
 COPY src src
-RUN mkdir -p /out/modules /out/app /out/bin /out/data \
-  && mv node_modules /out/modules/ \
-  && mv package.json LICENSE src /out/app/ \
-  && printf '{"commit":"%s"}\n' "$REVISION" > /out/app/build.json \
-  && ln -s ../src/main.ts /out/bin/ipdr \
-  && chmod -R u=rwX,go=rX /out && chmod 755 /out/app/src/main.ts \
+# every time and mode fixed, and whole directories copied into / later on: what COPY makes itself gets the time of the build
+RUN mkdir -p /out/root/app/bin /out/volume/data \
+  && mv node_modules package.json LICENSE src /out/root/app/ \
+  && printf '{"commit":"%s"}\n' "$REVISION" > /out/root/app/build.json \
+  && ln -s ../src/main.ts /out/root/app/bin/ipdr \
+  && chmod -R u=rwX,go=rX /out && chmod 755 /out/root/app/src/main.ts \
   && find /out -exec touch --no-dereference --date=@0 {} +
 
 FROM ${BASE}
@@ -32,10 +32,8 @@ LABEL org.opencontainers.image.title="ipdr-server" \
   org.opencontainers.image.licenses="MIT" \
   org.opencontainers.image.version="${VERSION}" \
   org.opencontainers.image.revision="${REVISION}"
-COPY --from=build /out/modules /app
-COPY --from=build /out/app /app
-COPY --from=build /out/bin /app/bin
-COPY --from=build --chown=1000:1000 /out/data /data
+COPY --from=build /out/root/ /
+COPY --from=build --chown=1000:1000 /out/volume/ /
 ENV PATH=/app/bin:$PATH
 USER 1000:1000
 VOLUME /data
