@@ -1,30 +1,27 @@
-import { readFile } from 'node:fs/promises'
-import type { RequestListener } from 'node:http'
 import { LevelDatastore } from 'datastore-level'
 import { buildNames } from './appliance-names.ts'
 import type { Config } from './config/schema.ts'
 import { openDataDirectory, type DataDirectory } from './data-directory.ts'
+import { explainStart } from './explain-start.ts'
 import { createAdminApp, createApp } from './http/app.ts'
-import { Certificate, CertificateError } from './http/certificate.ts'
+import type { Certificate } from './http/certificate.ts'
 import { HttpServer } from './http/server.ts'
 import { LevelIndex } from './index/level-index.ts'
 import { BlockstoreContentStore } from './ipfs/blockstore-content-store.ts'
 import { DurableBlockstore } from './ipfs/blockstore.ts'
 import { Gateways } from './ipfs/gateways.ts'
 import { HashWorkers } from './ipfs/hash-workers.ts'
-import { parseHttpAddress } from './ipfs/http-blocks.ts'
 import { KuboContentStore } from './ipfs/kubo-content-store.ts'
 import { IpfsNode } from './ipfs/node.ts'
 import { createProvider } from './ipfs/provider.ts'
 import { createRemotePins } from './ipfs/remote-pins.ts'
 import { Retrieval } from './ipfs/retrieval.ts'
-import type { RootQueue } from './ipfs/root-queue.ts'
 import type { Logger } from './log.ts'
 import { Metrics } from './metrics.ts'
 import { Administration } from './registry/administration.ts'
 import { Registry } from './registry/registry.ts'
 import { Uploads } from './registry/uploads.ts'
-import { StartError } from './start-error.ts'
+import { readStartInputs, type StartInputs } from './start-inputs.ts'
 
 const second = 1000
 /** A part that does not stop within this is left behind */
@@ -96,11 +93,12 @@ export class Appliance {
   async #start (): Promise<void> {
     const began = performance.now()
     try {
+      const inputs = await readStartInputs({ log: this.#log }, this.#config)
       const directory = await openDataDirectory(this.#config.dataDir)
       const index = new LevelIndex(directory.index)
       // the index comes first: its lock keeps a second process away from everything else, which is only made then
       await this.#startPart({ name: 'index', start: async () => { await index.open() }, stop: async () => { await index.close() } })
-      for (const part of await this.#build(directory, index)) {
+      for (const part of await this.#build(directory, index, inputs)) {
         if (this.#stopping !== undefined) {
           return
         }
@@ -108,20 +106,20 @@ export class Appliance {
       }
     } catch (err) {
       await this.#stopParts()
-      throw err
+      throw explainStart(err, this.#config)
     }
     this.#ready = this.#stopping === undefined
     this.#log.info('started', { ...this.address, ms: Math.round(performance.now() - began) })
   }
 
   /** The parts after the index, in the order in which they start */
-  async #build (directory: DataDirectory, index: LevelIndex): Promise<Part[]> {
-    const { storage, limits } = this.#config
+  async #build (directory: DataDirectory, index: LevelIndex, { certificate, swarmKey, kubo }: StartInputs): Promise<Part[]> {
+    const { storage, limits, network, p2p: { swarmKey: _, ...p2p } } = this.#config
     const log = this.#log
     const metrics = new Metrics()
     const blockstore = new DurableBlockstore(directory.blocks, { fsync: storage.fsync })
     const datastore = new LevelDatastore(directory.datastore)
-    const node = new IpfsNode({ blockstore, datastore, log: log.child({ module: 'ipfs' }) }, await this.#nodeInit())
+    const node = new IpfsNode({ blockstore, datastore, log: log.child({ module: 'ipfs' }) }, { network, ...p2p, swarmKey })
     const hasher = new HashWorkers()
     const content = new BlockstoreContentStore({ blockstore, hasher })
     const uploads = new Uploads({ content, index, log: log.child({ module: 'uploads' }) })
@@ -129,7 +127,7 @@ export class Appliance {
     const reader = new Retrieval({ blockstore, node, gateways, log: log.child({ module: 'retrieval' }) }, { timeout: limits.retrievalTimeout * second })
     const announcements = createProvider({ node, log: log.child({ module: 'provider' }) })
     const provider = { provide: (root: string) => { announcements.add(root) } }
-    const remotePins = this.#remotePins(node)
+    const remotePins = kubo && createRemotePins({ node, kubo: new KuboContentStore(kubo), log: log.child({ module: 'remote-pins' }) })
     const pinner = remotePins && { pin: (root: string) => { remotePins.add(root) } }
     const { names, publisher, resolver, tagListener, parts } = buildNames({ node, datastore, content, reader, index, provider, log }, this.#config)
     const registry = new Registry({ content, index, uploads, reader, provider, pinner, names, resolver, tagListener }, { missingBlobs: this.#config.missingBlobs })
@@ -147,7 +145,10 @@ export class Appliance {
     const components = { registry, health, administration, metrics, log: log.child({ module: 'http' }) }
     const app = createApp(components, { maxManifestBytes: limits.manifestBytes, admin: this.#config.admin.port === undefined })
     const timeouts = { idleTimeout: limits.idleTimeout * second, drainTimeout: limits.drainTimeout * second }
-    this.#server = await this.#createServer(app, timeouts)
+    const { host, port } = this.#config
+    const server = new HttpServer({ app }, { tls: certificate?.current, host, port, ...timeouts })
+    this.#server = server
+    this.#certificate = certificate
     if (this.#config.admin.port !== undefined) {
       this.#admin = new HttpServer({ app: createAdminApp(components) }, { host: this.#config.admin.host, port: this.#config.admin.port, ...timeouts })
     }
@@ -162,86 +163,15 @@ export class Appliance {
       ...parts,
       startable('uploads', uploads),
       ...(this.#admin === undefined ? [] : [startable('admin port', this.#admin)]),
-      startable('registry port', this.#server),
-      ...this.#certificateParts()
+      startable('registry port', server),
+      ...(certificate === undefined ? [] : [{ name: 'certificate', start: async () => { certificate.start(next => { server.setCertificate(next) }) }, stop: async () => { await certificate.stop() } }])
     ]
   }
 
-  async #createServer (app: RequestListener, timeouts: { idleTimeout: number, drainTimeout: number }): Promise<HttpServer> {
-    const { host, port, tls: { certPath, keyPath } } = this.#config
-    if (certPath === undefined || keyPath === undefined) {
-      return new HttpServer({ app }, { host, port, ...timeouts })
-    }
-    try {
-      this.#certificate = await Certificate.open({ log: this.#log.child({ module: 'tls' }) }, { certPath, keyPath })
-    } catch (err) {
-      throw err instanceof CertificateError ? new StartError(err.message, { cause: err }) : err
-    }
-    return new HttpServer({ app }, { tls: this.#certificate.current, host, port, ...timeouts })
-  }
-
-  #certificateParts (): Part[] {
-    const certificate = this.#certificate
-    return certificate === undefined
-      ? []
-      : [{ name: 'certificate', start: async () => { certificate.start(next => { this.#server?.setCertificate(next) }) }, stop: async () => { await certificate.stop() } }]
-  }
-
-  /** A kubo elsewhere that keeps what is pushed here, too */
-  #remotePins (node: IpfsNode): RootQueue | undefined {
-    const { ipfsHost } = this.#config
-    if (ipfsHost === undefined) {
-      return undefined
-    }
-    let api: URL
-    try {
-      api = parseHttpAddress(ipfsHost)
-    } catch (err) {
-      throw new StartError(`ipfsHost: ${(err as Error).message}`, { cause: err })
-    }
-    return createRemotePins({ node, kubo: new KuboContentStore(api), log: this.#log.child({ module: 'remote-pins' }) })
-  }
-
-  async #nodeInit (): Promise<ConstructorParameters<typeof IpfsNode>[1]> {
-    const { network, p2p: { swarmKey, ...p2p } } = this.#config
-    if (swarmKey === undefined) {
-      return { network, ...p2p }
-    }
-    try {
-      return { network, ...p2p, swarmKey: await readFile(swarmKey) }
-    } catch (err) {
-      throw new StartError(`swarm key ${swarmKey} can't be read: ${(err as Error).message}`, { cause: err })
-    }
-  }
-
   async #startPart (part: Part): Promise<void> {
-    try {
-      await part.start()
-    } catch (err) {
-      throw this.#explain(err)
-    }
+    await part.start()
     this.#running.push(part)
     this.#log.debug('part started', { part: part.name })
-  }
-
-  #explain (err: unknown): unknown {
-    const { name, code, message, address, port } = err as NodeJS.ErrnoException & { address?: string, port?: number }
-    if (name === 'LockedError') {
-      return new StartError(`data directory ${this.#config.dataDir} is in use by another ipdr server`, { cause: err })
-    }
-    if (code === 'EADDRINUSE') {
-      return new StartError(`port ${port} on ${address} is in use; choose another with --port`, { cause: err })
-    }
-    if (code === 'EACCES' && port !== undefined) {
-      return new StartError(`no permission to listen on port ${port}`, { cause: err })
-    }
-    if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND') {
-      return new StartError(`can't listen on ${this.#config.host}: ${message}`, { cause: err })
-    }
-    if (code === 'EACCES' || code === 'EROFS') {
-      return new StartError(`no permission to write to data directory ${this.#config.dataDir}`, { cause: err })
-    }
-    return err
   }
 
   async #stop (): Promise<void> {

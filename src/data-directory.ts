@@ -35,6 +35,8 @@ export async function openDataDirectory (path: string): Promise<DataDirectory> {
   try {
     const format = await readFormat(directory)
     if (format === undefined) {
+      // Node's mkdir calls a read-only place a missing one
+      await checkWritable(what, directory)
       await mkdir(directory, { recursive: true })
       await writeFormat(directory)
       return parts
