@@ -4,6 +4,7 @@ import { addConfigShowCommand } from './commands/config-show.ts'
 import { addConfigVerifyCommand } from './commands/config-verify.ts'
 import { addConvertCommand } from './commands/convert.ts'
 import { addDigCommand } from './commands/dig.ts'
+import { addHealthcheckCommand } from './commands/healthcheck.ts'
 import { addInspectCommand } from './commands/inspect.ts'
 import { addLsCommand } from './commands/ls.ts'
 import { addPeersCommand } from './commands/peers.ts'
@@ -15,6 +16,7 @@ import { addServerCommand } from './commands/server.ts'
 import { addVersionCommand, ipdrVersion } from './commands/version.ts'
 import { type CliContext, processContext } from './context.ts'
 import { InterruptedError } from './interrupted-error.ts'
+import { withCurrentFlag } from './older-flags.ts'
 import { reportError } from './report-error.ts'
 import { UsageError } from './usage-error.ts'
 
@@ -33,14 +35,6 @@ export async function run (args: readonly string[], context: CliContext = proces
   }
 }
 
-/** Flags that the original IPDR spelled otherwise */
-const olderFlags = new Map([['--tlsCertPath', '--tls-cert-path'], ['--tlsKeyPath', '--tls-key-path']])
-
-function withCurrentFlag (argument: string): string {
-  const [flag = '', ...value] = argument.split('=')
-  return [olderFlags.get(flag) ?? flag, ...value].join('=')
-}
-
 function createProgram (context: CliContext): Command {
   const write = (text: string): void => {
     context.stdout.write(text)
@@ -55,7 +49,7 @@ function createProgram (context: CliContext): Command {
 
   const commands = [
     addServerCommand, addPushCommand, addPullCommand, addConvertCommand, addDigCommand, addLsCommand, addInspectCommand, addResolveCommand,
-    addPeersCommand, addPublishCommand
+    addPeersCommand, addPublishCommand, addHealthcheckCommand
   ]
   commands.forEach(add => add(program, context))
   const config = program.command('config').description('Check or show the configuration')

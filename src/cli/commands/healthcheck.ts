@@ -1,0 +1,85 @@
+import { once } from 'node:events'
+import { realpathSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { get as getHttp, type IncomingMessage } from 'node:http'
+import { get as getHttps } from 'node:https'
+import { text } from 'node:stream/consumers'
+import { Command } from 'commander'
+import { ClientError } from '../../client/client-error.ts'
+import type { Config } from '../../config/schema.ts'
+import { addConfigFlags, configOf } from '../config-flags.ts'
+import type { CliContext } from '../context.ts'
+import { withCurrentFlag } from '../older-flags.ts'
+import { runClient } from '../run-client.ts'
+
+const second = 1000
+const timeout = 5 * second
+
+/** What a server that listens on every address is asked at */
+const loopbacks = new Map([['0.0.0.0', '127.0.0.1'], ['::', '::1']])
+
+export function addHealthcheckCommand (program: Command, context: CliContext): void {
+  addConfigFlags(program.command('healthcheck'))
+    .description('Ask the server of the same configuration whether it is ready; in a container, the one that this was started for')
+    .action(async (_, command: Command) => {
+      const given = command.options.some(option => command.getOptionValueSource(option.attributeName()) === 'cli')
+      const config = configOf(given ? command : await commandOfContainer(), context)
+      await runClient(context, async signal => {
+        context.stdout.write(`${await check(config, signal)} is ready\n`)
+      })
+    })
+}
+
+/**
+ * @returns what was asked
+ * @throws ClientError where the server does not answer that it is ready
+ */
+async function check (config: Config, signal: AbortSignal): Promise<string> {
+  const url = urlOf(config)
+  const limit = AbortSignal.any([signal, AbortSignal.timeout(timeout)])
+  let answer: string
+  let status: number | undefined
+  try {
+    // whose certificate it is does not matter to somebody who asks whether anybody is there
+    const request = url.protocol === 'https:'
+      ? getHttps(url, { rejectUnauthorized: false, agent: false, signal: limit })
+      : getHttp(url, { agent: false, signal: limit })
+    const [response] = await once(request, 'response') as [IncomingMessage]
+    status = response.statusCode
+    answer = await text(response)
+  } catch (err) {
+    const { code, message } = err as NodeJS.ErrnoException
+    throw new ClientError(`${url.origin} ${code === 'ABORT_ERR' ? 'does not answer' : `can't be reached: ${code ?? message}`}`, { cause: err })
+  }
+  if (status !== 200) {
+    throw new ClientError(`${url.origin} is not ready: ${status} ${answer.slice(0, 200).trim()}`)
+  }
+  return url.origin
+}
+
+/** Where the server tells whether it is ready */
+function urlOf ({ admin, host, port, tls }: Config): URL {
+  const registry = { scheme: tls.certPath === undefined ? 'http' : 'https', host, port }
+  const asked = admin.port === undefined ? registry : { scheme: 'http', host: admin.host, port: admin.port }
+  if (asked.port === 0) {
+    throw new ClientError('port 0 is any free one: there is no telling where to ask')
+  }
+  const address = loopbacks.get(asked.host) ?? asked.host
+  return new URL(`${asked.scheme}://${address.includes(':') ? `[${address}]` : address}:${asked.port}/readyz`)
+}
+
+/** The server's command line: in a container it is that of the first process, on its own or behind an init */
+async function commandOfContainer (): Promise<Command> {
+  const words = (await readFile('/proc/1/cmdline', 'utf8').catch(() => '')).split('\0').slice(0, -1)
+  const start = words.findIndex((word, index) => word === 'server' && isThisProgram(words[index - 1]))
+  const flags = start < 0 ? [] : words.slice(start + 1)
+  return addConfigFlags(new Command()).exitOverride().parse(flags.map(withCurrentFlag), { from: 'user' })
+}
+
+function isThisProgram (path: string | undefined): boolean {
+  try {
+    return path !== undefined && realpathSync(path) === realpathSync(process.argv[1]!)
+  } catch {
+    return false
+  }
+}
