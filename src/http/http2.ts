@@ -14,8 +14,8 @@ export class Http2Request extends Http2ServerRequest {
   constructor (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, options: ReadableOptions, rawHeaders: readonly string[]) {
     super(stream, headers, options, rawHeaders)
     headers.host ??= headers[':authority']
-    // Node's own would let the body end as if it were complete
-    stream.once('aborted', () => { this.destroy(Object.assign(new Error('aborted'), { code: 'ECONNRESET' })) })
+    // Node's own would end the body; its listener comes after this one
+    stream.prependOnceListener('aborted', () => { this.destroy(Object.assign(new Error('aborted'), { code: 'ECONNRESET' })) })
   }
 
   override push (chunk: Uint8Array | null): boolean {
@@ -37,7 +37,11 @@ export class Http2Response extends Http2ServerResponse<Http2Request> {
   readonly shouldKeepAlive = true
 
   static {
-    Object.defineProperty(Http2Response.prototype, 'closed', { get (this: Http2Response) { return this.stream.closed } })
+    Object.defineProperties(Http2Response.prototype, {
+      closed: { get (this: Http2Response) { return this.stream.closed } },
+      // Node ends the stream for us when it is broken off
+      writableFinished: { get (this: Http2Response) { return this.stream.writableFinished && !this.stream.aborted } }
+    })
   }
 
   override write (chunk: string | Uint8Array, ...more: unknown[]): boolean {
@@ -59,7 +63,7 @@ export const http2Options = {
 }
 
 /** The session has a window beside those of its streams, which Node leaves at 64 KiB: uploads would wait for it most of the time */
-export function widenSession (session: ServerHttp2Session): void {
+export function widenSession (session: Pick<ServerHttp2Session, 'setLocalWindowSize'>): void {
   session.setLocalWindowSize(16 * mebibyte)
 }
 

@@ -96,7 +96,13 @@ const timeouts = {
 
 function createTlsServer (app: RequestListener, { tls, idleTimeout }: { tls: TlsCertificate, idleTimeout: number }): TlsServer {
   const server = createSecureServer({ ...tls, ...http2Options, minVersion, allowHTTP1: true, http1Options: timeouts })
-  server.on('session', widenSession)
+  server.on('session', session => {
+    widenSession(session)
+    // its handshake was under way when the server stopped
+    if (!server.listening) {
+      session.close()
+    }
+  })
   server.on('request', (req: IncomingMessage, res: ServerResponse) => {
     limitIdleTime(req, idleTimeout)
     app(req, res)
