@@ -47,8 +47,8 @@ export class Bench {
   }
 
   /** A folder that stays for the next run, for what takes long to make */
-  async cached (name: string): Promise<string> {
-    const path = join(this.options.directory, 'ipdr-bench-cache', name)
+  async cache (): Promise<string> {
+    const path = join(this.options.directory, 'ipdr-bench-cache')
     await mkdir(path, { recursive: true })
     return path
   }
@@ -67,13 +67,14 @@ export class Bench {
   }
 
   /**
-   * Every item once in each round, A B C and then C B A, so that neither drift nor order favours one. The first round warms up: its values
-   * don't count.
+   * Every item once in each round, A B C and then C B A, so that neither drift nor order favours one
    *
-   * @param round numbers the rounds from 0, for names that nobody used before
+   * @param work its `round` is 0 in the round that warms up, whose values don't count, and counts from 1 then
    */
-  async inTurn<Item extends { name: string }> (items: Item[], work: (item: Item, round: number) => Promise<Sample[]>): Promise<void> {
-    for (let round = 0; round <= this.options.rounds; round++) {
+  async inTurn<Item extends { name: string }> (
+    items: Item[], work: (item: Item, round: number) => Promise<Sample[]>, { warmUp = true }: { warmUp?: boolean } = {}
+  ): Promise<void> {
+    for (let round = warmUp ? 0 : 1; round <= this.options.rounds; round++) {
       for (const item of round % 2 === 0 ? items : items.toReversed()) {
         const samples = await work(item, round)
         if (round > 0) {

@@ -18,6 +18,8 @@ import type { Launcher } from './targets/target.ts'
 
 export const tagsRepository = 'bench/tags'
 const batch = 5000
+/** Of what this file writes */
+const version = 1
 /** Beside the blocks, an index as it would be with them: one blob for so many blocks, one tag for so many */
 const blocksPerBlob = 10
 const blocksPerTag = 100
@@ -51,12 +53,17 @@ export async function prepareBlocks (bench: Bench, launcher: Launcher, count: nu
 }
 
 async function prepare (bench: Bench, launcher: Launcher, name: string, fill: (dataDir: string) => Promise<void>): Promise<string> {
-  const dataDir = await bench.cached(`${launcher.name}-${name}-${await layoutVersion()}`)
+  const prefix = `${launcher.name}-${name}-`
+  const current = `${prefix}${await layoutVersion(launcher)}`
+  const cache = await bench.cache()
+  const dataDir = join(cache, current)
   // outside of the data directory, whose content is its server's own
   const complete = `${dataDir}.complete`
   if (!existsSync(complete)) {
     console.log(`preparing ${dataDir}`)
-    await rm(dataDir, { recursive: true, force: true })
+    for (const old of (await readdir(cache)).filter(entry => entry.startsWith(prefix))) {
+      await rm(join(cache, old), { recursive: true, force: true })
+    }
     await fill(dataDir)
     await writeFile(complete, '')
   }
@@ -104,12 +111,14 @@ async function withServer<T> (launcher: Launcher, dataDir: string, work: (base: 
   }
 }
 
-/** Another one whenever the code that reads and writes the index has changed, or this file */
-async function layoutVersion (): Promise<string> {
-  const hash = createHash('sha256').update(await readFile(import.meta.filename))
-  const directory = join(import.meta.dirname, '../src/index')
-  for (const file of (await readdir(directory)).sort()) {
-    hash.update(await readFile(join(directory, file)))
+/** Another one whenever what the index holds has changed */
+async function layoutVersion ({ name }: Launcher): Promise<string> {
+  if (name === 'distribution') {
+    return String(version)
   }
-  return hash.digest('hex').slice(0, 8)
+  const hash = createHash('sha256')
+  for (const file of ['index.ts', 'keys.ts']) {
+    hash.update(await readFile(join(import.meta.dirname, '../src/index', file)))
+  }
+  return `${version}-${hash.digest('hex').slice(0, 8)}`
 }

@@ -1,6 +1,7 @@
 /**
  * Our server beside others, in turn, on the same disk: `npm run bench -- --help`. Every figure is of this one run: take the ratios.
  */
+import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Bench, type Case } from './bench.ts'
 import { pull, push, pushAndPull } from './cases/blobs.ts'
@@ -22,6 +23,7 @@ import { plain } from './report/table.ts'
 import { findDistribution } from './targets/distribution.ts'
 import { findBefore, findIpdr } from './targets/ipdr.ts'
 import { findKubo } from './targets/kubo.ts'
+import { logDirectory } from './targets/process.ts'
 import { findLimit, findNull } from './targets/reference.ts'
 import type { Launcher } from './targets/target.ts'
 import { findZot } from './targets/zot.ts'
@@ -48,6 +50,7 @@ try {
 
 async function benchmark (options: Options): Promise<void> {
   const chosen = choose(options.cases)
+  await rm(logDirectory, { recursive: true, force: true })
   await buildNative()
   const launchers = await findTargets(options)
   const about: Omit<CaseResults, 'case' | 'series'> = {

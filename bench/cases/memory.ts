@@ -7,20 +7,23 @@ import { nativeRate } from '../native.ts'
 import { GiB, MiB, sizeText } from '../options.ts'
 import { memory, resetPeak, settle } from '../process-usage.ts'
 import { Server } from '../server.ts'
-import { pushSmallImage } from '../small-image.ts'
+import { manifestType, pushSmallImage } from '../small-image.ts'
 import type { Launcher } from '../targets/target.ts'
 
 const connections = 32
 
-/** Resident memory: of an idle server, what it is made of, and the peak above it under each load. A new process in each round. */
+/**
+ * Resident memory: of an idle server, what it is made of, and the peak above it under each load. A new process in each round; what one load
+ * leaves in memory is in the peak of the next, so the largest blob comes first.
+ */
 export const memoryCase: Case = {
   name: 'memory',
   run: async bench => {
-    const { quick, sizes = quick ? [16 * MiB] : [256 * MiB, 10 * GiB] } = bench.options
+    const { quick, sizes = quick ? [16 * MiB] : [10 * GiB, 256 * MiB] } = bench.options
     const launchers = bench.registries.filter(({ reference }) => !reference)
     await bench.inTurn([...launchers, { name: 'node alone' as const }], async item => item.name === 'node alone'
       ? [[measure('idle'), await emptyNode()]]
-      : await underLoads(bench, item, sizes))
+      : await underLoads(bench, item, sizes), { warmUp: false })
   }
 }
 
@@ -52,7 +55,9 @@ async function underLoads (bench: Bench, launcher: Launcher, sizes: number[]): P
     }
     await pushSmallImage(server.base, 'bench/memory', 'latest')
     const url = `${server.base}/v2/bench/memory/manifests/latest`
-    await peak(`manifest GET, ${connections} connections`, async () => await nativeRate({ url, method: 'GET', connections, seconds: bench.options.seconds }))
+    await peak(`manifest GET, ${connections} connections`, async () => await nativeRate({
+      url, method: 'GET', connections, seconds: bench.options.seconds, accept: manifestType
+    }))
     return samples
   } finally {
     await server.remove()

@@ -17,6 +17,7 @@ export const findDistribution: Find = async () => {
       + 'and of each link file and its directory; the rename of a blob into its place is not synced; it can\'t be turned off',
     reference: false,
     start: async dataDir => await startProcess({
+      name: 'distribution',
       dataDir,
       command,
       args: () => ['serve', join(import.meta.dirname, '../distribution.yml')],

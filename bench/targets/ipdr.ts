@@ -31,6 +31,7 @@ async function launcher (name: TargetName, checkout: string, { fsync, cpuProfile
       : 'storage.fsync off'}`,
     reference: false,
     start: async (dataDir, { network = 'offline' } = {}) => await startProcess({
+      name,
       dataDir,
       command: process.execPath,
       args: port => [

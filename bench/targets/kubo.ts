@@ -27,7 +27,7 @@ export const findKubo: Find = async ({ fsync }) => {
       }
       await configure(join(dataDir, 'config'), port, fsync)
       return await startProcess({
-        dataDir, port, command, args: () => ['daemon', '--migrate=false'], env: () => env, ready: '/api/v0/id', method: 'POST'
+        name: 'kubo', dataDir, port, command, args: () => ['daemon', '--migrate=false'], env: () => env, ready: '/api/v0/id', method: 'POST'
       })
     }
   }

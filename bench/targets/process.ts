@@ -1,17 +1,23 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { closeSync, mkdirSync, openSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
 import { request } from 'node:http'
 import { createServer, type AddressInfo } from 'node:net'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Target } from './target.ts'
+import type { Target, TargetName } from './target.ts'
 
 const startTimeout = 120_000
 const stopTimeout = 60_000
 const pollInterval = 5
 const maxOutput = 64 * 1024
 
+/** Where the standard error of each target goes */
+export const logDirectory = join(import.meta.dirname, '../results/tmp/logs')
+
 export interface ProcessInit {
+  name: TargetName
   dataDir: string
   command: string
   /** @default a free one */
@@ -30,10 +36,12 @@ export async function startProcess (init: ProcessInit): Promise<Target> {
   await mkdir(dataDir, { recursive: true })
   const port = init.port ?? await freePort()
   const base = `http://127.0.0.1:${port}`
+  const log = openLog(init.name)
   const began = performance.now()
-  const child = spawn(command, args(port), { env: env?.(port) ?? process.env, stdio: ['ignore', 'pipe', 'inherit'] })
+  const child = spawn(command, args(port), { env: env?.(port) ?? process.env, stdio: ['ignore', 'pipe', log] })
+  closeSync(log)
   let output = ''
-  child.stdout.setEncoding('utf8').on('data', (text: string) => { output = (output + text).slice(-maxOutput) })
+  child.stdout?.setEncoding('utf8').on('data', (text: string) => { output = (output + text).slice(-maxOutput) })
   // a benchmark that is cut short leaves no server behind
   const kill = (): void => { child.kill('SIGKILL') }
   process.once('exit', kill)
@@ -47,7 +55,7 @@ export async function startProcess (init: ProcessInit): Promise<Target> {
   while (!await answers(`${base}${ready}`, method)) {
     if (child.exitCode !== null || performance.now() - began > startTimeout) {
       await stop()
-      throw new Error(`${[command, ...args(port)].join(' ')} does not become ready`)
+      throw new Error(`${[command, ...args(port)].join(' ')} does not become ready; see ${logDirectory}`)
     }
     await sleep(pollInterval)
   }
@@ -62,6 +70,11 @@ async function answers (url: string, method: string): Promise<boolean> {
     resolve(response.statusCode === 200)
   }).on('error', () => { resolve(false) }).end()
   return await promise
+}
+
+function openLog (name: TargetName): number {
+  mkdirSync(logDirectory, { recursive: true })
+  return openSync(join(logDirectory, `${name}.log`), 'a')
 }
 
 export async function freePort (): Promise<number> {

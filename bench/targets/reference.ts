@@ -17,6 +17,7 @@ function reference (name: TargetName & keyof typeof about): Launcher {
     about: about[name],
     reference: true,
     start: async dataDir => await startProcess({
+      name,
       dataDir,
       command: nativeBinary,
       args: port => ['serve', '-kind', name, '-dir', dataDir, '-address', `127.0.0.1:${port}`],

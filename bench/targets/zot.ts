@@ -24,7 +24,7 @@ export const findZot: Find = async ({ zot: command, fsync }) => {
         http: { address: '127.0.0.1', port: String(port) },
         log: { level: 'error' }
       }))
-      return await startProcess({ dataDir, port, command, args: () => ['serve', config], ready: '/v2/' })
+      return await startProcess({ name: 'zot', dataDir, port, command, args: () => ['serve', config], ready: '/v2/' })
     }
   }
 }
