@@ -215,7 +215,7 @@ describe('HTTP/2', { timeout: 60_000 }, () => {
 
   it('lets requests end that are under way when it stops, and tells the client to bring no more', async () => {
     const { promise: over, resolve: finish } = Promise.withResolvers<void>()
-    const { session, server } = await serve(async (req, res) => {
+    const { session, server } = await serve(async (_req, res) => {
       res.write('begun, ')
       await over
       res.end('ended')
