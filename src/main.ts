@@ -13,7 +13,11 @@ async function main (): Promise<void> {
     process.exitCode = 1
     return
   }
-  // not at the top: an older Node would fail on it before it comes to the line above
+  // not at the top: an older Node would fail on these before it comes to the line above
+  const { enableCompileCache } = await import('node:module')
+  // what was compiled once is kept for the next start, if the system's folder for temporary files can be written to
+  enableCompileCache()
+  await import('./lean-imports.ts')
   const { run } = await import('./cli/program.ts')
   process.exitCode = await run(process.argv.slice(2))
   // everything was told to close; whatever keeps the process alive now would keep it for ever
