@@ -223,7 +223,7 @@ describe('a start is refused', { timeout: 5 * minute }, () => {
   after(async () => { await template[Symbol.asyncDispose]() })
 
   for (const [group, cases] of Object.entries({ TLS: tls, 'the data directory': dataDirectories, configuration: settings })) {
-    describe(`for ${group}:`, () => {
+    describe(`for ${group}:`, { concurrency: 2 }, () => {
       for (const one of cases) {
         it(one.title, async () => { await refused(one) })
       }
