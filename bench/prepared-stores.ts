@@ -14,7 +14,7 @@ import type { Bench } from './bench.ts'
 import { fillBlocks, fillDistribution } from './native.ts'
 import { settle } from './process-usage.ts'
 import { pushSmallImage } from './small-image.ts'
-import type { Launcher } from './targets/target.ts'
+import type { Launcher, StartInit } from './targets/target.ts'
 
 export const tagsRepository = 'bench/tags'
 const batch = 5000
@@ -37,8 +37,8 @@ export async function prepareListings (bench: Bench, launcher: Launcher, count: 
       return
     }
     await fillIndex(dataDir, digest as Digest, { tags: count, repositories: count, blobs: 0 })
-    // what it does once after such a change, as the files of its CID store, is done before anybody measures
-    await withServer(launcher, dataDir, async (_, pid) => { await settle(pid) })
+    // the files of its CID store are made before anybody measures
+    await withServer(launcher, dataDir, async (_, pid) => { await settle(pid) }, { publish: false })
   })
 }
 
@@ -102,8 +102,8 @@ async function fillIndex (dataDir: string, digest: Digest, { tags, repositories,
   }
 }
 
-async function withServer<T> (launcher: Launcher, dataDir: string, work: (base: string, pid: number) => Promise<T>): Promise<T> {
-  const server = await launcher.start(dataDir)
+async function withServer<T> (launcher: Launcher, dataDir: string, work: (base: string, pid: number) => Promise<T>, init?: StartInit): Promise<T> {
+  const server = await launcher.start(dataDir, init)
   try {
     return await work(server.base, server.pid)
   } finally {

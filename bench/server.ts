@@ -1,7 +1,7 @@
 import { rm } from 'node:fs/promises'
 import { nativePull, nativePush, type Pulled, type Pushed, type PushInit } from './native.ts'
 import { GiB, MiB } from './options.ts'
-import type { Launcher, Target } from './targets/target.ts'
+import type { Launcher, StartInit, Target } from './targets/target.ts'
 
 /** A store that holds more than this is replaced by an empty one, outside of what is timed: disks are finite */
 const storeLimit = 8 * GiB
@@ -9,17 +9,17 @@ const storeLimit = 8 * GiB
 /** A registry under measurement, whose store is replaced where it gets too large */
 export class Server {
   readonly launcher: Launcher
-  readonly #init: Parameters<Launcher['start']>[1]
+  readonly #init: StartInit | undefined
   #target: Target
   #stored = 0
 
-  private constructor (launcher: Launcher, target: Target, init: Parameters<Launcher['start']>[1]) {
+  private constructor (launcher: Launcher, target: Target, init: StartInit | undefined) {
     this.launcher = launcher
     this.#target = target
     this.#init = init
   }
 
-  static async start (launcher: Launcher, dataDir: string, init?: Parameters<Launcher['start']>[1]): Promise<Server> {
+  static async start (launcher: Launcher, dataDir: string, init?: StartInit): Promise<Server> {
     return new Server(launcher, await launcher.start(dataDir, init), init)
   }
 

@@ -1,7 +1,7 @@
 import type { Case } from '../bench.ts'
 import type { Measure, Sample } from '../measures.ts'
 import { prepareBlocks } from '../prepared-stores.ts'
-import type { Launcher } from '../targets/target.ts'
+import type { Launcher, StartInit } from '../targets/target.ts'
 
 const second = 1000
 
@@ -30,7 +30,7 @@ export const start: Case = {
 }
 
 /** Seconds; the store stays */
-async function startTime (launcher: Launcher, dataDir: string, init?: Parameters<Launcher['start']>[1]): Promise<number> {
+async function startTime (launcher: Launcher, dataDir: string, init?: StartInit): Promise<number> {
   const target = await launcher.start(dataDir, init)
   await target.stop()
   return target.startTime / second

@@ -16,14 +16,25 @@ export interface Target {
 
 export type TargetName = 'ipdr' | 'before' | 'distribution' | 'zot' | 'kubo' | 'limit' | 'null'
 
+/** What is chosen for ours; others have no such choice */
+export interface StartInit {
+  /** @default 'offline' */
+  network?: 'offline' | 'lan'
+  /**
+   * Whether all tags are published in the background after the start
+   *
+   * @default true
+   */
+  publish?: boolean
+}
+
 export interface Launcher {
   name: TargetName
   /** For the report: version, and what a push waits for */
   about: string
   /** Whether it is no registry, but shows what the machine or the client can do */
   reference: boolean
-  /** @param network whether our node listens to peers; others have no choice */
-  start: (dataDir: string, init?: { network?: 'offline' | 'lan' }) => Promise<Target>
+  start: (dataDir: string, init?: StartInit) => Promise<Target>
 }
 
 /** @returns undefined where there is no such program on this machine */
