@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { CertificateAuthority } from '../fixtures/certificates.ts'
 import { tryRun } from '../fixtures/run.ts'
 import { ServerProcess } from '../fixtures/server.ts'
 import { temporaryDirectory } from '../fixtures/temporary.ts'
@@ -18,20 +19,23 @@ const everyOption = {
   OCI_DATA_SPARSE: 'true'
 }
 
-for (const { version, env, args, disabled } of [
+for (const { version, env, args, disabled, http } of [
   // cancelling an upload, once for each digest algorithm: this version does not ask for it
-  { version: '1.1', env: {}, args: [], disabled: 2 },
-  { version: 'dev', env: everyOption, args: ['--missing-blobs', 'accept'], disabled: 0 }
+  { version: '1.1', env: {}, args: [], disabled: 2, http: '1.1' },
+  { version: 'dev', env: everyOption, args: ['--missing-blobs', 'accept'], disabled: 0, http: '1.1' },
+  { version: 'dev', env: everyOption, args: ['--missing-blobs', 'accept'], disabled: 0, http: '2.0' }
 ]) {
-  test(`passes the OCI conformance suite, version ${version}`, { timeout: 10 * minute }, async t => {
+  test(`passes the OCI conformance suite, version ${version}, over HTTP/${http}`, { timeout: 10 * minute }, async t => {
     await using directory = await temporaryDirectory('conformance')
-    await using server = await ServerProcess.start({ args })
+    const authority = http === '2.0' ? await CertificateAuthority.create(directory.path) : undefined
+    await using server = await ServerProcess.start({ args, ...(authority && { tls: await authority.issue('server') }) })
 
     const { stdout, stderr } = await tryRun(builtTool('conformance'), [], {
       cwd: directory.path,
       env: {
         OCI_REGISTRY: server.host,
-        OCI_TLS: 'disabled',
+        OCI_TLS: authority === undefined ? 'disabled' : 'enabled',
+        ...(authority && { SSL_CERT_FILE: authority.cert }),
         OCI_REPO1: 'conformance/repo1',
         OCI_REPO2: 'conformance/repo2',
         OCI_LOG: 'error',
@@ -52,6 +56,8 @@ for (const { version, env, args, disabled } of [
     assert.equal(skipped, 0, 'skipped')
     assert.equal(totals.disabled ?? 0, disabled, 'disabled')
     assert.ok(tests > 800, `only ${tests} tests`)
+    const versions = [...server.log.matchAll(/ request .* http=(\S+)/g)].map(([, version]) => version)
+    assert.ok(versions.length > tests && versions.every(version => version === http), 'the version of HTTP')
   })
 }
 
