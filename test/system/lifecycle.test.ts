@@ -132,7 +132,7 @@ suite('npm', { timeout: 2 * minute }, () => {
     const { code, stdout } = await tryRun('npm', ['run', '-s', 'ipdr', '--', 'version'], { cwd: projectDirectory, env })
     assert.equal(code, 0)
     const { version } = JSON.parse(await readFile(join(projectDirectory, 'package.json'), 'utf8')) as { version: string }
-    assert.match(stdout, new RegExp(`^ipdr +${version.replaceAll('.', '\\.')}\\nnode +24\\.`))
+    assert.match(stdout, new RegExp(`^ipdr +${version.replaceAll('.', '\\.')}\\ncommit +\\S.*\\nnode +24\\.`))
   })
 
   test('npm start serves until npm is told to stop', async () => {
