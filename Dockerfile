@@ -17,7 +17,7 @@ RUN scripts/prune-modules node_modules
 COPY LICENSE ./
 COPY src src
 # nothing that was deleted is missed
-RUN node --input-type=module --eval "import { globSync } from 'node:fs'; \
+RUN node --import /build/src/lean-imports.ts --input-type=module --eval "import { globSync } from 'node:fs'; \
   for (const file of globSync('src/**/*.ts', { exclude: ['src/main.ts'] })) await import('/build/' + file)"
 # every time and mode fixed, and whole directories copied into / later on: what COPY makes itself gets the time of the build
 RUN mkdir -p /out/root/app/bin /out/volume/data \
@@ -43,6 +43,6 @@ VOLUME /data
 EXPOSE 5000 4001
 # as ./data is the data directory by default
 WORKDIR /
-HEALTHCHECK --interval=3s --timeout=10s --start-period=30s --retries=10 CMD ["ipdr", "healthcheck"]
+HEALTHCHECK --interval=3s --timeout=10s --start-period=30s --retries=10 CMD ["ipdr", "healthcheck", "--wait", "5s"]
 ENTRYPOINT ["node", "--max-semi-space-size=4", "/app/src/main.ts"]
 CMD ["server"]

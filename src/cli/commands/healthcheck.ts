@@ -4,30 +4,56 @@ import { readFile } from 'node:fs/promises'
 import { get as getHttp, type IncomingMessage } from 'node:http'
 import { get as getHttps } from 'node:https'
 import { text } from 'node:stream/consumers'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Command } from 'commander'
 import { ClientError } from '../../client/client-error.ts'
 import type { Config } from '../../config/schema.ts'
+import { parseDuration } from '../../config/units.ts'
 import { addConfigFlags, configOf } from '../config-flags.ts'
 import type { CliContext } from '../context.ts'
 import { withCurrentFlag } from '../older-flags.ts'
 import { runClient } from '../run-client.ts'
+import { UsageError } from '../usage-error.ts'
 
 const second = 1000
 const timeout = 5 * second
+/** Between two questions to a server that is not ready yet */
+const pause = 0.1 * second
 
 /** What a server that listens on every address is asked at */
 const loopbacks = new Map([['0.0.0.0', '127.0.0.1'], ['::', '::1']])
 
 export function addHealthcheckCommand (program: Command, context: CliContext): void {
-  addConfigFlags(program.command('healthcheck'))
+  const healthcheck = addConfigFlags(program.command('healthcheck'))
+  const configOptions = [...healthcheck.options]
+  healthcheck
     .description('Ask the server of the same configuration whether it is ready; in a container, the one that this was started for')
-    .action(async (_, command: Command) => {
-      const given = command.options.some(option => command.getOptionValueSource(option.attributeName()) === 'cli')
+    .option('--wait <duration>', 'how long a server that is not ready may take', '0s')
+    .action(async ({ wait }: { wait: string }, command: Command) => {
+      const given = configOptions.some(option => command.getOptionValueSource(option.attributeName()) === 'cli')
       const config = configOf(given ? command : await commandOfContainer(), context)
+      const seconds = parseDuration(wait)
+      if (seconds === undefined) {
+        throw new UsageError(`--wait must be a duration such as 5s, got ${wait}`)
+      }
       await runClient(context, async signal => {
-        context.stdout.write(`${await check(config, signal)} is ready\n`)
+        context.stdout.write(`${await waitUntilReady(config, performance.now() + seconds * second, signal)} is ready\n`)
       })
     })
+}
+
+/** @param end - on the clock of `performance` */
+async function waitUntilReady (config: Config, end: number, signal: AbortSignal): Promise<string> {
+  for (;;) {
+    try {
+      return await check(config, signal)
+    } catch (err) {
+      if (performance.now() >= end) {
+        throw err
+      }
+    }
+    await sleep(pause, undefined, { signal })
+  }
 }
 
 /**

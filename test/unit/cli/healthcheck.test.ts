@@ -22,6 +22,14 @@ describe('ipdr healthcheck', () => {
     assert.deepEqual({ code, out }, { code: 0, out: `http://127.0.0.1:${admin.port} is ready\n` })
   })
 
+  it('waits for a server that is not ready yet', async () => {
+    let asked = 0
+    await using server = await listen(createServer((_req, res) => { res.writeHead(asked++ < 2 ? 503 : 200).end() }))
+    assert.equal((await ipdr(['healthcheck', '--wait', '30s', '--port', `${server.port}`])).code, 0)
+    assert.equal(asked, 3)
+    assert.match((await ipdr(['healthcheck', '--wait', 'long'])).err, /^ipdr: --wait must be a duration/)
+  })
+
   it('fails in one line where the server is not ready, does not answer or is not there', async () => {
     await using starting = await listen(createServer((_req, res) => { res.writeHead(503).end('starting or stopping\n') }))
     assert.deepEqual(await ipdr(['healthcheck', '--port', `${starting.port}`]), {
