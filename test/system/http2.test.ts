@@ -14,6 +14,7 @@ import { HttpServer } from '../../src/http/server.ts'
 import { Metrics } from '../../src/metrics.ts'
 import { OciError } from '../../src/oci/errors.ts'
 import { CertificateAuthority } from '../fixtures/certificates.ts'
+import { endHeaders, endStream, frame, frameTypes, header, received, requestHeaders } from '../fixtures/http2-frames.ts'
 import { recordingLog } from '../fixtures/recording-log.ts'
 import { temporaryDirectory, type TemporaryDirectory } from '../fixtures/temporary.ts'
 import { until } from '../fixtures/until.ts'
@@ -266,42 +267,5 @@ async function settled (value: () => number): Promise<void> {
       since = performance.now()
     }
     return performance.now() - since > 500
-  })
-}
-
-/** RFC 9113, section 6 */
-const frameTypes = { data: 0, headers: 1, reset: 3, settings: 4 }
-const endStream = 0x1
-const endHeaders = 0x4
-
-function frame (type: number, payload: Uint8Array, flags = 0, stream = 1): Buffer {
-  const head = Buffer.alloc(9)
-  head.writeUIntBE(payload.byteLength, 0, 3)
-  head.writeUInt8(type, 3)
-  head.writeUInt8(flags, 4)
-  head.writeUInt32BE(stream, 5)
-  return Buffer.concat([head, payload])
-}
-
-/** As literals without an index: RFC 7541, section 6.2.2 */
-function header (name: string, value: string): Buffer {
-  return Buffer.concat([name, value].flatMap((part, i) => [Buffer.from(i === 0 ? [0, part.length] : [part.length]), Buffer.from(part)]))
-}
-
-function requestHeaders (method: string): Buffer {
-  return Buffer.concat([header(':method', method), header(':scheme', 'https'), header(':path', '/'), header(':authority', 'localhost')])
-}
-
-/** The payload of the first frame of a type that comes */
-async function received (socket: TLSSocket, type: number): Promise<Buffer> {
-  let bytes = Buffer.alloc(0)
-  socket.on('data', chunk => { bytes = Buffer.concat([bytes, chunk]) })
-  return await until('the frame', () => {
-    for (let at = 0; at + 9 <= bytes.length; at += 9 + bytes.readUIntBE(at, 3)) {
-      if (bytes[at + 3] === type) {
-        return bytes.subarray(at + 9, at + 9 + bytes.readUIntBE(at, 3))
-      }
-    }
-    return undefined
   })
 }
