@@ -30,7 +30,7 @@ async function reasonOf ({ code, message }: NodeJS.ErrnoException, path: string)
     case 'EACCES':
     case 'EPERM': {
       const owner = await stat(path).then(({ uid }) => uid, () => undefined)
-      const explanation = owner === undefined || owner === process.getuid?.() ? '' : `: it belongs to user ${owner}, and this is user ${process.getuid?.()}`
+      const explanation = owner === undefined || owner === process.getuid?.() ? '' : `: it belongs to user ${owner}, and this is user ${process.getuid?.()}; chown -R ${process.getuid?.()} it, or run as user ${owner}`
       return `no permission to write to ${path}${explanation}`
     }
     case 'EROFS':
