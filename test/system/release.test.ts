@@ -136,7 +136,8 @@ suite('a release', { timeout: 10 * minute }, () => {
   })
 
   test('tells what to do where no library can be put', async () => {
-    const { code, stderr } = await tryRun(executable, ['server', '--data-dir', path('never')], { env: { ...withNothing, TMPDIR: path('none') } })
+    // a file, in which no folder can be made
+    const { code, stderr } = await tryRun(executable, ['server', '--port', '0', '--data-dir', path('never')], { env: { ...withNothing, TMPDIR: packageFile() } })
     assert.equal(code, 1)
     assert.match(stderr, /^ipdr: no library can be loaded from [^\n]*\nSet TMPDIR [^\n]*\n$/)
   })
