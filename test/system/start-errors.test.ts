@@ -93,28 +93,28 @@ const dataDirectories: Case[] = [
     prepare: async path => { await run('chown', ['-R', String(nobody), path('used')]) },
     args: path => ['--data-dir', path('used')],
     around: (_path, command) => withoutPrivileges(command),
-    message: `data directory DIRECTORY/used can't be used: no permission to write to DIRECTORY/used: it belongs to user ${nobody}, and this is user 0`
+    message: `data directory DIRECTORY/used can't be used: no permission to write to DIRECTORY/used: it belongs to user ${nobody}, and this is user 0; chown -R 0 it, or run as user ${nobody}`
   },
   {
     title: 'an empty directory of another user',
     prepare: async path => { await chown(path('empty'), nobody, nobody) },
     args: path => ['--data-dir', path('empty')],
     around: (_path, command) => withoutPrivileges(command),
-    message: `data directory DIRECTORY/empty can't be used: no permission to write to DIRECTORY/empty: it belongs to user ${nobody}, and this is user 0`
+    message: `data directory DIRECTORY/empty can't be used: no permission to write to DIRECTORY/empty: it belongs to user ${nobody}, and this is user 0; chown -R 0 it, or run as user ${nobody}`
   },
   {
     title: 'a directory that another user has written to',
     prepare: async path => { await chown(path('used/datastore/LOCK'), nobody, nobody) },
     args: path => ['--data-dir', path('used')],
     around: (_path, command) => withoutPrivileges(command),
-    message: `data directory DIRECTORY/used can't be used: no permission to write to DIRECTORY/used/datastore/LOCK: it belongs to user ${nobody}, and this is user 0`
+    message: `data directory DIRECTORY/used can't be used: no permission to write to DIRECTORY/used/datastore/LOCK: it belongs to user ${nobody}, and this is user 0; chown -R 0 it, or run as user ${nobody}`
   },
   {
     title: 'a CID store of another user',
     prepare: async path => { await chown(path('empty'), nobody, nobody) },
     args: path => ['--cid-store', path('empty/cids')],
     around: (_path, command) => withoutPrivileges(command),
-    message: `CID store DIRECTORY/empty/cids can't be used: no permission to write to DIRECTORY/empty: it belongs to user ${nobody}, and this is user 0`
+    message: `CID store DIRECTORY/empty/cids can't be used: no permission to write to DIRECTORY/empty: it belongs to user ${nobody}, and this is user 0; chown -R 0 it, or run as user ${nobody}`
   }
 ]
 
