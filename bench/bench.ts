@@ -27,7 +27,7 @@ export class Bench {
 
   static async create (options: Options, launchers: Launcher[]): Promise<Bench> {
     const scratch = await mkdtemp(join(options.directory, 'ipdr-bench-'))
-    process.once('exit', () => { rmSync(scratch, { recursive: true, force: true }) })
+    process.once('exit', () => { rmSync(scratch, { recursive: true, force: true, maxRetries: 5 }) })
     return new Bench(options, launchers, scratch)
   }
 

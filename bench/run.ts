@@ -65,6 +65,7 @@ async function benchmark (options: Options): Promise<void> {
   const directory = options.save ? results : join(results, 'tmp')
   // what runs and lies around goes at the exit of the process
   process.once('SIGINT', () => { process.exit(130) })
+  process.once('SIGTERM', () => { process.exit(143) })
   for (const { name, run } of chosen) {
     await run(bench)
     for (const part of name.split(' and ')) {

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { tryRun } from '../../test/fixtures/run.ts'
 import { withoutSettings } from '../../test/fixtures/server.ts'
 import { projectDirectory } from '../../test/fixtures/tools.ts'
-import type { Options } from '../options.ts'
+import { UsageError, type Options } from '../options.ts'
 import { startProcess } from './process.ts'
 import type { Find, Launcher, TargetName } from './target.ts'
 
@@ -16,7 +16,7 @@ export const findBefore: Find = async options => {
     return undefined
   }
   if (!existsSync(join(options.before, 'node_modules'))) {
-    throw new Error(`${options.before} has no node_modules`)
+    throw new UsageError(`${options.before} has no node_modules`)
   }
   return await launcher('before', options.before, options)
 }

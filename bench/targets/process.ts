@@ -42,9 +42,9 @@ export async function startProcess (init: ProcessInit): Promise<Target> {
   closeSync(log)
   let output = ''
   child.stdout?.setEncoding('utf8').on('data', (text: string) => { output = (output + text).slice(-maxOutput) })
-  // a benchmark that is cut short leaves no server behind
+  // a benchmark that is cut short leaves no server behind: first of all, as their folders are removed then
   const kill = (): void => { child.kill('SIGKILL') }
-  process.once('exit', kill)
+  process.prependOnceListener('exit', kill)
   const exited = once(child, 'exit').finally(() => { process.off('exit', kill) })
   const stop = async (): Promise<void> => {
     child.kill('SIGTERM')

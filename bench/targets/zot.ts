@@ -1,6 +1,8 @@
+import { existsSync } from 'node:fs'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { tryRun } from '../../test/fixtures/run.ts'
+import { UsageError } from '../options.ts'
 import { freePort, startProcess } from './process.ts'
 import type { Find } from './target.ts'
 
@@ -8,6 +10,9 @@ import type { Find } from './target.ts'
 export const findZot: Find = async ({ zot: command, fsync }) => {
   if (command === undefined) {
     return undefined
+  }
+  if (!existsSync(command)) {
+    throw new UsageError(`there is no zot at ${command}`)
   }
   const { stdout, stderr } = await tryRun(command, ['--version'])
   return {
