@@ -7,7 +7,6 @@ FROM ${BASE} AS build
 ARG NPM_CONFIG_REGISTRY
 ARG NPM_CONFIG_CA
 ARG NODE_EXTRA_CA_CERTS
-ARG REVISION=unknown
 WORKDIR /build
 COPY .npmrc package.json package-lock.json ./
 # none of the dependencies needs its install script: their binaries come with them
@@ -19,6 +18,7 @@ COPY src src
 # nothing that was deleted is missed
 RUN node --import /build/src/lean-imports.ts --input-type=module --eval "import { globSync } from 'node:fs'; \
   for (const file of globSync('src/**/*.ts', { exclude: ['src/main.ts'] })) await import('/build/' + file)"
+ARG REVISION=unknown
 # every time and mode fixed, and whole directories copied into / later on: what COPY makes itself gets the time of the build
 RUN mkdir -p /out/root/app/bin /out/volume/data \
   && mv node_modules package.json LICENSE src /out/root/app/ \
