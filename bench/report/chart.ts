@@ -2,7 +2,8 @@ import { ratio } from '../measures.ts'
 import type { CaseResults } from './results.ts'
 
 const lineHeight = 18
-const labelWidth = 380
+const labelWidth = 460
+const legendWidth = 170
 const barWidth = 420
 const margin = 16
 const head = 52
@@ -32,7 +33,7 @@ export function chart ({ case: name, series }: CaseResults): string | undefined 
     `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" font-family="sans-serif" font-size="12">`,
     `<rect width="${width}" height="${height}" fill="#ffffff"/>`,
     text(margin, 18, `${name}: how many times as good ipdr is (above 1: better)`, 'font-weight="bold"'),
-    ...targets.map((target, i) => `<rect x="${margin + i * 120}" y="28" width="10" height="10" fill="${colour(i)}"/>${text(margin + 14 + i * 120, 37, `beside ${target}`)}`),
+    ...targets.map((target, i) => `<rect x="${margin + i * legendWidth}" y="28" width="10" height="10" fill="${colour(i)}"/>${text(margin + 14 + i * legendWidth, 37, `beside ${target}`)}`),
     ...bars.map((bar, i) => drawBar(bar, head + i * lineHeight, bars[i - 1]?.label === bar.label ? '' : bar.label, colour(targets.indexOf(bar.target)), x)),
     `<line x1="${x(1)}" x2="${x(1)}" y1="${head - 6}" y2="${height - margin}" stroke="#202020" stroke-dasharray="3 3"/>`,
     '</svg>',
