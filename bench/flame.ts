@@ -79,7 +79,7 @@ function draw (root: Frame, title: string): string {
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" font-family="sans-serif" font-size="11">`,
     `<rect width="${width}" height="${height}" fill="#ffffff"/>`,
-    `<text x="4" y="16">${escape(title)}: ${(root.microseconds / 1e6).toFixed(1)} s of the main thread, idle time left out</text>`,
+    `<text x="4" y="16">${escapeXml(title)}: ${(root.microseconds / 1e6).toFixed(1)} s of the main thread, idle time left out</text>`,
     ...boxes,
     '</svg>'
   ].join('\n')
@@ -87,8 +87,8 @@ function draw (root: Frame, title: string): string {
 
 function box ({ name }: Frame, x: number, y: number, share: number): string {
   const length = share * width
-  const label = length < 3 * characterWidth ? '' : `<text x="${(x + 2).toFixed(1)}" y="${y + 12}">${escape(name.slice(0, Math.floor(length / characterWidth)))}</text>`
-  return `<g><title>${escape(name)}: ${(share * 100).toFixed(1)} %</title><rect x="${x.toFixed(1)}" y="${y}" width="${length.toFixed(1)}" height="${rowHeight - 1}" fill="${colour(name)}"/>${label}</g>`
+  const label = length < 3 * characterWidth ? '' : `<text x="${(x + 2).toFixed(1)}" y="${y + 12}">${escapeXml(name.slice(0, Math.floor(length / characterWidth)))}</text>`
+  return `<g><title>${escapeXml(name)}: ${(share * 100).toFixed(1)} %</title><rect x="${x.toFixed(1)}" y="${y}" width="${length.toFixed(1)}" height="${rowHeight - 1}" fill="${colour(name)}"/>${label}</g>`
 }
 
 /** Ours stands out from the packages, and these from Node itself */
@@ -96,6 +96,6 @@ function colour (name: string): string {
   return /\.ts:\d+$/.test(name) ? '#f2a65a' : /\.[cm]?js:\d+$/.test(name) ? '#f4d58d' : '#d9d9d9'
 }
 
-function escape (text: string): string {
+function escapeXml (text: string): string {
   return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;')
 }
