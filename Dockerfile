@@ -6,7 +6,6 @@ FROM ${BASE} AS build
 # How npm reaches its registry, where it is not the public one. They stay in this stage, which no image has.
 ARG NPM_CONFIG_REGISTRY
 ARG NPM_CONFIG_CA
-ARG NODE_EXTRA_CA_CERTS
 WORKDIR /build
 COPY .npmrc package.json package-lock.json ./
 # none of the dependencies needs its install script: their binaries come with them
