@@ -43,7 +43,7 @@ function section (result: CaseResults): string[] {
       ...others.map(target => ratioText(series, target))
     ])),
     '',
-    `\`${result.commandLine}\`, ${result.rounds} rounds, ${result.began.slice(0, 10)}; ${machine.processor}, ${machine.processors} processors, ${machine.memory} GiB, `
+    `\`${result.commandLine}\`, rounds: ${result.rounds}, ${result.began.slice(0, 10)}; ${machine.processor}, ${machine.processors} processors, ${machine.memory} GiB, `
       + `Linux ${machine.kernel}, ${machine.fileSystem}.`,
     '',
     ...Object.entries(result.targets).filter(([target]) => targets.some(name => name.split(' ').includes(target))).map(([target, about]) => `- ${target}: ${about}`),
