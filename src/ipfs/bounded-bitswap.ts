@@ -1,9 +1,11 @@
 import { withBitswap } from '@helia/bitswap'
+import { identity } from 'multiformats/hashes/identity'
 import type { Services } from './libp2p.ts'
 import type { BitswapOptions } from '@helia/bitswap'
 import type { HeliaWithLibp2p } from '@helia/libp2p'
 import type { StreamHandler } from '@libp2p/interface'
 import type { Helia } from 'helia'
+import type { CID } from 'multiformats/cid'
 
 /*
  * Bounds what bitswap holds in memory
@@ -49,6 +51,26 @@ interface Network {
   _onStream: StreamHandler
 }
 
+/** What the library looks for in the messages of peers */
+interface WantList {
+  getHasher: (code: number) => unknown
+}
+
+/** The peers that have one file, asked for its blocks by bitswap */
+export interface BlockSession {
+  /** @returns the block, checked against its CID; it is not stored */
+  retrieve: (cid: CID, options: { signal: AbortSignal }) => Promise<Uint8Array>
+  /** Sends a block that is stored now to the peers that want it */
+  announce: (cid: CID) => Promise<void>
+}
+
+export interface BlockSessionInit {
+  /** Peers to ask first */
+  providers: CID[]
+  /** Peers to ask at a time, at most */
+  maxProviders: number
+}
+
 interface LedgerMap {
   set: (peer: unknown, ledger: Ledger) => unknown
   values: () => Iterable<Ledger>
@@ -62,8 +84,20 @@ export function withBoundedBitswap (helia: HeliaWithLibp2p<Services>): HeliaWith
   return helia
 }
 
+/**
+ * Without Helia's storage between, which would hash each block a second time
+ *
+ * @throws Error where the node has no bitswap
+ */
+export function createBlockSession (helia: Helia, init: BlockSessionInit): BlockSession {
+  return partsOf(helia).broker.createSession(init)
+}
+
 async function bound (helia: HeliaWithLibp2p<Services>): Promise<void> {
-  const { ledgers, network } = partsOf(helia)
+  const { ledgers, network, wantList } = partsOf(helia)
+  const getHasher = wantList.getHasher
+  // a block is taken for the wanted one if its hash has the same bytes, whatever the function is: any bytes have themselves for an identity hash
+  wantList.getHasher = code => code === identity.code ? undefined : getHasher(code)
   const slots = new Slots(maxRoundsAtOnce)
   const set = ledgers.set.bind(ledgers)
 
@@ -88,17 +122,23 @@ async function endStreams (libp2p: HeliaWithLibp2p<Services>['libp2p'], network:
   }, { maxInboundStreams, maxOutboundStreams, force: true })
 }
 
-function partsOf (helia: Helia): { ledgers: LedgerMap, network: Network } {
-  const { blockBrokers = [] } = helia as { blockBrokers?: Array<{ name: string, bitswap?: { peerWantLists?: { ledgerMap?: LedgerMap }, network?: Network } }> }
-  const bitswap = blockBrokers.find(broker => broker.name === 'bitswap')?.bitswap
-  const ledgers = bitswap?.peerWantLists?.ledgerMap
-  const network = bitswap?.network
+interface Broker {
+  name: string
+  createSession: (init: BlockSessionInit) => BlockSession
+  bitswap?: { peerWantLists?: { ledgerMap?: LedgerMap }, network?: Network, wantList?: WantList }
+}
 
-  if (ledgers == null || network?._onStream == null) {
+function partsOf (helia: Helia): { broker: Broker, ledgers: LedgerMap, network: Network, wantList: WantList } {
+  const { blockBrokers = [] } = helia as { blockBrokers?: Broker[] }
+  const broker = blockBrokers.find(broker => broker.name === 'bitswap')
+  const { peerWantLists, network, wantList } = broker?.bitswap ?? {}
+  const ledgers = peerWantLists?.ledgerMap
+
+  if (broker == null || ledgers == null || network?._onStream == null || wantList?.getHasher == null) {
     throw new Error('This version of @helia/bitswap keeps its parts elsewhere')
   }
 
-  return { ledgers, network }
+  return { broker, ledgers, network, wantList }
 }
 
 function serveInRounds (ledger: Ledger, ledgers: LedgerMap, slots: Slots): void {

@@ -19,6 +19,10 @@ export class Gateways {
     this.#gateways = urls.map(parseHttpAddress)
   }
 
+  get isEmpty (): boolean {
+    return this.#gateways.length === 0
+  }
+
   /**
    * Asks one gateway after the other
    *

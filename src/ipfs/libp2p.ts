@@ -1,6 +1,4 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { noise } from '@chainsafe/libp2p-noise'
-import { yamux } from '@chainsafe/libp2p-yamux'
 import { circuitRelayTransport } from '@libp2p/circuit-relay-v2'
 import { dcutr } from '@libp2p/dcutr'
 import { identify, identifyPush } from '@libp2p/identify'
@@ -10,6 +8,8 @@ import { ping } from '@libp2p/ping'
 import { preSharedKey } from '@libp2p/pnet'
 import { tcp } from '@libp2p/tcp'
 import { webSockets } from '@libp2p/websockets'
+import { leanNoise } from './lean-noise.ts'
+import { leanYamux } from './lean-yamux.ts'
 import { NetworkConfigError, NodeOfflineError } from './network-errors.ts'
 import { parseSwarmKey } from './swarm-key.ts'
 import type { Ping } from '@libp2p/ping'
@@ -89,8 +89,8 @@ export function libp2pOptions (init: Libp2pInit): Libp2pOptions<Services> {
       announce: [...init.announce]
     },
     transports: [tcp()],
-    connectionEncrypters: [noise()],
-    streamMuxers: [yamux({ streamOptions })],
+    connectionEncrypters: [leanNoise()],
+    streamMuxers: [leanYamux({ streamOptions })],
     services,
     connectionManager: {
       maxConnections: maxConnections[init.network],

@@ -2,8 +2,9 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { withLibp2pLight } from '@helia/libp2p'
 import { createHeliaLight } from 'helia'
 import { sha512 } from 'multiformats/hashes/sha2'
-import { withBoundedBitswap } from './bounded-bitswap.ts'
+import { createBlockSession, withBoundedBitswap, type BlockSession, type BlockSessionInit } from './bounded-bitswap.ts'
 import { componentLogger } from './libp2p-logger.ts'
+import { noteProtocolsRarely } from './lean-peer-store.ts'
 import { libp2pOptions, publicBootstrap } from './libp2p.ts'
 import { listenAddresses } from './listen.ts'
 import { ListenError, NodeOfflineError } from './network-errors.ts'
@@ -136,6 +137,15 @@ export class IpfsNode {
     return connection.remotePeer.toString()
   }
 
+  /** @throws NodeOfflineError */
+  createBlockSession (init: BlockSessionInit): BlockSession {
+    if (this.libp2p == null) {
+      throw new NodeOfflineError()
+    }
+
+    return createBlockSession(this.helia, init)
+  }
+
   /** @throws NetworkConfigError, ListenError */
   async start (): Promise<void> {
     this.#wanted = true
@@ -207,6 +217,7 @@ export class IpfsNode {
     await this.#startOrStop(helia)
 
     const { libp2p } = helia
+    noteProtocolsRarely(libp2p)
     const keeper = new PeerKeeper({ libp2p, log: this.#components.log }, { peers, bootstrap })
     keeper.start()
 

@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { CID } from 'multiformats/cid'
 import type { Logger } from '../log.ts'
+import type { BlockSession } from './bounded-bitswap.ts'
 import { UnavailableError } from './errors.ts'
-import { NodeOfflineError } from './network-errors.ts'
 import type { IpfsNode } from './node.ts'
 
 /** Peers that are asked for the blocks of one file at a time */
@@ -13,8 +13,6 @@ const firstRetry = 250
 const maxRetry = 2000
 /** How often a block is asked for within the timeout */
 const attempts = 3
-
-type BitswapSession = ReturnType<IpfsNode['helia']['blockstore']['createSession']>
 
 export interface RetrievalSessionComponents {
   node: IpfsNode
@@ -28,7 +26,7 @@ export interface RetrievalSessionComponents {
 export class RetrievalSession implements Disposable {
   readonly #components: RetrievalSessionComponents
   readonly #timeout: number
-  #session: BitswapSession | undefined
+  #session: { blocks: BlockSession, closed: AbortController } | undefined
   #lastProgress = performance.now()
   #fetches = 0
   #disposed = false
@@ -65,7 +63,7 @@ export class RetrievalSession implements Disposable {
   }
 
   /**
-   * Asks peers for a block until one delivers it or the signal fires. The library checks the block and stores it.
+   * Asks peers for a block until one delivers it or the signal fires. The block is checked, but not stored.
    *
    * @throws NodeOfflineError at once where the node is offline
    */
@@ -98,21 +96,22 @@ export class RetrievalSession implements Disposable {
     this.#closeUnused()
   }
 
-  async #get (cid: CID, signal: AbortSignal): Promise<Uint8Array> {
-    this.#session ??= this.#open(cid)
-    const parts = await Array.fromAsync(this.#session.get(cid, { signal }))
-    return parts.length === 1 ? parts[0]! : Buffer.concat(parts)
+  /** To be called for each block that came, once it is stored: other peers may wait for it */
+  async announce (cid: CID): Promise<void> {
+    await this.#session?.blocks.announce(cid)
   }
 
-  #open (cid: CID): BitswapSession {
+  async #get (cid: CID, signal: AbortSignal): Promise<Uint8Array> {
+    this.#session ??= this.#open()
+    const { blocks, closed } = this.#session
+    return await blocks.retrieve(cid, { signal: AbortSignal.any([signal, closed.signal]) })
+  }
+
+  #open (): { blocks: BlockSession, closed: AbortController } {
     const { node } = this.#components
-    const { libp2p } = node
-    if (libp2p === undefined) {
-      throw new NodeOfflineError()
-    }
-    const providers = libp2p.getPeers().map(peer => peer.toCID())
+    const providers = node.libp2p?.getPeers().map(peer => peer.toCID()) ?? []
     const maxProviders = Math.min(maxMaxProviders, Math.max(minMaxProviders, providers.length))
-    return node.helia.blockstore.createSession(cid, { providers, maxProviders })
+    return { blocks: node.createBlockSession({ providers, maxProviders }), closed: new AbortController() }
   }
 
   #closeUnused (): void {
@@ -122,7 +121,7 @@ export class RetrievalSession implements Disposable {
   }
 
   #close (): void {
-    this.#session?.close()
+    this.#session?.closed.abort()
     this.#session = undefined
   }
 }

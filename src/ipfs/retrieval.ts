@@ -18,6 +18,8 @@ import { RetrievalSession } from './retrieval-session.ts'
 /** Leaves that are on their way at a time: enough for a peer that is some milliseconds away */
 const readAhead = 16
 const maxFreeBuffers = 16
+/** Why a source is told to stop; made once, as each block would need another */
+const over = new Error('the block has come')
 
 export interface RetrievalComponents {
   /** What is here already, and where what comes is kept */
@@ -128,24 +130,23 @@ export class Retrieval implements ContentReader {
     const { gateways, blockstore } = this.#components
     const found = new AbortController()
     using stall = session.watch([signal, found.signal])
-    const sources = [
-      session.fetch(cid, stall.signal).then(block => {
-        this.fetched.peers++
-        return block
-      }),
-      gateways.fetch(cid, { signal: stall.signal, peersAreConnected: session.hasPeers }).then(async block => {
-        await blockstore.put(cid, block)
-        this.fetched.gateways++
-        return block
-      })
+    const sources: Array<Promise<{ block: Uint8Array, source: keyof Retrieval['fetched'] }>> = [
+      session.fetch(cid, stall.signal).then(block => ({ block, source: 'peers' as const })),
+      ...(gateways.isEmpty ? [] : [gateways.fetch(cid, { signal: stall.signal, peersAreConnected: session.hasPeers }).then(block => ({ block, source: 'gateways' as const }))])
     ]
+    const { block, source } = await this.#first(cid, sources, signal).finally(() => { found.abort(over) })
+    await blockstore.put(cid, block)
+    await session.announce(cid)
+    this.fetched[source]++
+    return block
+  }
+
+  async #first<T> (cid: CID, sources: Array<Promise<T>>, signal: AbortSignal): Promise<T> {
     try {
       return await Promise.any(sources)
     } catch (err) {
       signal.throwIfAborted()
       throw new UnavailableError(`No peer or gateway delivered ${cid.toString()}`, { cause: err })
-    } finally {
-      found.abort()
     }
   }
 }

@@ -1,4 +1,5 @@
 import { resolve } from 'node:path'
+import { setFlagsFromString } from 'node:v8'
 import type { Command } from 'commander'
 import type { Config } from '../../config/schema.ts'
 import { createLog, type Logger } from '../../log.ts'
@@ -52,6 +53,9 @@ async function serve (config: Config, context: CliContext, createServer: CreateS
 /** Loaded when needed: it brings the whole IPFS node with it */
 async function createAppliance (components: { log: Logger }, config: Config): Promise<Server> {
   const { Appliance } = await import('../../appliance.ts')
+  // Buffers outside the heap count as the heap does, instead of against a limit of 64 MiB of their own, which starts a full collection for every few
+  // blocks. After the imports, as V8 takes no compiled code from a cache that other flags have made.
+  setFlagsFromString('--external-memory-accounted-in-global-limit')
   return new Appliance(components, config)
 }
 

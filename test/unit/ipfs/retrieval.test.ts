@@ -19,6 +19,7 @@ it('a reader does not inherit the end of one who has just gone', async () => {
   let calls = 0
   // the first call lasts until it is aborted, and a little longer
   const gateways = {
+    isEmpty: false,
     fetch: async (_cid: CID, { signal }: { signal: AbortSignal }) => {
       calls++
       if (calls > 1) {
