@@ -1,7 +1,7 @@
 import { unixfs } from '@helia/unixfs'
 import { CID } from 'multiformats/cid'
 import type { Blockstore } from 'interface-blockstore'
-import type { Content, ContentStore, ContentWriter, DirectoryEntry } from './content-store.ts'
+import type { Content, ContentStore, ContentWriter, DirectoryEntry, StoreOptions } from './content-store.ts'
 import type { DurableBlockstore } from './blockstore.ts'
 import { BufferPool } from './buffer-pool.ts'
 import { directoryBlock, leafSize, type Block } from './dag.ts'
@@ -13,6 +13,8 @@ import { inlineHasher, type Hasher } from './hasher.ts'
 const readAhead = 4
 /** A directory whose block is larger is sharded, as kubo does under the profile `unixfs-v1-2025` */
 const maxDirectoryBytes = 256 * 1024
+/** Of a link in a directory's block with a name of one character: a CID by SHA-256, its size, and what lies around them */
+const minLinkBytes = 45
 
 /** Leaves that are kept in memory for the next push or pull */
 const maxFreeBuffers = 16
@@ -48,13 +50,16 @@ export class BlockstoreContentStore implements ContentStore {
     return await writer.close()
   }
 
-  async addDirectory (entries: readonly DirectoryEntry[]): Promise<Content> {
-    const block = await directoryBlock(entries)
-    if (block.bytes.byteLength > maxDirectoryBytes) {
-      return await this.#addShardedDirectory(entries)
+  async addDirectory (entries: readonly DirectoryEntry[], options: StoreOptions = {}): Promise<Content> {
+    // a block that would be far too large is not even made: it would take a second for a hundred thousand entries
+    if (entries.length * minLinkBytes <= maxDirectoryBytes) {
+      const block = await directoryBlock(entries)
+      if (block.bytes.byteLength <= maxDirectoryBytes) {
+        await this.#put(block)
+        return block.content
+      }
     }
-    await this.#put(block)
-    return block.content
+    return await this.#addShardedDirectory(entries, options)
   }
 
   read (...args: Parameters<ContentStore['read']>): ReturnType<ContentStore['read']> {
@@ -73,14 +78,25 @@ export class BlockstoreContentStore implements ContentStore {
     await this.#blockstore.sync?.()
   }
 
-  async #addShardedDirectory (entries: readonly DirectoryEntry[]): Promise<Content> {
-    const added = unixfs({ blockstore: this.#blockstore }).addAll([], {
+  async #addShardedDirectory (entries: readonly DirectoryEntry[], { signal }: StoreOptions): Promise<Content> {
+    const { get, put, has } = this.#blockstore
+    const blockstore = {
+      get: get.bind(this.#blockstore),
+      has: has.bind(this.#blockstore),
+      // the library takes no signal
+      put: async (...[cid, block]: Parameters<typeof put>) => {
+        signal?.throwIfAborted()
+        return await put.call(this.#blockstore, cid, block)
+      }
+    }
+    const added = unixfs({ blockstore }).addAll([], {
       profile: 'unixfs-v1-2025',
       wrapWithDirectory: true,
       shardSplitThresholdBytes: 0,
       // in place of the files to import: links to what is stored already
       dagBuilder: async function * () {
         for (const { name, content } of entries) {
+          signal?.throwIfAborted()
           yield async () => ({ path: name, cid: CID.parse(content.cid), size: BigInt(content.dagSize) })
         }
       }

@@ -88,8 +88,8 @@ export interface ContentStore extends ContentReader {
   writer: (init?: { state?: WriterState | undefined, digest?: DigestAlgorithm | undefined }) => ContentWriter
   /** Stores bytes that are in memory anyway */
   add: (bytes: Uint8Array) => Promise<Content>
-  /** Stores a directory of links */
-  addDirectory: (entries: readonly DirectoryEntry[]) => Promise<Content>
+  /** Stores a directory of links; one of a hundred thousand takes a while */
+  addDirectory: (entries: readonly DirectoryEntry[], options?: StoreOptions) => Promise<Content>
   /** Makes everything stored before the call durable */
   sync: () => Promise<void>
 }

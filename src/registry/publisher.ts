@@ -68,7 +68,7 @@ export class Publisher implements TagListener {
   #firstChange = 0
   #earliest = 0
   #failures = 0
-  #stopped = false
+  #stopped = new AbortController()
   #running: Promise<unknown> = Promise.resolve()
 
   constructor (components: PublisherComponents, init: PublisherInit) {
@@ -79,7 +79,7 @@ export class Publisher implements TagListener {
   }
 
   async start (): Promise<void> {
-    this.#stopped = false
+    this.#stopped = new AbortController()
     // a registry that never had a tag gets no name yet
     if (await this.#components.index.published() !== undefined || (await Array.fromAsync(this.#components.index.repositories({ limit: 1, last: undefined }))).length > 0) {
       this.#schedule()
@@ -88,7 +88,7 @@ export class Publisher implements TagListener {
 
   /** Cuts a publication short: the next start does it again */
   async stop (): Promise<void> {
-    this.#stopped = true
+    this.#stopped.abort(new Error('The server stops'))
     clearTimeout(this.#timer)
     this.#timer = undefined
     await this.#running
@@ -107,7 +107,7 @@ export class Publisher implements TagListener {
   }
 
   #schedule (): void {
-    if (!this.#automatic || this.#stopped) {
+    if (!this.#automatic || this.#stopped.signal.aborted) {
       return
     }
     const now = performance.now()
@@ -119,7 +119,7 @@ export class Publisher implements TagListener {
     this.#timer = setTimeout(() => {
       this.#timer = undefined
       this.publish().catch((err: unknown) => {
-        if (!this.#stopped) {
+        if (!this.#stopped.signal.aborted) {
           this.#components.log.error('tags not published', { err })
           this.#schedule()
         }
@@ -159,6 +159,7 @@ export class Publisher implements TagListener {
     if (this.#tree === undefined) {
       this.#tree = emptyNode()
       for await (const repository of this.#components.index.repositories(everything)) {
+        this.#stopped.signal.throwIfAborted()
         mark(this.#tree, repository)
       }
     }
@@ -173,7 +174,7 @@ export class Publisher implements TagListener {
     if (node.stored !== undefined) {
       return node.stored
     }
-    this.#requireRunning()
+    this.#stopped.signal.throwIfAborted()
     const entries = await this.#tags(node, path)
     for (const [name, child] of node.children) {
       const stored = await this.#storeNode(child, path === '' ? name : `${path}/${name}`)
@@ -199,7 +200,7 @@ export class Publisher implements TagListener {
     node.tags = new Map()
     if (repository !== '') {
       for await (const { tag, record } of index.tags(repository, everything)) {
-        this.#requireRunning()
+        this.#stopped.signal.throwIfAborted()
         const root = (await index.manifest(repository, record.digest))?.root
         if (root !== undefined) {
           const pair = known.get(root) ?? node.tags.get(root) ?? await this.#tag(root)
@@ -211,12 +212,6 @@ export class Publisher implements TagListener {
     return entries
   }
 
-  #requireRunning (): void {
-    if (this.#stopped) {
-      throw new Error('The server stops')
-    }
-  }
-
   async #tag (root: string): Promise<Pair> {
     const { content } = this.#components
     const found = await content.find(root, [])
@@ -224,7 +219,7 @@ export class Publisher implements TagListener {
   }
 
   async #directory (entries: ReadonlyMap<string, Pair>, kind: keyof Pair): Promise<Content> {
-    return await this.#components.content.addDirectory(Array.from(entries, ([name, pair]): DirectoryEntry => ({ name, content: pair[kind] })))
+    return await this.#components.content.addDirectory(Array.from(entries, ([name, pair]): DirectoryEntry => ({ name, content: pair[kind] })), { signal: this.#stopped.signal })
   }
 }
 

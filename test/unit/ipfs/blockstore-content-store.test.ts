@@ -197,4 +197,18 @@ describe('a directory', () => {
     assert.deepEqual(one, { cid: expected.toString(), size: 0, dagSize: Number(size) })
     assert.equal(String(await readAll(unixfs({ blockstore }).cat(expected, { path: names[1234]! }))), 'x')
   })
+
+  it('with thousands of entries is given up when the signal fires', async () => {
+    const content = await store.add(Buffer.from('x'))
+    const controller = new AbortController()
+    const put = blockstore.put.bind(blockstore)
+    let puts = 0
+    blockstore.put = async (...args) => {
+      puts++
+      controller.abort()
+      return await put(...args)
+    }
+    await assert.rejects(store.addDirectory(entriesOf(20_000).map(name => ({ name, content })), { signal: controller.signal }), { name: 'AbortError' })
+    assert.ok(puts < 20, String(puts))
+  })
 })

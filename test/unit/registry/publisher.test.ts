@@ -48,6 +48,26 @@ describe('publisher', () => {
     return found
   }
 
+  it('is cut short by the stop, however long a directory takes', async () => {
+    await push('team/app', 'v1')
+    let begun = false
+    const content: ConstructorParameters<typeof Publisher>[0]['content'] = {
+      add: stores.content.add.bind(stores.content),
+      find: stores.content.find.bind(stores.content),
+      sync: stores.content.sync.bind(stores.content),
+      addDirectory: async (_entries, { signal } = {}) => {
+        begun = true
+        return await new Promise<never>((_resolve, reject) => { signal?.addEventListener('abort', () => { reject(signal.reason) }) })
+      }
+    }
+    publisher = new Publisher({ content, index: stores.index, names, log: stores.log }, { automatic: false })
+    await publisher.start()
+    const publishing = assert.rejects(publisher.publish(), /stops/)
+    await until('the directory is begun', () => begun)
+    await publisher.stop()
+    await publishing
+  })
+
   it('makes a directory of CIDs and one of images', async () => {
     const v1 = await push('team/app', 'v1')
     const v2 = await push('team/app', 'v2')
