@@ -19,6 +19,9 @@ import { Retrieval } from './ipfs/retrieval.ts'
 import type { Logger } from './log.ts'
 import { Metrics } from './metrics.ts'
 import { Administration } from './registry/administration.ts'
+import { CachedRoots } from './registry/cached-roots.ts'
+import { GarbageCollector } from './registry/garbage-collector.ts'
+import { LinkGuard } from './registry/link-guard.ts'
 import { Registry } from './registry/registry.ts'
 import { Uploads } from './registry/uploads.ts'
 import { readStartInputs, type StartInputs } from './start-inputs.ts'
@@ -114,7 +117,7 @@ export class Appliance {
 
   /** The parts after the index, in the order in which they start */
   async #build (directory: DataDirectory, index: LevelIndex, { certificate, swarmKey, kubo }: StartInputs): Promise<Part[]> {
-    const { storage, limits, network, p2p: { swarmKey: _, ...p2p } } = this.#config
+    const { cache, gc, storage, limits, network, p2p: { swarmKey: _, ...p2p } } = this.#config
     const log = this.#log
     const metrics = new Metrics()
     const blockstore = new DurableBlockstore(directory.blocks, { fsync: storage.fsync })
@@ -122,7 +125,9 @@ export class Appliance {
     const node = new IpfsNode({ blockstore, datastore, log: log.child({ module: 'ipfs' }) }, { network, ...p2p, swarmKey })
     const hasher = new HashWorkers()
     const content = new BlockstoreContentStore({ blockstore, hasher })
-    const uploads = new Uploads({ content, index, log: log.child({ module: 'uploads' }) })
+    const links = new LinkGuard({ period: gc.unreferenced * second })
+    const uploads = new Uploads({ content, index, links, log: log.child({ module: 'uploads' }) }, { expiry: gc.uploads * second })
+    const cached = new CachedRoots({ index, log: log.child({ module: 'cache' }) })
     const gateways = new Gateways({ log: log.child({ module: 'gateways' }) }, this.#config.ipfsGateways)
     const reader = new Retrieval({ blockstore, node, gateways, log: log.child({ module: 'retrieval' }) }, { timeout: limits.retrievalTimeout * second })
     const announcements = createProvider({ node, log: log.child({ module: 'provider' }) })
@@ -130,7 +135,11 @@ export class Appliance {
     const remotePins = kubo && createRemotePins({ node, kubo: new KuboContentStore(kubo), log: log.child({ module: 'remote-pins' }) })
     const pinner = remotePins && { pin: (root: string) => { remotePins.add(root) } }
     const { names, publisher, resolver, tagListener, parts } = buildNames({ node, datastore, content, reader, index, provider, log }, this.#config)
-    const registry = new Registry({ content, index, uploads, reader, provider, pinner, names, resolver, tagListener }, { missingBlobs: this.#config.missingBlobs })
+    const registry = new Registry({ content, index, uploads, links, cached, reader, provider, pinner, names, resolver, tagListener }, { missingBlobs: this.#config.missingBlobs })
+    const collector = new GarbageCollector(
+      { blockstore, content, index, uploads, links, cached, publisher, metrics, log: log.child({ module: 'gc' }) },
+      { interval: gc.interval * second, untagged: gc.untagged === undefined ? undefined : gc.untagged * second, cacheBytes: cache.maxBytes }
+    )
     const health = { notReady: () => this.#ready ? undefined : 'starting or stopping' }
     this.#node = node
     metrics.observe({
@@ -141,7 +150,7 @@ export class Appliance {
       retrievedBlocks: () => reader.fetched
     })
 
-    const administration = new Administration({ registry, node, names, publisher })
+    const administration = new Administration({ registry, node, names, publisher, collector })
     const components = { registry, health, administration, metrics, log: log.child({ module: 'http' }) }
     const app = createApp(components, { maxManifestBytes: limits.manifestBytes, admin: this.#config.admin.port === undefined })
     const timeouts = { idleTimeout: limits.idleTimeout * second, drainTimeout: limits.drainTimeout * second }
@@ -162,6 +171,7 @@ export class Appliance {
       ...(remotePins === undefined ? [] : [startable('remote pins', remotePins)]),
       ...parts,
       startable('uploads', uploads),
+      startable('garbage collector', collector),
       ...(this.#admin === undefined ? [] : [startable('admin port', this.#admin)]),
       startable('registry port', server),
       ...(certificate === undefined ? [] : [{ name: 'certificate', start: async () => { certificate.start(next => { server.setCertificate(next) }) }, stop: async () => { await certificate.stop() } }])

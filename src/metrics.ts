@@ -22,6 +22,10 @@ export class Metrics {
   readonly receivedBytes: Counter
   readonly sentBytes: Counter
   readonly brokenResponses: Counter
+  readonly collections: Counter<'result'>
+  readonly collectionDuration: Gauge
+  readonly freedBlocks: Counter
+  readonly freedBytes: Counter
 
   constructor () {
     const registers = [this.#registry]
@@ -37,6 +41,10 @@ export class Metrics {
     this.receivedBytes = new Counter({ registers, name: 'ipdr_http_received_bytes_total', help: 'Bytes received from clients, headers included' })
     this.sentBytes = new Counter({ registers, name: 'ipdr_http_sent_bytes_total', help: 'Bytes sent to clients, headers included' })
     this.brokenResponses = new Counter({ registers, name: 'ipdr_http_broken_responses_total', help: 'Responses that were cut off because of an error after their headers' })
+    this.collections = new Counter({ registers, name: 'ipdr_gc_cycles_total', help: 'Garbage collections by result, success or failure', labelNames: ['result'] })
+    this.collectionDuration = new Gauge({ registers, name: 'ipdr_gc_duration_seconds', help: 'Time that the last garbage collection took' })
+    this.freedBlocks = new Counter({ registers, name: 'ipdr_gc_freed_blocks_total', help: 'Blocks that garbage collection deleted' })
+    this.freedBytes = new Counter({ registers, name: 'ipdr_gc_freed_bytes_total', help: 'Bytes of the blocks that garbage collection deleted' })
   }
 
   /** Adds the gauges over the parts of the appliance, once these exist */

@@ -1,6 +1,8 @@
 import type { Peer } from '../registry/administration.ts'
+import type { CollectionProgress, CollectionResult } from '../registry/garbage-collector.ts'
+export type { CollectionProgress, CollectionResult } from '../registry/garbage-collector.ts'
 import { ClientError } from './client-error.ts'
-import { jsonOf, responseError, type Answer, type SendInit } from './http.ts'
+import { jsonOf, linesOf, responseError, type Answer, type SendInit } from './http.ts'
 import type { ReadOptions } from './image-source.ts'
 import type { RegistryClient } from './registry-client.ts'
 
@@ -62,6 +64,29 @@ export class ApplianceClient {
    */
   async publish (options: ReadOptions = {}): Promise<{ name: string, cid: string }> {
     return await this.#json('publish', 'publication', { ...options, ...jsonBody({}) }) as { name: string, cid: string }
+  }
+
+  /**
+   * Has garbage collected; `onProgress` is told about once a second how far it is
+   *
+   * @throws ResponseError, ClientError
+   */
+  async collect (dryRun: boolean, onProgress: (progress: CollectionProgress) => void, options: ReadOptions = {}): Promise<CollectionResult> {
+    const answer = await this.#registry.request('/ipdr/v1/gc', { timeout: networkTimeout, ...options, ...jsonBody({ dryRun }) })
+    await expectSuccess(answer, 'garbage collection')
+    for await (const line of linesOf(answer)) {
+      const { error, progress, result } = line as { error?: string, progress?: CollectionProgress, result?: CollectionResult }
+      if (error !== undefined) {
+        throw new ClientError(`garbage collection: ${error}`)
+      }
+      if (progress !== undefined) {
+        onProgress(progress)
+      }
+      if (result !== undefined) {
+        return result
+      }
+    }
+    throw new ClientError(`${this.#registry.host} did not say how the garbage collection ended`)
   }
 
   async #json (path: string, what: string, init: SendInit): Promise<unknown> {

@@ -71,6 +71,24 @@ export async function jsonOf (answer: Answer): Promise<unknown> {
   }
 }
 
+/** Yields the lines of an answer as they come; throws ClientError where one is not JSON */
+export async function * linesOf (answer: Answer): AsyncGenerator<unknown> {
+  const decoder = new TextDecoder()
+  let text = ''
+  // each line ends, so that what is cut off is told apart from what is whole
+  for await (const chunk of answer.body()) {
+    const lines = (text + decoder.decode(chunk, { stream: true })).split('\n')
+    text = lines.pop()!
+    for (const line of lines) {
+      try {
+        yield JSON.parse(line)
+      } catch (err) {
+        throw new ClientError(`${new URL(answer.url).host} did not answer with lines of JSON`, { cause: err })
+      }
+    }
+  }
+}
+
 /** What a server says that does not do what it was asked for, read from the JSON of the distribution API where it is that */
 export async function responseError (answer: Answer, what: string): Promise<ResponseError> {
   const text = await answer.text().catch(() => '')

@@ -78,6 +78,15 @@ const objectSchema = z.strictObject({
   storage: section({
     fsync: key(z.boolean({ error: 'must be true or false' }).default(true), 'boolean', 'Whether a push is acknowledged only once its bytes are on disk')
   }),
+  gc: section({
+    interval: key(amount(durationOrOff, 0, 20 * 86_400, 'duration such as 6h, at most 20d, or off').default(6 * 3600), 'duration', 'Time from one garbage collection to the next; off or 0: only by ipdr gc'),
+    untagged: key(amount(parseDuration, 60, 3650 * 86_400, 'duration such as 30d, from 1m').optional(), 'duration', 'How long a manifest stays without a tag; unset: for ever'),
+    unreferenced: key(amount(parseDuration, 0, 3650 * 86_400, 'duration such as 24h').default(86_400), 'duration', 'How long a blob that a client pushed or asked for stays without a manifest'),
+    uploads: key(amount(parseDuration, 60, 3650 * 86_400, 'duration such as 7d, from 1m').default(7 * 86_400), 'duration', 'How long an upload that nobody writes to stays open')
+  }),
+  cache: section({
+    maxBytes: key(amount(parseSize, 0, 2 ** 53 - 1, 'size such as 10GiB').default(10 * 2 ** 30), 'size', 'Room for what is pulled from other nodes; the image that was used least recently goes first')
+  }),
   admin: section({
     host: key(hostText.default('127.0.0.1'), 'text', 'Address the admin port listens on'),
     port: key(port.optional(), 'number', 'Port for health and metrics; unset: they are on the registry\'s port; 0 takes any free one')
@@ -216,6 +225,10 @@ function amount (parse: (value: unknown) => number | undefined, min: number, max
     }
     return result
   })
+}
+
+function durationOrOff (value: unknown): number | undefined {
+  return value === 'off' ? 0 : parseDuration(value)
 }
 
 function isPlainUrl (value: string): boolean {

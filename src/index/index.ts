@@ -26,6 +26,20 @@ export interface ManifestRecord {
   blobs: Digest[]
   manifests: Digest[]
   subject?: Digest | undefined
+  /** When it was pushed, or lost a tag; ISO 8601. Absent in what older versions wrote. */
+  updated?: string | undefined
+}
+
+/** That a repository may serve a blob */
+export interface LinkRecord {
+  /** When it was made; ISO 8601. Absent in what older versions wrote. */
+  updated?: string | undefined
+}
+
+/** An image of other nodes, of which blocks are kept here as long as there is room */
+export interface CachedRecord {
+  /** When it was asked for last, give or take a few minutes; ISO 8601 */
+  used: string
 }
 
 export interface TagRecord {
@@ -57,8 +71,12 @@ export interface UploadRecord {
  */
 export interface Index {
   blob: (digest: Digest) => Promise<BlobRecord | undefined>
+  blobs: () => AsyncIterable<{ digest: Digest, record: BlobRecord }>
   /** Whether the repository may serve the blob */
   isLinked: (repository: string, digest: Digest) => Promise<boolean>
+  link: (repository: string, digest: Digest) => Promise<LinkRecord | undefined>
+  /** Of all repositories, one after the other */
+  links: () => AsyncIterable<{ repository: string, digest: Digest, record: LinkRecord }>
   manifest: (repository: string, digest: Digest) => Promise<ManifestRecord | undefined>
   manifests: (repository: string) => AsyncIterable<{ digest: Digest, record: ManifestRecord }>
   tag: (repository: string, tag: string) => Promise<TagRecord | undefined>
@@ -72,12 +90,16 @@ export interface Index {
   uploadLeaves: (id: string) => Promise<string[]>
   uploads: () => AsyncIterable<{ id: string, record: UploadRecord }>
   published: () => Promise<PublishedRecord | undefined>
+  /** Roots of images of other nodes */
+  cached: () => AsyncIterable<{ root: string, record: CachedRecord }>
   /** Gathers changes that take effect together */
   change: () => IndexChange
 }
 
 export interface IndexChange {
   putBlob: (digest: Digest, record: BlobRecord) => this
+  deleteBlob: (digest: Digest) => this
+  /** It gets the time of the call */
   putLink: (repository: string, digest: Digest) => this
   deleteLink: (repository: string, digest: Digest) => this
   putManifest: (repository: string, digest: Digest, record: ManifestRecord) => this
@@ -89,6 +111,8 @@ export interface IndexChange {
   putRepository: (repository: string) => this
   deleteRepository: (repository: string) => this
   putPublished: (record: PublishedRecord) => this
+  putCached: (root: string, record: CachedRecord) => this
+  deleteCached: (root: string) => this
   putUpload: (id: string, record: UploadRecord) => this
   /** @param position number of the first of these leaves within the upload */
   putUploadLeaves: (id: string, position: number, leaves: string[]) => this

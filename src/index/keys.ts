@@ -3,12 +3,13 @@
  *
  * ```
  * /blob/<digest>                            root CID and size of a blob, whatever repository has it
- * /link/<repository>:<digest>               the repository may serve this blob
- * /manifest/<repository>:<digest>           media type, size, CID of the bytes, image root
+ * /link/<repository>:<digest>               the repository may serve this blob; time
+ * /manifest/<repository>:<digest>           media type, size, CID of the bytes, image root, time
  * /tag/<repository>:<tag>                   digest, time
  * /referrer/<repository>:<subject>:<digest> the descriptor that the referrers API answers with
  * /repository/<repository>                  the repository has a manifest: the catalog
  * /published                                root of the directory of tags that was published last
+ * /cached/<root>                            an image of other nodes is kept here while there is room; time
  * /upload/<id>                              state of an open upload
  * /upload-leaves/<id>:<position>            CIDs of its leaves from that position (10 digits) on
  * ```
@@ -19,13 +20,14 @@
 import type { Digest } from '../oci/digest.ts'
 
 export const keys = {
-  blob: (digest: Digest) => `/blob/${digest}`,
-  link: (repository: string, digest: Digest) => `/link/${repository}:${digest}`,
+  blob: (digest: Digest) => `${prefixes.blobs()}${digest}`,
+  link: (repository: string, digest: Digest) => `${prefixes.links()}${repository}:${digest}`,
   manifest: (repository: string, digest: Digest) => `${prefixes.manifests(repository)}${digest}`,
   tag: (repository: string, tag: string) => `${prefixes.tags(repository)}${tag}`,
   referrer: (repository: string, subject: Digest, digest: Digest) => `${prefixes.referrers(repository, subject)}${digest}`,
   repository: (repository: string) => `${prefixes.repositories()}${repository}`,
   published: () => '/published',
+  cached: (root: string) => `${prefixes.cached()}${root}`,
   upload: (id: string) => `${prefixes.uploads()}${id}`,
   uploadLeaves: (id: string, position: number) => `${prefixes.uploadLeaves(id)}${String(position).padStart(10, '0')}`
 }
@@ -33,10 +35,12 @@ export const keys = {
 /** What all keys of a listing begin with; the rest of the key is the listed thing's name */
 export const prefixes = {
   blobs: () => '/blob/',
+  links: () => '/link/',
   manifests: (repository: string) => `/manifest/${repository}:`,
   tags: (repository: string) => `/tag/${repository}:`,
   referrers: (repository: string, subject: Digest) => `/referrer/${repository}:${subject}:`,
   repositories: () => '/repository/',
+  cached: () => '/cached/',
   uploads: () => '/upload/',
   uploadLeaves: (id: string) => `/upload-leaves/${id}:`
 }

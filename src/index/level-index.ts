@@ -3,7 +3,7 @@ import type { Digest } from '../oci/digest.ts'
 import type { Descriptor } from '../oci/manifest.ts'
 import type { Page } from '../oci/pagination.ts'
 import { LockedError } from './errors.ts'
-import type { BlobRecord, Index, IndexChange, ManifestRecord, PublishedRecord, TagRecord, UploadRecord } from './index.ts'
+import type { BlobRecord, CachedRecord, Index, IndexChange, LinkRecord, ManifestRecord, PublishedRecord, TagRecord, UploadRecord } from './index.ts'
 import { keys, prefixes } from './keys.ts'
 import { RecordCache } from './record-cache.ts'
 import { IndexWriter, type Operation } from './writer.ts'
@@ -46,8 +46,25 @@ export class LevelIndex implements Index {
     return await this.#getOften(keys.blob(digest))
   }
 
+  async * blobs (): AsyncGenerator<{ digest: Digest, record: BlobRecord }> {
+    for await (const [digest, record] of this.#scan<BlobRecord>(prefixes.blobs(), everything)) {
+      yield { digest: digest as Digest, record }
+    }
+  }
+
   async isLinked (repository: string, digest: Digest): Promise<boolean> {
-    return await this.#getOften(keys.link(repository, digest)) !== undefined
+    return await this.link(repository, digest) !== undefined
+  }
+
+  async link (repository: string, digest: Digest): Promise<LinkRecord | undefined> {
+    return await this.#getOften(keys.link(repository, digest))
+  }
+
+  async * links (): AsyncGenerator<{ repository: string, digest: Digest, record: LinkRecord }> {
+    for await (const [link, record] of this.#scan<LinkRecord>(prefixes.links(), everything)) {
+      const colon = link.indexOf(':')
+      yield { repository: link.slice(0, colon), digest: link.slice(colon + 1) as Digest, record }
+    }
   }
 
   async manifest (repository: string, digest: Digest): Promise<ManifestRecord | undefined> {
@@ -88,6 +105,12 @@ export class LevelIndex implements Index {
 
   async published (): Promise<PublishedRecord | undefined> {
     return await this.#get(keys.published())
+  }
+
+  async * cached (): AsyncGenerator<{ root: string, record: CachedRecord }> {
+    for await (const [root, record] of this.#scan<CachedRecord>(prefixes.cached(), everything)) {
+      yield { root, record }
+    }
   }
 
   async upload (id: string): Promise<UploadRecord | undefined> {
@@ -158,8 +181,12 @@ class LevelIndexChange implements IndexChange {
     return this.#put(keys.blob(digest), record)
   }
 
+  deleteBlob (digest: Digest): this {
+    return this.#delete(keys.blob(digest))
+  }
+
   putLink (repository: string, digest: Digest): this {
-    return this.#put(keys.link(repository, digest), {})
+    return this.#put(keys.link(repository, digest), { updated: new Date().toISOString() } satisfies LinkRecord)
   }
 
   deleteLink (repository: string, digest: Digest): this {
@@ -200,6 +227,14 @@ class LevelIndexChange implements IndexChange {
 
   putPublished (record: PublishedRecord): this {
     return this.#put(keys.published(), record)
+  }
+
+  putCached (root: string, record: CachedRecord): this {
+    return this.#put(keys.cached(root), record)
+  }
+
+  deleteCached (root: string): this {
+    return this.#delete(keys.cached(root))
   }
 
   putUpload (id: string, record: UploadRecord): this {

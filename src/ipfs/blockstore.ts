@@ -9,14 +9,17 @@
  * A block is written beside its place, synced, and renamed into it, so that what lies in its place is whole. Its *name* is on disk only
  * after the directory is synced too, which `sync()` does for all directories that changed since: one call for the many blocks of a blob.
  */
-import { mkdir, open, readdir, rename, rm, stat, statfs, unlink, type FileHandle } from 'node:fs/promises'
+import { mkdir, open, readdir, rename, rm, stat, statfs, type FileHandle } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { FsBlockstore } from 'blockstore-fs'
 import { NextToLast } from 'blockstore-fs/sharding'
 import { NotFoundError } from 'interface-store'
 import type { AbortOptions } from '@libp2p/interface'
 import type { CID } from 'multiformats/cid'
+import { BlockGuard, type BlockGuardInit } from './block-guard.ts'
+import { blockKey, type BlockSet } from './block-set.ts'
 import { StorageFullError } from './errors.ts'
+import { sweepBlocks, type SweepOptions, type Swept } from './sweep.ts'
 
 /** Never filled below this, so that the index and deletes still find room: LevelDB does not survive a full disk */
 const reservedBytes = 8 * 1024 * 1024
@@ -24,7 +27,7 @@ const reservedBytes = 8 * 1024 * 1024
 const freeSpaceInterval = 8 * 1024 * 1024
 const syncConcurrency = 8
 
-export interface DurableBlockstoreInit {
+export interface DurableBlockstoreInit extends BlockGuardInit {
   /**
    * Whether blocks are synced to disk
    *
@@ -37,6 +40,7 @@ export class DurableBlockstore extends FsBlockstore {
   readonly #fsync: boolean
   readonly #tmp: string
   readonly #sharding: NextToLast
+  readonly #guard: BlockGuard
   readonly #made = new Set<string>()
   /** Directories with names that may not be on disk yet */
   #unsynced = new Set<string>()
@@ -52,6 +56,7 @@ export class DurableBlockstore extends FsBlockstore {
     super(location, { shardingStrategy: sharding })
     this.#sharding = sharding
     this.#fsync = init.fsync ?? true
+    this.#guard = new BlockGuard(init)
     this.#tmp = join(this.path, 'tmp')
   }
 
@@ -76,6 +81,8 @@ export class DurableBlockstore extends FsBlockstore {
     const { dir, file } = this.#sharding.encode(cid)
     const directory = join(this.path, dir)
     const target = join(directory, file)
+    using _use = this.#guard.put(file, blockKey(cid.multihash.digest))
+    await this.#guard.deletion(file)
     if (!await hasSize(target, bytes.byteLength)) {
       await this.#requireSpace(bytes.byteLength)
       await this.#makeDirectory(directory)
@@ -94,11 +101,15 @@ export class DurableBlockstore extends FsBlockstore {
 
   /**
    * @param options.into where the block is read to, if it fits in
+   * @param options.protect whether a collection of garbage that runs now must leave the block alone
    * @throws NotFoundError
    */
-  async read (cid: CID, options?: AbortOptions & { into?: Uint8Array | undefined }): Promise<Uint8Array> {
+  async read (cid: CID, options?: AbortOptions & { into?: Uint8Array | undefined, protect?: boolean | undefined }): Promise<Uint8Array> {
     options?.signal?.throwIfAborted()
     const { dir, file } = this.#sharding.encode(cid)
+    if (options?.protect === true) {
+      await this.#guard.read(file, blockKey(cid.multihash.digest))
+    }
     const handle = await openBlock(join(this.path, dir, file), cid)
     try {
       const { size } = await handle.stat()
@@ -118,20 +129,39 @@ export class DurableBlockstore extends FsBlockstore {
     }
   }
 
+  /** Bytes of a block; 0 where it is not here */
+  async size (cid: CID): Promise<number> {
+    const { dir, file } = this.#sharding.encode(cid)
+    return await sizeOf(join(this.path, dir, file))
+  }
+
   override async delete (cid: CID, options?: AbortOptions): Promise<void> {
     options?.signal?.throwIfAborted()
     const { dir, file } = this.#sharding.encode(cid)
-    const target = join(this.path, dir, file)
-    try {
-      const { size } = await stat(target)
-      await unlink(target)
-      this.bytesAdded -= size
-      this.#unsynced.add(join(this.path, dir))
-    } catch (err) {
-      if (codeOf(err) !== 'ENOENT') {
-        throw err
+    await this.#guard.delete(file, async () => await this.#unlink(dir, file))
+  }
+
+  /** Until it is disposed of, no sweep deletes what is put from now on */
+  beginCollection (): Disposable {
+    return this.#guard.beginCollection()
+  }
+
+  /**
+   * Deletes every block that is neither kept nor in use. Readers that have a block open read on.
+   *
+   * @param keep all that was reachable at some time after {@link beginCollection}
+   */
+  async sweep (keep: BlockSet, options: SweepOptions = {}): Promise<Swept> {
+    const swept = await sweepBlocks(this.path, ({ directory, file, key }) => {
+      if (keep.has(key) || this.#guard.isUsed(file, key)) {
+        return undefined
       }
-    }
+      return options.dryRun === true
+        ? sizeOf(join(this.path, directory, file))
+        : this.#guard.delete(file, async () => await this.#unlink(directory, file))
+    }, options)
+    await this.sync()
+    return swept
   }
 
   /** Bytes of all blocks on disk, counted file by file: slow in a large store */
@@ -143,7 +173,7 @@ export class DurableBlockstore extends FsBlockstore {
       }
       for (const file of await readdir(join(this.path, shard.name))) {
         options?.signal?.throwIfAborted()
-        total += await stat(join(this.path, shard.name, file)).then(found => found.size, () => 0)
+        total += await sizeOf(join(this.path, shard.name, file))
       }
     }
     return total
@@ -163,6 +193,16 @@ export class DurableBlockstore extends FsBlockstore {
       await this.#running
     })
     await this.#next
+  }
+
+  /** @returns the bytes that are free now */
+  async #unlink (directory: string, file: string): Promise<number> {
+    const target = join(this.path, directory, file)
+    const size = await sizeOf(target)
+    await rm(target, { force: true })
+    this.bytesAdded -= size
+    this.#unsynced.add(join(this.path, directory))
+    return size
   }
 
   async #syncDirectories (): Promise<void> {
@@ -242,14 +282,17 @@ async function syncDirectory (path: string): Promise<void> {
 }
 
 async function hasSize (path: string, size: number): Promise<boolean> {
-  try {
-    return (await stat(path)).size === size
-  } catch (err) {
+  return await stat(path).then(found => found.size === size, (err: unknown) => {
     if (codeOf(err) === 'ENOENT') {
       return false
     }
     throw err
-  }
+  })
+}
+
+/** Bytes of a file that may be gone by now */
+async function sizeOf (path: string): Promise<number> {
+  return await stat(path).then(({ size }) => size, () => 0)
 }
 
 function codeOf (err: unknown): string | undefined {

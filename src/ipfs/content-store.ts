@@ -38,6 +38,8 @@ export interface ContentWriter {
   write: (chunk: Uint8Array) => Promise<void>
   /** How far the blockstore holds the file already, without waiting: full leaves only */
   stored: () => WriterState
+  /** CIDs of all blocks that the blockstore holds of the file so far and the writer still needs */
+  blocks: () => string[]
   /** Resolves when everything written so far is in the blockstore */
   checkpoint: () => Promise<WriterState>
   /**

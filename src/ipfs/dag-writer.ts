@@ -79,6 +79,10 @@ export class DagWriter implements ContentWriter {
     return { size: leaves.length * leafSize, leaves }
   }
 
+  blocks (): string[] {
+    return [...this.#fullLeaves(), ...(this.#tail === undefined ? [] : [this.#tail])].map(cid => cid.toString())
+  }
+
   async checkpoint (): Promise<WriterState> {
     await this.#settle()
     if (this.#buffer !== undefined && this.#tail === undefined && this.#filled > 0) {

@@ -79,7 +79,7 @@ export class Retrieval implements ContentReader {
     const blocks: BlockReader = {
       read: async (cid, options = {}) => {
         try {
-          return await blockstore.read(cid, options)
+          return await blockstore.read(cid, { ...options, protect: true })
         } catch (err) {
           if ((err as Error).name !== 'NotFoundError') {
             throw err

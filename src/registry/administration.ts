@@ -2,6 +2,7 @@ import { parseRoot } from '../oci/cid.ts'
 import { OciError } from '../oci/errors.ts'
 import { parseName, parseReference } from '../oci/reference.ts'
 import { translateErrors } from './errors.ts'
+import type { CollectionResult, CollectOptions, GarbageCollector } from './garbage-collector.ts'
 import type { Registry } from './registry.ts'
 import type { RequestOptions } from './repository.ts'
 
@@ -24,6 +25,7 @@ export interface AdministrationComponents {
   }
   names: { resolve: (name: string, options?: RequestOptions) => Promise<{ cid: string, path: string[], ttl: number }> }
   publisher: { publish: () => Promise<{ name: string, cid: string }> }
+  collector: Pick<GarbageCollector, 'collect'>
 }
 
 /** What an operator asks an appliance for, beside images. Throws OciError alone where it can't be had. */
@@ -80,6 +82,11 @@ export class Administration {
       }
       throw err
     }
+  }
+
+  /** Collects garbage, in a cycle that begins after the call */
+  async collect (options: CollectOptions = {}): Promise<CollectionResult> {
+    return await translateErrors(async () => await this.#components.collector.collect(options))
   }
 
   /** Publishes all tags as they are now */

@@ -6,6 +6,7 @@ import { OciError } from '../oci/errors.ts'
 import type { Descriptor } from '../oci/manifest.ts'
 import type { Page } from '../oci/pagination.ts'
 import { isTag, type Reference } from '../oci/reference.ts'
+import type { CachedRoots } from './cached-roots.ts'
 import { translateErrors } from './errors.ts'
 import { findBlob, readManifest, type LayoutManifest } from './image-layout.ts'
 import { take } from './listing.ts'
@@ -18,6 +19,8 @@ export interface ImageRepositoryComponents {
   reader: ContentReader
   /** Knows which digests have been verified */
   index: Pick<Index, 'blob' | 'change'>
+  /** Keeps what is here of an image */
+  cached: Pick<CachedRoots, 'found' | 'read'>
   /** Is told of a root whose manifest is here now: from then on this node can pass on what it has of the image */
   provider?: RootProvider | undefined
 }
@@ -43,18 +46,22 @@ export class ImageRepository implements Repository {
   async blob (digest: Digest, options: RequestOptions = {}): Promise<Blob> {
     return await translateErrors(async () => {
       const root = await this.#root(options)
+      using _reading = this.#components.cached.read(root)
       const found = await findBlob(this.#components.reader, root, digest, options)
       if (found?.type !== 'file') {
         throw new OciError('BLOB_UNKNOWN', { detail: { digest, root } })
       }
-      return { digest, size: found.size, cid: found.cid, read: options => this.#read(digest, found, options) }
+      await this.#components.cached.found(root)
+      return { digest, size: found.size, cid: found.cid, read: options => this.#read(root, digest, found, options) }
     })
   }
 
   async manifest (reference: Reference, options: RequestOptions = {}): Promise<StoredManifest> {
     return await translateErrors(async () => {
       const root = await this.#root(options)
+      using _reading = this.#components.cached.read(root)
       const { digest, bytes, manifest } = await this.#readManifest(root, reference, options)
+      await this.#components.cached.found(root)
       this.#components.provider?.provide(root)
       return { digest, mediaType: manifest.mediaType, size: bytes.byteLength, root, read: async () => bytes }
     })
@@ -114,8 +121,9 @@ export class ImageRepository implements Repository {
     throw new OciError('MANIFEST_UNKNOWN', { detail: { name: this.name, root, ...reference } })
   }
 
-  async * #read (digest: Digest, found: Found, options: Parameters<Blob['read']>[0] = {}): AsyncGenerator<Uint8Array> {
+  async * #read (root: string, digest: Digest, found: Found, options: Parameters<Blob['read']>[0] = {}): AsyncGenerator<Uint8Array> {
     const { reader, index } = this.#components
+    using _reading = this.#components.cached.read(root)
     const isVerified = (await index.blob(digest))?.cid === found.cid
     if (isVerified) {
       yield * readContent(reader, found, options)

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { ContentStore } from '../ipfs/content-store.ts'
-import type { Index, ManifestRecord } from '../index/index.ts'
+import type { Index, IndexChange, ManifestRecord } from '../index/index.ts'
 import { algorithmOf, digestFrom, type Digest } from '../oci/digest.ts'
 import { OciError } from '../oci/errors.ts'
 import { parseManifest, type Descriptor, type Manifest } from '../oci/manifest.ts'
@@ -8,7 +8,8 @@ import type { Page } from '../oci/pagination.ts'
 import type { Reference } from '../oci/reference.ts'
 import { translateErrors } from './errors.ts'
 import { addImageRoot } from './image-root.ts'
-import type { KeyedLock } from './keyed-lock.ts'
+import { forgetManifests } from './forget-manifests.ts'
+import type { LinkGuard } from './link-guard.ts'
 import { take } from './listing.ts'
 import { manifestRecord } from './manifest-record.ts'
 import type { RootProvider } from './root-provider.ts'
@@ -22,8 +23,7 @@ const maxReferrersBytes = 4 * 1024 * 1024 - 1024
 export interface LocalRepositoryComponents {
   content: ContentStore
   index: Index
-  /** Held by name while a repository's manifests change, so that what was checked still holds when it is written */
-  lock: KeyedLock
+  links: LinkGuard
   /** Is told of each image root that is complete here */
   provider?: RootProvider | undefined
   /** Has each image root pinned elsewhere */
@@ -52,7 +52,8 @@ export class LocalRepository implements Repository {
   }
 
   async blob (digest: Digest): Promise<Blob> {
-    const { content, index } = this.#components
+    const { content, index, links } = this.#components
+    await links.ask(this.name, digest)
     const [linked, record] = await Promise.all([index.isLinked(this.name, digest), index.blob(digest)])
     if (!linked || record === undefined) {
       throw new OciError('BLOB_UNKNOWN', { detail: { digest } })
@@ -105,7 +106,9 @@ export class LocalRepository implements Repository {
     await this.#locked(async () => {
       if (reference.tag !== undefined) {
         await this.#requireTag(reference.tag)
-        await index.change().deleteTag(this.name, reference.tag).commit({ durable: true })
+        const change = index.change().deleteTag(this.name, reference.tag)
+        await this.#untag(change, reference.tag, new Date().toISOString())
+        await change.commit({ durable: true })
         this.#components.tagListener?.tagged(this.name, reference.tag)
         return
       }
@@ -129,16 +132,17 @@ export class LocalRepository implements Repository {
   }
 
   async mountBlob (digest: Digest, from: string | undefined): Promise<boolean> {
-    const { index } = this.#components
-    if (await index.blob(digest) === undefined || (from !== undefined && !await index.isLinked(from, digest))) {
-      return false
-    }
-    await this.#locked(async () => {
+    const { content, index, links } = this.#components
+    return await this.#locked(async () => await links.add(digest, async () => {
+      // looked for here, where it can't go away before it has its new link
+      if (await index.blob(digest) === undefined || (from !== undefined && !await index.isLinked(from, digest))) {
+        return false
+      }
       // a blob that came from a peer may be on disk without its names
-      await this.#components.content.sync()
+      await content.sync()
       await index.change().putLink(this.name, digest).commit({ durable: true })
-    })
-    return true
+      return true
+    }))
   }
 
   async * #referrers (subject: Digest, last: string | undefined, artifactType: string | undefined): AsyncGenerator<Descriptor> {
@@ -152,7 +156,7 @@ export class LocalRepository implements Repository {
   requireWritable (): void {}
 
   async #locked<T> (work: () => Promise<T>): Promise<T> {
-    return await this.#components.lock.run(this.name, async () => await translateErrors(work))
+    return await this.#components.links.repositories.run(this.name, async () => await translateErrors(work))
   }
 
   async #requireTag (tag: string): Promise<void> {
@@ -183,9 +187,11 @@ export class LocalRepository implements Repository {
   }
 
   async #index (digest: Digest, record: ManifestRecord, manifest: Manifest, tags: readonly string[]): Promise<void> {
-    const change = this.#components.index.change().putRepository(this.name).putManifest(this.name, digest, record)
+    const { index } = this.#components
     const updated = new Date().toISOString()
+    const change = index.change().putRepository(this.name).putManifest(this.name, digest, { ...record, updated })
     for (const tag of tags) {
+      await this.#untag(change, tag, updated, digest)
       change.putTag(this.name, tag, { digest, updated })
     }
     if (manifest.subject !== undefined) {
@@ -201,33 +207,20 @@ export class LocalRepository implements Repository {
     tags.forEach(tag => this.#components.tagListener?.tagged(this.name, tag))
   }
 
-  async #unindex (digest: Digest, record: ManifestRecord): Promise<void> {
+  /** A manifest that loses a tag counts as new: it may have none left, and its time without begins now */
+  async #untag (change: IndexChange, tag: string, updated: string, next?: Digest): Promise<void> {
     const { index } = this.#components
-    const change = index.change().deleteManifest(this.name, digest)
-    const deleted: string[] = []
-    for await (const { tag, record } of index.tags(this.name, { limit: -1, last: undefined })) {
-      if (record.digest === digest) {
-        change.deleteTag(this.name, tag)
-        deleted.push(tag)
-      }
+    const digest = (await index.tag(this.name, tag))?.digest
+    const record = digest === undefined || digest === next ? undefined : await index.manifest(this.name, digest)
+    if (digest !== undefined && record !== undefined) {
+      change.putManifest(this.name, digest, { ...record, updated })
     }
-    if (record.subject !== undefined) {
-      change.deleteReferrer(this.name, record.subject, digest)
-    }
-    if (!await this.#hasOtherManifest(digest)) {
-      change.deleteRepository(this.name)
-    }
-    await change.commit({ durable: true })
-    deleted.forEach(tag => this.#components.tagListener?.tagged(this.name, tag))
   }
 
-  async #hasOtherManifest (digest: Digest): Promise<boolean> {
-    for await (const other of this.#components.index.manifests(this.name)) {
-      if (other.digest !== digest) {
-        return true
-      }
-    }
-    return false
+  async #unindex (digest: Digest, record: ManifestRecord): Promise<void> {
+    const { change, tags } = await forgetManifests(this.#components.index, this.name, new Map([[digest, record]]))
+    await change.commit({ durable: true })
+    tags.forEach(tag => this.#components.tagListener?.tagged(this.name, tag))
   }
 
   #stored (digest: Digest, { mediaType, size, root, cid }: ManifestRecord): StoredManifest {

@@ -70,6 +70,8 @@ export class Publisher implements TagListener {
   #failures = 0
   #stopped = new AbortController()
   #running: Promise<unknown> = Promise.resolve()
+  /** Blocks are being stored that no directory in the index leads to yet */
+  #storing: Promise<unknown> = Promise.resolve()
 
   constructor (components: PublisherComponents, init: PublisherInit) {
     this.#components = components
@@ -106,6 +108,11 @@ export class Publisher implements TagListener {
     return await work
   }
 
+  /** Resolves when everything that is being stored now is in the index, or given up */
+  async settled (): Promise<void> {
+    await this.#storing
+  }
+
   #schedule (): void {
     if (!this.#automatic || this.#stopped.signal.aborted) {
       return
@@ -128,15 +135,12 @@ export class Publisher implements TagListener {
   }
 
   async #publish (): Promise<{ name: string, cid: string }> {
-    const { content, index, log, names, provider } = this.#components
+    const { log, names, provider } = this.#components
     const began = performance.now()
     try {
-      const before = (await index.published())?.root
-      const cid = await this.#store()
-      if (cid !== before) {
-        await content.sync()
-        await index.change().putPublished({ root: cid }).commit({ durable: true })
-      }
+      const stored = this.#storeAndIndex()
+      this.#storing = stored.catch(() => {})
+      const cid = await stored
       const { name, sequence } = await names.publish(cid)
       provider?.provide(cid)
       const ms = Math.round(performance.now() - began)
@@ -150,6 +154,17 @@ export class Publisher implements TagListener {
       this.#earliest = performance.now() + Math.min(this.#interval * 2 ** this.#failures++, maxRetry)
       throw err
     }
+  }
+
+  async #storeAndIndex (): Promise<string> {
+    const { content, index } = this.#components
+    const before = (await index.published())?.root
+    const cid = await this.#store()
+    if (cid !== before) {
+      await content.sync()
+      await index.change().putPublished({ root: cid }).commit({ durable: true })
+    }
+    return cid
   }
 
   /** @returns the CID of the directory of all tags */

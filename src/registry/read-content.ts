@@ -1,5 +1,7 @@
+import { createHash } from 'node:crypto'
 import type { ContentStore } from '../ipfs/content-store.ts'
 import { DamagedBlockError } from '../ipfs/errors.ts'
+import { digestFrom, type Digest, type DigestAlgorithm } from '../oci/digest.ts'
 import type { ByteRange } from '../oci/range.ts'
 import { toOciError } from './errors.ts'
 import type { RequestOptions } from './repository.ts'
@@ -42,4 +44,13 @@ export async function readWhole (...args: Parameters<typeof readContent>): Promi
     filled += chunk.byteLength
   }
   return bytes
+}
+
+/** Hashes a whole file; throws what {@link ContentStore.read} throws */
+export async function digestOfContent (content: Pick<ContentStore, 'read'>, cid: string, algorithm: DigestAlgorithm, options: RequestOptions): Promise<Digest> {
+  const hash = createHash(algorithm)
+  for await (const chunk of content.read(cid, options)) {
+    hash.update(chunk)
+  }
+  return digestFrom(algorithm, hash.digest('hex'))
 }

@@ -4,8 +4,9 @@ import type { Index } from '../index/index.ts'
 import { parseRoot, type RootReference } from '../oci/cid.ts'
 import { OciError } from '../oci/errors.ts'
 import type { Page } from '../oci/pagination.ts'
+import type { CachedRoots } from './cached-roots.ts'
 import { ImageRepository } from './image-repository.ts'
-import { KeyedLock } from './keyed-lock.ts'
+import type { LinkGuard } from './link-guard.ts'
 import { take } from './listing.ts'
 import { LocalRepository } from './local-repository.ts'
 import type { Listing, Repository, RequestOptions } from './repository.ts'
@@ -22,6 +23,8 @@ export interface RegistryComponents {
   content: ContentStore
   index: Index
   uploads: Uploads
+  links: LinkGuard
+  cached: CachedRoots
   /** Reads images that are not here: from peers and gateways */
   reader: ContentReader
   /** Finds out what an IPNS key or a domain stands for */
@@ -49,7 +52,6 @@ export class Registry {
   readonly uploads: Uploads
   readonly #components: RegistryComponents
   readonly #acceptMissingBlobs: boolean
-  readonly #lock = new KeyedLock()
   readonly #hotManifests = new LRUCache<string, Uint8Array>({ maxSize: maxHotManifestBytes, sizeCalculation: bytes => bytes.byteLength + 1 })
   readonly #recentRoots = new RecentRoots()
 
@@ -65,21 +67,21 @@ export class Registry {
    * @param name a valid repository name; the repository need not exist yet
    */
   async repository (name: string): Promise<Repository> {
-    const { index, reader, provider, resolver } = this.#components
+    const { index, reader, provider, resolver, cached } = this.#components
     const local = this.localRepository(name)
     const root = parseRoot(name)
     if ((root === undefined && resolver === undefined) || await index.hasRepository(name)) {
       return local
     }
     if (root !== undefined) {
-      return new ImageRepository({ reader, index, provider }, { name, root: async options => await this.#rootOf(name, root, options) })
+      return new ImageRepository({ reader, index, provider, cached }, { name, root: async options => await this.#rootOf(name, root, options) })
     }
-    return resolver === undefined ? local : new ResolvedRepository({ reader, index, provider, resolver, recentRoots: this.#recentRoots, local })
+    return resolver === undefined ? local : new ResolvedRepository({ reader, index, provider, cached, resolver, recentRoots: this.#recentRoots, local })
   }
 
   /** The repository of this registry, whatever else the name stands for */
   localRepository (name: string): Repository {
-    return new LocalRepository({ ...this.#components, lock: this.#lock, hotManifests: this.#hotManifests }, { name, acceptMissingBlobs: this.#acceptMissingBlobs })
+    return new LocalRepository({ ...this.#components, hotManifests: this.#hotManifests }, { name, acceptMissingBlobs: this.#acceptMissingBlobs })
   }
 
   /** Names of the repositories that hold a manifest */

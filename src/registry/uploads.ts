@@ -4,16 +4,20 @@
  *
  * @see https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pushing-blobs
  */
-import { createHash, randomUUID } from 'node:crypto'
+import { randomUUID } from 'node:crypto'
 import type { ContentStore, ContentWriter } from '../ipfs/content-store.ts'
 import type { Index, UploadRecord } from '../index/index.ts'
 import type { Logger } from '../log.ts'
-import { algorithmOf, digestFrom, type Digest, type DigestAlgorithm } from '../oci/digest.ts'
+import { algorithmOf, type Digest, type DigestAlgorithm } from '../oci/digest.ts'
 import { OciError } from '../oci/errors.ts'
 import type { ByteRange } from '../oci/range.ts'
 import { translateErrors } from './errors.ts'
 import { KeyedLock } from './keyed-lock.ts'
+import type { LinkGuard } from './link-guard.ts'
+import { digestOfContent } from './read-content.ts'
 import type { Blob, RequestOptions } from './repository.ts'
+import { uploadBlocks, type OpenUpload, type UploadBlock } from './upload-blocks.ts'
+import { withinRange } from './upload-range.ts'
 
 /** Progress within one request is saved each time that this much more is stored */
 const saveInterval = 32 * 1024 * 1024
@@ -22,6 +26,7 @@ const hour = 60 * 60 * 1000
 export interface UploadsComponents {
   content: ContentStore
   index: Index
+  links: Pick<LinkGuard, 'add'>
   log: Logger
 }
 
@@ -39,10 +44,9 @@ export interface AppendOptions extends RequestOptions {
   range?: ByteRange | undefined
 }
 
-interface Upload {
+interface Upload extends OpenUpload {
   id: string
   record: UploadRecord
-  writer: ContentWriter
   savedLeaves: number
 }
 
@@ -51,6 +55,8 @@ export class Uploads {
   readonly #expiry: number
   readonly #lock = new KeyedLock()
   readonly #open = new Map<string, Upload>()
+  /** On their way from an open upload to a blob */
+  readonly #closing = new Set<Upload>()
   #timer: NodeJS.Timeout | undefined
 
   constructor (components: UploadsComponents, init: UploadsInit = {}) {
@@ -108,10 +114,7 @@ export class Uploads {
       try {
         await this.#write(upload, source, options.range)
       } finally {
-        // not after a failed write: what is saved already is what can be trusted
-        if (this.#open.has(id)) {
-          await this.#checkpoint(upload)
-        }
+        await this.#checkpoint(upload)
       }
       return upload.writer.size
     })
@@ -124,28 +127,27 @@ export class Uploads {
    */
   async commit (repository: string, id: string, digest: Digest, source: AsyncIterable<Uint8Array>, options: AppendOptions = {}): Promise<Pick<Blob, 'cid' | 'size'>> {
     return await this.#locked(id, options, async () => {
-      const { content, index } = this.#components
       const upload = await this.#find(repository, id)
       try {
         await this.#write(upload, source, options.range)
       } catch (err) {
-        if (this.#open.has(id)) {
-          await this.#checkpoint(upload)
-        }
+        await this.#checkpoint(upload)
         throw err
       }
       // from here on the writer is spent: should this fail, the upload goes on from what was saved last
+      this.#closing.add(upload)
       this.#open.delete(id)
-      const file = await upload.writer.close()
-      const actual = await this.#digest(upload, file, algorithmOf(digest), options)
-      if (actual !== digest) {
-        await this.#drop(id)
-        throw new OciError('DIGEST_INVALID', { detail: { digest, actual } })
+      try {
+        return await this.#close(upload, digest, options)
+      } finally {
+        this.#closing.delete(upload)
       }
-      await content.sync()
-      await index.change().putBlob(digest, file).putLink(repository, digest).deleteUpload(id).commit({ durable: true })
-      return file
     })
+  }
+
+  /** CIDs of leaves, tails and finished files that uploads need: to begin with what is known in memory, then what is saved */
+  async * blocks (): AsyncGenerator<UploadBlock> {
+    yield * uploadBlocks([...this.#open.values(), ...this.#closing], this.#components.index)
   }
 
   /** @throws OciError BLOB_UPLOAD_UNKNOWN */
@@ -156,7 +158,6 @@ export class Uploads {
     })
   }
 
-  /** How many uploads are open */
   async count (): Promise<number> {
     return (await Array.fromAsync(this.#components.index.uploads())).length
   }
@@ -178,6 +179,22 @@ export class Uploads {
       await this.#drop(id)
       this.#components.log.info('upload expired', { repository: record.repository, upload: id, size: record.size })
     }
+  }
+
+  async #close (upload: Upload, digest: Digest, options: RequestOptions): Promise<Pick<Blob, 'cid' | 'size'>> {
+    const { content, index, links } = this.#components
+    const file = await upload.writer.close()
+    upload.root = file.cid
+    const actual = await this.#digest(upload, file, algorithmOf(digest), options)
+    if (actual !== digest) {
+      await this.#drop(upload.id)
+      throw new OciError('DIGEST_INVALID', { detail: { digest, actual } })
+    }
+    await content.sync()
+    await links.add(digest, async () => {
+      await index.change().putBlob(digest, file).putLink(upload.record.repository, digest).deleteUpload(upload.id).commit({ durable: true })
+    })
+    return file
   }
 
   async #locked<T> (id: string, options: RequestOptions, work: () => Promise<T>): Promise<T> {
@@ -208,26 +225,21 @@ export class Uploads {
 
   async #write (upload: Upload, source: AsyncIterable<Uint8Array>, range: ByteRange | undefined): Promise<void> {
     const { writer } = upload
-    if (range !== undefined && range.start !== writer.size) {
-      throw new OciError('RANGE_INVALID', { detail: { start: range.start, expected: writer.size }, headers: uploadRange(writer.size) })
-    }
     let saved = writer.size
-    for await (const chunk of source) {
-      if (range !== undefined && writer.size + chunk.byteLength > range.end + 1) {
-        throw new OciError('SIZE_INVALID', { detail: { reason: 'the body is longer than its Content-Range' } })
-      }
+    for await (const chunk of withinRange(source, range, writer.size)) {
       await this.#orForget(upload, writer.write(chunk))
       if (writer.size - saved >= saveInterval) {
         saved = writer.size
         await this.#save(upload, writer.stored())
       }
     }
-    if (range !== undefined && writer.size !== range.end + 1) {
-      throw new OciError('SIZE_INVALID', { detail: { reason: 'the body is shorter than its Content-Range' } })
-    }
   }
 
   async #checkpoint (upload: Upload): Promise<void> {
+    // not after a failed write: what is saved already is what can be trusted
+    if (!this.#open.has(upload.id)) {
+      return
+    }
     await this.#save(upload, await this.#orForget(upload, upload.writer.checkpoint()))
   }
 
@@ -260,11 +272,8 @@ export class Uploads {
       return digest
     }
     // the client names another algorithm only now, or the server was started anew meanwhile: the blocks are read again
-    const hash = createHash(algorithm)
     try {
-      for await (const chunk of this.#components.content.read(cid, options)) {
-        hash.update(chunk)
-      }
+      return await digestOfContent(this.#components.content, cid, algorithm, options)
     } catch (err) {
       if ((err as Error).name !== 'NotFoundError') {
         throw err
@@ -273,7 +282,6 @@ export class Uploads {
       await this.#drop(upload.id)
       throw new OciError('BLOB_UPLOAD_INVALID', { detail: { reason: 'bytes of this upload were lost: start it again' }, cause: err })
     }
-    return digestFrom(algorithm, hash.digest('hex'))
   }
 
   #forget (id: string): void {
@@ -289,9 +297,4 @@ export class Uploads {
 
 function uploadUnknown (id: string): OciError {
   return new OciError('BLOB_UPLOAD_UNKNOWN', { detail: { upload: id.slice(0, 100) } })
-}
-
-/** The `Range` header that tells a client how far its upload is; `0-0` stands for nothing too, as docker's registry has it */
-export function uploadRange (size: number): { Range: string } {
-  return { Range: `0-${Math.max(0, size - 1)}` }
 }

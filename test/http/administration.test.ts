@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { UnavailableError } from '../../src/ipfs/errors.ts'
 import { InvalidNameError, NameNotFoundError } from '../../src/ipfs/name-errors.ts'
 import { NetworkConfigError, NodeOfflineError } from '../../src/ipfs/network-errors.ts'
 import { OciError } from '../../src/oci/errors.ts'
 import { Administration } from '../../src/registry/administration.ts'
 import type { Repository } from '../../src/registry/repository.ts'
-import { json, TestApp, type RequestInit } from '../fixtures/app.ts'
+import { json, TestApp, type Reply, type RequestInit } from '../fixtures/app.ts'
 
 const cid = 'bafybeifdu6szz4rerwwo577ttks42zqyurteguvwp7zrztmumxxx3b62ma'
 const peer = { peer: '12D3', address: '/ip4/192.0.2.1/tcp/4001', direction: 'outbound' as const, limited: false }
@@ -45,11 +46,26 @@ const administration = new Administration({
   registry,
   node: { peers: () => [peer], connect: async address => await answer(address, '12D3') },
   names: { resolve: async name => await answer(name, { cid, path: ['a'], ttl: 60 }) },
-  publisher: { publish: async () => ({ name: 'k51', cid }) }
+  publisher: { publish: async () => ({ name: 'k51', cid }) },
+  collector: {
+    collect: async ({ dryRun = false, onProgress } = {}) => {
+      onProgress?.(progress)
+      await collecting(dryRun)
+      return { ...collected, dryRun }
+    }
+  }
 })
+
+const progress = { phase: 'mark' as const, roots: 7, blocks: 0, bytes: 0 }
+const collected = { dryRun: false, manifests: 1, links: 2, cached: 0, blocks: 3, bytes: 4096, seconds: 0.5 }
+let collecting: (dryRun: boolean) => Promise<void> = async () => {}
 
 function post (body: unknown, headers: Record<string, string> = {}): RequestInit {
   return { body: typeof body === 'string' ? body : JSON.stringify(body), headers: { 'Content-Type': 'application/json', ...headers } }
+}
+
+function linesOf ({ body }: Reply): unknown[] {
+  return body.toString().trimEnd().split('\n').map(line => JSON.parse(line) as unknown)
 }
 
 describe('/ipdr/v1', () => {
@@ -72,6 +88,26 @@ describe('/ipdr/v1', () => {
     assert.deepEqual(json(await app.request('POST', '/ipdr/v1/publish', post({}, { 'Content-Type': 'application/json; charset=utf-8' }))), { name: 'k51', cid })
   })
 
+  it('collects garbage, and tells how far it is when that takes long', async () => {
+    collecting = async dryRun => { await (dryRun ? undefined : sleep(1200)) }
+    const dry = await app.request('POST', '/ipdr/v1/gc', post({ dryRun: true }))
+    assert.deepEqual(linesOf(dry), [{ result: { ...collected, dryRun: true } }])
+    assert.equal(dry.headers['content-type'], 'application/x-ndjson')
+    assert.deepEqual(linesOf(await app.request('POST', '/ipdr/v1/gc', post({}))), [{ progress }, { result: collected }])
+  })
+
+  it('tells what went wrong with it, before and after the first line', async () => {
+    collecting = async () => { throw new OciError('UNAVAILABLE', { detail: { reason: 'blocks are missing' } }) }
+    const reply = await app.request('POST', '/ipdr/v1/gc', post({}))
+    assert.deepEqual([reply.status, json(reply)], [503, { error: 'service unavailable: blocks are missing' }])
+    collecting = async dryRun => {
+      await sleep(1200)
+      throw dryRun ? new TypeError('secret') : new OciError('UNAVAILABLE', { detail: { reason: 'the server stops' } })
+    }
+    assert.deepEqual(linesOf(await app.request('POST', '/ipdr/v1/gc', post({}))), [{ progress }, { error: 'service unavailable: the server stops' }])
+    assert.deepEqual(linesOf(await app.request('POST', '/ipdr/v1/gc', post({ dryRun: true }))), [{ progress }, { error: 'unknown error' }])
+  })
+
   for (const [what, method, path, init, status, message] of [
     ['a connection to nonsense', 'POST', 'peers', post({ address: '/nonsense' }), 400, /no multiaddr/],
     ['no address', 'POST', 'peers', post([]), 400, /must be a multiaddr/],
@@ -80,6 +116,7 @@ describe('/ipdr/v1', () => {
     ['a connection while offline', 'POST', 'peers', post({ address: '/offline' }), 503, /not connected/],
     ['a connection to nobody', 'POST', 'peers', post({ address: '/unreachable' }), 503, /no connection to \/unreachable$/],
     ['no name', 'GET', 'resolve', {}, 400, /'name' missing/],
+    ['a collection that is neither dry nor not', 'POST', 'gc', post({ dryRun: 'no' }), 400, /must be true or false/],
     ['a name that is none', 'GET', 'resolve?name=/ipns/invalid', {}, 400, /is no name/],
     ['a repository that is none', 'GET', 'resolve?name=../x', {}, 400, /invalid repository name/],
     ['a tag that nobody has', 'GET', 'resolve?name=images/known:v2', {}, 404, /no images\/known:v2/],

@@ -70,7 +70,7 @@ function messageOf ({ message, detail }: OciError): string {
 }
 
 /** What a client may know: an OciError as it is; of anything else only whether it was the client's fault */
-function toClientError (err: unknown): OciError {
+export function toClientError (err: unknown): OciError {
   if ((err as Error | undefined)?.name === 'OciError') {
     return err as OciError
   }

@@ -8,6 +8,7 @@ import { clientSignal, readBody } from '../body.ts'
 import { errorHandler, jsonBody } from '../middleware/errors.ts'
 import { onlyMethods } from '../middleware/methods.ts'
 import { route } from '../middleware/requests.ts'
+import { sendProgress } from '../progress.ts'
 
 export interface AdministrationRoutesInit {
   /** Whether only requests from this machine are answered */
@@ -24,6 +25,7 @@ const maxBodyBytes = 16 * 1024
  * POST /ipdr/v1/peers {"address":"..."}  connects; {"peer":"<id>"}
  * GET  /ipdr/v1/resolve?name=<name>      {"name":"...","cid":"...","path":[...],"ttl":<seconds>}
  * POST /ipdr/v1/publish                  {"name":"k51...","cid":"..."}
+ * POST /ipdr/v1/gc {"dryRun":false}      lines of JSON: {"progress":{...}} about once a second, then {"result":{...}} or {"error":"..."}
  * ```
  */
 export function administrationRoutes (
@@ -58,6 +60,17 @@ export function administrationRoutes (
   router.route('/ipdr/v1/publish')
     .all(guard)
     .post(requireJson, async (_req, res) => { res.json(await administration.publish()) })
+    .all(onlyMethods('POST'))
+
+  router.route('/ipdr/v1/gc')
+    .all(guard)
+    .post(requireJson, async (req, res) => {
+      const { dryRun = false } = parseBody(await readBody(req, maxBodyBytes, 'REQUEST_INVALID'))
+      if (typeof dryRun !== 'boolean') {
+        throw invalid('dryRun must be true or false')
+      }
+      await sendProgress(res, components.log, async onProgress => await administration.collect({ dryRun, onProgress }))
+    })
     .all(onlyMethods('POST'))
   router.use('/ipdr/v1', errorHandler(components, jsonBody))
   return router

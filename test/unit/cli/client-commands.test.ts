@@ -245,6 +245,41 @@ describe('ipdr dig', () => {
   it('wants to know whether it is short', async () => assert.match((await at('dig', 'x', '--short=maybe')).err, /It is true or false/))
 })
 
+describe('ipdr gc', () => {
+  const progress = { phase: 'sweep', roots: 3, blocks: 2, bytes: 2048 }
+  const result = { dryRun: false, manifests: 1, links: 2, cached: 3, blocks: 4, bytes: 5 * 1024 * 1024, seconds: 1.25 }
+  const lines = (...values: unknown[]): string => values.map(value => `${JSON.stringify(value)}\n`).join('')
+  const cases: [string[], string, string, { code: number, out: string, err: string }][] = [
+    [['gc'], '{"dryRun":false}', lines({ progress: { ...progress, phase: 'index' } }, { progress: { ...progress, phase: 'mark' } }, { progress }, { result }), {
+      code: 0,
+      out: 'Freed 5.0 MiB in 4 blocks; 1 untagged manifests, 2 unused blobs and 3 cached images went (1.25 s)\n',
+      err: 'looking through the index\n3 roots marked\n3 roots marked, 2 blocks of 2.0 KiB found\n'
+    }],
+    [['gc', '--dry-run'], '{"dryRun":true}', lines({ result: { ...result, dryRun: true } }), {
+      code: 0, out: 'Would free 5.0 MiB in 4 blocks; 1 untagged manifests, 2 unused blobs and 3 cached images would go (1.25 s)\n', err: ''
+    }],
+    [['gc', '--json'], '{"dryRun":false}', lines({ progress }, { result }), { code: 0, out: lines(result), err: '' }],
+    [['gc', '--json'], '{"dryRun":false}', lines({ progress }, { error: 'blocks are missing' }), { code: 1, out: '', err: 'ipdr: garbage collection: blocks are missing\n' }]
+  ]
+  for (const [args, request, answer, expected] of cases) {
+    it(`${args.join(' ')}: ${answer.slice(-40).trim()}`, async () => {
+      await using server = await fakeServer(({ body, method, url }, res) => {
+        res.writeHead(`${method} ${url} ${body}` === `POST /ipdr/v1/gc ${request}` ? 200 : 404).end(answer)
+      })
+      assert.deepEqual(await ipdr([...args, '--docker-registry-host', server.host]), expected)
+    })
+  }
+
+  it('says so where the answer breaks off, or is none', async () => {
+    for (const [answer, message] of [[lines({ progress }), /did not say how the garbage collection ended/], ['<html>\n', /did not answer with lines of JSON/]] as const) {
+      await using server = await fakeServer((_, res) => { res.writeHead(200).end(answer) })
+      const { code, err } = await ipdr(['gc', '--json', '--docker-registry-host', server.host])
+      assert.equal(code, 1)
+      assert.match(err, message)
+    }
+  })
+})
+
 describe('ipdr resolve, peers and publish', () => {
   const key = 'k51qzi5uqu5dgdah039jpvmdidn6t55oz1ej69tshgdzlrkfsyj2asns47ukbj'
   const peer = { peer: '12D3KooWAKXB', address: '/ip4/192.0.2.1/tcp/4001', direction: 'outbound', limited: false, latency: 12.4 }

@@ -16,6 +16,8 @@ describe('configuration schema', () => {
       p2p: { host: '0.0.0.0', peers: [], bootstrap: [], announce: [] },
       tls: {},
       storage: { fsync: true },
+      gc: { interval: 21_600, unreferenced: 86_400, uploads: 604_800 },
+      cache: { maxBytes: 10_737_418_240 },
       admin: { host: '127.0.0.1' },
       log: { level: 'info', format: 'human' },
       limits: { manifestBytes: 4_194_304, idleTimeout: 120, retrievalTimeout: 30, drainTimeout: 10 }

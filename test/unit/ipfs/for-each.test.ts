@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { setImmediate } from 'node:timers/promises'
-import { forEach } from '../../../src/client/for-each.ts'
+import { forEach } from '../../../src/ipfs/for-each.ts'
 
 describe('work on several items at a time', () => {
   it('is done for each once, and for no more than the limit at a time', async () => {

@@ -1,0 +1,109 @@
+/**
+ * A compact set of blocks: 16 bytes of each multihash's digest, by open addressing in typed arrays. Two blocks that have these 16 bytes in
+ * common count as one, so "in the set" may be wrong for one block in 2^128, and "not in the set" never is.
+ *
+ * It is cut into parts, each a table of its own: one that grows is small, and holds up the event loop for a moment only.
+ */
+
+/** 32-bit words of a key */
+const words = 4
+const parts = 256
+const initialSlots = 8
+/** A table grows when it is fuller than this */
+const maxLoad = 0.7
+
+/** The first 16 bytes of a digest, as four numbers */
+export type BlockKey = readonly [number, number, number, number]
+
+interface Part {
+  /** `words` for each slot; all zero: free */
+  table: Uint32Array
+  used: number
+}
+
+/** @param digest the digest of a multihash, of any length */
+export function blockKey (digest: Uint8Array): BlockKey {
+  return [word(digest, 0), word(digest, 4), word(digest, 8), word(digest, 12)]
+}
+
+export class BlockSet {
+  readonly #parts: Array<Part | undefined> = Array.from({ length: parts })
+  /** The key of zeros would look like a free slot */
+  #hasZero = false
+  #size = 0
+
+  get size (): number {
+    return this.#size
+  }
+
+  /** @returns whether it was not there before */
+  add (key: BlockKey): boolean {
+    if (isZero(key)) {
+      const isNew = !this.#hasZero
+      this.#hasZero = true
+      this.#size += Number(isNew)
+      return isNew
+    }
+    const number = key[0] % parts
+    const part = this.#parts[number] ?? { table: new Uint32Array(initialSlots * words), used: 0 }
+    this.#parts[number] = part
+    const slot = find(part.table, key)
+    if (!isFree(part.table, slot)) {
+      return false
+    }
+    part.table.set(key, slot)
+    part.used++
+    this.#size++
+    if (part.used > part.table.length / words * maxLoad) {
+      grow(part)
+    }
+    return true
+  }
+
+  has (key: BlockKey): boolean {
+    if (isZero(key)) {
+      return this.#hasZero
+    }
+    const part = this.#parts[key[0] % parts]
+    return part !== undefined && holds(part.table, find(part.table, key), key)
+  }
+}
+
+/** @returns where the key is, or the free slot where it belongs */
+function find (table: Uint32Array, key: BlockKey): number {
+  const slots = table.length / words
+  // the first word chose the part
+  for (let slot = key[1] % slots; ; slot = (slot + 1) % slots) {
+    const at = slot * words
+    if (isFree(table, at) || holds(table, at, key)) {
+      return at
+    }
+  }
+}
+
+function grow (part: Part): void {
+  const { table } = part
+  part.table = new Uint32Array(2 * table.length)
+  for (let at = 0; at < table.length; at += words) {
+    if (!isFree(table, at)) {
+      const key: BlockKey = [table[at]!, table[at + 1]!, table[at + 2]!, table[at + 3]!]
+      part.table.set(key, find(part.table, key))
+    }
+  }
+}
+
+function isFree (table: Uint32Array, at: number): boolean {
+  return table[at] === 0 && table[at + 1] === 0 && table[at + 2] === 0 && table[at + 3] === 0
+}
+
+function holds (table: Uint32Array, at: number, key: BlockKey): boolean {
+  return table[at] === key[0] && table[at + 1] === key[1] && table[at + 2] === key[2] && table[at + 3] === key[3]
+}
+
+function isZero (key: BlockKey): boolean {
+  return key[0] === 0 && key[1] === 0 && key[2] === 0 && key[3] === 0
+}
+
+function word (bytes: Uint8Array, at: number): number {
+  return (((bytes[at] ?? 0) << 24) | ((bytes[at + 1] ?? 0) << 16) | ((bytes[at + 2] ?? 0) << 8) | (bytes[at + 3] ?? 0)) >>> 0
+}

@@ -1,0 +1,82 @@
+import { opendir, readdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setImmediate } from 'node:timers/promises'
+import { base32upper } from 'multiformats/bases/base32'
+import { decode } from 'multiformats/hashes/digest'
+import { blockKey, type BlockKey } from './block-set.ts'
+import { forEach } from './for-each.ts'
+
+/** Deletions that run at a time */
+const concurrency = 8
+/** Names that are looked at before others get their turn */
+const namesPerTurn = 500
+
+export interface SweepOptions {
+  signal?: AbortSignal | undefined
+  /** Only counts what would be deleted */
+  dryRun?: boolean | undefined
+  /** How far it is: after each directory */
+  onProgress?: ((swept: Swept) => void) | undefined
+}
+
+export interface Swept {
+  /** Deleted, or in a dry run to be deleted */
+  blocks: number
+  bytes: number
+}
+
+export interface SweptBlock {
+  directory: string
+  file: string
+  key: BlockKey
+}
+
+/**
+ * Walks all blocks of a blockstore, one directory after the other
+ *
+ * @param collect is called for each block, and decides at once: it returns undefined where the block stays, else the bytes that its end frees
+ */
+export async function sweepBlocks (path: string, collect: (block: SweptBlock) => Promise<number> | undefined, { signal, onProgress }: SweepOptions): Promise<Swept> {
+  const swept: Swept = { blocks: 0, bytes: 0 }
+  for (const directory of await shards(path)) {
+    signal?.throwIfAborted()
+    const names = await readdir(join(path, directory))
+    for (let start = 0; start < names.length; start += namesPerTurn) {
+      await sweepNames(directory, names.slice(start, start + namesPerTurn), collect, swept, signal)
+      await setImmediate()
+    }
+    onProgress?.({ ...swept })
+  }
+  return swept
+}
+
+async function sweepNames (directory: string, names: string[], collect: (block: SweptBlock) => Promise<number> | undefined, swept: Swept, signal: AbortSignal | undefined): Promise<void> {
+  await forEach(names, concurrency, signal, async file => {
+    const key = keyOf(file)
+    const bytes = key === undefined ? undefined : await collect({ directory, file, key })
+    if (bytes !== undefined) {
+      swept.bytes += bytes
+      swept.blocks++
+    }
+  })
+}
+
+async function shards (path: string): Promise<string[]> {
+  const found: string[] = []
+  for await (const entry of await opendir(path)) {
+    if (entry.isDirectory() && entry.name !== 'tmp') {
+      found.push(entry.name)
+    }
+  }
+  return found
+}
+
+/** @returns undefined where the file is no block of ours */
+function keyOf (file: string): BlockKey | undefined {
+  const name = /^(.+)\.data$/.exec(file)?.[1]
+  try {
+    return name === undefined ? undefined : blockKey(decode(base32upper.decode(name)).digest)
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,40 @@
+import type { Index, ManifestRecord } from '../index/index.ts'
+import type { Digest } from '../oci/digest.ts'
+import { everything } from './tag-roots.ts'
+
+/**
+ * The manifests of a repository that have had no tag for long. What is below an index that stays is needed, and so is what names as its
+ * subject a manifest that stays.
+ *
+ * @param before milliseconds of the epoch: what was pushed or lost a tag since, or nobody knows when, stays
+ */
+export async function unneededManifests (index: Pick<Index, 'manifests' | 'tags'>, repository: string, before: number): Promise<Map<Digest, ManifestRecord>> {
+  const unneeded = new Map<Digest, ManifestRecord>()
+  const referrers = new Map<Digest, Digest[]>()
+  const left: Digest[] = []
+  for await (const { digest, record } of index.manifests(repository)) {
+    unneeded.set(digest, record)
+    if (record.updated === undefined || Date.parse(record.updated) > before) {
+      left.push(digest)
+    }
+    if (record.subject !== undefined) {
+      const others = referrers.get(record.subject)
+      if (others === undefined) {
+        referrers.set(record.subject, [digest])
+      } else {
+        others.push(digest)
+      }
+    }
+  }
+  for await (const { record } of index.tags(repository, everything)) {
+    left.push(record.digest)
+  }
+  for (let digest = left.pop(); digest !== undefined; digest = left.pop()) {
+    const record = unneeded.get(digest)
+    if (record !== undefined) {
+      unneeded.delete(digest)
+      left.push(...record.manifests, ...referrers.get(digest) ?? [])
+    }
+  }
+  return unneeded
+}
