@@ -191,3 +191,37 @@ test('kill -9 in the middle of a sweep leaves everything that is needed', { time
   assert.ok(await blockCount(server) < 60, `${await blockCount(server)} blocks are left`)
   assert.equal((await collect(server)).blocks, 0)
 })
+
+test('an image of another node stays while there is room, and is fetched again after it went', { timeout: 3 * minute }, async () => {
+  const lan = ['--network', 'lan', '--p2p-host', '127.0.0.1', '--p2p-port', '0', '--gc-interval', 'off', '--log-format', 'json']
+  await using origin = await ServerProcess.start({ args: lan })
+  const init = { repository: 'a', tag: 'v1', layers: layers.slice(0, 3), thrifty: false }
+  await pushImage(new RegistryClient(origin.url), init)
+  const manifest = await new RegistryClient(origin.url).request('GET', '/v2/a/manifests/v1')
+  const root = manifest.headers.get('X-Ipfs-Cid')!
+  const node = await until('the node listens', () => origin.log.split('\n').find(line => line.includes('IPFS node started')))
+  const [address] = (JSON.parse(node) as { addresses: string[] }).addresses
+  await using server = await ServerProcess.start({ args: [...lan, '--p2p-peers', address!, '--cache-max-bytes', '3MiB'] })
+  const client = new RegistryClient(server.url)
+  const pull = async (): Promise<void> => {
+    for (const layer of layers.slice(0, 3)) {
+      assert.equal(await client.digestOf(`/v2/${root}/blobs/${sha256(layer)}`), sha256(layer))
+    }
+  }
+  assert.equal((await client.request('GET', `/v2/${root}/manifests/latest`)).status, 200)
+  await pull()
+  await server.restart()
+  const held = await blockCount(server)
+  assert.ok(held >= 6)
+  assert.equal((await collect(server)).cached, 0)
+  assert.equal(await blockCount(server), held)
+  // a second image takes the room
+  await pushImage(new RegistryClient(origin.url), { ...init, tag: 'v2', layers: layers.slice(3, 4).concat(randomBytes(1_000_000, 'v2')) })
+  const other = (await new RegistryClient(origin.url).request('GET', '/v2/a/manifests/v2')).headers.get('X-Ipfs-Cid')!
+  assert.equal((await client.request('GET', `/v2/${other}/manifests/latest`)).status, 200)
+  assert.equal(await client.digestOf(`/v2/${other}/blobs/${sha256(layers[3]!)}`), sha256(layers[3]!))
+  await server.restart()
+  const { blocks, cached } = await collect(server)
+  assert.ok(cached === 1 && blocks >= 4, `${blocks} blocks of ${cached} images`)
+  await pull()
+})
