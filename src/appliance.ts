@@ -174,7 +174,7 @@ export class Appliance {
       startable('garbage collector', collector),
       ...(this.#admin === undefined ? [] : [startable('admin port', this.#admin)]),
       startable('registry port', server),
-      ...(certificate === undefined ? [] : [{ name: 'certificate', start: async () => { certificate.start(next => { server.setCertificate(next) }) }, stop: async () => { await certificate.stop() } }])
+      ...(certificate === undefined ? [] : [certificatePart(certificate, server)])
     ]
   }
 
@@ -222,6 +222,18 @@ export class Appliance {
       throw new Error('the appliance has not started')
     }
     return part
+  }
+}
+
+function certificatePart (certificate: Certificate, server: HttpServer): Part {
+  return {
+    name: 'certificate',
+    start: async () => {
+      // it may have been replaced since the server was made
+      server.setCertificate(certificate.current)
+      certificate.start(next => { server.setCertificate(next) })
+    },
+    stop: async () => { await certificate.stop() }
   }
 }
 
