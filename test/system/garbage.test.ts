@@ -139,7 +139,8 @@ test('nothing is lost while clients push, mount, delete and pull and garbage is 
 })
 
 test('ipdr gc says what it would free, frees it, and disk use goes back to what it was', { timeout: 2 * minute }, async () => {
-  await using server = await ServerProcess.start({ args: ['--gc-interval', 'off', '--gc-unreferenced', '0'] })
+  // the directory of tags is published half a second after the start: its blocks would come between two counts
+  await using server = await ServerProcess.start({ args: ['--gc-interval', 'off', '--gc-unreferenced', '0', '--names-publish', 'false'] })
   const client = new RegistryClient(server.url)
   const first = await pushImage(client, { repository: 'a', tag: 'v1', layers: layers.slice(0, 2), thrifty: false })
   const second = await pushImage(client, { repository: 'a', tag: 'v2', layers: layers.slice(1), thrifty: false })
