@@ -161,7 +161,8 @@ test('ipdr gc says what it would free, frees it, and disk use goes back to what 
 })
 
 test('kill -9 in the middle of a sweep leaves everything that is needed', { timeout: 3 * minute }, async t => {
-  await using server = await ServerProcess.start({ args: ['--gc-interval', 'off', '--gc-unreferenced', '0'], env: { IPDR_STORAGE_FSYNC: 'false' } })
+  // what was published before is garbage half a second after each start, which may be between the last two cycles
+  await using server = await ServerProcess.start({ args: ['--gc-interval', 'off', '--gc-unreferenced', '0', '--names-publish', 'false'], env: { IPDR_STORAGE_FSYNC: 'false' } })
   const client = new RegistryClient(server.url)
   const kept = await pushImage(client, { repository: 'kept', tag: 'v1', layers, thrifty: false })
   const manifests: Buffer[] = []
@@ -188,7 +189,7 @@ test('kill -9 in the middle of a sweep leaves everything that is needed', { time
   await collect(server)
   await verify(client, kept.paths)
   assert.deepEqual((await (await client.request('GET', '/v2/_catalog')).json() as { repositories: string[] }).repositories, ['kept'])
-  // the image, the directory of tags, and nothing else
+  // the image, and nothing else
   assert.ok(await blockCount(server) < 60, `${await blockCount(server)} blocks are left`)
   assert.equal((await collect(server)).blocks, 0)
 })
