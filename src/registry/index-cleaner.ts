@@ -1,7 +1,8 @@
-import { blockKey, BlockSet } from '../ipfs/block-set.ts'
+import { BlockSet } from '../ipfs/block-set.ts'
 import { forEach } from '../ipfs/for-each.ts'
 import type { Index } from '../index/index.ts'
-import { hexOf, type Digest } from '../oci/digest.ts'
+import type { Digest } from '../oci/digest.ts'
+import { digestKey } from './digest-key.ts'
 import { forgetManifests } from './forget-manifests.ts'
 import type { LinkGuard } from './link-guard.ts'
 import { everything } from './tag-roots.ts'
@@ -120,13 +121,13 @@ export class IndexCleaner {
     const linked = new BlockSet()
     for await (const { repository, digest } of index.links()) {
       if (!dryRun || !cleaned.links.has(`${repository}:${digest}`)) {
-        linked.add(keyOf(digest))
+        linked.add(digestKey(digest))
       }
     }
     signal.throwIfAborted()
     const unlinked: Digest[] = []
     for await (const { digest } of index.blobs()) {
-      if (!linked.has(keyOf(digest))) {
+      if (!linked.has(digestKey(digest))) {
         unlinked.push(digest)
       }
     }
@@ -136,8 +137,4 @@ export class IndexCleaner {
       }
     })
   }
-}
-
-function keyOf (digest: Digest): ReturnType<typeof blockKey> {
-  return blockKey(Buffer.from(hexOf(digest).slice(0, 32), 'hex'))
 }

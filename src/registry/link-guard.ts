@@ -1,6 +1,6 @@
-import { blockKey, type BlockKey } from '../ipfs/block-set.ts'
 import { RecentSet } from '../ipfs/recent-set.ts'
-import { hexOf, type Digest } from '../oci/digest.ts'
+import type { Digest } from '../oci/digest.ts'
+import { digestKey } from './digest-key.ts'
 import { KeyedLock } from './keyed-lock.ts'
 
 export interface LinkGuardInit {
@@ -36,15 +36,15 @@ export class LinkGuard {
 
   /** To be called before it is looked whether a repository has a blob; resolves when a deletion of that that is under way has ended */
   ask (repository: string, digest: Digest): Promise<void> | undefined {
-    this.#asked.note(keyOf(digest))
+    this.#asked.note(digestKey(digest))
     return this.#deletions.get(`${repository}:${digest}`)
   }
 
   /** Runs what gives the blob a link, once it is sure that it is there */
   async add<T> (digest: Digest, work: () => Promise<T>): Promise<T> {
     return await this.#blobs.run(digest, async () => {
-      this.#asked.note(keyOf(digest))
-      this.#linked.note(keyOf(digest))
+      this.#asked.note(digestKey(digest))
+      this.#linked.note(digestKey(digest))
       return await work()
     })
   }
@@ -60,7 +60,7 @@ export class LinkGuard {
    */
   isForgotten (digest: Digest, updated: string | undefined): boolean {
     const last = updated === undefined ? this.#started : Math.max(this.#started, Date.parse(updated))
-    return this.#now() - last >= this.#period && !this.#asked.has(keyOf(digest))
+    return this.#now() - last >= this.#period && !this.#asked.has(digestKey(digest))
   }
 
   /**
@@ -95,15 +95,11 @@ export class LinkGuard {
    */
   async removeBlob (digest: Digest, work: () => Promise<void>): Promise<boolean> {
     return await this.#blobs.run(digest, async () => {
-      if (this.#linked.has(keyOf(digest))) {
+      if (this.#linked.has(digestKey(digest))) {
         return false
       }
       await work()
       return true
     })
   }
-}
-
-function keyOf (digest: Digest): BlockKey {
-  return blockKey(Buffer.from(hexOf(digest).slice(0, 32), 'hex'))
 }
