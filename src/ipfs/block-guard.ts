@@ -1,5 +1,6 @@
 import type { BlockKey } from './block-set.ts'
 import { RecentSet } from './recent-set.ts'
+import { Uses } from './uses.ts'
 
 const minute = 60_000
 
@@ -21,7 +22,7 @@ export class BlockGuard {
   readonly #used: RecentSet
   /** By file, as exactly this one must be waited for */
   readonly #deletions = new Map<string, Promise<void>>()
-  readonly #putting = new Map<string, number>()
+  readonly #putting = new Uses()
   #collections = 0
 
   constructor ({ recent = 15 * minute }: BlockGuardInit = {}) {
@@ -31,16 +32,11 @@ export class BlockGuard {
   /** The block is in use until this is disposed of, and for the period after it */
   put (file: string, key: BlockKey): Disposable {
     this.#used.note(key)
-    this.#putting.set(file, (this.#putting.get(file) ?? 0) + 1)
+    const putting = this.#putting.begin(file)
     return {
       [Symbol.dispose]: () => {
         this.#used.note(key)
-        const others = this.#putting.get(file)! - 1
-        if (others > 0) {
-          this.#putting.set(file, others)
-        } else {
-          this.#putting.delete(file)
-        }
+        putting[Symbol.dispose]()
       }
     }
   }
