@@ -1,3 +1,4 @@
+import { LRUCache } from 'lru-cache'
 import { raceSignal } from 'race-signal'
 import type { Logger } from '../log.ts'
 import { UnavailableError } from './errors.ts'
@@ -50,7 +51,7 @@ export class NameCache {
   readonly #components: NameCacheComponents
   readonly #timeout: number
   readonly #maxStale: number
-  readonly #entries = new Map<string, Entry>()
+  readonly #entries = new LRUCache<string, Entry>({ max: maxEntries })
   readonly #pending = new Map<string, Promise<NameAnswer>>()
   readonly #controller = new AbortController()
 
@@ -61,7 +62,7 @@ export class NameCache {
   }
 
   async get (name: string, options: { signal?: AbortSignal | undefined } = {}): Promise<NameAnswer> {
-    const entry = this.#entries.get(name)
+    const entry = this.#entries.peek(name)
     if (entry !== undefined && entry.expires > Date.now()) {
       if ('error' in entry) {
         throw entry.error
@@ -89,7 +90,7 @@ export class NameCache {
     try {
       const { target, ttl } = await raceSignal(this.#components.lookUp(name, { signal }), signal)
       const expires = Date.now() + Math.min(ttl * second, maxTtl)
-      this.#keep(name, { target, expires, staleUntil: expires + this.#maxStale })
+      this.#entries.set(name, { target, expires, staleUntil: expires + this.#maxStale })
       return { target, ttl }
     } catch (err) {
       const late = (err as Error).name === 'TimeoutError'
@@ -98,24 +99,15 @@ export class NameCache {
   }
 
   #afterFailure (name: string, err: unknown): NameAnswer {
-    const entry = this.#entries.get(name)
+    const entry = this.#entries.peek(name)
     if ((err as Error).name === 'NameNotFoundError') {
       const error = err as NameNotFoundError
-      this.#keep(name, { error, expires: Date.now() + Math.min(error.ttl * second, maxNegativeTtl) })
+      this.#entries.set(name, { error, expires: Date.now() + Math.min(error.ttl * second, maxNegativeTtl) })
     } else if (entry !== undefined && 'target' in entry && entry.staleUntil > Date.now()) {
       this.#components.log.warn('name not resolved again; its last answer is used', { name, err })
       entry.expires = Date.now() + retryInterval
       return { target: entry.target, ttl: retryInterval / second }
     }
     throw err
-  }
-
-  #keep (name: string, entry: Entry): void {
-    this.#entries.delete(name)
-    this.#entries.set(name, entry)
-    const [oldest] = this.#entries.keys()
-    if (this.#entries.size > maxEntries && oldest !== undefined) {
-      this.#entries.delete(oldest)
-    }
   }
 }

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { LRUCache } from 'lru-cache'
 import type { Logger } from '../log.ts'
 
 /** Between two looks whether the work can be done, and after a failure; milliseconds */
@@ -24,7 +25,7 @@ export class RootQueue {
   readonly #log: Logger
   readonly #init: RootQueueInit
   readonly #waiting = new Set<string>()
-  readonly #done = new Map<string, number>()
+  readonly #done = new LRUCache<string, true>({ max: maxRoots, ttl: doneAge })
   #controller: AbortController | undefined
   #running: Promise<void> = Promise.resolve()
   #wake: () => void = () => {}
@@ -50,11 +51,14 @@ export class RootQueue {
 
   /** @param root CID of an image root that is here. Returns at once. */
   add (root: string): void {
-    if (Date.now() - (this.#done.get(root) ?? 0) < doneAge) {
+    if (this.#done.has(root)) {
       return
     }
     this.#waiting.add(root)
-    dropOldest(this.#waiting)
+    const [oldest] = this.#waiting
+    if (this.#waiting.size > maxRoots && oldest !== undefined) {
+      this.#waiting.delete(oldest)
+    }
     this.#wake()
   }
 
@@ -75,9 +79,7 @@ export class RootQueue {
     this.#waiting.delete(root)
     try {
       await work(root, AbortSignal.any([signal, AbortSignal.timeout(timeout)]))
-      this.#done.delete(root)
-      this.#done.set(root, Date.now())
-      dropOldest(this.#done)
+      this.#done.set(root, true)
       this.#log.debug('done for an image root', { work: name, cid: root })
       return true
     } catch (err) {
@@ -85,12 +87,5 @@ export class RootQueue {
       this.#log.debug('not done for an image root', { work: name, cid: root, err })
       return false
     }
-  }
-}
-
-function dropOldest (roots: Set<string> | Map<string, number>): void {
-  const [oldest] = roots.keys()
-  if (roots.size > maxRoots && oldest !== undefined) {
-    roots.delete(oldest)
   }
 }

@@ -1,3 +1,5 @@
+import { LRUCache } from 'lru-cache'
+import { Uses } from '../ipfs/uses.ts'
 import type { Index } from '../index/index.ts'
 import type { Logger } from '../log.ts'
 
@@ -21,10 +23,10 @@ export interface CachedRoot {
 /** Images of other nodes that were asked for here: what was fetched of them is kept while there is room, the one that was used last the longest */
 export class CachedRoots {
   readonly #components: CachedRootsComponents
-  /** How many read from each root now */
-  readonly #readers = new Map<string, number>()
-  /** When it was last saved that a root is used */
-  readonly #saved = new Map<string, number>()
+  /** Roots that somebody reads from now */
+  readonly #readers = new Uses()
+  /** Roots of which it was saved lately that they are used */
+  readonly #saved = new LRUCache<string, true>({ max: maxSaved, ttl: saveInterval })
 
   constructor (components: CachedRootsComponents) {
     this.#components = components
@@ -32,34 +34,18 @@ export class CachedRoots {
 
   /** Until it is disposed of, nothing that is here of the image goes away */
   read (root: string): Disposable {
-    this.#readers.set(root, (this.#readers.get(root) ?? 0) + 1)
-    return {
-      [Symbol.dispose]: () => {
-        const others = this.#readers.get(root)! - 1
-        if (others > 0) {
-          this.#readers.set(root, others)
-        } else {
-          this.#readers.delete(root)
-        }
-      }
-    }
+    return this.#readers.begin(root)
   }
 
   /** To be called where something was found below a root */
   async found (root: string): Promise<void> {
-    const now = Date.now()
-    if (now - (this.#saved.get(root) ?? 0) < saveInterval) {
+    if (this.#saved.has(root)) {
       return
     }
     // before the write, so that a deletion which comes meanwhile is noticed the next time
-    this.#saved.delete(root)
-    this.#saved.set(root, now)
-    const [oldest] = this.#saved.keys()
-    if (this.#saved.size > maxSaved && oldest !== undefined) {
-      this.#saved.delete(oldest)
-    }
+    this.#saved.set(root, true)
     try {
-      await this.#components.index.change().putCached(root, { used: new Date(now).toISOString() }).commit({ durable: false })
+      await this.#components.index.change().putCached(root, { used: new Date().toISOString() }).commit({ durable: false })
     } catch (err) {
       // whoever pulls needs nothing of it
       this.#saved.delete(root)
@@ -69,7 +55,7 @@ export class CachedRoots {
 
   /** Those that are read now first, then the one that was used last */
   async list (): Promise<CachedRoot[]> {
-    const roots = new Map([...this.#readers.keys()].map((root): [string, CachedRoot] => [root, { root, used: Date.now(), isRead: true }]))
+    const roots = new Map(this.#readers.keys().map((root): [string, CachedRoot] => [root, { root, used: Date.now(), isRead: true }]))
     for await (const { root, record } of this.#components.index.cached()) {
       if (!roots.has(root)) {
         roots.set(root, { root, used: Date.parse(record.used), isRead: false })

@@ -1,3 +1,4 @@
+import { LRUCache } from 'lru-cache'
 import type { Digest } from '../oci/digest.ts'
 import { OciError } from '../oci/errors.ts'
 import type { Descriptor } from '../oci/manifest.ts'
@@ -21,23 +22,16 @@ export interface TagResolver {
 
 /** Which roots a repository's tags led to lately: a client that has a manifest asks for its blobs without the tag */
 export class RecentRoots {
-  readonly #roots = new Map<string, string[]>()
-  readonly #maxRepositories = 1000
+  readonly #roots = new LRUCache<string, string[]>({ max: 1000 })
   readonly #maxRoots = 20
 
   add (repository: string, root: string): void {
-    const roots = [root, ...this.get(repository).filter(other => other !== root)].slice(0, this.#maxRoots)
-    this.#roots.delete(repository)
-    this.#roots.set(repository, roots)
-    const [oldest] = this.#roots.keys()
-    if (this.#roots.size > this.#maxRepositories && oldest !== undefined) {
-      this.#roots.delete(oldest)
-    }
+    this.#roots.set(repository, [root, ...this.get(repository).filter(other => other !== root)].slice(0, this.#maxRoots))
   }
 
   /** The latest first */
   get (repository: string): string[] {
-    return this.#roots.get(repository) ?? []
+    return this.#roots.peek(repository) ?? []
   }
 }
 
