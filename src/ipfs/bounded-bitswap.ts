@@ -60,8 +60,6 @@ interface WantList {
 export interface BlockSession {
   /** @returns the block, checked against its CID; it is not stored */
   retrieve: (cid: CID, options: { signal: AbortSignal }) => Promise<Uint8Array>
-  /** Sends a block that is stored now to the peers that want it */
-  announce: (cid: CID) => Promise<void>
 }
 
 export interface BlockSessionInit {
@@ -91,6 +89,15 @@ export function withBoundedBitswap (helia: HeliaWithLibp2p<Services>): HeliaWith
  */
 export function createBlockSession (helia: Helia, init: BlockSessionInit): BlockSession {
   return partsOf(helia).broker.createSession(init)
+}
+
+/**
+ * Sends a block that is stored now to the peers that want it
+ *
+ * @throws Error where the node has no bitswap
+ */
+export async function announceBlock (helia: Helia, cid: CID): Promise<void> {
+  await partsOf(helia).broker.announce(cid)
 }
 
 async function bound (helia: HeliaWithLibp2p<Services>): Promise<void> {
@@ -125,6 +132,7 @@ async function endStreams (libp2p: HeliaWithLibp2p<Services>['libp2p'], network:
 interface Broker {
   name: string
   createSession: (init: BlockSessionInit) => BlockSession
+  announce: (cid: CID) => Promise<void>
   bitswap?: { peerWantLists?: { ledgerMap?: LedgerMap }, network?: Network, wantList?: WantList }
 }
 

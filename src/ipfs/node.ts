@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { withLibp2pLight } from '@helia/libp2p'
 import { createHeliaLight } from 'helia'
 import { sha512 } from 'multiformats/hashes/sha2'
-import { createBlockSession, withBoundedBitswap, type BlockSession, type BlockSessionInit } from './bounded-bitswap.ts'
+import { announceBlock, createBlockSession, withBoundedBitswap, type BlockSession, type BlockSessionInit } from './bounded-bitswap.ts'
 import { componentLogger } from './libp2p-logger.ts'
 import { noteProtocolsRarely } from './lean-peer-store.ts'
 import { libp2pOptions, publicBootstrap } from './libp2p.ts'
@@ -14,6 +14,7 @@ import type { Logger } from '../log.ts'
 import type { Helia } from 'helia'
 import type { Blockstore } from 'interface-blockstore'
 import type { Libp2p } from 'libp2p'
+import type { CID } from 'multiformats/cid'
 
 export type { NetworkProfile } from './libp2p.ts'
 
@@ -144,6 +145,13 @@ export class IpfsNode {
     }
 
     return createBlockSession(this.helia, init)
+  }
+
+  /** Sends a block that is stored now to the peers that want it, if there are any */
+  async announceBlock (cid: CID): Promise<void> {
+    if (this.libp2p != null) {
+      await announceBlock(this.helia, cid)
+    }
   }
 
   /** @throws NetworkConfigError, ListenError */

@@ -96,11 +96,6 @@ export class RetrievalSession implements Disposable {
     this.#closeUnused()
   }
 
-  /** To be called for each block that came, once it is stored: other peers may wait for it */
-  async announce (cid: CID): Promise<void> {
-    await this.#session?.blocks.announce(cid)
-  }
-
   async #get (cid: CID, signal: AbortSignal): Promise<Uint8Array> {
     this.#session ??= this.#open()
     const { blocks, closed } = this.#session

@@ -127,7 +127,7 @@ export class Retrieval implements ContentReader {
   }
 
   async #deliver (cid: CID, session: RetrievalSession, signal: AbortSignal): Promise<Uint8Array> {
-    const { gateways, blockstore } = this.#components
+    const { gateways, blockstore, node } = this.#components
     const found = new AbortController()
     using stall = session.watch([signal, found.signal])
     const sources: Array<Promise<{ block: Uint8Array, source: keyof Retrieval['fetched'] }>> = [
@@ -136,7 +136,7 @@ export class Retrieval implements ContentReader {
     ]
     const { block, source } = await this.#first(cid, sources, signal).finally(() => { found.abort(over) })
     await blockstore.put(cid, block)
-    await session.announce(cid)
+    await node.announceBlock(cid)
     this.fetched[source]++
     return block
   }
