@@ -9,6 +9,7 @@ import { Command } from 'commander'
 import { ClientError } from '../../client/client-error.ts'
 import type { Config } from '../../config/schema.ts'
 import { parseDuration } from '../../config/units.ts'
+import { bracketed } from '../bracketed.ts'
 import { addConfigFlags, configOf } from '../config-flags.ts'
 import type { CliContext } from '../context.ts'
 import { withCurrentFlag } from '../older-flags.ts'
@@ -90,8 +91,7 @@ function urlOf ({ admin, host, port, tls }: Config): URL {
   if (asked.port === 0) {
     throw new ClientError('port 0 is any free one: there is no telling where to ask')
   }
-  const address = loopbacks.get(asked.host) ?? asked.host
-  return new URL(`${asked.scheme}://${address.includes(':') ? `[${address}]` : address}:${asked.port}/readyz`)
+  return new URL(`${asked.scheme}://${bracketed(loopbacks.get(asked.host) ?? asked.host)}:${asked.port}/readyz`)
 }
 
 /** The server's command line: in a container it is that of the first process, on its own or behind an init */

@@ -3,6 +3,7 @@ import { setFlagsFromString } from 'node:v8'
 import type { Command } from 'commander'
 import type { Config } from '../../config/schema.ts'
 import { createLog, type Logger } from '../../log.ts'
+import { bracketed } from '../bracketed.ts'
 import { addConfigFlags, configOf } from '../config-flags.ts'
 import type { CliContext, ProcessEvents } from '../context.ts'
 import { aborted, stopSignal } from '../signals.ts'
@@ -97,8 +98,4 @@ function banner ({ address, multiaddrs, peerId }: Server, config: Config): strin
 /** docker trusts a registry without TLS on localhost only, so that is the name to use wherever it works */
 function clientHost (host: string): string {
   return ['0.0.0.0', '::', '127.0.0.1', '::1'].includes(host) ? 'localhost' : bracketed(host)
-}
-
-function bracketed (host: string): string {
-  return host.includes(':') ? `[${host}]` : host
 }
