@@ -106,7 +106,7 @@ export class DagWriter implements ContentWriter {
         links.push({ cid: this.#tail, size: this.#tailSize, dagSize: this.#tailSize })
       } else if (links.length === 0) {
         links.push({ cid: await this.#storeTail(new Uint8Array()), size: 0, dagSize: 0 })
-      } else {
+      } else if (this.#algorithm !== undefined) {
         await this.#hashTail(new Uint8Array())
       }
       return { ...await buildFile(links, this.#components.put), digest: this.#digest }
