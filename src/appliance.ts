@@ -7,6 +7,7 @@ import { createAdminApp, createApp } from './http/app.ts'
 import type { Certificate } from './http/certificate.ts'
 import { HttpServer } from './http/server.ts'
 import { LevelIndex } from './index/level-index.ts'
+import { BlockFiles } from './ipfs/block-files.ts'
 import { BlockstoreContentStore } from './ipfs/blockstore-content-store.ts'
 import { DurableBlockstore } from './ipfs/blockstore.ts'
 import { Gateways } from './ipfs/gateways.ts'
@@ -23,6 +24,7 @@ import { CachedRoots } from './registry/cached-roots.ts'
 import { GarbageCollector } from './registry/garbage-collector.ts'
 import { LinkGuard } from './registry/link-guard.ts'
 import { Registry } from './registry/registry.ts'
+import { Scrubber } from './registry/scrubber.ts'
 import { Uploads } from './registry/uploads.ts'
 import { readStartInputs, type StartInputs } from './start-inputs.ts'
 
@@ -117,7 +119,7 @@ export class Appliance {
 
   /** The parts after the index, in the order in which they start */
   async #build (directory: DataDirectory, index: LevelIndex, { certificate, swarmKey, kubo }: StartInputs): Promise<Part[]> {
-    const { cache, gc, storage, limits, network, p2p: { swarmKey: _, ...p2p } } = this.#config
+    const { cache, fsck, gc, storage, limits, network, p2p: { swarmKey: _, ...p2p } } = this.#config
     const log = this.#log
     const metrics = new Metrics()
     const blockstore = new DurableBlockstore(directory.blocks, { fsync: storage.fsync })
@@ -140,6 +142,10 @@ export class Appliance {
       { blockstore, content, index, uploads, links, cached, publisher, metrics, log: log.child({ module: 'gc' }) },
       { interval: gc.interval * second, untagged: gc.untagged === undefined ? undefined : gc.untagged * second, cacheBytes: cache.maxBytes }
     )
+    const scrubber = new Scrubber(
+      { files: new BlockFiles(directory.blocks), hasher, index, content, cached, metrics, log: log.child({ module: 'fsck' }) },
+      { interval: fsck.interval * second, rate: fsck.rate }
+    )
     const health = { notReady: () => this.#ready ? undefined : 'starting or stopping' }
     this.#node = node
     metrics.observe({
@@ -150,7 +156,7 @@ export class Appliance {
       retrievedBlocks: () => reader.fetched
     })
 
-    const administration = new Administration({ registry, node, names, publisher, collector })
+    const administration = new Administration({ registry, node, names, publisher, collector, scrubber })
     const components = { registry, health, administration, metrics, log: log.child({ module: 'http' }) }
     const app = createApp(components, { maxManifestBytes: limits.manifestBytes, admin: this.#config.admin.port === undefined })
     const timeouts = { idleTimeout: limits.idleTimeout * second, drainTimeout: limits.drainTimeout * second }
@@ -172,6 +178,7 @@ export class Appliance {
       ...parts,
       startable('uploads', uploads),
       startable('garbage collector', collector),
+      startable('scrubber', scrubber),
       ...(this.#admin === undefined ? [] : [startable('admin port', this.#admin)]),
       startable('registry port', server),
       ...(certificate === undefined ? [] : [certificatePart(certificate, server)])

@@ -26,6 +26,11 @@ export class Metrics {
   readonly collectionDuration: Gauge
   readonly freedBlocks: Counter
   readonly freedBytes: Counter
+  readonly scrubs: Counter<'result'>
+  readonly scrubDuration: Gauge
+  readonly scrubbedBlocks: Counter
+  readonly scrubbedBytes: Counter
+  readonly badBlocks: Gauge
 
   constructor () {
     const registers = [this.#registry]
@@ -45,6 +50,11 @@ export class Metrics {
     this.collectionDuration = new Gauge({ registers, name: 'ipdr_gc_duration_seconds', help: 'Time that the last garbage collection took' })
     this.freedBlocks = new Counter({ registers, name: 'ipdr_gc_freed_blocks_total', help: 'Blocks that garbage collection deleted' })
     this.freedBytes = new Counter({ registers, name: 'ipdr_gc_freed_bytes_total', help: 'Bytes of the blocks that garbage collection deleted' })
+    this.scrubs = new Counter({ registers, name: 'ipdr_fsck_runs_total', help: 'Checks of all that is stored by result, success or failure', labelNames: ['result'] })
+    this.scrubDuration = new Gauge({ registers, name: 'ipdr_fsck_duration_seconds', help: 'Time that the last check took' })
+    this.scrubbedBlocks = new Counter({ registers, name: 'ipdr_fsck_checked_blocks_total', help: 'Blocks that were read and found right' })
+    this.scrubbedBytes = new Counter({ registers, name: 'ipdr_fsck_checked_bytes_total', help: 'Bytes of the blocks that were read and found right' })
+    this.badBlocks = new Gauge({ registers, name: 'ipdr_fsck_bad_blocks', help: 'Missing or damaged blocks that the last check left' })
   }
 
   /** Adds the gauges over the parts of the appliance, once these exist */

@@ -4,6 +4,7 @@ import { addConfigShowCommand } from './commands/config-show.ts'
 import { addConfigVerifyCommand } from './commands/config-verify.ts'
 import { addConvertCommand } from './commands/convert.ts'
 import { addDigCommand } from './commands/dig.ts'
+import { addFsckCommand } from './commands/fsck.ts'
 import { addGcCommand } from './commands/gc.ts'
 import { addHealthcheckCommand } from './commands/healthcheck.ts'
 import { addInspectCommand } from './commands/inspect.ts'
@@ -50,7 +51,7 @@ function createProgram (context: CliContext): Command {
 
   const commands = [
     addServerCommand, addPushCommand, addPullCommand, addConvertCommand, addDigCommand, addLsCommand, addInspectCommand, addResolveCommand,
-    addPeersCommand, addPublishCommand, addGcCommand, addHealthcheckCommand
+    addPeersCommand, addPublishCommand, addGcCommand, addFsckCommand, addHealthcheckCommand
   ]
   commands.forEach(add => add(program, context))
   const config = program.command('config').description('Check or show the configuration')

@@ -1,6 +1,8 @@
 import type { Peer } from '../registry/administration.ts'
 import type { CollectionProgress, CollectionResult } from '../registry/garbage-collector.ts'
+import type { ScrubProgress, ScrubResult } from '../registry/scrubber.ts'
 export type { CollectionProgress, CollectionResult } from '../registry/garbage-collector.ts'
+export type { ScrubProgress, ScrubResult } from '../registry/scrubber.ts'
 import { ClientError } from './client-error.ts'
 import { jsonOf, linesOf, responseError, type Answer, type SendInit } from './http.ts'
 import type { ReadOptions } from './image-source.ts'
@@ -72,12 +74,27 @@ export class ApplianceClient {
    * @throws ResponseError, ClientError
    */
   async collect (dryRun: boolean, onProgress: (progress: CollectionProgress) => void, options: ReadOptions = {}): Promise<CollectionResult> {
-    const answer = await this.#registry.request('/ipdr/v1/gc', { timeout: networkTimeout, ...options, ...jsonBody({ dryRun }) })
-    await expectSuccess(answer, 'garbage collection')
+    return await this.#follow('gc', 'garbage collection', { dryRun }, onProgress, options)
+  }
+
+  /**
+   * Has all that is stored checked; `onProgress` is told about once a second how far it is
+   *
+   * @param init.rate bytes a second that are read; 0: as many as there are; undefined: as the appliance is configured
+   * @throws ResponseError, ClientError
+   */
+  async scrub (init: { rate?: number | undefined }, onProgress: (progress: ScrubProgress) => void, options: ReadOptions = {}): Promise<ScrubResult> {
+    return await this.#follow('fsck', 'check', init, onProgress, options)
+  }
+
+  /** Has something done that takes long, and tells how far it is */
+  async #follow<Progress, Result> (path: string, what: string, body: object, onProgress: (progress: Progress) => void, options: ReadOptions): Promise<Result> {
+    const answer = await this.#registry.request(`/ipdr/v1/${path}`, { timeout: networkTimeout, ...options, ...jsonBody(body) })
+    await expectSuccess(answer, what)
     for await (const line of linesOf(answer)) {
-      const { error, progress, result } = line as { error?: string, progress?: CollectionProgress, result?: CollectionResult }
+      const { error, progress, result } = line as { error?: string, progress?: Progress, result?: Result }
       if (error !== undefined) {
-        throw new ClientError(`garbage collection: ${error}`)
+        throw new ClientError(`${what}: ${error}`)
       }
       if (progress !== undefined) {
         onProgress(progress)
@@ -86,7 +103,7 @@ export class ApplianceClient {
         return result
       }
     }
-    throw new ClientError(`${this.#registry.host} did not say how the garbage collection ended`)
+    throw new ClientError(`${this.#registry.host} did not say how the ${what} ended`)
   }
 
   async #json (path: string, what: string, init: SendInit): Promise<unknown> {

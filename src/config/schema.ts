@@ -84,6 +84,10 @@ const objectSchema = z.strictObject({
     unreferenced: key(amount(parseDuration, 0, 3650 * 86_400, 'duration such as 24h').default(86_400), 'duration', 'How long a blob that a client pushed or asked for stays without a manifest'),
     uploads: key(amount(parseDuration, 60, 3650 * 86_400, 'duration such as 7d, from 1m').default(7 * 86_400), 'duration', 'How long an upload that nobody writes to stays open')
   }),
+  fsck: section({
+    interval: key(amount(durationOrOff, 0, 20 * 86_400, 'duration such as 7d, at most 20d, or off').default(0), 'duration', 'Time from one check of all blocks and the index to the next; off or 0: only by ipdr fsck'),
+    rate: key(amount(sizeOrOff, 0, 2 ** 53 - 1, 'size such as 50MiB, or off').default(50 * 2 ** 20), 'size', 'Bytes a second that a check reads; off or 0: as many as there are')
+  }),
   cache: section({
     maxBytes: key(amount(parseSize, 0, 2 ** 53 - 1, 'size such as 10GiB').default(10 * 2 ** 30), 'size', 'Room for what is pulled from other nodes; the image that was used least recently goes first')
   }),
@@ -229,6 +233,10 @@ function amount (parse: (value: unknown) => number | undefined, min: number, max
 
 function durationOrOff (value: unknown): number | undefined {
   return value === 'off' ? 0 : parseDuration(value)
+}
+
+function sizeOrOff (value: unknown): number | undefined {
+  return value === 'off' ? 0 : parseSize(value)
 }
 
 function isPlainUrl (value: string): boolean {

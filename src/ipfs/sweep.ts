@@ -1,8 +1,7 @@
-import { opendir, readdir } from 'node:fs/promises'
+import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
-import { base32upper } from 'multiformats/bases/base32'
-import { decode } from 'multiformats/hashes/digest'
+import { multihashOf, shardsOf } from './block-files.ts'
 import { blockKey, type BlockKey } from './block-set.ts'
 import { forEach } from './for-each.ts'
 
@@ -38,7 +37,7 @@ export interface SweptBlock {
  */
 export async function sweepBlocks (path: string, collect: (block: SweptBlock) => Promise<number> | undefined, { signal, onProgress }: SweepOptions): Promise<Swept> {
   const swept: Swept = { blocks: 0, bytes: 0 }
-  for (const directory of await shards(path)) {
+  for (const directory of await shardsOf(path)) {
     signal?.throwIfAborted()
     const names = await readdir(join(path, directory))
     for (let start = 0; start < names.length; start += namesPerTurn) {
@@ -52,31 +51,11 @@ export async function sweepBlocks (path: string, collect: (block: SweptBlock) =>
 
 async function sweepNames (directory: string, names: string[], collect: (block: SweptBlock) => Promise<number> | undefined, swept: Swept, signal: AbortSignal | undefined): Promise<void> {
   await forEach(names, concurrency, signal, async file => {
-    const key = keyOf(file)
-    const bytes = key === undefined ? undefined : await collect({ directory, file, key })
+    const digest = multihashOf(file)?.digest
+    const bytes = digest === undefined ? undefined : await collect({ directory, file, key: blockKey(digest) })
     if (bytes !== undefined) {
       swept.bytes += bytes
       swept.blocks++
     }
   })
-}
-
-async function shards (path: string): Promise<string[]> {
-  const found: string[] = []
-  for await (const entry of await opendir(path)) {
-    if (entry.isDirectory() && entry.name !== 'tmp') {
-      found.push(entry.name)
-    }
-  }
-  return found
-}
-
-/** @returns undefined where the file is no block of ours */
-function keyOf (file: string): BlockKey | undefined {
-  const name = /^(.+)\.data$/.exec(file)?.[1]
-  try {
-    return name === undefined ? undefined : blockKey(decode(base32upper.decode(name)).digest)
-  } catch {
-    return undefined
-  }
 }

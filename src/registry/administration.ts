@@ -5,6 +5,7 @@ import { translateErrors } from './errors.ts'
 import type { CollectionResult, CollectOptions, GarbageCollector } from './garbage-collector.ts'
 import type { Registry } from './registry.ts'
 import type { RequestOptions } from './repository.ts'
+import type { Scrubber, ScrubOptions, ScrubResult } from './scrubber.ts'
 
 /** A connection to a peer */
 export interface Peer {
@@ -26,6 +27,7 @@ export interface AdministrationComponents {
   names: { resolve: (name: string, options?: RequestOptions) => Promise<{ cid: string, path: string[], ttl: number }> }
   publisher: { publish: () => Promise<{ name: string, cid: string }> }
   collector: Pick<GarbageCollector, 'collect'>
+  scrubber: Pick<Scrubber, 'scrub'>
 }
 
 /** What an operator asks an appliance for, beside images. Throws OciError alone where it can't be had. */
@@ -87,6 +89,11 @@ export class Administration {
   /** Collects garbage, in a cycle that begins after the call */
   async collect (options: CollectOptions = {}): Promise<CollectionResult> {
     return await translateErrors(async () => await this.#components.collector.collect(options))
+  }
+
+  /** Checks all that is stored, after the checks that were asked for before */
+  async scrub (options: ScrubOptions = {}): Promise<ScrubResult> {
+    return await translateErrors(async () => await this.#components.scrubber.scrub(options))
   }
 
   /** Publishes all tags as they are now */

@@ -53,11 +53,19 @@ const administration = new Administration({
       await collecting(dryRun)
       return { ...collected, dryRun }
     }
+  },
+  scrubber: {
+    scrub: async ({ rate, onProgress } = {}) => {
+      onProgress?.(scrubProgress)
+      return { ...scrubbed, bytes: rate ?? scrubbed.bytes }
+    }
   }
 })
 
 const progress = { phase: 'mark' as const, roots: 7, blocks: 0, bytes: 0 }
 const collected = { dryRun: false, manifests: 1, links: 2, cached: 0, blocks: 3, bytes: 4096, seconds: 0.5 }
+const scrubProgress = { phase: 'index' as const, blocks: 1, bytes: 4096, bad: 0 }
+const scrubbed = { blocks: 1, bytes: 4096, missing: 0, damaged: 0, unneeded: 0, images: [], others: [], unlisted: 0, seconds: 0.5 }
 let collecting: (dryRun: boolean) => Promise<void> = async () => {}
 
 function post (body: unknown, headers: Record<string, string> = {}): RequestInit {
@@ -96,7 +104,12 @@ describe('/ipdr/v1', () => {
     assert.deepEqual(linesOf(await app.request('POST', '/ipdr/v1/gc', post({}))), [{ progress }, { result: collected }])
   })
 
-  it('tells what went wrong with it, before and after the first line', async () => {
+  it('checks what is stored', async () => {
+    assert.deepEqual(linesOf(await app.request('POST', '/ipdr/v1/fsck', post({}))), [{ result: scrubbed }])
+    assert.deepEqual(linesOf(await app.request('POST', '/ipdr/v1/fsck', post({ rate: 7 }))), [{ result: { ...scrubbed, bytes: 7 } }])
+  })
+
+  it('tells what went wrong with a collection, before and after the first line', async () => {
     collecting = async () => { throw new OciError('UNAVAILABLE', { detail: { reason: 'blocks are missing' } }) }
     const reply = await app.request('POST', '/ipdr/v1/gc', post({}))
     assert.deepEqual([reply.status, json(reply)], [503, { error: 'service unavailable: blocks are missing' }])
@@ -117,6 +130,7 @@ describe('/ipdr/v1', () => {
     ['a connection to nobody', 'POST', 'peers', post({ address: '/unreachable' }), 503, /no connection to \/unreachable$/],
     ['no name', 'GET', 'resolve', {}, 400, /'name' missing/],
     ['a collection that is neither dry nor not', 'POST', 'gc', post({ dryRun: 'no' }), 400, /must be true or false/],
+    ['a check with a rate that is none', 'POST', 'fsck', post({ rate: '50MiB' }), 400, /must be a number/],
     ['a name that is none', 'GET', 'resolve?name=/ipns/invalid', {}, 400, /is no name/],
     ['a repository that is none', 'GET', 'resolve?name=../x', {}, 400, /invalid repository name/],
     ['a tag that nobody has', 'GET', 'resolve?name=images/known:v2', {}, 404, /no images\/known:v2/],

@@ -26,6 +26,7 @@ const maxBodyBytes = 16 * 1024
  * GET  /ipdr/v1/resolve?name=<name>      {"name":"...","cid":"...","path":[...],"ttl":<seconds>}
  * POST /ipdr/v1/publish                  {"name":"k51...","cid":"..."}
  * POST /ipdr/v1/gc {"dryRun":false}      lines of JSON: {"progress":{...}} about once a second, then {"result":{...}} or {"error":"..."}
+ * POST /ipdr/v1/fsck {"rate":52428800}   the same lines; the rate is bytes a second, 0 for no limit
  * ```
  */
 export function administrationRoutes (
@@ -70,6 +71,17 @@ export function administrationRoutes (
         throw invalid('dryRun must be true or false')
       }
       await sendProgress(res, components.log, async onProgress => await administration.collect({ dryRun, onProgress }))
+    })
+    .all(onlyMethods('POST'))
+
+  router.route('/ipdr/v1/fsck')
+    .all(guard)
+    .post(requireJson, async (req, res) => {
+      const { rate } = parseBody(await readBody(req, maxBodyBytes, 'REQUEST_INVALID'))
+      if (rate !== undefined && (typeof rate !== 'number' || rate < 0)) {
+        throw invalid('rate must be a number of bytes a second')
+      }
+      await sendProgress(res, components.log, async onProgress => await administration.scrub({ rate, onProgress }))
     })
     .all(onlyMethods('POST'))
   router.use('/ipdr/v1', errorHandler(components, jsonBody))

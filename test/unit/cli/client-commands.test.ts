@@ -280,6 +280,54 @@ describe('ipdr gc', () => {
   })
 })
 
+describe('ipdr fsck', () => {
+  const progress = { phase: 'index', blocks: 2, bytes: 2048, bad: 0 }
+  const result = { blocks: 4, bytes: 5 * 1024 * 1024, missing: 0, damaged: 0, unneeded: 0, images: [], others: [], unlisted: 0, seconds: 1.25 }
+  const hurt = {
+    ...result,
+    missing: 1,
+    damaged: 4,
+    images: [{ repository: 'a/b', digest: 'sha256:1', tags: ['v1', 'v2'], blocks: ['bafk1', 'bafk2', 'bafk3', 'bafk4', 'bafk5'] }, { repository: 'c', digest: 'sha256:2', tags: [], blocks: ['bafk1'] }],
+    others: [{ what: 'tag c:v1', blocks: [], problem: 'there is no manifest sha256:3' }],
+    unlisted: 1
+  }
+  const lines = (...values: unknown[]): string => values.map(value => `${JSON.stringify(value)}\n`).join('')
+  const notWell = 'ipdr: not all is well: push the images that are listed again, or delete them\n'
+  const cases: [string[], string, string, { code: number, out: string, err: string }][] = [
+    [['fsck'], '{}', lines({ progress }, { progress: { ...progress, phase: 'blocks', bad: 1 } }, { result }), {
+      code: 0,
+      out: '4 blocks of 5.0 MiB are right; 0 are missing, 0 damaged, 0 damaged that nothing needs (1.25 s)\n',
+      err: 'what the index leads to: 2 blocks of 2.0 KiB are right\nother blocks: 2 blocks of 2.0 KiB are right, 1 are not\n'
+    }],
+    [['fsck', '--rate', '2MiB', '--json'], '{"rate":2097152}', lines({ progress }, { result }), { code: 0, out: lines(result), err: '' }],
+    [['fsck', '--rate', 'off', '--json'], '{"rate":0}', lines({ result: hurt }), { code: 1, out: lines(hurt), err: notWell }],
+    [['fsck'], '{}', lines({ result: hurt }), {
+      code: 1,
+      out: 'a/b@sha256:1 (v1, v2): bad: bafk1, bafk2, bafk3, 2 more\nc@sha256:2: bad: bafk1\ntag c:v1: there is no manifest sha256:3\nand 1 more\n' +
+        '4 blocks of 5.0 MiB are right; 1 are missing, 4 damaged, 0 damaged that nothing needs (1.25 s)\n',
+      err: notWell
+    }],
+    [['fsck'], '{}', lines({ error: 'the server stops' }), { code: 1, out: '', err: 'ipdr: check: the server stops\n' }]
+  ]
+  for (const [args, request, answer, expected] of cases) {
+    it(`${args.join(' ')}: ${answer.slice(-40).trim()}`, async () => {
+      await using server = await fakeServer(({ body, method, url }, res) => {
+        res.writeHead(`${method} ${url} ${body}` === `POST /ipdr/v1/fsck ${request}` ? 200 : 404).end(answer)
+      })
+      assert.deepEqual(await ipdr([...args, '--docker-registry-host', server.host]), expected)
+    })
+  }
+
+  it('wants a rate that is one', async () => { assert.match((await ipdr(['fsck', '--rate', 'fast'])).err, /It is a size such as 50MiB, or off/) })
+  it('says how to begin where no server runs', async () => {
+    const { host, [Symbol.asyncDispose]: close } = await fakeServer(() => {})
+    await close()
+    const { code, err } = await ipdr(['fsck', '--docker-registry-host', host])
+    assert.equal(code, 1)
+    assert.match(err, /can't be reached.*\nThe check runs in the server: start one by `ipdr server/)
+  })
+})
+
 describe('ipdr resolve, peers and publish', () => {
   const key = 'k51qzi5uqu5dgdah039jpvmdidn6t55oz1ej69tshgdzlrkfsyj2asns47ukbj'
   const peer = { peer: '12D3KooWAKXB', address: '/ip4/192.0.2.1/tcp/4001', direction: 'outbound', limited: false, latency: 12.4 }

@@ -17,6 +17,7 @@ describe('configuration schema', () => {
       tls: {},
       storage: { fsync: true },
       gc: { interval: 21_600, unreferenced: 86_400, uploads: 604_800 },
+      fsck: { interval: 0, rate: 50 * 2 ** 20 },
       cache: { maxBytes: 10_737_418_240 },
       admin: { host: '127.0.0.1' },
       log: { level: 'info', format: 'human' },

@@ -1,0 +1,68 @@
+import { InvalidArgumentError, type Command } from 'commander'
+import { ClientError } from '../../client/client-error.ts'
+import type { ScrubProgress, ScrubResult } from '../../client/appliance-client.ts'
+import { parseSize } from '../../config/units.ts'
+import { addApplianceFlags, openAppliance, type ApplianceFlags } from '../appliance-flags.ts'
+import type { CliContext } from '../context.ts'
+import { runClient } from '../run-client.ts'
+import { formatSize } from '../table.ts'
+
+interface Flags extends ApplianceFlags {
+  rate?: number
+}
+
+/** Blocks that are named of one image */
+const maxNamed = 3
+
+export function addFsckCommand (program: Command, context: CliContext): void {
+  addApplianceFlags(program.command('fsck'))
+    .description('Check all that an appliance has stored, while it goes on')
+    .option('--rate <size>', 'bytes a second that are read, such as 50MiB; off: as many as there are (default: fsck.rate of the server)', parseRate)
+    .action(async (flags: Flags) => {
+      await runClient(context, async signal => {
+        const { appliance } = await openAppliance(flags, context)
+        const result = await appliance.scrub({ rate: flags.rate }, progress => { show(progress, context, flags) }, { signal }).catch(explain)
+        context.stdout.write(flags.json === true ? `${JSON.stringify(result)}\n` : describe(result))
+        const hurt = result.images.length + result.others.length + result.unlisted
+        if (hurt > 0) {
+          throw new ClientError('not all is well: push the images that are listed again, or delete them')
+        }
+      })
+    })
+}
+
+function explain (err: unknown): never {
+  const { cause } = err as { cause?: { cause?: NodeJS.ErrnoException } }
+  const isRefused = err instanceof ClientError && cause?.cause?.code === 'ECONNREFUSED'
+  throw isRefused ? new ClientError(err.message, { cause: err, hint: 'The check runs in the server: start one by `ipdr server --data-dir DIRECTORY`.' }) : err
+}
+
+function parseRate (text: string): number {
+  const rate = text === 'off' ? 0 : parseSize(text)
+  if (rate === undefined) {
+    throw new InvalidArgumentError('It is a size such as 50MiB, or off.')
+  }
+  return rate
+}
+
+function show ({ phase, blocks, bytes, bad }: ScrubProgress, { stderr }: CliContext, { json }: Flags): void {
+  if (json !== true) {
+    const what = { index: 'what the index leads to', blocks: 'other blocks' }[phase]
+    stderr.write(`${what}: ${blocks} blocks of ${formatSize(bytes)} are right${bad === 0 ? '' : `, ${bad} are not`}\n`)
+  }
+}
+
+function describe ({ images, others, unlisted, blocks, bytes, missing, damaged, unneeded, seconds }: ScrubResult): string {
+  const lines = [
+    ...images.map(({ repository, digest, tags, ...hurt }) => `${repository}@${digest}${tags.length === 0 ? '' : ` (${tags.join(', ')})`}: ${reason(hurt)}`),
+    ...others.map(({ what, ...hurt }) => `${what}: ${reason(hurt)}`),
+    ...(unlisted === 0 ? [] : [`and ${unlisted} more`]),
+    `${blocks} blocks of ${formatSize(bytes)} are right; ${missing} are missing, ${damaged} damaged, ${unneeded} damaged that nothing needs (${seconds} s)`
+  ]
+  return `${lines.join('\n')}\n`
+}
+
+function reason ({ blocks, problem }: { blocks: string[], problem?: string }): string {
+  const named = [...blocks.slice(0, maxNamed), ...(blocks.length > maxNamed ? [`${blocks.length - maxNamed} more`] : [])]
+  return [...(problem === undefined ? [] : [problem]), ...(blocks.length === 0 ? [] : [`bad: ${named.join(', ')}`])].join('; ')
+}
