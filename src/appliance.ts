@@ -1,4 +1,5 @@
 import { LevelDatastore } from 'datastore-level'
+import { appLimits, httpInit, registryInit } from './appliance-limits.ts'
 import { buildNames } from './appliance-names.ts'
 import type { Config } from './config/schema.ts'
 import { openDataDirectory, type DataDirectory } from './data-directory.ts'
@@ -21,6 +22,7 @@ import type { Logger } from './log.ts'
 import { Metrics } from './metrics.ts'
 import { Administration } from './registry/administration.ts'
 import { CachedRoots } from './registry/cached-roots.ts'
+import { ClientSlots } from './registry/client-slots.ts'
 import { GarbageCollector } from './registry/garbage-collector.ts'
 import { LinkGuard } from './registry/link-guard.ts'
 import { Registry } from './registry/registry.ts'
@@ -128,16 +130,17 @@ export class Appliance {
     const hasher = new HashWorkers()
     const content = new BlockstoreContentStore({ blockstore, hasher })
     const links = new LinkGuard({ period: gc.unreferenced * second })
-    const uploads = new Uploads({ content, index, links, log: log.child({ module: 'uploads' }) }, { expiry: gc.uploads * second })
+    const uploads = new Uploads({ content, index, links, log: log.child({ module: 'uploads' }) }, { expiry: gc.uploads * second, max: limits.uploads, maxPerClient: limits.uploadsPerClient })
     const cached = new CachedRoots({ index, log: log.child({ module: 'cache' }) })
     const gateways = new Gateways({ log: log.child({ module: 'gateways' }) }, this.#config.ipfsGateways)
-    const reader = new Retrieval({ blockstore, node, gateways, log: log.child({ module: 'retrieval' }) }, { timeout: limits.retrievalTimeout * second })
+    const fetches = new ClientSlots({ what: 'requests for content from elsewhere', max: limits.fetches, maxPerClient: limits.fetchesPerClient })
+    const reader = new Retrieval({ blockstore, node, gateways, slots: fetches, log: log.child({ module: 'retrieval' }) }, { timeout: limits.retrievalTimeout * second })
     const announcements = createProvider({ node, log: log.child({ module: 'provider' }) })
     const provider = { provide: (root: string) => { announcements.add(root) } }
     const remotePins = kubo && createRemotePins({ node, kubo: new KuboContentStore(kubo), log: log.child({ module: 'remote-pins' }) })
     const pinner = remotePins && { pin: (root: string) => { remotePins.add(root) } }
     const { names, publisher, resolver, tagListener, parts } = buildNames({ node, datastore, content, reader, index, provider, log }, this.#config)
-    const registry = new Registry({ content, index, uploads, links, cached, reader, provider, pinner, names, resolver, tagListener }, { missingBlobs: this.#config.missingBlobs })
+    const registry = new Registry({ content, index, uploads, links, cached, reader, provider, pinner, names, resolver, tagListener, fetches }, registryInit(this.#config))
     const collector = new GarbageCollector(
       { blockstore, content, index, uploads, links, cached, publisher, metrics, log: log.child({ module: 'gc' }) },
       { interval: gc.interval * second, untagged: gc.untagged === undefined ? undefined : gc.untagged * second, cacheBytes: cache.maxBytes }
@@ -158,14 +161,14 @@ export class Appliance {
 
     const administration = new Administration({ registry, node, names, publisher, collector, scrubber })
     const components = { registry, health, administration, metrics, log: log.child({ module: 'http' }) }
-    const app = createApp(components, { maxManifestBytes: limits.manifestBytes, admin: this.#config.admin.port === undefined })
-    const timeouts = { idleTimeout: limits.idleTimeout * second, drainTimeout: limits.drainTimeout * second }
+    const app = createApp(components, { admin: this.#config.admin.port === undefined, limits: appLimits(this.#config) })
+    const serverInit = httpInit(this.#config)
     const { host, port } = this.#config
-    const server = new HttpServer({ app }, { tls: certificate?.current, host, port, ...timeouts })
+    const server = new HttpServer({ app }, { tls: certificate?.current, host, port, ...serverInit })
     this.#server = server
     this.#certificate = certificate
     if (this.#config.admin.port !== undefined) {
-      this.#admin = new HttpServer({ app: createAdminApp(components) }, { host: this.#config.admin.host, port: this.#config.admin.port, ...timeouts })
+      this.#admin = new HttpServer({ app: createAdminApp(components, { limits: appLimits(this.#config) }) }, { host: this.#config.admin.host, port: this.#config.admin.port, ...serverInit })
     }
 
     return [

@@ -1,7 +1,11 @@
 import { isIP } from 'node:net'
 import { multiaddr } from '@multiformats/multiaddr'
 import { z } from 'zod'
+import { addresses, amount, choice, durationOrOff, key, notes, section, sizeOrOff, text, wholeNumber, type KeyNotes } from './keys.ts'
+import { limits } from './limits.ts'
 import { parseDuration, parseSize } from './units.ts'
+
+export type { KeyKind } from './keys.ts'
 
 /**
  * The one description of the configuration: keys, types, defaults, ranges and what each is for.
@@ -10,19 +14,6 @@ import { parseDuration, parseSize } from './units.ts'
 
 const networks = ['offline', 'lan', 'private', 'public'] as const
 const logLevels = ['error', 'warn', 'info', 'debug'] as const
-
-export type KeyKind = 'text' | 'path' | 'number' | 'boolean' | 'list' | 'duration' | 'size'
-
-interface KeyNotes {
-  kind: KeyKind
-  /** One line, for --help and the comments of config/ipdr.yml */
-  description: string
-  choices?: readonly string[]
-  /** Name of the flag, where it is not that of the key */
-  flag?: string
-}
-
-const notes = z.registry<KeyNotes>()
 
 /** A problem between two keys; `other` names the one that made the first a problem */
 interface Contradiction { path: string[], other: string, message: string }
@@ -99,12 +90,7 @@ const objectSchema = z.strictObject({
     level: choice(logLevels, 'info', 'Least important log level that is written'),
     format: choice(['human', 'json'] as const, 'human', 'How log lines look')
   }),
-  limits: section({
-    manifestBytes: key(amount(parseSize, 1024, 64 * 2 ** 20, 'size such as 4MiB, from 1KiB to 64MiB').default(4 * 2 ** 20), 'size', 'Largest manifest accepted'),
-    idleTimeout: key(amount(parseDuration, 0.1, 86_400, 'duration such as 120s, from 100ms to 1d').default(120), 'duration', 'How long a connection may be silent in mid-request'),
-    retrievalTimeout: key(amount(parseDuration, 0.1, 3600, 'duration such as 30s, from 100ms to 1h').default(30), 'duration', 'How long a pull of content from peers waits while nothing comes'),
-    drainTimeout: key(amount(parseDuration, 0, 3600, 'duration such as 10s, at most 1h').default(10), 'duration', 'How long requests in flight may take when the server stops')
-  })
+  limits
 })
 
 export const configSchema = objectSchema.superRefine((value, context) => {
@@ -190,53 +176,6 @@ function * sharedPorts (value: unknown): Generator<Contradiction> {
       }
     }
   }
-}
-
-function key<Schema extends z.ZodType> (schema: Schema, kind: KeyKind, description: string, more: Pick<KeyNotes, 'choices' | 'flag'> = {}): Schema {
-  notes.add(schema, { kind, description, ...more })
-  return schema
-}
-
-function choice<const Values extends readonly [string, ...string[]]> (values: Values, initial: Values[number], description: string) {
-  const schema = z.enum(values, { error: `must be one of ${values.join(', ')}` })
-  return key(schema.default(initial as never), 'text', description, { choices: values })
-}
-
-/** @param flag - of one item */
-function addresses (item: z.ZodType<string>, description: string, flag?: string) {
-  return key(z.array(item, { error: 'must be a list' }).default(() => []), 'list', description, flag === undefined ? {} : { flag })
-}
-
-function section<Shape extends z.ZodRawShape> (shape: Shape) {
-  return z.strictObject(shape).prefault({} as never)
-}
-
-function text (pattern: RegExp, error: string) {
-  return z.string({ error }).regex(pattern, { error })
-}
-
-function wholeNumber (min: number, max: number) {
-  const error = `must be a whole number from ${min} to ${max}`
-  return z.int({ error }).min(min, { error }).max(max, { error })
-}
-
-function amount (parse: (value: unknown) => number | undefined, min: number, max: number, what: string) {
-  return z.unknown().transform((value, context): number => {
-    const result = parse(value)
-    if (result === undefined || result < min || result > max) {
-      context.addIssue({ code: 'custom', message: `must be a ${what}` })
-      return z.NEVER
-    }
-    return result
-  })
-}
-
-function durationOrOff (value: unknown): number | undefined {
-  return value === 'off' ? 0 : parseDuration(value)
-}
-
-function sizeOrOff (value: unknown): number | undefined {
-  return value === 'off' ? 0 : parseSize(value)
 }
 
 function isPlainUrl (value: string): boolean {

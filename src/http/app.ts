@@ -7,6 +7,7 @@ import type { Administration } from '../registry/administration.ts'
 import type { Registry } from '../registry/registry.ts'
 import { forBothVersions } from './http2.ts'
 import { errorHandler } from './middleware/errors.ts'
+import { limitRequests, type RequestLimits } from './middleware/limits.ts'
 import { observeRequests } from './middleware/requests.ts'
 import { administrationRoutes, type AdministrationRoutesInit } from './routes/administration.ts'
 import { baseRoutes } from './routes/base.ts'
@@ -17,6 +18,7 @@ import { manifestRoutes } from './routes/manifests.ts'
 import { referrerRoutes } from './routes/referrers.ts'
 import { tagRoutes } from './routes/tags.ts'
 import { uploadRoutes } from './routes/uploads.ts'
+import type { BodyRate } from './steady-body.ts'
 
 export interface AppComponents {
   registry: Registry
@@ -28,35 +30,44 @@ export interface AppComponents {
 }
 
 export interface AppInit {
-  /** Bytes of the largest manifest that is accepted */
-  maxManifestBytes: number
   /** Whether health, metrics and administration are answered here too; else only by {@link createAdminApp} */
   admin: boolean
+  limits: AppLimits
+}
+
+export interface AppLimits {
+  /** Bytes of the largest manifest that is accepted */
+  maxManifestBytes: number
+  /** Of one request */
+  maxRanges: number
+  bodyRate: BodyRate
+  requests: RequestLimits
 }
 
 /** The registry's HTTP API: middleware in this order, then the routes, then what turns errors into responses */
 export function createApp (components: AppComponents, init: AppInit): RequestListener {
-  const app = createBareApp(components)
+  const { limits } = init
+  const app = createBareApp(components, limits)
   if (init.admin) {
     app.use(healthRoutes(components))
-    useAdministration(app, components, { localOnly: true })
+    useAdministration(app, components, { localOnly: true, ...limits })
   }
   app.use(baseRoutes())
   app.use(digRoutes(components))
   // uploads go first: their paths look like those of a blob
-  app.use(uploadRoutes(components))
-  app.use(blobRoutes(components))
-  app.use(manifestRoutes(components, init))
+  app.use(uploadRoutes(components, limits))
+  app.use(blobRoutes(components, limits))
+  app.use(manifestRoutes(components, limits))
   app.use(tagRoutes(components))
   app.use(referrerRoutes(components))
   return endApp(app, components)
 }
 
 /** Health, metrics and administration on a port of their own */
-export function createAdminApp (components: Omit<AppComponents, 'registry'>): RequestListener {
-  const app = createBareApp(components)
+export function createAdminApp (components: Omit<AppComponents, 'registry'>, { limits }: Pick<AppInit, 'limits'>): RequestListener {
+  const app = createBareApp(components, limits)
   app.use(healthRoutes(components))
-  useAdministration(app, components, { localOnly: false })
+  useAdministration(app, components, { localOnly: false, ...limits })
   return endApp(app, components)
 }
 
@@ -66,13 +77,13 @@ function useAdministration (app: Express, { administration, log, metrics }: Omit
   }
 }
 
-function createBareApp (components: Omit<AppComponents, 'registry'>): Express {
+function createBareApp (components: Omit<AppComponents, 'registry'>, { requests }: AppLimits): Express {
   const app = express()
   app.disable('x-powered-by')
   app.disable('etag')
   app.enable('case sensitive routing')
   app.set('query parser', 'simple')
-  app.use(observeRequests(components))
+  app.use(observeRequests(components), limitRequests(requests))
   return app
 }
 

@@ -1,6 +1,8 @@
 import type { Request, Response } from 'express'
 import { raceSignal } from 'race-signal'
 import { OciError, type OciErrorCode } from '../oci/errors.ts'
+import type { RequestOptions } from '../registry/repository.ts'
+import { steadyBody, type BodyRate } from './steady-body.ts'
 
 /** Fires when the client is gone before its response is complete */
 export function clientSignal (res: Response): AbortSignal {
@@ -16,24 +18,34 @@ export function clientSignal (res: Response): AbortSignal {
   return controller.signal
 }
 
-/** The body of a request. Who stops reading it can still answer: the stream's own iterator would close the connection then. */
-export function bodyOf (req: Request): AsyncIterable<Uint8Array> {
-  return req.iterator({ destroyOnReturn: false })
+/** Who asks, and until when; `signal` as {@link clientSignal} */
+export function requestOptions (req: Request, res: Response): RequestOptions & { signal: AbortSignal } {
+  return { signal: clientSignal(res), client: req.socket.remoteAddress }
+}
+
+/**
+ * The body of a request. Who stops reading it can still answer: the stream's own iterator would close the connection then.
+ *
+ * @throws OciError REQUEST_TIMEOUT where it comes more slowly than `rate`
+ */
+export function bodyOf (req: Request, rate?: BodyRate): AsyncIterable<Uint8Array> {
+  const body: AsyncIterable<Uint8Array> = req.iterator({ destroyOnReturn: false })
+  return rate === undefined ? body : steadyBody(body, rate)
 }
 
 /**
  * Reads a request body into memory
  *
- * @throws OciError with `tooLarge` where it is longer than `maxBytes`
+ * @throws OciError with `tooLarge` where it is longer than `maxBytes`; as {@link bodyOf}
  */
-export async function readBody (req: Request, maxBytes: number, tooLarge: OciErrorCode): Promise<Uint8Array> {
+export async function readBody (req: Request, maxBytes: number, tooLarge: OciErrorCode, rate?: BodyRate): Promise<Uint8Array> {
   const error = new OciError(tooLarge, { detail: { maxBytes } })
   if (Number(req.get('Content-Length')) > maxBytes) {
     throw error
   }
   const chunks: Uint8Array[] = []
   let size = 0
-  for await (const chunk of bodyOf(req)) {
+  for await (const chunk of bodyOf(req, rate)) {
     size += chunk.byteLength
     if (size > maxBytes) {
       throw error

@@ -54,12 +54,16 @@ export class Http2Response extends Http2ServerResponse<Http2Request> {
  * What a session announces and allows. A stream's window is what its client may send ahead of us, and so what a slow disk makes an upload take
  * in memory.
  */
-export const http2Options = {
-  Http2ServerRequest: Http2Request,
-  Http2ServerResponse: Http2Response,
-  settings: { initialWindowSize: mebibyte, maxFrameSize: 256 * kibibyte, maxConcurrentStreams: 128, enablePush: false },
-  // megabytes; what waits to be sent counts, too, and a pull has up to 1 MiB of it: beyond this, new streams are refused
-  maxSessionMemory: 256
+export function http2Options ({ headerBytes, headerCount }: { headerBytes: number, headerCount: number }) {
+  return {
+    Http2ServerRequest: Http2Request,
+    Http2ServerResponse: Http2Response,
+    settings: { initialWindowSize: mebibyte, maxFrameSize: 256 * kibibyte, maxConcurrentStreams: 128, enablePush: false, maxHeaderListSize: headerBytes },
+    // one more than is allowed is for the app to refuse; beside them there are :method, :path, :scheme and :authority
+    maxHeaderListPairs: headerCount + 5,
+    // megabytes; what waits to be sent counts, too, and a pull has up to 1 MiB of it: beyond this, new streams are refused
+    maxSessionMemory: 256
+  }
 }
 
 /** The session has a window beside those of its streams, which Node leaves at 64 KiB: uploads would wait for it most of the time */

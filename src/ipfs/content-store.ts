@@ -28,6 +28,8 @@ export interface WriterState {
 
 export interface StoreOptions {
   signal?: AbortSignal | undefined
+  /** Address of whoever asks, where it is a client's request */
+  client?: string | undefined
 }
 
 /** Writes a file of any length in constant memory; not to be called again before the last call has ended */

@@ -16,7 +16,21 @@ const attempts = 3
 
 export interface RetrievalSessionComponents {
   node: IpfsNode
+  slots?: FetchSlots | undefined
   log: Logger
+}
+
+export interface RetrievalSessionInit {
+  /** Milliseconds */
+  timeout: number
+  /** Address of whoever asks */
+  client?: string | undefined
+}
+
+/** Counts who waits for something from elsewhere */
+export interface FetchSlots {
+  /** @throws where too many do, or too many for this client */
+  take: (client: string | undefined) => Disposable
 }
 
 /**
@@ -28,16 +42,28 @@ export class RetrievalSession implements Disposable {
   readonly #timeout: number
   #session: { blocks: BlockSession, closed: AbortController } | undefined
   #lastProgress = performance.now()
+  readonly #client: string | undefined
+  #slot: Disposable | undefined
   #fetches = 0
   #disposed = false
 
-  constructor (components: RetrievalSessionComponents, init: { timeout: number }) {
+  constructor (components: RetrievalSessionComponents, init: RetrievalSessionInit) {
+    this.#client = init.client
     this.#components = components
     this.#timeout = init.timeout
   }
 
   get hasPeers (): boolean {
     return this.#components.node.peerCount > 0
+  }
+
+  /**
+   * To be called before anything is waited for; what is here already takes no slot
+   *
+   * @throws what {@link FetchSlots.take} throws
+   */
+  takeSlot (): void {
+    this.#slot ??= this.#components.slots?.take(this.#client)
   }
 
   /** To be called for each block that has come, from wherever */
@@ -93,6 +119,7 @@ export class RetrievalSession implements Disposable {
 
   [Symbol.dispose] (): void {
     this.#disposed = true
+    this.#slot?.[Symbol.dispose]()
     this.#closeUnused()
   }
 

@@ -13,7 +13,7 @@ import { DagReader, type BlockReader } from './dag-reader.ts'
 import { UnavailableError } from './errors.ts'
 import type { Gateways } from './gateways.ts'
 import type { IpfsNode } from './node.ts'
-import { RetrievalSession } from './retrieval-session.ts'
+import { RetrievalSession, type FetchSlots } from './retrieval-session.ts'
 
 /** Leaves that are on their way at a time: enough for a peer that is some milliseconds away */
 const readAhead = 16
@@ -26,6 +26,8 @@ export interface RetrievalComponents {
   blockstore: DurableBlockstore
   node: IpfsNode
   gateways: Gateways
+  /** Undefined: as many as come */
+  slots?: FetchSlots | undefined
   log: Logger
 }
 
@@ -56,22 +58,22 @@ export class Retrieval implements ContentReader {
   }
 
   async * read (cid: string, options: StoreOptions & { start?: number, end?: number } = {}): AsyncGenerator<Uint8Array> {
-    using session = this.#open()
+    using session = this.#open(options)
     yield * this.#reader(session).read(cid, options)
   }
 
   async find (root: string, path: readonly string[], options?: StoreOptions): ReturnType<ContentReader['find']> {
-    using session = this.#open()
+    using session = this.#open(options)
     return await this.#reader(session).find(root, path, options)
   }
 
   async * list (directory: string, options?: StoreOptions): AsyncGenerator<{ name: string, cid: string }> {
-    using session = this.#open()
+    using session = this.#open(options)
     yield * this.#reader(session).list(directory, options)
   }
 
-  #open (): RetrievalSession {
-    return new RetrievalSession(this.#components, { timeout: this.#timeout })
+  #open ({ client }: StoreOptions = {}): RetrievalSession {
+    return new RetrievalSession(this.#components, { timeout: this.#timeout, client })
   }
 
   #reader (session: RetrievalSession): DagReader {
@@ -93,6 +95,7 @@ export class Retrieval implements ContentReader {
 
   /** Joins the fetch of the same block, if there is one; it ends when nobody waits for it any more */
   async #fetch (cid: CID, session: RetrievalSession, signal: AbortSignal | undefined): Promise<Uint8Array> {
+    session.takeSlot()
     const key = cid.toString()
     const flight = this.#flights.get(key) ?? this.#start(cid, key, session)
     flight.waiting++

@@ -26,10 +26,14 @@ export const OCI_ERRORS = {
   UNAVAILABLE: { status: 503, message: 'service unavailable' },
   UNKNOWN: { status: 500, message: 'unknown error' },
 
+  BODY_TOO_LARGE: { status: 413, message: 'body is larger than this request may have' },
+  HEADERS_TOO_LARGE: { status: 431, message: 'headers are longer or more than this registry accepts' },
   MANIFEST_TOO_LARGE: { status: 413, message: 'manifest is larger than this registry accepts' },
   NOT_FOUND: { status: 404, message: 'no such endpoint' },
   REQUEST_INVALID: { status: 400, message: 'malformed request' },
-  STORAGE_FULL: { status: 507, message: 'no space left in the registry\'s storage' }
+  REQUEST_TIMEOUT: { status: 408, message: 'the request came too slowly' },
+  STORAGE_FULL: { status: 507, message: 'no space left in the registry\'s storage' },
+  URI_TOO_LONG: { status: 414, message: 'path and query are longer than this registry accepts' }
 } as const satisfies Record<string, { status: number, message: string }>
 
 export type OciErrorCode = keyof typeof OCI_ERRORS

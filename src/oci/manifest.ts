@@ -31,7 +31,15 @@ export interface Manifest {
   annotations: Record<string, string> | undefined
 }
 
-const maxJsonDepth = 64
+/** What a manifest may hold at most */
+export interface ManifestLimits {
+  /** Levels of nesting */
+  depth: number
+  /** All together: each is looked up, and linked from the image root */
+  descriptors: number
+}
+
+const defaultLimits: ManifestLimits = { depth: 64, descriptors: 10_000 }
 
 /**
  * Reads a manifest. What it says of a known media type is checked; an unknown media type needs only to be a JSON object.
@@ -40,8 +48,9 @@ const maxJsonDepth = 64
  * @param contentType of the request, without parameters; `application/json` says no more than none
  * @throws OciError MANIFEST_INVALID, its detail naming the field
  */
-export function parseManifest (bytes: Uint8Array, contentType: string | undefined): Manifest {
-  const json = parseObject(bytes)
+export function parseManifest (bytes: Uint8Array, contentType: string | undefined, limits: ManifestLimits = defaultLimits): Manifest {
+  const json = parseObject(bytes, limits.depth)
+  requireFew(json, limits.descriptors)
   const own = notEmpty(optional(json, 'mediaType', isString, 'a string'))
   if (own !== undefined && !isMediaType(own)) {
     throw invalid('mediaType', 'is not a media type')
@@ -86,7 +95,7 @@ export function parseManifest (bytes: Uint8Array, contentType: string | undefine
   }
 }
 
-function parseObject (bytes: Uint8Array): Record<string, unknown> {
+function parseObject (bytes: Uint8Array, maxDepth: number): Record<string, unknown> {
   let value: unknown
   try {
     value = JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes))
@@ -96,21 +105,28 @@ function parseObject (bytes: Uint8Array): Record<string, unknown> {
   if (!isObject(value)) {
     throw new OciError('MANIFEST_INVALID', { detail: { reason: 'is not a JSON object' } })
   }
-  if (depth(value) > maxJsonDepth) {
-    throw new OciError('MANIFEST_INVALID', { detail: { reason: `is nested deeper than ${maxJsonDepth} levels` } })
+  if (isDeeper(value, maxDepth)) {
+    throw new OciError('MANIFEST_INVALID', { detail: { reason: `is nested deeper than ${maxDepth} levels` } })
   }
   return value
 }
 
-/** Levels of nesting, counted without recursion: the input is hostile */
-function depth (value: unknown): number {
+/** Counts levels without recursion: the input is hostile */
+function isDeeper (value: unknown, maxDepth: number): boolean {
   let level: unknown[] = [value]
   let count = 0
-  while (level.length > 0 && count <= maxJsonDepth) {
+  while (level.length > 0 && count <= maxDepth) {
     count++
     level = level.flatMap(item => typeof item === 'object' && item !== null ? Object.values(item).filter(child => typeof child === 'object' && child !== null) : [])
   }
-  return count
+  return count > maxDepth
+}
+
+function requireFew (json: Record<string, unknown>, maxDescriptors: number): void {
+  const lists = [json.layers, json.manifests, json.blobs].filter(list => Array.isArray(list))
+  if (lists.reduce((total, { length }) => total + length, 0) > maxDescriptors) {
+    throw new OciError('MANIFEST_INVALID', { detail: { reason: `has more than ${maxDescriptors} descriptors` } })
+  }
 }
 
 /** OCI manifests need not name their type, and some clients send `application/json` or nothing */

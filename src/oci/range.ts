@@ -6,19 +6,17 @@ export interface ByteRange {
   end: number
 }
 
-/** More ranges than this in one request are refused: each costs a header and a seek */
-const maxRanges = 64
-
 /**
  * Reads a `Range` header for a body of `size` bytes (RFC 9110, section 14.2).
  *
  * Undefined means: send the whole body. That is so where there is no header, and where the unit or the syntax is not known,
  * which RFC 9110 tells a server to ignore.
  *
+ * @param maxRanges more in one request are refused, as each costs a header and a seek
  * @returns the ranges in the order in which they were asked for, cut to the body
  * @throws OciError RANGE_INVALID where no range lies within the body, or where there are too many
  */
-export function parseRange (header: string | undefined, size: number): ByteRange[] | undefined {
+export function parseRange (header: string | undefined, size: number, maxRanges = 64): ByteRange[] | undefined {
   const match = /^bytes=(.+)$/i.exec(header?.trim() ?? '')
   if (match?.[1] === undefined) {
     return undefined

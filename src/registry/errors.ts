@@ -26,3 +26,7 @@ export async function translateErrors<T> (work: () => Promise<T>): Promise<T> {
     throw toOciError(err)
   }
 }
+
+export function uploadUnknown (id: string): OciError {
+  return new OciError('BLOB_UPLOAD_UNKNOWN', { detail: { upload: id.slice(0, 100) } })
+}

@@ -129,14 +129,14 @@ export class ImageRepository implements Repository {
       yield * readContent(reader, found, options)
       return
     }
-    const { start = 0, end = found.size - 1, signal } = options
+    const { start = 0, end = found.size - 1, signal, client } = options
     const isWhole = start === 0 && end === found.size - 1
     if (isWhole) {
-      yield * this.#verify(digest, found, { signal })
+      yield * this.#verify(digest, found, { signal, client })
       return
     }
     // a part can't be compared with a digest: the whole is, once
-    for await (const _ of this.#verify(digest, found, { signal })) {
+    for await (const _ of this.#verify(digest, found, { signal, client })) {
       // what is read is kept
     }
     yield * readContent(reader, found, options)

@@ -3,7 +3,7 @@ import type { ContentStore } from '../ipfs/content-store.ts'
 import type { Index, IndexChange, ManifestRecord } from '../index/index.ts'
 import { algorithmOf, digestFrom, type Digest } from '../oci/digest.ts'
 import { OciError } from '../oci/errors.ts'
-import { parseManifest, type Descriptor, type Manifest } from '../oci/manifest.ts'
+import { parseManifest, type Descriptor, type Manifest, type ManifestLimits } from '../oci/manifest.ts'
 import type { Page } from '../oci/pagination.ts'
 import type { Reference } from '../oci/reference.ts'
 import { translateErrors } from './errors.ts'
@@ -37,6 +37,7 @@ export interface LocalRepositoryInit {
   name: string
   /** Whether a manifest is kept although blobs that it refers to are missing */
   acceptMissingBlobs: boolean
+  manifestLimits?: ManifestLimits | undefined
 }
 
 /** A repository of this registry */
@@ -44,11 +45,13 @@ export class LocalRepository implements Repository {
   readonly name: string
   readonly #components: LocalRepositoryComponents
   readonly #acceptMissingBlobs: boolean
+  readonly #manifestLimits: ManifestLimits | undefined
 
   constructor (components: LocalRepositoryComponents, init: LocalRepositoryInit) {
     this.name = init.name
     this.#components = components
     this.#acceptMissingBlobs = init.acceptMissingBlobs
+    this.#manifestLimits = init.manifestLimits
   }
 
   async blob (digest: Digest): Promise<Blob> {
@@ -89,7 +92,7 @@ export class LocalRepository implements Repository {
 
   async putManifest ({ reference, bytes, contentType, tags }: PutManifest): Promise<{ manifest: StoredManifest, subject: Digest | undefined }> {
     const digest = digestOf(bytes, reference)
-    const manifest = parseManifest(bytes, contentType)
+    const manifest = parseManifest(bytes, contentType, this.#manifestLimits)
     return await this.#locked(async () => {
       await this.#requireBlobs(manifest)
       const record = await this.#addManifest(digest, manifest, bytes)

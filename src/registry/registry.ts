@@ -3,8 +3,10 @@ import type { ContentReader, ContentStore } from '../ipfs/content-store.ts'
 import type { Index } from '../index/index.ts'
 import { parseRoot, type RootReference } from '../oci/cid.ts'
 import { OciError } from '../oci/errors.ts'
+import type { ManifestLimits } from '../oci/manifest.ts'
 import type { Page } from '../oci/pagination.ts'
 import type { CachedRoots } from './cached-roots.ts'
+import type { ClientSlots } from './client-slots.ts'
 import { ImageRepository } from './image-repository.ts'
 import type { LinkGuard } from './link-guard.ts'
 import { take } from './listing.ts'
@@ -36,6 +38,8 @@ export interface RegistryComponents {
   tagListener?: TagListener | undefined
   /** The resolvers that were configured; undefined where there is none */
   resolver?: TagResolver | undefined
+  /** Counts requests that wait for a name */
+  fetches?: ClientSlots | undefined
 }
 
 export interface RegistryInit {
@@ -45,6 +49,7 @@ export interface RegistryInit {
    * @default 'refuse'
    */
   missingBlobs?: 'refuse' | 'accept'
+  manifestLimits?: ManifestLimits | undefined
 }
 
 /** Finds the repository that a name stands for, once per request */
@@ -52,6 +57,7 @@ export class Registry {
   readonly uploads: Uploads
   readonly #components: RegistryComponents
   readonly #acceptMissingBlobs: boolean
+  readonly #manifestLimits: ManifestLimits | undefined
   readonly #hotManifests = new LRUCache<string, Uint8Array>({ maxSize: maxHotManifestBytes, sizeCalculation: bytes => bytes.byteLength + 1 })
   readonly #recentRoots = new RecentRoots()
 
@@ -59,6 +65,7 @@ export class Registry {
     this.uploads = components.uploads
     this.#components = components
     this.#acceptMissingBlobs = init.missingBlobs === 'accept'
+    this.#manifestLimits = init.manifestLimits
   }
 
   /**
@@ -81,7 +88,7 @@ export class Registry {
 
   /** The repository of this registry, whatever else the name stands for */
   localRepository (name: string): Repository {
-    return new LocalRepository({ ...this.#components, hotManifests: this.#hotManifests }, { name, acceptMissingBlobs: this.#acceptMissingBlobs })
+    return new LocalRepository({ ...this.#components, hotManifests: this.#hotManifests }, { name, acceptMissingBlobs: this.#acceptMissingBlobs, manifestLimits: this.#manifestLimits })
   }
 
   /** Names of the repositories that hold a manifest */
@@ -93,12 +100,18 @@ export class Registry {
     if (reference.cid !== undefined) {
       return reference.cid
     }
-    const { names, reader } = this.#components
-    const { cid, path } = await names.resolve(reference.name, options)
+    const { reader } = this.#components
+    const { cid, path } = await this.#resolve(reference.name, options)
     const root = path.length === 0 ? cid : (await reader.find(cid, path, options))?.cid
     if (root === undefined) {
       throw new OciError('NAME_UNKNOWN', { detail: { name: repository, reason: `leads to /ipfs/${cid}/${path.join('/')}, where nothing is` } })
     }
     return root
+  }
+
+  async #resolve (name: string, options: RequestOptions): ReturnType<NameResolver['resolve']> {
+    const { names, fetches } = this.#components
+    using _slot = fetches?.take(options.client)
+    return await names.resolve(name, options)
   }
 }

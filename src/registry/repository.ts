@@ -6,6 +6,8 @@ import type { Reference } from '../oci/reference.ts'
 
 export interface RequestOptions {
   signal?: AbortSignal | undefined
+  /** Address of whoever asks, for what one client may ask for at a time */
+  client?: string | undefined
 }
 
 export interface Blob {

@@ -93,11 +93,11 @@ export class Resolvers {
   }
 
   /** One resolver that fails does not hide what the next ones know */
-  async #try<T> (resolver: string, { signal }: RequestOptions, failures: unknown[], work: (options: RequestOptions) => Promise<T>): Promise<T | undefined> {
+  async #try<T> (resolver: string, { signal, client }: RequestOptions, failures: unknown[], work: (options: RequestOptions) => Promise<T>): Promise<T | undefined> {
     signal?.throwIfAborted()
     const limit = AbortSignal.timeout(this.#timeout)
     try {
-      return await work({ signal: signal === undefined ? limit : AbortSignal.any([signal, limit]) })
+      return await work({ client, signal: signal === undefined ? limit : AbortSignal.any([signal, limit]) })
     } catch (err) {
       signal?.throwIfAborted()
       this.#log.warn('resolver failed', { resolver, err })

@@ -11,11 +11,12 @@ import type { Logger } from '../log.ts'
 import { algorithmOf, type Digest, type DigestAlgorithm } from '../oci/digest.ts'
 import { OciError } from '../oci/errors.ts'
 import type { ByteRange } from '../oci/range.ts'
-import { translateErrors } from './errors.ts'
+import { translateErrors, uploadUnknown } from './errors.ts'
 import { KeyedLock } from './keyed-lock.ts'
 import type { LinkGuard } from './link-guard.ts'
-import { digestOfContent } from './read-content.ts'
 import type { Blob, RequestOptions } from './repository.ts'
+import { digestOfUpload } from './upload-digest.ts'
+import { UploadSlots, type UploadSlotsInit } from './upload-slots.ts'
 import { uploadBlocks, type OpenUpload, type UploadBlock } from './upload-blocks.ts'
 import { withinRange } from './upload-range.ts'
 
@@ -30,12 +31,8 @@ export interface UploadsComponents {
   log: Logger
 }
 
-export interface UploadsInit {
-  /**
-   * An upload that nobody wrote to for this long is dropped; milliseconds
-   *
-   * @default 7 days
-   */
+export interface UploadsInit extends Partial<UploadSlotsInit> {
+  /** An upload that nobody wrote to for this long is dropped; milliseconds, 7 days by default */
   expiry?: number
 }
 
@@ -54,6 +51,7 @@ export class Uploads {
   readonly #components: UploadsComponents
   readonly #expiry: number
   readonly #lock = new KeyedLock()
+  readonly #slots: UploadSlots
   readonly #open = new Map<string, Upload>()
   /** On their way from an open upload to a blob */
   readonly #closing = new Set<Upload>()
@@ -62,6 +60,7 @@ export class Uploads {
   constructor (components: UploadsComponents, init: UploadsInit = {}) {
     this.#components = components
     this.#expiry = init.expiry ?? 7 * 24 * hour
+    this.#slots = new UploadSlots({ max: init.max ?? 0, maxPerClient: init.maxPerClient ?? 0 })
   }
 
   async start (): Promise<void> {
@@ -69,6 +68,9 @@ export class Uploads {
       this.expire().catch(err => { this.#components.log.error('expiring uploads failed', { err }) })
     }, hour).unref()
     await this.expire()
+    for await (const { id, record } of this.#components.index.uploads()) {
+      this.#slots.found(id, Date.parse(record.updated))
+    }
   }
 
   /** Waits for requests that were cut off to save what they got */
@@ -78,13 +80,27 @@ export class Uploads {
     await this.#lock.idle()
   }
 
-  /** @returns the id of a new upload */
-  async create (repository: string, algorithm: DigestAlgorithm = 'sha256'): Promise<string> {
+  /**
+   * @returns the id of a new upload
+   * @throws OciError TOOMANYREQUESTS or UNAVAILABLE where too many are open
+   */
+  async create (repository: string, algorithm: DigestAlgorithm = 'sha256', client?: string): Promise<string> {
+    const silent = this.#slots.silent(client)
+    if (silent !== undefined) {
+      await this.#lock.run(silent, async () => { await this.#drop(silent) })
+    }
     const id = randomUUID()
+    this.#slots.open(id, client)
     const now = new Date().toISOString()
     const record: UploadRecord = { repository, algorithm, size: 0, started: now, updated: now }
     this.#open.set(id, { id, record, writer: this.#components.content.writer({ digest: algorithm }), savedLeaves: 0 })
-    await translateErrors(async () => { await this.#components.index.change().putUpload(id, record).commit({ durable: false }) })
+    try {
+      await translateErrors(async () => { await this.#components.index.change().putUpload(id, record).commit({ durable: false }) })
+    } catch (err) {
+      this.#forget(id)
+      this.#slots.close(id)
+      throw err
+    }
     return id
   }
 
@@ -185,7 +201,7 @@ export class Uploads {
     const { content, index, links } = this.#components
     const file = await upload.writer.close()
     upload.root = file.cid
-    const actual = await this.#digest(upload, file, algorithmOf(digest), options)
+    const actual = await digestOfUpload(content, file, algorithmOf(digest), options, async () => { await this.#drop(upload.id) })
     if (actual !== digest) {
       await this.#drop(upload.id)
       throw new OciError('DIGEST_INVALID', { detail: { digest, actual } })
@@ -194,10 +210,12 @@ export class Uploads {
     await links.add(digest, async () => {
       await index.change().putBlob(digest, file).putLink(upload.record.repository, digest).deleteUpload(upload.id).commit({ durable: true })
     })
+    this.#slots.close(upload.id)
     return file
   }
 
   async #locked<T> (id: string, options: RequestOptions, work: () => Promise<T>): Promise<T> {
+    using _use = this.#slots.use(id)
     return await this.#lock.run(id, async () => await translateErrors(work), options)
   }
 
@@ -267,23 +285,6 @@ export class Uploads {
     upload.savedLeaves = leaves.length
   }
 
-  async #digest (upload: Upload, { cid, digest }: { cid: string, digest: Digest | undefined }, algorithm: DigestAlgorithm, options: RequestOptions): Promise<Digest> {
-    if (digest !== undefined && algorithmOf(digest) === algorithm) {
-      return digest
-    }
-    // the client names another algorithm only now, or the server was started anew meanwhile: the blocks are read again
-    try {
-      return await digestOfContent(this.#components.content, cid, algorithm, options)
-    } catch (err) {
-      if ((err as Error).name !== 'NotFoundError') {
-        throw err
-      }
-      // the names of blocks that were written before a power failure need not have got to disk
-      await this.#drop(upload.id)
-      throw new OciError('BLOB_UPLOAD_INVALID', { detail: { reason: 'bytes of this upload were lost: start it again' }, cause: err })
-    }
-  }
-
   #forget (id: string): void {
     this.#open.get(id)?.writer.discard()
     this.#open.delete(id)
@@ -292,9 +293,6 @@ export class Uploads {
   async #drop (id: string): Promise<void> {
     this.#forget(id)
     await this.#components.index.change().deleteUpload(id).commit({ durable: false })
+    this.#slots.close(id)
   }
-}
-
-function uploadUnknown (id: string): OciError {
-  return new OciError('BLOB_UPLOAD_UNKNOWN', { detail: { upload: id.slice(0, 100) } })
 }

@@ -125,7 +125,7 @@ describe('/ipdr/v1', () => {
     ['a connection to nonsense', 'POST', 'peers', post({ address: '/nonsense' }), 400, /no multiaddr/],
     ['no address', 'POST', 'peers', post([]), 400, /must be a multiaddr/],
     ['a body that is no JSON', 'POST', 'peers', post('{'), 400, /not JSON/],
-    ['a body without end', 'POST', 'peers', post({ address: 'x'.repeat(20_000) }), 400, /malformed/],
+    ['a body without end', 'POST', 'peers', post({ address: 'x'.repeat(20_000) }), 413, /larger than/],
     ['a connection while offline', 'POST', 'peers', post({ address: '/offline' }), 503, /not connected/],
     ['a connection to nobody', 'POST', 'peers', post({ address: '/unreachable' }), 503, /no connection to \/unreachable$/],
     ['no name', 'GET', 'resolve', {}, 400, /'name' missing/],

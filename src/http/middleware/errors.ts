@@ -1,4 +1,5 @@
-import type { ErrorRequestHandler, Request, Response } from 'express'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { ErrorRequestHandler } from 'express'
 import type { Logger } from '../../log.ts'
 import type { Metrics } from '../../metrics.ts'
 import { OciError } from '../../oci/errors.ts'
@@ -35,19 +36,23 @@ export function errorHandler ({ log, metrics }: { log: Logger, metrics: Metrics 
       res.destroy(error)
       return
     }
-    writeError(req, res, error, bodyOf(error))
+    sendError(req, res, error, bodyOf(error))
     // what is left of a body stands between this response and the next request of the connection
     req.resume()
   }
 }
 
-function writeError (req: Request, res: Response, { status, headers }: OciError, { type, body }: ReturnType<ErrorBody>): void {
+/** Answers with an error instead of whatever was to be sent */
+export function sendError (req: IncomingMessage, res: ServerResponse, { status, headers }: OciError, { type, body }: ReturnType<ErrorBody>): void {
   for (const name of res.getHeaderNames()) {
     if (!keptHeaders.has(name)) {
       res.removeHeader(name)
     }
   }
-  res.status(status).set(headers)
+  res.statusCode = status
+  for (const [name, value] of Object.entries(headers)) {
+    res.setHeader(name, value)
+  }
   // not by res.set(): it would add a charset, which JSON has not
   res.setHeader('Content-Type', type)
   res.setHeader('Content-Length', Buffer.byteLength(body))
@@ -56,7 +61,11 @@ function writeError (req: Request, res: Response, { status, headers }: OciError,
   } else {
     // the end closes the connection: with a body still coming in that would be a reset, which can overtake the response
     res.write(body)
-    req.once('close', () => { res.end() })
+    const timer = setTimeout(() => { res.end() }, req.socket.timeout ?? 0).unref()
+    req.once('close', () => {
+      clearTimeout(timer)
+      res.end()
+    })
   }
 }
 

@@ -9,10 +9,12 @@ import { errorHandler, jsonBody } from '../middleware/errors.ts'
 import { onlyMethods } from '../middleware/methods.ts'
 import { route } from '../middleware/requests.ts'
 import { sendProgress } from '../progress.ts'
+import type { BodyRate } from '../steady-body.ts'
 
 export interface AdministrationRoutesInit {
   /** Whether only requests from this machine are answered */
   localOnly: boolean
+  bodyRate: BodyRate
 }
 
 const maxBodyBytes = 16 * 1024
@@ -30,7 +32,7 @@ const maxBodyBytes = 16 * 1024
  * ```
  */
 export function administrationRoutes (
-  { administration, ...components }: { administration: Administration, log: Logger, metrics: Metrics }, { localOnly }: AdministrationRoutesInit
+  { administration, ...components }: { administration: Administration, log: Logger, metrics: Metrics }, { localOnly, bodyRate }: AdministrationRoutesInit
 ): Router {
   const router = Router()
   const guard = [route('administration'), refuseBrowsers, ...(localOnly ? [refuseOthers] : [])]
@@ -39,7 +41,7 @@ export function administrationRoutes (
     .get((_req, res) => { res.json({ peers: administration.peers() }) })
     .post(requireJson, async (req, res) => {
       const signal = clientSignal(res)
-      const { address } = parseBody(await readBody(req, maxBodyBytes, 'REQUEST_INVALID'))
+      const { address } = parseBody(await readBody(req, maxBodyBytes, 'BODY_TOO_LARGE', bodyRate))
       if (typeof address !== 'string') {
         throw invalid('address must be a multiaddr')
       }
@@ -66,7 +68,7 @@ export function administrationRoutes (
   router.route('/ipdr/v1/gc')
     .all(guard)
     .post(requireJson, async (req, res) => {
-      const { dryRun = false } = parseBody(await readBody(req, maxBodyBytes, 'REQUEST_INVALID'))
+      const { dryRun = false } = parseBody(await readBody(req, maxBodyBytes, 'BODY_TOO_LARGE', bodyRate))
       if (typeof dryRun !== 'boolean') {
         throw invalid('dryRun must be true or false')
       }

@@ -5,7 +5,7 @@ import { parseRange, type ByteRange } from '../../oci/range.ts'
 import { parseName } from '../../oci/reference.ts'
 import type { Registry } from '../../registry/registry.ts'
 import type { Blob } from '../../registry/repository.ts'
-import { clientSignal, writeBody } from '../body.ts'
+import { requestOptions, writeBody } from '../body.ts'
 import { etag, isNotModified } from '../etag.ts'
 import { onlyMethods } from '../middleware/methods.ts'
 import { route } from '../middleware/requests.ts'
@@ -14,13 +14,13 @@ import { paths } from './paths.ts'
 const contentType = 'application/octet-stream'
 
 /** @see https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pulling-blobs */
-export function blobRoutes ({ registry }: { registry: Registry }): Router {
+export function blobRoutes ({ registry }: { registry: Registry }, { maxRanges }: { maxRanges: number }): Router {
   const router = Router()
   router.route(paths.blob)
     .all(route('blob'))
     .get(async (req, res) => {
       const repository = await registry.repository(parseName(req.params.name))
-      const blob = await repository.blob(parseDigest(req.params.digest), { signal: clientSignal(res) })
+      const blob = await repository.blob(parseDigest(req.params.digest), requestOptions(req, res))
       res.set({
         'Docker-Content-Digest': blob.digest,
         ETag: etag(blob.digest),
@@ -32,7 +32,7 @@ export function blobRoutes ({ registry }: { registry: Registry }): Router {
         res.status(304).end()
         return
       }
-      const ranges = wantedRanges(req, blob)
+      const ranges = wantedRanges(req, blob, maxRanges)
       if (ranges === undefined) {
         res.set({ 'Content-Type': contentType, 'Content-Length': String(blob.size) })
         await sendParts(req, res, blob, [{ header: '', range: undefined }])
@@ -51,10 +51,10 @@ export function blobRoutes ({ registry }: { registry: Registry }): Router {
 }
 
 /** A range is asked for by GET only, and only of the blob that the client has a part of */
-function wantedRanges (req: Request, blob: Blob): ByteRange[] | undefined {
+function wantedRanges (req: Request, blob: Blob, maxRanges: number): ByteRange[] | undefined {
   const condition = req.get('If-Range')
   const applies = req.method === 'GET' && (condition === undefined || condition === etag(blob.digest))
-  return applies ? parseRange(req.get('Range'), blob.size) : undefined
+  return applies ? parseRange(req.get('Range'), blob.size, maxRanges) : undefined
 }
 
 async function sendRanges (req: Request, res: Response, blob: Blob, ranges: ByteRange[]): Promise<void> {
@@ -82,12 +82,12 @@ async function sendRanges (req: Request, res: Response, blob: Blob, ranges: Byte
 
 async function sendParts (req: Request, res: Response, blob: Blob, parts: Array<{ header: string, range: ByteRange | undefined }>, end = ''): Promise<void> {
   if (req.method !== 'HEAD') {
-    const signal = clientSignal(res)
+    const options = requestOptions(req, res)
     for (const { header, range } of parts) {
       if (header !== '') {
         res.write(header)
       }
-      await writeBody(res, blob.read({ signal, ...range }), signal)
+      await writeBody(res, blob.read({ ...options, ...range }), options.signal)
     }
   }
   res.end(end)

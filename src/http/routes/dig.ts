@@ -6,7 +6,7 @@ import { OciError } from '../../oci/errors.ts'
 import { parseName, parseReference, type Reference } from '../../oci/reference.ts'
 import type { Registry } from '../../registry/registry.ts'
 import type { Repository, RequestOptions } from '../../registry/repository.ts'
-import { clientSignal } from '../body.ts'
+import { requestOptions } from '../body.ts'
 import { errorHandler, textBody } from '../middleware/errors.ts'
 import { onlyMethods } from '../middleware/methods.ts'
 import { addLogFields, route } from '../middleware/requests.ts'
@@ -29,7 +29,7 @@ export function digRoutes ({ registry, ...components }: { registry: Registry, lo
       if (typeof q !== 'string' || q === '') {
         throw new OciError('REQUEST_INVALID', { detail: { reason: 'Required parameter \'q\' missing. /dig?q=name:tag&short=true' } })
       }
-      const options = { signal: clientSignal(res) }
+      const options = requestOptions(req, res)
       const { name, reference, repository } = await find(registry, q)
       if (reference === undefined) {
         const tags = await tagsOf(repository, options)

@@ -3,7 +3,8 @@ import { parseMediaType } from '../../oci/media-types.ts'
 import { parseName, parseReference, parseTag } from '../../oci/reference.ts'
 import { OciError } from '../../oci/errors.ts'
 import type { Registry } from '../../registry/registry.ts'
-import { clientSignal, readBody } from '../body.ts'
+import { readBody, requestOptions } from '../body.ts'
+import type { BodyRate } from '../steady-body.ts'
 import { etag, isNotModified } from '../etag.ts'
 import { onlyMethods } from '../middleware/methods.ts'
 import { addLogFields, route } from '../middleware/requests.ts'
@@ -17,21 +18,21 @@ const maxTags = 100
  *
  * @see https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pulling-manifests
  */
-export function manifestRoutes ({ registry }: { registry: Registry }, { maxManifestBytes }: { maxManifestBytes: number }): Router {
+export function manifestRoutes ({ registry }: { registry: Registry }, { maxManifestBytes, bodyRate }: { maxManifestBytes: number, bodyRate: BodyRate }): Router {
   const router = Router()
   router.route(paths.manifest)
     .all(route('manifest'))
     .get(async (req, res) => {
-      const signal = clientSignal(res)
+      const options = requestOptions(req, res)
       const repository = await registry.repository(parseName(req.params.name))
-      const manifest = await repository.manifest(parseReference(req.params.reference), { signal })
+      const manifest = await repository.manifest(parseReference(req.params.reference), options)
       addLogFields(res, { digest: manifest.digest, cid: manifest.root })
       res.set({ 'Docker-Content-Digest': manifest.digest, ETag: etag(manifest.digest), ...rootHeaders(manifest.root) })
       if (isNotModified(req, manifest.digest)) {
         res.status(304).end()
         return
       }
-      const bytes = req.method === 'HEAD' ? undefined : await manifest.read({ signal })
+      const bytes = req.method === 'HEAD' ? undefined : await manifest.read(options)
       // not by res.type(): it would add a charset, which the specification asks registries not to
       res.setHeader('Content-Type', manifest.mediaType)
       res.setHeader('Content-Length', manifest.size)
@@ -41,7 +42,7 @@ export function manifestRoutes ({ registry }: { registry: Registry }, { maxManif
       const repository = await registry.repository(parseName(req.params.name))
       const reference = parseReference(req.params.reference)
       const tags = parseTags(req.query.tag)
-      const bytes = await readBody(req, maxManifestBytes, 'MANIFEST_TOO_LARGE')
+      const bytes = await readBody(req, maxManifestBytes, 'MANIFEST_TOO_LARGE', bodyRate)
       const contentType = parseMediaType(req.get('Content-Type'))
       const { manifest, subject } = await repository.putManifest({ reference, bytes, contentType, tags })
       addLogFields(res, { digest: manifest.digest, cid: manifest.root })

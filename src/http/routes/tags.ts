@@ -2,7 +2,7 @@ import { Router } from 'express'
 import { parsePage } from '../../oci/pagination.ts'
 import { parseName } from '../../oci/reference.ts'
 import type { Registry } from '../../registry/registry.ts'
-import { clientSignal } from '../body.ts'
+import { requestOptions } from '../body.ts'
 import { onlyMethods } from '../middleware/methods.ts'
 import { route } from '../middleware/requests.ts'
 import { nextPage, paths } from './paths.ts'
@@ -31,7 +31,7 @@ export function tagRoutes ({ registry }: { registry: Registry }): Router {
     .get(async (req, res) => {
       const repository = await registry.repository(parseName(req.params.name))
       const page = parsePage(req.query)
-      const { items, more } = await repository.tags(page, { signal: clientSignal(res) })
+      const { items, more } = await repository.tags(page, requestOptions(req, res))
       if (more) {
         res.set(nextPage(req.path, { n: page.limit, last: items.at(-1) }))
       }

@@ -7,12 +7,13 @@ import type { Registry } from '../../registry/registry.ts'
 import type { Repository } from '../../registry/repository.ts'
 import { uploadRange } from '../../registry/upload-range.ts'
 import { bodyOf, clientSignal } from '../body.ts'
+import type { BodyRate } from '../steady-body.ts'
 import { onlyMethods } from '../middleware/methods.ts'
 import { route } from '../middleware/requests.ts'
 import { blobPath, paths, uploadPath } from './paths.ts'
 
 /** @see https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pushing-blobs */
-export function uploadRoutes ({ registry }: { registry: Registry }): Router {
+export function uploadRoutes ({ registry }: { registry: Registry }, { bodyRate }: { bodyRate: BodyRate }): Router {
   const { uploads } = registry
   const router = Router()
 
@@ -27,13 +28,13 @@ export function uploadRoutes ({ registry }: { registry: Registry }): Router {
       }
       const algorithm = digestAlgorithm(req)
       if (req.query.digest === undefined) {
-        sendUpload(res.status(202), name, await uploads.create(name, algorithm), 0)
+        sendUpload(res.status(202), name, await uploads.create(name, algorithm, req.socket.remoteAddress), 0)
         return
       }
       const digest = parseDigest(req.query.digest)
-      const id = await uploads.create(name, algorithm)
+      const id = await uploads.create(name, algorithm, req.socket.remoteAddress)
       try {
-        sendBlob(res, name, digest, await uploads.commit(name, id, digest, bodyOf(req), { signal: clientSignal(res) }))
+        sendBlob(res, name, digest, await uploads.commit(name, id, digest, bodyOf(req, bodyRate), { signal: clientSignal(res) }))
       } catch (err) {
         // nobody was told the upload's id: it can't go on
         await uploads.cancel(name, id).catch(() => {})
@@ -51,13 +52,13 @@ export function uploadRoutes ({ registry }: { registry: Registry }): Router {
     .patch(async (req, res) => {
       const { name, id } = target(req)
       const range = chunkRange(req)
-      sendUpload(res.status(202), name, id, await uploads.append(name, id, bodyOf(req), { range, signal: clientSignal(res) }))
+      sendUpload(res.status(202), name, id, await uploads.append(name, id, bodyOf(req, bodyRate), { range, signal: clientSignal(res) }))
     })
     .put(async (req, res) => {
       const { name, id } = target(req)
       const digest = parseDigest(req.query.digest)
       const range = chunkRange(req)
-      sendBlob(res, name, digest, await uploads.commit(name, id, digest, bodyOf(req), { range, signal: clientSignal(res) }))
+      sendBlob(res, name, digest, await uploads.commit(name, id, digest, bodyOf(req, bodyRate), { range, signal: clientSignal(res) }))
     })
     .delete(async (req, res) => {
       const { name, id } = target(req)

@@ -19,7 +19,7 @@ function load (env: NodeJS.ProcessEnv): Config {
 
 /** What a variable holds, and the value that it gives; no default is among them */
 const samplesByKind: Record<ConfigKey['kind'], [string, unknown]> = {
-  number: ['4010', 4010],
+  number: ['400', 400],
   boolean: ['false', false],
   duration: ['1.5m', 90],
   size: ['1MiB', 1_048_576],

@@ -21,7 +21,26 @@ describe('configuration schema', () => {
       cache: { maxBytes: 10_737_418_240 },
       admin: { host: '127.0.0.1' },
       log: { level: 'info', format: 'human' },
-      limits: { manifestBytes: 4_194_304, idleTimeout: 120, retrievalTimeout: 30, drainTimeout: 10 }
+      limits: {
+        manifestBytes: 4_194_304,
+        descriptors: 10_000,
+        jsonDepth: 64,
+        headerBytes: 32_768,
+        headerCount: 100,
+        urlBytes: 8192,
+        ranges: 64,
+        connections: 10_000,
+        connectionsPerClient: 1000,
+        uploads: 10_000,
+        uploadsPerClient: 1000,
+        fetches: 512,
+        fetchesPerClient: 256,
+        headerTimeout: 30,
+        bodyRate: 240,
+        idleTimeout: 120,
+        retrievalTimeout: 30,
+        drainTimeout: 10
+      }
     })
   })
 

@@ -1,0 +1,30 @@
+import type { Config } from './config/schema.ts'
+import type { AppLimits } from './http/app.ts'
+import type { HttpServerInit } from './http/server.ts'
+import type { RegistryInit } from './registry/registry.ts'
+
+const second = 1000
+
+/** What the configuration allows, as each part wants to be told */
+export function appLimits ({ limits }: Config): AppLimits {
+  const { manifestBytes, ranges, bodyRate, idleTimeout, urlBytes, headerCount } = limits
+  return {
+    maxManifestBytes: manifestBytes,
+    maxRanges: ranges,
+    bodyRate: { bytes: bodyRate * idleTimeout, period: idleTimeout * second },
+    requests: { urlBytes, headerCount }
+  }
+}
+
+export function httpInit ({ limits }: Config): Pick<HttpServerInit, 'idleTimeout' | 'drainTimeout' | 'limits'> {
+  const { headerBytes, headerCount, headerTimeout, connections, connectionsPerClient } = limits
+  return {
+    idleTimeout: limits.idleTimeout * second,
+    drainTimeout: limits.drainTimeout * second,
+    limits: { headerBytes, headerCount, headerTimeout: headerTimeout * second, connections, connectionsPerClient }
+  }
+}
+
+export function registryInit ({ missingBlobs, limits: { jsonDepth, descriptors } }: Config): RegistryInit {
+  return { missingBlobs, manifestLimits: { depth: jsonDepth, descriptors } }
+}

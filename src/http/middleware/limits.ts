@@ -1,0 +1,23 @@
+import type { RequestHandler } from 'express'
+import { OciError } from '../../oci/errors.ts'
+
+export interface RequestLimits {
+  /** Of path and query */
+  urlBytes: number
+  headerCount: number
+}
+
+/** Refuses requests that are longer than any client sends */
+export function limitRequests ({ urlBytes, headerCount }: RequestLimits): RequestHandler {
+  return (req, _res, next) => {
+    if (req.url.length > urlBytes) {
+      throw new OciError('URI_TOO_LONG', { detail: { maxBytes: urlBytes } })
+    }
+    // name, value, name, value; of HTTP/2, method and path and so on are no headers
+    const count = req.rawHeaders.filter((name, i) => i % 2 === 0 && !name.startsWith(':')).length
+    if (count > headerCount) {
+      throw new OciError('HEADERS_TOO_LARGE', { detail: { maxHeaders: headerCount } })
+    }
+    next()
+  }
+}
