@@ -7,6 +7,7 @@ import { Names } from './ipfs/names.ts'
 import type { IpfsNode } from './ipfs/node.ts'
 import type { Logger } from './log.ts'
 import { CidStore } from './registry/cid-store.ts'
+import type { IndexCondition } from './registry/index-condition.ts'
 import { Publisher } from './registry/publisher.ts'
 import { Resolvers } from './registry/resolvers.ts'
 import type { RootProvider } from './registry/root-provider.ts'
@@ -18,6 +19,7 @@ export interface NamePartsComponents {
   content: ContentStore
   reader: ContentReader
   index: Index
+  condition: IndexCondition
   provider: RootProvider
   log: Logger
 }
@@ -28,6 +30,7 @@ const second = 1000
 export interface NameParts {
   names: Names
   publisher: Publisher
+  cidStore: CidStore
   /** Undefined where no resolver is configured */
   resolver: Resolvers | undefined
   tagListener: TagListener
@@ -36,12 +39,12 @@ export interface NameParts {
 
 /** @throws ResolverError */
 export function buildNames (components: NamePartsComponents, config: Config): NameParts {
-  const { node, datastore, content, reader, index, provider } = components
+  const { node, datastore, content, reader, index, condition, provider } = components
   const log = components.log.child({ module: 'names' })
   const { network, dataDir, cidResolvers, cidStore: directory } = config
   const names = new Names({ node, datastore, log }, { network, dns: config.names.dns, republish: config.names.republish * second })
-  const publisher = new Publisher({ content, index, names, provider, log }, { automatic: config.names.publish })
-  const cidStore = new CidStore({ index, log }, { directory: directory ?? join(dataDir, 'cids'), exclusive: directory === undefined })
+  const publisher = new Publisher({ condition, content, index, names, provider, log }, { automatic: config.names.publish })
+  const cidStore = new CidStore({ condition, index, log }, { directory: directory ?? join(dataDir, 'cids'), exclusive: directory === undefined })
   const resolver = cidResolvers.length === 0 ? undefined : new Resolvers({ content: reader, names, log }, { resolvers: cidResolvers })
   const tagListener: TagListener = {
     tagged: (repository, tag) => {
@@ -55,5 +58,5 @@ export function buildNames (components: NamePartsComponents, config: Config): Na
     { name: 'CID store', start: async () => { await cidStore.start() }, stop: async () => { await cidStore.stop() } },
     { name: 'publisher', start: async () => { await publisher.start() }, stop: async () => { await publisher.stop() } }
   ]
-  return { names, publisher, resolver, tagListener, parts }
+  return { names, publisher, cidStore, resolver, tagListener, parts }
 }

@@ -18,12 +18,15 @@ import { IpfsNode } from './ipfs/node.ts'
 import { createProvider } from './ipfs/provider.ts'
 import { createRemotePins } from './ipfs/remote-pins.ts'
 import { Retrieval } from './ipfs/retrieval.ts'
+import { isWithoutBlocks } from './ipfs/small-blocks.ts'
 import type { Logger } from './log.ts'
 import { Metrics } from './metrics.ts'
 import { Administration } from './registry/administration.ts'
 import { CachedRoots } from './registry/cached-roots.ts'
 import { ClientSlots } from './registry/client-slots.ts'
 import { GarbageCollector } from './registry/garbage-collector.ts'
+import { IndexCondition } from './registry/index-condition.ts'
+import { IndexRebuilder } from './registry/index-rebuilder.ts'
 import { LinkGuard } from './registry/link-guard.ts'
 import { Registry } from './registry/registry.ts'
 import { Scrubber } from './registry/scrubber.ts'
@@ -105,7 +108,9 @@ export class Appliance {
       const index = new LevelIndex(directory.index)
       // the index comes first: its lock keeps a second process away from everything else, which is only made then
       await this.#startPart({ name: 'index', start: async () => { await index.open() }, stop: async () => { await index.close() } })
-      for (const part of await this.#build(directory, index, inputs)) {
+      const condition = new IndexCondition({ index, blocks: { isEmpty: async () => await isWithoutBlocks(directory.blocks) }, log: this.#log.child({ module: 'index' }) })
+      await this.#startPart(startable('index condition', condition))
+      for (const part of await this.#build(directory, index, condition, inputs)) {
         if (this.#stopping !== undefined) {
           return
         }
@@ -120,7 +125,7 @@ export class Appliance {
   }
 
   /** The parts after the index, in the order in which they start */
-  async #build (directory: DataDirectory, index: LevelIndex, { certificate, swarmKey, kubo }: StartInputs): Promise<Part[]> {
+  async #build (directory: DataDirectory, index: LevelIndex, condition: IndexCondition, { certificate, swarmKey, kubo }: StartInputs): Promise<Part[]> {
     const { cache, fsck, gc, storage, limits, network, p2p: { swarmKey: _, ...p2p } } = this.#config
     const log = this.#log
     const metrics = new Metrics()
@@ -139,16 +144,17 @@ export class Appliance {
     const provider = { provide: (root: string) => { announcements.add(root) } }
     const remotePins = kubo && createRemotePins({ node, kubo: new KuboContentStore(kubo), log: log.child({ module: 'remote-pins' }) })
     const pinner = remotePins && { pin: (root: string) => { remotePins.add(root) } }
-    const { names, publisher, resolver, tagListener, parts } = buildNames({ node, datastore, content, reader, index, provider, log }, this.#config)
+    const { names, publisher, cidStore, resolver, tagListener, parts } = buildNames({ node, datastore, content, reader, index, condition, provider, log }, this.#config)
     const registry = new Registry({ content, index, uploads, links, cached, reader, provider, pinner, names, resolver, tagListener, fetches }, registryInit(this.#config))
     const collector = new GarbageCollector(
-      { blockstore, content, index, uploads, links, cached, publisher, metrics, log: log.child({ module: 'gc' }) },
+      { blockstore, content, index, condition, uploads, links, cached, publisher, metrics, log: log.child({ module: 'gc' }) },
       { interval: gc.interval * second, untagged: gc.untagged === undefined ? undefined : gc.untagged * second, cacheBytes: cache.maxBytes }
     )
     const scrubber = new Scrubber(
       { files: new BlockFiles(directory.blocks), hasher, index, content, cached, metrics, log: log.child({ module: 'fsck' }) },
       { interval: fsck.interval * second, rate: fsck.rate }
     )
+    const rebuilder = new IndexRebuilder({ blockstore, content, index, condition, links, cidStore, names, publisher, log: log.child({ module: 'rebuild' }) })
     const health = { notReady: () => this.#ready ? undefined : 'starting or stopping' }
     this.#node = node
     metrics.observe({
@@ -159,7 +165,7 @@ export class Appliance {
       retrievedBlocks: () => reader.fetched
     })
 
-    const administration = new Administration({ registry, node, names, publisher, collector, scrubber })
+    const administration = new Administration({ registry, node, names, publisher, collector, scrubber, rebuilder })
     const components = { registry, health, administration, metrics, log: log.child({ module: 'http' }) }
     const app = createApp(components, { admin: this.#config.admin.port === undefined, limits: appLimits(this.#config) })
     const serverInit = httpInit(this.#config)
@@ -180,6 +186,7 @@ export class Appliance {
       ...(remotePins === undefined ? [] : [startable('remote pins', remotePins)]),
       ...parts,
       startable('uploads', uploads),
+      startable('index rebuilder', rebuilder),
       startable('garbage collector', collector),
       startable('scrubber', scrubber),
       ...(this.#admin === undefined ? [] : [startable('admin port', this.#admin)]),

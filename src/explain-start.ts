@@ -1,3 +1,4 @@
+import { join } from 'node:path'
 import type { Config } from './config/schema.ts'
 import { StartError } from './start-error.ts'
 
@@ -11,6 +12,8 @@ function explain ({ name, code, message, cause, address, port }: NodeJS.ErrnoExc
   switch (name) {
     case 'LockedError':
       return `data directory ${config.dataDir} is in use by another ipdr server`
+    case 'DamagedIndexError':
+      return `the index of data directory ${config.dataDir} is damaged: ${message}; delete ${join(config.dataDir, 'index')}, start again and run "ipdr fsck --rebuild"`
     case 'CertificateError':
     case 'ListenError':
     case 'NetworkConfigError':

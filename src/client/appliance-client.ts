@@ -1,7 +1,9 @@
 import type { Peer } from '../registry/administration.ts'
 import type { CollectionProgress, CollectionResult } from '../registry/garbage-collector.ts'
+import type { RebuildProgress, RebuildResult } from '../registry/index-rebuilder.ts'
 import type { ScrubProgress, ScrubResult } from '../registry/scrubber.ts'
 export type { CollectionProgress, CollectionResult } from '../registry/garbage-collector.ts'
+export type { RebuildProgress, RebuildResult } from '../registry/index-rebuilder.ts'
 export type { ScrubProgress, ScrubResult } from '../registry/scrubber.ts'
 import { ClientError } from './client-error.ts'
 import { jsonOf, linesOf, responseError, type Answer, type SendInit } from './http.ts'
@@ -85,6 +87,16 @@ export class ApplianceClient {
    */
   async scrub (init: { rate?: number | undefined }, onProgress: (progress: ScrubProgress) => void, options: ReadOptions = {}): Promise<ScrubResult> {
     return await this.#follow('fsck', 'check', init, onProgress, options)
+  }
+
+  /**
+   * Has an index restored that was lost; where it is whole, that changes nothing
+   *
+   * @param init.waive has it count as complete as it is
+   * @throws ResponseError, ClientError
+   */
+  async rebuild (init: { waive: boolean }, onProgress: (progress: RebuildProgress) => void, options: ReadOptions = {}): Promise<RebuildResult> {
+    return await this.#follow('rebuild', 'rebuild', init, onProgress, options)
   }
 
   /** Has something done that takes long, and tells how far it is */

@@ -17,3 +17,26 @@ export class StorageFullError extends Error {
     super(message, options)
   }
 }
+
+/** Files of the store are missing or not what they should be */
+export class DamagedIndexError extends Error {
+  static readonly name = 'DamagedIndexError'
+  readonly name = 'DamagedIndexError'
+
+  constructor (message = 'The index is damaged', options?: ErrorOptions) {
+    super(message, options)
+  }
+}
+
+/** Why a store did not open, by the code of Level's error */
+export function openError (err: unknown): unknown {
+  const { code, message } = ((err as Error).cause ?? {}) as { code?: string, message?: string }
+  switch (code) {
+    case 'LEVEL_LOCKED':
+      return new LockedError(undefined, { cause: err })
+    case 'LEVEL_CORRUPTION':
+      return new DamagedIndexError(message, { cause: err })
+    default:
+      return err
+  }
+}

@@ -54,6 +54,14 @@ export interface PublishedRecord {
   root: string
 }
 
+/** Whether the index knows all that it should */
+export interface ConditionRecord {
+  /** `lost`: it was deleted, and what it knew before is not restored yet */
+  state: 'whole' | 'lost'
+  /** ISO 8601 */
+  since: string
+}
+
 /** An upload that is open, as far as it can go on after a restart; its leaves lie beside it */
 export interface UploadRecord {
   repository: string
@@ -90,6 +98,10 @@ export interface Index {
   uploadLeaves: (id: string) => Promise<string[]>
   uploads: () => AsyncIterable<{ id: string, record: UploadRecord }>
   published: () => Promise<PublishedRecord | undefined>
+  /** Undefined in a new index, and in one of an older version */
+  condition: () => Promise<ConditionRecord | undefined>
+  /** Whether there is no record of any kind */
+  isEmpty: () => Promise<boolean>
   /** Roots of images of other nodes */
   cached: () => AsyncIterable<{ root: string, record: CachedRecord }>
   /** Gathers changes that take effect together */
@@ -111,6 +123,7 @@ export interface IndexChange {
   putRepository: (repository: string) => this
   deleteRepository: (repository: string) => this
   putPublished: (record: PublishedRecord) => this
+  putCondition: (record: ConditionRecord) => this
   putCached: (root: string, record: CachedRecord) => this
   deleteCached: (root: string) => this
   putUpload: (id: string, record: UploadRecord) => this

@@ -8,6 +8,7 @@
  * /tag/<repository>:<tag>                   digest, time
  * /referrer/<repository>:<subject>:<digest> the descriptor that the referrers API answers with
  * /repository/<repository>                  the repository has a manifest: the catalog
+ * /condition                                whether all is here that should be; time
  * /published                                root of the directory of tags that was published last
  * /cached/<root>                            an image of other nodes is kept here while there is room; time
  * /upload/<id>                              state of an open upload
@@ -26,6 +27,7 @@ export const keys = {
   tag: (repository: string, tag: string) => `${prefixes.tags(repository)}${tag}`,
   referrer: (repository: string, subject: Digest, digest: Digest) => `${prefixes.referrers(repository, subject)}${digest}`,
   repository: (repository: string) => `${prefixes.repositories()}${repository}`,
+  condition: () => '/condition',
   published: () => '/published',
   cached: (root: string) => `${prefixes.cached()}${root}`,
   upload: (id: string) => `${prefixes.uploads()}${id}`,

@@ -2,8 +2,8 @@ import { LevelDatastore } from 'datastore-level'
 import type { Digest } from '../oci/digest.ts'
 import type { Descriptor } from '../oci/manifest.ts'
 import type { Page } from '../oci/pagination.ts'
-import { LockedError } from './errors.ts'
-import type { BlobRecord, CachedRecord, Index, IndexChange, LinkRecord, ManifestRecord, PublishedRecord, TagRecord, UploadRecord } from './index.ts'
+import { openError } from './errors.ts'
+import type { BlobRecord, CachedRecord, ConditionRecord, Index, IndexChange, LinkRecord, ManifestRecord, PublishedRecord, TagRecord, UploadRecord } from './index.ts'
 import { keys, prefixes } from './keys.ts'
 import { RecordCache } from './record-cache.ts'
 import { IndexWriter, type Operation } from './writer.ts'
@@ -28,13 +28,13 @@ export class LevelIndex implements Index {
     this.#writer = new IndexWriter(this.#store.db, typeof store === 'string' ? store : undefined)
   }
 
-  /** @throws LockedError */
+  /** @throws LockedError, DamagedIndexError */
   async open (): Promise<void> {
     try {
       // the datastore's own open() would hide the code of the error
       await this.#db.open({ createIfMissing: true })
     } catch (err) {
-      throw codeOf((err as Error).cause) === 'LEVEL_LOCKED' ? new LockedError(undefined, { cause: err }) : err
+      throw openError(err)
     }
   }
 
@@ -105,6 +105,14 @@ export class LevelIndex implements Index {
 
   async published (): Promise<PublishedRecord | undefined> {
     return await this.#get(keys.published())
+  }
+
+  async condition (): Promise<ConditionRecord | undefined> {
+    return await this.#get(keys.condition())
+  }
+
+  async isEmpty (): Promise<boolean> {
+    return (await this.#db.keys({ limit: 1 }).all()).length === 0
   }
 
   async * cached (): AsyncGenerator<{ root: string, record: CachedRecord }> {
@@ -229,6 +237,10 @@ class LevelIndexChange implements IndexChange {
     return this.#put(keys.published(), record)
   }
 
+  putCondition (record: ConditionRecord): this {
+    return this.#put(keys.condition(), record)
+  }
+
   putCached (root: string, record: CachedRecord): this {
     return this.#put(keys.cached(root), record)
   }
@@ -276,8 +288,4 @@ function within (prefix: string, last?: string): { gt: string, lt: string } {
 
 function decode<T> (value: Uint8Array): T {
   return JSON.parse(new TextDecoder().decode(value)) as T
-}
-
-function codeOf (err: unknown): string | undefined {
-  return (err as { code?: string } | undefined)?.code
 }

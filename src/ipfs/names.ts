@@ -132,6 +132,12 @@ export class Names {
     return await this.#publisher.publish(['/ipfs', cid, ...path].join('/'))
   }
 
+  /** The CID that our own name points to, by the record that is here; undefined where nothing was published */
+  async published (): Promise<string | undefined> {
+    const own = await this.#publisher.own(await this.#publisher.name())
+    return own?.value.split('/')[2]
+  }
+
   async #answer (name: string, options: { signal?: AbortSignal | undefined }): Promise<NameAnswer> {
     const own = await this.#publisher.own(name)
     return own === undefined ? await this.#cache.get(name, options) : answerOf(name, own.value, own.ttl)

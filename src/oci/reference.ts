@@ -15,9 +15,13 @@ const tagPattern = /^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$/
  */
 export type Reference = { tag: string, digest?: undefined } | { digest: Digest, tag?: undefined }
 
+export function isName (text: unknown): text is string {
+  return typeof text === 'string' && text.length <= maxNameLength && namePattern.test(text)
+}
+
 /** @throws OciError NAME_INVALID */
 export function parseName (text: unknown): string {
-  if (typeof text !== 'string' || text.length > maxNameLength || !namePattern.test(text)) {
+  if (!isName(text)) {
     throw new OciError('NAME_INVALID', { detail: { name: typeof text === 'string' ? text.slice(0, maxNameLength) : null } })
   }
   return text

@@ -3,6 +3,7 @@ import { OciError } from '../oci/errors.ts'
 import { parseName, parseReference } from '../oci/reference.ts'
 import { translateErrors } from './errors.ts'
 import type { CollectionResult, CollectOptions, GarbageCollector } from './garbage-collector.ts'
+import type { IndexRebuilder, RebuildProgress, RebuildResult } from './index-rebuilder.ts'
 import type { Registry } from './registry.ts'
 import type { RequestOptions } from './repository.ts'
 import type { Scrubber, ScrubOptions, ScrubResult } from './scrubber.ts'
@@ -28,6 +29,7 @@ export interface AdministrationComponents {
   publisher: { publish: () => Promise<{ name: string, cid: string }> }
   collector: Pick<GarbageCollector, 'collect'>
   scrubber: Pick<Scrubber, 'scrub'>
+  rebuilder: Pick<IndexRebuilder, 'rebuild' | 'waive'>
 }
 
 /** What an operator asks an appliance for, beside images. Throws OciError alone where it can't be had. */
@@ -94,6 +96,16 @@ export class Administration {
   /** Checks all that is stored, after the checks that were asked for before */
   async scrub (options: ScrubOptions = {}): Promise<ScrubResult> {
     return await translateErrors(async () => await this.#components.scrubber.scrub(options))
+  }
+
+  /** Restores an index that was lost */
+  async rebuild (options: { onProgress?: (progress: RebuildProgress) => void } = {}): Promise<RebuildResult> {
+    return await translateErrors(async () => await this.#components.rebuilder.rebuild(options))
+  }
+
+  /** Takes a lost index as it is */
+  async waiveRebuild (): Promise<void> {
+    await translateErrors(async () => { await this.#components.rebuilder.waive() })
   }
 
   /** Publishes all tags as they are now */

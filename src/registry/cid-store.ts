@@ -8,16 +8,20 @@
  * It mirrors the index, which stays the truth. Where the tag `b` of the repository `a` and the repository `a/b` want the same place, what
  * is there stays; the other one is in the index alone until that is gone, and the log says so.
  */
+import type { Dirent } from 'node:fs'
 import { lstat, mkdir, readdir, readFile, rename, rm, rmdir, writeFile } from 'node:fs/promises'
 import { dirname, join, relative, resolve } from 'node:path'
 import type { Index } from '../index/index.ts'
 import type { Logger } from '../log.ts'
-import { isTag, parseName, parseTag } from '../oci/reference.ts'
+import { isName, isTag, parseName, parseTag } from '../oci/reference.ts'
+import type { IndexCondition } from './index-condition.ts'
 import { KeyedLock } from './keyed-lock.ts'
 import { rootOfTag, everything } from './tag-roots.ts'
 import type { TagListener } from './tag-listener.ts'
 
 export interface CidStoreComponents {
+  /** While the index does not know all that it should, no file counts as one of a tag that is gone */
+  condition: Pick<IndexCondition, 'isWhole'>
   index: Pick<Index, 'manifest' | 'repositories' | 'tag' | 'tags'>
   log: Logger
 }
@@ -52,7 +56,12 @@ export class CidStore implements TagListener {
   /** Brings the files up to date in the background: a crash may have come between the index and the file */
   async start (): Promise<void> {
     await mkdir(this.#directory, { recursive: true })
-    this.#refill(this.#exclusive)
+    this.refresh()
+  }
+
+  /** Brings the files up to date in the background */
+  refresh (): void {
+    this.#refill(this.#exclusive && this.#components.condition.isWhole)
   }
 
   /** Waits for files that are being written */
@@ -79,6 +88,40 @@ export class CidStore implements TagListener {
         }
         this.#clashed = true
         this.#components.log.warn('tag not in the CID store: something else is in its place', { repository, tag })
+      }
+    })
+  }
+
+  /** The tags that have a file, those of a repository together */
+  async * list (): AsyncGenerator<{ repository: string, tag: string }> {
+    const left = ['']
+    for (let repository = left.pop(); repository !== undefined; repository = left.pop()) {
+      for (const entry of await entriesOf(join(this.#directory, repository))) {
+        const path = repository === '' ? entry.name : `${repository}/${entry.name}`
+        if (entry.isDirectory() && isName(path)) {
+          left.push(path)
+        } else if (entry.isFile() && repository !== '' && isTag(entry.name)) {
+          yield { repository, tag: entry.name }
+        }
+      }
+    }
+  }
+
+  /**
+   * The CID that a tag's file holds, once all changes so far are written
+   *
+   * @returns undefined where there is no file, `clash` where another tag's file is in the place of the repository's directory
+   */
+  async read (repository: string, tag: string): Promise<{ root?: string | undefined, clash: boolean }> {
+    return await this.#lock.run('', async () => {
+      try {
+        return { root: (await readFile(join(this.#directory, parseName(repository), parseTag(tag)), 'utf8')).trim(), clash: false }
+      } catch (err) {
+        const { code = '' } = err as NodeJS.ErrnoException
+        if (code !== 'ENOENT' && !clashes.has(code)) {
+          throw err
+        }
+        return { clash: clashes.has(code) }
       }
     })
   }
@@ -161,4 +204,13 @@ export class CidStore implements TagListener {
       }
     }
   }
+}
+
+async function entriesOf (directory: string): Promise<Dirent[]> {
+  return await readdir(directory, { withFileTypes: true }).catch((err: NodeJS.ErrnoException) => {
+    if (err.code !== 'ENOENT') {
+      throw err
+    }
+    return []
+  })
 }

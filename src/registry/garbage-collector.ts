@@ -9,6 +9,7 @@ import type { Logger } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
 import { OciError } from '../oci/errors.ts'
 import { IndexCleaner } from './index-cleaner.ts'
+import type { IndexCondition } from './index-condition.ts'
 import { ReachableBlocks, type ReachableBlocksComponents } from './reachable-blocks.ts'
 import type { LinkGuard } from './link-guard.ts'
 import type { Publisher } from './publisher.ts'
@@ -19,6 +20,8 @@ const second = 1000
 const maxNamed = 10
 
 export interface GarbageCollectorComponents extends ReachableBlocksComponents {
+  /** Where the index was lost, what it does not know is no garbage */
+  condition: Pick<IndexCondition, 'requireWhole'>
   blockstore: Pick<DurableBlockstore, 'beginCollection' | 'read' | 'size' | 'sweep'>
   uploads: Pick<Uploads, 'blocks' | 'expire'>
   links: LinkGuard
@@ -107,7 +110,7 @@ export class GarbageCollector {
   /**
    * Runs a cycle that begins after the call. There is one at a time; calls that wait for the same share it.
    *
-   * @throws OciError UNAVAILABLE where it is cut short or can't tell what is reachable
+   * @throws OciError UNAVAILABLE where it is cut short or can't tell what is reachable, as where the index was lost
    */
   async collect ({ dryRun = false, onProgress }: CollectOptions = {}): Promise<CollectionResult> {
     const cycle = this.#waiting.get(dryRun) ?? this.#enqueue(dryRun)
@@ -141,6 +144,7 @@ export class GarbageCollector {
     const began = performance.now()
     try {
       signal.throwIfAborted()
+      this.#components.condition.requireWhole()
       const found = await this.#cycle(dryRun, signal, report)
       const result = { dryRun, ...found, seconds: Math.round(performance.now() - began) / second }
       if (!dryRun) {

@@ -64,12 +64,13 @@ export async function findBlob (reader: ContentReader, root: string, digest: Dig
 /**
  * Finds and reads a manifest
  *
+ * @param reference.mediaType what the manifest is where it does not say so itself
  * @returns undefined where there is none
  * @throws OciError MANIFEST_INVALID where what is there is no manifest, DIGEST_INVALID where it has another digest;
  *   what {@link ContentReader.read} throws
  */
 export async function readManifest (
-  reader: ContentReader, root: string, reference: Reference, options: StoreOptions = {}
+  reader: ContentReader, root: string, reference: Reference & { mediaType?: string | undefined }, options: StoreOptions = {}
 ): Promise<LayoutManifest | undefined> {
   const found = await findManifest(reader, root, reference, options)
   if (found === undefined) {
@@ -80,7 +81,21 @@ export async function readManifest (
   if (reference.digest !== undefined && reference.digest !== digest) {
     throw new OciError('DIGEST_INVALID', { detail: { digest: reference.digest, actual: digest } })
   }
-  return { digest, bytes, manifest: parseManifest(bytes, undefined), found }
+  return { digest, bytes, manifest: parseManifest(bytes, reference.mediaType?.toLowerCase()), found }
+}
+
+/**
+ * Reads the manifest that a root of this registry is made for, which its `index.json` names
+ *
+ * @throws as {@link readManifest}, and MANIFEST_INVALID where the root leads to none
+ */
+export async function readTopManifest (reader: ContentReader, root: string, options: StoreOptions = {}): Promise<LayoutManifest> {
+  const descriptor = tagged(await layoutIndex(reader, root, options), 'latest')
+  const top = descriptor && await readManifest(reader, root, descriptor, options)
+  if (top === undefined) {
+    throw new OciError('MANIFEST_INVALID', { detail: { reason: 'the root leads to no manifest' } })
+  }
+  return top
 }
 
 async function findByTag (reader: ContentReader, root: string, tag: string, options: StoreOptions): Promise<Found | undefined> {

@@ -11,7 +11,7 @@ import { addImageRoot } from './image-root.ts'
 import { forgetManifests } from './forget-manifests.ts'
 import type { LinkGuard } from './link-guard.ts'
 import { take } from './listing.ts'
-import { manifestRecord } from './manifest-record.ts'
+import { manifestRecord, referrerDescriptor } from './manifest-record.ts'
 import type { RootProvider } from './root-provider.ts'
 import { readContent, readWhole } from './read-content.ts'
 import type { TagListener } from './tag-listener.ts'
@@ -198,13 +198,7 @@ export class LocalRepository implements Repository {
       change.putTag(this.name, tag, { digest, updated })
     }
     if (manifest.subject !== undefined) {
-      const { mediaType, artifactType, annotations } = manifest
-      const descriptor: Descriptor = { mediaType, digest, size: record.size }
-      change.putReferrer(this.name, manifest.subject.digest, {
-        ...descriptor,
-        ...(artifactType === undefined ? {} : { artifactType }),
-        ...(annotations === undefined ? {} : { annotations })
-      })
+      change.putReferrer(this.name, manifest.subject.digest, referrerDescriptor(manifest, { digest, size: record.size }))
     }
     await change.commit({ durable: true })
     tags.forEach(tag => this.#components.tagListener?.tagged(this.name, tag))

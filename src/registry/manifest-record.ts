@@ -1,6 +1,6 @@
 import type { Content } from '../ipfs/content-store.ts'
 import type { ManifestRecord } from '../index/index.ts'
-import type { Manifest } from '../oci/manifest.ts'
+import type { Descriptor, Manifest } from '../oci/manifest.ts'
 
 /** What is kept of a manifest whose bytes are stored as `content`; its image root comes later */
 export function manifestRecord (manifest: Manifest, { cid, dagSize, size }: Content): Omit<ManifestRecord, 'root'> {
@@ -12,5 +12,16 @@ export function manifestRecord (manifest: Manifest, { cid, dagSize, size }: Cont
     blobs: [...manifest.blobs, ...manifest.foreign].map(blob => blob.digest),
     manifests: manifest.manifests.map(child => child.digest),
     subject: manifest.subject?.digest
+  }
+}
+
+/** What the referrers API answers with for a manifest that has a subject */
+export function referrerDescriptor ({ mediaType, artifactType, annotations }: Manifest, { digest, size }: Pick<Descriptor, 'digest' | 'size'>): Descriptor {
+  return {
+    mediaType,
+    digest,
+    size,
+    ...(artifactType === undefined ? {} : { artifactType }),
+    ...(annotations === undefined ? {} : { annotations })
   }
 }

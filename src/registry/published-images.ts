@@ -5,6 +5,14 @@ import { readWhole } from './read-content.ts'
 /** More than any CID has */
 const maxBytes = 1024
 
+/** A tag as a published directory has it */
+export interface PublishedTag {
+  repository: string
+  tag: string
+  /** CID of the image root */
+  root: string
+}
+
 /**
  * The image roots that a published directory links to. What of the directory can't be read is passed over.
  *
@@ -12,20 +20,27 @@ const maxBytes = 1024
  */
 export async function publishedImages (content: Pick<ContentReader, 'find' | 'list' | 'read'>, root: string, options: RequestOptions): Promise<Set<string>> {
   const roots = new Set<string>()
-  const left = [await orMissing(content.find(root, ['cids'], options))]
-  for (let found = left.pop(); found !== undefined; found = left.pop()) {
-    if (found.type === 'file' && found.size <= maxBytes) {
-      roots.add(new TextDecoder().decode(await readWhole(content, found, options)))
-    } else if (found.type === 'directory') {
-      for (const { cid } of await orMissing(Array.fromAsync(content.list(found.cid, options))) ?? []) {
-        const child = await orMissing(content.find(cid, [], options))
-        if (child !== undefined) {
-          left.push(child)
-        }
+  for await (const tag of publishedTags(content, root, options)) {
+    roots.add(tag.root)
+  }
+  return roots
+}
+
+/** The tags in a published directory, those of a repository together; as {@link publishedImages} */
+export async function * publishedTags (content: Pick<ContentReader, 'find' | 'list' | 'read'>, root: string, options: RequestOptions): AsyncGenerator<PublishedTag> {
+  const top = await orMissing(content.find(root, ['cids'], options))
+  const left = top?.type === 'directory' ? [{ repository: '', cid: top.cid }] : []
+  for (let directory = left.pop(); directory !== undefined; directory = left.pop()) {
+    const { repository } = directory
+    for (const { name, cid } of await orMissing(Array.fromAsync(content.list(directory.cid, options))) ?? []) {
+      const found = await orMissing(content.find(cid, [], options))
+      if (found?.type === 'file' && found.size <= maxBytes) {
+        yield { repository, tag: name, root: new TextDecoder().decode(await readWhole(content, found, options)) }
+      } else if (found?.type === 'directory') {
+        left.push({ repository: repository === '' ? name : `${repository}/${name}`, cid })
       }
     }
   }
-  return roots
 }
 
 async function orMissing<T> (reading: Promise<T>): Promise<T | undefined> {

@@ -11,11 +11,14 @@
 import type { Content, ContentStore, DirectoryEntry } from '../ipfs/content-store.ts'
 import type { Index } from '../index/index.ts'
 import type { Logger } from '../log.ts'
+import type { IndexCondition } from './index-condition.ts'
 import type { TagListener } from './tag-listener.ts'
 import { everything } from './tag-roots.ts'
 import type { RootProvider } from './root-provider.ts'
 
 export interface PublisherComponents {
+  /** While the index does not know all that it should, what was published before stays */
+  condition: Pick<IndexCondition, 'isWhole' | 'requireWhole'>
   content: Pick<ContentStore, 'add' | 'addDirectory' | 'find' | 'sync'>
   index: Pick<Index, 'change' | 'manifest' | 'published' | 'repositories' | 'tags'>
   names: { publish: (cid: string) => Promise<{ name: string, sequence: number }> }
@@ -101,8 +104,18 @@ export class Publisher implements TagListener {
     this.#schedule()
   }
 
-  /** Publishes all tags as they are now */
+  /** Publishes in a while, where changes are published as they come */
+  refresh (): void {
+    this.#schedule()
+  }
+
+  /**
+   * Publishes all tags as they are now
+   *
+   * @throws OciError UNAVAILABLE where the index was lost
+   */
   async publish (): Promise<{ name: string, cid: string }> {
+    this.#components.condition.requireWhole()
     const work = this.#running.then(async () => await this.#publish())
     this.#running = work.catch(() => {})
     return await work
@@ -114,7 +127,7 @@ export class Publisher implements TagListener {
   }
 
   #schedule (): void {
-    if (!this.#automatic || this.#stopped.signal.aborted) {
+    if (!this.#automatic || !this.#components.condition.isWhole || this.#stopped.signal.aborted) {
       return
     }
     const now = performance.now()

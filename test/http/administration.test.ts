@@ -6,6 +6,7 @@ import { InvalidNameError, NameNotFoundError } from '../../src/ipfs/name-errors.
 import { NetworkConfigError, NodeOfflineError } from '../../src/ipfs/network-errors.ts'
 import { OciError } from '../../src/oci/errors.ts'
 import { Administration } from '../../src/registry/administration.ts'
+import type { RebuildResult } from '../../src/registry/index-rebuilder.ts'
 import type { Repository } from '../../src/registry/repository.ts'
 import { json, TestApp, type Reply, type RequestInit } from '../fixtures/app.ts'
 
@@ -47,6 +48,10 @@ const administration = new Administration({
   node: { peers: () => [peer], connect: async address => await answer(address, '12D3') },
   names: { resolve: async name => await answer(name, { cid, path: ['a'], ttl: 60 }) },
   publisher: { publish: async () => ({ name: 'k51', cid }) },
+  rebuilder: {
+    rebuild: async () => await answer('rebuild', rebuilt),
+    waive: async () => { rebuilt = { ...rebuilt, whole: true } }
+  },
   collector: {
     collect: async ({ dryRun = false, onProgress } = {}) => {
       onProgress?.(progress)
@@ -62,6 +67,7 @@ const administration = new Administration({
   }
 })
 
+let rebuilt: RebuildResult = { whole: false, tags: 1, manifests: 2, blobs: 3, recovered: [], partial: 0, problems: [{ repository: 'a', tag: 'v1', reason: 'gone' }], seconds: 0.1 }
 const progress = { phase: 'mark' as const, roots: 7, blocks: 0, bytes: 0 }
 const collected = { dryRun: false, manifests: 1, links: 2, cached: 0, blocks: 3, bytes: 4096, seconds: 0.5 }
 const scrubProgress = { phase: 'index' as const, blocks: 1, bytes: 4096, bad: 0 }
@@ -121,7 +127,14 @@ describe('/ipdr/v1', () => {
     assert.deepEqual(linesOf(await app.request('POST', '/ipdr/v1/gc', post({ dryRun: true }))), [{ progress }, { error: 'unknown error' }])
   })
 
+  it('restores a lost index, or takes it as it is', async () => {
+    assert.deepEqual(linesOf(await app.request('POST', '/ipdr/v1/rebuild', post({}))), [{ result: rebuilt }])
+    const waived = linesOf(await app.request('POST', '/ipdr/v1/rebuild', post({ waive: true })))
+    assert.deepEqual(waived, [{ result: { ...rebuilt, whole: true } }])
+  })
+
   for (const [what, method, path, init, status, message] of [
+    ['a waiver that is neither', 'POST', 'rebuild', post({ waive: 'no' }), 400, /must be true or false/],
     ['a connection to nonsense', 'POST', 'peers', post({ address: '/nonsense' }), 400, /no multiaddr/],
     ['no address', 'POST', 'peers', post([]), 400, /must be a multiaddr/],
     ['a body that is no JSON', 'POST', 'peers', post('{'), 400, /not JSON/],

@@ -4,11 +4,14 @@ import type { ScrubProgress, ScrubResult } from '../../client/appliance-client.t
 import { parseSize } from '../../config/units.ts'
 import { addApplianceFlags, openAppliance, type ApplianceFlags } from '../appliance-flags.ts'
 import type { CliContext } from '../context.ts'
+import { rebuildIndex } from '../rebuild-index.ts'
 import { runClient } from '../run-client.ts'
 import { formatSize } from '../table.ts'
 
 interface Flags extends ApplianceFlags {
   rate?: number
+  rebuild?: true
+  waive?: true
 }
 
 /** Blocks that are named of one image */
@@ -18,8 +21,14 @@ export function addFsckCommand (program: Command, context: CliContext): void {
   addApplianceFlags(program.command('fsck'))
     .description('Check all that an appliance has stored, while it goes on')
     .option('--rate <size>', 'bytes a second that are read, such as 50MiB; off: as many as there are (default: fsck.rate of the server)', parseRate)
+    .option('--rebuild', 'restore an index that was lost, from the blocks and the files of the tags')
+    .option('--waive', 'with --rebuild: take the index as it is; what it does not know becomes garbage')
     .action(async (flags: Flags) => {
       await runClient(context, async signal => {
+        if (flags.rebuild === true) {
+          await rebuildIndex(flags, context, { signal }).catch(explain)
+          return
+        }
         const { appliance } = await openAppliance(flags, context)
         const result = await appliance.scrub({ rate: flags.rate }, progress => { show(progress, context, flags) }, { signal }).catch(explain)
         context.stdout.write(flags.json === true ? `${JSON.stringify(result)}\n` : describe(result))

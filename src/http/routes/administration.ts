@@ -29,6 +29,7 @@ const maxBodyBytes = 16 * 1024
  * POST /ipdr/v1/publish                  {"name":"k51...","cid":"..."}
  * POST /ipdr/v1/gc {"dryRun":false}      lines of JSON: {"progress":{...}} about once a second, then {"result":{...}} or {"error":"..."}
  * POST /ipdr/v1/fsck {"rate":52428800}   the same lines; the rate is bytes a second, 0 for no limit
+ * POST /ipdr/v1/rebuild {"waive":false}  the same lines; restores an index that was lost, or has it count as complete as it is
  * ```
  */
 export function administrationRoutes (
@@ -84,6 +85,18 @@ export function administrationRoutes (
         throw invalid('rate must be a number of bytes a second')
       }
       await sendProgress(res, components.log, async onProgress => await administration.scrub({ rate, onProgress }))
+    })
+    .all(onlyMethods('POST'))
+
+  router.route('/ipdr/v1/rebuild')
+    .all(guard)
+    .post(requireJson, async (req, res) => {
+      const { waive = false } = parseBody(await readBody(req, maxBodyBytes, 'REQUEST_INVALID'))
+      if (typeof waive !== 'boolean') {
+        throw invalid('waive must be true or false')
+      }
+      await (waive ? administration.waiveRebuild() : undefined)
+      await sendProgress(res, components.log, async onProgress => await administration.rebuild({ onProgress }))
     })
     .all(onlyMethods('POST'))
   router.use('/ipdr/v1', errorHandler(components, jsonBody))

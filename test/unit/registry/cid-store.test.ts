@@ -31,7 +31,7 @@ describe('CID store', () => {
   })
 
   async function start (exclusive = true): Promise<void> {
-    store = new CidStore({ index: stores.index, log: stores.log }, { directory, exclusive })
+    store = new CidStore({ condition: stores.condition, index: stores.index, log: stores.log }, { directory, exclusive })
     await store.start()
     await store.idle()
   }

@@ -233,7 +233,7 @@ describe('a garbage collection', () => {
     const layer = randomBytes(2 * mebibyte, 'deleted')
     const { digest } = await pushImage('a/b', 'v1', [layer])
     await pushImage('a/b', 'v2', [])
-    const publisher = new Publisher({ content: stores.content, index: stores.index, log: stores.log, names: { publish: async () => ({ name: 'k51', sequence: 1 }) } }, { automatic: false })
+    const publisher = new Publisher({ condition: stores.condition, content: stores.content, index: stores.index, log: stores.log, names: { publish: async () => ({ name: 'k51', sequence: 1 }) } }, { automatic: false })
     const { cid } = await publisher.publish()
     await stores.repository('a/b').deleteManifest({ digest })
     assert.ok((await stores.collector({}, { publisher }).collect()).bytes >= layer.byteLength)
@@ -250,7 +250,7 @@ describe('a garbage collection', () => {
 
   it('waits for a publication that stores blocks', async () => {
     const { digest } = await pushImage('a', 'v1', [])
-    const publisher = new Publisher({ content: stores.content, index: stores.index, log: stores.log, names: { publish: async () => ({ name: 'k51', sequence: 1 }) } }, { automatic: false })
+    const publisher = new Publisher({ condition: stores.condition, content: stores.content, index: stores.index, log: stores.log, names: { publish: async () => ({ name: 'k51', sequence: 1 }) } }, { automatic: false })
     const { sync } = stores.content
     const [stored, collecting] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
     stores.content.sync = async () => {

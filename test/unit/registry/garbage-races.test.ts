@@ -150,8 +150,8 @@ async function assertExact (stores: TestRegistry, published: string): Promise<vo
   assert.deepEqual([...needed].filter(name => !onDisk.has(name)), [], 'blocks are missing')
 }
 
-function publisherOf ({ content, index, log }: TestRegistry): Publisher {
-  return new Publisher({ content, index, log, names: { publish: async () => ({ name: 'k51', sequence: 1 }) } }, { automatic: false })
+function publisherOf ({ condition, content, index, log }: TestRegistry): Publisher {
+  return new Publisher({ condition, content, index, log, names: { publish: async () => ({ name: 'k51', sequence: 1 }) } }, { automatic: false })
 }
 
 /** Numbers from 0 to 1, the same ones for the same seed */

@@ -28,7 +28,7 @@ describe('publisher', () => {
   })
 
   function make (init: Partial<PublisherInit> = {}): Publisher {
-    return new Publisher({ content: stores.content, index: stores.index, names, log: stores.log }, { automatic: false, delay: 20, interval: 100, ...init })
+    return new Publisher({ condition: stores.condition, content: stores.content, index: stores.index, names, log: stores.log }, { automatic: false, delay: 20, interval: 100, ...init })
   }
 
   async function push (repository: string, tag: string, content = tag): Promise<string> {
@@ -60,7 +60,7 @@ describe('publisher', () => {
         return await new Promise<never>((_resolve, reject) => { signal?.addEventListener('abort', () => { reject(signal.reason) }) })
       }
     }
-    publisher = new Publisher({ content, index: stores.index, names, log: stores.log }, { automatic: false })
+    publisher = new Publisher({ condition: stores.condition, content, index: stores.index, names, log: stores.log }, { automatic: false })
     await publisher.start()
     const publishing = assert.rejects(publisher.publish(), /stops/)
     await until('the directory is begun', () => begun)
