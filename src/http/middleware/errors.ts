@@ -28,7 +28,8 @@ export function errorHandler ({ log, metrics }: { log: Logger, metrics: Metrics 
       return
     }
     if (error.status >= 500) {
-      log.error('request failed', { ...logFields(res), err })
+      // not available is what a client may have from us as often as it asks
+      log[error.code === 'UNAVAILABLE' ? 'warn' : 'error']('request failed', { ...logFields(res), err })
     }
     if (res.headersSent) {
       metrics.brokenResponses.inc()
