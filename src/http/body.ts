@@ -2,6 +2,7 @@ import type { Request, Response } from 'express'
 import { raceSignal } from 'race-signal'
 import { OciError, type OciErrorCode } from '../oci/errors.ts'
 import type { RequestOptions } from '../registry/repository.ts'
+import { inTurns } from './in-turns.ts'
 import { steadyBody, type BodyRate } from './steady-body.ts'
 
 /** Fires when the client is gone before its response is complete */
@@ -29,7 +30,7 @@ export function requestOptions (req: Request, res: Response): RequestOptions & {
  * @throws OciError REQUEST_TIMEOUT where it comes more slowly than `rate`
  */
 export function bodyOf (req: Request, rate?: BodyRate): AsyncIterable<Uint8Array> {
-  const body: AsyncIterable<Uint8Array> = req.iterator({ destroyOnReturn: false })
+  const body = inTurns(req.iterator({ destroyOnReturn: false }))
   return rate === undefined ? body : steadyBody(body, rate)
 }
 
