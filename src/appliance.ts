@@ -16,6 +16,7 @@ import { HashWorkers } from './ipfs/hash-workers.ts'
 import { KuboContentStore } from './ipfs/kubo-content-store.ts'
 import { IpfsNode } from './ipfs/node.ts'
 import { createProvider } from './ipfs/provider.ts'
+import { ReadWorkers } from './ipfs/read-workers.ts'
 import { createRemotePins } from './ipfs/remote-pins.ts'
 import { Retrieval } from './ipfs/retrieval.ts'
 import { isWithoutBlocks } from './ipfs/small-blocks.ts'
@@ -129,7 +130,8 @@ export class Appliance {
     const { cache, fsck, gc, storage, limits, network, p2p: { swarmKey: _, ...p2p } } = this.#config
     const log = this.#log
     const metrics = new Metrics()
-    const blockstore = new DurableBlockstore(directory.blocks, { fsync: storage.fsync })
+    const readers = new ReadWorkers()
+    const blockstore = new DurableBlockstore(directory.blocks, { fsync: storage.fsync, readers, verifiedFor: storage.verifyInterval * second })
     const datastore = new LevelDatastore(directory.datastore)
     const node = new IpfsNode({ blockstore, datastore, log: log.child({ module: 'ipfs' }) }, { network, ...p2p, swarmKey })
     const hasher = new HashWorkers()
@@ -179,6 +181,7 @@ export class Appliance {
 
     return [
       { name: 'blockstore', start: async () => { await blockstore.open() }, stop: async () => { await blockstore.close() } },
+      { name: 'read workers', start: async () => {}, stop: async () => { await readers.stop() } },
       { name: 'hash workers', start: async () => {}, stop: async () => { await hasher.stop() } },
       { name: 'datastore', start: async () => { await datastore.open() }, stop: async () => { await datastore.close() } },
       startable('IPFS node', node),

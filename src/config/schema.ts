@@ -67,7 +67,8 @@ const objectSchema = z.strictObject({
     keyPath: key(pathText.optional(), 'path', 'Private key of that certificate, PEM')
   }),
   storage: section({
-    fsync: key(z.boolean({ error: 'must be true or false' }).default(true), 'boolean', 'Whether a push is acknowledged only once its bytes are on disk')
+    fsync: key(z.boolean({ error: 'must be true or false' }).default(true), 'boolean', 'Whether a push is acknowledged only once its bytes are on disk'),
+    verifyInterval: key(amount(parseDuration, 0, 365 * 86_400, 'duration such as 1h, or 0').default(3600), 'duration', 'How long a block that was compared with its CID is read without doing so again; 0: never')
   }),
   gc: section({
     interval: key(amount(durationOrOff, 0, 20 * 86_400, 'duration such as 6h, at most 20d, or off').default(6 * 3600), 'duration', 'Time from one garbage collection to the next; off or 0: only by ipdr gc'),

@@ -9,17 +9,17 @@
  * A block is written beside its place, synced, and renamed into it, so that what lies in its place is whole. Its *name* is on disk only
  * after the directory is synced too, which `sync()` does for all directories that changed since: one call for the many blocks of a blob.
  */
-import { mkdir, open, readdir, rename, rm, stat, statfs, type FileHandle } from 'node:fs/promises'
+import { mkdir, open, readdir, rename, rm, stat, statfs } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { FsBlockstore } from 'blockstore-fs'
 import { NextToLast } from 'blockstore-fs/sharding'
-import { NotFoundError } from 'interface-store'
 import type { AbortOptions } from '@libp2p/interface'
 import type { CID } from 'multiformats/cid'
 import { BlockGuard, type BlockGuardInit } from './block-guard.ts'
 import { blockKey, type BlockSet } from './block-set.ts'
 import { StorageFullError } from './errors.ts'
 import { sweepBlocks, type SweepOptions, type Swept } from './sweep.ts'
+import { CheckingReader, type CheckingReaderInit } from './checking-reader.ts'
 
 /** Never filled below this, so that the index and deletes still find room: LevelDB does not survive a full disk */
 const reservedBytes = 8 * 1024 * 1024
@@ -27,7 +27,7 @@ const reservedBytes = 8 * 1024 * 1024
 const freeSpaceInterval = 8 * 1024 * 1024
 const syncConcurrency = 8
 
-export interface DurableBlockstoreInit extends BlockGuardInit {
+export interface DurableBlockstoreInit extends BlockGuardInit, CheckingReaderInit {
   /**
    * Whether blocks are synced to disk
    *
@@ -41,6 +41,7 @@ export class DurableBlockstore extends FsBlockstore {
   readonly #tmp: string
   readonly #sharding: NextToLast
   readonly #guard: BlockGuard
+  readonly #reader: CheckingReader
   readonly #made = new Set<string>()
   /** Directories with names that may not be on disk yet */
   #unsynced = new Set<string>()
@@ -57,6 +58,7 @@ export class DurableBlockstore extends FsBlockstore {
     this.#sharding = sharding
     this.#fsync = init.fsync ?? true
     this.#guard = new BlockGuard(init)
+    this.#reader = new CheckingReader(init)
     this.#tmp = join(this.path, 'tmp')
   }
 
@@ -86,7 +88,7 @@ export class DurableBlockstore extends FsBlockstore {
     if (!await hasSize(target, bytes.byteLength)) {
       await this.#requireSpace(bytes.byteLength)
       await this.#makeDirectory(directory)
-      await this.#write(target, bytes)
+      await this.#write(target, cid, bytes)
       this.bytesAdded += bytes.byteLength
     }
     // for a block that was there too: whoever wrote it may not have synced its name yet
@@ -102,7 +104,7 @@ export class DurableBlockstore extends FsBlockstore {
   /**
    * @param options.into where the block is read to, if it fits in
    * @param options.protect whether a collection of garbage that runs now must leave the block alone
-   * @throws NotFoundError
+   * @throws NotFoundError, DamagedBlockError
    */
   async read (cid: CID, options?: AbortOptions & { into?: Uint8Array | undefined, protect?: boolean | undefined }): Promise<Uint8Array> {
     options?.signal?.throwIfAborted()
@@ -110,23 +112,7 @@ export class DurableBlockstore extends FsBlockstore {
     if (options?.protect === true) {
       await this.#guard.read(file, blockKey(cid.multihash.digest))
     }
-    const handle = await openBlock(join(this.path, dir, file), cid)
-    try {
-      const { size } = await handle.stat()
-      const into = options?.into
-      const bytes = into !== undefined && into.byteLength >= size ? into.subarray(0, size) : Buffer.allocUnsafeSlow(size)
-      let filled = 0
-      while (filled < size) {
-        const { bytesRead } = await handle.read(bytes, filled, size - filled, filled)
-        if (bytesRead === 0) {
-          return bytes.subarray(0, filled)
-        }
-        filled += bytesRead
-      }
-      return bytes
-    } finally {
-      await handle.close()
-    }
+    return await this.#reader.read(cid, join(this.path, dir, file), options?.into)
   }
 
   /** Bytes of a block; 0 where it is not here */
@@ -230,7 +216,7 @@ export class DurableBlockstore extends FsBlockstore {
     this.#made.add(directory)
   }
 
-  async #write (target: string, bytes: Uint8Array): Promise<void> {
+  async #write (target: string, cid: CID, bytes: Uint8Array): Promise<void> {
     const temporary = join(this.#tmp, `${this.#writes++}`)
     try {
       const handle = await open(temporary, 'wx')
@@ -241,6 +227,7 @@ export class DurableBlockstore extends FsBlockstore {
         if (this.#fsync) {
           await handle.datasync()
         }
+        this.#reader.wrote(cid, (await handle.stat()).mtimeMs)
       } finally {
         await handle.close()
       }
@@ -261,14 +248,6 @@ export class DurableBlockstore extends FsBlockstore {
       throw new StorageFullError()
     }
     this.#uncheckedBytes = 0
-  }
-}
-
-async function openBlock (path: string, cid: CID): Promise<FileHandle> {
-  try {
-    return await open(path)
-  } catch (err) {
-    throw codeOf(err) === 'ENOENT' ? new NotFoundError(`No block ${cid.toString()}`) : err
   }
 }
 

@@ -3,19 +3,16 @@
  * everything else that happens to it. A leaf crosses over without a copy where its buffer is shared memory.
  */
 import { availableParallelism } from 'node:os'
-import { Worker, type MessagePort } from 'node:worker_threads'
+import type { MessagePort, Worker } from 'node:worker_threads'
 import type { DigestAlgorithm } from '../oci/digest.ts'
 import { inlineHasher, type FileHasher, type Hasher, type TailHashes } from './hasher.ts'
+import { TaskThread } from './task-thread.ts'
 
 /** One core is left to the main thread; more workers than this, and the disk is slower than they are */
 const maxWorkers = 4
 /** The first leaf of a file is not sent across where it is the only one and shorter than this: that would take longer */
 const smallFile = 64 * 1024
-/** A worker holds a few hash states and no bytes of its own */
-const resourceLimits = { maxOldGenerationSizeMb: 32, maxYoungGenerationSizeMb: 2 }
-
 interface Task {
-  id: number
   file: number
   /** `discard` is not answered */
   kind: 'leaf' | 'tail' | 'discard'
@@ -32,7 +29,7 @@ interface Answer extends TailHashes {
  */
 function work (port: MessagePort, { createHash, hash }: typeof import('node:crypto')): void {
   const files = new Map<number, import('node:crypto').Hash>()
-  port.on('message', ({ id, file, kind, algorithm, bytes }: Task) => {
+  port.on('message', ({ id, file, kind, algorithm, bytes }: Task & { id: number }) => {
     if (kind === 'discard' || bytes === undefined) {
       files.delete(file)
       return
@@ -44,6 +41,15 @@ function work (port: MessagePort, { createHash, hash }: typeof import('node:cryp
     }
     port.postMessage({ id, leaf, whole: kind === 'leaf' || whole === undefined ? leaf : whole.copy().update(bytes).digest() } satisfies Answer)
   })
+}
+
+class HashThread extends TaskThread<Task, Answer> {
+  /** How many files it works on */
+  files = 0
+
+  constructor () {
+    super(`(${work.toString()})(require('node:worker_threads').parentPort, require('node:crypto'))`)
+  }
 }
 
 /** Threads that start with the first file that needs them */
@@ -96,75 +102,12 @@ class WorkerFileHasher implements FileHasher {
     if (!this.#discarded) {
       this.#discarded = true
       this.#thread.files--
-      this.#worker?.postMessage({ id: -1, file: this.#file, kind: 'discard', algorithm: undefined } satisfies Task)
+      this.#worker?.postMessage({ file: this.#file, kind: 'discard', algorithm: undefined } satisfies Task)
     }
   }
 
   async #ask (kind: 'leaf' | 'tail', bytes: Uint8Array): Promise<Answer> {
     this.#worker ??= this.#thread.worker()
     return await this.#thread.ask(this.#worker, { file: this.#file, kind, algorithm: this.#algorithm, bytes })
-  }
-}
-
-interface Waiting {
-  worker: Worker
-  resolve: (answer: Answer) => void
-  reject: (err: Error) => void
-}
-
-/** A thread, and the next one after it should have failed */
-class HashThread {
-  /** How many files it works on */
-  files = 0
-  readonly #waiting = new Map<number, Waiting>()
-  #worker: Worker | undefined
-  #tasks = 0
-
-  worker (): Worker {
-    this.#worker ??= this.#start()
-    return this.#worker
-  }
-
-  async ask (worker: Worker, task: Omit<Task, 'id'>): Promise<Answer> {
-    if (worker !== this.#worker) {
-      throw new Error('the hash thread of this file has ended')
-    }
-    const { promise, resolve, reject } = Promise.withResolvers<Answer>()
-    const id = this.#tasks++
-    this.#waiting.set(id, { worker, resolve, reject })
-    worker.ref()
-    worker.postMessage({ id, ...task } satisfies Task)
-    return await promise
-  }
-
-  async stop (): Promise<void> {
-    await this.#worker?.terminate()
-  }
-
-  #start (): Worker {
-    const worker = new Worker(`(${work.toString()})(require('node:worker_threads').parentPort, require('node:crypto'))`, { eval: true, execArgv: [], resourceLimits })
-    worker.on('message', (answer: Answer) => {
-      this.#waiting.get(answer.id)?.resolve(answer)
-      this.#waiting.delete(answer.id)
-      if (this.#waiting.size === 0) {
-        // an idle thread does not keep the process alive
-        worker.unref()
-      }
-    })
-    worker.on('error', err => { this.#end(worker, err) })
-    worker.on('exit', () => { this.#end(worker, new Error('the hash thread has ended')) })
-    return worker
-  }
-
-  #end (worker: Worker, err: Error): void {
-    if (this.#worker === worker) {
-      this.#worker = undefined
-    }
-    for (const [id, waiting] of this.#waiting) {
-      if (waiting.worker === worker) {
-        waiting.reject(err)
-        this.#waiting.delete(id)
-      }
-    }
   }
 }

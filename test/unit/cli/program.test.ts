@@ -123,7 +123,7 @@ describe('config show', () => {
     [['-p', '0'], { port: 0 }],
     [['--data-dir=x y', '--network', 'lan'], { dataDir: 'x y', network: 'lan' }],
     [['--p2p-peers', address, '--p2p-peers', `${address}1`], { p2p: { ...defaultConfig.p2p, peers: [address, `${address}1`] } }],
-    [['--storage-fsync', 'false'], { storage: { fsync: false } }],
+    [['--storage-fsync', 'false'], { storage: { ...defaultConfig.storage, fsync: false } }],
     [['--storage-fsync', '--port', '1'], { port: 1 }],
     [['--log-level', 'debug', '--limits-drain-timeout', '1m'], { log: { ...defaultConfig.log, level: 'debug' }, limits: { ...defaultConfig.limits, drainTimeout: 60 } }]
   ]

@@ -78,7 +78,7 @@ describe('every key', () => {
 
 const variables: [string, NodeJS.ProcessEnv, Record<string, unknown>][] = [
   ['0 as a port', { IPDR_PORT: '0' }, { port: 0 }],
-  ['0 as false', { IPDR_STORAGE_FSYNC: '0' }, { storage: { fsync: false } }],
+  ['0 as false', { IPDR_STORAGE_FSYNC: '0' }, { storage: { ...defaultConfig.storage, fsync: false } }],
   ['BOOTSTRAP as the original IPDR did', { BOOTSTRAP: `${peer},${peer}` }, { p2p: { ...defaultConfig.p2p, bootstrap: [peer, peer] } }],
   ['a peer of BOOTSTRAP in its older form', { BOOTSTRAP: peer.replace('/p2p/', '/ipfs/') }, { p2p: { ...defaultConfig.p2p, bootstrap: [peer.replace('/p2p/', '/ipfs/')] } }],
   ['an empty variable as unset', { IPDR_PORT: '', BOOTSTRAP: '', IPDR_CONFIG: '', IPDR_TYPO: '' }, {}],
