@@ -10,8 +10,9 @@
  * ```
  */
 import { mkdir, open, readFile, readdir, rename } from 'node:fs/promises'
-import { join, resolve } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { cannotUse, checkWritable } from './check-writable.ts'
+import { syncDirectory } from './ipfs/sync-directory.ts'
 import { StartError } from './start-error.ts'
 
 /** Changed whenever an older version could not read the directory any more */
@@ -37,7 +38,7 @@ export async function openDataDirectory (path: string): Promise<DataDirectory> {
     if (format === undefined) {
       // Node's mkdir calls a read-only place a missing one
       await checkWritable(what, directory)
-      await mkdir(directory, { recursive: true })
+      await makeDirectory(directory)
       await writeFormat(directory)
       return parts
     }
@@ -84,6 +85,14 @@ async function orAbsent<T> (reading: Promise<T>): Promise<T | undefined> {
   }
 }
 
+/** With what is missing above it; all their names are on disk then, or a power failure would take everything with them */
+async function makeDirectory (directory: string): Promise<void> {
+  const first = await mkdir(directory, { recursive: true })
+  for (let made = directory; first !== undefined && made.length >= first.length; made = dirname(made)) {
+    await syncDirectory(dirname(made))
+  }
+}
+
 async function writeFormat (directory: string): Promise<void> {
   const temporary = join(directory, '.format')
   const file = await open(temporary, 'w')
@@ -94,4 +103,5 @@ async function writeFormat (directory: string): Promise<void> {
     await file.close()
   }
   await rename(temporary, join(directory, 'format'))
+  await syncDirectory(directory)
 }

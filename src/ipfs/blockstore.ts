@@ -18,6 +18,7 @@ import type { CID } from 'multiformats/cid'
 import { BlockGuard, type BlockGuardInit } from './block-guard.ts'
 import { blockKey, type BlockSet } from './block-set.ts'
 import { StorageFullError } from './errors.ts'
+import { syncDirectory } from './sync-directory.ts'
 import { sweepBlocks, type SweepOptions, type Swept } from './sweep.ts'
 import { CheckingReader, type CheckingReaderInit } from './checking-reader.ts'
 
@@ -248,15 +249,6 @@ export class DurableBlockstore extends FsBlockstore {
       throw new StorageFullError()
     }
     this.#uncheckedBytes = 0
-  }
-}
-
-async function syncDirectory (path: string): Promise<void> {
-  const handle = await open(path)
-  try {
-    await handle.sync()
-  } finally {
-    await handle.close()
   }
 }
 
