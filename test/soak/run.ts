@@ -1,0 +1,43 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { crashPoints } from './crash-points.ts'
+import { kill } from './kill.ts'
+import { powerFailures } from './power-failures.ts'
+import type { Soak } from './soak.ts'
+
+const soaks: Record<string, Soak> = {
+  kill,
+  'crash-points': crashPoints,
+  'power-failures': powerFailures
+}
+
+const { positionals: [name = '', ...more], values } = parseArgs({
+  allowPositionals: true,
+  options: { seed: { type: 'string' }, rounds: { type: 'string' }, minutes: { type: 'string' } }
+})
+const soak = soaks[name]
+if (soak === undefined || more.length > 0) {
+  process.stderr.write(`npm run soak -- ${Object.keys(soaks).join(' | ')} [--seed TEXT] [--rounds N] [--minutes N]\n`)
+  process.exit(2)
+}
+const seed = values.seed ?? String(Date.now())
+const began = performance.now()
+const print = (line: string): void => { process.stdout.write(`${new Date().toISOString()} ${line}\n`) }
+print(`${name}, --seed ${seed}`)
+
+// everything is gone with the process, however it ends; its servers end with it as well
+const directory = mkdtempSync(join(tmpdir(), 'ipdr-soak-'))
+process.env.TMPDIR = directory
+process.once('exit', () => { rmSync(directory, { recursive: true, force: true, maxRetries: 5 }) })
+process.once('SIGINT', () => process.exit(130)).once('SIGTERM', () => process.exit(143))
+
+const problems = await soak({ seed, rounds: number(values.rounds), minutes: number(values.minutes), print }).catch((err: unknown) => [err instanceof Error ? err.stack ?? err.message : String(err)])
+problems.forEach(problem => { print(`PROBLEM ${problem}`) })
+print(`${name}, --seed ${seed}: ${problems.length} problems, ${Math.round((performance.now() - began) / 1000)} s`)
+process.exitCode = problems.length === 0 ? 0 : 1
+
+function number (text: string | undefined): number | undefined {
+  return text === undefined ? undefined : Number(text)
+}

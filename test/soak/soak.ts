@@ -1,0 +1,12 @@
+/** What every soak is given: what it finds wrong, it returns */
+export interface SoakOptions {
+  seed: string
+  /** How often, for those that go by number */
+  rounds: number | undefined
+  minutes: number | undefined
+  /** One line of progress or of figures */
+  print: (line: string) => void
+}
+
+/** @returns what was lost or is not as it must be; none where all is well */
+export type Soak = (options: SoakOptions) => Promise<string[]>

@@ -1,0 +1,51 @@
+import assert from 'node:assert/strict'
+import { before, describe, it } from 'node:test'
+import { makeBeginning, tryCrashPoint } from '../fixtures/faults/crash-point.ts'
+import { failurePoints, recordRun, tryPowerFailure, type RecordedRun } from '../fixtures/faults/power-failure.ts'
+import { Random } from '../fixtures/random.ts'
+
+const minute = 60_000
+/** Of all that there are: `npm run soak -- crash-points` and `npm run soak -- power-failures` try every one */
+const kills = 3
+const failures = 4
+
+const seed = process.env.CRASH_SEED ?? String(Date.now())
+
+/** One of each of so many equal parts */
+function sample (from: number, to: number, count: number, random: Random): number[] {
+  const part = (to - from) / count
+  return Array.from({ length: count }, (_, i) => Math.floor(from + (i + random.next()) * part))
+}
+
+describe('a server that is cut off at a step of its disk', { timeout: 5 * minute }, () => {
+  let run: RecordedRun
+
+  before(async () => { run = await recordRun() })
+
+  it('by kill -9 has everything that it acknowledged, and takes everything again', async t => {
+    t.diagnostic(`CRASH_SEED=${seed}`)
+    await using beginning = await makeBeginning()
+    for (const point of sample(0, 2 * run.steps, kills, new Random(seed))) {
+      const { problems, acknowledged } = await tryCrashPoint(point, beginning)
+      t.diagnostic(`point ${point}: ${acknowledged} acknowledged`)
+      assert.deepEqual(problems, [], `point ${point}`)
+    }
+  })
+
+  it('by kill -9 in its first start can be started again', async () => {
+    const [point] = sample(0, 24, 1, new Random(seed)) as [number]
+    assert.deepEqual((await tryCrashPoint(point)).problems, [], `point ${point}`)
+  })
+
+  for (const survival of ['only what was synced', 'names, but not what is in the files', 'some of the rest'] as const) {
+    it(`by a power failure that leaves ${survival} has everything that it acknowledged`, async t => {
+      const points = failurePoints(run)
+      const random = new Random(`${seed} ${survival}`)
+      const kind = { 'only what was synced': 'synced', 'names, but not what is in the files': 'names', 'some of the rest': random } as const
+      t.diagnostic(`CRASH_SEED=${seed}, ${points.length} points`)
+      for (const i of sample(0, points.length, failures, random)) {
+        assert.deepEqual(await tryPowerFailure(run, points[i]!, kind[survival]), [], `point ${i}`)
+      }
+    })
+  }
+})
