@@ -131,7 +131,7 @@ export class Appliance {
     const log = this.#log
     const metrics = new Metrics()
     const readers = new ReadWorkers()
-    const blockstore = new DurableBlockstore(directory.blocks, { fsync: storage.fsync, readers, verifiedFor: storage.verifyInterval * second })
+    const blockstore = new DurableBlockstore(directory.blocks, { fsync: storage.fsync, recent: gc.grace * second, readers, verifiedFor: storage.verifyInterval * second })
     const datastore = new LevelDatastore(directory.datastore)
     const node = new IpfsNode({ blockstore, datastore, log: log.child({ module: 'ipfs' }) }, { network, ...p2p, swarmKey })
     const hasher = new HashWorkers()

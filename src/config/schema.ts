@@ -74,6 +74,7 @@ const objectSchema = z.strictObject({
     interval: key(amount(durationOrOff, 0, 20 * 86_400, 'duration such as 6h, at most 20d, or off').default(6 * 3600), 'duration', 'Time from one garbage collection to the next; off or 0: only by ipdr gc'),
     untagged: key(amount(parseDuration, 60, 3650 * 86_400, 'duration such as 30d, from 1m').optional(), 'duration', 'How long a manifest stays without a tag; unset: for ever'),
     unreferenced: key(amount(parseDuration, 0, 3650 * 86_400, 'duration such as 24h').default(86_400), 'duration', 'How long a blob that a client pushed or asked for stays without a manifest'),
+    grace: key(amount(parseDuration, 1, 86_400, 'duration such as 15m, from 1s to 1d').default(15 * 60), 'duration', 'How long a block stays after it was written, whatever needs it'),
     uploads: key(amount(parseDuration, 60, 3650 * 86_400, 'duration such as 7d, from 1m').default(7 * 86_400), 'duration', 'How long an upload that nobody writes to stays open')
   }),
   fsck: section({

@@ -16,7 +16,7 @@ describe('configuration schema', () => {
       p2p: { host: '0.0.0.0', peers: [], bootstrap: [], announce: [] },
       tls: {},
       storage: { fsync: true, verifyInterval: 3600 },
-      gc: { interval: 21_600, unreferenced: 86_400, uploads: 604_800 },
+      gc: { interval: 21_600, unreferenced: 86_400, grace: 900, uploads: 604_800 },
       fsck: { interval: 0, rate: 50 * 2 ** 20 },
       cache: { maxBytes: 10_737_418_240 },
       admin: { host: '127.0.0.1' },
