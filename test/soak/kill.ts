@@ -111,6 +111,6 @@ class KillRun {
   }
 
   async #start (strict: boolean): Promise<ServerProcess> {
-    return await ServerProcess.start({ dataDir: this.#dataDir, args: ['--gc-unreferenced', strict ? '24h' : '1s', '--gc-interval', 'off'] })
+    return await ServerProcess.start({ dataDir: this.#dataDir, args: ['--gc-unreferenced', strict ? '24h' : '2s', '--gc-interval', 'off'] })
   }
 }

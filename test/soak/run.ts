@@ -3,12 +3,18 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { crashPoints } from './crash-points.ts'
+import { garbage } from './garbage.ts'
 import { kill } from './kill.ts'
+import { partition } from './partition.ts'
 import { powerFailures } from './power-failures.ts'
 import type { Soak } from './soak.ts'
+import { steady } from './steady.ts'
 
 const soaks: Record<string, Soak> = {
   kill,
+  garbage,
+  steady,
+  partition,
   'crash-points': crashPoints,
   'power-failures': powerFailures
 }
