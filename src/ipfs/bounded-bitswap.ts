@@ -40,6 +40,8 @@ interface Want {
 /** What a peer wants of us, as the library keeps it */
 interface Ledger {
   wants: Map<string, Want>
+  addWants: (wantlist: unknown) => void
+  removeExpiredWants: () => void
   sendBlocksToPeer: (options?: { signal?: AbortSignal }) => Promise<void>
 }
 
@@ -151,6 +153,14 @@ function partsOf (helia: Helia): { broker: Broker, ledgers: LedgerMap, network: 
 
 function serveInRounds (ledger: Ledger, ledgers: LedgerMap, slots: Slots): void {
   const send = ledger.sendBlocksToPeer.bind(ledger)
+  const addWants = ledger.addWants.bind(ledger)
+
+  // A block that was sent is not sent again to a peer for some seconds. The library looks whether these are over only when it sends something
+  // else: a peer that lost the last block that it wants in a broken transfer would ask for it in vain for ever.
+  ledger.addWants = wantlist => {
+    ledger.removeExpiredWants()
+    addWants(wantlist)
+  }
 
   ledger.sendBlocksToPeer = async (options = {}) => {
     // a want for a block that we lack stays a want, so each is tried once a call

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
+import { test, type TestContext } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { MemoryBlockstore } from 'blockstore-core'
+import type { Stream } from '@libp2p/interface'
 import type { CID } from 'multiformats/cid'
 import { ipfsNode, randomBlock } from '../../fixtures/ipfs-node.ts'
 import { until } from '../../fixtures/until.ts'
@@ -21,13 +22,41 @@ class CountingBlockstore extends MemoryBlockstore {
 }
 
 test('a peer that wants much and reads nothing costs a few blocks of memory', async (t) => {
+  const { blockstore, cids, want } = await greedyPeer(t, wanted, stream => { stream.pause() })
+  await want(cids)
+  await until('the first round is loaded', () => blockstore.loads >= perRound)
+  await sleep(1000)
+  assert.equal(blockstore.loads, perRound)
+})
+
+test('a block that got lost on its way is sent again, though the peer wants nothing else', async (t) => {
+  const { blockstore, cids, want } = await greedyPeer(t, 1, stream => { stream.addEventListener('message', () => {}) })
+  await want(cids)
+  await until('it is loaded', () => blockstore.loads === 1)
+  await until('it is loaded again', async () => {
+    await want(cids)
+    await sleep(200)
+    return blockstore.loads > 1
+  }, 15_000)
+})
+
+interface GreedyPeer {
+  /** Of the server */
+  blockstore: CountingBlockstore
+  /** Of the blocks that the server has */
+  cids: CID[]
+  want: (cids: readonly CID[]) => Promise<void>
+}
+
+/** A server with some blocks, and a peer of it that keeps none of them */
+async function greedyPeer (t: TestContext, blocks: number, receive: (stream: Stream) => void): Promise<GreedyPeer> {
   const blockstore = new CountingBlockstore()
   const server = ipfsNode({}, { blockstore }).node
   const greedy = ipfsNode().node
   t.after(async () => Promise.all([server.stop(), greedy.stop()]))
   await Promise.all([server.start(), greedy.start()])
 
-  const cids = Array.from({ length: wanted }, () => {
+  const cids = Array.from({ length: blocks }, () => {
     const { cid, bytes } = randomBlock(blockBytes)
     blockstore.put(cid, bytes)
 
@@ -36,19 +65,18 @@ test('a peer that wants much and reads nothing costs a few blocks of memory', as
   const { libp2p } = greedy
   assert.ok(libp2p)
   await libp2p.unhandle(protocol)
-  await libp2p.handle(protocol, (stream) => { stream.pause() })
+  await libp2p.handle(protocol, receive)
 
   await greedy.connect(server.multiaddrs[0] ?? '')
   await until('the server knows our protocols', () => server.peers().some(({ peer }) => peer === greedy.peerId))
   const [connection] = libp2p.getConnections()
-  const stream = await connection?.newStream(protocol)
-  stream?.send(wantlist(cids))
-  await stream?.close()
-
-  await until('the first round is loaded', () => blockstore.loads >= perRound)
-  await sleep(1000)
-  assert.equal(blockstore.loads, perRound)
-})
+  const want = async (cids: readonly CID[]): Promise<void> => {
+    const stream = await connection?.newStream(protocol)
+    stream?.send(wantlist(cids))
+    await stream?.close()
+  }
+  return { blockstore, cids, want }
+}
 
 /**
  * A bitswap message that wants blocks, with its length before it
