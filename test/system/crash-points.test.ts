@@ -6,8 +6,8 @@ import { Random } from '../fixtures/random.ts'
 
 const minute = 60_000
 /** Of all that there are: `npm run soak -- crash-points` and `npm run soak -- power-failures` try every one */
-const kills = 3
-const failures = 4
+const kills = 2
+const failures = 3
 
 const seed = process.env.CRASH_SEED ?? String(Date.now())
 
