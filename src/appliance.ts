@@ -18,6 +18,7 @@ import { IpfsNode } from './ipfs/node.ts'
 import { createProvider } from './ipfs/provider.ts'
 import { ReadWorkers } from './ipfs/read-workers.ts'
 import { createRemotePins } from './ipfs/remote-pins.ts'
+import { Repairer } from './ipfs/repairer.ts'
 import { Retrieval } from './ipfs/retrieval.ts'
 import { isWithoutBlocks } from './ipfs/small-blocks.ts'
 import type { Logger } from './log.ts'
@@ -29,6 +30,7 @@ import { GarbageCollector } from './registry/garbage-collector.ts'
 import { IndexCondition } from './registry/index-condition.ts'
 import { IndexRebuilder } from './registry/index-rebuilder.ts'
 import { LinkGuard } from './registry/link-guard.ts'
+import { LostFiles } from './registry/lost-files.ts'
 import { Registry } from './registry/registry.ts'
 import { Scrubber } from './registry/scrubber.ts'
 import { Uploads } from './registry/uploads.ts'
@@ -131,29 +133,42 @@ export class Appliance {
     const log = this.#log
     const metrics = new Metrics()
     const readers = new ReadWorkers()
-    const blockstore = new DurableBlockstore(directory.blocks, { fsync: storage.fsync, recent: gc.grace * second, readers, verifiedFor: storage.verifyInterval * second })
+    const blockstore = new DurableBlockstore(directory.blocks, {
+      fsync: storage.fsync,
+      recent: gc.grace * second,
+      readers,
+      verifiedFor: storage.verifyInterval * second,
+      onDamaged: cid => { repairer.request(cid) },
+      onQuarantined: path => {
+        metrics.quarantinedBlocks.inc()
+        log.error('damaged block taken out of the blockstore', { path })
+      }
+    })
     const datastore = new LevelDatastore(directory.datastore)
     const node = new IpfsNode({ blockstore, datastore, log: log.child({ module: 'ipfs' }) }, { network, ...p2p, swarmKey })
     const hasher = new HashWorkers()
-    const content = new BlockstoreContentStore({ blockstore, hasher })
+    const content = new BlockstoreContentStore({ blockstore, hasher, onMissing: cid => { repairer.request(cid) } })
     const links = new LinkGuard({ period: gc.unreferenced * second })
     const uploads = new Uploads({ content, index, links, log: log.child({ module: 'uploads' }) }, { expiry: gc.uploads * second, max: limits.uploads, maxPerClient: limits.uploadsPerClient })
     const cached = new CachedRoots({ index, log: log.child({ module: 'cache' }) })
     const gateways = new Gateways({ log: log.child({ module: 'gateways' }) }, this.#config.ipfsGateways)
     const fetches = new ClientSlots({ what: 'requests for content from elsewhere', max: limits.fetches, maxPerClient: limits.fetchesPerClient })
     const reader = new Retrieval({ blockstore, node, gateways, slots: fetches, log: log.child({ module: 'retrieval' }) }, { timeout: limits.retrievalTimeout * second })
+    const files = new BlockFiles(directory.blocks)
+    const repairer = new Repairer({ blockstore, files, hasher, retrieval: reader, metrics, log: log.child({ module: 'repair' }) })
+    const lost = new LostFiles({ blockstore, repairer })
     const announcements = createProvider({ node, log: log.child({ module: 'provider' }) })
     const provider = { provide: (root: string) => { announcements.add(root) } }
     const remotePins = kubo && createRemotePins({ node, kubo: new KuboContentStore(kubo), log: log.child({ module: 'remote-pins' }) })
     const pinner = remotePins && { pin: (root: string) => { remotePins.add(root) } }
     const { names, publisher, cidStore, resolver, tagListener, parts } = buildNames({ node, datastore, content, reader, index, condition, provider, log }, this.#config)
-    const registry = new Registry({ content, index, uploads, links, cached, reader, provider, pinner, names, resolver, tagListener, fetches }, registryInit(this.#config))
+    const registry = new Registry({ content, index, uploads, links, lost, cached, reader, provider, pinner, names, resolver, tagListener, fetches }, registryInit(this.#config))
     const collector = new GarbageCollector(
       { blockstore, content, index, condition, uploads, links, cached, publisher, metrics, log: log.child({ module: 'gc' }) },
       { interval: gc.interval * second, untagged: gc.untagged === undefined ? undefined : gc.untagged * second, cacheBytes: cache.maxBytes }
     )
     const scrubber = new Scrubber(
-      { files: new BlockFiles(directory.blocks), hasher, index, content, cached, metrics, log: log.child({ module: 'fsck' }) },
+      { files, hasher, repairer, lost, index, content, cached, publisher, metrics, log: log.child({ module: 'fsck' }) },
       { interval: fsck.interval * second, rate: fsck.rate }
     )
     const rebuilder = new IndexRebuilder({ blockstore, content, index, condition, links, cidStore, names, publisher, log: log.child({ module: 'rebuild' }) })
@@ -188,6 +203,7 @@ export class Appliance {
       ...(this.#config.network === 'private' || this.#config.network === 'public' ? [startable('provider', announcements)] : []),
       ...(remotePins === undefined ? [] : [startable('remote pins', remotePins)]),
       ...parts,
+      startable('repairer', repairer),
       startable('uploads', uploads),
       startable('index rebuilder', rebuilder),
       startable('garbage collector', collector),

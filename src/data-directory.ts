@@ -5,6 +5,7 @@
  * format       number of this layout
  * index/       LevelDB: what the registry knows (index/keys.ts)
  * blocks/      blocks, in blockstore-fs's layout (ipfs/blockstore.ts)
+ * quarantine/  damaged blocks that were taken out of there (ipfs/quarantine.ts)
  * datastore/   LevelDB of the IPFS node: its identity, its peers, the key and record of its IPNS name
  * cids/        the CID of every tag as a file (registry/cid-store.ts)
  * ```

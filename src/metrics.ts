@@ -31,6 +31,8 @@ export class Metrics {
   readonly scrubbedBlocks: Counter
   readonly scrubbedBytes: Counter
   readonly badBlocks: Gauge
+  readonly quarantinedBlocks: Counter
+  readonly repairs: Counter<'result'>
 
   constructor () {
     const registers = [this.#registry]
@@ -55,6 +57,8 @@ export class Metrics {
     this.scrubbedBlocks = new Counter({ registers, name: 'ipdr_fsck_checked_blocks_total', help: 'Blocks that were read and found right' })
     this.scrubbedBytes = new Counter({ registers, name: 'ipdr_fsck_checked_bytes_total', help: 'Bytes of the blocks that were read and found right' })
     this.badBlocks = new Gauge({ registers, name: 'ipdr_fsck_bad_blocks', help: 'Missing or damaged blocks that the last check left' })
+    this.quarantinedBlocks = new Counter({ registers, name: 'ipdr_fsck_quarantined_blocks_total', help: 'Damaged blocks that a check or a read took out of the blockstore' })
+    this.repairs = new Counter({ registers, name: 'ipdr_fsck_repairs_total', help: 'Blocks that were fetched again after a check or a read found them missing or damaged, by result: success or failure', labelNames: ['result'] })
   }
 
   /** Adds the gauges over the parts of the appliance, once these exist */

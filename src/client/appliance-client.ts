@@ -80,12 +80,12 @@ export class ApplianceClient {
   }
 
   /**
-   * Has all that is stored checked; `onProgress` is told about once a second how far it is
+   * Has all that is stored checked, and repaired; `onProgress` is told about once a second how far it is
    *
    * @param init.rate bytes a second that are read; 0: as many as there are; undefined: as the appliance is configured
    * @throws ResponseError, ClientError
    */
-  async scrub (init: { rate?: number | undefined }, onProgress: (progress: ScrubProgress) => void, options: ReadOptions = {}): Promise<ScrubResult> {
+  async scrub (init: { repair: boolean, rate?: number | undefined }, onProgress: (progress: ScrubProgress) => void, options: ReadOptions = {}): Promise<ScrubResult> {
     return await this.#follow('fsck', 'check', init, onProgress, options)
   }
 

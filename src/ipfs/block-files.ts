@@ -33,14 +33,14 @@ export class BlockFiles {
    * @param into where it is read to, if it fits in
    * @throws NotFoundError, or DamagedBlockError where the disk can't read it or no block is as large
    */
-  async read (cid: CID, into: Uint8Array): Promise<Uint8Array> {
+  async read (cid: CID, into?: Uint8Array): Promise<Uint8Array> {
     try {
       await using file = await open(this.path(cid))
       const { size } = await file.stat()
       if (size > maxBytes) {
         throw new DamagedBlockError(`${cid.toString()} has ${size} bytes`)
       }
-      const bytes = size <= into.byteLength ? into : new Uint8Array(size)
+      const bytes = into !== undefined && size <= into.byteLength ? into : Buffer.allocUnsafeSlow(size)
       let filled = 0
       for (let read = -1; filled < size && read !== 0; filled += read) {
         read = (await file.read(bytes, filled, size - filled, filled)).bytesRead

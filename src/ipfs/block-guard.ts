@@ -55,6 +55,10 @@ export class BlockGuard {
     return this.#deletions.get(file)
   }
 
+  isPutting (file: string): boolean {
+    return this.#putting.has(file)
+  }
+
   isUsed (file: string, key: BlockKey): boolean {
     return this.#putting.has(file) || this.#used.has(key)
   }

@@ -24,19 +24,23 @@ export interface BlockstoreContentStoreComponents {
   blockstore: Pick<Blockstore, 'get' | 'put' | 'has'> & Pick<DurableBlockstore, 'read' | 'sync'>
   /** @default one that works on the thread of its caller */
   hasher?: Hasher | undefined
+  /** Is told of each block that was to be read and is not here */
+  onMissing?: ((cid: CID) => void) | undefined
 }
 
 /** Files and directories in a local blockstore */
 export class BlockstoreContentStore implements ContentStore {
+  readonly #components: BlockstoreContentStoreComponents
   readonly #blockstore: BlockstoreContentStoreComponents['blockstore']
   readonly #hasher: Hasher
   readonly #buffers = new BufferPool(leafSize, maxFreeBuffers)
   readonly #reader: DagReader
 
   constructor (components: BlockstoreContentStoreComponents) {
+    this.#components = components
     this.#blockstore = components.blockstore
     this.#hasher = components.hasher ?? inlineHasher
-    this.#reader = new DagReader({ blocks: components.blockstore, buffers: this.#buffers }, { readAhead })
+    this.#reader = new DagReader({ blocks: { read: async (...args) => await this.#read(...args) }, buffers: this.#buffers }, { readAhead })
   }
 
   writer (init: DagWriterInit = {}): ContentWriter {
@@ -108,6 +112,17 @@ export class BlockstoreContentStore implements ContentStore {
 
   #writer (hasher: Hasher, init?: DagWriterInit): DagWriter {
     return new DagWriter({ put: async block => { await this.#put(block) }, get: async cid => await this.#blockstore.read(cid), buffers: this.#buffers, hasher }, init)
+  }
+
+  async #read (...[cid, options]: Parameters<DurableBlockstore['read']>): Promise<Uint8Array> {
+    try {
+      return await this.#components.blockstore.read(cid, options)
+    } catch (err) {
+      if ((err as Error).name === 'NotFoundError') {
+        this.#components.onMissing?.(cid)
+      }
+      throw err
+    }
   }
 
   async #put (block: Block): Promise<void> {

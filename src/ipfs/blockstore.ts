@@ -18,6 +18,8 @@ import type { CID } from 'multiformats/cid'
 import { BlockGuard, type BlockGuardInit } from './block-guard.ts'
 import { blockKey, type BlockSet } from './block-set.ts'
 import { StorageFullError } from './errors.ts'
+import { holdsBytes } from './holds-bytes.ts'
+import { Quarantine, type QuarantineInit } from './quarantine.ts'
 import { syncDirectory } from './sync-directory.ts'
 import { sweepBlocks, type SweepOptions, type Swept } from './sweep.ts'
 import { CheckingReader, type CheckingReaderInit } from './checking-reader.ts'
@@ -28,7 +30,7 @@ const reservedBytes = 8 * 1024 * 1024
 const freeSpaceInterval = 8 * 1024 * 1024
 const syncConcurrency = 8
 
-export interface DurableBlockstoreInit extends BlockGuardInit, CheckingReaderInit {
+export interface DurableBlockstoreInit extends BlockGuardInit, CheckingReaderInit, QuarantineInit {
   /**
    * Whether blocks are synced to disk
    *
@@ -43,6 +45,7 @@ export class DurableBlockstore extends FsBlockstore {
   readonly #sharding: NextToLast
   readonly #guard: BlockGuard
   readonly #reader: CheckingReader
+  readonly #quarantine: Quarantine
   readonly #made = new Set<string>()
   /** Directories with names that may not be on disk yet */
   #unsynced = new Set<string>()
@@ -60,6 +63,7 @@ export class DurableBlockstore extends FsBlockstore {
     this.#fsync = init.fsync ?? true
     this.#guard = new BlockGuard(init)
     this.#reader = new CheckingReader(init)
+    this.#quarantine = new Quarantine(join(dirname(this.path), 'quarantine'), init)
     this.#tmp = join(this.path, 'tmp')
   }
 
@@ -86,7 +90,11 @@ export class DurableBlockstore extends FsBlockstore {
     const target = join(directory, file)
     using _use = this.#guard.put(file, blockKey(cid.multihash.digest))
     await this.#guard.deletion(file)
-    if (!await hasSize(target, bytes.byteLength)) {
+    const held = await holdsBytes(target, bytes)
+    if (held === false) {
+      await this.#moveAway(dir, file)
+    }
+    if (held !== true) {
       await this.#requireSpace(bytes.byteLength)
       await this.#makeDirectory(directory)
       await this.#write(target, cid, bytes)
@@ -126,6 +134,22 @@ export class DurableBlockstore extends FsBlockstore {
     options?.signal?.throwIfAborted()
     const { dir, file } = this.#sharding.encode(cid)
     await this.#guard.delete(file, async () => await this.#unlink(dir, file))
+  }
+
+  /**
+   * Moves a block into the quarantine, unless somebody puts it now: that replaces it
+   *
+   * @param isDamaged asked while nobody can put it
+   */
+  async quarantine (cid: CID, isDamaged: () => Promise<boolean>): Promise<void> {
+    const { dir, file } = this.#sharding.encode(cid)
+    if (!this.#guard.isPutting(file)) {
+      await this.#guard.delete(file, async () => {
+        if (await isDamaged()) {
+          await this.#moveAway(dir, file)
+        }
+      })
+    }
   }
 
   /** Until it is disposed of, no sweep deletes what is put from now on */
@@ -192,6 +216,13 @@ export class DurableBlockstore extends FsBlockstore {
     return size
   }
 
+  async #moveAway (directory: string, file: string): Promise<void> {
+    const target = join(this.path, directory, file)
+    const size = await sizeOf(target)
+    await this.#quarantine.add(target)
+    this.bytesAdded -= size
+  }
+
   async #syncDirectories (): Promise<void> {
     const directories = [...this.#unsynced]
     this.#unsynced = new Set()
@@ -250,15 +281,6 @@ export class DurableBlockstore extends FsBlockstore {
     }
     this.#uncheckedBytes = 0
   }
-}
-
-async function hasSize (path: string, size: number): Promise<boolean> {
-  return await stat(path).then(found => found.size === size, (err: unknown) => {
-    if (codeOf(err) === 'ENOENT') {
-      return false
-    }
-    throw err
-  })
 }
 
 /** Bytes of a file that may be gone by now */

@@ -72,6 +72,20 @@ export class Retrieval implements ContentReader {
     yield * this.#reader(session).list(directory, options)
   }
 
+  /**
+   * Fetches one block, wherever it comes from, and keeps it. It takes no client's slot.
+   *
+   * @throws UnavailableError where nobody delivers it
+   */
+  async fetchBlock (cid: CID, { signal }: StoreOptions = {}): Promise<void> {
+    const { node, log } = this.#components
+    using session = new RetrievalSession({ node, log }, { timeout: this.#timeout })
+    if (!session.hasPeers && this.#components.gateways.isEmpty) {
+      throw new UnavailableError('There is no peer and no gateway')
+    }
+    await this.#fetch(cid, session, signal)
+  }
+
   #open ({ client }: StoreOptions = {}): RetrievalSession {
     return new RetrievalSession(this.#components, { timeout: this.#timeout, client })
   }
@@ -83,7 +97,8 @@ export class Retrieval implements ContentReader {
         try {
           return await blockstore.read(cid, { ...options, protect: true })
         } catch (err) {
-          if ((err as Error).name !== 'NotFoundError') {
+          // a damaged one is replaced by what comes
+          if ((err as Error).name !== 'NotFoundError' && (err as Error).name !== 'DamagedBlockError') {
             throw err
           }
         }

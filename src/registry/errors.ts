@@ -18,6 +18,11 @@ export function toOciError (err: unknown): unknown {
   }
 }
 
+/** Whether a block is not here, or not what it should be */
+export function isDamage (err: unknown): boolean {
+  return ['NotFoundError', 'DamagedBlockError'].includes((err as Error | undefined)?.name ?? '')
+}
+
 /** @throws OciError where `work` fails with an error of an adapter that a client is told about */
 export async function translateErrors<T> (work: () => Promise<T>): Promise<T> {
   try {

@@ -1,13 +1,15 @@
 import { isDeepStrictEqual } from 'node:util'
 import { CID } from 'multiformats/cid'
 import type { BadBlock, DagChecker } from '../ipfs/dag-checker.ts'
-import type { ContentReader } from '../ipfs/content-store.ts'
+import type { ContentStore } from '../ipfs/content-store.ts'
 import type { BlobRecord, Index, ManifestRecord } from '../index/index.ts'
 import { algorithmOf, type Digest } from '../oci/digest.ts'
 import { parseManifest } from '../oci/manifest.ts'
 import type { CachedRoots } from './cached-roots.ts'
+import { addImageRoot } from './image-root.ts'
 import { manifestRecord } from './manifest-record.ts'
 import { publishedImages } from './published-images.ts'
+import type { Publisher } from './publisher.ts'
 import { readWhole } from './read-content.ts'
 import { everything } from './tag-roots.ts'
 
@@ -36,12 +38,17 @@ export interface Entry {
   check: () => Promise<Finding>
   /** Whether it is in the index as it was: what was deleted meanwhile may have lost its blocks */
   isCurrent: () => Promise<boolean>
+  /** Root of the file that clients read */
+  file?: string
+  /** Stores anew what of it can be made of the rest of the index */
+  rebuild?: () => Promise<unknown>
 }
 
 export interface IndexEntriesComponents {
   index: Index
-  content: Pick<ContentReader, 'find' | 'list' | 'read'>
+  content: Pick<ContentStore, 'add' | 'addDirectory' | 'find' | 'list' | 'read'>
   cached: Pick<CachedRoots, 'list'>
+  publisher: Pick<Publisher, 'rebuild'>
   checker: DagChecker
 }
 
@@ -82,6 +89,7 @@ async function * blobEntries ({ index, checker }: IndexEntriesComponents, signal
   for await (const { digest, record } of index.blobs()) {
     yield {
       name: { kind: 'blob', digest },
+      file: record.cid,
       check: async () => await checkFile(checker, digest, record, signal),
       isCurrent: async () => (await index.blob(digest))?.cid === record.cid
     }
@@ -102,7 +110,13 @@ async function * manifestEntries (components: IndexEntriesComponents, repository
   const { index } = components
   for await (const { digest, record } of index.manifests(repository)) {
     const isCurrent = async (): Promise<boolean> => (await index.manifest(repository, digest))?.root === record.root
-    yield { name: { kind: 'manifest', repository, digest }, isCurrent, check: async () => await checkManifest(components, digest, record, signal) }
+    yield {
+      name: { kind: 'manifest', repository, digest },
+      file: record.cid,
+      check: async () => await checkManifest(components, digest, record, signal),
+      isCurrent,
+      rebuild: async () => await addImageRoot(components, repository, { digest, ...record })
+    }
     const { subject } = record
     if (subject !== undefined) {
       yield {
@@ -155,7 +169,8 @@ async function * publishedEntry (components: IndexEntriesComponents, signal: Abo
     yield {
       name: { kind: 'published' },
       check: async () => ({ bad: await checkPublished(components, root, signal) }),
-      isCurrent: async () => (await index.published())?.root === root
+      isCurrent: async () => (await index.published())?.root === root,
+      rebuild: async () => { await components.publisher.rebuild() }
     }
   }
 }

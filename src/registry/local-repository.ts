@@ -6,6 +6,7 @@ import { OciError } from '../oci/errors.ts'
 import { parseManifest, type Descriptor, type Manifest, type ManifestLimits } from '../oci/manifest.ts'
 import type { Page } from '../oci/pagination.ts'
 import type { Reference } from '../oci/reference.ts'
+import type { LostFiles } from './lost-files.ts'
 import { translateErrors } from './errors.ts'
 import { addImageRoot } from './image-root.ts'
 import { forgetManifests } from './forget-manifests.ts'
@@ -15,7 +16,7 @@ import { manifestRecord, referrerDescriptor } from './manifest-record.ts'
 import type { RootProvider } from './root-provider.ts'
 import { readContent, readWhole } from './read-content.ts'
 import type { TagListener } from './tag-listener.ts'
-import type { Blob, Listing, PutManifest, Repository, RequestOptions, StoredManifest } from './repository.ts'
+import type { Blob, Listing, LookUpOptions, PutManifest, Repository, RequestOptions, StoredManifest } from './repository.ts'
 
 /** A page of referrers is an image index, which clients refuse where it is as large as no manifest may be */
 const maxReferrersBytes = 4 * 1024 * 1024 - 1024
@@ -24,6 +25,7 @@ export interface LocalRepositoryComponents {
   content: ContentStore
   index: Index
   links: LinkGuard
+  lost: Pick<LostFiles, 'has' | 'note'>
   /** Is told of each image root that is complete here */
   provider?: RootProvider | undefined
   /** Has each image root pinned elsewhere */
@@ -54,22 +56,28 @@ export class LocalRepository implements Repository {
     this.#manifestLimits = init.manifestLimits
   }
 
-  async blob (digest: Digest): Promise<Blob> {
-    const { content, index, links } = this.#components
+  async blob (digest: Digest, { whole = false }: LookUpOptions = {}): Promise<Blob> {
+    const { content, index, links, lost } = this.#components
     await links.ask(this.name, digest)
     const [linked, record] = await Promise.all([index.isLinked(this.name, digest), index.blob(digest)])
     if (!linked || record === undefined) {
       throw new OciError('BLOB_UNKNOWN', { detail: { digest } })
     }
     const { cid, size } = record
-    return { digest, size, cid, read: options => readContent(content, record, options) }
+    if (whole && await lost.has(cid)) {
+      throw new OciError('BLOB_UNKNOWN', { detail: { digest, reason: 'a block of it is missing or damaged: push it again' } })
+    }
+    return { digest, size, cid, read: options => readContent(content, record, { ...options, onDamage: () => { lost.note(cid) } }) }
   }
 
-  async manifest (reference: Reference): Promise<StoredManifest> {
+  async manifest (reference: Reference, { whole = false }: LookUpOptions = {}): Promise<StoredManifest> {
     const digest = reference.digest ?? (await this.#components.index.tag(this.name, reference.tag))?.digest
     const record = digest === undefined ? undefined : await this.#components.index.manifest(this.name, digest)
     if (digest === undefined || record === undefined) {
       throw new OciError('MANIFEST_UNKNOWN', { detail: { name: this.name, ...reference } })
+    }
+    if (whole && await this.#components.lost.has(record.cid)) {
+      throw new OciError('MANIFEST_UNKNOWN', { detail: { name: this.name, ...reference, reason: 'its block is missing or damaged: push it again' } })
     }
     return this.#stored(digest, record)
   }
@@ -135,10 +143,11 @@ export class LocalRepository implements Repository {
   }
 
   async mountBlob (digest: Digest, from: string | undefined): Promise<boolean> {
-    const { content, index, links } = this.#components
+    const { content, index, links, lost } = this.#components
     return await this.#locked(async () => await links.add(digest, async () => {
       // looked for here, where it can't go away before it has its new link
-      if (await index.blob(digest) === undefined || (from !== undefined && !await index.isLinked(from, digest))) {
+      const record = await index.blob(digest)
+      if (record === undefined || await lost.has(record.cid) || (from !== undefined && !await index.isLinked(from, digest))) {
         return false
       }
       // a blob that came from a peer may be on disk without its names
@@ -231,12 +240,12 @@ export class LocalRepository implements Repository {
   }
 
   async #readManifest (file: { cid: string, size: number }, options: RequestOptions | undefined): Promise<Uint8Array> {
-    const { content, hotManifests } = this.#components
+    const { content, hotManifests, lost } = this.#components
     const hot = hotManifests.get(file.cid)
     if (hot !== undefined) {
       return hot
     }
-    const bytes = await readWhole(content, file, options)
+    const bytes = await readWhole(content, file, { ...options, onDamage: () => { lost.note(file.cid) } })
     hotManifests.set(file.cid, bytes)
     return bytes
   }

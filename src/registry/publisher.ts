@@ -121,6 +121,18 @@ export class Publisher implements TagListener {
     return await work
   }
 
+  /** Stores the directory of all tags anew, for what is missing of it; publishes nothing */
+  async rebuild (): Promise<void> {
+    const work = this.#running.then(async () => {
+      this.#tree = undefined
+      const stored = this.#storeAndIndex()
+      this.#storing = stored.catch(() => {})
+      await stored
+    })
+    this.#running = work.catch(() => {})
+    await work
+  }
+
   /** Resolves when everything that is being stored now is in the index, or given up */
   async settled (): Promise<void> {
     await this.#storing

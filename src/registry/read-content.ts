@@ -3,10 +3,13 @@ import type { ContentStore } from '../ipfs/content-store.ts'
 import { DamagedBlockError } from '../ipfs/errors.ts'
 import { digestFrom, type Digest, type DigestAlgorithm } from '../oci/digest.ts'
 import type { ByteRange } from '../oci/range.ts'
-import { toOciError } from './errors.ts'
+import { isDamage, toOciError } from './errors.ts'
 import type { RequestOptions } from './repository.ts'
 
-export interface ReadContentOptions extends RequestOptions, Partial<ByteRange> {}
+export interface ReadContentOptions extends RequestOptions, Partial<ByteRange> {
+  /** Called where a block is missing or damaged */
+  onDamage?: (() => void) | undefined
+}
 
 /**
  * Reads a file of which the size is known, or a range of it that lies within. What it yields is never longer than that; where it is shorter,
@@ -31,6 +34,9 @@ export async function * readContent (
       throw new DamagedBlockError(`the file ${cid} has not ${size} bytes`)
     }
   } catch (err) {
+    if (isDamage(err)) {
+      options.onDamage?.()
+    }
     throw toOciError(err)
   }
 }

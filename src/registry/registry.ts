@@ -8,6 +8,7 @@ import type { Page } from '../oci/pagination.ts'
 import type { CachedRoots } from './cached-roots.ts'
 import type { ClientSlots } from './client-slots.ts'
 import { ImageRepository } from './image-repository.ts'
+import type { LostFiles } from './lost-files.ts'
 import type { LinkGuard } from './link-guard.ts'
 import { take } from './listing.ts'
 import { LocalRepository } from './local-repository.ts'
@@ -26,6 +27,7 @@ export interface RegistryComponents {
   index: Index
   uploads: Uploads
   links: LinkGuard
+  lost: Pick<LostFiles, 'has' | 'note'>
   cached: CachedRoots
   /** Reads images that are not here: from peers and gateways */
   reader: ContentReader

@@ -10,6 +10,11 @@ export interface RequestOptions {
   client?: string | undefined
 }
 
+export interface LookUpOptions extends RequestOptions {
+  /** Whether what has lost blocks counts as unknown: to a client that looks whether it has to push */
+  whole?: boolean | undefined
+}
+
 export interface Blob {
   digest: Digest
   /** Bytes */
@@ -50,8 +55,8 @@ export interface Listing<T> {
  */
 export interface Repository {
   readonly name: string
-  blob: (digest: Digest, options?: RequestOptions) => Promise<Blob>
-  manifest: (reference: Reference, options?: RequestOptions) => Promise<StoredManifest>
+  blob: (digest: Digest, options?: LookUpOptions) => Promise<Blob>
+  manifest: (reference: Reference, options?: LookUpOptions) => Promise<StoredManifest>
   tags: (page: Page, options?: RequestOptions) => Promise<Listing<string>>
   /** Descriptors of the manifests whose subject is `subject`; empty where there is none */
   referrers: (subject: Digest, page: Page, artifactType?: string) => Promise<Listing<Descriptor>>

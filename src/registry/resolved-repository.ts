@@ -7,7 +7,7 @@ import type { Reference } from '../oci/reference.ts'
 import { translateErrors } from './errors.ts'
 import { ImageRepository, type ImageRepositoryComponents } from './image-repository.ts'
 import { take } from './listing.ts'
-import type { Blob, Listing, PutManifest, Repository, RequestOptions, StoredManifest } from './repository.ts'
+import type { Blob, Listing, LookUpOptions, PutManifest, Repository, RequestOptions, StoredManifest } from './repository.ts'
 
 /** Finds out which image root a repository's tag stands for */
 export interface TagResolver {
@@ -52,11 +52,11 @@ export class ResolvedRepository implements Repository {
     this.#components = components
   }
 
-  async blob (digest: Digest, options: RequestOptions = {}): Promise<Blob> {
+  async blob (digest: Digest, options: LookUpOptions = {}): Promise<Blob> {
     return await this.#first('BLOB_UNKNOWN', async repository => await repository.blob(digest, options), options)
   }
 
-  async manifest (reference: Reference, options: RequestOptions = {}): Promise<StoredManifest> {
+  async manifest (reference: Reference, options: LookUpOptions = {}): Promise<StoredManifest> {
     if (reference.tag === undefined) {
       return await this.#first('MANIFEST_UNKNOWN', async repository => await repository.manifest(reference, options), options)
     }

@@ -60,9 +60,9 @@ const administration = new Administration({
     }
   },
   scrubber: {
-    scrub: async ({ rate, onProgress } = {}) => {
+    scrub: async ({ repair = true, rate, onProgress } = {}) => {
       onProgress?.(scrubProgress)
-      return { ...scrubbed, bytes: rate ?? scrubbed.bytes }
+      return { ...scrubbed, repair, bytes: rate ?? scrubbed.bytes }
     }
   }
 })
@@ -70,8 +70,8 @@ const administration = new Administration({
 let rebuilt: RebuildResult = { whole: false, tags: 1, manifests: 2, blobs: 3, recovered: [], partial: 0, problems: [{ repository: 'a', tag: 'v1', reason: 'gone' }], seconds: 0.1 }
 const progress = { phase: 'mark' as const, roots: 7, blocks: 0, bytes: 0 }
 const collected = { dryRun: false, manifests: 1, links: 2, cached: 0, blocks: 3, bytes: 4096, seconds: 0.5 }
-const scrubProgress = { phase: 'index' as const, blocks: 1, bytes: 4096, bad: 0 }
-const scrubbed = { blocks: 1, bytes: 4096, missing: 0, damaged: 0, unneeded: 0, images: [], others: [], unlisted: 0, seconds: 0.5 }
+const scrubProgress = { phase: 'index' as const, blocks: 1, bytes: 4096, bad: 0, repaired: 0 }
+const scrubbed = { repair: true, blocks: 1, bytes: 4096, missing: 0, damaged: 0, repaired: 0, unneeded: 0, images: [], others: [], unlisted: 0, seconds: 0.5 }
 let collecting: (dryRun: boolean) => Promise<void> = async () => {}
 
 function post (body: unknown, headers: Record<string, string> = {}): RequestInit {
@@ -112,7 +112,7 @@ describe('/ipdr/v1', () => {
 
   it('checks what is stored', async () => {
     assert.deepEqual(linesOf(await app.request('POST', '/ipdr/v1/fsck', post({}))), [{ result: scrubbed }])
-    assert.deepEqual(linesOf(await app.request('POST', '/ipdr/v1/fsck', post({ rate: 7 }))), [{ result: { ...scrubbed, bytes: 7 } }])
+    assert.deepEqual(linesOf(await app.request('POST', '/ipdr/v1/fsck', post({ repair: false, rate: 7 }))), [{ result: { ...scrubbed, repair: false, bytes: 7 } }])
   })
 
   it('tells what went wrong with a collection, before and after the first line', async () => {
@@ -143,6 +143,7 @@ describe('/ipdr/v1', () => {
     ['a connection to nobody', 'POST', 'peers', post({ address: '/unreachable' }), 503, /no connection to \/unreachable$/],
     ['no name', 'GET', 'resolve', {}, 400, /'name' missing/],
     ['a collection that is neither dry nor not', 'POST', 'gc', post({ dryRun: 'no' }), 400, /must be true or false/],
+    ['a check that neither repairs nor not', 'POST', 'fsck', post({ repair: 'no' }), 400, /must be true or false/],
     ['a check with a rate that is none', 'POST', 'fsck', post({ rate: '50MiB' }), 400, /must be a number/],
     ['a name that is none', 'GET', 'resolve?name=/ipns/invalid', {}, 400, /is no name/],
     ['a repository that is none', 'GET', 'resolve?name=../x', {}, 400, /invalid repository name/],

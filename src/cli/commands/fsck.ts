@@ -1,4 +1,4 @@
-import { InvalidArgumentError, type Command } from 'commander'
+import { InvalidArgumentError, Option, type Command } from 'commander'
 import { ClientError } from '../../client/client-error.ts'
 import type { ScrubProgress, ScrubResult } from '../../client/appliance-client.ts'
 import { parseSize } from '../../config/units.ts'
@@ -9,6 +9,8 @@ import { runClient } from '../run-client.ts'
 import { formatSize } from '../table.ts'
 
 interface Flags extends ApplianceFlags {
+  repair: boolean
+  dryRun?: true
   rate?: number
   rebuild?: true
   waive?: true
@@ -19,7 +21,9 @@ const maxNamed = 3
 
 export function addFsckCommand (program: Command, context: CliContext): void {
   addApplianceFlags(program.command('fsck'))
-    .description('Check all that an appliance has stored, while it goes on')
+    .description('Check and repair all that an appliance has stored, while it goes on')
+    .option('--no-repair', 'only tell what is wrong')
+    .addOption(new Option('--dry-run').hideHelp())
     .option('--rate <size>', 'bytes a second that are read, such as 50MiB; off: as many as there are (default: fsck.rate of the server)', parseRate)
     .option('--rebuild', 'restore an index that was lost, from the blocks and the files of the tags')
     .option('--waive', 'with --rebuild: take the index as it is; what it does not know becomes garbage')
@@ -30,7 +34,7 @@ export function addFsckCommand (program: Command, context: CliContext): void {
           return
         }
         const { appliance } = await openAppliance(flags, context)
-        const result = await appliance.scrub({ rate: flags.rate }, progress => { show(progress, context, flags) }, { signal }).catch(explain)
+        const result = await appliance.scrub({ repair: flags.repair && flags.dryRun !== true, rate: flags.rate }, progress => { show(progress, context, flags) }, { signal }).catch(explain)
         context.stdout.write(flags.json === true ? `${JSON.stringify(result)}\n` : describe(result))
         const hurt = result.images.length + result.others.length + result.unlisted
         if (hurt > 0) {
@@ -54,19 +58,19 @@ function parseRate (text: string): number {
   return rate
 }
 
-function show ({ phase, blocks, bytes, bad }: ScrubProgress, { stderr }: CliContext, { json }: Flags): void {
+function show ({ phase, blocks, bytes, bad, repaired }: ScrubProgress, { stderr }: CliContext, { json }: Flags): void {
   if (json !== true) {
-    const what = { index: 'what the index leads to', blocks: 'other blocks' }[phase]
-    stderr.write(`${what}: ${blocks} blocks of ${formatSize(bytes)} are right${bad === 0 ? '' : `, ${bad} are not`}\n`)
+    const what = { index: 'what the index leads to', blocks: 'other blocks', repair: `${repaired} repaired` }[phase]
+    stderr.write(`${what}: ${blocks} blocks of ${formatSize(bytes)} are right${bad === 0 ? '' : `, ${bad} ${phase === 'repair' ? 'were' : 'are'} not`}\n`)
   }
 }
 
-function describe ({ images, others, unlisted, blocks, bytes, missing, damaged, unneeded, seconds }: ScrubResult): string {
+function describe ({ images, others, unlisted, blocks, bytes, missing, damaged, repair, repaired, unneeded, seconds }: ScrubResult): string {
   const lines = [
     ...images.map(({ repository, digest, tags, ...hurt }) => `${repository}@${digest}${tags.length === 0 ? '' : ` (${tags.join(', ')})`}: ${reason(hurt)}`),
     ...others.map(({ what, ...hurt }) => `${what}: ${reason(hurt)}`),
     ...(unlisted === 0 ? [] : [`and ${unlisted} more`]),
-    `${blocks} blocks of ${formatSize(bytes)} are right; ${missing} are missing, ${damaged} damaged, ${unneeded} damaged that nothing needs (${seconds} s)`
+    `${blocks} blocks of ${formatSize(bytes)} are right; ${missing} ${repair ? 'were' : 'are'} missing and ${damaged} damaged, ${repaired} of them repaired; ${unneeded} damaged that nothing needs (${seconds} s)`
   ]
   return `${lines.join('\n')}\n`
 }

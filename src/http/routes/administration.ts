@@ -28,7 +28,7 @@ const maxBodyBytes = 16 * 1024
  * GET  /ipdr/v1/resolve?name=<name>      {"name":"...","cid":"...","path":[...],"ttl":<seconds>}
  * POST /ipdr/v1/publish                  {"name":"k51...","cid":"..."}
  * POST /ipdr/v1/gc {"dryRun":false}      lines of JSON: {"progress":{...}} about once a second, then {"result":{...}} or {"error":"..."}
- * POST /ipdr/v1/fsck {"rate":52428800}   the same lines; the rate is bytes a second, 0 for no limit
+ * POST /ipdr/v1/fsck {"repair":true,"rate":52428800}   the same lines; the rate is bytes a second, 0 for no limit
  * POST /ipdr/v1/rebuild {"waive":false}  the same lines; restores an index that was lost, or has it count as complete as it is
  * ```
  */
@@ -80,11 +80,14 @@ export function administrationRoutes (
   router.route('/ipdr/v1/fsck')
     .all(guard)
     .post(requireJson, async (req, res) => {
-      const { rate } = parseBody(await readBody(req, maxBodyBytes, 'REQUEST_INVALID'))
+      const { repair = true, rate } = parseBody(await readBody(req, maxBodyBytes, 'REQUEST_INVALID'))
       if (rate !== undefined && (typeof rate !== 'number' || rate < 0)) {
         throw invalid('rate must be a number of bytes a second')
       }
-      await sendProgress(res, components.log, async onProgress => await administration.scrub({ rate, onProgress }))
+      if (typeof repair !== 'boolean') {
+        throw invalid('repair must be true or false')
+      }
+      await sendProgress(res, components.log, async onProgress => await administration.scrub({ repair, rate, onProgress }))
     })
     .all(onlyMethods('POST'))
 

@@ -20,7 +20,7 @@ export function blobRoutes ({ registry }: { registry: Registry }, { maxRanges }:
     .all(route('blob'))
     .get(async (req, res) => {
       const repository = await registry.repository(parseName(req.params.name))
-      const blob = await repository.blob(parseDigest(req.params.digest), requestOptions(req, res))
+      const blob = await repository.blob(parseDigest(req.params.digest), { ...requestOptions(req, res), whole: req.method === 'HEAD' })
       res.set({
         'Docker-Content-Digest': blob.digest,
         ETag: etag(blob.digest),

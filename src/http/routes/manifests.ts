@@ -25,7 +25,7 @@ export function manifestRoutes ({ registry }: { registry: Registry }, { maxManif
     .get(async (req, res) => {
       const options = requestOptions(req, res)
       const repository = await registry.repository(parseName(req.params.name))
-      const manifest = await repository.manifest(parseReference(req.params.reference), options)
+      const manifest = await repository.manifest(parseReference(req.params.reference), { ...options, whole: req.method === 'HEAD' })
       addLogFields(res, { digest: manifest.digest, cid: manifest.root })
       res.set({ 'Docker-Content-Digest': manifest.digest, ETag: etag(manifest.digest), ...rootHeaders(manifest.root) })
       if (isNotModified(req, manifest.digest)) {

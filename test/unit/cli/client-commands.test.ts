@@ -281,12 +281,13 @@ describe('ipdr gc', () => {
 })
 
 describe('ipdr fsck', () => {
-  const progress = { phase: 'index', blocks: 2, bytes: 2048, bad: 0 }
-  const result = { blocks: 4, bytes: 5 * 1024 * 1024, missing: 0, damaged: 0, unneeded: 0, images: [], others: [], unlisted: 0, seconds: 1.25 }
+  const progress = { phase: 'index', blocks: 2, bytes: 2048, bad: 0, repaired: 0 }
+  const result = { repair: true, blocks: 4, bytes: 5 * 1024 * 1024, missing: 0, damaged: 0, repaired: 0, unneeded: 0, images: [], others: [], unlisted: 0, seconds: 1.25 }
   const hurt = {
     ...result,
     missing: 1,
     damaged: 4,
+    repaired: 2,
     images: [{ repository: 'a/b', digest: 'sha256:1', tags: ['v1', 'v2'], blocks: ['bafk1', 'bafk2', 'bafk3', 'bafk4', 'bafk5'] }, { repository: 'c', digest: 'sha256:2', tags: [], blocks: ['bafk1'] }],
     others: [{ what: 'tag c:v1', blocks: [], problem: 'there is no manifest sha256:3' }],
     unlisted: 1
@@ -294,20 +295,20 @@ describe('ipdr fsck', () => {
   const lines = (...values: unknown[]): string => values.map(value => `${JSON.stringify(value)}\n`).join('')
   const notWell = 'ipdr: not all is well: push the images that are listed again, or delete them\n'
   const cases: [string[], string, string, { code: number, out: string, err: string }][] = [
-    [['fsck'], '{}', lines({ progress }, { progress: { ...progress, phase: 'blocks', bad: 1 } }, { result }), {
+    [['fsck'], '{"repair":true}', lines({ progress }, { progress: { ...progress, phase: 'blocks', bad: 1 } }, { progress: { ...progress, phase: 'repair', bad: 2, repaired: 1 } }, { result }), {
       code: 0,
-      out: '4 blocks of 5.0 MiB are right; 0 are missing, 0 damaged, 0 damaged that nothing needs (1.25 s)\n',
-      err: 'what the index leads to: 2 blocks of 2.0 KiB are right\nother blocks: 2 blocks of 2.0 KiB are right, 1 are not\n'
+      out: '4 blocks of 5.0 MiB are right; 0 were missing and 0 damaged, 0 of them repaired; 0 damaged that nothing needs (1.25 s)\n',
+      err: 'what the index leads to: 2 blocks of 2.0 KiB are right\nother blocks: 2 blocks of 2.0 KiB are right, 1 are not\n1 repaired: 2 blocks of 2.0 KiB are right, 2 were not\n'
     }],
-    [['fsck', '--rate', '2MiB', '--json'], '{"rate":2097152}', lines({ progress }, { result }), { code: 0, out: lines(result), err: '' }],
-    [['fsck', '--rate', 'off', '--json'], '{"rate":0}', lines({ result: hurt }), { code: 1, out: lines(hurt), err: notWell }],
-    [['fsck'], '{}', lines({ result: hurt }), {
+    [['fsck', '--no-repair', '--rate', '2MiB', '--json'], '{"repair":false,"rate":2097152}', lines({ progress }, { result }), { code: 0, out: lines(result), err: '' }],
+    [['fsck', '--rate', 'off', '--json'], '{"repair":true,"rate":0}', lines({ result: hurt }), { code: 1, out: lines(hurt), err: notWell }],
+    [['fsck', '--dry-run'], '{"repair":false}', lines({ result: { ...hurt, repair: false, repaired: 0 } }), {
       code: 1,
       out: 'a/b@sha256:1 (v1, v2): bad: bafk1, bafk2, bafk3, 2 more\nc@sha256:2: bad: bafk1\ntag c:v1: there is no manifest sha256:3\nand 1 more\n' +
-        '4 blocks of 5.0 MiB are right; 1 are missing, 4 damaged, 0 damaged that nothing needs (1.25 s)\n',
+        '4 blocks of 5.0 MiB are right; 1 are missing and 4 damaged, 0 of them repaired; 0 damaged that nothing needs (1.25 s)\n',
       err: notWell
     }],
-    [['fsck'], '{}', lines({ error: 'the server stops' }), { code: 1, out: '', err: 'ipdr: check: the server stops\n' }]
+    [['fsck'], '{"repair":true}', lines({ error: 'the server stops' }), { code: 1, out: '', err: 'ipdr: check: the server stops\n' }]
   ]
   for (const [args, request, answer, expected] of cases) {
     it(`${args.join(' ')}: ${answer.slice(-40).trim()}`, async () => {

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
-import { readFile, rm, truncate, writeFile } from 'node:fs/promises'
+import { rm } from 'node:fs/promises'
 import { afterEach, beforeEach, describe, it } from 'node:test'
 import { CID } from 'multiformats/cid'
 import type { BlockFiles } from '../../../src/ipfs/block-files.ts'
 import type { Digest } from '../../../src/oci/digest.ts'
+import { damages } from '../../fixtures/damage.ts'
 import { randomBytes, sha256 } from '../../fixtures/images.ts'
 import { descriptorOf, imageIndex, imageManifest, ociIndex, ociManifest, sha512 } from '../../fixtures/manifests.ts'
 import { blocksOnDisk } from '../../fixtures/reachable.ts'
@@ -16,16 +17,6 @@ let stores: TestRegistry
 
 beforeEach(async () => { stores = await TestRegistry.open() })
 afterEach(async () => { await stores[Symbol.asyncDispose]() })
-
-const ways: Record<string, (path: string) => Promise<void>> = {
-  'with a flipped bit': async path => {
-    const bytes = await readFile(path)
-    bytes[bytes.length >> 1]! ^= 1
-    await writeFile(path, bytes)
-  },
-  truncated: async path => { await truncate(path, (await readFile(path)).length >> 1) },
-  deleted: async path => { await rm(path) }
-}
 
 function file (cid: string): string {
   return stores.files.path(CID.parse(cid))
@@ -55,11 +46,11 @@ describe('a scrub', () => {
     await stores.uploads.append('c', upload, stream(randomBytes(mebibyte + 1, 'upload')))
     await stores.content.add(randomBytes(100, 'garbage'))
     const { bytes, seconds, ...result } = await stores.scrubber().scrub()
-    assert.deepEqual(result, { blocks: (await blocksOnDisk(stores)).size, missing: 0, damaged: 0, unneeded: 0, images: [], others: [], unlisted: 0 })
+    assert.deepEqual(result, { repair: true, blocks: (await blocksOnDisk(stores)).size, missing: 0, damaged: 0, repaired: 0, unneeded: 0, images: [], others: [], unlisted: 0 })
     assert.equal(bytes, await stores.blockstore.count())
   })
 
-  for (const [way, damage] of Object.entries(ways)) {
+  for (const [way, damage] of Object.entries(damages)) {
     it(`names the images that a block is of which is ${way}`, async () => {
       const [shared, own] = [randomBytes(2 * mebibyte, 'shared'), randomBytes(100, 'own')]
       const one = await pushImage('a', 'v1', [shared])
@@ -79,7 +70,7 @@ describe('a scrub', () => {
 
   it('tells a block that nothing needs from one that is needed', async () => {
     const garbage = await stores.content.add(randomBytes(100, 'garbage'))
-    await ways['truncated']!(file(garbage.cid))
+    await damages['truncated']!(file(garbage.cid))
     const { images, others, damaged, unneeded } = await stores.scrubber().scrub()
     assert.deepEqual({ images, others, damaged, unneeded }, { images: [], others: [], damaged: 0, unneeded: 1 })
   })
