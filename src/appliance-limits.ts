@@ -1,6 +1,7 @@
 import type { Config } from './config/schema.ts'
 import type { AppLimits } from './http/app.ts'
 import type { HttpServerInit } from './http/server.ts'
+import type { PeerLimits } from './ipfs/peer-limits.ts'
 import type { RegistryInit } from './registry/registry.ts'
 
 const second = 1000
@@ -27,4 +28,9 @@ export function httpInit ({ limits }: Config): Pick<HttpServerInit, 'idleTimeout
 
 export function registryInit ({ missingBlobs, limits: { jsonDepth, descriptors } }: Config): RegistryInit {
   return { missingBlobs, manifestLimits: { depth: jsonDepth, descriptors } }
+}
+
+export function peerLimits ({ limits }: Config): PeerLimits {
+  const { peers, connectionsPerPeer, streamsPerPeer, wantsPerPeer, peerBytes, unaskedBytes } = limits
+  return { connections: peers, connectionsPerPeer, streamsPerConnection: streamsPerPeer, wantsPerPeer, messageBytes: peerBytes, unaskedBytes }
 }

@@ -1,5 +1,5 @@
 import { LevelDatastore } from 'datastore-level'
-import { appLimits, httpInit, registryInit } from './appliance-limits.ts'
+import { appLimits, httpInit, peerLimits, registryInit } from './appliance-limits.ts'
 import { buildNames } from './appliance-names.ts'
 import type { Config } from './config/schema.ts'
 import { openDataDirectory, type DataDirectory } from './data-directory.ts'
@@ -145,7 +145,7 @@ export class Appliance {
       }
     })
     const datastore = new LevelDatastore(directory.datastore)
-    const node = new IpfsNode({ blockstore, datastore, log: log.child({ module: 'ipfs' }) }, { network, ...p2p, swarmKey })
+    const node = new IpfsNode({ blockstore, datastore, log: log.child({ module: 'ipfs' }) }, { network, ...p2p, swarmKey, limits: peerLimits(this.#config) })
     const hasher = new HashWorkers()
     const content = new BlockstoreContentStore({ blockstore, hasher, onMissing: cid => { repairer.request(cid) } })
     const links = new LinkGuard({ period: gc.unreferenced * second })

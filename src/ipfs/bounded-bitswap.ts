@@ -1,9 +1,10 @@
 import { withBitswap } from '@helia/bitswap'
 import { identity } from 'multiformats/hashes/identity'
+import { MessageBudget, type PeerLimits } from './peer-limits.ts'
 import type { Services } from './libp2p.ts'
 import type { BitswapOptions } from '@helia/bitswap'
 import type { HeliaWithLibp2p } from '@helia/libp2p'
-import type { StreamHandler } from '@libp2p/interface'
+import type { Connection, PeerId, StreamHandler } from '@libp2p/interface'
 import type { Helia } from 'helia'
 import type { CID } from 'multiformats/cid'
 
@@ -21,6 +22,8 @@ const mebibyte = 1024 * 1024
 const maxWantsPerRound = 8
 const maxRoundsAtOnce = 32
 const roundTimeout = 60 * second
+/** The longest CID that a peer may want: one by sha2-512 takes 70. The bytes of a want are kept, and an identity CID has as many as it likes. */
+const maxCidBytes = 128
 
 const options: BitswapOptions = {
   // kubo refuses more than 4 MiB, and blocks are of 1 MiB
@@ -40,7 +43,8 @@ interface Want {
 /** What a peer wants of us, as the library keeps it */
 interface Ledger {
   wants: Map<string, Want>
-  addWants: (wantlist: unknown) => void
+  maxWantListSize: number
+  addWants: (list?: { entries: Array<{ cid: Uint8Array }> }) => void
   removeExpiredWants: () => void
   sendBlocksToPeer: (options?: { signal?: AbortSignal }) => Promise<void>
 }
@@ -56,6 +60,8 @@ interface Network {
 /** What the library looks for in the messages of peers */
 interface WantList {
   getHasher: (code: number) => unknown
+  listenerCount: (type: string) => number
+  receiveMessage: (connection: Connection, message: { blocks: Array<{ data?: Uint8Array }> }) => Promise<void>
 }
 
 /** The peers that have one file, asked for its blocks by bitswap */
@@ -72,14 +78,16 @@ export interface BlockSessionInit {
 }
 
 interface LedgerMap {
-  set: (peer: unknown, ledger: Ledger) => unknown
+  set: (peer: PeerId, ledger: Ledger) => unknown
+  delete: (peer: PeerId) => unknown
+  keys: () => Iterable<PeerId>
   values: () => Iterable<Ledger>
 }
 
 /** Adds bitswap, which asks peers for blocks and serves them ours */
-export function withBoundedBitswap (helia: HeliaWithLibp2p<Services>): HeliaWithLibp2p<Services> {
-  withBitswap(helia, options)
-  helia.addMixin({ name: 'bounded-bitswap', start: bound })
+export function withBoundedBitswap (helia: HeliaWithLibp2p<Services>, limits: PeerLimits): HeliaWithLibp2p<Services> {
+  withBitswap(helia, { ...options, maxInboundStreams: limits.streamsPerConnection })
+  helia.addMixin({ name: 'bounded-bitswap', start: async () => { await bound(helia, limits) } })
 
   return helia
 }
@@ -102,29 +110,63 @@ export async function announceBlock (helia: Helia, cid: CID): Promise<void> {
   await partsOf(helia).broker.announce(cid)
 }
 
-async function bound (helia: HeliaWithLibp2p<Services>): Promise<void> {
+async function bound (helia: HeliaWithLibp2p<Services>, limits: PeerLimits): Promise<void> {
   const { ledgers, network, wantList } = partsOf(helia)
   const getHasher = wantList.getHasher
   // a block is taken for the wanted one if its hash has the same bytes, whatever the function is: any bytes have themselves for an identity hash
   wantList.getHasher = code => code === identity.code ? undefined : getHasher(code)
+  refuseUnasked(wantList, limits.unaskedBytes)
   const slots = new Slots(maxRoundsAtOnce)
   const set = ledgers.set.bind(ledgers)
 
   ledgers.set = (peer, ledger) => {
+    forgetGone(ledgers, helia.libp2p)
+    takeFewWants(ledger, limits.wantsPerPeer)
     serveInRounds(ledger, ledgers, slots)
 
     return set(peer, ledger)
   }
-  await endStreams(helia.libp2p, network)
+  await endStreams(helia.libp2p, network, new MessageBudget(limits.messageBytes))
+}
+
+/** A message may be looked at when its peer has gone already: what that wants would be kept for ever */
+function forgetGone (ledgers: LedgerMap, libp2p: HeliaWithLibp2p<Services>['libp2p']): void {
+  for (const peer of [...ledgers.keys()].filter(peer => libp2p.getConnections(peer).length === 0)) {
+    ledgers.delete(peer)
+  }
+}
+
+function takeFewWants (ledger: Ledger, max: number): void {
+  const add = ledger.addWants.bind(ledger)
+  ledger.maxWantListSize = max
+  ledger.addWants = list => { add(list === undefined ? undefined : { ...list, entries: list.entries.filter(({ cid }) => cid.byteLength <= maxCidBytes) }) }
+}
+
+/** The library hashes every block that comes, before it knows whether anybody wants it */
+function refuseUnasked (wantList: WantList, max: number): void {
+  const receive = wantList.receiveMessage.bind(wantList)
+  const unasked = new WeakMap<Connection, number>()
+  wantList.receiveMessage = async (connection, message) => {
+    if (wantList.listenerCount('block') > 0 || wantList.listenerCount('presence') > 0) {
+      await receive(connection, message)
+      return
+    }
+    const bytes = message.blocks.reduce((total, { data }) => total + (data?.byteLength ?? 0), unasked.get(connection) ?? 0)
+    unasked.set(connection, bytes)
+    if (bytes > max) {
+      connection.abort(new Error('a peer sends blocks that nobody asked for'))
+    }
+  }
 }
 
 /**
  * The library misses the end of a stream that was over before it began to listen, as a short message on a fast link is. It then waits for
  * more until its timeout, and holds the message's blocks in memory for so long: at full speed, gigabytes.
  */
-async function endStreams (libp2p: HeliaWithLibp2p<Services>['libp2p'], network: Network): Promise<void> {
+async function endStreams (libp2p: HeliaWithLibp2p<Services>['libp2p'], network: Network, budget: MessageBudget): Promise<void> {
   const { protocols, maxInboundStreams, maxOutboundStreams } = network
   await libp2p.handle(protocols, (stream, connection) => {
+    budget.watch(stream, connection)
     // libp2p's own event for it, which comes after the last message
     stream.addEventListener('end', () => { stream.dispatchEvent(new Event('remoteCloseWrite')) })
     network._onStream(stream, connection)
@@ -144,7 +186,7 @@ function partsOf (helia: Helia): { broker: Broker, ledgers: LedgerMap, network: 
   const { peerWantLists, network, wantList } = broker?.bitswap ?? {}
   const ledgers = peerWantLists?.ledgerMap
 
-  if (broker == null || ledgers == null || network?._onStream == null || wantList?.getHasher == null) {
+  if (broker == null || ledgers == null || network?._onStream == null || wantList?.getHasher == null || wantList.receiveMessage == null) {
     throw new Error('This version of @helia/bitswap keeps its parts elsewhere')
   }
 

@@ -49,6 +49,8 @@ export interface Libp2pInit {
   announce: readonly string[]
   /** Content of a `swarm.key`; `private` needs one, other profiles take none */
   swarmKey?: Uint8Array | undefined
+  /** @default 300, or 200 for `public` */
+  maxConnections?: number | undefined
   logger: NonNullable<Libp2pOptions['logger']>
   /** Called again and again for each peer that mDNS sees */
   onPeer: (peer: SeenPeer) => void
@@ -71,7 +73,7 @@ export const publicBootstrap: readonly string[] = [
   '/ip4/104.131.131.82/tcp/4001/p2p/QmaCpDMGvV2BGHeYERUEnRQAwe3N8SzbUtfsmvsqQLuvuJ'
 ]
 
-const maxConnections = { lan: 300, private: 300, public: 200 }
+const defaultMaxConnections = { lan: 300, private: 300, public: 200 }
 
 /** @throws NetworkConfigError */
 export function libp2pOptions (init: Libp2pInit): Libp2pOptions<Services> {
@@ -90,10 +92,10 @@ export function libp2pOptions (init: Libp2pInit): Libp2pOptions<Services> {
     },
     transports: [tcp()],
     connectionEncrypters: [leanNoise()],
-    streamMuxers: [leanYamux({ streamOptions })],
+    streamMuxers: [leanYamux({ streamOptions, maxInboundStreams })],
     services,
     connectionManager: {
-      maxConnections: maxConnections[init.network],
+      maxConnections: init.maxConnections ?? defaultMaxConnections[init.network],
       maxParallelDials: 32,
       // appliances behind one address (NAT, one host) come back together after an outage
       inboundConnectionThreshold: 32,
@@ -136,6 +138,9 @@ const streamOptions = {
   maxReadBufferLength: 16 * 1024 * 1024,
   inactivityTimeout: 120 * second
 }
+
+/** On one connection: what a peer has sent on each, and nobody has read yet, is kept */
+const maxInboundStreams = 256
 
 type PeerDiscoveryFactory = NonNullable<Libp2pOptions['peerDiscovery']>[number]
 

@@ -8,6 +8,7 @@ import { noteProtocolsRarely } from './lean-peer-store.ts'
 import { libp2pOptions, publicBootstrap } from './libp2p.ts'
 import { listenAddresses } from './listen.ts'
 import { ListenError, NodeOfflineError } from './network-errors.ts'
+import { defaultPeerLimits, limitConnections, type PeerLimits } from './peer-limits.ts'
 import { PeerKeeper, parseAddress, parseAddresses } from './peer-keeper.ts'
 import type { Libp2pInit, NetworkProfile } from './libp2p.ts'
 import type { Logger } from '../log.ts'
@@ -36,6 +37,8 @@ export interface IpfsNodeInit {
   announce: readonly string[]
   /** Content of a `swarm.key`; `private` needs one, other profiles take none */
   swarmKey?: Uint8Array | undefined
+  /** @default {@link defaultPeerLimits} */
+  limits?: PeerLimits | undefined
 }
 
 export interface IpfsNodeComponents {
@@ -208,7 +211,7 @@ export class IpfsNode {
   }
 
   async #startOnline (network: Libp2pInit['network']): Promise<Running> {
-    const { host, port, announce, swarmKey } = this.#init
+    const { host, port, announce, swarmKey, limits = defaultPeerLimits } = this.#init
     const peers = parseAddresses(this.#init.peers, 'a peer')
     const bootstrap = parseAddresses([...(network === 'public' ? publicBootstrap : []), ...this.#init.bootstrap], 'a bootstrap peer')
     parseAddresses(announce, 'an address to announce')
@@ -218,13 +221,15 @@ export class IpfsNode {
       listen: await listenAddresses(host, port, this.#components.log),
       announce,
       swarmKey,
+      maxConnections: limits.connections,
       logger: this.#logger,
       onPeer: (peer) => { this.#running?.keeper?.found(peer) }
     })
-    const helia = withBoundedBitswap(withLibp2pLight(this.#create(), options))
+    const helia = withBoundedBitswap(withLibp2pLight(this.#create(), options), limits)
     await this.#startOrStop(helia)
 
     const { libp2p } = helia
+    limitConnections(libp2p, limits.connectionsPerPeer)
     noteProtocolsRarely(libp2p)
     const keeper = new PeerKeeper({ libp2p, log: this.#components.log }, { peers, bootstrap })
     keeper.start()

@@ -1,36 +1,26 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
-import { it } from 'node:test'
+import { describe, it } from 'node:test'
 import { noise } from '@chainsafe/libp2p-noise'
 import { yamux } from '@chainsafe/libp2p-yamux'
 import { tcp } from '@libp2p/tcp'
 import { createLibp2p, type Libp2p } from 'libp2p'
-import { varint } from 'multiformats'
-import { ipfsNode, randomBlock } from '../../fixtures/ipfs-node.ts'
+import type { CID } from 'multiformats/cid'
+import { defaultPeerLimits, type PeerLimits } from '../../../src/ipfs/peer-limits.ts'
+import type { IpfsNode } from '../../../src/ipfs/node.ts'
+import { bitswapProtocol, blockMessage, encoded, field, framed, wantMessage } from '../../fixtures/bitswap-messages.ts'
+import { ipfsNode, randomBlock, readBlock } from '../../fixtures/ipfs-node.ts'
+import { until } from '../../fixtures/until.ts'
 
-const bitswap = '/ipfs/bitswap/1.2.0'
 const [identity, sha256, raw] = [0x00, 0x12, 0x55]
-
-function field (number: number, content: Uint8Array): Buffer {
-  return Buffer.concat([Buffer.of(number << 3 | 2), encoded(content.byteLength), content])
-}
-
-function encoded (value: number): Uint8Array {
-  return varint.encodeTo(value, new Uint8Array(varint.encodingLength(value)))
-}
-
-/** A message of bitswap with one block, whose CID the receiver makes of the prefix and the data */
-function blockMessage (prefix: number[], data: Uint8Array): Buffer {
-  const message = field(3, Buffer.concat([field(1, Buffer.concat(prefix.map(encoded))), field(2, data)]))
-  return Buffer.concat([encoded(message.byteLength), message])
-}
+const mebibyte = 1024 * 1024
 
 /** A peer that answers whatever it is asked with one message */
 async function answering (message: Uint8Array): Promise<Libp2p> {
   const libp2p = await createLibp2p({ connectionEncrypters: [noise()], streamMuxers: [yamux()], transports: [tcp()], addresses: { listen: ['/ip4/127.0.0.1/tcp/0'] } })
-  await libp2p.handle(bitswap, async (stream, connection) => {
+  await libp2p.handle(bitswapProtocol, async (stream, connection) => {
     await Array.fromAsync(stream)
-    const answer = await connection.newStream(bitswap)
+    const answer = await connection.newStream(bitswapProtocol)
     answer.send(message)
     await answer.close()
   })
@@ -62,3 +52,106 @@ for (const [what, prefix, dataOf, taken] of [
     }
   })
 }
+
+/** A bare libp2p of a peer that speaks what the test wants */
+async function hostile (): Promise<Libp2p> {
+  const libp2p = await createLibp2p({ connectionEncrypters: [noise()], streamMuxers: [yamux()], transports: [tcp()], addresses: { listen: ['/ip4/127.0.0.1/tcp/0'] } })
+  await libp2p.handle(bitswapProtocol, stream => { stream.abort(new Error('not interested')) })
+  return libp2p
+}
+
+/** A node with these limits, a hostile peer that is connected to it, and afterwards: whether an honest one still gets a block */
+async function meet (some: Partial<PeerLimits>, test: (node: IpfsNode, peer: Libp2p) => Promise<void>): Promise<void> {
+  const { node } = ipfsNode({ limits: { ...defaultPeerLimits, ...some } })
+  const honest = ipfsNode().node
+  const peer = await hostile()
+  try {
+    await Promise.all([node.start(), honest.start()])
+    await node.connect(String(peer.getMultiaddrs()[0]))
+    await until('the peer knows of it', () => peer.getConnections().length > 0)
+    await test(node, peer)
+    const { cid, bytes } = randomBlock(100_000)
+    await node.helia.blockstore.put(cid, bytes)
+    await honest.connect(node.multiaddrs[0]!)
+    assert.deepEqual(await readBlock(honest, cid), bytes)
+  } finally {
+    await Promise.all([node.stop(), honest.stop(), peer.stop()])
+  }
+}
+
+async function send (peer: Libp2p, ...pieces: Uint8Array[]): Promise<void> {
+  const [connection] = peer.getConnections()
+  const stream = await connection!.newStream(bitswapProtocol)
+  for (const piece of pieces) {
+    if (!stream.send(piece)) {
+      await stream.onDrain()
+    }
+  }
+}
+
+async function cutOff (peer: Libp2p): Promise<void> {
+  await until('the peer is cut off', () => peer.getConnections().length === 0)
+}
+
+/** What the node has noted as wanted by the peer */
+function wantsOf (node: IpfsNode, peer: Libp2p): Uint8Array[] {
+  interface Broker { name: string, bitswap: { getPeerWantlist: (peer: unknown) => Array<{ cid: CID }> | undefined } }
+  const { blockBrokers } = node.helia as unknown as { blockBrokers: Broker[] }
+  return blockBrokers.find(({ name }) => name === 'bitswap')!.bitswap.getPeerWantlist(peer.peerId)?.map(({ cid }) => cid.bytes) ?? []
+}
+
+describe('a peer', () => {
+  it('that begins many messages and ends none is cut off once they are too large together', async () => {
+    await meet({ messageBytes: 2 * mebibyte }, async (_node, peer) => {
+      for (let i = 0; i < 6 && peer.getConnections().length > 0; i++) {
+        await send(peer, encoded(4 * mebibyte), Buffer.alloc(500_000, field(3, Buffer.alloc(100)))).catch(() => {})
+      }
+      await cutOff(peer)
+    })
+  })
+
+  it('that lists more than a message can have is cut off before that is decoded', async () => {
+    await meet({}, async (_node, peer) => {
+      await send(peer, framed(field(1, Buffer.alloc(2 * mebibyte, field(1, Buffer.alloc(0)))))).catch(() => {})
+      await cutOff(peer)
+    })
+  })
+
+  it('that sends garbage is cut off', async () => {
+    await meet({}, async (_node, peer) => {
+      await send(peer, framed(Buffer.alloc(1000, 0x07))).catch(() => {})
+      await cutOff(peer)
+    })
+  })
+
+  it('that wants more than it may has its oldest wants forgotten, and none of an endless CID', async () => {
+    await meet({ wantsPerPeer: 50 }, async (node, peer) => {
+      const wanted = Array.from({ length: 1000 }, () => randomBlock(20).cid.bytes)
+      const endless = Buffer.concat([Buffer.from([1, raw, identity]), encoded(mebibyte), randomBytes(mebibyte)])
+      await send(peer, wantMessage(wanted), wantMessage([endless]), wantMessage([wanted[0]!]))
+      await until('the last want is noted', () => wantsOf(node, peer).some(cid => Buffer.compare(cid, wanted[0]!) === 0))
+      const noted = wantsOf(node, peer)
+      assert.ok(noted.length <= 51, `${noted.length} wants`)
+      assert.ok(noted.every(cid => cid.byteLength < 100))
+    })
+  })
+
+  it('that sends blocks which nobody asked for is cut off in the end, and none of them is kept', async () => {
+    const { cid, bytes } = randomBlock(mebibyte)
+    await meet({ unaskedBytes: 3 * mebibyte }, async (node, peer) => {
+      for (let i = 0; i < 6 && peer.getConnections().length > 0; i++) {
+        await send(peer, blockMessage([1, raw, sha256, 32], bytes)).catch(() => {})
+      }
+      await cutOff(peer)
+      assert.equal(await node.helia.blockstore.has(cid, { offline: true } as object), false)
+    })
+  })
+
+  it('that connects again and again has so many connections as it may', async () => {
+    await meet({ connectionsPerPeer: 3 }, async (node, peer) => {
+      const address = node.libp2p!.getMultiaddrs()[0]!
+      await Promise.allSettled(Array.from({ length: 8 }, async () => await peer.dial(address, { force: true })))
+      await until('the surplus is closed', () => node.peers().filter(other => other.peer === peer.peerId.toString()).length <= 3)
+    })
+  })
+})
