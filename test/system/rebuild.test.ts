@@ -67,6 +67,6 @@ test('a deleted index comes back with all that clients see, and nothing is lost 
   assert.deepEqual({ problems, recovered, whole }, { problems: [], recovered: [], whole: true })
   assert.deepEqual(await answers(client, signed.digest), before)
   await ipdr(['gc', ...at])
-  assert.match(await ipdr(['fsck', ...at]), / 0 are missing, 0 damaged/)
+  assert.match(await ipdr(['fsck', ...at]), / 0 were missing and 0 damaged/)
   assert.deepEqual(await answers(client, signed.digest), before)
 })
