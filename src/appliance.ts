@@ -21,6 +21,7 @@ import { createRemotePins } from './ipfs/remote-pins.ts'
 import { Repairer } from './ipfs/repairer.ts'
 import { Retrieval } from './ipfs/retrieval.ts'
 import { isWithoutBlocks } from './ipfs/small-blocks.ts'
+import { lowerPoolThreads } from './ipfs/thread-priority.ts'
 import type { Logger } from './log.ts'
 import { Metrics } from './metrics.ts'
 import { Administration } from './registry/administration.ts'
@@ -123,6 +124,7 @@ export class Appliance {
       await this.#stopParts()
       throw explainStart(err, this.#config)
     }
+    await lowerPoolThreads()
     this.#ready = this.#stopping === undefined
     this.#log.info('started', { ...this.address, ms: Math.round(performance.now() - began) })
   }

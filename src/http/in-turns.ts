@@ -1,7 +1,7 @@
 import { setImmediate } from 'node:timers/promises'
 
-/** What all bodies together bring before others get their turn: about a millisecond of work */
-const bytesPerTurn = 512 * 1024
+/** What all bodies together bring before others get their turn: half a millisecond of work */
+const bytesPerTurn = 256 * 1024
 let bodies = 0
 
 /**

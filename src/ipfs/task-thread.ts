@@ -1,4 +1,5 @@
 import { Worker } from 'node:worker_threads'
+import { lowerOwnPriority } from './thread-priority.ts'
 
 /** A worker holds a few hash states and no bytes of its own */
 const resourceLimits = { maxOldGenerationSizeMb: 32, maxYoungGenerationSizeMb: 2 }
@@ -51,7 +52,7 @@ export class TaskThread<Task extends object, Answer extends { id: number }> {
   }
 
   #start (): Worker {
-    const worker = new Worker(this.#source, { eval: true, execArgv: [], resourceLimits })
+    const worker = new Worker(`${lowerOwnPriority}${this.#source}`, { eval: true, execArgv: [], resourceLimits })
     worker.unref()
     worker.on('message', (answer: Answer) => {
       this.#waiting.get(answer.id)?.resolve(answer)

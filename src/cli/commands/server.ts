@@ -57,6 +57,8 @@ async function createAppliance (components: { log: Logger }, config: Config): Pr
   // Buffers outside the heap count as the heap does, instead of against a limit of 64 MiB of their own, which starts a full collection for every few
   // blocks. After the imports, as V8 takes no compiled code from a cache that other flags have made.
   setFlagsFromString('--external-memory-accounted-in-global-limit')
+  // short collections are done by the main thread alone: it would wait for its helpers, which wait for a processor while much is pushed
+  setFlagsFromString('--no-parallel-scavenge')
   return new Appliance(components, config)
 }
 
