@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { constants } from 'node:http2'
+import type { Readable } from 'node:stream'
 import { Http2Request } from './http2.ts'
 
 /**
@@ -7,21 +8,21 @@ import { Http2Request } from './http2.ts'
  * connection is closed, or of HTTP/2 the stream.
  */
 export function endLateBody (req: IncomingMessage | Http2Request, res: ServerResponse, ms: number): void {
-  res.once('finish', () => {
-    if (req.complete) {
-      return
-    }
-    const timer = setTimeout(() => { breakOff(req) }, ms).unref()
-    for (const event of ['end', 'close']) {
-      req.once(event, () => { clearTimeout(timer) })
-    }
-  })
+  if (req instanceof Http2Request) {
+    // not the response: it has finished only when its stream is closed
+    const { stream } = req
+    stream.once('finish', () => { breakOffLater(stream, () => { stream.close(constants.NGHTTP2_CANCEL) }, ms) })
+  } else {
+    res.once('finish', () => { breakOffLater(req, () => { req.socket.destroy() }, ms) })
+  }
 }
 
-function breakOff (req: IncomingMessage | Http2Request): void {
-  if (req instanceof Http2Request) {
-    req.stream.close(constants.NGHTTP2_CANCEL)
-  } else {
-    req.socket.destroy()
+function breakOffLater (body: Readable, breakOff: () => void, ms: number): void {
+  if (body.readableEnded || body.destroyed) {
+    return
+  }
+  const timer = setTimeout(breakOff, ms).unref()
+  for (const event of ['end', 'close']) {
+    body.once(event, () => { clearTimeout(timer) })
   }
 }

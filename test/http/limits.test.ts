@@ -211,7 +211,7 @@ describe('open uploads', () => {
     await app.startUpload('r')
   })
 
-  it('of all beyond the limit get 503; those from before a restart count', async () => {
+  it('of all beyond the limit get 503', async () => {
     const app = await start({ uploads: { max: 2 } })
     await app.startUpload('r')
     await app.startUpload('r')
