@@ -53,7 +53,6 @@ export class Appliance {
   readonly #config: Config
   readonly #log: Logger
   readonly #running: Part[] = []
-  readonly #counting = new AbortController()
   #node: IpfsNode | undefined
   #server: HttpServer | undefined
   #admin: HttpServer | undefined
@@ -135,11 +134,14 @@ export class Appliance {
     const log = this.#log
     const metrics = new Metrics()
     const readers = new ReadWorkers()
+    const { fsync, maxBytes, minFree, verifyInterval } = storage
     const blockstore = new DurableBlockstore(directory.blocks, {
-      fsync: storage.fsync,
+      fsync,
+      maxBytes,
+      minFree,
       recent: gc.grace * second,
       readers,
-      verifiedFor: storage.verifyInterval * second,
+      verifiedFor: verifyInterval * second,
       onDamaged: cid => { repairer.request(cid) },
       onQuarantined: path => {
         metrics.quarantinedBlocks.inc()
@@ -151,7 +153,10 @@ export class Appliance {
     const hasher = new HashWorkers()
     const content = new BlockstoreContentStore({ blockstore, hasher, onMissing: cid => { repairer.request(cid) } })
     const links = new LinkGuard({ period: gc.unreferenced * second })
-    const uploads = new Uploads({ content, index, links, log: log.child({ module: 'uploads' }) }, { expiry: gc.uploads * second, max: limits.uploads, maxPerClient: limits.uploadsPerClient })
+    const uploads = new Uploads(
+      { content, index, links, space: blockstore.space, log: log.child({ module: 'uploads' }) },
+      { expiry: gc.uploads * second, max: limits.uploads, maxPerClient: limits.uploadsPerClient }
+    )
     const cached = new CachedRoots({ index, log: log.child({ module: 'cache' }) })
     const gateways = new Gateways({ log: log.child({ module: 'gateways' }) }, this.#config.ipfsGateways)
     const fetches = new ClientSlots({ what: 'requests for content from elsewhere', max: limits.fetches, maxPerClient: limits.fetchesPerClient })
@@ -174,12 +179,14 @@ export class Appliance {
       { interval: fsck.interval * second, rate: fsck.rate }
     )
     const rebuilder = new IndexRebuilder({ blockstore, content, index, condition, links, cidStore, names, publisher, log: log.child({ module: 'rebuild' }) })
+    blockstore.space.onFull = bytes => { collector.pressure.full(bytes) }
+    blockstore.space.onEvictable = bytes => { collector.pressure.fetched(bytes) }
     const health = { notReady: () => this.#ready ? undefined : 'starting or stopping' }
     this.#node = node
     metrics.observe({
       blobs: async () => await index.countBlobs(),
       openUploads: async () => await uploads.count(),
-      blockstoreBytes: this.#countBytes(blockstore),
+      space: blockstore.space,
       peers: () => node.peerCount,
       retrievedBlocks: () => reader.fetched
     })
@@ -229,29 +236,12 @@ export class Appliance {
   }
 
   async #stopParts (): Promise<void> {
-    this.#counting.abort()
     for (const part of this.#running.splice(0).reverse()) {
       try {
         await withDeadline(part.stop(), stopTimeout + this.#config.limits.drainTimeout * second)
       } catch (err) {
         this.#log.error('a part did not stop', { part: part.name, err })
       }
-    }
-  }
-
-  /** Counting takes long in a large store, so it begins when somebody first asks, and goes on beside everything else */
-  #countBytes (blockstore: DurableBlockstore): () => number | undefined {
-    let counting = false
-    let before: number | undefined
-    return () => {
-      if (!counting) {
-        counting = true
-        blockstore.count({ signal: this.#counting.signal }).then(
-          total => { before = total - blockstore.bytesAdded },
-          err => { this.#log.debug('blocks not counted', { err }) }
-        )
-      }
-      return before === undefined ? undefined : before + blockstore.bytesAdded
     }
   }
 

@@ -4,8 +4,16 @@ import { Counter, Gauge, Histogram, Registry as PrometheusRegistry, collectDefau
 export interface MetricSources {
   blobs: () => Promise<number>
   openUploads: () => Promise<number>
-  /** Bytes of all blocks; undefined until they were counted */
-  blockstoreBytes: () => number | undefined
+  space: {
+    /** Bytes that all blocks may take; undefined: there is no limit */
+    maxBytes: number | undefined
+    /** Writes that there was no room for since the start */
+    refused: number
+    /** Bytes of all blocks; undefined until they are counted */
+    usage: { total: number | undefined }
+    /** Bytes of the file system that are free, and that are to stay so */
+    free: () => Promise<{ free: number, minFree: number }>
+  }
   peers: () => number
   /** Blocks that were not here when they were asked for, since the start */
   retrievedBlocks: () => { peers: number, gateways: number }
@@ -65,7 +73,7 @@ export class Metrics {
   observe (sources: MetricSources): void {
     this.#gauge('ipdr_blobs', 'Blobs in the index, whatever repositories have them', cached(sources.blobs))
     this.#gauge('ipdr_open_uploads', 'Uploads that were neither completed nor cancelled', sources.openUploads)
-    this.#gauge('ipdr_blockstore_bytes', 'Bytes of all blocks in the blockstore', sources.blockstoreBytes)
+    this.#observeSpace(sources.space)
     this.#gauge('ipdr_peers', 'Peers that the IPFS node is connected to', sources.peers)
     new Gauge({
       registers: [this.#registry],
@@ -89,7 +97,17 @@ export class Metrics {
     return await this.#registry.metrics()
   }
 
-  #gauge (name: string, help: string, read: () => Promise<number> | number | undefined): void {
+  #observeSpace (space: MetricSources['space']): void {
+    this.#gauge('ipdr_blockstore_bytes', 'Bytes of all blocks in the blockstore; 0 until they are counted', () => space.usage.total)
+    if (space.maxBytes !== undefined) {
+      this.#gauge('ipdr_storage_max_bytes', 'Bytes that all blocks together may take', () => space.maxBytes)
+    }
+    this.#gauge('ipdr_storage_free_bytes', 'Bytes of the file system of the blockstore that are free', async () => (await space.free()).free)
+    this.#gauge('ipdr_storage_min_free_bytes', 'Bytes of the file system of the blockstore that pushes leave free', async () => (await space.free()).minFree)
+    this.#gauge('ipdr_storage_refused', 'Writes that there was no room for since the start', () => space.refused)
+  }
+
+  #gauge (name: string, help: string, read: () => Promise<number | undefined> | number | undefined): void {
     new Gauge({
       registers: [this.#registry],
       name,

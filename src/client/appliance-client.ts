@@ -73,10 +73,11 @@ export class ApplianceClient {
   /**
    * Has garbage collected; `onProgress` is told about once a second how far it is
    *
+   * @param init.grace seconds after which what nothing needs goes, where that is less than usual
    * @throws ResponseError, ClientError
    */
-  async collect (dryRun: boolean, onProgress: (progress: CollectionProgress) => void, options: ReadOptions = {}): Promise<CollectionResult> {
-    return await this.#follow('gc', 'garbage collection', { dryRun }, onProgress, options)
+  async collect (init: { dryRun: boolean, grace?: number | undefined }, onProgress: (progress: CollectionProgress) => void, options: ReadOptions = {}): Promise<CollectionResult> {
+    return await this.#follow('gc', 'garbage collection', init, onProgress, options)
   }
 
   /**

@@ -19,7 +19,7 @@ export class ResponseError extends ClientError {
   readonly code: string | undefined
 
   constructor (message: string, { status, code }: { status: number, code?: string | undefined }) {
-    super(message)
+    super(message, code === 'STORAGE_FULL' ? { hint: 'There is no room there: delete images, then run ipdr gc --grace 5m' } : {})
     this.status = status
     this.code = code
   }

@@ -68,7 +68,9 @@ const objectSchema = z.strictObject({
   }),
   storage: section({
     fsync: key(z.boolean({ error: 'must be true or false' }).default(true), 'boolean', 'Whether a push is acknowledged only once its bytes are on disk'),
-    verifyInterval: key(amount(parseDuration, 0, 365 * 86_400, 'duration such as 1h, or 0').default(3600), 'duration', 'How long a block that was compared with its CID is read without doing so again; 0: never')
+    verifyInterval: key(amount(parseDuration, 0, 365 * 86_400, 'duration such as 1h, or 0').default(3600), 'duration', 'How long a block that was compared with its CID is read without doing so again; 0: never'),
+    maxBytes: key(amount(parseSize, 2 ** 20, 2 ** 53 - 1, 'size such as 500GiB, from 1MiB').optional(), 'size', 'Room for all blocks together; unset: as much as the file system has'),
+    minFree: key(amount(parseSize, 8 * 2 ** 20, 2 ** 53 - 1, 'size such as 1GiB, from 8MiB').optional(), 'size', 'Room of the file system that pushes leave free; unset: 1 % of it, from 8MiB to 1GiB')
   }),
   gc: section({
     interval: key(amount(durationOrOff, 0, 20 * 86_400, 'duration such as 6h, at most 20d, or off').default(6 * 3600), 'duration', 'Time from one garbage collection to the next; off or 0: only by ipdr gc'),

@@ -13,6 +13,8 @@ export class StorageFullError extends Error {
   static readonly name = 'StorageFullError'
   readonly name = 'StorageFullError'
 
+  readonly detail: { limit: 'file system', reason: string } = { limit: 'file system', reason: 'too little is free for the index' }
+
   constructor (message = 'No space left on the file system of the index', options?: ErrorOptions) {
     super(message, options)
   }

@@ -59,8 +59,9 @@ export class BlockGuard {
     return this.#putting.has(file)
   }
 
-  isUsed (file: string, key: BlockKey): boolean {
-    return this.#putting.has(file) || this.#used.has(key)
+  /** @param recent milliseconds, where less than usual is to count as lately */
+  isUsed (file: string, key: BlockKey, recent?: number): boolean {
+    return this.#putting.has(file) || this.#used.has(key, recent)
   }
 
   /** Until it is disposed of, whatever is put from now on is in use */

@@ -3,13 +3,14 @@
  *
  * ```
  * <location>/<last two characters of the name>/<base32upper of the multihash>.data     a block: blockstore-fs's own layout
+ * <location>/bytes                                                                      how many bytes they take, after a clean stop (block-usage.ts)
  * <location>/tmp/                                                                       blocks that are being written; emptied at open
  * ```
  *
  * A block is written beside its place, synced, and renamed into it, so that what lies in its place is whole. Its *name* is on disk only
  * after the directory is synced too, which `sync()` does for all directories that changed since: one call for the many blocks of a blob.
  */
-import { mkdir, open, readdir, rename, rm, stat, statfs } from 'node:fs/promises'
+import { mkdir, open, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { FsBlockstore } from 'blockstore-fs'
 import { NextToLast } from 'blockstore-fs/sharding'
@@ -17,20 +18,16 @@ import type { AbortOptions } from '@libp2p/interface'
 import type { CID } from 'multiformats/cid'
 import { BlockGuard, type BlockGuardInit } from './block-guard.ts'
 import { blockKey, type BlockSet } from './block-set.ts'
-import { StorageFullError } from './errors.ts'
 import { holdsBytes } from './holds-bytes.ts'
 import { Quarantine, type QuarantineInit } from './quarantine.ts'
+import { StorageSpace, type ReserveOptions, type StorageSpaceInit } from './storage-space.ts'
 import { syncDirectory } from './sync-directory.ts'
 import { sweepBlocks, type SweepOptions, type Swept } from './sweep.ts'
 import { CheckingReader, type CheckingReaderInit } from './checking-reader.ts'
 
-/** Never filled below this, so that the index and deletes still find room: LevelDB does not survive a full disk */
-const reservedBytes = 8 * 1024 * 1024
-/** The free space is asked for anew after this many bytes have been written */
-const freeSpaceInterval = 8 * 1024 * 1024
 const syncConcurrency = 8
 
-export interface DurableBlockstoreInit extends BlockGuardInit, CheckingReaderInit, QuarantineInit {
+export interface DurableBlockstoreInit extends BlockGuardInit, CheckingReaderInit, QuarantineInit, StorageSpaceInit {
   /**
    * Whether blocks are synced to disk
    *
@@ -52,9 +49,10 @@ export class DurableBlockstore extends FsBlockstore {
   #running: Promise<void> = Promise.resolve()
   #next: Promise<void> | undefined
   #writes = 0
-  #uncheckedBytes = Infinity
-  /** Bytes of all blocks written less those deleted since open; the start value is the caller's to know */
-  bytesAdded = 0
+  /** Blocks that are being written, by file */
+  readonly #writing = new Map<string, Promise<void>>()
+  /** How much there is for blocks */
+  readonly space: StorageSpace
 
   constructor (location: string, init: DurableBlockstoreInit = {}) {
     const sharding = new NextToLast()
@@ -64,6 +62,7 @@ export class DurableBlockstore extends FsBlockstore {
     this.#guard = new BlockGuard(init)
     this.#reader = new CheckingReader(init)
     this.#quarantine = new Quarantine(join(dirname(this.path), 'quarantine'), init)
+    this.space = new StorageSpace(this.path, init)
     this.#tmp = join(this.path, 'tmp')
   }
 
@@ -71,6 +70,7 @@ export class DurableBlockstore extends FsBlockstore {
     await super.open()
     await rm(this.#tmp, { recursive: true, force: true })
     await mkdir(this.#tmp)
+    await this.space.open()
     if (this.#fsync) {
       await syncDirectory(this.path)
       await syncDirectory(dirname(this.path))
@@ -79,29 +79,27 @@ export class DurableBlockstore extends FsBlockstore {
 
   override async close (): Promise<void> {
     await this.sync()
+    await this.space.close()
   }
 
   /** @throws StorageFullError */
-  override async put (cid: CID, block: Uint8Array | Iterable<Uint8Array> | AsyncIterable<Uint8Array>, options?: AbortOptions): Promise<CID> {
+  override async put (cid: CID, block: Uint8Array | Iterable<Uint8Array> | AsyncIterable<Uint8Array>, options?: AbortOptions & ReserveOptions): Promise<CID> {
     options?.signal?.throwIfAborted()
     const bytes = block instanceof Uint8Array ? block : Buffer.concat(await Array.fromAsync(block))
-    const { dir, file } = this.#sharding.encode(cid)
-    const directory = join(this.path, dir)
-    const target = join(directory, file)
+    const place = this.#sharding.encode(cid)
+    const { file } = place
     using _use = this.#guard.put(file, blockKey(cid.multihash.digest))
     await this.#guard.deletion(file)
-    const held = await holdsBytes(target, bytes)
-    if (held === false) {
-      await this.#moveAway(dir, file)
+    for (let other = this.#writing.get(file); other !== undefined; other = this.#writing.get(file)) {
+      await other
     }
-    if (held !== true) {
-      await this.#requireSpace(bytes.byteLength)
-      await this.#makeDirectory(directory)
-      await this.#write(target, cid, bytes)
-      this.bytesAdded += bytes.byteLength
+    const stored = this.#store(cid, place, bytes, options)
+    this.#writing.set(file, stored.catch(() => {}))
+    try {
+      await stored
+    } finally {
+      this.#writing.delete(file)
     }
-    // for a block that was there too: whoever wrote it may not have synced its name yet
-    this.#unsynced.add(directory)
     return cid
   }
 
@@ -164,7 +162,7 @@ export class DurableBlockstore extends FsBlockstore {
    */
   async sweep (keep: BlockSet, options: SweepOptions = {}): Promise<Swept> {
     const swept = await sweepBlocks(this.path, ({ directory, file, key }) => {
-      if (keep.has(key) || this.#guard.isUsed(file, key)) {
+      if (keep.has(key) || this.#guard.isUsed(file, key, options.recent)) {
         return undefined
       }
       return options.dryRun === true
@@ -173,21 +171,6 @@ export class DurableBlockstore extends FsBlockstore {
     }, options)
     await this.sync()
     return swept
-  }
-
-  /** Bytes of all blocks on disk, counted file by file: slow in a large store */
-  async count (options?: AbortOptions): Promise<number> {
-    let total = 0
-    for (const shard of await readdir(this.path, { withFileTypes: true })) {
-      if (!shard.isDirectory() || shard.name === 'tmp') {
-        continue
-      }
-      for (const file of await readdir(join(this.path, shard.name))) {
-        options?.signal?.throwIfAborted()
-        total += await sizeOf(join(this.path, shard.name, file))
-      }
-    }
-    return total
   }
 
   /**
@@ -209,18 +192,20 @@ export class DurableBlockstore extends FsBlockstore {
   /** @returns the bytes that are free now */
   async #unlink (directory: string, file: string): Promise<number> {
     const target = join(this.path, directory, file)
+    using change = this.space.usage.change(directory)
     const size = await sizeOf(target)
     await rm(target, { force: true })
-    this.bytesAdded -= size
+    change.done(-size)
     this.#unsynced.add(join(this.path, directory))
     return size
   }
 
   async #moveAway (directory: string, file: string): Promise<void> {
     const target = join(this.path, directory, file)
+    using change = this.space.usage.change(directory)
     const size = await sizeOf(target)
     await this.#quarantine.add(target)
-    this.bytesAdded -= size
+    change.done(-size)
   }
 
   async #syncDirectories (): Promise<void> {
@@ -237,6 +222,27 @@ export class DurableBlockstore extends FsBlockstore {
       directories.forEach(directory => this.#unsynced.add(directory))
       throw err
     }
+  }
+
+  async #store (cid: CID, { dir, file }: { dir: string, file: string }, bytes: Uint8Array, options: ReserveOptions | undefined): Promise<void> {
+    const directory = join(this.path, dir)
+    const target = join(directory, file)
+    const held = await holdsBytes(target, bytes)
+    if (held === false) {
+      await this.#moveAway(dir, file)
+    }
+    if (held !== true) {
+      using reservation = await this.space.reserve(dir, bytes.byteLength, options)
+      try {
+        await this.#makeDirectory(directory)
+        await this.#write(target, cid, bytes)
+      } catch (err) {
+        throw codeOf(err) === 'ENOSPC' || codeOf(err) === 'EDQUOT' ? this.space.failed(err) : err
+      }
+      reservation.written(bytes.byteLength)
+    }
+    // for a block that was there too: whoever wrote it may not have synced its name yet
+    this.#unsynced.add(directory)
   }
 
   async #makeDirectory (directory: string): Promise<void> {
@@ -266,20 +272,8 @@ export class DurableBlockstore extends FsBlockstore {
       await rename(temporary, target)
     } catch (err) {
       await rm(temporary, { force: true })
-      throw codeOf(err) === 'ENOSPC' || codeOf(err) === 'EDQUOT' ? new StorageFullError(undefined, { cause: err }) : err
+      throw err
     }
-  }
-
-  async #requireSpace (bytes: number): Promise<void> {
-    this.#uncheckedBytes += bytes
-    if (this.#uncheckedBytes < freeSpaceInterval) {
-      return
-    }
-    const { bavail, bsize } = await statfs(this.path)
-    if (bavail * bsize < reservedBytes + freeSpaceInterval) {
-      throw new StorageFullError()
-    }
-    this.#uncheckedBytes = 0
   }
 }
 

@@ -54,6 +54,15 @@ export interface ContentWriter {
   discard: () => void
 }
 
+export interface ReadFileOptions extends StoreOptions {
+  /** First byte wanted */
+  start?: number | undefined
+  /** Last byte wanted */
+  end?: number | undefined
+  /** Told where a block was fetched and there is no room to keep it */
+  onUnkept?: (() => void) | undefined
+}
+
 /** What a path leads to */
 export interface Found extends Content {
   type: 'file' | 'directory'
@@ -67,7 +76,7 @@ export interface ContentReader {
    * @throws NotFoundError where a block is missing, DamagedBlockError where one does not hold what it should,
    *   UnavailableError where nobody delivers a block in time
    */
-  read: (cid: string, options?: StoreOptions & { start?: number, end?: number }) => AsyncIterable<Uint8Array>
+  read: (cid: string, options?: ReadFileOptions) => AsyncIterable<Uint8Array>
   /**
    * Follows a path below a directory; an empty path leads to `root` itself
    *

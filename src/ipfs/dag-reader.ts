@@ -4,7 +4,7 @@ import type { UnixFS } from 'ipfs-unixfs'
 import { CID } from 'multiformats/cid'
 import * as raw from 'multiformats/codecs/raw'
 import type { BufferPool } from './buffer-pool.ts'
-import type { ContentReader, Found, StoreOptions } from './content-store.ts'
+import type { ContentReader, Found, ReadFileOptions, StoreOptions } from './content-store.ts'
 import { decodeNode, walkFile, type LeafSlice } from './dag.ts'
 import { DamagedBlockError } from './errors.ts'
 import { runAhead } from './run-ahead.ts'
@@ -46,7 +46,7 @@ export class DagReader implements ContentReader {
     this.#readAhead = init.readAhead
   }
 
-  async * read (cid: string, options: StoreOptions & { start?: number, end?: number } = {}): AsyncGenerator<Uint8Array> {
+  async * read (cid: string, options: ReadFileOptions = {}): AsyncGenerator<Uint8Array> {
     const { signal, start = 0, end = Infinity } = options
     const slices = walkFile(CID.parse(cid), async cid => await this.#components.blocks.read(cid, { signal }), start, end + 1)
     for await (const { bytes, buffer } of runAhead(this.#reads(slices, { signal }), this.#readAhead)) {

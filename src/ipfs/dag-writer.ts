@@ -35,6 +35,8 @@ export class DagWriter implements ContentWriter {
   /** The stored form of what is in the buffer, once it has one */
   #tail: CID | undefined
   #tailSize = 0
+  /** Over the leaves, as far as they are stored */
+  readonly #nodes: CID[] = []
   /** Undefined where it is not wanted, or earlier leaves are not hashed */
   readonly #algorithm: DigestAlgorithm | undefined
   readonly #hasher: FileHasher
@@ -80,7 +82,7 @@ export class DagWriter implements ContentWriter {
   }
 
   blocks (): string[] {
-    return [...this.#fullLeaves(), ...(this.#tail === undefined ? [] : [this.#tail])].map(cid => cid.toString())
+    return [...this.#fullLeaves(), ...(this.#tail === undefined ? [] : [this.#tail]), ...this.#nodes].map(cid => cid.toString())
   }
 
   async checkpoint (): Promise<WriterState> {
@@ -109,7 +111,11 @@ export class DagWriter implements ContentWriter {
       } else if (this.#algorithm !== undefined) {
         await this.#hashTail(new Uint8Array())
       }
-      return { ...await buildFile(links, this.#components.put), digest: this.#digest }
+      const file = await buildFile(links, async block => {
+        await this.#components.put(block)
+        this.#nodes.push(block.cid)
+      })
+      return { ...file, digest: this.#digest }
     } finally {
       this.discard()
     }

@@ -1,10 +1,38 @@
-/** The file system that holds the blocks has no room left, or less than is kept free */
+/** What of the storage is full, in bytes */
+export interface StorageFullDetail {
+  /** What the limit is called */
+  limit: 'storage.maxBytes' | 'storage.minFree' | 'file system'
+  reason: string
+  maxBytes?: number
+  /** Of all blocks */
+  used?: number
+  minFree?: number
+  /** Of the file system */
+  free?: number
+  wanted?: number
+}
+
+/** There is no room for a block: the storage has a limit, or its file system has less free than is to stay so */
 export class StorageFullError extends Error {
   static readonly name = 'StorageFullError'
   readonly name = 'StorageFullError'
+  readonly detail: StorageFullDetail | undefined
 
-  constructor (message = 'No space left on the file system of the blockstore', options?: ErrorOptions) {
-    super(message, options)
+  constructor (detail?: StorageFullDetail, options?: ErrorOptions) {
+    super(`No space left for blocks${detail === undefined ? '' : `: ${detail.reason}`}`, options)
+    this.detail = detail
+  }
+}
+
+/** A blob for which there would be no room even if it were the only one */
+export class BlobTooLargeError extends Error {
+  static readonly name = 'BlobTooLargeError'
+  readonly name = 'BlobTooLargeError'
+  readonly detail: { limit: 'storage.maxBytes' | 'file system', maxBytes: number, bytes: number }
+
+  constructor (detail: BlobTooLargeError['detail']) {
+    super(`A blob of ${detail.bytes} bytes or more, where ${detail.maxBytes} fit in`)
+    this.detail = detail
   }
 }
 

@@ -39,9 +39,12 @@ export class RecentSet {
     generation.noted = this.#now()
   }
 
-  has (key: BlockKey): boolean {
+  /** @param period milliseconds, where it is to be shorter than usual; what is held is there whatever it is */
+  has (key: BlockKey, period = this.#period): boolean {
     this.#dropOld()
-    return this.#generations.some(({ keys }) => keys.has(key))
+    const now = this.#now()
+    const first = this.#generations.findIndex(({ holds, noted }) => holds > 0 || now - noted < period)
+    return first !== -1 && this.#generations.slice(first).some(({ keys }) => keys.has(key))
   }
 
   /** Whatever is noted from now on stays at least until this is disposed of */

@@ -7,7 +7,7 @@ import type { CID } from 'multiformats/cid'
 import type { Logger } from '../log.ts'
 import type { DurableBlockstore } from './blockstore.ts'
 import { BufferPool } from './buffer-pool.ts'
-import type { ContentReader, StoreOptions } from './content-store.ts'
+import type { ContentReader, ReadFileOptions, StoreOptions } from './content-store.ts'
 import { leafSize } from './dag.ts'
 import { DagReader, type BlockReader } from './dag-reader.ts'
 import { UnavailableError } from './errors.ts'
@@ -36,9 +36,15 @@ export interface RetrievalInit {
   timeout: number
 }
 
+interface Delivery {
+  block: Uint8Array
+  /** Else there was no room for it */
+  isKept: boolean
+}
+
 /** A fetch that several readers may wait for */
 interface Flight {
-  block: Promise<Uint8Array>
+  delivery: Promise<Delivery>
   waiting: number
   controller: AbortController
 }
@@ -57,9 +63,9 @@ export class Retrieval implements ContentReader {
     this.#timeout = init.timeout
   }
 
-  async * read (cid: string, options: StoreOptions & { start?: number, end?: number } = {}): AsyncGenerator<Uint8Array> {
+  async * read (cid: string, options: ReadFileOptions = {}): AsyncGenerator<Uint8Array> {
     using session = this.#open(options)
-    yield * this.#reader(session).read(cid, options)
+    yield * this.#reader(session, options.onUnkept).read(cid, options)
   }
 
   async find (root: string, path: readonly string[], options?: StoreOptions): ReturnType<ContentReader['find']> {
@@ -75,7 +81,7 @@ export class Retrieval implements ContentReader {
   /**
    * Fetches one block, wherever it comes from, and keeps it. It takes no client's slot.
    *
-   * @throws UnavailableError where nobody delivers it
+   * @throws UnavailableError where nobody delivers it, StorageFullError where there is no room for it
    */
   async fetchBlock (cid: CID, { signal }: StoreOptions = {}): Promise<void> {
     const { node, log } = this.#components
@@ -83,14 +89,17 @@ export class Retrieval implements ContentReader {
     if (!session.hasPeers && this.#components.gateways.isEmpty) {
       throw new UnavailableError('There is no peer and no gateway')
     }
-    await this.#fetch(cid, session, signal)
+    const { block, isKept } = await this.#fetch(cid, session, signal)
+    if (!isKept) {
+      await this.#components.blockstore.put(cid, block)
+    }
   }
 
   #open ({ client }: StoreOptions = {}): RetrievalSession {
     return new RetrievalSession(this.#components, { timeout: this.#timeout, client })
   }
 
-  #reader (session: RetrievalSession): DagReader {
+  #reader (session: RetrievalSession, onUnkept?: () => void): DagReader {
     const { blockstore } = this.#components
     const blocks: BlockReader = {
       read: async (cid, options = {}) => {
@@ -102,22 +111,26 @@ export class Retrieval implements ContentReader {
             throw err
           }
         }
-        return await this.#fetch(cid, session, options.signal)
+        const { block, isKept } = await this.#fetch(cid, session, options.signal)
+        if (!isKept) {
+          onUnkept?.()
+        }
+        return block
       }
     }
     return new DagReader({ blocks, buffers: this.#buffers }, { readAhead })
   }
 
   /** Joins the fetch of the same block, if there is one; it ends when nobody waits for it any more */
-  async #fetch (cid: CID, session: RetrievalSession, signal: AbortSignal | undefined): Promise<Uint8Array> {
+  async #fetch (cid: CID, session: RetrievalSession, signal: AbortSignal | undefined): Promise<Delivery> {
     session.takeSlot()
     const key = cid.toString()
     const flight = this.#flights.get(key) ?? this.#start(cid, key, session)
     flight.waiting++
     try {
-      const block = await raceSignal(flight.block, signal)
+      const delivery = await raceSignal(flight.delivery, signal)
       session.progressed()
-      return block
+      return delivery
     } finally {
       flight.waiting--
       if (flight.waiting === 0) {
@@ -130,10 +143,10 @@ export class Retrieval implements ContentReader {
 
   #start (cid: CID, key: string, session: RetrievalSession): Flight {
     const controller = new AbortController()
-    const flight: Flight = { block: this.#deliver(cid, session, controller.signal), waiting: 0, controller }
+    const flight: Flight = { delivery: this.#deliver(cid, session, controller.signal), waiting: 0, controller }
     this.#flights.set(key, flight)
     // whoever waits for it sees the failure; when all have gone, nobody does
-    flight.block.catch(() => {}).finally(() => { this.#remove(key, flight) })
+    flight.delivery.catch(() => {}).finally(() => { this.#remove(key, flight) })
     return flight
   }
 
@@ -144,8 +157,8 @@ export class Retrieval implements ContentReader {
     }
   }
 
-  async #deliver (cid: CID, session: RetrievalSession, signal: AbortSignal): Promise<Uint8Array> {
-    const { gateways, blockstore, node } = this.#components
+  async #deliver (cid: CID, session: RetrievalSession, signal: AbortSignal): Promise<Delivery> {
+    const { gateways, node } = this.#components
     const found = new AbortController()
     using stall = session.watch([signal, found.signal])
     const sources: Array<Promise<{ block: Uint8Array, source: keyof Retrieval['fetched'] }>> = [
@@ -153,10 +166,26 @@ export class Retrieval implements ContentReader {
       ...(gateways.isEmpty ? [] : [gateways.fetch(cid, { signal: stall.signal, peersAreConnected: session.hasPeers }).then(block => ({ block, source: 'gateways' as const }))])
     ]
     const { block, source } = await this.#first(cid, sources, signal).finally(() => { found.abort(over) })
-    await blockstore.put(cid, block)
-    await node.announceBlock(cid)
+    const isKept = await this.#keep(cid, block)
+    if (isKept) {
+      await node.announceBlock(cid)
+    }
     this.fetched[source]++
-    return block
+    return { block, isKept }
+  }
+
+  /** @returns whether there was room for it; whoever waits for it gets it either way */
+  async #keep (cid: CID, block: Uint8Array): Promise<boolean> {
+    try {
+      await this.#components.blockstore.put(cid, block, { evictable: true })
+      return true
+    } catch (err) {
+      if ((err as Error).name !== 'StorageFullError') {
+        throw err
+      }
+      this.#components.log.debug('no room to keep a block', { cid: cid.toString(), err })
+      return false
+    }
   }
 
   async #first<T> (cid: CID, sources: Array<Promise<T>>, signal: AbortSignal): Promise<T> {

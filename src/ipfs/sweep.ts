@@ -14,6 +14,8 @@ export interface SweepOptions {
   signal?: AbortSignal | undefined
   /** Only counts what would be deleted */
   dryRun?: boolean | undefined
+  /** Blocks written so long ago or less stay, where that is shorter than usual; milliseconds */
+  recent?: number | undefined
   /** How far it is: after each directory */
   onProgress?: ((swept: Swept) => void) | undefined
 }

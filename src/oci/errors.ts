@@ -26,6 +26,7 @@ export const OCI_ERRORS = {
   UNAVAILABLE: { status: 503, message: 'service unavailable' },
   UNKNOWN: { status: 500, message: 'unknown error' },
 
+  BLOB_TOO_LARGE: { status: 413, message: 'blob is larger than the registry\'s storage' },
   BODY_TOO_LARGE: { status: 413, message: 'body is larger than this request may have' },
   HEADERS_TOO_LARGE: { status: 431, message: 'headers are longer or more than this registry accepts' },
   MANIFEST_TOO_LARGE: { status: 413, message: 'manifest is larger than this registry accepts' },

@@ -4,7 +4,9 @@ import { OciError } from '../oci/errors.ts'
 export function toOciError (err: unknown): unknown {
   switch ((err as Error | undefined)?.name) {
     case 'StorageFullError':
-      return new OciError('STORAGE_FULL', { cause: err })
+      return new OciError('STORAGE_FULL', { ...detailOf(err), cause: err })
+    case 'BlobTooLargeError':
+      return new OciError('BLOB_TOO_LARGE', { ...detailOf(err), cause: err })
     case 'NotFoundError':
     case 'DamagedBlockError':
       return new OciError('UNAVAILABLE', { detail: { reason: 'a block of this content is missing or damaged' }, cause: err })
@@ -34,4 +36,9 @@ export async function translateErrors<T> (work: () => Promise<T>): Promise<T> {
 
 export function uploadUnknown (id: string): OciError {
   return new OciError('BLOB_UPLOAD_UNKNOWN', { detail: { upload: id.slice(0, 100) } })
+}
+
+function detailOf (err: unknown): { detail?: Record<string, unknown> } {
+  const { detail } = err as { detail?: Record<string, unknown> }
+  return detail === undefined ? {} : { detail }
 }

@@ -13,6 +13,7 @@ import type { IndexCondition } from './index-condition.ts'
 import { ReachableBlocks, type ReachableBlocksComponents } from './reachable-blocks.ts'
 import type { LinkGuard } from './link-guard.ts'
 import type { Publisher } from './publisher.ts'
+import { StoragePressure } from './storage-pressure.ts'
 import type { Uploads } from './uploads.ts'
 
 const second = 1000
@@ -63,6 +64,8 @@ export interface CollectionResult {
 
 export interface CollectOptions {
   dryRun?: boolean | undefined
+  /** Milliseconds after which blocks, links of blobs and uploads go that nothing needs, where that is less than usual */
+  grace?: number | undefined
   onProgress?: ((progress: CollectionProgress) => void) | undefined
 }
 
@@ -71,15 +74,20 @@ interface Cycle {
   result: Promise<CollectionResult>
 }
 
+type Haste = Pick<CollectOptions, 'grace'> & { dryRun: boolean }
+type Report = (progress: CollectionProgress) => void
+
 export class GarbageCollector {
+  /** Begins cycles where room is wanting */
+  readonly pressure: StoragePressure
   readonly #components: GarbageCollectorComponents
   readonly #interval: number
   readonly #cleaner: IndexCleaner
   readonly #reachable: ReachableBlocks
   #controller = new AbortController()
   #timer: NodeJS.Timeout | undefined
-  /** The cycles that have not begun yet, by whether they are dry */
-  readonly #waiting = new Map<boolean, Cycle>()
+  /** The cycles that have not begun yet, by what they are to do */
+  readonly #waiting = new Map<string, Cycle>()
   #last: Promise<unknown> = Promise.resolve()
 
   constructor (components: GarbageCollectorComponents, init: GarbageCollectorInit) {
@@ -87,10 +95,12 @@ export class GarbageCollector {
     this.#interval = init.interval
     this.#cleaner = new IndexCleaner(components, init)
     this.#reachable = new ReachableBlocks(components, init)
+    this.pressure = new StoragePressure({ collect: async () => await this.collect(), log: components.log }, init)
   }
 
   async start (): Promise<void> {
     this.#controller = new AbortController()
+    this.pressure.start()
     if (this.#interval > 0) {
       this.#timer ??= setInterval(() => {
         // what went wrong is in the log
@@ -103,6 +113,7 @@ export class GarbageCollector {
   async stop (): Promise<void> {
     clearInterval(this.#timer)
     this.#timer = undefined
+    this.pressure.stop()
     this.#controller.abort()
     await this.#last
   }
@@ -112,8 +123,9 @@ export class GarbageCollector {
    *
    * @throws OciError UNAVAILABLE where it is cut short or can't tell what is reachable, as where the index was lost
    */
-  async collect ({ dryRun = false, onProgress }: CollectOptions = {}): Promise<CollectionResult> {
-    const cycle = this.#waiting.get(dryRun) ?? this.#enqueue(dryRun)
+  async collect ({ dryRun = false, grace, onProgress }: CollectOptions = {}): Promise<CollectionResult> {
+    const key = `${dryRun} ${grace}`
+    const cycle = this.#waiting.get(key) ?? this.#enqueue(key, { dryRun, grace })
     if (onProgress !== undefined) {
       cycle.listeners.add(onProgress)
     }
@@ -126,26 +138,27 @@ export class GarbageCollector {
     }
   }
 
-  #enqueue (dryRun: boolean): Cycle {
+  #enqueue (key: string, haste: Haste): Cycle {
     const { signal } = this.#controller
     const listeners: Cycle['listeners'] = new Set()
     const result = this.#last.then(async () => {
-      this.#waiting.delete(dryRun)
-      return await this.#run(dryRun, signal, progress => { listeners.forEach(listener => { listener(progress) }) })
+      this.#waiting.delete(key)
+      return await this.#run(haste, signal, progress => { listeners.forEach(listener => { listener(progress) }) })
     })
     const cycle = { listeners, result }
-    this.#waiting.set(dryRun, cycle)
+    this.#waiting.set(key, cycle)
     this.#last = result.catch(() => {})
     return cycle
   }
 
-  async #run (dryRun: boolean, signal: AbortSignal, report: (progress: CollectionProgress) => void): Promise<CollectionResult> {
+  async #run (haste: Haste, signal: AbortSignal, report: Report): Promise<CollectionResult> {
+    const { dryRun } = haste
     const { log, metrics } = this.#components
     const began = performance.now()
     try {
       signal.throwIfAborted()
       this.#components.condition.requireWhole()
-      const found = await this.#cycle(dryRun, signal, report)
+      const found = await this.#cycle(haste, signal, report)
       const result = { dryRun, ...found, seconds: Math.round(performance.now() - began) / second }
       if (!dryRun) {
         metrics.collections.inc({ result: 'success' })
@@ -165,26 +178,33 @@ export class GarbageCollector {
     }
   }
 
-  async #cycle (dryRun: boolean, signal: AbortSignal, report: (progress: CollectionProgress) => void): Promise<Omit<CollectionResult, 'dryRun' | 'seconds'>> {
+  async #cycle ({ dryRun, grace }: Haste, signal: AbortSignal, report: Report): Promise<Omit<CollectionResult, 'dryRun' | 'seconds'>> {
     const { blockstore, links, publisher, uploads } = this.#components
     using _blocks = blockstore.beginCollection()
     using _links = links.beginCollection()
+    // where room is wanting, nothing stays only because it is new: what is on its way is known by other means
+    const wanted = dryRun ? undefined : this.pressure.begin()
+    const recent = wanted === undefined ? grace : 0
     let roots = 0
     report({ phase: 'index', roots, blocks: 0, bytes: 0 })
     if (!dryRun) {
-      await uploads.expire()
+      await uploads.expire({ idle: grace, refused: wanted !== undefined })
     }
-    const without = await this.#cleaner.clean({ dryRun, signal })
+    const without = await this.#cleaner.clean({ dryRun, grace, signal })
     // a manifest on its way here may link to a blob that has just gone; once it is in the index, it is marked with all below it
     await raceSignal(links.repositories.idle(), signal)
     await raceSignal(publisher.settled(), signal)
-    const { blocks, evicted, missing } = await this.#reachable.find({ dryRun, signal, without, onRoot: () => { report({ phase: 'mark', roots: ++roots, blocks: 0, bytes: 0 }) } })
+    const onRoot = (): void => { report({ phase: 'mark', roots: ++roots, blocks: 0, bytes: 0 }) }
+    const { blocks, evicted, cachedBytes, missing } = await this.#reachable.find({ dryRun, signal, without, room: wanted ?? 0, onRoot })
     if (missing.size > 0) {
       throw new OciError('UNAVAILABLE', {
         detail: { reason: 'blocks are missing, and what is below them is not known: no block was deleted', missing: missing.size, cids: [...missing].slice(0, maxNamed) }
       })
     }
-    const swept = await blockstore.sweep(blocks, { dryRun, signal, onProgress: swept => { report({ phase: 'sweep', roots, ...swept }) } })
+    const swept = await blockstore.sweep(blocks, { dryRun, recent, signal, onProgress: swept => { report({ phase: 'sweep', roots, ...swept }) } })
+    if (!dryRun) {
+      this.pressure.end(cachedBytes)
+    }
     return { manifests: without.manifests.size, links: without.links.size, cached: evicted, ...swept }
   }
 }

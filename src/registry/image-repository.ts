@@ -144,17 +144,19 @@ export class ImageRepository implements Repository {
 
   /** Reads the whole file; its last bytes come only if the digest is right, so that a wrong file is never complete */
   async * #verify (digest: Digest, found: Found, options: RequestOptions): AsyncGenerator<Uint8Array> {
-    const { reader, index } = this.#components
+    const { reader } = this.#components
     const hash = createHash(algorithmOf(digest))
     let left = found.size
+    let isHere = true
     const finish = async (): Promise<void> => {
       if (hash.digest('hex') !== hexOf(digest)) {
         throw new OciError('UNAVAILABLE', { detail: { digest, reason: 'the image links to other bytes under this digest' } })
       }
-      const { cid, size, dagSize } = found
-      await index.change().putBlob(digest, { cid, size, dagSize }).commit({ durable: false })
+      if (isHere) {
+        await this.#noteVerified(digest, found)
+      }
     }
-    for await (const chunk of readContent(reader, found, options)) {
+    for await (const chunk of readContent(reader, found, { ...options, onUnkept: () => { isHere = false } })) {
       hash.update(chunk)
       left -= chunk.byteLength
       if (left === 0) {
@@ -164,6 +166,17 @@ export class ImageRepository implements Repository {
     }
     if (found.size === 0) {
       await finish()
+    }
+  }
+
+  async #noteVerified (digest: Digest, { cid, size, dagSize }: Found): Promise<void> {
+    try {
+      await this.#components.index.change().putBlob(digest, { cid, size, dagSize }).commit({ durable: false })
+    } catch (err) {
+      // whoever pulls needs nothing of it
+      if ((err as Error).name !== 'StorageFullError') {
+        throw err
+      }
     }
   }
 }

@@ -31,6 +31,8 @@ export interface Cleaned {
 
 interface CleanOptions {
   dryRun: boolean
+  /** Links so old go, where that is less than usual; milliseconds */
+  grace: number | undefined
   signal: AbortSignal
 }
 
@@ -78,14 +80,14 @@ export class IndexCleaner {
         await this.#cleanLinksOf(forgotten.repository, forgotten.digests, cleaned, options)
         forgotten = { repository, digests: [] }
       }
-      if (this.#components.links.isForgotten(digest, record.updated)) {
+      if (this.#components.links.isForgotten(digest, record.updated, options.grace)) {
         forgotten.digests.push(digest)
       }
     }
     await this.#cleanLinksOf(forgotten.repository, forgotten.digests, cleaned, options)
   }
 
-  async #cleanLinksOf (repository: string, digests: Digest[], cleaned: Cleaned, { dryRun, signal }: CleanOptions): Promise<void> {
+  async #cleanLinksOf (repository: string, digests: Digest[], cleaned: Cleaned, { dryRun, grace, signal }: CleanOptions): Promise<void> {
     signal.throwIfAborted()
     const { index, links } = this.#components
     if (digests.length === 0) {
@@ -97,7 +99,7 @@ export class IndexCleaner {
       await forEach(digests.filter(digest => !needed.has(digest)), concurrency, signal, async digest => {
         const isDeleted = dryRun || await links.removeLink(repository, digest, async () => await index.link(repository, digest), async () => {
           await index.change().deleteLink(repository, digest).commit({ durable: true })
-        })
+        }, grace)
         if (isDeleted) {
           cleaned.links.add(`${repository}:${digest}`)
         }

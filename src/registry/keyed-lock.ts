@@ -24,6 +24,11 @@ export class KeyedLock {
     }
   }
 
+  /** Whether work runs or waits */
+  has (key: string): boolean {
+    return this.#last.has(key)
+  }
+
   /** Resolves when all work that runs or waits now has ended */
   async idle (): Promise<void> {
     await Promise.all(this.#last.values())

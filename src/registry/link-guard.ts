@@ -56,24 +56,29 @@ export class LinkGuard {
 
   /**
    * @param updated when the link was made; undefined where nobody knows
+   * @param period milliseconds, where it is to be shorter than usual
    * @returns whether nobody has relied on it for the period. What happened before the start is not known, so it counts as if it was asked for then.
    */
-  isForgotten (digest: Digest, updated: string | undefined): boolean {
+  isForgotten (digest: Digest, updated: string | undefined, period = Infinity): boolean {
     const last = updated === undefined ? this.#started : Math.max(this.#started, Date.parse(updated))
-    return this.#now() - last >= this.#period && !this.#asked.has(digestKey(digest))
+    const least = Math.min(period, this.#period)
+    return this.#now() - last >= least && !this.#asked.has(digestKey(digest), least)
   }
 
   /**
    * Deletes a link that is forgotten; whoever asks for it meanwhile waits
    *
    * @param updated reads when it was made
+   * @param period as {@link isForgotten}
    * @returns whether it was deleted
    */
-  async removeLink (repository: string, digest: Digest, updated: () => Promise<{ updated?: string | undefined } | undefined>, work: () => Promise<void>): Promise<boolean> {
+  async removeLink (
+    repository: string, digest: Digest, updated: () => Promise<{ updated?: string | undefined } | undefined>, work: () => Promise<void>, period?: number
+  ): Promise<boolean> {
     return await this.#blobs.run(digest, async () => {
       const record = await updated()
       // from here to the entry of the deletion is no pause
-      if (record === undefined || !this.isForgotten(digest, record.updated)) {
+      if (record === undefined || !this.isForgotten(digest, record.updated, period)) {
         return false
       }
       const key = `${repository}:${digest}`

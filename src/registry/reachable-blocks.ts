@@ -3,7 +3,7 @@ import type { DurableBlockstore } from '../ipfs/blockstore.ts'
 import type { ContentReader } from '../ipfs/content-store.ts'
 import { Marker } from '../ipfs/marker.ts'
 import type { Index } from '../index/index.ts'
-import type { CachedRoots } from './cached-roots.ts'
+import type { CachedRoot, CachedRoots } from './cached-roots.ts'
 import type { Cleaned } from './index-cleaner.ts'
 import { publishedImages } from './published-images.ts'
 import { everything } from './tag-roots.ts'
@@ -28,6 +28,8 @@ export interface ReachableOptions {
   dryRun: boolean
   /** What counts as deleted though it is still in the index */
   without: Cleaned
+  /** Bytes that images of other nodes are to give up, though they have room */
+  room: number
   /** Is told each root */
   onRoot: () => void
 }
@@ -38,6 +40,8 @@ export interface Reachable {
   missing: ReadonlySet<string>
   /** Images of other nodes for which there is no room any more */
   evicted: number
+  /** Bytes of the others */
+  cachedBytes: number
 }
 
 /** Finds out which blocks are needed */
@@ -60,9 +64,9 @@ export class ReachableBlocks {
     await this.#markUploads(marker, options)
     await this.#markBlobs(marker, options)
     await this.#markManifests(marker, options)
-    const evicted = await this.#markCached(marker, options)
+    const cached = await this.#markCached(marker, options)
     await this.#markPublished(marker, options)
-    return { blocks: marker.marked, missing: marker.missing, evicted }
+    return { blocks: marker.marked, missing: marker.missing, ...cached }
   }
 
   async #markUploads (marker: Marker, { signal, onRoot }: ReachableOptions): Promise<void> {
@@ -95,21 +99,34 @@ export class ReachableBlocks {
     }
   }
 
-  async #markCached (marker: Marker, { signal, onRoot, dryRun }: ReachableOptions): Promise<number> {
+  async #markCached (marker: Marker, options: ReachableOptions): Promise<Pick<Reachable, 'evicted' | 'cachedBytes'>> {
+    const { signal, onRoot, dryRun } = options
     const { cached } = this.#components
+    const roots = await cached.list()
+    const most = await this.#cacheLimit(marker, roots, options)
     let evicted = 0
-    let bytes = 0
-    for (const { root, isRead } of await cached.list()) {
+    let cachedBytes = 0
+    for (const { root, isRead } of roots) {
       onRoot()
       const found = await marker.unmarked(root, { signal })
-      if (isRead || bytes + found.bytes <= this.#cacheBytes || (!dryRun && !await cached.evict(root))) {
+      if (isRead || cachedBytes + found.bytes <= most || (!dryRun && !await cached.evict(root))) {
         found.mark()
-        bytes += found.bytes
+        cachedBytes += found.bytes
       } else {
         evicted++
       }
     }
-    return evicted
+    return { evicted, cachedBytes }
+  }
+
+  /** What images have in common counts for each of them here: rather too little room is made than that of all */
+  async #cacheLimit (marker: Marker, roots: readonly CachedRoot[], { room, signal }: ReachableOptions): Promise<number> {
+    let total = 0
+    for (const { root } of room > 0 ? roots : []) {
+      const { bytes } = await marker.unmarked(root, { signal })
+      total += bytes
+    }
+    return Math.min(this.#cacheBytes, room > 0 ? Math.max(0, total - room) : Infinity)
   }
 
   /** The directory itself; the images that it links to are needed only as long as they are in the index */

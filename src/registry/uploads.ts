@@ -6,6 +6,7 @@
  */
 import { randomUUID } from 'node:crypto'
 import type { ContentStore, ContentWriter } from '../ipfs/content-store.ts'
+import type { StorageSpace } from '../ipfs/storage-space.ts'
 import type { Index, UploadRecord } from '../index/index.ts'
 import type { Logger } from '../log.ts'
 import { algorithmOf, type Digest, type DigestAlgorithm } from '../oci/digest.ts'
@@ -18,16 +19,19 @@ import type { Blob, RequestOptions } from './repository.ts'
 import { digestOfUpload } from './upload-digest.ts'
 import { UploadSlots, type UploadSlotsInit } from './upload-slots.ts'
 import { uploadBlocks, type OpenUpload, type UploadBlock } from './upload-blocks.ts'
+import { UploadExpiry, type ExpireOptions } from './upload-expiry.ts'
 import { withinRange } from './upload-range.ts'
 
 /** Progress within one request is saved each time that this much more is stored */
 const saveInterval = 32 * 1024 * 1024
-const hour = 60 * 60 * 1000
+const day = 24 * 60 * 60 * 1000
 
 export interface UploadsComponents {
   content: ContentStore
   index: Index
   links: Pick<LinkGuard, 'add'>
+  /** Asked before bytes are taken */
+  space: Pick<StorageSpace, 'require' | 'requireFits'>
   log: Logger
 }
 
@@ -39,6 +43,8 @@ export interface UploadsInit extends Partial<UploadSlotsInit> {
 export interface AppendOptions extends RequestOptions {
   /** Where the client says that the bytes belong */
   range?: ByteRange | undefined
+  /** How many bytes come, where the client says so beforehand */
+  length?: number | undefined
 }
 
 interface Upload extends OpenUpload {
@@ -49,25 +55,22 @@ interface Upload extends OpenUpload {
 
 export class Uploads {
   readonly #components: UploadsComponents
-  readonly #expiry: number
+  readonly #expiry: UploadExpiry
   readonly #lock = new KeyedLock()
   readonly #slots: UploadSlots
   readonly #open = new Map<string, Upload>()
   /** On their way from an open upload to a blob */
   readonly #closing = new Set<Upload>()
-  #timer: NodeJS.Timeout | undefined
 
   constructor (components: UploadsComponents, init: UploadsInit = {}) {
     this.#components = components
-    this.#expiry = init.expiry ?? 7 * 24 * hour
+    const { index, log } = components
+    this.#expiry = new UploadExpiry({ index, log, lock: this.#lock, drop: async id => { await this.#drop(id) } }, { expiry: init.expiry ?? 7 * day })
     this.#slots = new UploadSlots({ max: init.max ?? 0, maxPerClient: init.maxPerClient ?? 0 })
   }
 
   async start (): Promise<void> {
-    this.#timer ??= setInterval(() => {
-      this.expire().catch(err => { this.#components.log.error('expiring uploads failed', { err }) })
-    }, hour).unref()
-    await this.expire()
+    await this.#expiry.start()
     for await (const { id, record } of this.#components.index.uploads()) {
       this.#slots.found(id, Date.parse(record.updated))
     }
@@ -75,16 +78,16 @@ export class Uploads {
 
   /** Waits for requests that were cut off to save what they got */
   async stop (): Promise<void> {
-    clearInterval(this.#timer)
-    this.#timer = undefined
+    this.#expiry.stop()
     await this.#lock.idle()
   }
 
   /**
    * @returns the id of a new upload
-   * @throws OciError TOOMANYREQUESTS or UNAVAILABLE where too many are open
+   * @throws OciError TOOMANYREQUESTS or UNAVAILABLE where too many are open, STORAGE_FULL where no blob would fit in
    */
   async create (repository: string, algorithm: DigestAlgorithm = 'sha256', client?: string): Promise<string> {
+    await translateErrors(async () => { await this.#components.space.require(0, 1) })
     const silent = this.#slots.silent(client)
     if (silent !== undefined) {
       await this.#lock.run(silent, async () => { await this.#drop(silent) })
@@ -122,13 +125,13 @@ export class Uploads {
    * Appends to an upload. What arrived before a failure of the source is kept, so that the client can go on from there.
    *
    * @returns bytes stored so far
-   * @throws OciError BLOB_UPLOAD_UNKNOWN, RANGE_INVALID, SIZE_INVALID or STORAGE_FULL
+   * @throws OciError BLOB_UPLOAD_UNKNOWN, RANGE_INVALID, SIZE_INVALID, STORAGE_FULL, or BLOB_TOO_LARGE, after which the upload is gone
    */
   async append (repository: string, id: string, source: AsyncIterable<Uint8Array>, options: AppendOptions = {}): Promise<number> {
     return await this.#locked(id, options, async () => {
       const upload = await this.#find(repository, id)
       try {
-        await this.#write(upload, source, options.range)
+        await this.#write(upload, source, options)
       } finally {
         await this.#checkpoint(upload)
       }
@@ -145,7 +148,7 @@ export class Uploads {
     return await this.#locked(id, options, async () => {
       const upload = await this.#find(repository, id)
       try {
-        await this.#write(upload, source, options.range)
+        await this.#write(upload, source, options)
       } catch (err) {
         await this.#checkpoint(upload)
         throw err
@@ -178,24 +181,8 @@ export class Uploads {
     return (await Array.fromAsync(this.#components.index.uploads())).length
   }
 
-  /** Drops the uploads that nobody wrote to for longer than the expiry */
-  async expire (): Promise<void> {
-    const before = Date.now() - this.#expiry
-    for await (const { id, record } of this.#components.index.uploads()) {
-      if (Date.parse(record.updated) < before) {
-        await this.#lock.run(id, async () => { await this.#expire(id, before) })
-      }
-    }
-  }
-
-  /** An upload may have gone on, or ended, since it was listed */
-  async #expire (id: string, before: number): Promise<void> {
-    const record = await this.#components.index.upload(id)
-    if (record !== undefined && Date.parse(record.updated) < before) {
-      await this.#drop(id)
-      this.#components.log.info('upload expired', { repository: record.repository, upload: id, size: record.size })
-    }
-  }
+  /** Drops the uploads that nobody goes on with */
+  async expire (options?: ExpireOptions): Promise<void> { await this.#expiry.expire(options) }
 
   async #close (upload: Upload, digest: Digest, options: RequestOptions): Promise<Pick<Blob, 'cid' | 'size'>> {
     const { content, index, links } = this.#components
@@ -216,7 +203,7 @@ export class Uploads {
 
   async #locked<T> (id: string, options: RequestOptions, work: () => Promise<T>): Promise<T> {
     using _use = this.#slots.use(id)
-    return await this.#lock.run(id, async () => await translateErrors(work), options)
+    return await this.#lock.run(id, async () => await translateErrors(async () => await this.#expiry.watch(id, work)), options)
   }
 
   async #find (repository: string, id: string): Promise<Upload> {
@@ -241,11 +228,18 @@ export class Uploads {
     return upload
   }
 
-  async #write (upload: Upload, source: AsyncIterable<Uint8Array>, range: ByteRange | undefined): Promise<void> {
+  async #write (upload: Upload, source: AsyncIterable<Uint8Array>, { range, length = 0 }: AppendOptions): Promise<void> {
     const { writer } = upload
+    const { space } = this.#components
+    if (length > 0) {
+      await space.require(writer.size, length)
+    }
     let saved = writer.size
     for await (const chunk of withinRange(source, range, writer.size)) {
-      await this.#orForget(upload, writer.write(chunk))
+      await this.#orForget(upload, async () => {
+        space.requireFits(writer.size + chunk.byteLength)
+        await writer.write(chunk)
+      })
       if (writer.size - saved >= saveInterval) {
         saved = writer.size
         await this.#save(upload, writer.stored())
@@ -258,13 +252,13 @@ export class Uploads {
     if (!this.#open.has(upload.id)) {
       return
     }
-    await this.#save(upload, await this.#orForget(upload, upload.writer.checkpoint()))
+    await this.#save(upload, await this.#orForget(upload, async () => await upload.writer.checkpoint()))
   }
 
   /** A writer that failed can't go on: the upload is loaded again as it was last saved */
-  async #orForget<T> (upload: Upload, work: Promise<T>): Promise<T> {
+  async #orForget<T> (upload: Upload, work: () => Promise<T>): Promise<T> {
     try {
-      return await work
+      return await work()
     } catch (err) {
       this.#forget(upload.id)
       throw err
@@ -292,6 +286,7 @@ export class Uploads {
 
   async #drop (id: string): Promise<void> {
     this.#forget(id)
+    this.#expiry.forget(id)
     await this.#components.index.change().deleteUpload(id).commit({ durable: false })
     this.#slots.close(id)
   }

@@ -53,7 +53,8 @@ const administration = new Administration({
     waive: async () => { rebuilt = { ...rebuilt, whole: true } }
   },
   collector: {
-    collect: async ({ dryRun = false, onProgress } = {}) => {
+    collect: async ({ dryRun = false, grace, onProgress } = {}) => {
+      graces.push(grace)
       onProgress?.(progress)
       await collecting(dryRun)
       return { ...collected, dryRun }
@@ -72,6 +73,8 @@ const progress = { phase: 'mark' as const, roots: 7, blocks: 0, bytes: 0 }
 const collected = { dryRun: false, manifests: 1, links: 2, cached: 0, blocks: 3, bytes: 4096, seconds: 0.5 }
 const scrubProgress = { phase: 'index' as const, blocks: 1, bytes: 4096, bad: 0, repaired: 0 }
 const scrubbed = { repair: true, blocks: 1, bytes: 4096, missing: 0, damaged: 0, repaired: 0, unneeded: 0, images: [], others: [], unlisted: 0, seconds: 0.5 }
+/** Of the collections that were asked for; milliseconds */
+const graces: Array<number | undefined> = []
 let collecting: (dryRun: boolean) => Promise<void> = async () => {}
 
 function post (body: unknown, headers: Record<string, string> = {}): RequestInit {
@@ -142,6 +145,7 @@ describe('/ipdr/v1', () => {
     ['a connection while offline', 'POST', 'peers', post({ address: '/offline' }), 503, /not connected/],
     ['a connection to nobody', 'POST', 'peers', post({ address: '/unreachable' }), 503, /no connection to \/unreachable$/],
     ['no name', 'GET', 'resolve', {}, 400, /'name' missing/],
+    ['a collection with a grace that is none', 'POST', 'gc', post({ grace: -1 }), 400, /grace must be a number/],
     ['a collection that is neither dry nor not', 'POST', 'gc', post({ dryRun: 'no' }), 400, /must be true or false/],
     ['a check that neither repairs nor not', 'POST', 'fsck', post({ repair: 'no' }), 400, /must be true or false/],
     ['a check with a rate that is none', 'POST', 'fsck', post({ rate: '50MiB' }), 400, /must be a number/],

@@ -1,13 +1,12 @@
 import assert from 'node:assert/strict'
-import { mkdir, open, rm, writeFile } from 'node:fs/promises'
+import { open, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import type { Digest } from '../../src/oci/digest.ts'
 import { ociConfig, ociManifest, randomBytes, sha256 } from '../fixtures/images.ts'
 import { RegistryClient } from '../fixtures/registry-client.ts'
-import { run } from '../fixtures/run.ts'
 import { ServerProcess } from '../fixtures/server.ts'
-import { temporaryDirectory } from '../fixtures/temporary.ts'
+import { smallVolume } from '../fixtures/small-volume.ts'
 
 const minute = 60_000
 const mebibyte = 1024 * 1024
@@ -100,21 +99,6 @@ test('a full disk refuses pushes, loses nothing, and serves pulls', { timeout: 3
     assert.ok(acknowledged.size > 10, `${acknowledged.size}`)
   })
 })
-
-/** A file system of its own; needs root */
-async function smallVolume (size: string): Promise<{ path: string } & AsyncDisposable> {
-  const directory = await temporaryDirectory('full')
-  const path = join(directory.path, 'volume')
-  await mkdir(path)
-  await run('mount', ['-t', 'tmpfs', '-o', `size=${size}`, 'ipdr-test', path])
-  return {
-    path,
-    [Symbol.asyncDispose]: async () => {
-      await run('umount', [path])
-      await directory[Symbol.asyncDispose]()
-    }
-  }
-}
 
 /** Takes all space that is left, as another program may */
 async function fill (path: string): Promise<AsyncDisposable> {

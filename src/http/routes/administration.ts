@@ -17,6 +17,7 @@ export interface AdministrationRoutesInit {
   bodyRate: BodyRate
 }
 
+const second = 1000
 const maxBodyBytes = 16 * 1024
 
 /**
@@ -27,7 +28,8 @@ const maxBodyBytes = 16 * 1024
  * POST /ipdr/v1/peers {"address":"..."}  connects; {"peer":"<id>"}
  * GET  /ipdr/v1/resolve?name=<name>      {"name":"...","cid":"...","path":[...],"ttl":<seconds>}
  * POST /ipdr/v1/publish                  {"name":"k51...","cid":"..."}
- * POST /ipdr/v1/gc {"dryRun":false}      lines of JSON: {"progress":{...}} about once a second, then {"result":{...}} or {"error":"..."}
+ * POST /ipdr/v1/gc {"dryRun":false}      lines of JSON: {"progress":{...}} about once a second, then {"result":{...}} or {"error":"..."};
+ *                                        "grace": seconds after which what nothing needs goes, where that is less than usual
  * POST /ipdr/v1/fsck {"repair":true,"rate":52428800}   the same lines; the rate is bytes a second, 0 for no limit
  * POST /ipdr/v1/rebuild {"waive":false}  the same lines; restores an index that was lost, or has it count as complete as it is
  * ```
@@ -69,11 +71,14 @@ export function administrationRoutes (
   router.route('/ipdr/v1/gc')
     .all(guard)
     .post(requireJson, async (req, res) => {
-      const { dryRun = false } = parseBody(await readBody(req, maxBodyBytes, 'BODY_TOO_LARGE', bodyRate))
+      const { dryRun = false, grace } = parseBody(await readBody(req, maxBodyBytes, 'BODY_TOO_LARGE', bodyRate))
       if (typeof dryRun !== 'boolean') {
         throw invalid('dryRun must be true or false')
       }
-      await sendProgress(res, components.log, async onProgress => await administration.collect({ dryRun, onProgress }))
+      if (grace !== undefined && (typeof grace !== 'number' || grace < 0)) {
+        throw invalid('grace must be a number of seconds')
+      }
+      await sendProgress(res, components.log, async onProgress => await administration.collect({ dryRun, grace: grace === undefined ? undefined : grace * second, onProgress }))
     })
     .all(onlyMethods('POST'))
 

@@ -34,7 +34,7 @@ export function uploadRoutes ({ registry }: { registry: Registry }, { bodyRate }
       const digest = parseDigest(req.query.digest)
       const id = await uploads.create(name, algorithm, req.socket.remoteAddress)
       try {
-        sendBlob(res, name, digest, await uploads.commit(name, id, digest, bodyOf(req, bodyRate), { signal: clientSignal(res) }))
+        sendBlob(res, name, digest, await uploads.commit(name, id, digest, bodyOf(req, bodyRate), { length: contentLength(req), signal: clientSignal(res) }))
       } catch (err) {
         // nobody was told the upload's id: it can't go on
         await uploads.cancel(name, id).catch(() => {})
@@ -52,13 +52,13 @@ export function uploadRoutes ({ registry }: { registry: Registry }, { bodyRate }
     .patch(async (req, res) => {
       const { name, id } = target(req)
       const range = chunkRange(req)
-      sendUpload(res.status(202), name, id, await uploads.append(name, id, bodyOf(req, bodyRate), { range, signal: clientSignal(res) }))
+      sendUpload(res.status(202), name, id, await uploads.append(name, id, bodyOf(req, bodyRate), { range, length: contentLength(req), signal: clientSignal(res) }))
     })
     .put(async (req, res) => {
       const { name, id } = target(req)
       const digest = parseDigest(req.query.digest)
       const range = chunkRange(req)
-      sendBlob(res, name, digest, await uploads.commit(name, id, digest, bodyOf(req, bodyRate), { range, signal: clientSignal(res) }))
+      sendBlob(res, name, digest, await uploads.commit(name, id, digest, bodyOf(req, bodyRate), { range, length: contentLength(req), signal: clientSignal(res) }))
     })
     .delete(async (req, res) => {
       const { name, id } = target(req)
@@ -95,16 +95,22 @@ function digestAlgorithm (req: Request): DigestAlgorithm | undefined {
   return algorithm
 }
 
+/** Undefined where the body comes in chunks */
+function contentLength (req: Request): number | undefined {
+  const length = req.get('Content-Length')
+  return length === undefined ? undefined : Number(length)
+}
+
 /** @throws OciError RANGE_INVALID, or SIZE_INVALID where the range and the Content-Length differ */
 function chunkRange (req: Request): ByteRange | undefined {
   const header = req.get('Content-Range')
-  const length = req.get('Content-Length')
+  const length = contentLength(req)
   if (header === undefined) {
     return undefined
   }
   const range = parseContentRange(header)
-  if (length !== undefined && Number(length) !== range.end - range.start + 1) {
-    throw new OciError('SIZE_INVALID', { detail: { contentRange: header.slice(0, 100), contentLength: Number(length) } })
+  if (length !== undefined && length !== range.end - range.start + 1) {
+    throw new OciError('SIZE_INVALID', { detail: { contentRange: header.slice(0, 100), contentLength: length } })
   }
   return range
 }

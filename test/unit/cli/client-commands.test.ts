@@ -258,6 +258,7 @@ describe('ipdr gc', () => {
     [['gc', '--dry-run'], '{"dryRun":true}', lines({ result: { ...result, dryRun: true } }), {
       code: 0, out: 'Would free 5.0 MiB in 4 blocks; 1 untagged manifests, 2 unused blobs and 3 cached images would go (1.25 s)\n', err: ''
     }],
+    [['gc', '--grace', '5m', '--json'], '{"dryRun":false,"grace":300}', lines({ result }), { code: 0, out: lines(result), err: '' }],
     [['gc', '--json'], '{"dryRun":false}', lines({ progress }, { result }), { code: 0, out: lines(result), err: '' }],
     [['gc', '--json'], '{"dryRun":false}', lines({ progress }, { error: 'blocks are missing' }), { code: 1, out: '', err: 'ipdr: garbage collection: blocks are missing\n' }]
   ]
@@ -269,6 +270,8 @@ describe('ipdr gc', () => {
       assert.deepEqual(await ipdr([...args, '--docker-registry-host', server.host]), expected)
     })
   }
+
+  it('wants to know how long the grace is', async () => assert.match((await ipdr(['gc', '--grace', 'soon'])).err, /--grace must be a duration/))
 
   it('says so where the answer breaks off, or is none', async () => {
     for (const [answer, message] of [[lines({ progress }), /did not say how the garbage collection ended/], ['<html>\n', /did not answer with lines of JSON/]] as const) {

@@ -31,7 +31,8 @@ const samplesByKind: Record<ConfigKey['kind'], [string, unknown]> = {
 const samplesByPath: Record<string, [string, unknown]> = {
   ipfsGateways: ['https://a.example,https://b.example/x', ['https://a.example', 'https://b.example/x']],
   cidResolvers: ['file:/cids,example.com', ['file:/cids', 'example.com']],
-  'names.dns': ['192.0.2.53,[2001:db8::53]:5353', ['192.0.2.53', '[2001:db8::53]:5353']]
+  'names.dns': ['192.0.2.53,[2001:db8::53]:5353', ['192.0.2.53', '[2001:db8::53]:5353']],
+  'storage.minFree': ['16MiB', 16_777_216]
 }
 
 /** Keys that work only beside others */

@@ -209,19 +209,6 @@ describe('DurableBlockstore', () => {
     assert.equal(String(small), '---')
   })
 
-  it('knows how much it holds', async () => {
-    const store = await opened()
-    const total = pairs.reduce((sum, { bytes }) => sum + bytes.byteLength, 0)
-    for (const { cid, bytes } of [...pairs, ...pairs]) {
-      await store.put(cid, bytes)
-    }
-    assert.deepEqual([await store.count(), store.bytesAdded], [total, total])
-    await store.delete(large.cid)
-    await store.delete(large.cid)
-    assert.deepEqual([await store.count(), store.bytesAdded], [total - large.bytes.byteLength, total - large.bytes.byteLength])
-    await assert.rejects(store.count({ signal: AbortSignal.abort() }), { name: 'AbortError' })
-  })
-
   it('syncs once for all who ask meanwhile, and again for who asks later', async () => {
     const store = await opened({ fsync: true })
     await Promise.all(pairs.map(async ({ cid, bytes }) => await store.put(cid, bytes)))

@@ -61,3 +61,21 @@ describe('a set of what was noted lately', () => {
     assert.ok(!set.has(keyOf(1)) && !set.has(keyOf(2)))
   })
 })
+
+describe('a shorter period than usual', () => {
+  it('leaves out what was noted before it, but nothing that is held', () => {
+    let now = 0
+    const set = new RecentSet({ period: 1000, now: () => now })
+    const [old, held, recent] = [1, 2, 3].map(i => [i, i, i, i] as const)
+    set.note(old!)
+    now = 300
+    const hold = set.hold()
+    set.note(held!)
+    now = 600
+    set.note(recent!)
+    assert.deepEqual([old, held, recent].map(key => set.has(key!, 0)), [false, true, true])
+    hold[Symbol.dispose]()
+    assert.deepEqual([old, held, recent].map(key => set.has(key!, 0)), [false, false, false])
+    assert.deepEqual([old, held, recent].map(key => set.has(key!)), [true, true, true])
+  })
+})

@@ -51,13 +51,13 @@ describe('a sweep', () => {
     await mkdir(join(directory.path, 'lost+found'))
     const keep = keySet(blocks.slice(0, 10).map(({ cid }) => cid))
     const bytes = blocks.slice(10).reduce((sum, block) => sum + block.bytes.byteLength, 0)
-    const before = store.bytesAdded
+    const before = store.space.usage.atLeast
     const seen: number[] = []
     assert.deepEqual(await store.sweep(keep, { dryRun: true }), { blocks: 30, bytes })
     assert.equal((await held()).length, 40)
     assert.deepEqual(await store.sweep(keep, { onProgress: ({ blocks }) => { seen.push(blocks) } }), { blocks: 30, bytes })
     assert.deepEqual(await held(), [0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
-    assert.equal(store.bytesAdded, before - bytes)
+    assert.equal(store.space.usage.atLeast, before - bytes)
     assert.equal(seen.at(-1), 30)
     assert.deepEqual((await readdir(join(directory.path, shard))).filter(name => /notes|NOTHING/.test(name)).sort(), ['NOTHING.data', 'notes.txt'])
     assert.deepEqual(await store.sweep(keep), { blocks: 0, bytes: 0 })

@@ -6,6 +6,7 @@ import { base32upper } from 'multiformats/bases/base32'
 import { CID } from 'multiformats/cid'
 import type { Digest } from '../../../src/oci/digest.ts'
 import { Publisher } from '../../../src/registry/publisher.ts'
+import { bytesOnDisk } from '../../fixtures/bytes-on-disk.ts'
 import { randomBytes, sha256 } from '../../fixtures/images.ts'
 import { descriptorOf, imageIndex, imageManifest, ociIndex, ociManifest } from '../../fixtures/manifests.ts'
 import { blocksBelow, blocksOnDisk, rootsInIndex } from '../../fixtures/reachable.ts'
@@ -43,11 +44,11 @@ describe('a garbage collection', () => {
     const [shared, own] = [randomBytes(2 * mebibyte + 1, 'shared'), randomBytes(2 * mebibyte + 2, 'own')]
     const kept = await pushImage('a/b', 'v1', [shared])
     const gone = await pushImage('a/b', 'v2', [shared, own])
-    const before = await stores.blockstore.count()
+    const before = await bytesOnDisk(stores.blocks)
     await stores.repository('a/b').deleteManifest({ digest: gone.digest })
     const { bytes, blocks, links, manifests } = await stores.collector().collect()
     assert.ok(bytes >= own.byteLength && bytes < own.byteLength + 10_000, `${bytes} bytes freed`)
-    assert.equal(await stores.blockstore.count(), before - bytes)
+    assert.equal(await bytesOnDisk(stores.blocks), before - bytes)
     assert.ok(blocks > 4)
     assert.deepEqual([links, manifests], [1, 0])
     await assertOnlyNeeded()

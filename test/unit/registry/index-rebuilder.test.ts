@@ -8,6 +8,7 @@ import type { Digest } from '../../../src/oci/digest.ts'
 import { CidStore } from '../../../src/registry/cid-store.ts'
 import { IndexRebuilder, type RebuildResult } from '../../../src/registry/index-rebuilder.ts'
 import { Publisher } from '../../../src/registry/publisher.ts'
+import { bytesOnDisk } from '../../fixtures/bytes-on-disk.ts'
 import { contentsOf } from '../../fixtures/contents.ts'
 import { randomBytes, sha256 } from '../../fixtures/images.ts'
 import { leafBlock } from '../../fixtures/leaf-block.ts'
@@ -233,7 +234,7 @@ describe('a store whose index was lost', () => {
     await fill()
     await fillCidStore()
     const files = await readdir(join(stores.directory, 'cids'), { recursive: true })
-    const blocks = await stores.blockstore.count()
+    const blocks = await bytesOnDisk(stores.blocks)
     await stores.loseIndex()
     // pushes and restarts do not change that
     await pushImage('team/app', 'new', [shared])
@@ -243,7 +244,7 @@ describe('a store whose index was lost', () => {
       await assert.rejects(stores.collector().collect({ dryRun }), { code: 'UNAVAILABLE', detail: { reason: 'the index was lost: first restore it with "ipdr fsck --rebuild"' } })
     }
     await assert.rejects(publisher().publish(), { code: 'UNAVAILABLE' })
-    assert.ok(await stores.blockstore.count() >= blocks)
+    assert.ok(await bytesOnDisk(stores.blocks) >= blocks)
     const after = await readdir(join(stores.directory, 'cids'), { recursive: true })
     assert.deepEqual(files.filter(file => !after.includes(file)), [])
     assert.ok(stores.logged.some(({ level, msg, message }) => level === 'error' && /fsck --rebuild/.test(String(msg ?? message))))
@@ -281,7 +282,7 @@ describe('a store whose index was lost', () => {
     await store.stop()
     await stores.reopen()
     assert.ok((await stores.collector().collect()).blocks > 0)
-    assert.equal(await stores.blockstore.count(), 0)
+    assert.equal(await bytesOnDisk(stores.blocks), 0)
   })
 
   it('keeps what is here of images of other nodes as such', async () => {

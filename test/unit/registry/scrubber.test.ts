@@ -4,6 +4,7 @@ import { afterEach, beforeEach, describe, it } from 'node:test'
 import { CID } from 'multiformats/cid'
 import type { BlockFiles } from '../../../src/ipfs/block-files.ts'
 import type { Digest } from '../../../src/oci/digest.ts'
+import { bytesOnDisk } from '../../fixtures/bytes-on-disk.ts'
 import { damages } from '../../fixtures/damage.ts'
 import { randomBytes, sha256 } from '../../fixtures/images.ts'
 import { descriptorOf, imageIndex, imageManifest, ociIndex, ociManifest, sha512 } from '../../fixtures/manifests.ts'
@@ -47,7 +48,7 @@ describe('a scrub', () => {
     await stores.content.add(randomBytes(100, 'garbage'))
     const { bytes, seconds, ...result } = await stores.scrubber().scrub()
     assert.deepEqual(result, { repair: true, blocks: (await blocksOnDisk(stores)).size, missing: 0, damaged: 0, repaired: 0, unneeded: 0, images: [], others: [], unlisted: 0 })
-    assert.equal(bytes, await stores.blockstore.count())
+    assert.equal(bytes, await bytesOnDisk(stores.blocks))
   })
 
   for (const [way, damage] of Object.entries(damages)) {

@@ -157,7 +157,7 @@ describe('an upload after a restart', () => {
     const { blockstore } = stores
     const work = stores.uploads.append('r', id, (async function * () {
       yield * randomStream(30 * mebibyte, 'begin')
-      await until('the first leaves are stored', () => blockstore.bytesAdded === 30 * mebibyte)
+      await until('the first leaves are stored', () => blockstore.space.usage.atLeast === 30 * mebibyte)
       yield * source
     })())
     await reached
