@@ -129,7 +129,7 @@ describe('slow clients', () => {
   })
 
   it('that go on sending what nobody reads are cut off', async () => {
-    const app = await start({ server: server({}, 300) })
+    const app = await start({ server: server({}, 1000) })
     const socket = app.connect()
     socket.write('PUT /v2/UPPER/manifests/a HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n')
     const drips = setInterval(() => { socket.write('x') }, 50)
@@ -141,7 +141,7 @@ describe('slow clients', () => {
   })
 
   it('that read nothing are cut off, and what they asked for in one go is not all made at once', async () => {
-    const app = await start({ server: server({}, 500) })
+    const app = await start({ server: server({}, 1000) })
     const bytes = Buffer.alloc(3 * 1024 * 1024, 'x')
     await app.pushBlob('r', bytes)
     const socket = app.connect()
