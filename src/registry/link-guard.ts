@@ -44,8 +44,12 @@ export class LinkGuard {
   async add<T> (digest: Digest, work: () => Promise<T>): Promise<T> {
     return await this.#blobs.run(digest, async () => {
       this.#asked.note(digestKey(digest))
-      this.#linked.note(digestKey(digest))
-      return await work()
+      try {
+        return await work()
+      } finally {
+        // a collection may have begun meanwhile, and may have looked for the link before it was there
+        this.#linked.note(digestKey(digest))
+      }
     })
   }
 

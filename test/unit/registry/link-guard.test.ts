@@ -71,4 +71,21 @@ describe('the guard of links', () => {
     collection[Symbol.dispose]()
     assert.equal(await guard.removeBlob(digest, async () => {}), true)
   })
+
+  it('deletes no blob that was about to get a link when the collection began', async () => {
+    const guard = new LinkGuard({ period: 0 })
+    const { promise: written, resolve: goOn } = Promise.withResolvers<void>()
+    const { promise: begun, resolve: begin } = Promise.withResolvers<void>()
+    const added = guard.add(digest, async () => {
+      begin()
+      await written
+    })
+    await begun
+    using _collection = guard.beginCollection()
+    // here the collection looks for the link, and finds none
+    const removed = guard.removeBlob(digest, async () => { assert.fail('it has a link') })
+    goOn()
+    await added
+    assert.equal(await removed, false)
+  })
 })
