@@ -1,6 +1,7 @@
 import { LevelDatastore } from 'datastore-level'
 import { appLimits, httpInit, peerLimits, registryInit } from './appliance-limits.ts'
 import { buildNames } from './appliance-names.ts'
+import { buildUpkeep } from './appliance-upkeep.ts'
 import type { Config } from './config/schema.ts'
 import { openDataDirectory, type DataDirectory } from './data-directory.ts'
 import { explainStart } from './explain-start.ts'
@@ -27,13 +28,10 @@ import { Metrics } from './metrics.ts'
 import { Administration } from './registry/administration.ts'
 import { CachedRoots } from './registry/cached-roots.ts'
 import { ClientSlots } from './registry/client-slots.ts'
-import { GarbageCollector } from './registry/garbage-collector.ts'
 import { IndexCondition } from './registry/index-condition.ts'
-import { IndexRebuilder } from './registry/index-rebuilder.ts'
 import { LinkGuard } from './registry/link-guard.ts'
 import { LostFiles } from './registry/lost-files.ts'
 import { Registry } from './registry/registry.ts'
-import { Scrubber } from './registry/scrubber.ts'
 import { Uploads } from './registry/uploads.ts'
 import { readStartInputs, type StartInputs } from './start-inputs.ts'
 
@@ -130,7 +128,7 @@ export class Appliance {
 
   /** The parts after the index, in the order in which they start */
   async #build (directory: DataDirectory, index: LevelIndex, condition: IndexCondition, { certificate, swarmKey, kubo }: StartInputs): Promise<Part[]> {
-    const { cache, fsck, gc, storage, limits, network, p2p: { swarmKey: _, ...p2p } } = this.#config
+    const { gc, storage, limits, network, p2p: { swarmKey: _, ...p2p } } = this.#config
     const log = this.#log
     const metrics = new Metrics()
     const readers = new ReadWorkers()
@@ -169,18 +167,12 @@ export class Appliance {
     const remotePins = kubo && createRemotePins({ node, kubo: new KuboContentStore(kubo), log: log.child({ module: 'remote-pins' }) })
     const pinner = remotePins && { pin: (root: string) => { remotePins.add(root) } }
     const { names, publisher, cidStore, resolver, tagListener, parts } = buildNames({ node, datastore, content, reader, index, condition, provider, log }, this.#config)
-    const registry = new Registry({ content, index, uploads, links, lost, cached, reader, provider, pinner, names, resolver, tagListener, fetches }, registryInit(this.#config))
-    const collector = new GarbageCollector(
-      { blockstore, content, index, condition, uploads, links, cached, publisher, metrics, log: log.child({ module: 'gc' }) },
-      { interval: gc.interval * second, untagged: gc.untagged === undefined ? undefined : gc.untagged * second, cacheBytes: cache.maxBytes }
+    const registry = new Registry({ condition, content, index, uploads, links, lost, cached, reader, provider, pinner, names, resolver, tagListener, fetches }, registryInit(this.#config))
+    const { parts: upkeepParts, ...upkeep } = buildUpkeep(
+      { blockstore, cached, cidStore, condition, content, files, hasher, index, links, log, lost, metrics, names, publisher, repairer, uploads }, this.#config
     )
-    const scrubber = new Scrubber(
-      { files, hasher, repairer, lost, index, content, cached, publisher, metrics, log: log.child({ module: 'fsck' }) },
-      { interval: fsck.interval * second, rate: fsck.rate }
-    )
-    const rebuilder = new IndexRebuilder({ blockstore, content, index, condition, links, cidStore, names, publisher, log: log.child({ module: 'rebuild' }) })
-    blockstore.space.onFull = bytes => { collector.pressure.full(bytes) }
-    blockstore.space.onEvictable = bytes => { collector.pressure.fetched(bytes) }
+    blockstore.space.onFull = bytes => { upkeep.collector.pressure.full(bytes) }
+    blockstore.space.onEvictable = bytes => { upkeep.collector.pressure.fetched(bytes) }
     const health = { notReady: () => this.#ready ? undefined : 'starting or stopping' }
     this.#node = node
     metrics.observe({
@@ -191,7 +183,7 @@ export class Appliance {
       retrievedBlocks: () => reader.fetched
     })
 
-    const administration = new Administration({ registry, node, names, publisher, collector, scrubber, rebuilder })
+    const administration = new Administration({ registry, node, names, publisher, ...upkeep })
     const components = { registry, health, administration, metrics, log: log.child({ module: 'http' }) }
     const app = createApp(components, { admin: this.#config.admin.port === undefined, limits: appLimits(this.#config) })
     const serverInit = httpInit(this.#config)
@@ -214,9 +206,7 @@ export class Appliance {
       ...parts,
       startable('repairer', repairer),
       startable('uploads', uploads),
-      startable('index rebuilder', rebuilder),
-      startable('garbage collector', collector),
-      startable('scrubber', scrubber),
+      ...upkeepParts,
       ...(this.#admin === undefined ? [] : [startable('admin port', this.#admin)]),
       startable('registry port', server),
       ...(certificate === undefined ? [] : [certificatePart(certificate, server)])

@@ -1,4 +1,5 @@
 import { Command, CommanderError } from 'commander'
+import { addBackupCommand } from './commands/backup.ts'
 import { addCompletionCommand } from './commands/completion.ts'
 import { addConfigShowCommand } from './commands/config-show.ts'
 import { addConfigVerifyCommand } from './commands/config-verify.ts'
@@ -14,6 +15,7 @@ import { addPublishCommand } from './commands/publish.ts'
 import { addPullCommand } from './commands/pull.ts'
 import { addPushCommand } from './commands/push.ts'
 import { addResolveCommand } from './commands/resolve.ts'
+import { addRestoreCommand } from './commands/restore.ts'
 import { addServerCommand } from './commands/server.ts'
 import { addVersionCommand, ipdrVersion } from './commands/version.ts'
 import { type CliContext, processContext } from './context.ts'
@@ -51,7 +53,7 @@ function createProgram (context: CliContext): Command {
 
   const commands = [
     addServerCommand, addPushCommand, addPullCommand, addConvertCommand, addDigCommand, addLsCommand, addInspectCommand, addResolveCommand,
-    addPeersCommand, addPublishCommand, addGcCommand, addFsckCommand, addHealthcheckCommand
+    addPeersCommand, addPublishCommand, addGcCommand, addFsckCommand, addBackupCommand, addRestoreCommand, addHealthcheckCommand
   ]
   commands.forEach(add => add(program, context))
   const config = program.command('config').description('Check or show the configuration')

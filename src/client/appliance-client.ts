@@ -1,9 +1,11 @@
 import type { Peer } from '../registry/administration.ts'
 import type { CollectionProgress, CollectionResult } from '../registry/garbage-collector.ts'
 import type { RebuildProgress, RebuildResult } from '../registry/index-rebuilder.ts'
+import type { RestoreProgress, RestoreResult } from '../registry/restorer.ts'
 import type { ScrubProgress, ScrubResult } from '../registry/scrubber.ts'
 export type { CollectionProgress, CollectionResult } from '../registry/garbage-collector.ts'
 export type { RebuildProgress, RebuildResult } from '../registry/index-rebuilder.ts'
+export type { RestoreProgress, RestoreResult } from '../registry/restorer.ts'
 export type { ScrubProgress, ScrubResult } from '../registry/scrubber.ts'
 import { ClientError } from './client-error.ts'
 import { jsonOf, linesOf, responseError, type Answer, type SendInit } from './http.ts'
@@ -13,6 +15,8 @@ import type { RegistryClient } from './registry-client.ts'
 const minute = 60_000
 /** Names and peers are looked up in a network of which nobody knows how large it is */
 const networkTimeout = 2 * minute
+/** Until a backup begins: all that the index has is looked at before */
+const backupTimeout = 60 * minute
 
 /** What an appliance offers beside the distribution API */
 export class ApplianceClient {
@@ -77,7 +81,7 @@ export class ApplianceClient {
    * @throws ResponseError, ClientError
    */
   async collect (init: { dryRun: boolean, grace?: number | undefined }, onProgress: (progress: CollectionProgress) => void, options: ReadOptions = {}): Promise<CollectionResult> {
-    return await this.#follow('gc', 'garbage collection', init, onProgress, options)
+    return await this.#follow('gc', 'garbage collection', { ...options, ...jsonBody(init) }, onProgress)
   }
 
   /**
@@ -87,7 +91,7 @@ export class ApplianceClient {
    * @throws ResponseError, ClientError
    */
   async scrub (init: { repair: boolean, rate?: number | undefined }, onProgress: (progress: ScrubProgress) => void, options: ReadOptions = {}): Promise<ScrubResult> {
-    return await this.#follow('fsck', 'check', init, onProgress, options)
+    return await this.#follow('fsck', 'check', { ...options, ...jsonBody(init) }, onProgress)
   }
 
   /**
@@ -97,12 +101,37 @@ export class ApplianceClient {
    * @throws ResponseError, ClientError
    */
   async rebuild (init: { waive: boolean }, onProgress: (progress: RebuildProgress) => void, options: ReadOptions = {}): Promise<RebuildResult> {
-    return await this.#follow('rebuild', 'rebuild', init, onProgress, options)
+    return await this.#follow('rebuild', 'rebuild', { ...options, ...jsonBody(init) }, onProgress)
+  }
+
+  /**
+   * Begins a backup of all that the appliance has
+   *
+   * @param keys of the blocks that it leaves out
+   * @returns its root, and the CAR
+   * @throws ResponseError
+   */
+  async backup (keys: () => AsyncIterable<Uint8Array>, options: ReadOptions = {}): Promise<{ root: string, bytes: AsyncIterable<Uint8Array> }> {
+    const answer = await this.#registry.request('/ipdr/v1/backup', {
+      ...options, method: 'POST', headers: { 'Content-Type': 'application/vnd.ipdr.block-keys' }, body: keys, timeout: backupTimeout
+    })
+    await expectSuccess(answer, 'backup')
+    return { root: answer.headers.get('X-Ipfs-Roots') ?? '', bytes: answer.body() }
+  }
+
+  /**
+   * Fills the appliance, which has to be empty
+   *
+   * @throws ResponseError, ClientError
+   */
+  async restore (car: () => AsyncIterable<Uint8Array>, onProgress: (progress: RestoreProgress) => void, options: ReadOptions = {}): Promise<RestoreResult> {
+    const init = { ...options, method: 'POST', headers: { 'Content-Type': 'application/vnd.ipld.car' }, body: car }
+    return await this.#follow('restore', 'restore', init, onProgress)
   }
 
   /** Has something done that takes long, and tells how far it is */
-  async #follow<Progress, Result> (path: string, what: string, body: object, onProgress: (progress: Progress) => void, options: ReadOptions): Promise<Result> {
-    const answer = await this.#registry.request(`/ipdr/v1/${path}`, { timeout: networkTimeout, ...options, ...jsonBody(body) })
+  async #follow<Progress, Result> (path: string, what: string, init: SendInit, onProgress: (progress: Progress) => void): Promise<Result> {
+    const answer = await this.#registry.request(`/ipdr/v1/${path}`, { timeout: networkTimeout, ...init })
     await expectSuccess(answer, what)
     for await (const line of linesOf(answer)) {
       const { error, progress, result } = line as { error?: string, progress?: Progress, result?: Result }

@@ -56,8 +56,8 @@ export interface PublishedRecord {
 
 /** Whether the index knows all that it should */
 export interface ConditionRecord {
-  /** `lost`: it was deleted, and what it knew before is not restored yet */
-  state: 'whole' | 'lost'
+  /** `lost`: it was deleted, and what it knew before is not restored yet; `restoring`: it has a part of a backup */
+  state: 'whole' | 'lost' | 'restoring'
   /** ISO 8601 */
   since: string
 }
@@ -104,8 +104,19 @@ export interface Index {
   isEmpty: () => Promise<boolean>
   /** Roots of images of other nodes */
   cached: () => AsyncIterable<{ root: string, record: CachedRecord }>
+  /** All as it is now; to be disposed of */
+  snapshot: () => IndexSnapshot
   /** Gathers changes that take effect together */
   change: () => IndexChange
+}
+
+/** What the registry knew at one moment */
+export interface IndexSnapshot extends AsyncDisposable {
+  repositories: () => AsyncIterable<string>
+  manifests: (repository: string) => AsyncIterable<{ digest: Digest, record: ManifestRecord }>
+  tags: (repository: string) => AsyncIterable<{ tag: string, record: TagRecord }>
+  /** Those that the repository may serve */
+  blobs: (repository: string) => AsyncIterable<{ digest: Digest, record: BlobRecord }>
 }
 
 export interface IndexChange {

@@ -5,6 +5,7 @@ import type { Page } from '../oci/pagination.ts'
 import { openError } from './errors.ts'
 import type { BlobRecord, CachedRecord, ConditionRecord, Index, IndexChange, LinkRecord, ManifestRecord, PublishedRecord, TagRecord, UploadRecord } from './index.ts'
 import { keys, prefixes } from './keys.ts'
+import { LevelSnapshot } from './level-snapshot.ts'
 import { RecordCache } from './record-cache.ts'
 import { IndexWriter, type Operation } from './writer.ts'
 
@@ -143,6 +144,10 @@ export class LevelIndex implements Index {
       count++
     }
     return count
+  }
+
+  snapshot (): LevelSnapshot {
+    return new LevelSnapshot(this.#db)
   }
 
   change (): IndexChange {

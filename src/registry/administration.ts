@@ -1,11 +1,15 @@
 import { parseRoot } from '../oci/cid.ts'
 import { OciError } from '../oci/errors.ts'
+import { readBlockKeys } from '../ipfs/block-keys.ts'
+import type { CarSource } from '../ipfs/car.ts'
 import { parseName, parseReference } from '../oci/reference.ts'
+import type { Backup, Backups } from './backups.ts'
 import { translateErrors } from './errors.ts'
 import type { CollectionResult, CollectOptions, GarbageCollector } from './garbage-collector.ts'
 import type { IndexRebuilder, RebuildProgress, RebuildResult } from './index-rebuilder.ts'
 import type { Registry } from './registry.ts'
 import type { RequestOptions } from './repository.ts'
+import type { RestoreOptions, Restorer, RestoreResult } from './restorer.ts'
 import type { Scrubber, ScrubOptions, ScrubResult } from './scrubber.ts'
 
 /** A connection to a peer */
@@ -29,6 +33,8 @@ export interface AdministrationComponents {
   publisher: { publish: () => Promise<{ name: string, cid: string }> }
   collector: Pick<GarbageCollector, 'collect'>
   scrubber: Pick<Scrubber, 'scrub'>
+  backups: Pick<Backups, 'begin'>
+  restorer: Pick<Restorer, 'restore'>
   rebuilder: Pick<IndexRebuilder, 'rebuild' | 'waive'>
 }
 
@@ -106,6 +112,16 @@ export class Administration {
   /** Takes a lost index as it is */
   async waiveRebuild (): Promise<void> {
     await translateErrors(async () => { await this.#components.rebuilder.waive() })
+  }
+
+  /** @param keys of the blocks that the backup leaves out, as {@link readBlockKeys} takes them */
+  async backup (keys: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<Backup> {
+    return await translateErrors(async () => await this.#components.backups.begin(await readBlockKeys(keys), signal))
+  }
+
+  /** Fills an empty registry from a backup */
+  async restore (source: CarSource, options: RestoreOptions): Promise<RestoreResult> {
+    return await translateErrors(async () => await this.#components.restorer.restore(source, options))
   }
 
   /** Publishes all tags as they are now */

@@ -1,4 +1,4 @@
-import type { Index } from '../index/index.ts'
+import type { ConditionRecord, Index } from '../index/index.ts'
 import type { Logger } from '../log.ts'
 import { OciError } from '../oci/errors.ts'
 
@@ -14,14 +14,21 @@ export interface IndexConditionComponents {
  */
 export class IndexCondition {
   readonly #components: IndexConditionComponents
-  #isWhole = false
+  #state: ConditionRecord['state'] = 'lost'
+  /** A backup is read, of which the index has nothing yet */
+  #isReading = false
 
   constructor (components: IndexConditionComponents) {
     this.#components = components
   }
 
   get isWhole (): boolean {
-    return this.#isWhole
+    return this.#state === 'whole'
+  }
+
+  /** Whether it has, or may have, a part of a backup */
+  get isRestoring (): boolean {
+    return this.#state === 'restoring'
   }
 
   /** To be called before anything else writes to the index or the blocks */
@@ -31,10 +38,10 @@ export class IndexCondition {
     if (known === undefined) {
       await this.#put(await index.isEmpty() && !await blocks.isEmpty() ? 'lost' : 'whole')
     } else {
-      this.#isWhole = known.state === 'whole'
+      this.#state = known.state
     }
-    if (!this.#isWhole) {
-      log.error('the index was lost, but not the blocks: nothing is published or collected as garbage until "ipdr fsck --rebuild" has restored it', { since: known?.since })
+    if (this.#state !== 'whole') {
+      log.error(`${reasons[this.#state]}; until then nothing is published or collected as garbage`, { since: known?.since })
     }
   }
 
@@ -45,15 +52,48 @@ export class IndexCondition {
     await this.#put('whole')
   }
 
-  /** @throws OciError UNAVAILABLE where the index was lost */
+  /** From now on, restarts included, the index has a part of a backup */
+  async restoring (): Promise<void> {
+    await this.#put('restoring')
+  }
+
+  /**
+   * Until it is disposed of, nothing is served
+   *
+   * @throws OciError UNAVAILABLE where it is done already
+   */
+  beginRestore (): Disposable {
+    if (this.#isReading) {
+      throw new OciError('UNAVAILABLE', { detail: { reason: 'a backup is being restored' } })
+    }
+    this.#isReading = true
+    return { [Symbol.dispose]: () => { this.#isReading = false } }
+  }
+
+  /** @throws OciError UNAVAILABLE where the index does not know all that it should */
   requireWhole (): void {
-    if (!this.#isWhole) {
-      throw new OciError('UNAVAILABLE', { detail: { reason: 'the index was lost: first restore it with "ipdr fsck --rebuild"' } })
+    if (this.#isReading) {
+      this.requireServing()
+    }
+    if (this.#state !== 'whole') {
+      throw new OciError('UNAVAILABLE', { detail: { reason: reasons[this.#state] } })
     }
   }
 
-  async #put (state: 'whole' | 'lost'): Promise<void> {
-    await this.#components.index.change().putCondition({ state, since: new Date().toISOString() }).commit({ durable: true })
-    this.#isWhole = state === 'whole'
+  /** @throws OciError UNAVAILABLE where the index may have a part of a backup */
+  requireServing (): void {
+    if (this.#isReading || this.isRestoring) {
+      throw new OciError('UNAVAILABLE', { detail: { reason: this.#isReading ? 'a backup is being restored' : reasons.restoring } })
+    }
   }
+
+  async #put (state: ConditionRecord['state']): Promise<void> {
+    await this.#components.index.change().putCondition({ state, since: new Date().toISOString() }).commit({ durable: true })
+    this.#state = state
+  }
+}
+
+const reasons = {
+  lost: 'the index was lost: first restore it with "ipdr fsck --rebuild"',
+  restoring: 'a backup was not restored to its end: run "ipdr restore" again'
 }

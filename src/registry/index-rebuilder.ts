@@ -111,6 +111,7 @@ export class IndexRebuilder {
     if (this.#running !== undefined) {
       throw new OciError('UNAVAILABLE', { detail: { reason: 'the index is being rebuilt' } })
     }
+    this.#components.condition.requireServing()
     await this.#complete()
   }
 
@@ -118,6 +119,7 @@ export class IndexRebuilder {
     const { condition, log } = this.#components
     const began = performance.now()
     const result: Run['result'] = { whole: condition.isWhole, tags: 0, manifests: 0, blobs: 0, recovered: [], partial: 0, problems: [] }
+    condition.requireServing()
     if (!condition.isWhole) {
       await this.#run(result, signal)
       result.whole = result.problems.length === 0

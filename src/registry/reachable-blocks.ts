@@ -3,6 +3,7 @@ import type { DurableBlockstore } from '../ipfs/blockstore.ts'
 import type { ContentReader } from '../ipfs/content-store.ts'
 import { Marker } from '../ipfs/marker.ts'
 import type { Index } from '../index/index.ts'
+import type { Backups } from './backups.ts'
 import type { CachedRoot, CachedRoots } from './cached-roots.ts'
 import type { Cleaned } from './index-cleaner.ts'
 import { publishedImages } from './published-images.ts'
@@ -15,6 +16,8 @@ export interface ReachableBlocksComponents {
   index: Index
   uploads: Pick<Uploads, 'blocks'>
   cached: CachedRoots
+  /** What is needed for now, whether it is in the index or not */
+  backups: Pick<Backups, 'roots'>
 }
 
 export interface ReachableBlocksInit {
@@ -66,6 +69,7 @@ export class ReachableBlocks {
     await this.#markManifests(marker, options)
     const cached = await this.#markCached(marker, options)
     await this.#markPublished(marker, options)
+    await this.#markBackups(marker, options)
     return { blocks: marker.marked, missing: marker.missing, ...cached }
   }
 
@@ -96,6 +100,14 @@ export class ReachableBlocks {
           await marker.mark(record.root, { signal })
         }
       }
+    }
+  }
+
+  /** The last: a backup that begins later has nothing that was not in the index, and is marked, or came since, and is protected */
+  async #markBackups (marker: Marker, { signal, onRoot }: ReachableOptions): Promise<void> {
+    for await (const root of this.#components.backups.roots()) {
+      onRoot()
+      await marker.mark(root, { signal })
     }
   }
 

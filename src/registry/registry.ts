@@ -8,6 +8,7 @@ import type { Page } from '../oci/pagination.ts'
 import type { CachedRoots } from './cached-roots.ts'
 import type { ClientSlots } from './client-slots.ts'
 import { ImageRepository } from './image-repository.ts'
+import type { IndexCondition } from './index-condition.ts'
 import type { LostFiles } from './lost-files.ts'
 import type { LinkGuard } from './link-guard.ts'
 import { take } from './listing.ts'
@@ -29,6 +30,8 @@ export interface RegistryComponents {
   links: LinkGuard
   lost: Pick<LostFiles, 'has' | 'note'>
   cached: CachedRoots
+  /** @default one that always serves */
+  condition?: Pick<IndexCondition, 'requireServing'> | undefined
   /** Reads images that are not here: from peers and gateways */
   reader: ContentReader
   /** Finds out what an IPNS key or a domain stands for */
@@ -76,7 +79,8 @@ export class Registry {
    * @param name a valid repository name; the repository need not exist yet
    */
   async repository (name: string): Promise<Repository> {
-    const { index, reader, provider, resolver, cached } = this.#components
+    const { condition, index, reader, provider, resolver, cached } = this.#components
+    condition?.requireServing()
     const local = this.localRepository(name)
     const root = parseRoot(name)
     if ((root === undefined && resolver === undefined) || await index.hasRepository(name)) {
@@ -95,6 +99,7 @@ export class Registry {
 
   /** Names of the repositories that hold a manifest */
   async repositories (page: Page): Promise<Listing<string>> {
+    this.#components.condition?.requireServing()
     return await take(page, page => this.#components.index.repositories(page))
   }
 

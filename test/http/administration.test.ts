@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { asyncIterableReader } from '@ipld/car/decoder'
+import { encodeCar, readCarBlocks, readCarRoot } from '../../src/ipfs/car.ts'
+import type { Block } from '../../src/ipfs/dag.ts'
 import { UnavailableError } from '../../src/ipfs/errors.ts'
 import { InvalidNameError, NameNotFoundError } from '../../src/ipfs/name-errors.ts'
 import { NetworkConfigError, NodeOfflineError } from '../../src/ipfs/network-errors.ts'
@@ -8,6 +11,7 @@ import { OciError } from '../../src/oci/errors.ts'
 import { Administration } from '../../src/registry/administration.ts'
 import type { RebuildResult } from '../../src/registry/index-rebuilder.ts'
 import type { Repository } from '../../src/registry/repository.ts'
+import { leafBlock } from '../fixtures/leaf-block.ts'
 import { json, TestApp, type Reply, type RequestInit } from '../fixtures/app.ts'
 
 const cid = 'bafybeifdu6szz4rerwwo577ttks42zqyurteguvwp7zrztmumxxx3b62ma'
@@ -48,6 +52,15 @@ const administration = new Administration({
   node: { peers: () => [peer], connect: async address => await answer(address, '12D3') },
   names: { resolve: async name => await answer(name, { cid, path: ['a'], ttl: 60 }) },
   publisher: { publish: async () => ({ name: 'k51', cid }) },
+  backups: {
+    begin: async ({ size }) => ({ root: cid, bytes: encodeCar(cid, blocks(size)), [Symbol.asyncDispose]: async () => { backupsEnded++ } })
+  },
+  restorer: {
+    restore: async source => {
+      const root = await readCarRoot(source)
+      return { root, blocks: (await Array.fromAsync(readCarBlocks(source))).length, bytes: 0, repositories: 1, tags: 1, manifests: 1, blobs: 1, seconds: 0.1 }
+    }
+  },
   rebuilder: {
     rebuild: async () => await answer('rebuild', rebuilt),
     waive: async () => { rebuilt = { ...rebuilt, whole: true } }
@@ -67,6 +80,13 @@ const administration = new Administration({
     }
   }
 })
+
+let backupsEnded = 0
+async function * blocks (count: number): AsyncGenerator<Block> {
+  for (let i = 0; i < count; i++) {
+    yield await leafBlock(new TextEncoder().encode(`block ${i}`))
+  }
+}
 
 let rebuilt: RebuildResult = { whole: false, tags: 1, manifests: 2, blobs: 3, recovered: [], partial: 0, problems: [{ repository: 'a', tag: 'v1', reason: 'gone' }], seconds: 0.1 }
 const progress = { phase: 'mark' as const, roots: 7, blocks: 0, bytes: 0 }
@@ -130,6 +150,19 @@ describe('/ipdr/v1', () => {
     assert.deepEqual(linesOf(await app.request('POST', '/ipdr/v1/gc', post({ dryRun: true }))), [{ progress }, { error: 'unknown error' }])
   })
 
+  it('sends a backup without the blocks that it is told of, and takes one', async () => {
+    const headers = { 'Content-Type': 'application/vnd.ipdr.block-keys' }
+    const reply = await app.request('POST', '/ipdr/v1/backup', { headers, body: Buffer.concat([Buffer.alloc(16, 1), Buffer.alloc(16, 2), Buffer.alloc(16, 1)]), chunked: true })
+    assert.deepEqual([reply.status, reply.headers['content-type'], reply.headers['x-ipfs-roots']], [200, 'application/vnd.ipld.car', cid])
+    const source = asyncIterableReader((async function * () { yield reply.body })())
+    assert.equal(await readCarRoot(source), cid)
+    assert.deepEqual((await Array.fromAsync(readCarBlocks(source))).map(({ cid }) => cid), (await Array.fromAsync(blocks(2))).map(({ cid }) => cid))
+    assert.equal(backupsEnded, 1)
+    assert.equal((await app.request('POST', '/ipdr/v1/backup', { headers, body: Buffer.alloc(17) })).status, 503)
+    const [{ result }] = linesOf(await app.request('POST', '/ipdr/v1/restore', { headers: { 'Content-Type': 'application/vnd.ipld.car' }, body: reply.body })) as [{ result: unknown }]
+    assert.deepEqual(result, { root: cid, blocks: 2, bytes: 0, repositories: 1, tags: 1, manifests: 1, blobs: 1, seconds: 0.1 })
+  })
+
   it('restores a lost index, or takes it as it is', async () => {
     assert.deepEqual(linesOf(await app.request('POST', '/ipdr/v1/rebuild', post({}))), [{ result: rebuilt }])
     const waived = linesOf(await app.request('POST', '/ipdr/v1/rebuild', post({ waive: true })))
@@ -137,6 +170,8 @@ describe('/ipdr/v1', () => {
   })
 
   for (const [what, method, path, init, status, message] of [
+    ['a backup asked for by a form', 'POST', 'backup', post({}), 400, /Content-Type must be application\/vnd.ipdr.block-keys/],
+    ['a restore that is no CAR', 'POST', 'restore', post({}), 400, /Content-Type must be application\/vnd.ipld.car/],
     ['a waiver that is neither', 'POST', 'rebuild', post({ waive: 'no' }), 400, /must be true or false/],
     ['a connection to nonsense', 'POST', 'peers', post({ address: '/nonsense' }), 400, /no multiaddr/],
     ['no address', 'POST', 'peers', post([]), 400, /must be a multiaddr/],

@@ -9,6 +9,7 @@ import { errorHandler, jsonBody } from '../middleware/errors.ts'
 import { onlyMethods } from '../middleware/methods.ts'
 import { route } from '../middleware/requests.ts'
 import { sendProgress } from '../progress.ts'
+import { backupRoutes } from './backup.ts'
 import type { BodyRate } from '../steady-body.ts'
 
 export interface AdministrationRoutesInit {
@@ -107,6 +108,7 @@ export function administrationRoutes (
       await sendProgress(res, components.log, async onProgress => await administration.rebuild({ onProgress }))
     })
     .all(onlyMethods('POST'))
+  router.use(backupRoutes({ administration, log: components.log }, guard))
   router.use('/ipdr/v1', errorHandler(components, jsonBody))
   return router
 }

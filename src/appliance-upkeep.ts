@@ -1,0 +1,35 @@
+import type { Config } from './config/schema.ts'
+import { Backups, type BackupsComponents } from './registry/backups.ts'
+import { GarbageCollector, type GarbageCollectorComponents } from './registry/garbage-collector.ts'
+import { IndexRebuilder, type IndexRebuilderComponents } from './registry/index-rebuilder.ts'
+import { Restorer, type RestorerComponents } from './registry/restorer.ts'
+import { Scrubber, type ScrubberComponents } from './registry/scrubber.ts'
+
+const second = 1000
+
+export type UpkeepComponents = Omit<GarbageCollectorComponents, 'backups'> & ScrubberComponents & IndexRebuilderComponents & BackupsComponents & RestorerComponents
+
+/** What keeps a store healthy, and the parts of it that start and stop, in this order */
+export interface Upkeep {
+  collector: GarbageCollector
+  scrubber: Scrubber
+  rebuilder: IndexRebuilder
+  backups: Backups
+  restorer: Restorer
+  parts: Array<{ name: string, start: () => Promise<void>, stop: () => Promise<void> }>
+}
+
+export function buildUpkeep (components: UpkeepComponents, { cache, fsck, gc }: Config): Upkeep {
+  const of = (module: string): UpkeepComponents => ({ ...components, log: components.log.child({ module }) })
+  const backups = new Backups(of('backup'))
+  const restorer = new Restorer(of('restore'))
+  const rebuilder = new IndexRebuilder(of('rebuild'))
+  const collector = new GarbageCollector(
+    { ...of('gc'), backups },
+    { interval: gc.interval * second, untagged: gc.untagged === undefined ? undefined : gc.untagged * second, cacheBytes: cache.maxBytes }
+  )
+  const scrubber = new Scrubber(of('fsck'), { interval: fsck.interval * second, rate: fsck.rate })
+  const parts = Object.entries({ 'index rebuilder': rebuilder, 'garbage collector': collector, scrubber })
+    .map(([name, part]) => ({ name, start: async () => { await part.start() }, stop: async () => { await part.stop() } }))
+  return { collector, scrubber, rebuilder, backups, restorer, parts }
+}

@@ -1,0 +1,30 @@
+import type { Command } from 'commander'
+import type { RestoreProgress, RestoreResult } from '../../client/appliance-client.ts'
+import { addApplianceFlags, openAppliance, type ApplianceFlags } from '../appliance-flags.ts'
+import type { CliContext } from '../context.ts'
+import { runClient } from '../run-client.ts'
+import { formatSize } from '../table.ts'
+
+export function addRestoreCommand (program: Command, context: CliContext): void {
+  addApplianceFlags(program.command('restore'))
+    .description('Fill an empty appliance from backups')
+    .argument('<backup...>', 'directories or files of `ipdr backup`, the oldest first; the last is what is restored')
+    .action(async (sources: string[], flags: ApplianceFlags) => {
+      await runClient(context, async signal => {
+        const [{ appliance }, { restore }] = await Promise.all([openAppliance(flags, context), import('../../client/restore.ts')])
+        const result = await restore(appliance, sources, progress => { show(progress, context, flags) }, { signal })
+        context.stdout.write(flags.json === true ? `${JSON.stringify(result)}\n` : `${describe(result)}\n${result.root}\n`)
+      })
+    })
+}
+
+function show ({ phase, blocks, bytes, repositories }: RestoreProgress, { stderr }: CliContext, { json }: ApplianceFlags): void {
+  if (json !== true) {
+    const what = { blocks: 'storing', digests: `checking: ${repositories} repositories`, index: `opening: ${repositories} repositories` }[phase]
+    stderr.write(`${what}, ${blocks} blocks of ${formatSize(bytes)} came\n`)
+  }
+}
+
+function describe ({ repositories, tags, manifests, blobs, bytes, seconds }: RestoreResult): string {
+  return `Restored ${repositories} repositories with ${tags} tags, ${manifests} manifests and ${blobs} blobs from ${formatSize(bytes)} (${seconds} s)`
+}

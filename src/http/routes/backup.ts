@@ -1,0 +1,63 @@
+import { asyncIterableReader } from '@ipld/car/decoder'
+import { Router, type Request, type RequestHandler } from 'express'
+import type { Logger } from '../../log.ts'
+import { OciError } from '../../oci/errors.ts'
+import type { Administration } from '../../registry/administration.ts'
+import { bodyOf, clientSignal, writeBody } from '../body.ts'
+import { onlyMethods } from '../middleware/methods.ts'
+import { sendProgress } from '../progress.ts'
+
+/** No form of a web page can send one of these without asking first */
+const blockKeysType = 'application/vnd.ipdr.block-keys'
+const carType = 'application/vnd.ipld.car'
+/** Between signs of life, until the backup begins to flow */
+const interval = 10_000
+
+/**
+ * Backups, for the operator.
+ *
+ * ```
+ * POST /ipdr/v1/backup   application/vnd.ipdr.block-keys: 16 bytes of the digest of every block that the answer leaves out; the answer is a CAR
+ * POST /ipdr/v1/restore  application/vnd.ipld.car; lines of JSON, as from /ipdr/v1/gc
+ * ```
+ *
+ * @param guard what comes before each
+ */
+export function backupRoutes ({ administration, log }: { administration: Administration, log: Logger }, guard: RequestHandler[]): Router {
+  const router = Router()
+  router.route('/ipdr/v1/backup')
+    .all(guard)
+    .post(async (req, res) => {
+      requireType(req, blockKeysType)
+      const signal = clientSignal(res)
+      const waiting = setInterval(() => { res.writeProcessing?.() }, interval)
+      try {
+        await using backup = await administration.backup(bodyOf(req), signal)
+        clearInterval(waiting)
+        res.set({ 'Content-Type': carType, 'X-Ipfs-Roots': backup.root })
+        await writeBody(res, backup.bytes, signal)
+        res.end()
+      } finally {
+        clearInterval(waiting)
+      }
+    })
+    .all(onlyMethods('POST'))
+
+  router.route('/ipdr/v1/restore')
+    .all(guard)
+    .post(async (req, res) => {
+      requireType(req, carType)
+      // unlike other work, it needs the client to its end
+      const signal = clientSignal(res)
+      const source = asyncIterableReader(bodyOf(req))
+      await sendProgress(res, log, async onProgress => await administration.restore(source, { onProgress, signal }))
+    })
+    .all(onlyMethods('POST'))
+  return router
+}
+
+function requireType (req: Request, type: string): void {
+  if (req.get('Content-Type') !== type) {
+    throw new OciError('REQUEST_INVALID', { detail: { reason: `Content-Type must be ${type}` } })
+  }
+}

@@ -1,0 +1,58 @@
+import type { LevelDatastore } from 'datastore-level'
+import type { Digest } from '../oci/digest.ts'
+import type { BlobRecord, IndexSnapshot, ManifestRecord, TagRecord } from './index.ts'
+import { keys, prefixes } from './keys.ts'
+
+type Level = LevelDatastore['db']
+
+/** The index as it was when this was made, whatever is written since */
+export class LevelSnapshot implements IndexSnapshot {
+  readonly #db: Level
+  readonly #snapshot: ReturnType<Level['snapshot']>
+
+  constructor (db: Level) {
+    this.#db = db
+    this.#snapshot = db.snapshot()
+  }
+
+  async * repositories (): AsyncGenerator<string> {
+    for await (const [repository] of this.#scan(prefixes.repositories())) {
+      yield repository
+    }
+  }
+
+  async * manifests (repository: string): AsyncGenerator<{ digest: Digest, record: ManifestRecord }> {
+    for await (const [digest, record] of this.#scan<ManifestRecord>(prefixes.manifests(repository))) {
+      yield { digest: digest as Digest, record }
+    }
+  }
+
+  async * tags (repository: string): AsyncGenerator<{ tag: string, record: TagRecord }> {
+    for await (const [tag, record] of this.#scan<TagRecord>(prefixes.tags(repository))) {
+      yield { tag, record }
+    }
+  }
+
+  async * blobs (repository: string): AsyncGenerator<{ digest: Digest, record: BlobRecord }> {
+    for await (const [digest] of this.#scan(`${prefixes.links()}${repository}:`)) {
+      const value = await this.#db.get(keys.blob(digest as Digest), { snapshot: this.#snapshot })
+      if (value !== undefined) {
+        yield { digest: digest as Digest, record: decode<BlobRecord>(value) }
+      }
+    }
+  }
+
+  async [Symbol.asyncDispose] (): Promise<void> {
+    await this.#snapshot.close()
+  }
+
+  async * #scan<T> (prefix: string): AsyncGenerator<[string, T]> {
+    for await (const [key, value] of this.#db.iterator({ gt: prefix, lt: `${prefix}\uffff`, snapshot: this.#snapshot })) {
+      yield [key.slice(prefix.length), decode<T>(value)]
+    }
+  }
+}
+
+function decode<T> (value: Uint8Array): T {
+  return JSON.parse(new TextDecoder().decode(value)) as T
+}
