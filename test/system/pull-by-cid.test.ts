@@ -9,6 +9,7 @@ import { after, before, describe, it } from 'node:test'
 import type { Digest } from '../../src/oci/digest.ts'
 import { startDocker, type Docker } from '../fixtures/docker.ts'
 import { greeting, writeBusyboxContext } from '../fixtures/busybox.ts'
+import { startGateway } from '../fixtures/gateway.ts'
 import { makeImage, ociLayer, ociManifest, randomBytes, randomStream, sha256, type Image } from '../fixtures/images.ts'
 import { ipdr } from '../fixtures/ipdr.ts'
 import { RegistryClient, location } from '../fixtures/registry-client.ts'
@@ -253,34 +254,4 @@ async function assertSame (server: ServerProcess, root: string, { content, descr
 async function metric (server: ServerProcess, name: string): Promise<number> {
   const text = await (await fetch(`${server.url}/metrics`)).text()
   return Number(text.split('\n').find(line => line.startsWith(`${name} `))?.split(' ')[1])
-}
-
-/** A gateway that hands out the blocks on the disk of a server, whole or with one byte altered */
-async function startGateway ({ dataDir }: ServerProcess, honest: boolean): Promise<{ url: string } & AsyncDisposable> {
-  const { DurableBlockstore } = await import('../../src/ipfs/blockstore.ts')
-  const { CID } = await import('multiformats/cid')
-  const blocks = new DurableBlockstore(join(dataDir, 'blocks'))
-  const server = createServer((req, res) => {
-    const cid = CID.parse(/^\/ipfs\/([^?]+)/.exec(req.url ?? '')?.[1] ?? '')
-    blocks.read(cid).then(bytes => {
-      const sent = Buffer.from(bytes)
-      // leaves only: whoever sends no right directory is found out at once
-      if (!honest && cid.code === 0x55 && sent.length > 1000) {
-        sent[100]! ^= 1
-      }
-      res.end(sent)
-    }, () => {
-      res.statusCode = 404
-      res.end()
-    })
-  })
-  await new Promise<void>(resolve => { server.listen(0, '127.0.0.1', resolve) })
-  const { port } = server.address() as AddressInfo
-  return {
-    url: `http://127.0.0.1:${port}`,
-    [Symbol.asyncDispose]: async () => {
-      server.closeAllConnections()
-      await new Promise(resolve => { server.close(resolve) })
-    }
-  }
 }
