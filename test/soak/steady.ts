@@ -12,12 +12,13 @@ const samples = 180
 /** Caches fill at the beginning, and code is compiled: so much of the time does not count */
 const warmUp = 0.2
 
-interface Sample { files: number, memory: number, lag: number }
+interface Sample { files: number, memory: number, heap: number, lag: number }
 
 /** What the last third may have over the first: a part of it, and what a busy machine makes of it */
 const limits: Record<keyof Sample, { share: number, more: number, unit: string, scale: number }> = {
   files: { share: 0.05, more: 5, unit: '', scale: 1 },
-  memory: { share: 0.1, more: 10 * mebibyte, unit: 'MiB', scale: mebibyte },
+  memory: { share: 0.15, more: 10 * mebibyte, unit: 'MiB', scale: mebibyte },
+  heap: { share: 0.1, more: 10 * mebibyte, unit: 'MiB', scale: mebibyte },
   lag: { share: 0.25, more: 0.005, unit: 'ms', scale: 1 / second }
 }
 
@@ -47,18 +48,22 @@ function growth (taken: readonly Sample[], print: (line: string) => void): strin
     .map(name => `${name} grows: ${describe(first)}; at last ${describe(last)}`)
 }
 
-/** A median for the lag, as one pause of the machine is no growth */
+/** The heap grows until it is collected, so its low points tell; of the lag the median, as one pause of the machine is no growth */
 function summary (taken: readonly Sample[]): Sample {
-  return { files: mean(taken.map(({ files }) => files)), memory: mean(taken.map(({ memory }) => memory)), lag: percentile(taken.map(({ lag }) => lag), 0.5) }
+  const of = (name: keyof Sample): number[] => taken.map(sample => sample[name])
+  return { files: mean(of('files')), memory: mean(of('memory')), heap: percentile(of('heap'), 0.1), lag: percentile(of('lag'), 0.5) }
 }
 
 async function sample ({ server, client }: LoadRun): Promise<Sample> {
   const metrics = await (await client.request('GET', '/metrics')).text()
+  const metric = (name: string): number => Number(new RegExp(`^${name} (\\S+)$`, 'm').exec(metrics)?.[1])
   return {
     files: (await readdir(`/proc/${server.pid}/fd`)).length,
     memory: (await server.memory()).now,
+    // with what lies outside it, such as the bytes of blocks
+    heap: metric('nodejs_heap_size_used_bytes') + metric('nodejs_external_memory_bytes'),
     // since the sample before
-    lag: Number(/^nodejs_eventloop_lag_p99_seconds (\S+)$/m.exec(metrics)?.[1])
+    lag: metric('nodejs_eventloop_lag_p99_seconds')
   }
 }
 

@@ -5,6 +5,8 @@ import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Digest } from '../../src/oci/digest.ts'
 import { ociConfig, ociLayer, ociManifest, randomBytes, sha256 } from '../fixtures/images.ts'
+import { KillRun } from '../fixtures/load/kill-run.ts'
+import { sha512 } from '../fixtures/manifests.ts'
 import { location, RegistryClient } from '../fixtures/registry-client.ts'
 import { ServerProcess } from '../fixtures/server.ts'
 import { until } from '../fixtures/until.ts'
@@ -95,6 +97,44 @@ test('an upload goes on after a regular restart without a byte lost', { timeout:
   assert.equal((await client.appendToUpload(upload, half, blob.subarray(half))).status, 202)
   assert.equal((await client.finishUpload(upload, sha256(blob))).status, 201)
   assert.equal(await client.digestOf(`/v2/crash/restart/blobs/${sha256(blob)}`), sha256(blob))
+})
+
+test('kill -9 in mixed load, with deletes, mounts, moved tags and garbage collection, loses nothing', { timeout: 5 * minute }, async t => {
+  const seed = process.env.CRASH_SEED ?? String(Date.now())
+  t.diagnostic(`CRASH_SEED=${seed}`)
+  // `npm run soak -- kill` does it three hundred times
+  await using run = await KillRun.start(seed)
+  for (let round = 1; round <= 2; round++) {
+    await run.round(round)
+  }
+  await run.end()
+  t.diagnostic(run.figures())
+  assert.deepEqual(run.problems, [])
+})
+
+test('an upload in chunks goes on after each kill -9, with every chunk that was acknowledged, whatever the algorithm', { timeout: 2 * minute }, async () => {
+  const blob = randomBytes(9 * mebibyte + 321, 'upload in chunks')
+  const chunk = 2 * mebibyte + 1000
+  await using server = await ServerProcess.start()
+  const client = new RegistryClient(server.url)
+  const started = await client.request('POST', '/v2/crash/chunks/blobs/uploads/?digest-algorithm=sha512')
+  const upload = location(started)
+  let sent = 0
+  for (let round = 0; sent < blob.length; round++) {
+    assert.equal((await client.appendToUpload(upload, sent, blob.subarray(sent, sent + chunk))).status, 202)
+    sent = Math.min(sent + chunk, blob.length)
+    if (round % 2 === 0) {
+      await server.kill('SIGKILL')
+      await server.start()
+    }
+    const { headers } = await client.request('GET', upload)
+    assert.equal(headers.get('Range'), `0-${sent - 1}`)
+  }
+  const path = `/v2/crash/chunks/blobs/${sha512(blob)}`
+  assert.equal((await client.finishUpload(upload, sha512(blob))).status, 201)
+  await server.kill('SIGKILL')
+  await server.start()
+  assert.equal(await client.digestOf(path), sha256(blob))
 })
 
 /** @returns how many pushes broke off */

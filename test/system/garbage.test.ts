@@ -72,7 +72,7 @@ async function verify (client: RegistryClient, paths: Acknowledged): Promise<voi
 }
 
 test('nothing is lost while clients push, mount, delete and pull and garbage is collected without pause', { timeout: 5 * minute }, async t => {
-  await using server = await ServerProcess.start({ args: ['--gc-interval', '1ms', '--gc-unreferenced', '2s'] })
+  await using server = await ServerProcess.start({ args: ['--gc-interval', '1ms', '--gc-unreferenced', '2s', '--gc-grace', '2s'] })
   const client = new RegistryClient(server.url)
   const kept: Acknowledged = new Map()
   let [pushed, again] = [0, 0]
