@@ -35,11 +35,12 @@ function assertRawError (text: string, code: OciErrorCode): void {
   assert.equal(JSON.parse(body).errors[0].code, code)
 }
 
-/** All that a connection gets until it is closed */
+/** All that a connection gets until it is closed, or reset, as one is on which more has come than was read */
 async function received (socket: Socket): Promise<string> {
   let text = ''
-  socket.setEncoding('latin1').on('data', data => { text += data })
-  await once(socket, 'close')
+  const closed = Promise.withResolvers<void>()
+  socket.setEncoding('latin1').on('data', data => { text += data }).on('error', () => {}).once('close', () => { closed.resolve() })
+  await closed.promise
   return text
 }
 
