@@ -6,9 +6,9 @@ import { kadDHT, removePrivateAddressesMapper, removePublicAddressesMapper } fro
 import { mdns } from '@libp2p/mdns'
 import { ping } from '@libp2p/ping'
 import { preSharedKey } from '@libp2p/pnet'
-import { tcp } from '@libp2p/tcp'
 import { webSockets } from '@libp2p/websockets'
 import { leanNoise } from './lean-noise.ts'
+import { leanTcp } from './lean-tcp.ts'
 import { leanYamux } from './lean-yamux.ts'
 import { NetworkConfigError, NodeOfflineError } from './network-errors.ts'
 import { parseSwarmKey } from './swarm-key.ts'
@@ -90,7 +90,7 @@ export function libp2pOptions (init: Libp2pInit): Libp2pOptions<Services> {
       listen: [...init.listen],
       announce: [...init.announce]
     },
-    transports: [tcp()],
+    transports: [leanTcp()],
     connectionEncrypters: [leanNoise()],
     streamMuxers: [leanYamux({ streamOptions, maxInboundStreams })],
     services,
