@@ -1,5 +1,6 @@
 import { withBitswap } from '@helia/bitswap'
 import { identity } from 'multiformats/hashes/identity'
+import { sendBlocksUncopied, type MessageSender } from './block-messages.ts'
 import { MessageBudget, type PeerLimits } from './peer-limits.ts'
 import type { Services } from './libp2p.ts'
 import type { BitswapOptions } from '@helia/bitswap'
@@ -50,7 +51,7 @@ interface Ledger {
 }
 
 /** What the library registers with libp2p */
-interface Network {
+interface Network extends MessageSender {
   protocols: string[]
   maxInboundStreams: number
   maxOutboundStreams: number
@@ -116,6 +117,7 @@ async function bound (helia: HeliaWithLibp2p<Services>, limits: PeerLimits): Pro
   // a block is taken for the wanted one if its hash has the same bytes, whatever the function is: any bytes have themselves for an identity hash
   wantList.getHasher = code => code === identity.code ? undefined : getHasher(code)
   refuseUnasked(wantList, limits.unaskedBytes)
+  sendBlocksUncopied(network, helia.libp2p)
   const slots = new Slots(maxRoundsAtOnce)
   const set = ledgers.set.bind(ledgers)
 
@@ -186,7 +188,7 @@ function partsOf (helia: Helia): { broker: Broker, ledgers: LedgerMap, network: 
   const { peerWantLists, network, wantList } = broker?.bitswap ?? {}
   const ledgers = peerWantLists?.ledgerMap
 
-  if (broker == null || ledgers == null || network?._onStream == null || wantList?.getHasher == null || wantList.receiveMessage == null) {
+  if (broker == null || ledgers == null || network?._onStream == null || network.sendMessage == null || wantList?.getHasher == null || wantList.receiveMessage == null) {
     throw new Error('This version of @helia/bitswap keeps its parts elsewhere')
   }
 

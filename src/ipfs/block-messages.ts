@@ -1,0 +1,78 @@
+import { varint } from 'multiformats'
+import { Uint8ArrayList } from 'uint8arraylist'
+import type { AbortOptions, PeerId, Stream } from '@libp2p/interface'
+import type { Libp2p } from 'libp2p'
+
+/*
+ * Sends blocks by bitswap without a copy
+ *
+ * @helia/bitswap 4 encodes each block twice, once to know its length and once into a message of up to 4 MiB with others. Here a block is a
+ * message, which its receiver can look at while the next one comes.
+ */
+
+const protocol = '/ipfs/bitswap/1.2.0'
+/** Fields of a message and of a block, each with the type of those that have a length */
+const [wantListField, blockField, prefixField, dataField] = [1, 3, 1, 2].map(field => field << 3 | 2) as [number, number, number, number]
+
+/** A block as bitswap sends it: all of its CID but the digest, and its bytes */
+interface SentBlock {
+  prefix: Uint8Array
+  data: Uint8Array
+}
+
+interface Message {
+  wantlist: Map<string, unknown>
+  blockPresences: Map<string, unknown>
+  blocks: Map<string, SentBlock>
+}
+
+/** What the library sends its messages with */
+export interface MessageSender {
+  sendMessage: (peer: PeerId, message: Message, options?: AbortOptions) => Promise<void>
+}
+
+export function sendBlocksUncopied (network: MessageSender, libp2p: Pick<Libp2p, 'dialProtocol'>): void {
+  const send = network.sendMessage.bind(network)
+  network.sendMessage = async (peer, message, options = {}) => {
+    if (message.blocks.size > 0) {
+      await sendBlocks(await libp2p.dialProtocol(peer, protocol, options), message.blocks.values(), options)
+    }
+    if (message.wantlist.size > 0 || message.blockPresences.size > 0 || message.blocks.size === 0) {
+      await send(peer, { ...message, blocks: new Map() }, options)
+    }
+  }
+}
+
+/** What does not arrive is asked for again, so a stream that breaks is no failure of the sender */
+async function sendBlocks (stream: Stream, blocks: Iterable<SentBlock>, options: AbortOptions): Promise<void> {
+  try {
+    await stream.closeRead(options)
+    for (const block of blocks) {
+      if (!stream.send(blockMessage(block))) {
+        await stream.onDrain(options)
+      }
+    }
+    await stream.close(options)
+  } catch (err) {
+    stream.abort(err as Error)
+  }
+}
+
+/**
+ * A message with an empty want list and one block, and its length before it
+ *
+ * @see https://specs.ipfs.tech/bitswap-protocol/#bitswap-1-2-0-wire-format
+ */
+export function blockMessage ({ prefix, data }: SentBlock): Uint8ArrayList {
+  const block = concat(number(prefixField), number(prefix.byteLength), prefix, number(dataField), number(data.byteLength))
+  const head = concat(number(wantListField), number(0), number(blockField), number(block.byteLength + data.byteLength), block)
+  return new Uint8ArrayList(concat(number(head.byteLength + data.byteLength), head), data)
+}
+
+function number (value: number): Uint8Array {
+  return varint.encodeTo(value, new Uint8Array(varint.encodingLength(value)))
+}
+
+function concat (...parts: Uint8Array[]): Uint8Array {
+  return Buffer.concat(parts)
+}
