@@ -4,25 +4,28 @@
  * @param limit items at a time
  */
 export async function forEach<T> (
-  items: readonly T[], limit: number, signal: AbortSignal | undefined, work: (item: T, signal: AbortSignal) => Promise<void>
+  items: Iterable<T> | AsyncIterable<T>, limit: number, signal: AbortSignal | undefined, work: (item: T, signal: AbortSignal) => Promise<void>
 ): Promise<void> {
   const controller = new AbortController()
   const both = AbortSignal.any([controller.signal, ...(signal === undefined ? [] : [signal])])
-  const queue = items.values()
+  // one that all take from
+  const queue = Symbol.asyncIterator in items ? items[Symbol.asyncIterator]() : items[Symbol.iterator]()
   let failure: { err: unknown } | undefined
-  await Promise.all(Array.from({ length: Math.min(limit, items.length) }, async () => {
-    for (const item of queue) {
-      if (both.aborted) {
-        break
-      }
+  await Promise.all(Array.from({ length: limit }, async () => {
+    while (!both.aborted) {
       try {
-        await work(item, both)
+        const next = await queue.next()
+        if (next.done === true) {
+          break
+        }
+        await work(next.value, both)
       } catch (err) {
         failure ??= { err }
         controller.abort(err)
       }
     }
   }))
+  await queue.return?.()
   if (failure !== undefined) {
     throw failure.err
   }

@@ -10,6 +10,7 @@ import { unneededManifests } from './unneeded-manifests.ts'
 
 /** Durable writes of the index that come together are one */
 const concurrency = 16
+const repositoriesAtOnce = 8
 
 export interface IndexCleanerComponents {
   index: Index
@@ -74,17 +75,24 @@ export class IndexCleaner {
 
   /** Links that no manifest of their repository needs */
   async #cleanLinks (cleaned: Cleaned, options: CleanOptions): Promise<void> {
+    await forEach(this.#forgottenLinks(options), repositoriesAtOnce, options.signal, async ({ repository, digests }) => {
+      await this.#cleanLinksOf(repository, digests, cleaned, options)
+    })
+  }
+
+  /** Links that may go if no manifest needs them, by repository */
+  async * #forgottenLinks ({ grace }: CleanOptions): AsyncGenerator<{ repository: string, digests: Digest[] }> {
     let forgotten: { repository: string, digests: Digest[] } = { repository: '', digests: [] }
     for await (const { repository, digest, record } of this.#components.index.links()) {
       if (repository !== forgotten.repository) {
-        await this.#cleanLinksOf(forgotten.repository, forgotten.digests, cleaned, options)
+        yield forgotten
         forgotten = { repository, digests: [] }
       }
-      if (this.#components.links.isForgotten(digest, record.updated, options.grace)) {
+      if (this.#components.links.isForgotten(digest, record.updated, grace)) {
         forgotten.digests.push(digest)
       }
     }
-    await this.#cleanLinksOf(forgotten.repository, forgotten.digests, cleaned, options)
+    yield forgotten
   }
 
   async #cleanLinksOf (repository: string, digests: Digest[], cleaned: Cleaned, { dryRun, grace, signal }: CleanOptions): Promise<void> {
