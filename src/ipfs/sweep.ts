@@ -4,6 +4,7 @@ import { setImmediate } from 'node:timers/promises'
 import { multihashOf, shardsOf } from './block-files.ts'
 import { blockKey, type BlockKey } from './block-set.ts'
 import { forEach } from './for-each.ts'
+import { Pace } from './pace.ts'
 
 /** Deletions that run at a time */
 const concurrency = 8
@@ -16,6 +17,8 @@ export interface SweepOptions {
   dryRun?: boolean | undefined
   /** Blocks written so long ago or less stay, where that is shorter than usual; milliseconds */
   recent?: number | undefined
+  /** @default without haste */
+  pace?: Pace | undefined
   /** How far it is: after each directory */
   onProgress?: ((swept: Swept) => void) | undefined
 }
@@ -37,7 +40,7 @@ export interface SweptBlock {
  *
  * @param collect is called for each block, and decides at once: it returns undefined where the block stays, else the bytes that its end frees
  */
-export async function sweepBlocks (path: string, collect: (block: SweptBlock) => Promise<number> | undefined, { signal, onProgress }: SweepOptions): Promise<Swept> {
+export async function sweepBlocks (path: string, collect: (block: SweptBlock) => Promise<number> | undefined, { signal, onProgress, pace = new Pace() }: SweepOptions): Promise<Swept> {
   const swept: Swept = { blocks: 0, bytes: 0 }
   for (const directory of await shardsOf(path)) {
     signal?.throwIfAborted()
@@ -47,6 +50,7 @@ export async function sweepBlocks (path: string, collect: (block: SweptBlock) =>
       await setImmediate()
     }
     onProgress?.({ ...swept })
+    await pace.rest({ signal })
   }
   return swept
 }

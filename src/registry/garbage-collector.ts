@@ -5,6 +5,7 @@
  */
 import { raceSignal } from 'race-signal'
 import type { DurableBlockstore } from '../ipfs/blockstore.ts'
+import { Pace } from '../ipfs/pace.ts'
 import type { Logger } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
 import { OciError } from '../oci/errors.ts'
@@ -185,6 +186,7 @@ export class GarbageCollector {
     // where room is wanting, nothing stays only because it is new: what is on its way is known by other means
     const wanted = dryRun ? undefined : this.pressure.begin()
     const recent = wanted === undefined ? grace : 0
+    const pace = new Pace({ isHurried: () => wanted !== undefined || this.pressure.isPressing })
     let roots = 0
     report({ phase: 'index', roots, blocks: 0, bytes: 0 })
     if (!dryRun) {
@@ -195,13 +197,13 @@ export class GarbageCollector {
     await raceSignal(links.repositories.idle(), signal)
     await raceSignal(publisher.settled(), signal)
     const onRoot = (): void => { report({ phase: 'mark', roots: ++roots, blocks: 0, bytes: 0 }) }
-    const { blocks, evicted, cachedBytes, missing } = await this.#reachable.find({ dryRun, signal, without, room: wanted ?? 0, onRoot })
+    const { blocks, evicted, cachedBytes, missing } = await this.#reachable.find({ dryRun, signal, without, room: wanted ?? 0, pace, onRoot })
     if (missing.size > 0) {
       throw new OciError('UNAVAILABLE', {
         detail: { reason: 'blocks are missing, and what is below them is not known: no block was deleted', missing: missing.size, cids: [...missing].slice(0, maxNamed) }
       })
     }
-    const swept = await blockstore.sweep(blocks, { dryRun, recent, signal, onProgress: swept => { report({ phase: 'sweep', roots, ...swept }) } })
+    const swept = await blockstore.sweep(blocks, { dryRun, recent, signal, pace, onProgress: swept => { report({ phase: 'sweep', roots, ...swept }) } })
     if (!dryRun) {
       this.pressure.end(cachedBytes)
     }

@@ -2,6 +2,7 @@ import type { BlockSet } from '../ipfs/block-set.ts'
 import type { DurableBlockstore } from '../ipfs/blockstore.ts'
 import type { ContentReader } from '../ipfs/content-store.ts'
 import { Marker } from '../ipfs/marker.ts'
+import type { Pace } from '../ipfs/pace.ts'
 import type { Index } from '../index/index.ts'
 import type { Backups } from './backups.ts'
 import type { CachedRoot, CachedRoots } from './cached-roots.ts'
@@ -33,6 +34,7 @@ export interface ReachableOptions {
   without: Cleaned
   /** Bytes that images of other nodes are to give up, though they have room */
   room: number
+  pace: Pace
   /** Is told each root */
   onRoot: () => void
 }
@@ -73,24 +75,26 @@ export class ReachableBlocks {
     return { blocks: marker.marked, missing: marker.missing, ...cached }
   }
 
-  async #markUploads (marker: Marker, { signal, onRoot }: ReachableOptions): Promise<void> {
+  async #markUploads (marker: Marker, { signal, onRoot, pace }: ReachableOptions): Promise<void> {
     for await (const { cid, isFile } of this.#components.uploads.blocks()) {
       onRoot()
       await (isFile ? marker.mark(cid, { signal }) : marker.markBlock(cid))
+      await pace.rest({ signal })
     }
   }
 
   /** All of them, as any that is in the index may get a link */
-  async #markBlobs (marker: Marker, { signal, onRoot, dryRun, without }: ReachableOptions): Promise<void> {
+  async #markBlobs (marker: Marker, { signal, onRoot, dryRun, pace, without }: ReachableOptions): Promise<void> {
     for await (const { digest, record } of this.#components.index.blobs()) {
       if (!dryRun || !without.blobs.has(digest)) {
         onRoot()
         await marker.mark(record.cid, { signal })
+        await pace.rest({ signal })
       }
     }
   }
 
-  async #markManifests (marker: Marker, { signal, onRoot, dryRun, without }: ReachableOptions): Promise<void> {
+  async #markManifests (marker: Marker, { signal, onRoot, dryRun, pace, without }: ReachableOptions): Promise<void> {
     const { index } = this.#components
     for await (const repository of index.repositories(everything)) {
       for await (const { digest, record } of index.manifests(repository)) {
@@ -98,6 +102,7 @@ export class ReachableBlocks {
           onRoot()
           await marker.mark(record.cid, { signal })
           await marker.mark(record.root, { signal })
+          await pace.rest({ signal })
         }
       }
     }
@@ -112,7 +117,7 @@ export class ReachableBlocks {
   }
 
   async #markCached (marker: Marker, options: ReachableOptions): Promise<Pick<Reachable, 'evicted' | 'cachedBytes'>> {
-    const { signal, onRoot, dryRun } = options
+    const { signal, onRoot, dryRun, pace } = options
     const { cached } = this.#components
     const roots = await cached.list()
     const most = await this.#cacheLimit(marker, roots, options)
@@ -127,6 +132,7 @@ export class ReachableBlocks {
       } else {
         evicted++
       }
+      await pace.rest({ signal })
     }
     return { evicted, cachedBytes }
   }

@@ -43,6 +43,11 @@ export class StoragePressure {
     this.#cacheLimit = Math.max(cacheBytes * (1 + cacheTolerance), cacheBytes + leastCacheTolerance)
   }
 
+  /** Whether room is wanting that no cycle makes yet */
+  get isPressing (): boolean {
+    return this.#wanted !== undefined
+  }
+
   start (): void {
     this.#stopped = false
   }
