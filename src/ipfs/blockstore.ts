@@ -10,7 +10,7 @@
  * A block is written beside its place, synced, and renamed into it, so that what lies in its place is whole. Its *name* is on disk only
  * after the directory is synced too, which `sync()` does for all directories that changed since: one call for the many blocks of a blob.
  */
-import { mkdir, open, rename, rm, stat } from 'node:fs/promises'
+import { mkdir, open, rename, rm, stat, unlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { FsBlockstore } from 'blockstore-fs'
 import { NextToLast } from 'blockstore-fs/sharding'
@@ -193,7 +193,14 @@ export class DurableBlockstore extends FsBlockstore {
     const target = join(this.path, directory, file)
     using change = this.space.usage.change(directory)
     const size = await sizeOf(target)
-    await rm(target, { force: true })
+    try {
+      await unlink(target)
+    } catch (err) {
+      if (codeOf(err) !== 'ENOENT') {
+        throw err
+      }
+      return 0
+    }
     change.done(-size)
     return size
   }
