@@ -11,8 +11,6 @@ export type Operation = { type: 'put', key: string, value: Uint8Array } | { type
 
 /** Below this nothing is written: LevelDB needs room for its own files when it is opened */
 const reservedBytes = 4 * 1024 * 1024
-/** So much is not used up within the time for which it counts; bytes, milliseconds */
-const [plenty, plentyAge] = [1024 * 1024 * 1024, 1000]
 
 interface Write {
   operations: Operation[]
@@ -27,8 +25,6 @@ export class IndexWriter {
   #waiting: Write[] = []
   #running = false
   #torn = false
-  /** When there was plenty of space */
-  #plentyAt = -Infinity
   #reopening: Promise<void> = Promise.resolve()
 
   /** @param path where the store is; undefined: in memory */
@@ -100,17 +96,12 @@ export class IndexWriter {
   }
 
   async #requireSpace (cause?: unknown): Promise<void> {
-    const isKnown = cause === undefined && performance.now() - this.#plentyAt < plentyAge
-    if (this.#path === undefined || isKnown) {
+    if (this.#path === undefined) {
       return
     }
     const { bavail, bsize } = await statfs(this.#path)
-    const free = bavail * bsize
-    if (free < reservedBytes) {
+    if (bavail * bsize < reservedBytes) {
       throw new StorageFullError(undefined, { cause })
-    }
-    if (free >= plenty) {
-      this.#plentyAt = performance.now()
     }
   }
 }
