@@ -5,12 +5,15 @@ import type { DurableBlockstore } from './blockstore.ts'
 import type { StoreOptions } from './content-store.ts'
 import { DamagedBlockError } from './errors.ts'
 import { verifyBlock } from './http-blocks.ts'
+import { Pace } from './pace.ts'
 
 /** Multicodec code of a multihash that is the block itself: it has no file */
 const identity = 0
 
 export interface MarkerComponents {
   blockstore: Pick<DurableBlockstore, 'read' | 'size'>
+  /** @default without haste */
+  pace?: Pace | undefined
 }
 
 /** What is below a root and was not marked when it was looked at */
@@ -26,6 +29,7 @@ export interface Unmarked {
  */
 export class Marker {
   readonly #blockstore: MarkerComponents['blockstore']
+  readonly #pace: Pace
   readonly marked = new BlockSet()
   /**
    * Nodes below which all is marked. Not the same as the nodes that are marked: a leaf may have the bytes of a node, and so its multihash,
@@ -35,8 +39,9 @@ export class Marker {
   /** Nodes that should be here and are not: what is below them is not known */
   readonly missing = new Set<string>()
 
-  constructor (components: MarkerComponents) {
-    this.#blockstore = components.blockstore
+  constructor ({ blockstore, pace = new Pace() }: MarkerComponents) {
+    this.#blockstore = blockstore
+    this.#pace = pace
   }
 
   markBlock (cid: string): void {
@@ -59,6 +64,7 @@ export class Marker {
       this.#mark(cid)
       if (cid.code === dagPb.code && !this.#isFollowed(cid)) {
         left.push(...await this.#follow(cid))
+        await this.#pace.rest({ signal })
       }
     }
   }
@@ -82,6 +88,7 @@ export class Marker {
       }
       // what is missing or damaged will be fetched again, with what is below it
       left.push(...await this.#links(cid).catch(ignoreDamage) ?? [])
+      await this.#pace.rest({ signal })
     }
     return { bytes, mark: () => { keys.forEach(key => { this.marked.add(key) }) } }
   }

@@ -75,8 +75,8 @@ export class IndexCleaner {
 
   /** Links that no manifest of their repository needs */
   async #cleanLinks (cleaned: Cleaned, options: CleanOptions): Promise<void> {
-    await forEach(this.#forgottenLinks(options), repositoriesAtOnce, options.signal, async ({ repository, digests }) => {
-      await this.#cleanLinksOf(repository, digests, cleaned, options)
+    await forEach(this.#forgottenLinks(options), repositoriesAtOnce, options.signal, async ({ repository, digests }, signal) => {
+      await this.#cleanLinksOf(repository, digests, cleaned, { ...options, signal })
     })
   }
 

@@ -65,7 +65,7 @@ export class ReachableBlocks {
    * @throws DamagedBlockError where a node of this registry's content does not hold what it should
    */
   async find (options: ReachableOptions): Promise<Reachable> {
-    const marker = new Marker(this.#components)
+    const marker = new Marker({ ...this.#components, pace: options.pace })
     await this.#markUploads(marker, options)
     await this.#markBlobs(marker, options)
     await this.#markManifests(marker, options)
@@ -75,26 +75,24 @@ export class ReachableBlocks {
     return { blocks: marker.marked, missing: marker.missing, ...cached }
   }
 
-  async #markUploads (marker: Marker, { signal, onRoot, pace }: ReachableOptions): Promise<void> {
+  async #markUploads (marker: Marker, { signal, onRoot }: ReachableOptions): Promise<void> {
     for await (const { cid, isFile } of this.#components.uploads.blocks()) {
       onRoot()
       await (isFile ? marker.mark(cid, { signal }) : marker.markBlock(cid))
-      await pace.rest({ signal })
     }
   }
 
   /** All of them, as any that is in the index may get a link */
-  async #markBlobs (marker: Marker, { signal, onRoot, dryRun, pace, without }: ReachableOptions): Promise<void> {
+  async #markBlobs (marker: Marker, { signal, onRoot, dryRun, without }: ReachableOptions): Promise<void> {
     for await (const { digest, record } of this.#components.index.blobs()) {
       if (!dryRun || !without.blobs.has(digest)) {
         onRoot()
         await marker.mark(record.cid, { signal })
-        await pace.rest({ signal })
       }
     }
   }
 
-  async #markManifests (marker: Marker, { signal, onRoot, dryRun, pace, without }: ReachableOptions): Promise<void> {
+  async #markManifests (marker: Marker, { signal, onRoot, dryRun, without }: ReachableOptions): Promise<void> {
     const { index } = this.#components
     for await (const repository of index.repositories(everything)) {
       for await (const { digest, record } of index.manifests(repository)) {
@@ -102,7 +100,6 @@ export class ReachableBlocks {
           onRoot()
           await marker.mark(record.cid, { signal })
           await marker.mark(record.root, { signal })
-          await pace.rest({ signal })
         }
       }
     }
@@ -117,7 +114,7 @@ export class ReachableBlocks {
   }
 
   async #markCached (marker: Marker, options: ReachableOptions): Promise<Pick<Reachable, 'evicted' | 'cachedBytes'>> {
-    const { signal, onRoot, dryRun, pace } = options
+    const { signal, onRoot, dryRun } = options
     const { cached } = this.#components
     const roots = await cached.list()
     const most = await this.#cacheLimit(marker, roots, options)
@@ -132,7 +129,6 @@ export class ReachableBlocks {
       } else {
         evicted++
       }
-      await pace.rest({ signal })
     }
     return { evicted, cachedBytes }
   }
