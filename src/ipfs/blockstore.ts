@@ -46,6 +46,8 @@ export class DurableBlockstore extends FsBlockstore {
   readonly #made = new Set<string>()
   /** Directories with names that may not be on disk yet */
   #unsynced = new Set<string>()
+  /** Directories that lost names: what comes back after a power failure is garbage, but was not counted at the close */
+  readonly #unlinked = new Set<string>()
   #running: Promise<void> = Promise.resolve()
   #next: Promise<void> | undefined
   #writes = 0
@@ -78,6 +80,7 @@ export class DurableBlockstore extends FsBlockstore {
   }
 
   override async close (): Promise<void> {
+    this.#unlinked.forEach(directory => this.#unsynced.add(directory))
     await this.sync()
     await this.space.close()
   }
@@ -161,7 +164,7 @@ export class DurableBlockstore extends FsBlockstore {
    * @param keep all that was reachable at some time after {@link beginCollection}
    */
   async sweep (keep: BlockSet, options: SweepOptions = {}): Promise<Swept> {
-    // not synced: what comes back after a power failure is garbage, and a push that waits for its own directories must not wait for all of these
+    // not synced: a push that waits for its own directories must not wait for all of these
     return await sweepBlocks(this.path, ({ directory, file, key }) => {
       if (keep.has(key) || this.#guard.isUsed(file, key, options.recent)) {
         return undefined
@@ -193,15 +196,9 @@ export class DurableBlockstore extends FsBlockstore {
     const target = join(this.path, directory, file)
     using change = this.space.usage.change(directory)
     const size = await sizeOf(target)
-    try {
-      await unlink(target)
-    } catch (err) {
-      if (codeOf(err) !== 'ENOENT') {
-        throw err
-      }
-      return 0
-    }
+    await unlink(target).catch(ignoreMissing)
     change.done(-size)
+    this.#unlinked.add(join(this.path, directory))
     return size
   }
 
@@ -279,6 +276,12 @@ export class DurableBlockstore extends FsBlockstore {
       await rm(temporary, { force: true })
       throw err
     }
+  }
+}
+
+function ignoreMissing (err: unknown): void {
+  if (codeOf(err) !== 'ENOENT') {
+    throw err
   }
 }
 
