@@ -10,9 +10,9 @@ import type { Libp2p } from 'libp2p'
  * message, which its receiver can look at while the next one comes.
  */
 
-const protocol = '/ipfs/bitswap/1.2.0'
-/** Fields of a message and of a block, each with the type of those that have a length */
-const [wantListField, blockField, prefixField, dataField] = [1, 3, 1, 2].map(field => field << 3 | 2) as [number, number, number, number]
+/** Tags of protobuf for what has a length: fields 1 and 3 of a message, 1 and 2 of a block */
+const messageTags = { wantList: 0x0a, block: 0x1a }
+const blockTags = { prefix: 0x0a, data: 0x12 }
 
 /** A block as bitswap sends it: all of its CID but the digest, and its bytes */
 interface SentBlock {
@@ -28,6 +28,7 @@ interface Message {
 
 /** What the library sends its messages with */
 export interface MessageSender {
+  protocols: string[]
   sendMessage: (peer: PeerId, message: Message, options?: AbortOptions) => Promise<void>
 }
 
@@ -35,7 +36,7 @@ export function sendBlocksUncopied (network: MessageSender, libp2p: Pick<Libp2p,
   const send = network.sendMessage.bind(network)
   network.sendMessage = async (peer, message, options = {}) => {
     if (message.blocks.size > 0) {
-      await sendBlocks(await libp2p.dialProtocol(peer, protocol, options), message.blocks.values(), options)
+      await sendBlocks(await libp2p.dialProtocol(peer, network.protocols, options), message.blocks.values(), options)
     }
     if (message.wantlist.size > 0 || message.blockPresences.size > 0 || message.blocks.size === 0) {
       await send(peer, { ...message, blocks: new Map() }, options)
@@ -64,15 +65,11 @@ async function sendBlocks (stream: Stream, blocks: Iterable<SentBlock>, options:
  * @see https://specs.ipfs.tech/bitswap-protocol/#bitswap-1-2-0-wire-format
  */
 export function blockMessage ({ prefix, data }: SentBlock): Uint8ArrayList {
-  const block = concat(number(prefixField), number(prefix.byteLength), prefix, number(dataField), number(data.byteLength))
-  const head = concat(number(wantListField), number(0), number(blockField), number(block.byteLength + data.byteLength), block)
-  return new Uint8ArrayList(concat(number(head.byteLength + data.byteLength), head), data)
+  const inBlock = Buffer.concat([numbers(blockTags.prefix, prefix.byteLength), prefix, numbers(blockTags.data, data.byteLength)])
+  const inMessage = Buffer.concat([numbers(messageTags.wantList, 0, messageTags.block, inBlock.byteLength + data.byteLength), inBlock])
+  return new Uint8ArrayList(numbers(inMessage.byteLength + data.byteLength), inMessage, data)
 }
 
-function number (value: number): Uint8Array {
-  return varint.encodeTo(value, new Uint8Array(varint.encodingLength(value)))
-}
-
-function concat (...parts: Uint8Array[]): Uint8Array {
-  return Buffer.concat(parts)
+function numbers (...values: number[]): Uint8Array {
+  return Buffer.concat(values.map(value => varint.encodeTo(value, new Uint8Array(varint.encodingLength(value)))))
 }

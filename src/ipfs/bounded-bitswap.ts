@@ -52,7 +52,6 @@ interface Ledger {
 
 /** What the library registers with libp2p */
 interface Network extends MessageSender {
-  protocols: string[]
   maxInboundStreams: number
   maxOutboundStreams: number
   _onStream: StreamHandler
