@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import type { Socket } from 'node:net'
 import { afterEach, describe, it, mock } from 'node:test'
-import { assertError, TestApp, type TestAppInit } from '../fixtures/app.ts'
+import { assertError, received, TestApp, type TestAppInit } from '../fixtures/app.ts'
 import { sha256 } from '../fixtures/images.ts'
 import { emptyJson, ociIndex, ociManifest } from '../fixtures/manifests.ts'
 import { until } from '../fixtures/until.ts'
@@ -33,15 +33,6 @@ function assertRawError (text: string, code: OciErrorCode): void {
   assert.match(head, new RegExp(`^HTTP/1\\.1 ${OCI_ERRORS[code].status} `))
   assert.match(head, /\r\nConnection: close(\r\n|$)/i)
   assert.equal(JSON.parse(body).errors[0].code, code)
-}
-
-/** All that a connection gets until it is closed, or reset, as one is on which more has come than was read */
-async function received (socket: Socket): Promise<string> {
-  let text = ''
-  const closed = Promise.withResolvers<void>()
-  socket.setEncoding('latin1').on('data', data => { text += data }).on('error', () => {}).once('close', () => { closed.resolve() })
-  await closed.promise
-  return text
 }
 
 describe('what a request may be', () => {
