@@ -11,12 +11,17 @@ import { temporaryDirectory, type TemporaryDirectory } from '../../fixtures/temp
 import { until } from '../../fixtures/until.ts'
 
 let directory: TemporaryDirectory
+let location: string
 
-beforeEach(async () => { directory = await temporaryDirectory('usage') })
+beforeEach(async () => {
+  directory = await temporaryDirectory('usage')
+  // what is taken out of a blockstore goes beside it
+  location = join(directory.path, 'blocks')
+})
 afterEach(async () => { await directory[Symbol.asyncDispose]() })
 
 async function opened (): Promise<DurableBlockstore> {
-  const store = new DurableBlockstore(directory.path, { fsync: false })
+  const store = new DurableBlockstore(location, { fsync: false })
   await store.open()
   return store
 }
@@ -36,18 +41,18 @@ describe('the bytes of all blocks', () => {
     const store = await opened()
     assert.equal(await counted(store), 0)
     const cids = await Promise.all(Array.from({ length: 20 }, async (_, i) => await put(store, `${i % 10}`, 1000 + i % 10)))
-    assert.equal(await counted(store), await bytesOnDisk(directory.path))
+    assert.equal(await counted(store), await bytesOnDisk(location))
     await Promise.all(cids.slice(0, 15).map(async cid => { await store.delete(cid) }))
-    assert.deepEqual([await counted(store), await bytesOnDisk(directory.path)], [0, 0])
+    assert.deepEqual([await counted(store), await bytesOnDisk(location)], [0, 0])
     await store.close()
   })
 
   it('are right for a block that is written over a damaged one', async () => {
     const store = await opened()
     const cid = await put(store, 'damaged', 1000)
-    const [name] = await Array.fromAsync(glob('*/*.data', { cwd: directory.path }))
+    const [name] = await Array.fromAsync(glob('*/*.data', { cwd: location }))
     await store.close()
-    await writeFile(join(directory.path, name!), 'short')
+    await writeFile(join(location, name!), 'short')
     await (await opened()).space.usage.count()
     // the file of the clean stop is gone by now
     const again = await opened()
@@ -86,7 +91,7 @@ describe('the bytes of all blocks', () => {
       changes += 3
     }
     await count
-    assert.equal(usage.total, await bytesOnDisk(directory.path))
+    assert.equal(usage.total, await bytesOnDisk(location))
     assert.ok(changes > 3)
   })
 
