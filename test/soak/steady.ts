@@ -55,8 +55,7 @@ function summary (taken: readonly Sample[]): Sample {
 }
 
 async function sample ({ server, client }: LoadRun): Promise<Sample> {
-  const metrics = await (await client.request('GET', '/metrics')).text()
-  const metric = (name: string): number => Number(new RegExp(`^${name} (\\S+)$`, 'm').exec(metrics)?.[1])
+  const metric = await client.metrics()
   return {
     files: (await readdir(`/proc/${server.pid}/fd`)).length,
     memory: (await server.memory()).now,

@@ -20,6 +20,7 @@ const images = 6
 /** At least so long and so many cycles is there load */
 const duration = 8 * second
 const minCycles = 6
+const successes = 'ipdr_gc_cycles_total{result="success"}'
 /** Shared by all clients: they mount, delete and push them again and again */
 const layers = Array.from({ length: 6 }, (_, i) => randomBytes(300_000 + i * 400_000, `shared layer ${i}`))
 
@@ -101,12 +102,6 @@ test('nothing is lost while clients push, mount, delete and pull and garbage is 
     }
   }
 
-  async function figure (name: string): Promise<number> {
-    const metrics = await (await client.request('GET', '/metrics')).text()
-    return Number(new RegExp(`^${name.replace(/[{}]/g, '\\$&')} (\\d+)$`, 'm').exec(metrics)?.[1] ?? 0)
-  }
-  const cycles = async (): Promise<number> => figure('ipdr_gc_cycles_total{result="success"}')
-
   let isOver = false
   async function work (number: number): Promise<void> {
     for (let i = 0; !isOver; i++) {
@@ -133,7 +128,7 @@ test('nothing is lost while clients push, mount, delete and pull and garbage is 
   const load = Promise.all(Array.from({ length: clients }, async (_, number) => { await work(number) }))
   const enough = async (): Promise<void> => {
     await sleep(duration)
-    await until('garbage was collected often enough', async () => await cycles() >= minCycles, 2 * minute)
+    await until('garbage was collected often enough', async () => (await client.metrics())(successes) >= minCycles, 2 * minute)
   }
   try {
     // no wait for cycles where a client has failed
@@ -148,10 +143,12 @@ test('nothing is lost while clients push, mount, delete and pull and garbage is 
     }
   }
   await verify(client, kept)
-  const freed = await figure('ipdr_gc_freed_blocks_total')
-  t.diagnostic(`${pushed} pushes, ${again} begun anew, ${await cycles()} cycles, ${freed} blocks freed, ${kept.size} paths verified`)
+  const metric = await client.metrics()
+  const freed = metric('ipdr_gc_freed_blocks_total')
+  t.diagnostic(`${pushed} pushes, ${again} begun anew, ${metric(successes)} cycles, ${freed} blocks freed, ${kept.size} paths verified`)
   assert.ok(freed > 5, `${freed} blocks freed`)
-  assert.equal(await figure('ipdr_gc_cycles_total{result="failure"}'), 0)
+  // there is none before the first failure
+  assert.equal(metric('ipdr_gc_cycles_total{result="failure"}'), Number.NaN)
   await server.restart()
   await verify(client, kept)
 })

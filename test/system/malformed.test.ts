@@ -96,9 +96,8 @@ describe('twenty thousand malformed requests', { timeout: 4 * minute }, () => {
   })
 
   async function state (): Promise<{ uploads: number, files: number }> {
-    const metrics = await (await client.request('GET', '/metrics')).text()
     return {
-      uploads: Number(/^ipdr_open_uploads (\d+)$/m.exec(metrics)?.[1]),
+      uploads: (await client.metrics())('ipdr_open_uploads'),
       files: (await readdir(`/proc/${server.pid}/fd`)).length
     }
   }

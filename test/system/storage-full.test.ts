@@ -35,7 +35,7 @@ for (const [what, { args, limit }] of Object.entries(limits)) {
     const crane = builtTool('crane')
     const layout = (name: string): string => join(scratch.path, name)
     const at = (name: string): string => `${server.host}/full/${name}:latest`
-    const metric = async (name: string): Promise<number> => Number(new RegExp(`^${name} (\\S+)$`, 'm').exec(await (await client.request('GET', '/metrics')).text())?.[1])
+    const metric = async (name: string): Promise<number> => (await client.metrics())(name)
     const push = async (name: string, image: Image): Promise<void> => {
       await writeLayout(layout(name), image)
       await run(crane, ['push', layout(name), at(name)])
