@@ -1,8 +1,19 @@
 import assert from 'node:assert/strict'
+import { copyFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { before, describe, it } from 'node:test'
-import { makeBeginning, tryCrashPoint } from '../fixtures/faults/crash-point.ts'
+import { DurableBlockstore } from '../../src/ipfs/blockstore.ts'
+import { bytesOnDisk } from '../fixtures/bytes-on-disk.ts'
+import { faultyServer, makeBeginning, tryCrashPoint } from '../fixtures/faults/crash-point.ts'
+import { DiskModel } from '../fixtures/faults/disk-model.ts'
+import { Journal } from '../fixtures/faults/journal.ts'
 import { failurePoints, recordRun, tryPowerFailure, type RecordedRun } from '../fixtures/faults/power-failure.ts'
+import { prepare, workload } from '../fixtures/faults/workload.ts'
+import { Ledger } from '../fixtures/ledger.ts'
 import { Random } from '../fixtures/random.ts'
+import { RegistryClient } from '../fixtures/registry-client.ts'
+import { ServerProcess } from '../fixtures/server.ts'
+import { temporaryDirectory } from '../fixtures/temporary.ts'
 
 const minute = 60_000
 /** Of all that there are: `npm run soak -- crash-points` and `npm run soak -- power-failures` try every one */
@@ -48,4 +59,28 @@ describe('a server that is cut off at a step of its disk', { timeout: 5 * minute
       }
     })
   }
+
+  it('by a power failure after its end knows what its blocks take', async () => {
+    await using directory = await temporaryDirectory('stopped')
+    const journal = join(directory.path, 'journal')
+    await using server = await ServerProcess.start(faultyServer({ plan: {}, directory: join(directory.path, 'data'), journal }, ['--gc-unreferenced', '0', '--storage-max-bytes', '1GiB']))
+    await prepare(new RegistryClient(server.url), new Ledger())
+    await server.restart()
+    await workload(new RegistryClient(server.url), new Ledger())
+    await server.stop()
+    const model = new DiskModel()
+    new Journal(journal).read().forEach(({ entry }) => { model.apply(entry) })
+    await model.write(join(directory.path, 'left'), 'synced')
+    const location = join(directory.path, 'left', 'blocks')
+    // its name is not synced, but may have got to the disk before others
+    await copyFile(join(directory.path, 'data', 'blocks', 'bytes'), join(location, 'bytes'))
+    const store = new DurableBlockstore(location)
+    await store.open()
+    try {
+      // known at once, without a count
+      assert.equal(store.space.usage.total, await bytesOnDisk(location))
+    } finally {
+      await store.close()
+    }
+  })
 })
