@@ -5,6 +5,7 @@ import { Measures, type Sample } from './measures.ts'
 import type { Options } from './options.ts'
 import { Server } from './server.ts'
 import type { Launcher, TargetName } from './targets/target.ts'
+import { UsedMemory } from './used-memory.ts'
 
 /** One case: a question that can be asked alone */
 export interface Case {
@@ -18,11 +19,13 @@ export class Bench {
   readonly measures = new Measures()
   readonly #launchers: Launcher[]
   readonly #scratch: string
+  readonly #memory: UsedMemory
 
   private constructor (options: Options, launchers: Launcher[], scratch: string) {
     this.options = options
     this.#launchers = launchers
     this.#scratch = scratch
+    this.#memory = new UsedMemory(join(scratch, 'used-memory'))
   }
 
   static async create (options: Options, launchers: Launcher[]): Promise<Bench> {
@@ -76,6 +79,10 @@ export class Bench {
   ): Promise<void> {
     for (let round = warmUp ? 0 : 1; round <= this.options.rounds; round++) {
       for (const item of round % 2 === 0 ? items : items.toReversed()) {
+        // a quick run measures nothing
+        if (!this.options.quick) {
+          await this.#memory.fill()
+        }
         const samples = await work(item, round)
         if (round > 0) {
           samples.forEach(sample => { this.measures.add(item.name, sample) })

@@ -4,7 +4,7 @@ import { GiB, MiB } from './options.ts'
 import type { Launcher, StartInit, Target } from './targets/target.ts'
 
 /** A store that holds more than this is replaced by an empty one, outside of what is timed: disks are finite */
-const storeLimit = 8 * GiB
+const storeLimit = 16 * GiB
 
 /** A registry under measurement, whose store is replaced where it gets too large */
 export class Server {
