@@ -91,7 +91,7 @@ export class DagReader implements ContentReader {
     const { blocks, buffers } = this.#components
     const buffer = buffers.take()
     const bytes = await blocks.read(slice.cid, { ...options, into: buffer })
-    if (bytes.byteLength !== slice.leafSize) {
+    if (bytes.byteLength !== (slice.leafSize ?? bytes.byteLength)) {
       throw new DamagedBlockError(`${slice.cid.toString()} has ${bytes.byteLength} bytes instead of ${slice.leafSize}`)
     }
     const wanted = bytes.subarray(slice.start, slice.end)

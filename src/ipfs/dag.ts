@@ -37,8 +37,8 @@ export interface FileLink {
 /** A part of a file that lies in one leaf */
 export interface LeafSlice {
   cid: CID
-  /** Bytes of the whole leaf */
-  leafSize: number
+  /** Bytes of the whole leaf; undefined where the leaf is the file and nothing says it */
+  leafSize: number | undefined
   /** Bytes of the leaf that are wanted: from `start` up to, not including, `end` */
   start: number
   end: number
@@ -115,14 +115,13 @@ export async function directoryBlock (entries: readonly DirectoryEntry[]): Promi
  * Walks a file from left to right, only where the range goes, and yields the leaves, or the bytes where a node holds them itself,
  * as files do that were added without raw leaves
  *
- * @param get reads a block
+ * @param get reads a node
  * @param start first byte wanted
  * @param end byte after the last one wanted; Infinity: all
  */
 export async function * walkFile (root: CID, get: (cid: CID) => Promise<Uint8Array>, start: number, end: number): AsyncGenerator<LeafSlice | Uint8Array> {
   if (root.code === raw.code) {
-    const bytes = await get(root)
-    yield bytes.subarray(start, Math.min(end, bytes.byteLength))
+    yield { cid: root, leafSize: undefined, start, end }
     return
   }
   const node = decodeFile(root, await get(root))
