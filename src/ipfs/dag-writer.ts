@@ -1,7 +1,7 @@
 import { CID } from 'multiformats/cid'
 import { digestFrom, type Digest, type DigestAlgorithm } from '../oci/digest.ts'
 import type { Content, ContentWriter, WriterState } from './content-store.ts'
-import type { BufferPool } from './buffer-pool.ts'
+import { copyToShared, type BufferPool } from './buffer-pool.ts'
 import { buildFile, leafCid, leafSize, type Block, type FileLink } from './dag.ts'
 import { DamagedBlockError } from './errors.ts'
 import type { FileHasher, Hasher } from './hasher.ts'
@@ -62,7 +62,7 @@ export class DagWriter implements ContentWriter {
       this.#buffer ??= await this.#openBuffer()
       const buffer = this.#buffer
       const part = chunk.subarray(taken, taken + leafSize - this.#filled)
-      buffer.set(part, this.#filled)
+      copyToShared(part, buffer, this.#filled)
       this.#filled += part.byteLength
       taken += part.byteLength
       this.#tail = undefined
