@@ -19,18 +19,36 @@ type connection struct {
 	host   string
 	conn   net.Conn
 	reader *bufio.Reader
+	// whether the server closes it after its last response
+	closing bool
 }
 
 func dial(base *url.URL) (*connection, error) {
-	conn, err := net.Dial("tcp", base.Host)
+	c := &connection{host: base.Host}
+	return c, c.open()
+}
+
+func (c *connection) open() error {
+	conn, err := net.Dial("tcp", c.host)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return &connection{host: base.Host, conn: conn, reader: bufio.NewReaderSize(conn, 16<<10)}, nil
+	c.conn, c.reader, c.closing = conn, bufio.NewReaderSize(conn, 16<<10), false
+	return nil
+}
+
+func (c *connection) close() {
+	c.conn.Close()
 }
 
 // call sends a request without a body, or with that of a blob, and returns the response, whose body is still to be read
 func (c *connection) call(method, target string, body *blob, chunked bool) (*http.Response, error) {
+	if c.closing {
+		c.close()
+		if err := c.open(); err != nil {
+			return nil, err
+		}
+	}
 	length := "Content-Length: 0"
 	if body != nil && chunked {
 		length = "Transfer-Encoding: chunked"
@@ -45,7 +63,11 @@ func (c *connection) call(method, target string, body *blob, chunked bool) (*htt
 	if responseErr != nil && err != nil {
 		return nil, err
 	}
-	return response, responseErr
+	if responseErr != nil {
+		return nil, responseErr
+	}
+	c.closing = response.Close
+	return response, nil
 }
 
 func (c *connection) send(b blob, chunked bool) error {

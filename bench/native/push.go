@@ -97,7 +97,7 @@ func together(address *url.URL, clients int, work func(client int, c *connection
 		if err != nil {
 			return 0, err
 		}
-		defer c.conn.Close()
+		defer c.close()
 		connections[i] = c
 	}
 	failures := make([]error, clients)

@@ -2,6 +2,7 @@ import type { Request, Response } from 'express'
 import { raceSignal } from 'race-signal'
 import { OciError, type OciErrorCode } from '../oci/errors.ts'
 import type { RequestOptions } from '../registry/repository.ts'
+import { directBodyOf } from './direct-bodies.ts'
 import { inTurns } from './in-turns.ts'
 import { steadyBody, type BodyRate } from './steady-body.ts'
 
@@ -25,12 +26,13 @@ export function requestOptions (req: Request, res: Response): RequestOptions & {
 }
 
 /**
- * The body of a request. Who stops reading it can still answer: the stream's own iterator would close the connection then.
+ * The body of a request, each chunk to be used before the next one is asked for. Who stops reading it can still answer: the stream's own
+ * iterator would close the connection then.
  *
  * @throws OciError REQUEST_TIMEOUT where it comes more slowly than `rate`
  */
 export function bodyOf (req: Request, rate?: BodyRate): AsyncIterable<Uint8Array> {
-  const body = inTurns(req.iterator({ destroyOnReturn: false }))
+  const body = inTurns(directBodyOf(req) ?? req.iterator({ destroyOnReturn: false }))
   return rate === undefined ? body : steadyBody(body, rate)
 }
 
@@ -51,7 +53,7 @@ export async function readBody (req: Request, maxBytes: number, tooLarge: OciErr
     if (size > maxBytes) {
       throw error
     }
-    chunks.push(chunk)
+    chunks.push(Buffer.from(chunk))
   }
   return Buffer.concat(chunks)
 }

@@ -6,6 +6,7 @@ import type { TlsCertificate } from './certificate.ts'
 import { answerClientErrors } from './client-error.ts'
 import { Connections } from './connections.ts'
 import { http2Options, limitIdleTime, widenSession, type Http2Request, type Http2Response } from './http2.ts'
+import { directBodyOptions, takeDirectBodies } from './direct-bodies.ts'
 import { endLateBody } from './late-body.ts'
 import { ociBody, sendError } from './middleware/errors.ts'
 import { Turns } from './turns.ts'
@@ -61,7 +62,7 @@ export class HttpServer {
       refusal === undefined ? app(req, res) : sendError(req, res, refusal, ociBody(refusal))
     })
     const handle: RequestListener = (req, res) => { turns.handle(req, res) }
-    this.#server = tls === undefined ? createServer(http1Options(limits), handle) : createTlsServer(handle, { idleTimeout, tls, limits })
+    this.#server = tls === undefined ? createPlainServer(handle, { turns, idleTimeout, limits }) : createTlsServer(handle, { idleTimeout, tls, limits })
     this.#server.setTimeout(idleTimeout)
     if (limits.connections > 0) {
       this.#server.maxConnections = limits.connections + Math.ceil(limits.connections / 10)
@@ -126,6 +127,12 @@ function http1Options ({ headerBytes, headerTimeout }: HttpLimits): ServerOption
     keepAliveTimeout: 75 * second,
     maxHeaderSize: headerBytes
   }
+}
+
+function createPlainServer (app: RequestListener, { turns, idleTimeout, limits }: { turns: Turns, idleTimeout: number, limits: HttpLimits }): Server {
+  const server = createServer({ ...http1Options(limits), ...directBodyOptions(socket => turns.current(socket) !== undefined) }, app)
+  takeDirectBodies(server, app, idleTimeout)
+  return server
 }
 
 function createTlsServer (app: RequestListener, { tls, idleTimeout, limits }: { tls: TlsCertificate, idleTimeout: number, limits: HttpLimits }): TlsServer {
