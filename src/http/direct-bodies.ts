@@ -71,7 +71,7 @@ function isLargeUpload ({ method, url = '', httpVersion, headers }: IncomingMess
   return (method === 'PATCH' || method === 'PUT' || method === 'POST') && /^\/v2\/.*\/blobs\/uploads\//.test(url) &&
     httpVersion === '1.1' && host !== undefined && /^(?:keep-alive|close)$/i.test(connection) &&
     /^\d{1,15}$/.test(length) && Number(length) >= minLength &&
-    headers['transfer-encoding'] === undefined && headers.expect === undefined && headers.upgrade === undefined
+    headers['transfer-encoding'] === undefined && headers.expect === undefined
 }
 
 class DirectBody implements AsyncIterable<Uint8Array> {
