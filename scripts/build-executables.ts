@@ -57,7 +57,7 @@ async function writeBlob (directory: string, { addon }: Platform): Promise<strin
     output: 'blob',
     disableExperimentalSEAWarning: true,
     // as the first line of src/main.ts has it
-    execArgv: ['--max-semi-space-size=4'],
+    execArgv: ['--max-semi-space-size=4', '--heap-growing-percent=150', '--concurrent-marking-max-worker-num=1'],
     assets: { 'build.json': 'build.json', 'classic-level.node': join(modules, 'classic-level/prebuilds', addon) }
   }
   await writeFile(join(directory, 'sea.json'), JSON.stringify(config))
