@@ -105,7 +105,14 @@ describe('slow clients', () => {
     }
     const [slow, steadily] = [patch(trickling, 1000), patch(steady, 600)]
     const drips = setInterval(() => { slow.write('x') }, 100)
-    const sends = setInterval(() => { steadily.write('x'.repeat(30)) }, 50)
+    let left = 600
+    const sends = setInterval(() => {
+      // what came after the body would be a malformed request
+      if (left > 0) {
+        steadily.write('x'.repeat(30))
+        left -= 30
+      }
+    }, 50)
     try {
       const [failed, went] = await Promise.all([received(slow), once(steadily, 'data').then(([data]) => String(data))])
       assertRawError(failed, 'REQUEST_TIMEOUT')

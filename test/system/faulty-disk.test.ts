@@ -29,7 +29,7 @@ interface Case {
 const cases: Case[] = [
   // the start has about fifteen steps, and what all share is pushed in about a hundred
   { disk: 'that fails now and then, is slow, and writes only a part', plan: { calm: 200, fail: 0.02, delay: 0.1, tear: 0.05 }, statuses: [500] },
-  { disk: 'that fills up', plan: { capacity: 24 * mebibyte }, statuses: [507] }
+  { disk: 'that fills up', plan: { capacity: 16 * mebibyte }, statuses: [507] }
 ]
 
 describe('a server on a disk', () => {
