@@ -42,6 +42,8 @@ export function takeDirectBodies (server: Server, handle: RequestListener, lateT
     socket.on('error', () => {})
     const body = new DirectBody(socket, head, Number(req.headers['content-length']))
     bodies.set(req, body)
+    // its own stream ended with the parser: whoever waits for that need not wait
+    req.resume()
     res.once('finish', () => { void body.discard(lateTime).then(() => { socket.destroySoon() }) })
     handle(req, res)
   })

@@ -117,6 +117,19 @@ describe('a large body', () => {
     }
   })
 
+  it('that nobody wants is not read for ever', async () => {
+    await withApp({ server: { idleTimeout: 400 } }, async app => {
+      const socket = app.connect()
+      socket.write(head('PUT', `/v2/a/b/blobs/uploads/00000000-0000-4000-8000-000000000000?digest=${digest}`))
+      const timer = setInterval(() => { socket.write('x') }, 20)
+      try {
+        assert.match(await received(socket), /^HTTP\/1\.1 404 /)
+      } finally {
+        clearInterval(timer)
+      }
+    })
+  })
+
   it('of other bytes than its digest says is refused', async () => {
     assertError(await app.request('PUT', `${await app.startUpload('a/b')}?digest=${sha256(Buffer.from('other'))}`, { body: bytes }), 'DIGEST_INVALID')
   })
