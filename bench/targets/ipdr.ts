@@ -1,9 +1,8 @@
 import { existsSync } from 'node:fs'
-import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { tryRun } from '../../test/fixtures/run.ts'
 import { withoutSettings } from '../../test/fixtures/server.ts'
-import { projectDirectory } from '../../test/fixtures/tools.ts'
+import { nodeFlags, projectDirectory } from '../../test/fixtures/tools.ts'
 import { UsageError, type Options } from '../options.ts'
 import { startProcess } from './process.ts'
 import type { Find, Launcher, TargetName } from './target.ts'
@@ -22,7 +21,7 @@ export const findBefore: Find = async options => {
 }
 
 async function launcher (name: TargetName, checkout: string, { fsync, cpuProfile }: Options): Promise<Launcher> {
-  const flags = await nodeFlags(checkout)
+  const flags = nodeFlags(checkout)
   const profile = cpuProfile === undefined || name !== 'ipdr' ? [] : ['--cpu-prof', `--cpu-prof-dir=${cpuProfile}`]
   return {
     name,
@@ -43,13 +42,6 @@ async function launcher (name: TargetName, checkout: string, { fsync, cpuProfile
       ready: '/readyz'
     })
   }
-}
-
-/** What `npm start` gives to node */
-async function nodeFlags (checkout: string): Promise<string[]> {
-  const { scripts: { start } } = JSON.parse(await readFile(join(checkout, 'package.json'), 'utf8')) as { scripts: { start: string } }
-  const words = start.split(' ')
-  return words.slice(words.indexOf('node') + 1, words.indexOf('src/main.ts'))
 }
 
 async function commitOf (checkout: string): Promise<string> {
