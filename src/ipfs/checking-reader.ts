@@ -63,9 +63,9 @@ export class CheckingReader {
   async #read (cid: CID, path: string, into: Uint8Array | undefined, known: number | undefined): Promise<Omit<ReadBlock, 'size'> & { bytes: Uint8Array }> {
     try {
       if (this.#readers !== undefined && into !== undefined && isShared(into)) {
-        const { size, ...read } = await this.#readers.read(path, into, known)
-        if (size <= into.byteLength) {
-          return { bytes: into.subarray(0, size), ...read }
+        const read = await this.#readers.read(path, into, known)
+        if (read !== undefined && read.size <= into.byteLength) {
+          return { bytes: into.subarray(0, read.size), ...read }
         }
       }
       return { ...await readFile(path, into), digest: undefined }

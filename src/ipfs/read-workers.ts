@@ -63,10 +63,15 @@ export class ReadWorkers {
   /**
    * @param into shared memory, which nobody else may use until the promise settles
    * @param modified of the file as it was when it was checked last: it is not hashed if that has not changed
+   * @returns undefined where no thread runs yet: until one does takes longer than to read a block
    * @throws what the file system throws, with its `code`
    */
-  async read (path: string, into: Uint8Array<SharedArrayBuffer>, modified: number | undefined): Promise<ReadBlock> {
-    const thread = this.#threads.reduce((least, other) => other.waiting < least.waiting ? other : least)
+  async read (path: string, into: Uint8Array<SharedArrayBuffer>, modified: number | undefined): Promise<ReadBlock | undefined> {
+    const running = this.#threads.filter(thread => thread.start().running)
+    if (running.length === 0) {
+      return undefined
+    }
+    const thread = running.reduce((least, other) => other.waiting < least.waiting ? other : least)
     const answer = await thread.ask(thread.worker(), { path, into, modified })
     if ('message' in answer) {
       throw Object.assign(new Error(answer.message), { code: answer.code })

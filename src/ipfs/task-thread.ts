@@ -15,6 +15,7 @@ export class TaskThread<Task extends object, Answer extends { id: number }> {
   readonly #source: string
   readonly #waiting = new Map<number, Waiting<Answer>>()
   #worker: Worker | undefined
+  #running = false
   #tasks = 0
 
   /** @param source of a function body that has `port`, and may `require`: text, so that it works from whatever file the program was packed into */
@@ -30,6 +31,12 @@ export class TaskThread<Task extends object, Answer extends { id: number }> {
   worker (): Worker {
     this.#worker ??= this.#start()
     return this.#worker
+  }
+
+  /** Starts it where it has not been; until it runs, tasks wait */
+  start (): { running: boolean } {
+    this.worker()
+    return { running: this.#running }
   }
 
   /** @param worker of {@link worker}; fails where it has ended since */
@@ -54,6 +61,7 @@ export class TaskThread<Task extends object, Answer extends { id: number }> {
   #start (): Worker {
     const worker = new Worker(`${lowerOwnPriority}${this.#source}`, { eval: true, execArgv: [], resourceLimits })
     worker.unref()
+    worker.on('online', () => { this.#running = true })
     worker.on('message', (answer: Answer) => {
       this.#waiting.get(answer.id)?.resolve(answer)
       this.#waiting.delete(answer.id)
@@ -70,6 +78,7 @@ export class TaskThread<Task extends object, Answer extends { id: number }> {
   #end (worker: Worker, err: Error): void {
     if (this.#worker === worker) {
       this.#worker = undefined
+      this.#running = false
     }
     for (const [id, waiting] of this.#waiting) {
       if (waiting.worker === worker) {

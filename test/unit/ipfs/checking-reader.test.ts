@@ -1,18 +1,20 @@
 import assert from 'node:assert/strict'
 import { rm, stat, truncate, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { after, afterEach, beforeEach, describe, it } from 'node:test'
+import { after, afterEach, before, beforeEach, describe, it } from 'node:test'
 import { CID } from 'multiformats/cid'
 import * as raw from 'multiformats/codecs/raw'
 import { sha256, sha512 } from 'multiformats/hashes/sha2'
 import { ReadWorkers } from '../../../src/ipfs/read-workers.ts'
 import { CheckingReader, type CheckingReaderInit } from '../../../src/ipfs/checking-reader.ts'
+import { started } from '../../fixtures/read-workers.ts'
 import { randomBytes } from '../../fixtures/images.ts'
 import { temporaryDirectory, type TemporaryDirectory } from '../../fixtures/temporary.ts'
 
 const bytes = randomBytes(200_000, 'a block')
 const cid = CID.createV1(raw.code, await sha256.digest(bytes))
 const readers = new ReadWorkers(2)
+before(async () => { await started(readers) })
 after(async () => { await readers.stop() })
 
 let directory: TemporaryDirectory
@@ -119,12 +121,26 @@ it('many blocks are read at a time, each into its own memory', async () => {
 it('a read fails when the threads end in the middle, and the next one starts another', async () => {
   const own = new ReadWorkers(1)
   try {
+    await started(own)
     const reader = open({ readers: own })
     const reads = Array.from({ length: 20 }, async () => await reader.read(cid, path, Buffer.from(new SharedArrayBuffer(bytes.byteLength))))
     const ended = Promise.allSettled(reads)
     await own.stop()
     assert.ok((await ended).some(({ status }) => status === 'rejected'))
     assert.ok(Buffer.from(bytes).equals(await reader.read(cid, path, Buffer.from(new SharedArrayBuffer(bytes.byteLength)))))
+  } finally {
+    await own.stop()
+  }
+})
+
+it('a block does not wait until the threads have started', async () => {
+  const own = new ReadWorkers(1)
+  try {
+    const buffer = Buffer.from(new SharedArrayBuffer(bytes.byteLength))
+    assert.equal(await own.read(path, buffer, undefined), undefined)
+    assert.ok(Buffer.from(bytes).equals(await open({ readers: own }).read(cid, path, buffer)))
+    await started(own)
+    assert.equal((await own.read(path, buffer, undefined))?.size, bytes.byteLength)
   } finally {
     await own.stop()
   }
