@@ -13,6 +13,9 @@ import (
 	"time"
 )
 
+// requests that are due and wait for a connection; with more, the interval gets longer
+const maxDue = 1024
+
 type rates struct {
 	Requests int     `json:"requests"`
 	Seconds  float64 `json:"seconds"`
@@ -74,10 +77,11 @@ func rate(args []string) (any, error) {
 	return summary(slices.Concat(latencies...), taken), nil
 }
 
-// paced sends one request every interval until its standard input ends. A latency counts from when the request was due, so that one late
-// answer does not hide the requests that had to wait for it.
+// paced sends one request every interval until its standard input ends, each over a connection that is free, so that none waits for the
+// response to another. A latency counts from when the request was due.
 func paced(args []string) (any, error) {
 	flags := newRateFlags("paced")
+	connections := flags.Int("connections", 16, "so many may wait for a response")
 	interval := flags.Duration("interval", 5*time.Millisecond, "between two requests")
 	if err := flags.Parse(args); err != nil {
 		return nil, err
@@ -86,29 +90,37 @@ func paced(args []string) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	ended := make(chan struct{})
+	dues := make(chan time.Time, maxDue)
 	go func() {
-		io.Copy(io.Discard, os.Stdin)
-		close(ended)
-	}()
-	var latencies []time.Duration
-	taken, err := together(address, 1, func(_ int, c *connection) error {
+		defer close(dues)
+		ended := make(chan struct{})
+		go func() {
+			io.Copy(io.Discard, os.Stdin)
+			close(ended)
+		}()
 		for due := time.Now(); ; due = due.Add(*interval) {
 			select {
 			case <-ended:
-				return nil
+				return
 			case <-time.After(time.Until(due)):
+				dues <- due
 			}
+		}
+	}()
+	latencies := make([][]time.Duration, *connections)
+	taken, err := together(address, *connections, func(client int, c *connection) error {
+		for due := range dues {
 			if err := c.roundTrip(request, false); err != nil {
 				return err
 			}
-			latencies = append(latencies, time.Since(due))
+			latencies[client] = append(latencies[client], time.Since(due))
 		}
+		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	return summary(latencies, taken), nil
+	return summary(slices.Concat(latencies...), taken), nil
 }
 
 // roundTrip sends a request and reads its response with as little work as possible; a status other than 200 is an error
