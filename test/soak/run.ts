@@ -19,15 +19,17 @@ const soaks: Record<string, Soak> = {
   'power-failures': powerFailures
 }
 
-const { positionals: [name = '', ...more], values } = parseArgs({
-  allowPositionals: true,
-  options: { seed: { type: 'string' }, rounds: { type: 'string' }, minutes: { type: 'string' } }
-})
+const { positionals: [name = '', ...more], values } = readArguments()
 const soak = soaks[name]
-if (soak === undefined || more.length > 0) {
-  process.stderr.write(`npm run soak -- ${Object.keys(soaks).join(' | ')} [--seed TEXT] [--rounds N] [--minutes N]\n`)
-  process.exit(2)
+if (values.help === true) {
+  process.stdout.write(usage())
+  process.exit(0)
 }
+if (soak === undefined || more.length > 0) {
+  refuse(name === '' ? 'NAME is missing' : `no such run: ${[name, ...more].join(' ')}`)
+}
+const rounds = number(values.rounds)
+const minutes = number(values.minutes)
 const seed = values.seed ?? String(Date.now())
 const began = performance.now()
 const print = (line: string): void => { process.stdout.write(`${new Date().toISOString()} ${line}\n`) }
@@ -39,11 +41,34 @@ process.env.TMPDIR = directory
 process.once('exit', () => { rmSync(directory, { recursive: true, force: true, maxRetries: 5 }) })
 process.once('SIGINT', () => process.exit(130)).once('SIGTERM', () => process.exit(143))
 
-const problems = await soak({ seed, rounds: number(values.rounds), minutes: number(values.minutes), print }).catch((err: unknown) => [err instanceof Error ? err.stack ?? err.message : String(err)])
+const problems = await soak({ seed, rounds, minutes, print }).catch((err: unknown) => [err instanceof Error ? err.stack ?? err.message : String(err)])
 problems.forEach(problem => { print(`PROBLEM ${problem}`) })
 print(`${name}, --seed ${seed}: ${problems.length} problems, ${Math.round((performance.now() - began) / 1000)} s`)
 process.exitCode = problems.length === 0 ? 0 : 1
 
+function readArguments () {
+  try {
+    return parseArgs({
+      allowPositionals: true,
+      options: { seed: { type: 'string' }, rounds: { type: 'string' }, minutes: { type: 'string' }, help: { type: 'boolean' } }
+    })
+  } catch (err) {
+    return refuse((err as Error).message)
+  }
+}
+
 function number (text: string | undefined): number | undefined {
+  if (text !== undefined && !(Number(text) > 0)) {
+    refuse(`not a number above 0: ${text}`)
+  }
   return text === undefined ? undefined : Number(text)
+}
+
+function refuse (problem: string): never {
+  process.stderr.write(`${problem}\n${usage()}`)
+  process.exit(1)
+}
+
+function usage (): string {
+  return `npm run soak -- ${Object.keys(soaks).join(' | ')} [--seed TEXT] [--rounds N] [--minutes N]\n`
 }
