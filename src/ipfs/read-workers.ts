@@ -67,7 +67,7 @@ export class ReadWorkers {
    * @throws what the file system throws, with its `code`
    */
   async read (path: string, into: Uint8Array<SharedArrayBuffer>, modified: number | undefined): Promise<ReadBlock | undefined> {
-    const running = this.#threads.filter(thread => thread.start().running)
+    const running = this.#threads.filter(thread => thread.start())
     if (running.length === 0) {
       return undefined
     }

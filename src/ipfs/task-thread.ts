@@ -33,10 +33,10 @@ export class TaskThread<Task extends object, Answer extends { id: number }> {
     return this.#worker
   }
 
-  /** Starts it where it has not been; until it runs, tasks wait */
-  start (): { running: boolean } {
+  /** @returns whether it runs; one that does not yet has begun to start, and lets tasks wait until it does */
+  start (): boolean {
     this.worker()
-    return { running: this.#running }
+    return this.#running
   }
 
   /** @param worker of {@link worker}; fails where it has ended since */

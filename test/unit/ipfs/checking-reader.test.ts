@@ -127,6 +127,7 @@ it('a read fails when the threads end in the middle, and the next one starts ano
     const ended = Promise.allSettled(reads)
     await own.stop()
     assert.ok((await ended).some(({ status }) => status === 'rejected'))
+    await started(own)
     assert.ok(Buffer.from(bytes).equals(await reader.read(cid, path, Buffer.from(new SharedArrayBuffer(bytes.byteLength)))))
   } finally {
     await own.stop()

@@ -21,7 +21,8 @@ it('the main thread goes before those that read, write and hash', { skip: proces
   const own = getPriority()
   const readers = new ReadWorkers(1)
   try {
-    await Promise.all([stat('.'), started(readers)])
+    await started(readers)
+    await Promise.all([stat('.'), assert.rejects(readers.read('/nowhere', Buffer.from(new SharedArrayBuffer(1)), undefined), { code: 'ENOENT' })])
     await lowerPoolThreads()
     const { main, 'libuv-worker': pool, WorkerThread: workers } = await priorities()
     const lower = Math.min(19, own + 5)
