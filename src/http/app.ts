@@ -82,6 +82,7 @@ function createBareApp (components: Omit<AppComponents, 'registry'>, { requests 
   app.disable('x-powered-by')
   app.disable('etag')
   app.enable('case sensitive routing')
+  app.enable('strict routing')
   app.set('query parser', 'simple')
   app.use(observeRequests(components), limitRequests(requests))
   return app

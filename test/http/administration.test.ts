@@ -12,7 +12,7 @@ import { Administration } from '../../src/registry/administration.ts'
 import type { RebuildResult } from '../../src/registry/index-rebuilder.ts'
 import type { Repository } from '../../src/registry/repository.ts'
 import { leafBlock } from '../fixtures/leaf-block.ts'
-import { json, TestApp, type Reply, type RequestInit } from '../fixtures/app.ts'
+import { assertError, json, TestApp, type Reply, type RequestInit } from '../fixtures/app.ts'
 
 const cid = 'bafybeifdu6szz4rerwwo577ttks42zqyurteguvwp7zrztmumxxx3b62ma'
 const peer = { peer: '12D3', address: '/ip4/192.0.2.1/tcp/4001', direction: 'outbound' as const, limited: false }
@@ -217,6 +217,15 @@ describe('/ipdr/v1', () => {
       if (status === 403) {
         assert.equal((await app.get('/ipdr/v1/peers', { ...local, ...headers })).status, 403)
       }
+    })
+  }
+})
+
+describe('paths that look like those of administration', () => {
+  for (const path of ['/IPDR/V1/gc', '/ipdr/V1/gc', '/ipdr/v1/GC', '/ipdr/v1/gc/', '/Ipdr/v1/backup', '/ipdr/v1/backup/', '//ipdr/v1/gc', '/ipdr//v1/gc', '/ipdr/v1/%67c/']) {
+    it(`${path} leads nowhere`, async () => {
+      await using app = await TestApp.start({ administration })
+      assertError(await app.request('POST', path, post({})), 'NOT_FOUND')
     })
   }
 })

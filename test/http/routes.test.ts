@@ -81,6 +81,7 @@ describe('paths that lead nowhere', () => {
   for (const path of [
     '/', '/v1/', '/v2x', '/V2/', '/v2//', '//v2/', '/v2/..', '/v2/a', '/v2/a/b', '/v2/a/blobs', '/v2/a/blobs/', '/v2/a/manifests', '/v2/a/manifests/', '/v2/a/tags', '/v2/a/tags/', '/v2/a/tags/list/',
     '/v2/_catalog/', '/v2/_CATALOG', '/v2/manifests/latest', '/v2/blobs/uploads/', `/v2/a/referrers/${digest}/`, '/v2/a/Tags/list', '/v2/tags/list', '/favicon.ico', '/.env', '/%2e%2e/etc/passwd',
+    '/LIVEZ', '/livez/', '/Readyz', '/readyz/', '/Health', '/METRICS', '/metrics/', '/DIG?q=a/b', '/dig/?q=a/b',
     '/../../etc/passwd', '/v2%2f', '/?/v2/', `/${'x'.repeat(8000)}`
   ]) {
     it(path.slice(0, 40), async () => {

@@ -1,4 +1,4 @@
-import { Router, type RequestHandler } from 'express'
+import type { Router, RequestHandler } from 'express'
 import type { Logger } from '../../log.ts'
 import type { Metrics } from '../../metrics.ts'
 import { parseMediaType } from '../../oci/media-types.ts'
@@ -9,6 +9,7 @@ import { errorHandler, jsonBody } from '../middleware/errors.ts'
 import { onlyMethods } from '../middleware/methods.ts'
 import { route } from '../middleware/requests.ts'
 import { sendProgress } from '../progress.ts'
+import { createRouter } from '../router.ts'
 import { backupRoutes } from './backup.ts'
 import type { BodyRate } from '../steady-body.ts'
 
@@ -38,7 +39,7 @@ const maxBodyBytes = 16 * 1024
 export function administrationRoutes (
   { administration, ...components }: { administration: Administration, log: Logger, metrics: Metrics }, { localOnly, bodyRate }: AdministrationRoutesInit
 ): Router {
-  const router = Router()
+  const router = createRouter()
   const guard = [route('administration'), refuseBrowsers, ...(localOnly ? [refuseOthers] : [])]
   router.route('/ipdr/v1/peers')
     .all(guard)

@@ -1,11 +1,12 @@
 import { asyncIterableReader } from '@ipld/car/decoder'
-import { Router, type Request, type RequestHandler } from 'express'
+import type { Router, Request, RequestHandler } from 'express'
 import type { Logger } from '../../log.ts'
 import { OciError } from '../../oci/errors.ts'
 import type { Administration } from '../../registry/administration.ts'
 import { bodyOf, clientSignal, writeBody } from '../body.ts'
 import { onlyMethods } from '../middleware/methods.ts'
 import { sendProgress } from '../progress.ts'
+import { createRouter } from '../router.ts'
 
 /** No form of a web page can send one of these without asking first */
 const blockKeysType = 'application/vnd.ipdr.block-keys'
@@ -24,7 +25,7 @@ const interval = 10_000
  * @param guard what comes before each
  */
 export function backupRoutes ({ administration, log }: { administration: Administration, log: Logger }, guard: RequestHandler[]): Router {
-  const router = Router()
+  const router = createRouter()
   router.route('/ipdr/v1/backup')
     .all(guard)
     .post(async (req, res) => {

@@ -1,11 +1,12 @@
-import { Router } from 'express'
+import type { Router } from 'express'
 import { onlyMethods } from '../middleware/methods.ts'
 import { route } from '../middleware/requests.ts'
+import { createRouter } from '../router.ts'
 import { paths } from './paths.ts'
 
 /** `GET /v2/`: whether this is a registry, and which version of the API it speaks */
 export function baseRoutes (): Router {
-  const router = Router()
+  const router = createRouter()
   router.use('/v2', (_req, res, next) => {
     res.set('Docker-Distribution-API-Version', 'registry/2.0')
     next()

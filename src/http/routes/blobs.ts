@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { Router, type Request, type Response } from 'express'
+import type { Router, Request, Response } from 'express'
 import { parseDigest } from '../../oci/digest.ts'
 import { parseRange, type ByteRange } from '../../oci/range.ts'
 import { parseName } from '../../oci/reference.ts'
@@ -9,13 +9,14 @@ import { requestOptions, writeBody } from '../body.ts'
 import { etag, isNotModified } from '../etag.ts'
 import { onlyMethods } from '../middleware/methods.ts'
 import { route } from '../middleware/requests.ts'
+import { createRouter } from '../router.ts'
 import { paths } from './paths.ts'
 
 const contentType = 'application/octet-stream'
 
 /** @see https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pulling-blobs */
 export function blobRoutes ({ registry }: { registry: Registry }, { maxRanges }: { maxRanges: number }): Router {
-  const router = Router()
+  const router = createRouter()
   router.route(paths.blob)
     .all(route('blob'))
     .get(async (req, res) => {

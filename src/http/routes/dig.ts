@@ -1,4 +1,4 @@
-import { Router } from 'express'
+import type { Router } from 'express'
 import type { Logger } from '../../log.ts'
 import type { Metrics } from '../../metrics.ts'
 import { toDockerFormat } from '../../oci/cid.ts'
@@ -10,6 +10,7 @@ import { requestOptions } from '../body.ts'
 import { errorHandler, textBody } from '../middleware/errors.ts'
 import { onlyMethods } from '../middleware/methods.ts'
 import { addLogFields, route } from '../middleware/requests.ts'
+import { createRouter } from '../router.ts'
 
 interface Question { name: string, reference: Reference | undefined }
 
@@ -21,7 +22,7 @@ const notHere = new Set(['MANIFEST_UNKNOWN', 'NAME_UNKNOWN', 'NAME_INVALID'])
  * `json=true` tells CID and digest, or the tags, as JSON. Older IPDR programs ask for it; theirs are also the forms of the answers.
  */
 export function digRoutes ({ registry, ...components }: { registry: Registry, log: Logger, metrics: Metrics }): Router {
-  const router = Router()
+  const router = createRouter()
   router.route('/dig')
     .all(route('dig'))
     .get(async (req, res) => {

@@ -1,7 +1,8 @@
-import { Router } from 'express'
+import type { Router } from 'express'
 import type { Metrics } from '../../metrics.ts'
 import { onlyMethods } from '../middleware/methods.ts'
 import { route } from '../middleware/requests.ts'
+import { createRouter } from '../router.ts'
 
 export interface Health {
   /** Why no requests should be sent here now; undefined: they should */
@@ -10,7 +11,7 @@ export interface Health {
 
 /** For whoever watches the process: `/livez`, `/readyz`, `/metrics`, and `/health`, which clients of older IPDR programs ask for */
 export function healthRoutes ({ health, metrics }: { health: Health, metrics: Metrics }): Router {
-  const router = Router()
+  const router = createRouter()
   router.get(['/livez', '/health'], route('health'), (_req, res) => {
     res.type('text/plain').send('OK\n')
   })

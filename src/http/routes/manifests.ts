@@ -1,9 +1,10 @@
-import { Router } from 'express'
+import type { Router } from 'express'
 import { parseMediaType } from '../../oci/media-types.ts'
 import { parseName, parseReference, parseTag } from '../../oci/reference.ts'
 import { OciError } from '../../oci/errors.ts'
 import type { Registry } from '../../registry/registry.ts'
 import { readBody, requestOptions } from '../body.ts'
+import { createRouter } from '../router.ts'
 import type { BodyRate } from '../steady-body.ts'
 import { etag, isNotModified } from '../etag.ts'
 import { onlyMethods } from '../middleware/methods.ts'
@@ -19,7 +20,7 @@ const maxTags = 100
  * @see https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pulling-manifests
  */
 export function manifestRoutes ({ registry }: { registry: Registry }, { maxManifestBytes, bodyRate }: { maxManifestBytes: number, bodyRate: BodyRate }): Router {
-  const router = Router()
+  const router = createRouter()
   router.route(paths.manifest)
     .all(route('manifest'))
     .get(async (req, res) => {

@@ -1,4 +1,4 @@
-import { Router } from 'express'
+import type { Router } from 'express'
 import { parseDigest } from '../../oci/digest.ts'
 import { OCI_INDEX } from '../../oci/media-types.ts'
 import { parsePage } from '../../oci/pagination.ts'
@@ -6,11 +6,12 @@ import { parseName } from '../../oci/reference.ts'
 import type { Registry } from '../../registry/registry.ts'
 import { onlyMethods } from '../middleware/methods.ts'
 import { route } from '../middleware/requests.ts'
+import { createRouter } from '../router.ts'
 import { nextPage, paths } from './paths.ts'
 
 /** @see https://github.com/opencontainers/distribution-spec/blob/main/spec.md#listing-referrers */
 export function referrerRoutes ({ registry }: { registry: Registry }): Router {
-  const router = Router()
+  const router = createRouter()
   router.route(paths.referrers)
     .all(route('referrers'))
     .get(async (req, res) => {

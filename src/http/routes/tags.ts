@@ -1,10 +1,11 @@
-import { Router } from 'express'
+import type { Router } from 'express'
 import { parsePage } from '../../oci/pagination.ts'
 import { parseName } from '../../oci/reference.ts'
 import type { Registry } from '../../registry/registry.ts'
 import { requestOptions } from '../body.ts'
 import { onlyMethods } from '../middleware/methods.ts'
 import { route } from '../middleware/requests.ts'
+import { createRouter } from '../router.ts'
 import { nextPage, paths } from './paths.ts'
 
 /**
@@ -13,7 +14,7 @@ import { nextPage, paths } from './paths.ts'
  * @see https://github.com/opencontainers/distribution-spec/blob/main/spec.md#listing-tags
  */
 export function tagRoutes ({ registry }: { registry: Registry }): Router {
-  const router = Router()
+  const router = createRouter()
   router.route(paths.catalog)
     .all(route('catalog'))
     .get(async (req, res) => {

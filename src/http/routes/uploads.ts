@@ -1,4 +1,4 @@
-import { Router, type Request, type Response } from 'express'
+import type { Router, Request, Response } from 'express'
 import { isDigestAlgorithm, parseDigest, type Digest, type DigestAlgorithm } from '../../oci/digest.ts'
 import { OciError } from '../../oci/errors.ts'
 import { parseContentRange, type ByteRange } from '../../oci/range.ts'
@@ -7,6 +7,7 @@ import type { Registry } from '../../registry/registry.ts'
 import type { Repository } from '../../registry/repository.ts'
 import { uploadRange } from '../../registry/upload-range.ts'
 import { bodyOf, clientSignal } from '../body.ts'
+import { createRouter } from '../router.ts'
 import type { BodyRate } from '../steady-body.ts'
 import { onlyMethods } from '../middleware/methods.ts'
 import { route } from '../middleware/requests.ts'
@@ -15,7 +16,7 @@ import { blobPath, paths, uploadPath } from './paths.ts'
 /** @see https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pushing-blobs */
 export function uploadRoutes ({ registry }: { registry: Registry }, { bodyRate }: { bodyRate: BodyRate }): Router {
   const { uploads } = registry
-  const router = Router()
+  const router = createRouter()
 
   router.route(paths.uploads)
     .all(route('uploads'))
