@@ -78,6 +78,10 @@ export class BlockstoreContentStore implements ContentStore {
     return this.#reader.list(...args)
   }
 
+  async canonical (...args: Parameters<ContentStore['canonical']>): ReturnType<ContentStore['canonical']> {
+    return await this.#reader.canonical(...args)
+  }
+
   async sync (): Promise<void> {
     await this.#blockstore.sync?.()
   }

@@ -90,6 +90,14 @@ export interface ContentReader {
    * @throws as {@link ContentReader.read}
    */
   list: (directory: string, options?: StoreOptions) => AsyncIterable<{ name: string, cid: string }>
+  /**
+   * Whether the DAG of a file is the one that our own writer makes of its bytes: then whoever has these bytes has this CID. Only nodes are
+   * read, so this says nothing of what the leaves hold: that is known to whoever has read the whole file.
+   *
+   * @returns the file with sizes that were computed from its shape, not believed; undefined where it is another DAG
+   * @throws as {@link ContentReader.read}
+   */
+  canonical: (cid: string, options?: StoreOptions) => Promise<Content | undefined>
 }
 
 /** Reads and writes files and directories in IPFS */

@@ -4,7 +4,8 @@ import type { UnixFS } from 'ipfs-unixfs'
 import { CID } from 'multiformats/cid'
 import * as raw from 'multiformats/codecs/raw'
 import type { BufferPool } from './buffer-pool.ts'
-import type { ContentReader, Found, ReadFileOptions, StoreOptions } from './content-store.ts'
+import { canonicalFile } from './canonical-file.ts'
+import type { Content, ContentReader, Found, ReadFileOptions, StoreOptions } from './content-store.ts'
 import { decodeNode, walkFile, type LeafSlice } from './dag.ts'
 import { DamagedBlockError } from './errors.ts'
 import { runAhead } from './run-ahead.ts'
@@ -79,6 +80,10 @@ export class DagReader implements ContentReader {
         yield { name: entry.name, cid: entry.cid.toString() }
       }
     }
+  }
+
+  async canonical (cid: string, options: StoreOptions = {}): Promise<Content | undefined> {
+    return await canonicalFile(CID.parse(cid), async cid => await this.#components.blocks.read(cid, options))
   }
 
   async * #reads (slices: AsyncIterable<LeafSlice | Uint8Array>, options: StoreOptions): AsyncGenerator<() => Promise<{ bytes: Uint8Array, buffer?: Uint8Array }>> {

@@ -73,13 +73,18 @@ export async function buildFile (leaves: FileLink[], put: (block: Block) => Prom
 }
 
 async function fileNode (children: FileLink[], put: (block: Block) => Promise<void>): Promise<FileLink> {
-  const bytes = dagPb.encode({
-    Data: fileData(children.map(({ size }) => size)),
-    Links: children.map(child => ({ Name: '', Hash: child.cid, Tsize: child.dagSize }))
-  })
+  const bytes = encodeFileNode(children)
   const cid = await hashBlock(dagPb.code, bytes)
   await put({ cid, bytes })
   return { cid, size: sum(children, 'size'), dagSize: bytes.byteLength + sum(children, 'dagSize') }
+}
+
+/** The block of a node over leaves, or over nodes */
+export function encodeFileNode (children: readonly FileLink[]): Uint8Array {
+  return dagPb.encode({
+    Data: fileData(children.map(({ size }) => size)),
+    Links: children.map(child => ({ Name: '', Hash: child.cid, Tsize: child.dagSize }))
+  })
 }
 
 /**

@@ -78,6 +78,11 @@ export class Retrieval implements ContentReader {
     yield * this.#reader(session).list(directory, options)
   }
 
+  async canonical (cid: string, options?: StoreOptions): ReturnType<ContentReader['canonical']> {
+    using session = this.#open(options)
+    return await this.#reader(session).canonical(cid, options)
+  }
+
   /**
    * Fetches one block, wherever it comes from, and keeps it. It takes no client's slot.
    *
