@@ -26,6 +26,11 @@ export function httpInit ({ limits }: Config): Pick<HttpServerInit, 'idleTimeout
   }
 }
 
+/** Names under which browsers are answered, as far as the configuration tells */
+export function browserNames ({ hosts, host, admin }: Config): string[] {
+  return [...hosts, host, admin.host]
+}
+
 export function registryInit ({ missingBlobs, limits: { jsonDepth, descriptors } }: Config): RegistryInit {
   return { missingBlobs, manifestLimits: { depth: jsonDepth, descriptors } }
 }

@@ -1,11 +1,12 @@
 import { LevelDatastore } from 'datastore-level'
-import { appLimits, httpInit, peerLimits, registryInit } from './appliance-limits.ts'
+import { appLimits, browserNames, httpInit, peerLimits, registryInit } from './appliance-limits.ts'
 import { buildNames } from './appliance-names.ts'
 import { buildUpkeep } from './appliance-upkeep.ts'
 import type { Config } from './config/schema.ts'
 import { openDataDirectory, type DataDirectory } from './data-directory.ts'
 import { explainStart } from './explain-start.ts'
 import { createAdminApp, createApp } from './http/app.ts'
+import { BrowserHosts } from './http/browser-hosts.ts'
 import type { Certificate } from './http/certificate.ts'
 import { HttpServer } from './http/server.ts'
 import { LevelIndex } from './index/level-index.ts'
@@ -185,14 +186,15 @@ export class Appliance {
 
     const administration = new Administration({ registry, node, names, publisher, ...upkeep })
     const components = { registry, health, administration, metrics, log: log.child({ module: 'http' }) }
-    const app = createApp(components, { admin: this.#config.admin.port === undefined, limits: appLimits(this.#config) })
+    const hosts = new BrowserHosts({ names: browserNames(this.#config), certificate: certificate && (() => certificate.current) })
+    const app = createApp(components, { admin: this.#config.admin.port === undefined, hosts, limits: appLimits(this.#config) })
     const serverInit = httpInit(this.#config)
     const { host, port } = this.#config
     const server = new HttpServer({ app }, { tls: certificate?.current, host, port, ...serverInit })
     this.#server = server
     this.#certificate = certificate
     if (this.#config.admin.port !== undefined) {
-      this.#admin = new HttpServer({ app: createAdminApp(components, { limits: appLimits(this.#config) }) }, { host: this.#config.admin.host, port: this.#config.admin.port, ...serverInit })
+      this.#admin = new HttpServer({ app: createAdminApp(components, { hosts, limits: appLimits(this.#config) }) }, { host: this.#config.admin.host, port: this.#config.admin.port, ...serverInit })
     }
 
     return [

@@ -35,6 +35,7 @@ const dnsServer = z.string({ error: 'must be an IP address' }).refine((value) =>
   error: 'must be an IP address, or one with a port such as 192.0.2.53:5353 or [2001:db8::53]:5353'
 })
 const hostAddress = text(/^(https?:\/\/[^\s@]+|\/[^\s]+|[^\s/:@]+(:\d+)?|\[[^\s]+\](:\d+)?)$/, 'must be host:port, an http or https URL or a multiaddr, without a password')
+const browserHost = text(/^(?=.{1,255}$)(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?$/i, 'must be a host name such as registry.example or *.registry.example, without a scheme or a port')
 const gatewayUrl = z.string({ error: 'must be a URL' }).refine(isPlainUrl, {
   error: 'must be an http or https URL such as https://gateway.example, without a password'
 })
@@ -42,6 +43,7 @@ const gatewayUrl = z.string({ error: 'must be a URL' }).refine(isPlainUrl, {
 const objectSchema = z.strictObject({
   host: key(hostText.default('0.0.0.0'), 'text', 'Address the registry listens on'),
   port: key(port.default(5000), 'number', 'Port the registry listens on; 0 takes any free one'),
+  hosts: addresses(browserHost, 'Names under which browsers are answered, beside IP addresses, localhost, names without a dot and those of the certificate'),
   dataDir: key(pathText.default('./data'), 'path', 'Directory that holds blocks, index and the peer\'s identity'),
   network: choice(networks, 'public', 'Who may reach the IPFS node'),
   missingBlobs: choice(['refuse', 'accept'] as const, 'refuse', 'What becomes of an image manifest whose blobs are missing; accept keeps it'),

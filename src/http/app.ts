@@ -5,7 +5,10 @@ import type { Logger } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
 import type { Administration } from '../registry/administration.ts'
 import type { Registry } from '../registry/registry.ts'
+import type { BrowserHosts } from './browser-hosts.ts'
 import { forBothVersions } from './http2.ts'
+import { guardBrowsers } from './middleware/browsers.ts'
+import { sendAsData } from './middleware/content-headers.ts'
 import { errorHandler } from './middleware/errors.ts'
 import { limitRequests, type RequestLimits } from './middleware/limits.ts'
 import { observeRequests } from './middleware/requests.ts'
@@ -32,6 +35,7 @@ export interface AppComponents {
 export interface AppInit {
   /** Whether health, metrics and administration are answered here too; else only by {@link createAdminApp} */
   admin: boolean
+  hosts: Pick<BrowserHosts, 'has'>
   limits: AppLimits
 }
 
@@ -47,7 +51,7 @@ export interface AppLimits {
 /** The registry's HTTP API: middleware in this order, then the routes, then what turns errors into responses */
 export function createApp (components: AppComponents, init: AppInit): RequestListener {
   const { limits } = init
-  const app = createBareApp(components, limits)
+  const app = createBareApp(components, init)
   if (init.admin) {
     app.use(healthRoutes(components))
     useAdministration(app, components, { localOnly: true, ...limits })
@@ -64,10 +68,10 @@ export function createApp (components: AppComponents, init: AppInit): RequestLis
 }
 
 /** Health, metrics and administration on a port of their own */
-export function createAdminApp (components: Omit<AppComponents, 'registry'>, { limits }: Pick<AppInit, 'limits'>): RequestListener {
-  const app = createBareApp(components, limits)
+export function createAdminApp (components: Omit<AppComponents, 'registry'>, init: Omit<AppInit, 'admin'>): RequestListener {
+  const app = createBareApp(components, init)
   app.use(healthRoutes(components))
-  useAdministration(app, components, { localOnly: false, ...limits })
+  useAdministration(app, components, { localOnly: false, ...init.limits })
   return endApp(app, components)
 }
 
@@ -77,14 +81,14 @@ function useAdministration (app: Express, { administration, log, metrics }: Omit
   }
 }
 
-function createBareApp (components: Omit<AppComponents, 'registry'>, { requests }: AppLimits): Express {
+function createBareApp (components: Omit<AppComponents, 'registry'>, { hosts, limits }: Omit<AppInit, 'admin'>): Express {
   const app = express()
   app.disable('x-powered-by')
   app.disable('etag')
   app.enable('case sensitive routing')
   app.enable('strict routing')
   app.set('query parser', 'simple')
-  app.use(observeRequests(components), limitRequests(requests))
+  app.use(sendAsData, observeRequests(components), limitRequests(limits.requests), guardBrowsers(hosts))
   return app
 }
 

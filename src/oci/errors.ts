@@ -30,6 +30,7 @@ export const OCI_ERRORS = {
   BODY_TOO_LARGE: { status: 413, message: 'body is larger than this request may have' },
   HEADERS_TOO_LARGE: { status: 431, message: 'headers are longer or more than this registry accepts' },
   MANIFEST_TOO_LARGE: { status: 413, message: 'manifest is larger than this registry accepts' },
+  HOST_UNKNOWN: { status: 421, message: 'browsers are answered only under the names of this registry' },
   NOT_FOUND: { status: 404, message: 'no such endpoint' },
   REQUEST_INVALID: { status: 400, message: 'malformed request' },
   REQUEST_TIMEOUT: { status: 408, message: 'the request came too slowly' },

@@ -34,3 +34,11 @@ export function parseMediaType (header: string | undefined): string | undefined 
   const type = header?.split(';', 1)[0]?.trim().toLowerCase()
   return type !== undefined && isMediaType(type) ? type : undefined
 }
+
+/**
+ * Whether a manifest may be sent with this media type. Only what says that it is JSON is: a browser shows that as text, and takes everything
+ * else that it knows (`text/html`, `image/svg+xml`, `application/pdf`, `multipart/related`, ...) for a document, a script or an image.
+ */
+export function isSafeManifestType (mediaType: string): boolean {
+  return isMediaType(mediaType) && (isManifestType(mediaType) || /^application\/(.+\+)?json$/i.test(mediaType))
+}

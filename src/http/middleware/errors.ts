@@ -3,6 +3,7 @@ import type { ErrorRequestHandler } from 'express'
 import type { Logger } from '../../log.ts'
 import type { Metrics } from '../../metrics.ts'
 import { OciError } from '../../oci/errors.ts'
+import { setContentHeaders } from './content-headers.ts'
 import { logFields } from './requests.ts'
 
 /** How an error looks in the body of a response */
@@ -50,6 +51,7 @@ export function sendError (req: IncomingMessage, res: ServerResponse, { status, 
       res.removeHeader(name)
     }
   }
+  setContentHeaders(res)
   res.statusCode = status
   for (const [name, value] of Object.entries(headers)) {
     res.setHeader(name, value)

@@ -5,6 +5,7 @@ import { parseMediaType } from '../../oci/media-types.ts'
 import { OciError } from '../../oci/errors.ts'
 import type { Administration } from '../../registry/administration.ts'
 import { clientSignal, readBody } from '../body.ts'
+import { refuseOtherSites } from '../middleware/browsers.ts'
 import { errorHandler, jsonBody } from '../middleware/errors.ts'
 import { onlyMethods } from '../middleware/methods.ts'
 import { route } from '../middleware/requests.ts'
@@ -40,7 +41,7 @@ export function administrationRoutes (
   { administration, ...components }: { administration: Administration, log: Logger, metrics: Metrics }, { localOnly, bodyRate }: AdministrationRoutesInit
 ): Router {
   const router = createRouter()
-  const guard = [route('administration'), refuseBrowsers, ...(localOnly ? [refuseOthers] : [])]
+  const guard = [route('administration'), refuseOtherSites, ...(localOnly ? [refuseOthers] : [])]
   router.route('/ipdr/v1/peers')
     .all(guard)
     .get((_req, res) => { res.json({ peers: administration.peers() }) })
@@ -112,14 +113,6 @@ export function administrationRoutes (
   router.use(backupRoutes({ administration, log: components.log }, guard))
   router.use('/ipdr/v1', errorHandler(components, jsonBody))
   return router
-}
-
-/** A page of a browser sends its origin; a page that DNS leads here sends the name of its own server */
-const refuseBrowsers: RequestHandler = (req, _res, next) => {
-  if (req.get('Origin') !== undefined || !['none', undefined].includes(req.get('Sec-Fetch-Site'))) {
-    throw new OciError('DENIED', { detail: { reason: 'not for browsers' } })
-  }
-  next()
 }
 
 /** There is no log-in yet, so it takes a connection from this machine; what a proxy passes on comes from anywhere */

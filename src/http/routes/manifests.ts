@@ -1,5 +1,5 @@
 import type { Router } from 'express'
-import { parseMediaType } from '../../oci/media-types.ts'
+import { isSafeManifestType, parseMediaType } from '../../oci/media-types.ts'
 import { parseName, parseReference, parseTag } from '../../oci/reference.ts'
 import { OciError } from '../../oci/errors.ts'
 import type { Registry } from '../../registry/registry.ts'
@@ -35,7 +35,7 @@ export function manifestRoutes ({ registry }: { registry: Registry }, { maxManif
       }
       const bytes = req.method === 'HEAD' ? undefined : await manifest.read(options)
       // not by res.type(): it would add a charset, which the specification asks registries not to
-      res.setHeader('Content-Type', manifest.mediaType)
+      res.setHeader('Content-Type', isSafeManifestType(manifest.mediaType) ? manifest.mediaType : 'application/octet-stream')
       res.setHeader('Content-Length', manifest.size)
       res.end(bytes)
     })

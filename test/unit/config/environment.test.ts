@@ -30,6 +30,7 @@ const samplesByKind: Record<ConfigKey['kind'], [string, unknown]> = {
 
 const samplesByPath: Record<string, [string, unknown]> = {
   ipfsGateways: ['https://a.example,https://b.example/x', ['https://a.example', 'https://b.example/x']],
+  hosts: ['registry.example, *.pages.example', ['registry.example', '*.pages.example']],
   cidResolvers: ['file:/cids,example.com', ['file:/cids', 'example.com']],
   'names.dns': ['192.0.2.53,[2001:db8::53]:5353', ['192.0.2.53', '[2001:db8::53]:5353']],
   'storage.minFree': ['16MiB', 16_777_216]

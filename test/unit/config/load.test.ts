@@ -110,6 +110,7 @@ const refused: [string, LoadConfigInit, string[]][] = [
   ['a host name for libp2p', { env: { IPDR_P2P_HOST: 'localhost' } }, ['p2p.host: must be an IP address, got "localhost" (IPDR_P2P_HOST)']],
   ['a DNS server without a number', { flags: { 'names.dns': ['192.0.2.53', 'dns.example'] } }, ['names.dns[1]: must be an IP address, or one with a port such as 192.0.2.53:5353 or [2001:db8::53]:5353, got "dns.example" (flag --names-dns)']],
   ['a resolver that is none', { flags: { cidResolvers: ['cids'] } }, ['cidResolvers[0]: must be file:<directory>, /ipfs/<cid>, /ipns/<name> or a domain, got "cids" (flag --cid-resolver)']],
+  ['a browser\'s name with a port', { flags: { hosts: ['registry.example', 'registry.example:5000'] } }, ['hosts[1]: must be a host name such as registry.example or *.registry.example, without a scheme or a port, got "registry.example:5000" (flag --hosts)']],
   ['an empty host', { flags: { host: '' } }, ['host: must be a host name or an IP address, got "" (flag --host)']],
   ['network private without a key', { env: { IPDR_NETWORK: 'private' } }, ['p2p.swarmKey: must be set when network is private (IPDR_NETWORK)']],
   ['a key with another network', { flags: { 'p2p.swarmKey': 'k' } }, ['p2p.swarmKey: only works with network private, and network is public (flag --p2p-swarm-key)']],

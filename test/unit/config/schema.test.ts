@@ -7,6 +7,7 @@ describe('configuration schema', () => {
     assert.deepEqual(defaultConfig, {
       host: '0.0.0.0',
       port: 5000,
+      hosts: [],
       dataDir: './data',
       network: 'public',
       missingBlobs: 'refuse',
