@@ -3,7 +3,7 @@ import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
 import { raceSignal } from 'race-signal'
 import { ClientError } from './client-error.ts'
-import { archiveFiles } from './image-files.ts'
+import { archiveFiles } from './archive-files.ts'
 import type { ImageSource, ReadOptions } from './image-source.ts'
 import { openFilesSource } from './layout-source.ts'
 

@@ -6,6 +6,8 @@ import { openSavedSource } from './saved-source.ts'
 import { readJson, type ImageFiles } from './image-files.ts'
 import type { ImageSource, ReadOptions } from './image-source.ts'
 
+/** Images that are named where the wanted one is not there */
+const maxNamed = 20
 const nameAnnotations = ['org.opencontainers.image.ref.name', 'io.containerd.image.name']
 
 /**
@@ -36,14 +38,15 @@ async function openLayout (files: ImageFiles, tag: string | undefined, options: 
   return {
     top: { bytes, digest, mediaType },
     manifest: async ({ digest }) => await manifest(digest),
-    blob: ({ digest }, options) => readBlob(files, digest, options),
+    blob: (descriptor, options) => readBlob(files, descriptor, options),
     [Symbol.asyncDispose]: async () => { await files[Symbol.asyncDispose]() }
   }
 }
 
-async function * readBlob (files: ImageFiles, digest: Digest, options: ReadOptions | undefined): AsyncGenerator<Uint8Array> {
-  if (await files.size(pathOf(digest)) === undefined) {
-    throw new ClientError(`${files.name} has not the blob ${digest}`)
+async function * readBlob (files: ImageFiles, { digest, size }: Descriptor, options: ReadOptions | undefined): AsyncGenerator<Uint8Array> {
+  const found = await files.size(pathOf(digest))
+  if (found !== size) {
+    throw new ClientError(`${files.name} has ${found === undefined ? 'not' : `${found} bytes instead of the ${size} of`} the blob ${digest}`)
   }
   yield * files.read(pathOf(digest), options)
 }
@@ -55,7 +58,7 @@ function choose (manifests: readonly Descriptor[], tag: string | undefined, name
   const only = new Set(manifests.map(({ digest }) => digest)).size === 1 ? manifests[0] : undefined
   const found = tag === undefined ? only ?? named('latest') : named(tag)
   if (found === undefined) {
-    const names = manifests.map(({ annotations, digest }) => nameAnnotations.map(key => annotations?.[key]).find(Boolean) ?? digest)
+    const names = manifests.slice(0, maxNamed).map(({ annotations, digest }) => nameAnnotations.map(key => annotations?.[key]).find(Boolean) ?? digest)
     throw new ClientError(`${name} has no image ${tag ?? 'latest'}, but ${names.join(', ') || 'none at all'}`)
   }
   return found

@@ -1,12 +1,13 @@
 import { KuboContentStore } from '../ipfs/kubo-content-store.ts'
 import type { Descriptor } from '../oci/manifest.ts'
 import { parseImageName, type ImageName } from '../oci/image-name.ts'
+import { openArchive } from './archive-files.ts'
 import { ClientError } from './client-error.ts'
 import { ContentTarget } from './content-target.ts'
 import { copyImage, type CopyOptions } from './copy-image.ts'
 import type { Credentials } from './docker-config.ts'
 import { openEngineSource, type EngineSourceInit } from './engine-source.ts'
-import { directoryFiles, openArchive } from './image-files.ts'
+import { directoryFiles } from './image-files.ts'
 import type { ImageSource, ReadOptions } from './image-source.ts'
 import { answers, openKubo } from './kubo.ts'
 import { openFilesSource } from './layout-source.ts'
@@ -20,6 +21,8 @@ export interface PushInit extends Omit<EngineSourceInit, 'image'> {
   image: string
   /** Undefined: the Docker Engine */
   from?: string | undefined
+  /** Bytes that an archive may have when it is unpacked. @default 100 times its size, but at least 64 MiB */
+  maxUnpacked?: number | undefined
   /** An appliance, or any other registry that says the CID */
   registryHost: string
   /** A kubo; undefined: only where no appliance answers */
@@ -97,7 +100,7 @@ async function openSource (init: PushInit, options: ReadOptions): Promise<ImageS
     case 'layout':
       return await openFilesSource(directoryFiles(source.path), source.tag, options)
     case 'archive':
-      return await openFilesSource(await openArchive(source.path, options), source.tag, options)
+      return await openFilesSource(await openArchive(source.path, { ...options, maxUnpacked: init.maxUnpacked }), source.tag, options)
     case 'registry': {
       const client = await RegistryClient.open({ host: source.host, plainHttp: init.plainHttp, credentials: init.credentials })
       return await openRegistrySource(client, source.name.repository, source.name.reference, options)

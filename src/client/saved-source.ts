@@ -14,6 +14,8 @@ import type { ImageSource, ReadOptions } from './image-source.ts'
 import { digestOf } from './verify.ts'
 
 const configType = 'application/vnd.oci.image.config.v1+json'
+/** Images that are named where the wanted one is not there */
+const maxNamed = 20
 const layerType = 'application/vnd.oci.image.layer.v1.tar'
 
 interface SavedImage {
@@ -41,8 +43,11 @@ export async function openSavedSource (files: ImageFiles, tag: string | undefine
 }
 
 async function layersOf (files: ImageFiles, image: SavedImage, config: unknown): Promise<{ descriptors: Descriptor[], paths: Map<Digest, string> }> {
-  const { rootfs } = config as { rootfs?: { diff_ids?: unknown } }
-  const digests = Array.isArray(rootfs?.diff_ids) ? rootfs.diff_ids.filter(isDigest) : []
+  const { rootfs } = (config ?? {}) as { rootfs?: { diff_ids?: unknown } | null }
+  if (!Array.isArray(rootfs?.diff_ids)) {
+    throw new ClientError(`${image.Config} in ${files.name} is not the config of an image`)
+  }
+  const digests = rootfs.diff_ids.filter(isDigest)
   if (digests.length !== image.Layers.length) {
     throw new ClientError(`${files.name} has ${image.Layers.length} layers, and the config names ${digests.length}`)
   }
@@ -74,7 +79,7 @@ function choose (images: readonly SavedImage[], tag: string | undefined, name: s
   const named = (wanted: string): SavedImage | undefined => images.find(({ RepoTags }) => RepoTags.some(repoTag => repoTag.endsWith(`:${wanted}`)))
   const found = tag === undefined ? (images.length === 1 ? images[0] : named('latest')) : named(tag)
   if (found === undefined) {
-    throw new ClientError(`${name} has no image ${tag ?? 'latest'}, but ${images.flatMap(({ RepoTags }) => RepoTags).join(', ') || 'none with a name'}`)
+    throw new ClientError(`${name} has no image ${tag ?? 'latest'}, but ${images.flatMap(({ RepoTags }) => RepoTags).slice(0, maxNamed).join(', ') || 'none with a name'}`)
   }
   return found
 }

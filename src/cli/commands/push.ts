@@ -1,6 +1,7 @@
-import type { Command } from 'commander'
+import { InvalidArgumentError, type Command } from 'commander'
 import type { CliContext } from '../context.ts'
 import { dockerConfigFile } from '../../config/load.ts'
+import { parseSize } from '../../config/units.ts'
 import { defaultIpfsHost, defaultRegistryHost } from '../hosts.ts'
 import { showProgress } from '../progress.ts'
 import { runClient } from '../run-client.ts'
@@ -12,6 +13,7 @@ interface PushFlags {
   ipfsHost?: string
   dockerRegistryHost: string
   from?: string
+  maxUnpacked?: number
   plainHttp?: true
 }
 
@@ -29,6 +31,7 @@ export function addPushCommand (program: Command, context: CliContext): void {
     .option('--ipfs-host <host>', 'push to the kubo whose RPC API is there: host:port, URL or multiaddr')
     .option('--docker-registry-host <host>', 'push to the appliance there', defaultRegistryHost)
     .option('--from <source>', 'where the image comes from')
+    .option('--max-unpacked <size>', 'what an archive may unpack to, such as 10GiB (default: 100 times its size, but at least 64MiB)', parseUnpacked)
     .option('--plain-http', 'reach registries without TLS; those of this machine are anyway')
     .addHelpText('after', footer)
     .action(async (image: string, flags: PushFlags) => {
@@ -45,6 +48,7 @@ async function run (image: string, flags: PushFlags, context: CliContext, signal
     return await push({
       image,
       from: flags.from,
+      maxUnpacked: flags.maxUnpacked,
       registryHost: flags.dockerRegistryHost,
       ipfsHost: flags.ipfsHost,
       defaultIpfsHost,
@@ -58,4 +62,12 @@ async function run (image: string, flags: PushFlags, context: CliContext, signal
     context.stderr.write(`The source has not all that the index names; left out: ${missing.map(({ digest }) => digest).join(', ')}\n`)
   }
   context.stdout.write(silent ? `${root}\n` : `Successfully pushed Docker image to IPFS:\n/ipfs/${root}\n`)
+}
+
+function parseUnpacked (text: string): number {
+  const size = parseSize(text)
+  if (size === undefined) {
+    throw new InvalidArgumentError('It is a size such as 10GiB.')
+  }
+  return size
 }
