@@ -7,6 +7,9 @@
 
 /** 32-bit words of a key */
 const words = 4
+const wordBytes = 4
+/** Slots of which the keys are given away together */
+const atATime = 4096
 const parts = 256
 const initialSlots = 8
 /** A table grows when it is fuller than this */
@@ -67,6 +70,31 @@ export class BlockSet {
     const part = this.#parts[key[0] % parts]
     return part !== undefined && holds(part.table, find(part.table, key), key)
   }
+
+  /** All keys as the bytes that they were made of, some thousands at a time; nothing may be added meanwhile */
+  * bytes (): Generator<Uint8Array> {
+    if (this.#hasZero) {
+      yield new Uint8Array(words * wordBytes)
+    }
+    for (const { table } of this.#parts.filter(part => part !== undefined)) {
+      for (let at = 0; at < table.length; at += atATime * words) {
+        yield bytesOf(table.subarray(at, at + atATime * words))
+      }
+    }
+  }
+}
+
+function bytesOf (table: Uint32Array): Uint8Array {
+  const bytes = Buffer.alloc(table.length * wordBytes)
+  let length = 0
+  for (let at = 0; at < table.length; at += words) {
+    if (!isFree(table, at)) {
+      for (let word = 0; word < words; word++) {
+        length = bytes.writeUInt32BE(table[at + word]!, length)
+      }
+    }
+  }
+  return bytes.subarray(0, length)
 }
 
 /** @returns where the key is, or the free slot where it belongs */

@@ -9,15 +9,19 @@ import * as dagPb from '@ipld/dag-pb'
 import { varint } from 'multiformats'
 import { CID } from 'multiformats/cid'
 import * as raw from 'multiformats/codecs/raw'
+import { sha256, sha512 } from 'multiformats/hashes/sha2'
 import type { Block } from './dag.ts'
 import { DamagedBlockError } from './errors.ts'
 import { verifyBlock } from './http-blocks.ts'
 
 /** As large as a message between peers; a length beyond it is damage, and nothing that memory is made ready for */
-const maxBytes = 4 * 1024 * 1024
+export const maxCarBlockBytes = 4 * 1024 * 1024
+/** Far more than one root takes */
+const maxHeaderBytes = 1024
 
 /** Of what lies below a directory */
 const codecs = new Set<number>([dagPb.code, raw.code])
+const hashes = new Set<number>([sha256.code, sha512.code])
 
 /** Where the bytes of a CAR come from; @ipld/car has one over a stream */
 export type CarSource = Parameters<typeof readHeader>[0]
@@ -41,7 +45,7 @@ export async function * encodeCar (root: string, blocks: AsyncIterable<Block>): 
  * @throws DamagedBlockError
  */
 export async function readCarRoot (source: CarSource): Promise<string> {
-  const { roots } = await orDamaged(async () => await readHeader(limited(source), 1))
+  const { roots } = await orDamaged(async () => await readHeader(limited(source, maxHeaderBytes), 1))
   if (roots.length !== 1) {
     throw new DamagedBlockError(`it has ${roots.length} roots instead of one`)
   }
@@ -61,32 +65,30 @@ export async function * readCarBlocks (source: CarSource): AsyncGenerator<Block>
   }
 }
 
-/**
- * The CIDs of the blocks of a CAR behind its header; their bytes are passed over
- *
- * @throws DamagedBlockError where the CAR is cut short
- */
-export async function * readCarCids (source: CarSource): AsyncGenerator<CID> {
-  for await (const { cid, length } of heads(source)) {
-    if (length > 0) {
-      source.seek(length - 1)
-      await orDamaged(async () => await source.exactly(1, true))
-    }
-    yield cid
+/** @returns what is wrong with a block of this CID and length in a CAR; undefined where nothing is */
+export function whatIsWrong (cid: CID, length: number): string | undefined {
+  const name = cid.toString().slice(0, 100)
+  if (!codecs.has(cid.code)) {
+    return `${name} has the codec 0x${cid.code.toString(16)}, which no file or directory has`
   }
+  if (!hashes.has(cid.multihash.code)) {
+    return `${name} has the hash function 0x${cid.multihash.code.toString(16)}, which no block here has`
+  }
+  return length < 0 || length > maxCarBlockBytes ? `${name} has ${length} bytes` : undefined
 }
 
 async function * heads (source: CarSource): AsyncGenerator<{ cid: CID, length: number }> {
   while ((await source.upTo(1)).byteLength > 0) {
-    const { cid, blockLength } = await orDamaged(async () => await readBlockHead(limited(source)))
-    if (blockLength < 0 || blockLength > maxBytes || !codecs.has(cid.code)) {
-      throw new DamagedBlockError(`a block of ${blockLength} bytes at byte ${source.pos} is none`)
+    const { cid, blockLength } = await orDamaged(async () => await readBlockHead(limited(source, maxCarBlockBytes)))
+    const wrong = whatIsWrong(cid, blockLength)
+    if (wrong !== undefined) {
+      throw new DamagedBlockError(`the block at byte ${source.pos} is none: ${wrong}`)
     }
     yield { cid, length: blockLength }
   }
 }
 
-function limited (source: CarSource): CarSource {
+function limited (source: CarSource, maxBytes: number): CarSource {
   return {
     upTo: async length => await source.upTo(length),
     exactly: async (length, seek) => {

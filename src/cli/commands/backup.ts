@@ -1,4 +1,7 @@
 import type { Command } from 'commander'
+import type { BackupResult } from '../../client/backup.ts'
+import { ClientError } from '../../client/client-error.ts'
+import type { BackupVerification } from '../../client/verify-backup.ts'
 import { addApplianceFlags, openAppliance, type ApplianceFlags } from '../appliance-flags.ts'
 import type { CliContext } from '../context.ts'
 import { runClient } from '../run-client.ts'
@@ -6,6 +9,8 @@ import { formatSize } from '../table.ts'
 
 interface Flags extends ApplianceFlags {
   since?: string[]
+  quick?: true
+  verify?: true
 }
 
 export function addBackupCommand (program: Command, context: CliContext): void {
@@ -13,15 +18,47 @@ export function addBackupCommand (program: Command, context: CliContext): void {
     .description('Copy all that an appliance has, while it goes on')
     .argument('<target>', 'a directory, which gets only what is new since the last time, or a file that ends in .car')
     .option('--since <backup...>', 'earlier backups, files or directories: what they have is left out')
+    .option('--quick', 'do not compare the blocks of earlier backups with their CIDs')
+    .option('--verify', 'only check a backup that is there, without an appliance')
     .action(async (target: string, flags: Flags) => {
       await runClient(context, async signal => {
-        const [{ appliance }, { backup }] = await Promise.all([openAppliance(flags, context), import('../../client/backup.ts')])
-        const result = await backup(appliance, { target, since: flags.since }, { signal })
-        context.stdout.write(flags.json === true ? `${JSON.stringify(result)}\n` : `${describe(result)}\n${result.root}\n`)
+        await (flags.verify === true ? verify : copy)(target, flags, context, signal)
       })
     })
 }
 
-function describe ({ file, blocks, bytes }: { file: string | undefined, blocks: number, bytes: number }): string {
-  return file === undefined ? 'Nothing has changed since the last backup' : `Wrote ${blocks} blocks of ${formatSize(bytes)} to ${file}`
+async function copy (target: string, flags: Flags, context: CliContext, signal: AbortSignal): Promise<void> {
+  const [{ appliance }, { backup }] = await Promise.all([openAppliance(flags, context), import('../../client/backup.ts')])
+  const result = await backup(appliance, { target, since: flags.since, quick: flags.quick }, { signal })
+  for (const { path, problem } of flags.json === true ? [] : result.problems) {
+    context.stderr.write(`${path}: ${problem}\n`)
+  }
+  for (const path of flags.json === true ? [] : result.lost) {
+    context.stderr.write(`${path}: its state can't be restored any more\n`)
+  }
+  context.stdout.write(flags.json === true ? `${JSON.stringify(result)}\n` : `${describe(result)}\n${result.root}\n`)
+}
+
+async function verify (target: string, flags: Flags, { stdout }: CliContext, signal: AbortSignal): Promise<void> {
+  const { verifyBackup } = await import('../../client/verify-backup.ts')
+  const result = await verifyBackup(target, flags.since ?? [], { signal })
+  stdout.write(flags.json === true ? `${JSON.stringify(result)}\n` : describeVerification(result))
+  if (result.problems.length > 0) {
+    throw new ClientError('the backup is damaged or not complete', { hint: 'The next ipdr backup into the directory writes what is missing anew, as far as the appliance has it.' })
+  }
+}
+
+function describe ({ file, blocks, bytes, problems }: BackupResult): string {
+  if (file !== undefined) {
+    return `Wrote ${blocks} blocks of ${formatSize(bytes)} to ${file}`
+  }
+  return problems.length === 0 ? 'Nothing has changed since the last backup' : 'Nothing was to be written: all that the appliance has is there'
+}
+
+function describeVerification ({ files, blocks, bytes, problems, known }: BackupVerification): string {
+  return [
+    ...known.map(({ path, problem }) => `${path}: ${problem}, as was known before`),
+    ...problems.map(({ path, problem }) => `${path}: ${problem}`),
+    `${files} files with ${blocks} blocks of ${formatSize(bytes)}: ${problems.length} problems`
+  ].map(line => `${line}\n`).join('')
 }

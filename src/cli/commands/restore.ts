@@ -5,14 +5,24 @@ import type { CliContext } from '../context.ts'
 import { runClient } from '../run-client.ts'
 import { formatSize } from '../table.ts'
 
+interface Flags extends ApplianceFlags {
+  root?: string
+}
+
 export function addRestoreCommand (program: Command, context: CliContext): void {
   addApplianceFlags(program.command('restore'))
     .description('Fill an empty appliance from backups')
     .argument('<backup...>', 'directories or files of `ipdr backup`, the oldest first; the last is what is restored')
-    .action(async (sources: string[], flags: ApplianceFlags) => {
+    .option('--root <cid>', 'of an earlier state, as ipdr backup printed it')
+    .action(async (sources: string[], flags: Flags) => {
       await runClient(context, async signal => {
         const [{ appliance }, { restore }] = await Promise.all([openAppliance(flags, context), import('../../client/restore.ts')])
-        const result = await restore(appliance, sources, progress => { show(progress, context, flags) }, { signal })
+        const result = await restore(appliance, {
+          sources,
+          root: flags.root,
+          onProgress: progress => { show(progress, context, flags) },
+          onProblem: ({ path, problem }) => { context.stderr.write(`backup ${path}: ${problem}\n`) }
+        }, { signal })
         context.stdout.write(flags.json === true ? `${JSON.stringify(result)}\n` : `${describe(result)}\n${result.root}\n`)
       })
     })
