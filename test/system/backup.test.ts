@@ -88,9 +88,10 @@ test('a registry is copied while clients push and garbage is collected, and brou
   await using copy = await ServerProcess.start()
   const copied = new RegistryClient(copy.url)
   const whole = await readFile(first.file!)
+  const needed = whole.indexOf(shared.subarray(0, 100))
   for (const [damage, reason] of [
-    [async () => { await writeFile(first.file!, Buffer.concat([whole.subarray(0, -1), Buffer.from([whole.at(-1)! ^ 1])])) }, /backup .*000001-.*car: what it has as baf\w+ is another block/],
-    [async () => { await truncate(first.file!, whole.byteLength - 100) }, /backup .*000001-.*car: it is cut short/]
+    [async () => { await writeFile(first.file!, Buffer.concat([whole.subarray(0, needed), Buffer.from([whole[needed]! ^ 1]), whole.subarray(needed + 1)])) }, /backup .*000001-.*car: what it has as baf\w+ is another block/],
+    [async () => { await truncate(first.file!, needed) }, /backup .*000001-.*car: it is cut short/]
   ] as const) {
     await damage()
     assert.equal((await tryIpdr(['backup', '--verify', target])).code, 1)
