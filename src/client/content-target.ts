@@ -14,6 +14,7 @@ export class ContentTarget implements ImageTarget {
   readonly #manifests = new Map<Digest, ManifestRecord>()
   readonly #index: Index = {
     blob: async digest => this.#blobs.get(digest),
+    isLinked: async (_repository, digest) => this.#blobs.has(digest),
     manifest: async (_repository, digest) => this.#manifests.get(digest)
   }
   /** The image root, once the image is there */

@@ -1,6 +1,5 @@
 import type { Digest } from '../oci/digest.ts'
 import { parseManifest, type Descriptor, type Manifest } from '../oci/manifest.ts'
-import { isManifestType } from '../oci/media-types.ts'
 import { ClientError } from './client-error.ts'
 import { forEach } from '../ipfs/for-each.ts'
 import type { ImageSource, ReadOptions, SourceManifest } from './image-source.ts'
@@ -59,11 +58,6 @@ class Copy {
 
   async #children ({ manifests }: Manifest, depth: number): Promise<void> {
     for (const child of manifests.filter(({ digest }) => this.#once(digest))) {
-      if (!isManifestType(child.mediaType)) {
-        // an index may name blobs too, as build caches do
-        await this.#blob(child, this.#options.signal)
-        continue
-      }
       const bytes = await this.#source.manifest(child, this.#options)
       if (bytes === undefined) {
         this.missing.push(child)

@@ -89,6 +89,8 @@ export interface Index {
   manifests: (repository: string) => AsyncIterable<{ digest: Digest, record: ManifestRecord }>
   tag: (repository: string, tag: string) => Promise<TagRecord | undefined>
   tags: (repository: string, page: Page) => AsyncIterable<{ tag: string, record: TagRecord }>
+  /** Whether the repository may serve any blob */
+  hasLinks: (repository: string) => Promise<boolean>
   /** Whether the repository holds a manifest */
   hasRepository: (repository: string) => Promise<boolean>
   repositories: (page: Page) => AsyncIterable<string>

@@ -88,6 +88,11 @@ export class LevelIndex implements Index {
     }
   }
 
+  async hasLinks (repository: string): Promise<boolean> {
+    await this.#writer.available
+    return (await this.#db.keys({ ...within(`${prefixes.links()}${repository}:`), limit: 1 }).all()).length > 0
+  }
+
   async hasRepository (repository: string): Promise<boolean> {
     return await this.#getOften(keys.repository(repository)) !== undefined
   }

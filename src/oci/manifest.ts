@@ -2,7 +2,7 @@ import { isDigest, type Digest } from './digest.ts'
 import { OciError } from './errors.ts'
 import {
   DOCKER_MANIFEST, DOCKER_MANIFEST_LIST, DOCKER_MANIFEST_V1, DOCKER_MANIFEST_V1_SIGNED,
-  OCI_ARTIFACT, OCI_INDEX, OCI_MANIFEST, isForeignLayer, isMediaType
+  OCI_ARTIFACT, OCI_INDEX, OCI_MANIFEST, isForeignLayer, isManifestType, isMediaType, saysNothing
 } from './media-types.ts'
 
 /** @see https://github.com/opencontainers/image-spec/blob/main/descriptor.md */
@@ -16,15 +16,20 @@ export interface Descriptor {
   artifactType?: string
 }
 
+export type ManifestKind = 'image' | 'index' | 'artifact'
+
 /** What the registry needs to know of a manifest; its bytes are kept as they came */
 export interface Manifest {
   mediaType: string
-  /** Config, layers and artifact blobs that must be there; foreign layers left out */
+  /** Undefined only of what older versions accepted */
+  kind: ManifestKind | undefined
+  /** What must be there: config, layers, blobs of an artifact, and what an index lists that is no manifest, as build caches do */
   blobs: Descriptor[]
-  /** Layers that clients fetch from elsewhere: linked where they happen to be there, never asked for */
-  foreign: Descriptor[]
-  /** The manifests of an index */
+  /** The manifests of an index; those of some platforms may never come */
   manifests: Descriptor[]
+  /** What else it names, in any field: layers that clients fetch from their `urls`, extensions. Kept where it is here, never asked for. */
+  others: Descriptor[]
+  /** Need not be there */
   subject: Descriptor | undefined
   /** As the referrers API answers it: of the manifest, else the config's media type */
   artifactType: string | undefined
@@ -41,58 +46,104 @@ export interface ManifestLimits {
 
 const defaultLimits: ManifestLimits = { depth: 64, descriptors: 10_000 }
 
+const kinds: Readonly<Record<string, ManifestKind>> = {
+  [OCI_MANIFEST]: 'image',
+  [DOCKER_MANIFEST]: 'image',
+  [OCI_INDEX]: 'index',
+  [DOCKER_MANIFEST_LIST]: 'index',
+  [OCI_ARTIFACT]: 'artifact'
+}
+
 /**
- * Reads a manifest. What it says of a known media type is checked; an unknown media type needs only to be a JSON object.
+ * Reads a manifest. What it is comes from its `mediaType`, else from its fields, else from the request.
  *
  * @param bytes as the client sent them
- * @param contentType of the request, without parameters; `application/json` says no more than none
+ * @param contentType of the request, without parameters; a general one such as `application/json` says no more than none
  * @throws OciError MANIFEST_INVALID, its detail naming the field
+ * @see https://github.com/opencontainers/image-spec/blob/main/manifest.md
  */
 export function parseManifest (bytes: Uint8Array, contentType: string | undefined, limits: ManifestLimits = defaultLimits): Manifest {
   const json = parseObject(bytes, limits.depth)
   requireFew(json, limits.descriptors)
-  const own = notEmpty(optional(json, 'mediaType', isString, 'a string'))
-  if (own !== undefined && !isMediaType(own)) {
-    throw invalid('mediaType', 'is not a media type')
+  const mediaType = mediaTypeOf(json, contentType)
+  const kind = kinds[mediaType.toLowerCase()]
+  if (kind === undefined) {
+    throw invalid('mediaType', `${mediaType} is none of a manifest or an index: push an image manifest with this as its artifactType`)
   }
-  const named = contentType === 'application/json' ? undefined : contentType
-  if (own !== undefined && named !== undefined && own.toLowerCase() !== named) {
-    throw invalid('mediaType', `is ${own}, and the Content-Type is ${named}`)
-  }
-  const mediaType = own ?? named ?? guessMediaType(json)
-  const annotations = optional(json, 'annotations', isStringMap, 'an object of strings')
-  const artifactType = optional(json, 'artifactType', isString, 'a string')
-  const subject = json.subject === undefined || json.subject === null ? undefined : descriptor(json.subject, 'subject')
-  const common = { mediaType, subject, annotations, blobs: [], foreign: [], manifests: [] }
+  return manifestOf(json, mediaType, kind, limits)
+}
 
-  switch (mediaType.toLowerCase()) {
-    case OCI_MANIFEST:
-    case DOCKER_MANIFEST: {
+/**
+ * Reads a manifest that was accepted once. Older versions took any media type: of one that is none of a manifest, all that it names counts.
+ *
+ * @throws OciError MANIFEST_INVALID
+ */
+export function parseStoredManifest (bytes: Uint8Array, mediaType: string, limits: ManifestLimits = defaultLimits): Manifest {
+  const json = parseObject(bytes, limits.depth)
+  return manifestOf(json, mediaType, kinds[mediaType.toLowerCase()], limits)
+}
+
+function manifestOf (json: Record<string, unknown>, mediaType: string, kind: ManifestKind | undefined, limits: ManifestLimits): Manifest {
+  const required = requiredOf(json, kind)
+  const subject = json.subject === undefined || json.subject === null ? undefined : descriptor(json.subject, 'subject')
+  const artifactType = notEmpty(optional(json, 'artifactType', isString, 'a string'))
+  return {
+    mediaType,
+    kind,
+    ...required,
+    others: othersOf(json, [...required.blobs, ...required.manifests, ...(subject === undefined ? [] : [subject])], limits),
+    subject,
+    artifactType: kind === 'image' ? artifactType ?? required.blobs[0]?.mediaType : artifactType,
+    annotations: optional(json, 'annotations', isStringMap, 'an object of strings')
+  }
+}
+
+function requiredOf (json: Record<string, unknown>, kind: ManifestKind | undefined): Pick<Manifest, 'blobs' | 'manifests'> {
+  switch (kind) {
+    case 'image': {
       requireSchemaVersion(json)
       refuse(json, 'manifests')
-      const config = descriptor(json.config, 'config')
       const layers = descriptors(json.layers, 'layers')
-      return {
-        ...common,
-        blobs: [config, ...layers.filter(layer => !isForeignLayer(layer.mediaType))],
-        foreign: layers.filter(layer => isForeignLayer(layer.mediaType)),
-        artifactType: notEmpty(artifactType) ?? config.mediaType
-      }
+      return { blobs: [descriptor(json.config, 'config'), ...layers.filter(layer => !isElsewhere(layer))], manifests: [] }
     }
-    case OCI_INDEX:
-    case DOCKER_MANIFEST_LIST:
+    case 'index': {
       requireSchemaVersion(json)
       refuse(json, 'config', 'layers')
-      return { ...common, manifests: descriptors(json.manifests, 'manifests'), artifactType: notEmpty(artifactType) }
-    case OCI_ARTIFACT:
-      return { ...common, blobs: json.blobs === undefined ? [] : descriptors(json.blobs, 'blobs'), artifactType: notEmpty(artifactType) }
-    case DOCKER_MANIFEST_V1:
-    case DOCKER_MANIFEST_V1_SIGNED:
-      // its digest is of the payload without the signatures: it could not be served by the digest of its bytes
-      throw invalid('mediaType', 'docker schema 1 is not supported; push the image again with a current client')
+      const listed = descriptors(json.manifests, 'manifests')
+      return { blobs: listed.filter(({ mediaType }) => !isManifestType(mediaType)), manifests: listed.filter(({ mediaType }) => isManifestType(mediaType)) }
+    }
+    case 'artifact':
+      refuse(json, 'manifests', 'config', 'layers')
+      return { blobs: json.blobs === undefined ? [] : descriptors(json.blobs, 'blobs'), manifests: [] }
     default:
-      return { ...common, artifactType: notEmpty(artifactType) }
+      return { blobs: [], manifests: [] }
   }
+}
+
+function isElsewhere ({ mediaType, urls }: Descriptor): boolean {
+  return isForeignLayer(mediaType) && Array.isArray(urls) && urls.length > 0
+}
+
+/** Every other descriptor, wherever it is: what this version knows nothing of may be needed all the same */
+function othersOf (json: Record<string, unknown>, known: readonly Descriptor[], { descriptors: max }: ManifestLimits): Descriptor[] {
+  const seen = new Set<string>(known.map(({ digest }) => digest))
+  const others: Descriptor[] = []
+  const left: object[] = [json]
+  for (let value = left.pop(); value !== undefined; value = left.pop()) {
+    if (isDescriptor(value) && !seen.has(value.digest)) {
+      seen.add(value.digest)
+      others.push({ ...value })
+    }
+    for (const child of Object.values(value)) {
+      if (typeof child === 'object' && child !== null) {
+        left.push(child)
+      }
+    }
+  }
+  if (seen.size > max) {
+    throw tooMany(max)
+  }
+  return others
 }
 
 function parseObject (bytes: Uint8Array, maxDepth: number): Record<string, unknown> {
@@ -125,19 +176,48 @@ function isDeeper (value: unknown, maxDepth: number): boolean {
 function requireFew (json: Record<string, unknown>, maxDescriptors: number): void {
   const lists = [json.layers, json.manifests, json.blobs].filter(list => Array.isArray(list))
   if (lists.reduce((total, { length }) => total + length, 0) > maxDescriptors) {
-    throw new OciError('MANIFEST_INVALID', { detail: { reason: `has more than ${maxDescriptors} descriptors` } })
+    throw tooMany(maxDescriptors)
   }
 }
 
-/** OCI manifests need not name their type, and some clients send `application/json` or nothing */
-function guessMediaType (json: Record<string, unknown>): string {
+function tooMany (maxDescriptors: number): OciError {
+  return new OciError('MANIFEST_INVALID', { detail: { reason: `has more than ${maxDescriptors} descriptors` } })
+}
+
+/** What the manifest is and what the request says must not differ: one client would take it for this, another for that */
+function mediaTypeOf (json: Record<string, unknown>, contentType: string | undefined): string {
+  const own = notEmpty(optional(json, 'mediaType', isString, 'a string'))
+  if (own !== undefined && !isMediaType(own)) {
+    throw invalid('mediaType', 'is not a media type')
+  }
+  const named = contentType === undefined || saysNothing(contentType) ? undefined : contentType
+  if ([DOCKER_MANIFEST_V1, DOCKER_MANIFEST_V1_SIGNED].includes((own ?? named ?? '').toLowerCase()) || (own === undefined && json.fsLayers !== undefined)) {
+    // its digest is of the payload without the signatures: it could not be served by the digest of its bytes
+    throw invalid('mediaType', 'docker schema 1 is not supported; push the image again with a current client')
+  }
+  if (own !== undefined) {
+    if (named !== undefined && own.toLowerCase() !== named) {
+      throw invalid('mediaType', `is ${own}, and the Content-Type is ${named}`)
+    }
+    return own
+  }
+  const kind = kindOf(json)
+  if (named !== undefined && kind !== undefined && kinds[named] !== kind) {
+    throw invalid('mediaType', `is missing, and the fields are those of an ${kind}, which the Content-Type ${named} is none of`)
+  }
+  const mediaType = named ?? (kind === 'index' ? OCI_INDEX : kind === 'image' ? OCI_MANIFEST : undefined)
+  if (mediaType === undefined) {
+    throw invalid('mediaType', 'is missing, and neither the fields nor the Content-Type say what this is')
+  }
+  return mediaType
+}
+
+/** Of an image or an index only: an artifact has to name its media type */
+function kindOf (json: Record<string, unknown>): Exclude<ManifestKind, 'artifact'> | undefined {
   if (Array.isArray(json.manifests)) {
-    return OCI_INDEX
+    return 'index'
   }
-  if (json.config !== undefined && Array.isArray(json.layers)) {
-    return OCI_MANIFEST
-  }
-  throw invalid('mediaType', 'is missing, and there is no Content-Type')
+  return json.config !== undefined && Array.isArray(json.layers) ? 'image' : undefined
 }
 
 function requireSchemaVersion (json: Record<string, unknown>): void {
@@ -177,6 +257,11 @@ function descriptor (value: unknown, field: string): Descriptor {
     throw invalid(`${field}.size`, 'must be a number of bytes')
   }
   return { ...value, mediaType, digest, size: Number(size) }
+}
+
+function isDescriptor (value: object): value is Descriptor {
+  const { mediaType, digest, size } = value as Record<string, unknown>
+  return isString(mediaType) && isDigest(digest) && Number.isSafeInteger(size) && Number(size) >= 0
 }
 
 function optional<T> (json: Record<string, unknown>, field: string, is: (value: unknown) => value is T, what: string): T | undefined {

@@ -22,6 +22,13 @@ export function isManifestType (mediaType: string): boolean {
   return manifestTypes.has(mediaType.toLowerCase())
 }
 
+const general = new Set(['application/json', 'application/octet-stream', 'application/x-www-form-urlencoded', 'text/json', 'text/plain'])
+
+/** Whether a `Content-Type` is one that clients send for whatever they send, as curl does */
+export function saysNothing (mediaType: string): boolean {
+  return general.has(mediaType)
+}
+
 const pattern = /^[a-z0-9][a-z0-9!#$&^_.+-]{0,126}\/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}$/i
 
 /** Whether a text is a media type without parameters (RFC 6838): it can be sent in a header then */

@@ -18,7 +18,7 @@ import { OCI_INDEX } from '../oci/media-types.ts'
 
 export interface ImageRootComponents {
   content: Pick<ContentStore, 'add' | 'addDirectory'>
-  index: Pick<Index, 'blob' | 'manifest'>
+  index: Pick<Index, 'blob' | 'isLinked' | 'manifest'>
 }
 
 export type TopManifest = Omit<ManifestRecord, 'root'> & { digest: Digest }
@@ -57,19 +57,20 @@ export async function addImageRoot (components: ImageRootComponents, repository:
   return root.cid
 }
 
-/** Gathers a manifest, its blobs, and what is below it */
+/** Gathers a manifest and all that it names: as a blob where the repository has it as one, else as a manifest with all that this names */
 async function collect (
   components: ImageRootComponents, repository: string, digest: Digest, manifest: Omit<ManifestRecord, 'root'>, into: { manifests: Contents, blobs: Contents }
 ): Promise<void> {
+  const { index } = components
   into.manifests.set(digest, contentOf(manifest))
   for (const blob of manifest.blobs) {
-    const record = await components.index.blob(blob)
+    const record = await index.isLinked(repository, blob) ? await index.blob(blob) : undefined
     if (record !== undefined) {
       into.blobs.set(blob, record)
     }
   }
-  for (const child of manifest.manifests) {
-    const record = into.manifests.has(child) ? undefined : await components.index.manifest(repository, child)
+  for (const child of [...manifest.manifests, ...manifest.blobs.filter(blob => !into.blobs.has(blob))]) {
+    const record = into.manifests.has(child) ? undefined : await index.manifest(repository, child)
     if (record !== undefined) {
       await collect(components, repository, child, record, into)
     }

@@ -5,6 +5,7 @@ import type { Digest } from '../oci/digest.ts'
 import { digestKey } from './digest-key.ts'
 import { forgetManifests } from './forget-manifests.ts'
 import type { LinkGuard } from './link-guard.ts'
+import { referencesOf } from './manifest-record.ts'
 import { everything } from './tag-roots.ts'
 import { unneededManifests } from './unneeded-manifests.ts'
 
@@ -119,7 +120,7 @@ export class IndexCleaner {
     const blobs = new Set<Digest>()
     for await (const { digest, record } of this.#components.index.manifests(repository)) {
       if (!isLeftOut(`${repository}:${digest}`)) {
-        record.blobs.forEach(blob => { blobs.add(blob) })
+        referencesOf(record).forEach(blob => { blobs.add(blob) })
       }
     }
     return blobs

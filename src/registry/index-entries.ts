@@ -4,7 +4,7 @@ import type { BadBlock, DagChecker } from '../ipfs/dag-checker.ts'
 import type { ContentStore } from '../ipfs/content-store.ts'
 import type { BlobRecord, Index, ManifestRecord } from '../index/index.ts'
 import { algorithmOf, type Digest } from '../oci/digest.ts'
-import { parseManifest } from '../oci/manifest.ts'
+import { parseStoredManifest } from '../oci/manifest.ts'
 import type { CachedRoots } from './cached-roots.ts'
 import { addImageRoot } from './image-root.ts'
 import { manifestRecord } from './manifest-record.ts'
@@ -209,7 +209,7 @@ async function checkManifest ({ checker, content }: IndexEntriesComponents, dige
     return { ...own, bad }
   }
   const { root: _root, updated: _updated, ...known } = record
-  const manifest = parseManifest(await readWhole(content, record, { signal }), record.mediaType.toLowerCase())
+  const manifest = parseStoredManifest(await readWhole(content, record, { signal }), record.mediaType)
   const { subject, ...expected } = manifestRecord(manifest, record)
   // the index does not keep what is undefined
   return isDeepStrictEqual({ subject, ...known }, { subject, ...expected }) && known.subject === subject ? fine : { bad: [], problem: 'the index does not say what the manifest says' }

@@ -84,7 +84,7 @@ export class LocalRepository implements Repository {
 
   async tags (page: Page): Promise<Listing<string>> {
     const { index } = this.#components
-    if (!await index.hasRepository(this.name)) {
+    if (!await index.hasRepository(this.name) && !await index.hasLinks(this.name)) {
       throw new OciError('NAME_UNKNOWN', { detail: { name: this.name } })
     }
     const { items, more } = await take(page, page => index.tags(this.name, page))
@@ -178,13 +178,15 @@ export class LocalRepository implements Repository {
   }
 
   /** @throws OciError MANIFEST_BLOB_UNKNOWN, its detail naming every blob that is not there */
-  async #requireBlobs ({ blobs }: Manifest): Promise<void> {
+  async #requireBlobs ({ blobs, kind }: Manifest): Promise<void> {
     if (this.#acceptMissingBlobs) {
       return
     }
+    const { index } = this.#components
     const missing: Digest[] = []
     for (const { digest } of blobs) {
-      if (!await this.#components.index.isLinked(this.name, digest)) {
+      // what an index lists under a media type that nobody knows may have been pushed as a manifest
+      if (!await index.isLinked(this.name, digest) && (kind !== 'index' || await index.manifest(this.name, digest) === undefined)) {
         missing.push(digest)
       }
     }

@@ -1,5 +1,6 @@
 import type { Content } from '../ipfs/content-store.ts'
 import type { ManifestRecord } from '../index/index.ts'
+import type { Digest } from '../oci/digest.ts'
 import type { Descriptor, Manifest } from '../oci/manifest.ts'
 
 /** What is kept of a manifest whose bytes are stored as `content`; its image root comes later */
@@ -9,7 +10,7 @@ export function manifestRecord (manifest: Manifest, { cid, dagSize, size }: Cont
     size,
     cid,
     dagSize,
-    blobs: [...manifest.blobs, ...manifest.foreign].map(blob => blob.digest),
+    blobs: [...manifest.blobs, ...manifest.others].map(blob => blob.digest),
     manifests: manifest.manifests.map(child => child.digest),
     subject: manifest.subject?.digest
   }
@@ -24,4 +25,9 @@ export function referrerDescriptor ({ mediaType, artifactType, annotations }: Ma
     ...(artifactType === undefined ? {} : { artifactType }),
     ...(annotations === undefined ? {} : { annotations })
   }
+}
+
+/** Everything that a manifest names and that is kept with it: each may be a blob, a manifest or both, whatever its descriptor says */
+export function referencesOf ({ blobs, manifests, subject }: Pick<ManifestRecord, 'blobs' | 'manifests' | 'subject'>): Digest[] {
+  return [...blobs, ...manifests, ...(subject === undefined ? [] : [subject])]
 }

@@ -68,13 +68,15 @@ async function addImages (index: Pick<Index, 'manifests' | 'repositories' | 'tag
     const hurt = new Map<Digest, Hurt>()
     const indexes = new Map<Digest, Digest[]>()
     for await (const { digest, record } of index.manifests(repository)) {
-      const parts = [own.get(`${repository}:${digest}`), ...record.blobs.map(blob => blobs.get(blob))].filter(part => part !== undefined)
+      // an index may list blobs too, under any media type
+      const digests = [...record.blobs, ...record.manifests]
+      const parts = [own.get(`${repository}:${digest}`), ...digests.map(blob => blobs.get(blob))].filter(part => part !== undefined)
       if (parts.length > 0) {
         hurt.set(digest, { blocks: new Set(parts.flatMap(({ blocks }) => [...blocks])), problem: parts.find(({ problem }) => problem !== undefined)?.problem })
-        record.blobs.filter(blob => blobs.has(blob)).forEach(blob => { named.add(`${repository}:${blob}`) })
+        digests.filter(blob => blobs.has(blob)).forEach(blob => { named.add(`${repository}:${blob}`) })
       }
       if (record.manifests.length > 0) {
-        indexes.set(digest, record.manifests)
+        indexes.set(digest, [...record.manifests, ...record.blobs])
       }
     }
     spread(hurt, indexes)

@@ -1,10 +1,11 @@
 import type { Index, ManifestRecord } from '../index/index.ts'
 import type { Digest } from '../oci/digest.ts'
+import { referencesOf } from './manifest-record.ts'
 import { everything } from './tag-roots.ts'
 
 /**
- * The manifests of a repository that have had no tag for long. What is below an index that stays is needed, and so is what names as its
- * subject a manifest that stays.
+ * The manifests of a repository that have had no tag for long. What a manifest that stays names is needed, be it as its subject, and so is what
+ * names as its subject a manifest that stays.
  *
  * @param before milliseconds of the epoch: what was pushed or lost a tag since, or nobody knows when, stays
  */
@@ -33,7 +34,9 @@ export async function unneededManifests (index: Pick<Index, 'manifests' | 'tags'
     const record = unneeded.get(digest)
     if (record !== undefined) {
       unneeded.delete(digest)
-      left.push(...record.manifests, ...referrers.get(digest) ?? [])
+      for (const other of [...referencesOf(record), ...referrers.get(digest) ?? []]) {
+        left.push(other)
+      }
     }
   }
   return unneeded

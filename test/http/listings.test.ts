@@ -97,9 +97,15 @@ describe('tags', () => {
     assert.deepEqual(json(await app.get('/v2/a/b/c/tags/list')), { name: 'a/b/c', tags: ['latest'] })
   })
 
-  it('are unknown where there is no repository, or blobs only', async () => {
+  it('are none where there are blobs only', async () => {
     await app.pushBlob('blobs/only', Buffer.from('x'))
-    for (const name of ['none', 'blobs/only', 'a/b/c/d']) {
+    assert.deepEqual(json(await app.get('/v2/blobs/only/tags/list')), { name: 'blobs/only', tags: [] })
+    // another repository's name that begins in the same way
+    assertError(await app.get('/v2/blobs/tags/list'), 'NAME_UNKNOWN')
+  })
+
+  it('are unknown where there is no repository', async () => {
+    for (const name of ['none', 'a/b/c/d']) {
       for (const query of ['', '?n=0', '?n=1&last=a']) {
         assert.deepEqual(assertError(await app.get(`/v2/${name}/tags/list${query}`), 'NAME_UNKNOWN'), { name })
       }

@@ -62,7 +62,7 @@ describe('a copy of an image', () => {
 
   it('takes blobs that an index names, and no foreign layers', async () => {
     const blob = Buffer.from('cache')
-    const image = imageManifest({ config: descriptorOf(blob), layers: [descriptorOf(Buffer.from('far'), foreignLayer)] })
+    const image = imageManifest({ config: descriptorOf(blob), layers: [{ ...descriptorOf(Buffer.from('far'), foreignLayer), urls: ['https://example.org'] }] })
     const index = imageIndex([descriptorOf(blob), { ...descriptorOf(image), mediaType: 'application/vnd.oci.image.manifest.v1+json' }])
     const target = new MemoryTarget()
     await copyImage(memorySource(indexImage(index, new Map([[sha256(blob), blob], [sha256(image), image]]))), target)

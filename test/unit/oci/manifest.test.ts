@@ -2,13 +2,13 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import { isDigest } from '../../../src/oci/digest.ts'
-import { parseManifest } from '../../../src/oci/manifest.ts'
+import { parseManifest, parseStoredManifest } from '../../../src/oci/manifest.ts'
 import * as types from '../../../src/oci/media-types.ts'
 import { descriptorOf, encode, foreignLayer, ociConfig, ociLayer } from '../../fixtures/manifests.ts'
 
 const config = descriptorOf(Buffer.from('config'), ociConfig)
 const layer = descriptorOf(Buffer.from('layer'), ociLayer)
-const foreign = descriptorOf(Buffer.from('foreign'), foreignLayer)
+const foreign = { ...descriptorOf(Buffer.from('foreign'), foreignLayer), urls: ['https://example.org/layer'] }
 const child = descriptorOf(Buffer.from('child'), types.OCI_MANIFEST)
 const image = { schemaVersion: 2, config, layers: [layer] }
 const index = { schemaVersion: 2, manifests: [child] }
@@ -35,7 +35,7 @@ describe('what a manifest refers to', () => {
     it(`${type}: config and layers, foreign ones apart`, () => {
       const manifest = parse({ ...image, mediaType: type, layers: [layer, foreign], annotations: { a: 'b' }, subject: child }, type)
       assert.deepEqual(manifest, {
-        mediaType: type, blobs: [config, layer], foreign: [foreign], manifests: [], subject: child, artifactType: ociConfig, annotations: { a: 'b' }
+        mediaType: type, kind: 'image', blobs: [config, layer], others: [foreign], manifests: [], subject: child, artifactType: ociConfig, annotations: { a: 'b' }
       })
     })
   }
@@ -43,7 +43,7 @@ describe('what a manifest refers to', () => {
   for (const type of [types.OCI_INDEX, types.DOCKER_MANIFEST_LIST]) {
     it(`${type}: manifests`, () => {
       const manifest = parse({ ...index, mediaType: type, artifactType: 'a/b' }, type)
-      assert.deepEqual(manifest, { mediaType: type, blobs: [], foreign: [], manifests: [child], subject: undefined, artifactType: 'a/b', annotations: undefined })
+      assert.deepEqual(manifest, { mediaType: type, kind: 'index', blobs: [], others: [], manifests: [child], subject: undefined, artifactType: 'a/b', annotations: undefined })
     })
   }
 
@@ -52,9 +52,30 @@ describe('what a manifest refers to', () => {
     assert.deepEqual(parse({ mediaType: types.OCI_ARTIFACT, artifactType: 'a/b' }).blobs, [])
   })
 
-  it('of an unknown media type: nothing but a subject', () => {
-    const manifest = parse({ layers: 'anything', subject: child, artifactType: 'a/b' }, unknownType)
-    assert.deepEqual([manifest.mediaType, manifest.blobs, manifest.manifests, manifest.subject, manifest.artifactType], [unknownType, [], [], child, 'a/b'])
+  it('of an index, under a media type that is none of a manifest: a blob', () => {
+    const cache = descriptorOf(Buffer.from('cache'), 'application/vnd.buildkit.cacheconfig.v0')
+    const { blobs, manifests } = parse({ ...index, manifests: [child, layer, cache] })
+    assert.deepEqual([blobs, manifests], [[layer, cache], [child]])
+  })
+
+  it('a foreign layer without an address is one like others', () => {
+    for (const urls of [undefined, [], 'https://example.org']) {
+      const { blobs, others } = parse({ ...image, layers: [{ ...foreign, urls }] })
+      assert.deepEqual([blobs.length, others.length], [2, 0])
+    }
+  })
+
+  it('every other descriptor, in whatever field, once', () => {
+    const [a, b, c] = ['a', 'b', 'c'].map(text => descriptorOf(Buffer.from(text), unknownType))
+    const { blobs, others } = parse({ ...image, layers: [{ ...layer, extra: { deep: [b, layer] } }], blobs: [a, a], more: { c, none: { digest: 'sha256:1' } }, annotations: { digest: a!.digest } })
+    assert.deepEqual(blobs.map(({ digest }) => digest), [config.digest, layer.digest])
+    assert.deepEqual(others.map(({ digest }) => digest).sort(), [a, b, c].map(item => item!.digest).sort())
+  })
+
+  it('of what older versions accepted: everything', () => {
+    const { kind, blobs, others, subject } = parseStoredManifest(encode({ layers: [layer], subject: child, config }), unknownType)
+    assert.deepEqual([kind, blobs, subject], [undefined, [], child])
+    assert.deepEqual(others.map(({ digest }) => digest).sort(), [config.digest, layer.digest].sort())
   })
 
   it('keeps what else a descriptor says', () => {
@@ -71,7 +92,8 @@ describe('the media type of a manifest', () => {
   for (const [own, contentType, expected] of [
     [types.OCI_MANIFEST, undefined, types.OCI_MANIFEST], [types.OCI_MANIFEST, types.OCI_MANIFEST, types.OCI_MANIFEST], [undefined, types.DOCKER_MANIFEST, types.DOCKER_MANIFEST],
     ['', types.DOCKER_MANIFEST, types.DOCKER_MANIFEST], [undefined, undefined, types.OCI_MANIFEST], [undefined, 'application/json', types.OCI_MANIFEST],
-    [types.DOCKER_MANIFEST, 'application/json', types.DOCKER_MANIFEST], [unknownType, undefined, unknownType], ['Application/X.Y', 'application/x.y', 'Application/X.Y']
+    [types.DOCKER_MANIFEST, 'application/json', types.DOCKER_MANIFEST], [types.OCI_MANIFEST.toUpperCase(), types.OCI_MANIFEST, types.OCI_MANIFEST.toUpperCase()],
+    ...['application/x-www-form-urlencoded', 'text/plain', 'application/octet-stream'].flatMap(type => [[undefined, type, types.OCI_MANIFEST], [types.DOCKER_MANIFEST, type, types.DOCKER_MANIFEST]] as const)
   ] as const) {
     it(`is ${expected} for ${own} in ${contentType}`, () => assert.equal(parse({ ...image, mediaType: own }, contentType).mediaType, expected))
   }
@@ -80,6 +102,20 @@ describe('the media type of a manifest', () => {
     assert.equal(parse(index).mediaType, types.OCI_INDEX)
     assert.equal(refused(encode({ schemaVersion: 2 })).field, 'mediaType')
     assert.equal(refused(encode({ schemaVersion: 2, layers: [] }), 'application/json').field, 'mediaType')
+  })
+
+  it('is that of a manifest', () => {
+    for (const [own, contentType] of [[unknownType, undefined], [unknownType, unknownType], [undefined, unknownType], ['text/html', 'text/html'], [undefined, 'text/html']] as const) {
+      for (const value of [image, index]) {
+        assert.equal(refused(encode({ ...value, mediaType: own }), contentType).field, 'mediaType')
+      }
+    }
+  })
+
+  it('is one that the fields agree with', () => {
+    assert.equal(refused(encode(image), types.OCI_INDEX).field, 'mediaType')
+    assert.equal(refused(encode(index), types.DOCKER_MANIFEST).field, 'mediaType')
+    assert.equal(refused(encode(image), types.OCI_ARTIFACT).field, 'mediaType')
   })
 
   it('is one only: what the request says is what the manifest says', () => {
@@ -93,11 +129,15 @@ describe('the media type of a manifest', () => {
   it('is not evaded by capitals', () => assert.equal(refused(encode({ mediaType: types.OCI_MANIFEST.toUpperCase() })).field, 'schemaVersion'))
 
   for (const type of [types.DOCKER_MANIFEST_V1, types.DOCKER_MANIFEST_V1_SIGNED]) {
-    it(`can't be ${type}`, () => assert.match(refused(encode({ schemaVersion: 1, fsLayers: [] }), type).reason, /schema 1/))
+    it(`can't be ${type}`, () => {
+      for (const contentType of [type, undefined, 'application/json', 'text/plain']) {
+        assert.match(refused(encode({ schemaVersion: 1, fsLayers: [] }), contentType).reason, /schema 1/)
+      }
+    })
   }
 
   it('makes it an image or an index, never both', () => {
-    assert.equal(refused(encode({ ...image, manifests: [] }), types.OCI_MANIFEST).field, 'manifests')
+    assert.equal(refused(encode({ ...image, mediaType: types.OCI_MANIFEST, manifests: [] })).field, 'manifests')
     assert.equal(refused(encode({ ...index, layers: [] }), types.OCI_INDEX).field, 'layers')
     assert.equal(refused(encode({ ...index, config }), types.DOCKER_MANIFEST_LIST).field, 'config')
     assert.equal(refused(encode({ ...image, ...index })).field, 'config')
@@ -133,7 +173,7 @@ describe('what is refused, and for which field', () => {
 
   it('deep nesting, however deep', () => {
     const nested = (depth: number): Buffer => Buffer.from(`{"a":${'['.repeat(depth)}${']'.repeat(depth)}}`)
-    assert.equal(parseManifest(nested(63), unknownType).mediaType, unknownType)
+    assert.equal(parseStoredManifest(nested(63), unknownType).mediaType, unknownType)
     for (const depth of [64, 1000, 1_000_000]) {
       assert.match(refused(nested(depth), unknownType).reason, /nested|JSON/)
     }
@@ -186,7 +226,7 @@ describe('hostile manifests', () => {
         return
       }
       assert.ok(types.isMediaType(manifest.mediaType))
-      for (const { digest, size, mediaType } of [...manifest.blobs, ...manifest.foreign, ...manifest.manifests, ...(manifest.subject === undefined ? [] : [manifest.subject])]) {
+      for (const { digest, size, mediaType } of [...manifest.blobs, ...manifest.others, ...manifest.manifests, ...(manifest.subject === undefined ? [] : [manifest.subject])]) {
         assert.ok(isDigest(digest) && Number.isSafeInteger(size) && size >= 0 && typeof mediaType === 'string')
       }
     }), { numRuns: 1000 })

@@ -143,7 +143,7 @@ describe('the image root', () => {
   })
 
   it('holds a foreign layer only where it happens to be there', async () => {
-    const layer = descriptorOf(Buffer.from('foreign'), foreignLayer)
+    const layer = { ...descriptorOf(Buffer.from('foreign'), foreignLayer), urls: ['https://example.org'] }
     const manifest = imageManifest({ layers: [layer] })
     await stores.pushEmptyConfig('r')
     const without = await walk((await stores.pushManifest('r', 'latest', manifest)).root)
