@@ -23,11 +23,11 @@ function show ({ phase, blocks, manifests, blobs }: RebuildProgress, { stderr }:
   }
 }
 
-function describe ({ tags, manifests, blobs, recovered, partial, problems, seconds }: RebuildResult): string {
+function describe ({ tags, manifests, blobs, recovered, partial, absent, problems, seconds }: RebuildResult): string {
   const lines = [
-    ...problems.map(({ repository, tag, digest, cid, reason }) => `${[repository, tag && `:${tag}`, digest && `@${digest}`].filter(Boolean).join('') || cid}: ${reason}`),
+    ...[...absent, ...problems].map(({ repository, tag, digest, cid, reason }) => `${[repository, tag && `:${tag}`, digest && `@${digest}`].filter(Boolean).join('') || cid}: ${reason}`),
     ...recovered.map(digest => `recovered@${digest}: no repository claims it`),
-    `Restored ${tags} tags, ${manifests} manifests and ${blobs} blobs; ${recovered.length} images that no repository claims, ${partial} that are here in part, ${problems.length} problems (${seconds} s)`
+    `Restored ${tags} tags, ${manifests} manifests and ${blobs} blobs; ${recovered.length} images that no repository claims, ${partial} that are here in part, ${absent.length} things that were never here, ${problems.length} problems (${seconds} s)`
   ]
   return `${lines.join('\n')}\n`
 }

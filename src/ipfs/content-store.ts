@@ -59,8 +59,6 @@ export interface ReadFileOptions extends StoreOptions {
   start?: number | undefined
   /** Last byte wanted */
   end?: number | undefined
-  /** Told where a block was fetched and there is no room to keep it */
-  onUnkept?: (() => void) | undefined
 }
 
 /** What a path leads to */

@@ -65,7 +65,7 @@ export class Retrieval implements ContentReader {
 
   async * read (cid: string, options: ReadFileOptions = {}): AsyncGenerator<Uint8Array> {
     using session = this.#open(options)
-    yield * this.#reader(session, options.onUnkept).read(cid, options)
+    yield * this.#reader(session).read(cid, options)
   }
 
   async find (root: string, path: readonly string[], options?: StoreOptions): ReturnType<ContentReader['find']> {
@@ -104,7 +104,7 @@ export class Retrieval implements ContentReader {
     return new RetrievalSession(this.#components, { timeout: this.#timeout, client })
   }
 
-  #reader (session: RetrievalSession, onUnkept?: () => void): DagReader {
+  #reader (session: RetrievalSession): DagReader {
     const { blockstore } = this.#components
     const blocks: BlockReader = {
       read: async (cid, options = {}) => {
@@ -116,11 +116,7 @@ export class Retrieval implements ContentReader {
             throw err
           }
         }
-        const { block, isKept } = await this.#fetch(cid, session, options.signal)
-        if (!isKept) {
-          onUnkept?.()
-        }
-        return block
+        return (await this.#fetch(cid, session, options.signal)).block
       }
     }
     return new DagReader({ blocks, buffers: this.#buffers }, { readAhead })

@@ -6,8 +6,6 @@ import { multihashOf, shardsOf } from './block-files.ts'
 export interface SmallBlock {
   multihash: MultihashDigest
   bytes: Uint8Array
-  /** When it was written; milliseconds of the epoch */
-  written: number
 }
 
 /** Whether a blockstore has no block, or is not there at all */
@@ -44,9 +42,9 @@ export async function * smallBlocks (
         continue
       }
       // it may have gone meanwhile
-      const { size = Infinity, mtimeMs: written = 0 } = await stat(block).catch(() => ({}) as { size?: number, mtimeMs?: number })
+      const { size = Infinity } = await stat(block).catch(() => ({}) as { size?: number })
       if (size <= maxBytes) {
-        yield { multihash, bytes: await readFile(block, { signal }), written }
+        yield { multihash, bytes: await readFile(block, { signal }) }
       }
     }
     onDirectory(files.length)

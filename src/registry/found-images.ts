@@ -14,15 +14,13 @@ import { readTopManifest } from './image-layout.ts'
 /** Four links take about 250 bytes, with CIDs by sha2-512 more */
 export const maxRootBytes = 1024
 const rootNames = 'blobs,index.json,manifests,oci-layout'
-const publishedNames = 'cids,images'
 
-/** An image that is here, by its root */
+/** An image that is here. Anybody could have made its roots: what they lead to counts only once it was compared with its digest. */
 export interface FoundImage {
   digest: Digest
   mediaType: string
-  root: string
-  /** Bytes of all below the root */
-  dagSize: number
+  /** All that lead to the manifest; each may lead to other blobs of it */
+  roots: string[]
 }
 
 export interface FoundProblem {
@@ -32,16 +30,10 @@ export interface FoundProblem {
 
 export class FoundImages {
   readonly #images = new Map<Digest, FoundImage>()
-  readonly #referrers = new Map<Digest, Digest[]>()
+  readonly #referrers = new Map<Digest, Set<Digest>>()
   /** Roots of images whose manifest is not here, as where only a part was fetched from other nodes */
   readonly incomplete: string[] = []
   readonly problems: FoundProblem[] = []
-  /** Root of the directory of all tags that was written last */
-  published: { root: string, written: number } | undefined
-
-  get size (): number {
-    return this.#images.size
-  }
 
   get (digest: Digest): FoundImage | undefined {
     return this.#images.get(digest)
@@ -53,11 +45,11 @@ export class FoundImages {
 
   /** Images that name this one as their subject */
   referrers (subject: Digest): FoundImage[] {
-    return (this.#referrers.get(subject) ?? []).map(digest => this.#images.get(digest)!)
+    return Array.from(this.#referrers.get(subject) ?? [], digest => this.#images.get(digest)!)
   }
 
   /** Adds the image whose root this block is, if it is one. A small block that is damaged may have been one, so it counts as a problem. */
-  async add (reader: ContentReader, { multihash, bytes, written }: SmallBlock, signal: AbortSignal): Promise<void> {
+  async add (reader: ContentReader, { multihash, bytes }: SmallBlock, signal: AbortSignal): Promise<void> {
     const cid = CID.createV1(dagPb.code, multihash)
     try {
       await verifyBlock(cid, bytes)
@@ -66,33 +58,35 @@ export class FoundImages {
       return
     }
     const node = decodeNode(cid, bytes)
-    const names = node?.unixfs.type === 'directory' ? node.links.map(link => link.Name).sort().join() : undefined
-    if (names === rootNames) {
+    if (node?.unixfs.type === 'directory' && node.links.map(link => link.Name).sort().join() === rootNames) {
       await this.#add(reader, cid.toString(), signal)
-    } else if (names === publishedNames && written > (this.published?.written ?? 0)) {
-      this.published = { root: cid.toString(), written }
     }
   }
 
   async #add (reader: ContentReader, root: string, signal: AbortSignal): Promise<void> {
     try {
-      const top = await readTopManifest(reader, root, { signal })
-      const dagSize = (await reader.find(root, [], { signal }))?.dagSize ?? 0
-      const known = this.#images.get(top.digest)
-      // where blobs were missing at first, the same manifest has several roots: the largest knows the most
-      if (known === undefined || dagSize > known.dagSize) {
-        this.#images.set(top.digest, { digest: top.digest, mediaType: top.manifest.mediaType, root, dagSize })
+      const { digest, manifest } = await readTopManifest(reader, root, { signal })
+      const known = this.#images.get(digest)
+      if (known === undefined) {
+        this.#images.set(digest, { digest, mediaType: manifest.mediaType, roots: [root] })
+      } else {
+        known.roots.push(root)
       }
-      const subject = top.manifest.subject?.digest
-      if (subject !== undefined && known === undefined) {
-        this.#referrers.set(subject, [...this.#referrers.get(subject) ?? [], top.digest])
+      if (manifest.subject !== undefined) {
+        const referrers = this.#referrers.get(manifest.subject.digest)
+        referrers === undefined ? this.#referrers.set(manifest.subject.digest, new Set([digest])) : referrers.add(digest)
       }
     } catch (err) {
       signal.throwIfAborted()
-      if ((err as Error).name === 'NotFoundError') {
-        this.incomplete.push(root)
-      } else {
-        this.problems.push({ cid: root, reason: (err as Error).message })
+      switch ((err as Error).name) {
+        case 'NotFoundError':
+          this.incomplete.push(root)
+          break
+        case 'DamagedBlockError':
+          this.problems.push({ cid: root, reason: (err as Error).message })
+          break
+        default:
+          // a stranger's directory that only looks like a root
       }
     }
   }

@@ -13,12 +13,15 @@ import { take } from './listing.ts'
 import { readContent } from './read-content.ts'
 import type { RootProvider } from './root-provider.ts'
 import type { Blob, Listing, PutManifest, Repository, RequestOptions, StoredManifest } from './repository.ts'
+import type { VerifiedFiles } from './verified-files.ts'
 
 export interface ImageRepositoryComponents {
   /** Reads what is here and fetches what is not */
   reader: ContentReader
-  /** Knows which digests have been verified */
-  index: Pick<Index, 'blob' | 'change'>
+  /** Knows which digests were verified when they were pushed */
+  index: Pick<Index, 'blob'>
+  /** Which were verified since the start */
+  verified: Pick<VerifiedFiles, 'has' | 'note'>
   /** Keeps what is here of an image */
   cached: Pick<CachedRoots, 'found' | 'read'>
   /** Is told of a root whose manifest is here now: from then on this node can pass on what it has of the image */
@@ -122,9 +125,9 @@ export class ImageRepository implements Repository {
   }
 
   async * #read (root: string, digest: Digest, found: Found, options: Parameters<Blob['read']>[0] = {}): AsyncGenerator<Uint8Array> {
-    const { reader, index } = this.#components
+    const { reader, index, verified } = this.#components
     using _reading = this.#components.cached.read(root)
-    const isVerified = (await index.blob(digest))?.cid === found.cid
+    const isVerified = verified.has(digest, found.cid) || (await index.blob(digest))?.cid === found.cid
     if (isVerified) {
       yield * readContent(reader, found, options)
       return
@@ -144,39 +147,25 @@ export class ImageRepository implements Repository {
 
   /** Reads the whole file; its last bytes come only if the digest is right, so that a wrong file is never complete */
   async * #verify (digest: Digest, found: Found, options: RequestOptions): AsyncGenerator<Uint8Array> {
-    const { reader } = this.#components
+    const { reader, verified } = this.#components
     const hash = createHash(algorithmOf(digest))
     let left = found.size
-    let isHere = true
-    const finish = async (): Promise<void> => {
+    const finish = (): void => {
       if (hash.digest('hex') !== hexOf(digest)) {
         throw new OciError('UNAVAILABLE', { detail: { digest, reason: 'the image links to other bytes under this digest' } })
       }
-      if (isHere) {
-        await this.#noteVerified(digest, found)
-      }
+      verified.note(digest, found.cid)
     }
-    for await (const chunk of readContent(reader, found, { ...options, onUnkept: () => { isHere = false } })) {
+    for await (const chunk of readContent(reader, found, options)) {
       hash.update(chunk)
       left -= chunk.byteLength
       if (left === 0) {
-        await finish()
+        finish()
       }
       yield chunk
     }
     if (found.size === 0) {
-      await finish()
-    }
-  }
-
-  async #noteVerified (digest: Digest, { cid, size, dagSize }: Found): Promise<void> {
-    try {
-      await this.#components.index.change().putBlob(digest, { cid, size, dagSize }).commit({ durable: false })
-    } catch (err) {
-      // whoever pulls needs nothing of it
-      if ((err as Error).name !== 'StorageFullError') {
-        throw err
-      }
+      finish()
     }
   }
 }

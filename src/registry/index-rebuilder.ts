@@ -1,11 +1,13 @@
 /**
  * Makes an index anew that was deleted while its blocks stayed. Which images there are, the blocks tell; which repositories and tags they
- * belong to, the files of the CID store, or else the directory that was published last. What an index lists belongs to the repositories that
- * have the index, and what names a subject to those that have the subject. An image that nobody claims goes into a repository of its own.
+ * belong to, the files of the CID store, or else the directory that this registry published last, as its own IPNS record says: what else lies
+ * among the blocks may be a stranger's. What an index lists belongs to the repositories that have the index, and what names a subject to those
+ * that have the subject. An image that nobody claims goes into a repository of its own.
  *
- * Everything is compared with its digest before it is in the index. Only where all of it was right does the index count as whole again:
+ * Everything is compared with its digest before it is in the index, and everything that a manifest names is looked for. Only where all of it was right does the index count as whole again:
  * until then no garbage is collected, so that what is repaired meanwhile can be restored by another run.
  */
+import { requireBlocks } from '../ipfs/blocks-below.ts'
 import type { DurableBlockstore } from '../ipfs/blockstore.ts'
 import type { ContentReader, ContentStore } from '../ipfs/content-store.ts'
 import { smallBlocks } from '../ipfs/small-blocks.ts'
@@ -13,6 +15,7 @@ import { verifiedReader } from '../ipfs/verified-reader.ts'
 import type { Index } from '../index/index.ts'
 import type { Logger } from '../log.ts'
 import type { Digest } from '../oci/digest.ts'
+import type { Descriptor } from '../oci/manifest.ts'
 import { OciError } from '../oci/errors.ts'
 import type { CidStore } from './cid-store.ts'
 import { FoundImages, maxRootBytes, type FoundImage } from './found-images.ts'
@@ -28,9 +31,11 @@ export const recoveredRepository = 'recovered'
 const second = 1000
 /** Problems that are kept one by one */
 const maxProblems = 1000
+/** Problems of one image that are named in the log */
+const maxNamed = 10
 
 export interface IndexRebuilderComponents {
-  blockstore: Pick<DurableBlockstore, 'path' | 'read'>
+  blockstore: Pick<DurableBlockstore, 'has' | 'path' | 'read'>
   content: ContentStore
   index: Index
   condition: IndexCondition
@@ -60,6 +65,8 @@ export interface RebuildResult {
   recovered: Digest[]
   /** Images that are here in part, as what was pulled from other nodes */
   partial: number
+  /** What manifests name and was not here either when they were pushed, such as platforms of an index; the first thousand */
+  absent: RestoreProblem[]
   /** The first thousand */
   problems: RestoreProblem[]
   seconds: number
@@ -118,16 +125,16 @@ export class IndexRebuilder {
   async #rebuild (signal: AbortSignal): Promise<RebuildResult> {
     const { condition, log } = this.#components
     const began = performance.now()
-    const result: Run['result'] = { whole: condition.isWhole, tags: 0, manifests: 0, blobs: 0, recovered: [], partial: 0, problems: [] }
+    const result: Run['result'] = { whole: condition.isWhole, tags: 0, manifests: 0, blobs: 0, recovered: [], partial: 0, absent: [], problems: [] }
     condition.requireServing()
     if (!condition.isWhole) {
       await this.#run(result, signal)
       result.whole = result.problems.length === 0
       await (result.whole ? this.#complete() : undefined)
     }
-    const { problems, recovered, ...rest } = { ...result, seconds: Math.round(performance.now() - began) / second }
-    log.info('index rebuilt', { ...rest, recovered: recovered.length, problems: problems.length })
-    return { ...rest, recovered, problems: problems.slice(0, maxProblems) }
+    const { absent, problems, recovered, ...rest } = { ...result, seconds: Math.round(performance.now() - began) / second }
+    log.info('index rebuilt', { ...rest, recovered: recovered.length, absent: absent.length, problems: problems.length })
+    return { ...rest, recovered, absent: absent.slice(0, maxProblems), problems: problems.slice(0, maxProblems) }
   }
 
   async #run (result: Run['result'], signal: AbortSignal): Promise<void> {
@@ -142,7 +149,7 @@ export class IndexRebuilder {
     }
     result.problems.push(...found.problems)
     this.#progress.phase = 'tags'
-    for await (const claim of claims(this.#components.cidStore, reader, await names.published() ?? found.published?.root, signal)) {
+    for await (const claim of claims(this.#components.cidStore, reader, await names.published(), signal)) {
       await this.#restoreTag(claim, run)
     }
     this.#progress.phase = 'rest'
@@ -160,11 +167,12 @@ export class IndexRebuilder {
     if (root === undefined) {
       return
     }
-    const digest = await this.#digestOf(root, { repository, tag }, run)
-    if (digest === undefined) {
+    const top = await this.#topOf(root, { repository, tag }, run)
+    if (top === undefined) {
       return
     }
-    const image = await run.restorer.restore(repository, digest, run.signal)
+    const { digest } = top
+    const image = await run.restorer.restore(repository, top, run.signal, { root, isWhole: await this.#isWhole(root, run) })
     await links.repositories.run(repository, async () => {
       // it may have been pushed, or deleted, meanwhile
       if (image.manifests.has(digest) && await index.tag(repository, tag) === undefined && await noted() === root) {
@@ -173,14 +181,15 @@ export class IndexRebuilder {
       }
       await this.#commit(image, run)
     }, { signal: run.signal })
+    run.result.absent.push(...image.absent.map(absent => ({ ...absent, tag })))
     run.result.problems.push(...image.problems.map(problem => ({ ...problem, tag })))
   }
 
-  /** @returns the digest of the image of a tag; undefined where it is not here, or was pushed meanwhile */
-  async #digestOf (root: string, { repository, tag }: { repository: string, tag: string }, { found, reader, result, signal }: Run): Promise<Digest | undefined> {
+  /** @returns the manifest that a tag's root is made for; undefined where it is not here, or the tag was pushed meanwhile */
+  async #topOf (root: string, { repository, tag }: { repository: string, tag: string }, { reader, result, signal }: Run): Promise<Pick<Descriptor, 'digest' | 'mediaType'> | undefined> {
     try {
-      const { digest } = await readTopManifest(reader, root, { signal })
-      return found.get(digest)?.digest
+      const { digest, manifest: { mediaType } } = await readTopManifest(reader, root, { signal })
+      return { digest, mediaType }
     } catch (err) {
       signal.throwIfAborted()
       if (await this.#components.index.tag(repository, tag) === undefined) {
@@ -190,18 +199,33 @@ export class IndexRebuilder {
     }
   }
 
+  /** Whether the root can be the one of a manifest's record: all below that has to be here */
+  async #isWhole (root: string, { signal }: Run): Promise<boolean> {
+    try {
+      await requireBlocks(this.#components.blockstore, root, { signal })
+      return true
+    } catch {
+      signal.throwIfAborted()
+      return false
+    }
+  }
+
   async #recover (image: FoundImage, run: Run): Promise<void> {
     const { links, log } = this.#components
-    const restored = await run.restorer.restore(recoveredRepository, image.digest, run.signal)
-    if (restored.problems.length > 0 && restored.isPartial) {
-      await this.#keepAsCached(image.root, run)
+    const restored = await run.restorer.restore(recoveredRepository, image, run.signal)
+    // anybody could have made it, so that it is incomplete says nothing of what is this registry's own
+    if (restored.problems.length > 0) {
+      log.warn('image that no repository claims is here in part', { digest: image.digest, problems: restored.problems.slice(0, maxNamed) })
+      for (const root of image.roots) {
+        await this.#keepAsCached(root, run)
+      }
       return
     }
     await links.repositories.run(recoveredRepository, async () => { await this.#commit(restored, run) }, { signal: run.signal })
-    run.result.problems.push(...restored.problems)
+    run.result.absent.push(...restored.absent)
     if (restored.manifests.has(image.digest)) {
       run.result.recovered.push(image.digest)
-      log.info('image that no repository claims', { repository: recoveredRepository, digest: image.digest, cid: image.root })
+      log.info('image that no repository claims', { repository: recoveredRepository, digest: image.digest })
     }
   }
 

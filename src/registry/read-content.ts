@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto'
-import type { ContentStore, ReadFileOptions } from '../ipfs/content-store.ts'
+import type { ContentStore } from '../ipfs/content-store.ts'
 import { DamagedBlockError } from '../ipfs/errors.ts'
 import { digestFrom, type Digest, type DigestAlgorithm } from '../oci/digest.ts'
 import type { ByteRange } from '../oci/range.ts'
 import { isDamage, toOciError } from './errors.ts'
 import type { RequestOptions } from './repository.ts'
 
-export interface ReadContentOptions extends RequestOptions, Partial<ByteRange>, Pick<ReadFileOptions, 'onUnkept'> {
+export interface ReadContentOptions extends RequestOptions, Partial<ByteRange> {
   /** Called where a block is missing or damaged */
   onDamage?: (() => void) | undefined
 }

@@ -19,6 +19,7 @@ import { RecentRoots, ResolvedRepository, type TagResolver } from './resolved-re
 import type { RootProvider } from './root-provider.ts'
 import type { TagListener } from './tag-listener.ts'
 import type { Uploads } from './uploads.ts'
+import { VerifiedFiles } from './verified-files.ts'
 
 /** Bytes of manifests that are kept in memory, as most requests are for one of a few */
 const maxHotManifestBytes = 16 * 1024 * 1024
@@ -65,6 +66,7 @@ export class Registry {
   readonly #manifestLimits: ManifestLimits | undefined
   readonly #hotManifests = new LRUCache<string, Uint8Array>({ maxSize: maxHotManifestBytes, sizeCalculation: bytes => bytes.byteLength + 1 })
   readonly #recentRoots = new RecentRoots()
+  readonly #verified = new VerifiedFiles()
 
   constructor (components: RegistryComponents, init: RegistryInit = {}) {
     this.uploads = components.uploads
@@ -87,9 +89,9 @@ export class Registry {
       return local
     }
     if (root !== undefined) {
-      return new ImageRepository({ reader, index, provider, cached }, { name, root: async options => await this.#rootOf(name, root, options) })
+      return new ImageRepository({ reader, index, provider, cached, verified: this.#verified }, { name, root: async options => await this.#rootOf(name, root, options) })
     }
-    return resolver === undefined ? local : new ResolvedRepository({ reader, index, provider, cached, resolver, recentRoots: this.#recentRoots, local })
+    return resolver === undefined ? local : new ResolvedRepository({ reader, index, provider, cached, verified: this.#verified, resolver, recentRoots: this.#recentRoots, local })
   }
 
   /** The repository of this registry, whatever else the name stands for */

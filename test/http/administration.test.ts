@@ -88,7 +88,7 @@ async function * blocks (count: number): AsyncGenerator<Block> {
   }
 }
 
-let rebuilt: RebuildResult = { whole: false, tags: 1, manifests: 2, blobs: 3, recovered: [], partial: 0, problems: [{ repository: 'a', tag: 'v1', reason: 'gone' }], seconds: 0.1 }
+let rebuilt: RebuildResult = { whole: false, tags: 1, manifests: 2, blobs: 3, recovered: [], partial: 0, absent: [], problems: [{ repository: 'a', tag: 'v1', reason: 'gone' }], seconds: 0.1 }
 const progress = { phase: 'mark' as const, roots: 7, blocks: 0, bytes: 0 }
 const collected = { dryRun: false, manifests: 1, links: 2, cached: 0, blocks: 3, bytes: 4096, seconds: 0.5 }
 const scrubProgress = { phase: 'index' as const, blocks: 1, bytes: 4096, bad: 0, repaired: 0 }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, describe, it } from 'node:test'
 import { ImageRepository } from '../../../src/registry/image-repository.ts'
+import { VerifiedFiles } from '../../../src/registry/verified-files.ts'
 import { randomBytes, sha256 } from '../../fixtures/images.ts'
 import { descriptorOf, imageManifest } from '../../fixtures/manifests.ts'
 import { readAll, TestRegistry } from '../../fixtures/registry.ts'
@@ -20,7 +21,7 @@ describe('images of other nodes', () => {
     await stores.pushBlob(name, layer)
     const { root, digest } = await stores.pushManifest(name, 'v1', imageManifest({ layers: [descriptorOf(layer)] }))
     await stores.repository(name).deleteManifest({ digest })
-    const repository = new ImageRepository({ reader: stores.content, index: stores.index, cached: stores.cached }, { name: root, root: async () => root })
+    const repository = new ImageRepository({ reader: stores.content, index: stores.index, cached: stores.cached, verified: new VerifiedFiles() }, { name: root, root: async () => root })
     return { root, layer, repository }
   }
 
