@@ -46,3 +46,15 @@ export const prefixes = {
   uploads: () => '/upload/',
   uploadLeaves: (id: string) => `/upload-leaves/${id}:`
 }
+
+/** Sorts behind every character of a key */
+const afterAll = '\uffff'
+
+/**
+ * All keys that begin with a prefix
+ *
+ * @param last what is left out, with all before it
+ */
+export function within (prefix: string, last?: string): { gt: string, lt: string } {
+  return { gt: `${prefix}${last ?? ''}`, lt: `${prefix}${afterAll}` }
+}
