@@ -2,12 +2,13 @@ import type { Config } from './config/schema.ts'
 import { Backups, type BackupsComponents } from './registry/backups.ts'
 import { GarbageCollector, type GarbageCollectorComponents } from './registry/garbage-collector.ts'
 import { IndexRebuilder, type IndexRebuilderComponents } from './registry/index-rebuilder.ts'
+import { ManifestUpgrade, type ManifestUpgradeComponents } from './registry/manifest-upgrade.ts'
 import { Restorer, type RestorerComponents } from './registry/restorer.ts'
 import { Scrubber, type ScrubberComponents } from './registry/scrubber.ts'
 
 const second = 1000
 
-export type UpkeepComponents = Omit<GarbageCollectorComponents, 'backups'> & ScrubberComponents & IndexRebuilderComponents & BackupsComponents & RestorerComponents
+export type UpkeepComponents = Omit<GarbageCollectorComponents, 'backups' | 'upgrade'> & Omit<ScrubberComponents, 'upgrade'> & ManifestUpgradeComponents & IndexRebuilderComponents & BackupsComponents & RestorerComponents
 
 /** What keeps a store healthy, and the parts of it that start and stop, in this order */
 export interface Upkeep {
@@ -24,11 +25,12 @@ export function buildUpkeep (components: UpkeepComponents, { cache, fsck, gc }: 
   const backups = new Backups(of('backup'))
   const restorer = new Restorer(of('restore'))
   const rebuilder = new IndexRebuilder(of('rebuild'))
+  const upgrade = new ManifestUpgrade(of('upgrade'))
   const collector = new GarbageCollector(
-    { ...of('gc'), backups },
+    { ...of('gc'), backups, upgrade },
     { interval: gc.interval * second, untagged: gc.untagged === undefined ? undefined : gc.untagged * second, cacheBytes: cache.maxBytes }
   )
-  const scrubber = new Scrubber(of('fsck'), { interval: fsck.interval * second, rate: fsck.rate })
+  const scrubber = new Scrubber({ ...of('fsck'), upgrade }, { interval: fsck.interval * second, rate: fsck.rate })
   const parts = Object.entries({ 'index rebuilder': rebuilder, 'garbage collector': collector, scrubber })
     .map(([name, part]) => ({ name, start: async () => { await part.start() }, stop: async () => { await part.stop() } }))
   return { collector, scrubber, rebuilder, backups, restorer, parts }

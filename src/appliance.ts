@@ -170,7 +170,7 @@ export class Appliance {
     const { names, publisher, cidStore, resolver, tagListener, parts } = buildNames({ node, datastore, content, reader, index, condition, provider, log }, this.#config)
     const registry = new Registry({ condition, content, index, uploads, links, lost, cached, reader, provider, pinner, names, resolver, tagListener, fetches }, registryInit(this.#config))
     const { parts: upkeepParts, ...upkeep } = buildUpkeep(
-      { blockstore, cached, cidStore, condition, content, files, hasher, index, links, log, lost, metrics, names, publisher, repairer, uploads }, this.#config
+      { blockstore, cached, cidStore, condition, content, files, hasher, index, links, log, lost, metrics, names, publisher, repairer, tagListener, uploads }, this.#config
     )
     blockstore.space.onFull = bytes => { upkeep.collector.pressure.full(bytes) }
     blockstore.space.onEvictable = bytes => { upkeep.collector.pressure.fetched(bytes) }

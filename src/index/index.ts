@@ -60,6 +60,8 @@ export interface ConditionRecord {
   state: 'whole' | 'lost' | 'restoring'
   /** ISO 8601 */
   since: string
+  /** 2: the records of manifests have all that these name. Absent: older versions wrote them, and left out what they knew nothing of. */
+  records?: 2 | undefined
 }
 
 /** An upload that is open, as far as it can go on after a restart; its leaves lie beside it */

@@ -13,6 +13,7 @@ import { IndexCleaner } from './index-cleaner.ts'
 import type { IndexCondition } from './index-condition.ts'
 import { ReachableBlocks, type ReachableBlocksComponents } from './reachable-blocks.ts'
 import type { LinkGuard } from './link-guard.ts'
+import type { ManifestUpgrade } from './manifest-upgrade.ts'
 import type { Publisher } from './publisher.ts'
 import { StoragePressure } from './storage-pressure.ts'
 import type { Uploads } from './uploads.ts'
@@ -28,6 +29,7 @@ export interface GarbageCollectorComponents extends ReachableBlocksComponents {
   uploads: Pick<Uploads, 'blocks' | 'expire'>
   links: LinkGuard
   publisher: Pick<Publisher, 'settled'>
+  upgrade: Pick<ManifestUpgrade, 'run'>
   metrics: Pick<Metrics, 'collections' | 'collectionDuration' | 'freedBlocks' | 'freedBytes'>
   log: Logger
 }
@@ -192,6 +194,7 @@ export class GarbageCollector {
     if (!dryRun) {
       await uploads.expire({ idle: grace, refused: wanted !== undefined })
     }
+    await this.#components.upgrade.run(signal)
     const without = await this.#cleaner.clean({ dryRun, grace, signal })
     // a manifest on its way here may link to a blob that has just gone; once it is in the index, it is marked with all below it
     await raceSignal(links.repositories.idle(), signal)

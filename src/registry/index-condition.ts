@@ -15,6 +15,7 @@ export interface IndexConditionComponents {
 export class IndexCondition {
   readonly #components: IndexConditionComponents
   #state: ConditionRecord['state'] = 'lost'
+  #records: ConditionRecord['records']
   /** A backup is read, of which the index has nothing yet */
   #isReading = false
 
@@ -31,14 +32,22 @@ export class IndexCondition {
     return this.#state === 'restoring'
   }
 
+  /** Whether records of manifests may lack some of what these name */
+  get hasOldRecords (): boolean {
+    return this.#records === undefined
+  }
+
   /** To be called before anything else writes to the index or the blocks */
   async start (): Promise<void> {
     const { index, blocks, log } = this.#components
     const known = await index.condition()
     if (known === undefined) {
-      await this.#put(await index.isEmpty() && !await blocks.isEmpty() ? 'lost' : 'whole')
+      const isEmpty = await index.isEmpty()
+      this.#records = isEmpty ? 2 : undefined
+      await this.#put(isEmpty && !await blocks.isEmpty() ? 'lost' : 'whole')
     } else {
       this.#state = known.state
+      this.#records = known.records
     }
     if (this.#state !== 'whole') {
       log.error(`${reasons[this.#state]}; until then nothing is published or collected as garbage`, { since: known?.since })
@@ -50,6 +59,12 @@ export class IndexCondition {
   /** From now on the index counts as complete */
   async restored (): Promise<void> {
     await this.#put('whole')
+  }
+
+  /** From now on the records of all manifests have what these name */
+  async recordsUpgraded (): Promise<void> {
+    this.#records = 2
+    await this.#put(this.#state)
   }
 
   /** From now on, restarts included, the index has a part of a backup */
@@ -88,7 +103,7 @@ export class IndexCondition {
   }
 
   async #put (state: ConditionRecord['state']): Promise<void> {
-    await this.#components.index.change().putCondition({ state, since: new Date().toISOString() }).commit({ durable: true })
+    await this.#components.index.change().putCondition({ state, since: new Date().toISOString(), records: this.#records }).commit({ durable: true })
     this.#state = state
   }
 }

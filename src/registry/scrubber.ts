@@ -15,6 +15,7 @@ import type { Metrics } from '../metrics.ts'
 import { OciError } from '../oci/errors.ts'
 import { indexEntries, type Entry, type Finding, type IndexEntriesComponents } from './index-entries.ts'
 import type { LostFiles } from './lost-files.ts'
+import type { ManifestUpgrade } from './manifest-upgrade.ts'
 import { blocksOf, reportScrub, type ScrubReport } from './scrub-report.ts'
 
 const second = 1000
@@ -28,6 +29,7 @@ export interface ScrubberComponents extends Omit<IndexEntriesComponents, 'checke
   hasher: Hasher
   repairer: Pick<Repairer, 'quarantine' | 'repair'>
   lost: Pick<LostFiles, 'note'>
+  upgrade: Pick<ManifestUpgrade, 'run'>
   metrics: Pick<Metrics, 'scrubs' | 'scrubDuration' | 'scrubbedBlocks' | 'scrubbedBytes' | 'badBlocks'>
   log: Logger
 }
@@ -148,6 +150,7 @@ export class Scrubber {
       onProgress({ ...progress })
     }
     const checker = new DagChecker({ files, hasher, onChecked, rate: new RateLimit(rate === 0 ? Infinity : rate) })
+    await this.#components.upgrade.run(signal)
     const found = await this.#find(checker, progress, signal)
     progress.phase = 'blocks'
     const unneeded = await Array.fromAsync(checker.others({ signal }))
