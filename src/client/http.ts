@@ -1,6 +1,6 @@
-import { isIP } from 'node:net'
-import { lookup } from 'node:dns/promises'
 import { ClientError, ResponseError } from './client-error.ts'
+import { addressesOf, isSameServer, requireTls, urlFrom } from './plain-http.ts'
+import { Watch } from './watch.ts'
 
 const second = 1000
 const minute = 60 * second
@@ -9,8 +9,18 @@ const minute = 60 * second
 const answerTimeout = 2 * minute
 /** While a body is on its way, for each piece of it */
 const idleTimeout = minute
-/** As long as an answer of JSON or an error may be */
-const maxTextBytes = 16 * 1024 * 1024
+/** Until all of an answer is there that is no blob */
+const textTimeout = 2 * minute
+const MiB = 1024 * 1024
+/** As long as an answer of JSON, or a line of one, may be */
+const maxTextBytes = 16 * MiB
+/** What a server may say of an error, and what is told of it */
+const maxErrorBytes = MiB / 16
+const maxMessageLength = 1000
+/** As browsers and other registry clients hold it, or more */
+const maxRedirects = 10
+/** Nobody listens there, or there is no such address: another one may do */
+const unreachable = ['ECONNREFUSED', 'EADDRNOTAVAIL', 'ENETUNREACH', 'EHOSTUNREACH', 'EAFNOSUPPORT']
 
 export interface SendInit {
   method?: string
@@ -19,6 +29,8 @@ export interface SendInit {
   body?: Uint8Array | (() => AsyncIterable<Uint8Array>)
   /** Until the answer begins; milliseconds. @default 2 minutes, from the end of the request's body on */
   timeout?: number | undefined
+  /** Whether other machines than this one may be reached without TLS. @default false */
+  plainHttp?: boolean | undefined
   signal?: AbortSignal | undefined
 }
 
@@ -28,42 +40,99 @@ export interface Answer {
   /** Where it came from, after redirects */
   url: string
   body: () => AsyncIterable<Uint8Array>
-  text: () => Promise<string>
+  /**
+   * @param maxBytes @default 16 MiB
+   * @throws ClientError where there is more
+   */
+  text: (maxBytes?: number) => Promise<string>
 }
 
 /**
- * One HTTP request. Its waits have limits of their own, beside the signal.
+ * One HTTP request. Its waits have limits of their own, beside the signal. What only reads is redirected anywhere but from HTTPS to plain HTTP, and a
+ * log-in stays with its host; what writes is redirected within its host.
  *
- * @throws ClientError where the server can't be reached or falls silent
+ * @throws ClientError where the server can't be reached, falls silent, or would be reached without TLS unasked
  */
 export async function send (url: URL, init: SendInit = {}): Promise<Answer> {
   const watch = new Watch(url, init.signal)
-  const { body, headers = {}, method = 'GET' } = init
-  watch.expect(body instanceof Function ? idleTimeout : init.timeout ?? answerTimeout)
   try {
-    const response = await fetch(url, {
-      method,
-      // bodies come as they are stored: their digests are of these bytes
-      headers: { 'Accept-Encoding': 'identity', ...headers },
-      signal: watch.signal,
-      ...bodyOf(body, watch, init.timeout)
-    })
+    requireTls(url, init.plainHttp === true)
+    const { response, place } = await follow(url, init, watch)
     watch.expect(idleTimeout)
     return {
       status: response.status,
       headers: response.headers,
-      url: response.url,
+      url: place.href,
       body: () => readBody(response, watch),
-      text: async () => await readText(response, watch)
+      text: async (maxBytes = maxTextBytes) => await readText(response, place, watch, maxBytes)
     }
   } catch (err) {
     throw watch.explain(err)
   }
 }
 
-/** @throws ClientError where the answer is not JSON */
-export async function jsonOf (answer: Answer): Promise<unknown> {
-  const text = await answer.text()
+async function follow (url: URL, init: SendInit, watch: Watch): Promise<{ response: Response, place: URL }> {
+  let headers = init.headers
+  let place = url
+  for (let i = 0; i <= maxRedirects; i++) {
+    const response = await sendOnce(place, { ...init, headers }, watch)
+    const location = [301, 302, 303, 307, 308].includes(response.status) ? response.headers.get('Location') : null
+    if (location === null) {
+      return { response, place }
+    }
+    await response.body?.cancel()
+    const next = nextPlace(location, place, response.status, init)
+    // what a server is told about who asks is for no other
+    headers = isSameServer(next, place) ? headers : withoutLogIn(headers)
+    place = next
+  }
+  throw new ClientError(`${url.host} redirects more than ${maxRedirects} times`)
+}
+
+/** @throws ClientError where a redirect is not followed */
+function nextPlace (location: string, from: URL, status: number, { method = 'GET', plainHttp = false }: SendInit): URL {
+  const next = urlFrom(location, from)
+  requireTls(next, plainHttp, from)
+  const isRead = ['GET', 'HEAD'].includes(method)
+  if (!isRead && (!isSameServer(next, from) || ![307, 308].includes(status))) {
+    throw new ClientError(`${from.host} redirects what is sent to it to ${next.host}`)
+  }
+  return next
+}
+
+function withoutLogIn (headers: Record<string, string> = {}): Record<string, string> {
+  return Object.fromEntries(Object.entries(headers).filter(([name]) => name.toLowerCase() !== 'authorization'))
+}
+
+async function sendOnce (url: URL, { body, headers = {}, method = 'GET', timeout }: SendInit, watch: Watch): Promise<Response> {
+  const addresses = addressesOf(url)
+  for (const [i, address] of addresses.entries()) {
+    watch.expect(body instanceof Function ? idleTimeout : timeout ?? answerTimeout)
+    try {
+      return await fetch(address, {
+        method,
+        // bodies come as they are stored: their digests are of these bytes
+        headers: { 'Accept-Encoding': 'identity', ...headers },
+        signal: watch.signal,
+        redirect: 'manual',
+        ...bodyOf(body, watch, timeout)
+      })
+    } catch (err) {
+      const code = ((err as Error).cause as NodeJS.ErrnoException | undefined)?.code
+      if (i === addresses.length - 1 || watch.signal.aborted || !unreachable.includes(code ?? '')) {
+        throw err
+      }
+    }
+  }
+  throw new ClientError(`${url.host} has no address`)
+}
+
+/**
+ * @param maxBytes @default 16 MiB
+ * @throws ClientError where the answer is not JSON, or has more
+ */
+export async function jsonOf (answer: Answer, maxBytes?: number): Promise<unknown> {
+  const text = await answer.text(maxBytes)
   try {
     return JSON.parse(text)
   } catch (err) {
@@ -77,8 +146,12 @@ export async function * linesOf (answer: Answer): AsyncGenerator<unknown> {
   let text = ''
   // each line ends, so that what is cut off is told apart from what is whole
   for await (const chunk of answer.body()) {
-    const lines = (text + decoder.decode(chunk, { stream: true })).split('\n')
+    const lines = decoder.decode(chunk, { stream: true }).split('\n')
+    lines[0] = text + lines[0]!
     text = lines.pop()!
+    if (text.length > maxTextBytes) {
+      throw new ClientError(`${new URL(answer.url).host} answers with more than it should`)
+    }
     for (const line of lines) {
       try {
         yield JSON.parse(line)
@@ -91,7 +164,7 @@ export async function * linesOf (answer: Answer): AsyncGenerator<unknown> {
 
 /** What a server says that does not do what it was asked for, read from the JSON of the distribution API where it is that */
 export async function responseError (answer: Answer, what: string): Promise<ResponseError> {
-  const text = await answer.text().catch(() => '')
+  const text = await answer.text(maxErrorBytes).catch(() => '')
   const { host } = new URL(answer.url)
   let code: string | undefined
   let message = ''
@@ -100,66 +173,12 @@ export async function responseError (answer: Answer, what: string): Promise<Resp
     const { error: single, errors: [error] = [{ message: single }] } = JSON.parse(text) as {
       error?: unknown, errors?: [{ code?: unknown, message?: unknown, detail?: { reason?: unknown } }]
     }
-    code = typeof error.code === 'string' ? error.code : undefined
-    message = [error.message, error.detail?.reason].filter(part => typeof part === 'string' && part !== '').join(': ')
+    code = typeof error.code === 'string' ? error.code.slice(0, maxMessageLength) : undefined
+    message = [error.message, error.detail?.reason].filter(part => typeof part === 'string' && part !== '').join(': ').slice(0, maxMessageLength)
   } catch {
     message = text.slice(0, 200).trim()
   }
   return new ResponseError([`${what}: ${host} answered ${answer.status}`, code, message].filter(Boolean).join(' '), { status: answer.status, code })
-}
-
-/** Whether a host is this machine, which registries are reached on without TLS, as docker does */
-export async function isLoopback (hostname: string): Promise<boolean> {
-  const bare = hostname.replace(/^\[|\]$/g, '')
-  if (bare === 'localhost' || isIP(bare) !== 0) {
-    return bare === 'localhost' || isLoopbackAddress(bare)
-  }
-  const addresses = await lookup(bare, { all: true }).catch(() => [])
-  return addresses.length > 0 && addresses.every(({ address }) => isLoopbackAddress(address))
-}
-
-function isLoopbackAddress (address: string): boolean {
-  return address === '::1' || address.startsWith('127.')
-}
-
-/** Aborts a request whose next step does not come in time */
-class Watch {
-  readonly #host: string
-  readonly #controller = new AbortController()
-  readonly #outer: AbortSignal | undefined
-  readonly signal: AbortSignal
-  #timer: NodeJS.Timeout | undefined
-
-  constructor (url: URL, outer: AbortSignal | undefined) {
-    this.#host = url.host
-    this.#outer = outer
-    this.signal = AbortSignal.any([this.#controller.signal, ...(outer === undefined ? [] : [outer])])
-  }
-
-  expect (ms: number): void {
-    clearTimeout(this.#timer)
-    this.#timer = setTimeout(() => { this.#controller.abort(new ClientError(`${this.#host} has been silent for ${ms / second} s`)) }, ms)
-  }
-
-  end (): void {
-    clearTimeout(this.#timer)
-  }
-
-  explain (err: unknown): unknown {
-    this.end()
-    if (this.#outer?.aborted === true) {
-      return this.#outer.reason
-    }
-    if (this.#controller.signal.aborted) {
-      return this.#controller.signal.reason
-    }
-    const cause = err instanceof Error && err.message === 'fetch failed' ? err.cause : undefined
-    const { code, message } = (cause ?? {}) as NodeJS.ErrnoException
-    // an error of the body that was to be sent is no error of the network
-    return cause === undefined || (cause as { expected?: boolean }).expected === true
-      ? cause ?? err
-      : new ClientError(`${this.#host} can't be reached: ${message === undefined || message === '' ? code : message}`, { cause: err })
-  }
 }
 
 function bodyOf (body: SendInit['body'], watch: Watch, timeout: number | undefined): RequestInit {
@@ -196,13 +215,14 @@ async function * readBody (response: Response, watch: Watch): AsyncGenerator<Uin
   }
 }
 
-async function readText (response: Response, watch: Watch): Promise<string> {
+async function readText (response: Response, place: URL, watch: Watch, maxBytes: number): Promise<string> {
   const chunks: Uint8Array[] = []
+  const end = performance.now() + textTimeout
   let size = 0
   for await (const chunk of readBody(response, watch)) {
     size += chunk.byteLength
-    if (size > maxTextBytes) {
-      throw new ClientError(`${new URL(response.url).host} answers with more than it should`)
+    if (size > maxBytes || performance.now() > end) {
+      throw new ClientError(`${place.host} answers with more than it should${size > maxBytes ? '' : ', or too slowly'}`)
     }
     chunks.push(chunk)
   }

@@ -7,6 +7,10 @@ import { ClientError } from './client-error.ts'
 import type { Credentials } from './docker-config.ts'
 import { jsonOf, responseError, send } from './http.ts'
 import type { ReadOptions } from './image-source.ts'
+import { isLoopback, urlFrom } from './plain-http.ts'
+
+/** A token with all that is said about it */
+const maxTokenBytes = 256 * 1024
 
 /** Says what a registry is told in the header Authorization */
 export class RegistryAuth {
@@ -27,6 +31,7 @@ export class RegistryAuth {
    * Gets what a registry asks for
    *
    * @param challenge its `WWW-Authenticate`
+   * @param url the registry's own
    * @returns whether it is worth asking again
    */
   async answer (challenge: string, scope: string, url: URL, options: ReadOptions): Promise<boolean> {
@@ -48,15 +53,18 @@ export class RegistryAuth {
 async function fetchToken (
   { realm, scope: wanted, service }: Record<string, string>, scope: string, registry: URL, credentials: Credentials | undefined, options: ReadOptions
 ): Promise<string> {
-  const url = new URL(realm!, registry)
-  if (registry.protocol === 'https:' && url.protocol !== 'https:') {
+  const url = urlFrom(realm!, registry)
+  // that the registry may be asked without TLS says nothing of another host
+  const plainHttp = registry.protocol === 'http:' && url.hostname === registry.hostname
+  if (url.protocol === 'http:' && !plainHttp && (registry.protocol === 'https:' || !isLoopback(url.hostname))) {
     throw new ClientError(`${registry.host} sends for a token to ${url.host}, without TLS`)
   }
+  const init = { ...options, plainHttp }
   const params = new URLSearchParams({ scope: wanted ?? scope, ...(service === undefined ? {} : { service }) })
   const answer = credentials?.identityToken === undefined
-    ? await send(withQuery(url, params), { ...options, headers: credentials === undefined ? {} : { Authorization: basic(credentials) } })
+    ? await send(withQuery(url, params), { ...init, headers: credentials === undefined ? {} : { Authorization: basic(credentials) } })
     : await send(url, {
-      ...options,
+      ...init,
       method: 'POST',
       headers: { 'Content-Type': 'application/x-www-form-urlencoded' },
       body: new TextEncoder().encode(`${params.toString()}&${new URLSearchParams({ grant_type: 'refresh_token', client_id: 'ipdr', refresh_token: credentials.identityToken }).toString()}`)
@@ -64,7 +72,7 @@ async function fetchToken (
   if (answer.status !== 200) {
     throw await responseError(answer, `no token for ${registry.host}`)
   }
-  const { access_token: access, token } = await jsonOf(answer) as { token?: unknown, access_token?: unknown }
+  const { access_token: access, token } = (await jsonOf(answer, maxTokenBytes) ?? {}) as { token?: unknown, access_token?: unknown }
   const found = token ?? access
   if (typeof found !== 'string' || !/^[\x21-\x7e]+$/.test(found)) {
     throw new ClientError(`${url.host} gave no token for ${registry.host}`)

@@ -5,8 +5,9 @@ import {
 } from '../oci/media-types.ts'
 import { ClientError } from './client-error.ts'
 import type { Credentials } from './docker-config.ts'
-import { isLoopback, jsonOf, responseError, send, type Answer, type SendInit } from './http.ts'
+import { jsonOf, responseError, send, type Answer, type SendInit } from './http.ts'
 import type { ReadOptions } from './image-source.ts'
+import { isLoopback, isSameServer, requireTls, urlFrom } from './plain-http.ts'
 import { RegistryAuth } from './registry-auth.ts'
 
 const second = 1000
@@ -17,10 +18,13 @@ const commitTimeout = 10 * minute
 /** Until a registry says that it is one */
 const pingTimeout = 5 * second
 const maxManifestBytes = 4 * 1024 * 1024
+/** Of one list; the largest public registries have fewer tags of an image */
+const maxNames = 1_000_000
+const maxPages = 10_000
 const accepted = [OCI_MANIFEST, OCI_INDEX, DOCKER_MANIFEST, DOCKER_MANIFEST_LIST, OCI_ARTIFACT, '*/*;q=0.1'].join(', ')
 
 export interface RegistryClientInit {
-  /** `host`, `host:port`, or with `http://` or `https://` before it; without, this machine is asked without TLS */
+  /** `host`, `host:port`, or with `http://` or `https://` before it; without, `localhost` and loopback addresses are asked without TLS */
   host: string
   /** @default false */
   plainHttp?: boolean
@@ -42,10 +46,13 @@ export class RegistryClient {
   readonly host: string
   readonly #url: URL
   readonly #auth: RegistryAuth
+  /** Whether somebody asked for it; a registry of this machine needs nobody to */
+  readonly #plainHttp: boolean
 
-  private constructor (url: URL, { credentials }: RegistryClientInit) {
+  private constructor (url: URL, { credentials, plainHttp }: RegistryClientInit) {
     this.host = url.host
     this.#url = url
+    this.#plainHttp = url.protocol === 'http:' && (plainHttp === true || !isLoopback(url.hostname))
     this.#auth = new RegistryAuth(async () => await credentials?.(url.host))
   }
 
@@ -56,7 +63,7 @@ export class RegistryClient {
     if (url === undefined) {
       throw new ClientError(`"${init.host}" is not the host of a registry`, { hint: 'A host is written like localhost:5000, registry.example or http://registry.example:5000.' })
     }
-    if (scheme === undefined && (init.plainHttp === true || await isLoopback(url.hostname))) {
+    if (scheme === undefined && (init.plainHttp === true || isLoopback(url.hostname))) {
       return new RegistryClient(new URL(`http://${rest}`), init)
     }
     return new RegistryClient(url, init)
@@ -65,7 +72,7 @@ export class RegistryClient {
   /** @returns whether a registry answers there, even if only that it wants to know who asks */
   async ping (options: ReadOptions = {}): Promise<boolean> {
     try {
-      const answer = await send(new URL('/v2/', this.#url), { ...options, timeout: pingTimeout })
+      const answer = await send(new URL('/v2/', this.#url), { ...options, plainHttp: this.#plainHttp, timeout: pingTimeout })
       await answer.text()
       return answer.status === 200 || (answer.status === 401 && answer.headers.has('Docker-Distribution-Api-Version'))
     } catch (err) {
@@ -129,7 +136,7 @@ export class RegistryClient {
     if (started.status === 201) {
       return
     }
-    const upload = new URL(started.headers.get('Location') ?? '', started.url)
+    const upload = urlFrom(started.headers.get('Location') ?? '', new URL(started.url))
     upload.searchParams.set('digest', digest)
     const done = await this.#send(upload, scopeOf(repository, 'pull,push'), {
       signal: options.signal,
@@ -170,20 +177,26 @@ export class RegistryClient {
 
   async * #list (path: string, scope: string, field: string, options: ReadOptions): AsyncGenerator<string> {
     const seen = new Set<string>()
+    let count = 0
     for (let url: URL | undefined = new URL(path, this.#url); url !== undefined && !seen.has(url.href);) {
       seen.add(url.href)
       const answer = await this.#send(url, scope, options)
       await expectStatus(answer, `list of ${field}`, 200)
       const items = (await jsonOf(answer) as Record<string, unknown> | null)?.[field]
-      yield * (Array.isArray(items) ? items : []).filter(item => typeof item === 'string')
+      const names = (Array.isArray(items) ? items : []).filter(item => typeof item === 'string')
+      count += names.length
+      if (count > maxNames || seen.size > maxPages) {
+        throw new ClientError(`${this.host} has no end of ${field}`)
+      }
+      yield * names
       const next = /<([^>]*)>\s*;\s*rel="?next"?/.exec(answer.headers.get('Link') ?? '')?.[1]
-      url = next === undefined ? undefined : this.#ownUrl(new URL(next, answer.url))
+      url = next === undefined ? undefined : this.#ownUrl(urlFrom(next, new URL(answer.url)))
     }
   }
 
   /** What a registry calls its next page stays with this registry, as do log-ins */
   #ownUrl (url: URL): URL | undefined {
-    return url.origin === this.#url.origin ? url : undefined
+    return isSameServer(url, this.#url) ? url : undefined
   }
 
   async #repository (repository: string, actions: string, path: string, init: SendInit): Promise<Answer> {
@@ -191,13 +204,17 @@ export class RegistryClient {
   }
 
   async #send (url: URL, scope: string, init: SendInit): Promise<Answer> {
-    const answer = await send(url, this.#authorize(url, scope, init))
+    requireTls(url, this.#plainHttp, this.#url)
+    const request = { ...init, plainHttp: this.#plainHttp }
+    const answer = await send(url, this.#authorize(url, scope, request))
     const challenge = answer.headers.get('WWW-Authenticate')
-    if (answer.status !== 401 || challenge === null || !await this.#auth.answer(challenge, scope, url, { signal: init.signal })) {
+    // whoever the registry sends to is told nothing
+    const isOwn = this.#ownUrl(new URL(answer.url)) !== undefined
+    if (answer.status !== 401 || challenge === null || !isOwn || !await this.#auth.answer(challenge, scope, this.#url, { signal: init.signal })) {
       return answer
     }
     await answer.text()
-    return await send(url, this.#authorize(url, scope, init))
+    return await send(url, this.#authorize(url, scope, request))
   }
 
   #authorize (url: URL, scope: string, init: SendInit): SendInit {
