@@ -8,12 +8,12 @@ const second = 1000
 
 /** What the configuration allows, as each part wants to be told */
 export function appLimits ({ limits }: Config): AppLimits {
-  const { manifestBytes, ranges, bodyRate, idleTimeout, urlBytes, headerCount } = limits
+  const { manifestBytes, ranges, bodyRate, idleTimeout, urlBytes, headerBytes, headerCount } = limits
   return {
     maxManifestBytes: manifestBytes,
     maxRanges: ranges,
     bodyRate: { bytes: bodyRate * idleTimeout, period: idleTimeout * second },
-    requests: { urlBytes, headerCount }
+    requests: { urlBytes, headerBytes, headerCount }
   }
 }
 

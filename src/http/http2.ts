@@ -5,6 +5,8 @@ import express, { type Express } from 'express'
 
 const kibibyte = 1024
 const mebibyte = 1024 * kibibyte
+/** What Node takes of headers by default. It resets a stream whose headers are longer; up to here, the app refuses them with a status. */
+const leastHeaderListBytes = 65_535
 
 /** A request of HTTP/2 that behaves as one of HTTP/1 */
 export class Http2Request extends Http2ServerRequest {
@@ -58,7 +60,7 @@ export function http2Options ({ headerBytes, headerCount }: { headerBytes: numbe
   return {
     Http2ServerRequest: Http2Request,
     Http2ServerResponse: Http2Response,
-    settings: { initialWindowSize: mebibyte, maxFrameSize: 256 * kibibyte, maxConcurrentStreams: 128, enablePush: false, maxHeaderListSize: headerBytes },
+    settings: { initialWindowSize: mebibyte, maxFrameSize: 256 * kibibyte, maxConcurrentStreams: 128, enablePush: false, maxHeaderListSize: Math.max(headerBytes, leastHeaderListBytes) },
     // one more than is allowed is for the app to refuse; beside them there are :method, :path, :scheme and :authority
     maxHeaderListPairs: headerCount + 5,
     // megabytes; what waits to be sent counts, too, and a pull has up to 1 MiB of it: beyond this, new streams are refused

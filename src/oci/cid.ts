@@ -27,6 +27,8 @@ const libp2pKey = 0x72
 const sha256 = 0x12
 /** A shorter hash is found by trying, and a CID with one is more likely a word */
 const minDigestBytes = 16
+/** Of sha2-512: nothing that is a hash is longer, and what is no hash is content in the place of one (identity), as long as somebody likes */
+const maxDigestBytes = 64
 /** Fewer characters than the shortest CID has: base64 of the digest and the four bytes before it. Most names of repositories end here. */
 const minLength = 28
 /** More than a CID by sha2-512 has in base2; decoding takes time by the square of the length */
@@ -109,7 +111,7 @@ function parseCid (text: string): CID | undefined {
   try {
     // the multihash alone is what a CIDv0 is
     const cid = dockerFormat.test(text) ? CID.decode(base32.decode(base32Prefix + text)) : CID.parse(text, baseOf(text))
-    return cid.multihash.size >= minDigestBytes ? cid : undefined
+    return isDigestSize(cid.multihash.size) ? cid : undefined
   } catch {
     // no CID
     return undefined
@@ -129,9 +131,13 @@ function parseKey (text: string): string | undefined {
   }
   try {
     const multihash = decodeMultihash(base58btc.baseDecode(text))
-    return multihash.size >= minDigestBytes ? CID.createV1(libp2pKey, multihash).toString(base36) : undefined
+    return isDigestSize(multihash.size) ? CID.createV1(libp2pKey, multihash).toString(base36) : undefined
   } catch {
     // no key
     return undefined
   }
+}
+
+function isDigestSize (bytes: number): boolean {
+  return bytes >= minDigestBytes && bytes <= maxDigestBytes
 }

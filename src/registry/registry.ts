@@ -81,8 +81,8 @@ export class Registry {
    * @param name a valid repository name; the repository need not exist yet
    */
   async repository (name: string): Promise<Repository> {
-    const { condition, index, reader, provider, resolver, cached } = this.#components
-    condition?.requireServing()
+    const { index, reader, provider, resolver, cached } = this.#components
+    this.requireServing()
     const local = this.localRepository(name)
     const root = parseRoot(name)
     if ((root === undefined && resolver === undefined) || await index.hasRepository(name)) {
@@ -94,6 +94,11 @@ export class Registry {
     return resolver === undefined ? local : new ResolvedRepository({ reader, index, provider, cached, verified: this.#verified, resolver, recentRoots: this.#recentRoots, local })
   }
 
+  /** @throws OciError UNAVAILABLE while a backup is being restored: {@link repository} asks by itself, and who goes past it has to */
+  requireServing (): void {
+    this.#components.condition?.requireServing()
+  }
+
   /** The repository of this registry, whatever else the name stands for */
   localRepository (name: string): Repository {
     return new LocalRepository({ ...this.#components, hotManifests: this.#hotManifests }, { name, acceptMissingBlobs: this.#acceptMissingBlobs, manifestLimits: this.#manifestLimits })
@@ -101,7 +106,7 @@ export class Registry {
 
   /** Names of the repositories that hold a manifest */
   async repositories (page: Page): Promise<Listing<string>> {
-    this.#components.condition?.requireServing()
+    this.requireServing()
     return await take(page, page => this.#components.index.repositories(page))
   }
 

@@ -177,6 +177,8 @@ describe('/ipdr/v1', () => {
     ['no address', 'POST', 'peers', post([]), 400, /must be a multiaddr/],
     ['a body that is no JSON', 'POST', 'peers', post('{'), 400, /not JSON/],
     ['a body without end', 'POST', 'peers', post({ address: 'x'.repeat(20_000) }), 413, /larger than/],
+    ['a check with a body without end', 'POST', 'fsck', post({ rate: 'x'.repeat(20_000) }), 413, /larger than/],
+    ['a rebuild with a body without end', 'POST', 'rebuild', post({ waive: 'x'.repeat(20_000) }), 413, /larger than/],
     ['a connection while offline', 'POST', 'peers', post({ address: '/offline' }), 503, /not connected/],
     ['a connection to nobody', 'POST', 'peers', post({ address: '/unreachable' }), 503, /no connection to \/unreachable$/],
     ['no name', 'GET', 'resolve', {}, 400, /'name' missing/],
@@ -226,6 +228,18 @@ describe('paths that look like those of administration', () => {
     it(`${path} leads nowhere`, async () => {
       await using app = await TestApp.start({ administration })
       assertError(await app.request('POST', path, post({})), 'NOT_FOUND')
+    })
+  }
+})
+
+describe('/ipdr/v1 and a body that trickles', () => {
+  for (const [path, type] of [
+    ['peers', 'application/json'], ['gc', 'application/json'], ['fsck', 'application/json'], ['rebuild', 'application/json'], ['backup', 'application/vnd.ipdr.block-keys'],
+    ['restore', 'application/vnd.ipld.car']
+  ] as const) {
+    it(`ends it: ${path}`, async () => {
+      await using app = await TestApp.start({ administration, limits: { bodyRate: { bytes: 20, period: 300 } } })
+      assert.match(await app.exchange(`POST /ipdr/v1/${path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: ${type}\r\nContent-Length: 1000\r\n\r\n{`), /^HTTP\/1\.1 408 |"error":"[^"]*too slowly/)
     })
   }
 })

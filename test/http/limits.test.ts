@@ -43,14 +43,14 @@ describe('what a request may be', () => {
   })
 
   it('of as many headers as headerCount, else 431', async () => {
-    const app = await start({ limits: { requests: { urlBytes: 8192, headerCount: 20 } } })
+    const app = await start({ limits: { requests: { urlBytes: 8192, headerBytes: 32_768, headerCount: 20 } } })
     const headers = (count: number): Record<string, string> => Object.fromEntries(Array.from({ length: count }, (_, i) => [`X-${i}`, 'x']))
     assert.equal((await app.get('/v2/', headers(15))).status, 200)
     assertError(await app.get('/v2/', headers(25)), 'HEADERS_TOO_LARGE')
   })
 
   it('with a path and query of urlBytes, else 414', async () => {
-    const app = await start({ limits: { requests: { urlBytes: 1000, headerCount: 100 } } })
+    const app = await start({ limits: { requests: { urlBytes: 1000, headerBytes: 32_768, headerCount: 100 } } })
     assert.equal((await app.get(`/v2/?${'a'.repeat(900)}`)).status, 200)
     assertError(await app.get(`/v2/?${'a'.repeat(1000)}`), 'URI_TOO_LONG')
   })
@@ -72,13 +72,15 @@ describe('what a request may be', () => {
     assert.match(String(assertError(await app.pushManifest('r', 'a', manifest(1, { x: [[[[[[[[[[]]]]]]]]]] })), 'MANIFEST_INVALID')?.['reason']), /deeper than 10 levels/)
   })
 
-  it('for as many ranges as allowed, else 416', async () => {
+  it('for as many ranges as allowed, else 400, on which podman asks for fewer', async () => {
     const app = await start({ limits: { maxRanges: 3 } })
     const bytes = Buffer.from('0123456789')
     await app.pushBlob('r', bytes)
     const path = `/v2/r/blobs/${sha256(bytes)}`
     assert.equal((await app.get(path, { Range: 'bytes=0-0,2-2,4-4' })).status, 206)
-    assertError(await app.get(path, { Range: 'bytes=0-0,2-2,4-4,6-6' }), 'RANGE_INVALID')
+    assert.match(String(assertError(await app.get(path, { Range: 'bytes=0-0,2-2,4-4,6-6' }), 'REQUEST_INVALID')?.['reason']), /more than 3 ranges/)
+    assertError(await app.get(path, { Range: 'bytes=10-10,11-11,12-12,13-13' }), 'REQUEST_INVALID')
+    assertError(await app.get(path, { Range: 'bytes=10-10' }), 'RANGE_INVALID')
   })
 })
 

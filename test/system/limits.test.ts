@@ -62,7 +62,7 @@ describe('limits over TLS', { timeout: minute }, () => {
     assert.match(await http1(`GET /v2/ HTTP/1.1\r\nHost: a\r\nX: ${'x'.repeat(9000)}\r\n\r\n`), /^HTTP\/1\.1 431 [\s\S]*"HEADERS_TOO_LARGE"/)
   })
 
-  it('HTTP/2: too many headers get 431, a URL that is too long 414, and the connection goes on', async () => {
+  it('HTTP/2: headers that are too many or too long get 431, a URL that is too long 414, and the connection goes on', async () => {
     const on = session()
     const headers = (count: number): OutgoingHttpHeaders => Object.fromEntries(Array.from({ length: count }, (_, i) => [`x-${i}`, 'y']))
     assert.equal((await ask({ ':path': '/v2/', ...headers(50) }, on)).status, 200)
@@ -70,6 +70,10 @@ describe('limits over TLS', { timeout: minute }, () => {
     assert.deepEqual([many.status, (JSON.parse(many.body) as OciErrors).errors[0]?.code], [431, 'HEADERS_TOO_LARGE'])
     const long = await ask({ ':path': `/v2/?${'a'.repeat(1100)}` }, on)
     assert.deepEqual([long.status, (JSON.parse(long.body) as OciErrors).errors[0]?.code], [414, 'URI_TOO_LONG'])
+    for (const [length, status] of [[7000, 200], [9000, 431], [60_000, 431]] as const) {
+      const { status: got, body } = await ask({ ':path': '/v2/', 'x-long': 'x'.repeat(length) }, on)
+      assert.deepEqual([got, got === 431 ? (JSON.parse(body) as OciErrors).errors[0]?.code : undefined], [status, status === 431 ? 'HEADERS_TOO_LARGE' : undefined], `${length} bytes`)
+    }
     await assert.rejects(ask({ ':path': '/v2/', ...headers(300) }, on))
     assert.equal((await ask({ ':path': '/v2/' })).status, 200)
   })

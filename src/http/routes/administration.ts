@@ -88,7 +88,7 @@ export function administrationRoutes (
   router.route('/ipdr/v1/fsck')
     .all(guard)
     .post(requireJson, async (req, res) => {
-      const { repair = true, rate } = parseBody(await readBody(req, maxBodyBytes, 'REQUEST_INVALID'))
+      const { repair = true, rate } = parseBody(await readBody(req, maxBodyBytes, 'BODY_TOO_LARGE', bodyRate))
       if (rate !== undefined && (typeof rate !== 'number' || rate < 0)) {
         throw invalid('rate must be a number of bytes a second')
       }
@@ -102,7 +102,7 @@ export function administrationRoutes (
   router.route('/ipdr/v1/rebuild')
     .all(guard)
     .post(requireJson, async (req, res) => {
-      const { waive = false } = parseBody(await readBody(req, maxBodyBytes, 'REQUEST_INVALID'))
+      const { waive = false } = parseBody(await readBody(req, maxBodyBytes, 'BODY_TOO_LARGE', bodyRate))
       if (typeof waive !== 'boolean') {
         throw invalid('waive must be true or false')
       }
@@ -110,7 +110,7 @@ export function administrationRoutes (
       await sendProgress(res, components.log, async onProgress => await administration.rebuild({ onProgress }))
     })
     .all(onlyMethods('POST'))
-  router.use(backupRoutes({ administration, log: components.log }, guard))
+  router.use(backupRoutes({ administration, log: components.log }, { guard, bodyRate }))
   router.use('/ipdr/v1', errorHandler(components, jsonBody))
   return router
 }

@@ -7,6 +7,7 @@ import { bodyOf, clientSignal, writeBody } from '../body.ts'
 import { onlyMethods } from '../middleware/methods.ts'
 import { sendProgress } from '../progress.ts'
 import { createRouter } from '../router.ts'
+import type { BodyRate } from '../steady-body.ts'
 
 /** No form of a web page can send one of these without asking first */
 const blockKeysType = 'application/vnd.ipdr.block-keys'
@@ -22,9 +23,9 @@ const interval = 10_000
  * POST /ipdr/v1/restore  application/vnd.ipld.car; lines of JSON, as from /ipdr/v1/gc
  * ```
  *
- * @param guard what comes before each
+ * @param init.guard what comes before each
  */
-export function backupRoutes ({ administration, log }: { administration: Administration, log: Logger }, guard: RequestHandler[]): Router {
+export function backupRoutes ({ administration, log }: { administration: Administration, log: Logger }, { guard, bodyRate }: { guard: RequestHandler[], bodyRate: BodyRate }): Router {
   const router = createRouter()
   router.route('/ipdr/v1/backup')
     .all(guard)
@@ -33,7 +34,7 @@ export function backupRoutes ({ administration, log }: { administration: Adminis
       const signal = clientSignal(res)
       const waiting = setInterval(() => { res.writeProcessing?.() }, interval)
       try {
-        await using backup = await administration.backup(bodyOf(req), signal)
+        await using backup = await administration.backup(bodyOf(req, bodyRate), signal)
         clearInterval(waiting)
         res.set({ 'Content-Type': carType, 'X-Ipfs-Roots': backup.root })
         await writeBody(res, backup.bytes, signal)
@@ -50,7 +51,7 @@ export function backupRoutes ({ administration, log }: { administration: Adminis
       requireType(req, carType)
       // unlike other work, it needs the client to its end
       const signal = clientSignal(res)
-      const source = asyncIterableReader(bodyOf(req))
+      const source = asyncIterableReader(bodyOf(req, bodyRate))
       await sendProgress(res, log, async onProgress => await administration.restore(source, { onProgress, signal }))
     })
     .all(onlyMethods('POST'))

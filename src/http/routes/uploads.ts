@@ -45,7 +45,10 @@ export function uploadRoutes ({ registry }: { registry: Registry }, { bodyRate }
     .all(onlyMethods('POST'))
 
   router.route(paths.upload)
-    .all(route('upload'))
+    .all(route('upload'), (_req, _res, next) => {
+      registry.requireServing()
+      next()
+    })
     .get(async (req, res) => {
       const { name, id } = target(req)
       sendUpload(res.status(204), name, id, await uploads.size(name, id))
