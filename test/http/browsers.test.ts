@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { after, before, describe, it } from 'node:test'
 import { Administration } from '../../src/registry/administration.ts'
 import { TestApp, assertError, json, type Reply, type RequestInit } from '../fixtures/app.ts'
@@ -213,6 +216,15 @@ describe('a client that is no browser', () => {
       }
     })
   }
+
+  it('may be this very Node, by which the CLI asks', async () => {
+    await using echo = createServer((req, res) => { res.end(JSON.stringify(req.headers)) }).listen(0, '127.0.0.1')
+    await once(echo, 'listening')
+    const response = await fetch(`http://127.0.0.1:${(echo.address() as AddressInfo).port}`, { headers: { Connection: 'close' } })
+    const headers = await response.json() as Record<string, string>
+    assert.ok('sec-fetch-mode' in headers)
+    assert.equal((await app.get('/v2/_catalog', { ...headers, host: 'evil.example' })).status, 200)
+  })
 })
 
 describe('the admin port', () => {
@@ -268,6 +280,18 @@ describe('what is sent', () => {
         const { status, headers } = await app.request(method, `/v2/kept/manifests/${digest}`)
         assert.deepEqual([status, headers['content-type'], headers['set-cookie']], [200, expected ?? 'application/octet-stream', undefined])
       }
+    })
+  }
+
+  for (const field of ['mediaType', 'artifactType']) {
+    it(`has no type of a document: an image of another node with such a ${field}`, async () => {
+      const { content } = app.stores
+      const html = { schemaVersion: 2, [field]: 'text/html', config: { mediaType: 'text/html', digest: sha256(emptyJson), size: 2 }, layers: [] }
+      const file = await content.add(Buffer.from(JSON.stringify(html)))
+      const directory = await content.addDirectory([{ name: 'latest', content: file }])
+      const root = await content.addDirectory([{ name: 'manifests', content: directory }])
+      const { status, headers } = await app.get(`/v2/${root.cid}/manifests/latest`)
+      assert.deepEqual([status, headers['content-type']], field === 'mediaType' ? [404, 'application/json'] : [200, ociManifest])
     })
   }
 })
