@@ -1,5 +1,6 @@
 import { isDigest, type Digest } from './digest.ts'
 import { OciError } from './errors.ts'
+import { exceededLimit } from './json-limits.ts'
 import {
   DOCKER_MANIFEST, DOCKER_MANIFEST_LIST, DOCKER_MANIFEST_V1, DOCKER_MANIFEST_V1_SIGNED,
   OCI_ARTIFACT, OCI_INDEX, OCI_MANIFEST, isForeignLayer, isManifestType, isMediaType, saysNothing
@@ -45,6 +46,12 @@ export interface ManifestLimits {
 }
 
 const defaultLimits: ManifestLimits = { depth: 64, descriptors: 10_000 }
+/** A descriptor has a media type, a digest and a size, and is a value itself */
+const valuesPerDescriptor = 4
+/** Annotations, platforms and whatever else there is */
+const otherValues = 10_000
+/** Of members: those that the specification has, and the annotations of many images together */
+const maxNames = 1000
 
 const kinds: Readonly<Record<string, ManifestKind>> = {
   [OCI_MANIFEST]: 'image',
@@ -63,7 +70,7 @@ const kinds: Readonly<Record<string, ManifestKind>> = {
  * @see https://github.com/opencontainers/image-spec/blob/main/manifest.md
  */
 export function parseManifest (bytes: Uint8Array, contentType: string | undefined, limits: ManifestLimits = defaultLimits): Manifest {
-  const json = parseObject(bytes, limits.depth)
+  const json = parseObject(bytes, limits)
   requireFew(json, limits.descriptors)
   const mediaType = mediaTypeOf(json, contentType)
   const kind = kinds[mediaType.toLowerCase()]
@@ -79,7 +86,7 @@ export function parseManifest (bytes: Uint8Array, contentType: string | undefine
  * @throws OciError MANIFEST_INVALID
  */
 export function parseStoredManifest (bytes: Uint8Array, mediaType: string, limits: ManifestLimits = defaultLimits): Manifest {
-  const json = parseObject(bytes, limits.depth)
+  const json = parseObject(bytes, limits)
   return manifestOf(json, mediaType, kinds[mediaType.toLowerCase()], limits)
 }
 
@@ -146,7 +153,11 @@ function othersOf (json: Record<string, unknown>, known: readonly Descriptor[], 
   return others
 }
 
-function parseObject (bytes: Uint8Array, maxDepth: number): Record<string, unknown> {
+function parseObject (bytes: Uint8Array, { depth, descriptors }: ManifestLimits): Record<string, unknown> {
+  const excess = exceededLimit(bytes, { depth, values: otherValues + descriptors * valuesPerDescriptor, names: maxNames })
+  if (excess !== undefined) {
+    throw new OciError('MANIFEST_INVALID', { detail: { reason: excess } })
+  }
   let value: unknown
   try {
     value = JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes))
@@ -156,21 +167,7 @@ function parseObject (bytes: Uint8Array, maxDepth: number): Record<string, unkno
   if (!isObject(value)) {
     throw new OciError('MANIFEST_INVALID', { detail: { reason: 'is not a JSON object' } })
   }
-  if (isDeeper(value, maxDepth)) {
-    throw new OciError('MANIFEST_INVALID', { detail: { reason: `is nested deeper than ${maxDepth} levels` } })
-  }
   return value
-}
-
-/** Counts levels without recursion: the input is hostile */
-function isDeeper (value: unknown, maxDepth: number): boolean {
-  let level: unknown[] = [value]
-  let count = 0
-  while (level.length > 0 && count <= maxDepth) {
-    count++
-    level = level.flatMap(item => typeof item === 'object' && item !== null ? Object.values(item).filter(child => typeof child === 'object' && child !== null) : [])
-  }
-  return count > maxDepth
 }
 
 function requireFew (json: Record<string, unknown>, maxDescriptors: number): void {

@@ -175,9 +175,9 @@ describe('what is refused, and for which field', () => {
     const nested = (depth: number): Buffer => Buffer.from(`{"a":${'['.repeat(depth)}${']'.repeat(depth)}}`)
     assert.equal(parseStoredManifest(nested(63), unknownType).mediaType, unknownType)
     for (const depth of [64, 1000, 1_000_000]) {
-      assert.match(refused(nested(depth), unknownType).reason, /nested|JSON/)
+      assert.match(refused(nested(depth), unknownType).reason, /nested/)
     }
-    assert.match(refused(Buffer.from('{"a":'.repeat(100_000))).reason, /JSON/)
+    assert.match(refused(Buffer.from('{"a":'.repeat(100_000))).reason, /nested/)
   })
 })
 
