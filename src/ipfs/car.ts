@@ -19,6 +19,9 @@ export const maxCarBlockBytes = 4 * 1024 * 1024
 /** Far more than one root takes */
 const maxHeaderBytes = 1024
 
+/** Beyond this a CID is cut in messages */
+const maxShownCid = 100
+
 /** Of what lies below a directory */
 const codecs = new Set<number>([dagPb.code, raw.code])
 const hashes = new Set<number>([sha256.code, sha512.code])
@@ -49,6 +52,10 @@ export async function readCarRoot (source: CarSource): Promise<string> {
   if (roots.length !== 1) {
     throw new DamagedBlockError(`it has ${roots.length} roots instead of one`)
   }
+  const wrong = whatIsWrong(roots[0]!, 0)
+  if (wrong !== undefined) {
+    throw new DamagedBlockError(`its root is none: ${wrong}`)
+  }
   return roots[0]!.toString()
 }
 
@@ -67,7 +74,7 @@ export async function * readCarBlocks (source: CarSource): AsyncGenerator<Block>
 
 /** @returns what is wrong with a block of this CID and length in a CAR; undefined where nothing is */
 export function whatIsWrong (cid: CID, length: number): string | undefined {
-  const name = cid.toString().slice(0, 100)
+  const name = cid.toString().slice(0, maxShownCid)
   if (!codecs.has(cid.code)) {
     return `${name} has the codec 0x${cid.code.toString(16)}, which no file or directory has`
   }

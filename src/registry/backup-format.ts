@@ -12,16 +12,15 @@
  * It depends on the content alone: what has not changed has the same CID in the next backup.
  */
 import type { BlobRecord, IndexSnapshot } from '../index/index.ts'
-import { isDigest, type Digest } from '../oci/digest.ts'
-import { isName, isTag } from '../oci/reference.ts'
-import type { Content, ContentReader, ContentStore, DirectoryEntry, Found, StoreOptions } from '../ipfs/content-store.ts'
-import { DamagedBlockError } from '../ipfs/errors.ts'
-import { readWhole } from './read-content.ts'
+import type { Content, ContentStore, DirectoryEntry, StoreOptions } from '../ipfs/content-store.ts'
+import type { Digest } from '../oci/digest.ts'
 
-const format = '1'
-const formatFile = 'ipdr-backup'
-/** Of a record with a name of 255 characters and two digests by sha512 */
-const maxRecordsBytes = 512 * 1024 * 1024
+export const backupFormat = '1'
+/** Names in the directory */
+export const backupNames = { format: 'ipdr-backup', repositories: 'repositories', records: 'records', manifests: 'manifests', blobs: 'blobs' } as const
+
+/** Written together, about so many bytes */
+const batchBytes = 64 * 1024
 
 /** One line of `records` */
 export type BackupRecord =
@@ -29,94 +28,79 @@ export type BackupRecord =
   | { tag: string, digest: Digest, updated: string }
   | { blob: Digest } & Pick<BlobRecord, 'cid' | 'size' | 'dagSize'>
 
-type Lines = BackupRecord[]
+type Stores = Pick<ContentStore, 'add' | 'addDirectory' | 'find' | 'writer'>
 
 /**
  * Stores the directory of all that is in a snapshot of the index
  *
  * @returns its root
  */
-export async function addBackup (content: Pick<ContentStore, 'add' | 'addDirectory' | 'find'>, snapshot: IndexSnapshot, options: StoreOptions): Promise<string> {
+export async function addBackup (content: Stores, snapshot: IndexSnapshot, options: StoreOptions): Promise<string> {
   const repositories: DirectoryEntry[] = []
   for await (const repository of snapshot.repositories()) {
     options.signal?.throwIfAborted()
     repositories.push({ name: repository.replaceAll('/', ':'), content: await addRepository(content, snapshot, repository, options) })
   }
   const root = await content.addDirectory([
-    { name: formatFile, content: await content.add(new TextEncoder().encode(`${format}\n`)) },
-    { name: 'repositories', content: await content.addDirectory(repositories, options) }
+    { name: backupNames.format, content: await content.add(new TextEncoder().encode(`${backupFormat}\n`)) },
+    { name: backupNames.repositories, content: await content.addDirectory(repositories, options) }
   ], options)
   return root.cid
 }
 
-async function addRepository (content: Pick<ContentStore, 'add' | 'addDirectory' | 'find'>, snapshot: IndexSnapshot, repository: string, options: StoreOptions): Promise<Content> {
-  const lines: Lines = []
+async function addRepository (content: Stores, snapshot: IndexSnapshot, repository: string, options: StoreOptions): Promise<Content> {
+  const records = new RecordsFile(content)
   const manifests: DirectoryEntry[] = []
   const blobs: DirectoryEntry[] = []
-  for await (const { digest, record: { mediaType, root, updated } } of snapshot.manifests(repository)) {
-    lines.push({ manifest: digest, mediaType, root, updated })
-    manifests.push({ name: digest, content: { cid: root, size: 0, dagSize: (await content.find(root, [], options))?.dagSize ?? 0 } })
-  }
-  for await (const { digest, record: { cid, size, dagSize } } of snapshot.blobs(repository)) {
-    lines.push({ blob: digest, cid, size, dagSize })
-    blobs.push({ name: digest, content: { cid, size, dagSize } })
-  }
-  for await (const { tag, record: { digest, updated } } of snapshot.tags(repository)) {
-    lines.push({ tag, digest, updated })
-  }
-  return await content.addDirectory([
-    { name: 'records', content: await content.add(new TextEncoder().encode(lines.map(line => `${JSON.stringify(line)}\n`).join(''))) },
-    { name: 'manifests', content: await content.addDirectory(manifests, options) },
-    { name: 'blobs', content: await content.addDirectory(blobs, options) }
-  ], options)
-}
-
-/**
- * The repositories in a backup, with the CIDs of their directories
- *
- * @throws DamagedBlockError where it is none of a format that is known; what {@link ContentReader.read} throws
- */
-export async function * backupRepositories (reader: ContentReader, root: string, options: StoreOptions): AsyncGenerator<{ repository: string, directory: string }> {
-  const found = await reader.find(root, [formatFile], options)
-  const number = found?.type === 'file' && found.size < 100 ? new TextDecoder().decode(await readWhole(reader, found, options)).trim() : undefined
-  if (number !== format) {
-    throw new DamagedBlockError(number === undefined ? `${root} is no backup of a registry` : `the backup has format ${number}; this version reads format ${format}`)
-  }
-  const repositories = await reader.find(root, ['repositories'], options)
-  for await (const { name, cid } of reader.list(directoryOf(repositories, 'repositories').cid, options)) {
-    const repository = name.replaceAll(':', '/')
-    if (!isName(repository)) {
-      throw new DamagedBlockError(`the backup has a repository without a valid name`)
+  try {
+    for await (const { digest, record: { mediaType, root, updated } } of snapshot.manifests(repository)) {
+      await records.write({ manifest: digest, mediaType, root, updated })
+      manifests.push({ name: digest, content: { cid: root, size: 0, dagSize: (await content.find(root, [], options))?.dagSize ?? 0 } })
     }
-    yield { repository, directory: cid }
+    for await (const { digest, record: { cid, size, dagSize } } of snapshot.blobs(repository)) {
+      await records.write({ blob: digest, cid, size, dagSize })
+      blobs.push({ name: digest, content: { cid, size, dagSize } })
+    }
+    for await (const { tag, record: { digest, updated } } of snapshot.tags(repository)) {
+      await records.write({ tag, digest, updated })
+    }
+    return await content.addDirectory([
+      { name: backupNames.records, content: await records.close() },
+      { name: backupNames.manifests, content: await content.addDirectory(manifests, options) },
+      { name: backupNames.blobs, content: await content.addDirectory(blobs, options) }
+    ], options)
+  } finally {
+    records.discard()
   }
 }
 
-/** @throws as {@link backupRepositories} */
-export async function backupRecords (reader: ContentReader, directory: string, options: StoreOptions): Promise<BackupRecord[]> {
-  const found = await reader.find(directory, ['records'], options)
-  if (found?.type !== 'file' || found.size > maxRecordsBytes) {
-    throw new DamagedBlockError('the backup has a repository without records')
-  }
-  const lines = new TextDecoder().decode(await readWhole(reader, found, options)).split('\n').filter(Boolean)
-  return lines.map(line => parseRecord(line))
-}
+/** A file of records, of which only some are in memory */
+class RecordsFile {
+  readonly #writer: ReturnType<ContentStore['writer']>
+  #lines = ''
 
-function parseRecord (line: string): BackupRecord {
-  const record = JSON.parse(line) as Record<string, unknown>
-  const { manifest, mediaType, root, tag, digest, blob, cid, size, dagSize } = record
-  const isRight = isDigest(manifest)
-    ? typeof mediaType === 'string' && typeof root === 'string'
-    : isTag(tag) ? isDigest(digest) : isDigest(blob) && typeof cid === 'string' && Number.isSafeInteger(size) && Number.isSafeInteger(dagSize)
-  if (!isRight) {
-    throw new DamagedBlockError('the backup has a record that is none')
+  constructor (content: Stores) {
+    this.#writer = content.writer()
   }
-  return record as BackupRecord
-}
 
-function directoryOf (found: Found | undefined, name: string): Found {
-  if (found?.type !== 'directory') {
-    throw new DamagedBlockError(`the backup has no ${name}`)
+  async write (record: BackupRecord): Promise<void> {
+    this.#lines += `${JSON.stringify(record)}\n`
+    if (this.#lines.length >= batchBytes) {
+      await this.#flush()
+    }
   }
-  return found
+
+  async close (): Promise<Content> {
+    await this.#flush()
+    return await this.#writer.close()
+  }
+
+  discard (): void {
+    this.#writer.discard()
+  }
+
+  async #flush (): Promise<void> {
+    await this.#writer.write(new TextEncoder().encode(this.#lines))
+    this.#lines = ''
+  }
 }

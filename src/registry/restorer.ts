@@ -2,25 +2,28 @@
  * Fills an empty registry from a backup. All blocks are stored and compared with their CIDs, then every manifest and blob below the root with
  * its digest; only then does anything get into the index, which until its end counts as one that is being restored: nothing is served of it.
  */
+import { BlockSet } from '../ipfs/block-set.ts'
 import { requireBlocks } from '../ipfs/blocks-below.ts'
 import type { DurableBlockstore } from '../ipfs/blockstore.ts'
 import { readCarBlocks, readCarRoot, type CarSource } from '../ipfs/car.ts'
 import type { ContentReader, ContentStore } from '../ipfs/content-store.ts'
 import { DamagedBlockError } from '../ipfs/errors.ts'
-import { verifiedReader } from '../ipfs/verified-reader.ts'
 import type { BlobRecord, Index, IndexChange, ManifestRecord } from '../index/index.ts'
 import type { Logger } from '../log.ts'
-import { algorithmOf, type Digest } from '../oci/digest.ts'
+import type { Digest } from '../oci/digest.ts'
 import { OciError } from '../oci/errors.ts'
-import { backupRecords, backupRepositories, type BackupRecord } from './backup-format.ts'
+import type { BackupRecord } from './backup-format.ts'
 import { toOciError } from './errors.ts'
-import { readManifest } from './image-layout.ts'
+import { readManifest, type LayoutManifest } from './image-layout.ts'
 import type { IndexCondition } from './index-condition.ts'
 import type { LinkGuard } from './link-guard.ts'
 import { manifestRecord, referrerDescriptor } from './manifest-record.ts'
-import { digestOfContent } from './read-content.ts'
+import { asDamage, strangersReader } from './strangers-reader.ts'
+import { backupRecords, backupRepositories, keyOf, requireSize, verifiedBlob } from './read-backup.ts'
 
 const second = 1000
+/** Written to the index together; a repository may have far more */
+const recordsAtATime = 1000
 
 export interface RestorerComponents {
   blockstore: Pick<DurableBlockstore, 'beginCollection' | 'has' | 'put' | 'read'>
@@ -64,7 +67,11 @@ interface Run extends RestoreOptions {
   reader: ContentReader
   root: string
   counts: Counts
+  /** Of blobs that are here as another DAG: those of the backup that are compared with their digests */
+  verified: BlockSet
 }
+
+type ManifestLine = Extract<BackupRecord, { manifest: Digest }>
 
 export class Restorer {
   readonly #components: RestorerComponents
@@ -88,10 +95,10 @@ export class Restorer {
     const counts: Counts = { blocks: 0, bytes: 0, repositories: 0, tags: 0, manifests: 0, blobs: 0 }
     try {
       const root = await readCarRoot(source)
-      const run: Run = { ...options, root, counts, reader: verifiedReader(blockstore) }
+      const run: Run = { ...options, root, counts, verified: new BlockSet(), reader: strangersReader(blockstore) }
       await this.#storeBlocks(source, run)
-      await requireBlocks(blockstore, root, options)
-      await this.#each('digests', run, async (repository, records) => { await this.#changeOf(repository, records, run) })
+      await asDamage(async () => { await requireBlocks(blockstore, root, options) })
+      await this.#each('digests', run, async (repository, records) => { await this.#verify(repository, records, run) })
       Object.assign(counts, { repositories: 0, tags: 0, manifests: 0, blobs: 0 })
       await condition.restoring()
       await this.#each('index', run, async (repository, records) => { await this.#index(repository, records, run) })
@@ -118,81 +125,103 @@ export class Restorer {
     await content.sync()
   }
 
-  async #each (phase: RestoreProgress['phase'], run: Run, work: (repository: string, records: BackupRecord[]) => Promise<void>): Promise<void> {
+  async #each (phase: RestoreProgress['phase'], run: Run, work: (repository: string, records: AsyncIterable<BackupRecord>) => Promise<void>): Promise<void> {
     for await (const { repository, directory } of backupRepositories(run.reader, run.root, run)) {
-      await work(repository, await backupRecords(run.reader, directory, run))
+      await work(repository, backupRecords(run.reader, directory, run))
       run.counts.repositories++
       run.onProgress?.({ ...run.counts, phase })
     }
   }
 
-  async #index (repository: string, records: BackupRecord[], run: Run): Promise<void> {
-    const change = await this.#changeOf(repository, records, run)
-    for (const record of records) {
+  /** Reads all that the records name; a blob is read only the first time */
+  async #verify (repository: string, records: AsyncIterable<BackupRecord>, run: Run): Promise<void> {
+    for await (const record of records) {
+      run.signal.throwIfAborted()
       if ('blob' in record) {
-        // a collection of garbage that began before all this may have found it without a link
-        await this.#components.links.add(record.blob, async () => { change.putBlob(record.blob, contentOf(record)) })
+        await this.#verifyBlob(record, run)
+      } else if ('manifest' in record) {
+        await readRestored(repository, record, run)
+      }
+      count(record, run)
+    }
+  }
+
+  async #index (repository: string, records: AsyncIterable<BackupRecord>, run: Run): Promise<void> {
+    const { index, publisher } = this.#components
+    let change = index.change()
+    let changed = 0
+    for await (const record of records) {
+      run.signal.throwIfAborted()
+      await this.#put(change, repository, record, run)
+      count(record, run)
+      if (++changed % recordsAtATime === 0) {
+        await change.commit({ durable: false })
+        change = index.change()
       }
     }
     await change.putRepository(repository).commit({ durable: true })
-    this.#components.publisher.tagged(repository)
+    publisher.tagged(repository)
   }
 
-  /** Reads all that the records name; a blob is read only the first time */
-  async #changeOf (repository: string, records: BackupRecord[], run: Run): Promise<IndexChange> {
-    const change = this.#components.index.change()
-    const manifests = new Set<Digest>()
-    for (const record of records) {
-      run.signal.throwIfAborted()
-      if ('blob' in record) {
-        await this.#verifyBlob(record.blob, record, run)
-        change.putLink(repository, record.blob)
-        run.counts.blobs++
-      } else if ('manifest' in record) {
-        await this.#addManifest(change, repository, record, run)
-        manifests.add(record.manifest)
-        run.counts.manifests++
-      }
+  async #put (change: IndexChange, repository: string, record: BackupRecord, run: Run): Promise<void> {
+    if ('blob' in record) {
+      const found = await this.#verifyBlob(record, run)
+      // a collection of garbage that began before all this may have found it without a link
+      await this.#components.links.add(record.blob, async () => { change.putBlob(record.blob, found).putLink(repository, record.blob) })
+    } else if ('manifest' in record) {
+      await putManifest(change, repository, record, run)
+    } else {
+      change.putTag(repository, record.tag, { digest: record.digest, updated: record.updated })
     }
-    for (const record of records) {
-      if ('tag' in record) {
-        if (!manifests.has(record.digest)) {
-          throw new DamagedBlockError(`the backup has no manifest of ${repository}:${record.tag}`)
-        }
-        change.putTag(repository, record.tag, { digest: record.digest, updated: record.updated })
-        run.counts.tags++
-      }
-    }
-    return change
   }
 
-  async #verifyBlob (digest: Digest, record: BlobRecord, { reader, signal }: Run): Promise<void> {
+  /** @returns the record of it; what was here before stays, unless the backup has the DAG that our own writer makes */
+  async #verifyBlob ({ blob: digest, ...record }: { blob: Digest } & BlobRecord, { reader, signal, verified }: Run): Promise<BlobRecord> {
     const { index } = this.#components
-    if ((await index.blob(digest))?.cid === record.cid) {
-      return
+    const known = await index.blob(digest)
+    if (known !== undefined && (known.cid === record.cid || !verified.add(keyOf(digest, record.cid)))) {
+      requireSize(digest, known, record)
+      return known
     }
-    if (await digestOfContent(reader, record.cid, algorithmOf(digest), { signal }) !== digest) {
-      throw new DamagedBlockError(`the backup has other bytes as ${digest}`)
+    const { isOurs, ...found } = await verifiedBlob(reader, digest, record, { signal })
+    if (known !== undefined && !isOurs) {
+      return known
     }
     // without a link nobody gets it
-    await index.change().putBlob(digest, contentOf(record)).commit({ durable: false })
-  }
-
-  async #addManifest (change: IndexChange, repository: string, { manifest: digest, mediaType, root, updated }: Extract<BackupRecord, { manifest: Digest }>, run: Run): Promise<void> {
-    const read = await readManifest(run.reader, root, { digest, mediaType }, run)
-    if (read === undefined) {
-      throw new DamagedBlockError(`the backup has no manifest ${digest}`)
-    }
-    const record: ManifestRecord = { ...manifestRecord(read.manifest, read.found), root, updated }
-    change.putManifest(repository, digest, record)
-    if (read.manifest.subject !== undefined) {
-      change.putReferrer(repository, read.manifest.subject.digest, referrerDescriptor(read.manifest, { digest, size: record.size }))
-    }
+    await index.change().putBlob(digest, found).commit({ durable: false })
+    return found
   }
 }
 
-function contentOf ({ cid, size, dagSize }: BlobRecord): BlobRecord {
-  return { cid, size, dagSize }
+/** Reads a manifest, which is what its bytes say, whatever its record says */
+async function readRestored (repository: string, { manifest: digest, mediaType, root }: ManifestLine, { reader, signal }: Run): Promise<LayoutManifest> {
+  let read: LayoutManifest | undefined
+  try {
+    read = await readManifest(reader, root, { digest, mediaType }, { signal })
+  } catch (err) {
+    if (err instanceof OciError) {
+      throw new DamagedBlockError(`the backup has as manifest ${digest} of ${repository} what is none: ${String(err.detail?.reason ?? err.message)}`, { cause: err })
+    }
+    throw err
+  }
+  if (read === undefined || !Number.isSafeInteger(read.found.dagSize)) {
+    throw new DamagedBlockError(`the backup has no image root of the manifest ${digest} of ${repository}`)
+  }
+  return read
+}
+
+async function putManifest (change: IndexChange, repository: string, line: ManifestLine, run: Run): Promise<void> {
+  const { manifest: digest, root, updated } = line
+  const { manifest, found } = await readRestored(repository, line, run)
+  const record: ManifestRecord = { ...manifestRecord(manifest, found), root, updated }
+  change.putManifest(repository, digest, record)
+  if (manifest.subject !== undefined) {
+    change.putReferrer(repository, manifest.subject.digest, referrerDescriptor(manifest, { digest, size: record.size }))
+  }
+}
+
+function count (record: BackupRecord, { counts }: Run): void {
+  counts[('blob' in record) ? 'blobs' : 'manifest' in record ? 'manifests' : 'tags']++
 }
 
 async function hasRepositories (index: Index): Promise<boolean> {
@@ -203,6 +232,9 @@ function explain (err: unknown): unknown {
   const { name, message } = err as Error
   switch (name) {
     case 'DamagedBlockError':
+    case 'RefusedDagError':
+    // of a hash function that nobody here knows
+    case 'UnavailableError':
       return new OciError('REQUEST_INVALID', { detail: { reason: message }, cause: err })
     case 'NotFoundError':
       return new OciError('REQUEST_INVALID', { detail: { reason: `the backup is not complete: ${message}` }, cause: err })

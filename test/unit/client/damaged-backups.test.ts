@@ -138,5 +138,5 @@ test('a directory that is damaged at random is mended by the next backup, and a 
     const again = await backup(applianceOver(stores), { target }, {})
     assert.deepEqual({ file: again.file, problems: again.problems, lost: again.lost }, { file: undefined, problems: [], lost: [] })
     await rm(target, { recursive: true })
-  }), { numRuns: Number(process.env.RUNS ?? 60) })
+  }), { numRuns: Number(process.env.BACKUP_RUNS ?? 60) })
 })

@@ -95,6 +95,18 @@ describe('a backup', () => {
     assert.deepEqual((await keysOf(car)).size, blocks)
   })
 
+  it('has thousands of tags of a repository', async () => {
+    const { digest } = await pushImage('team/app', 'v1', [])
+    const change = stores.index.change()
+    for (let i = 0; i < 2500; i++) {
+      change.putTag('team/app', `v${i}`, { digest, updated: new Date(i).toISOString() })
+    }
+    await change.commit({ durable: false })
+    const { car } = await backup()
+    assert.equal((await restore(car)).tags, 2500)
+    assert.deepEqual(await contentsOf(other), await contentsOf(stores))
+  })
+
   it('depends on the content alone', async () => {
     await fill()
     const { root, car } = await backup()
