@@ -12,7 +12,8 @@ import type { Digest } from '../oci/digest.ts'
 import type { Descriptor } from '../oci/manifest.ts'
 import { DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST } from '../oci/media-types.ts'
 import type { ImageTarget, TargetManifest } from './image-target.ts'
-import { blobPath, layoutFile, refName } from './layout-target.ts'
+import { refName } from '../oci/annotations.ts'
+import { blobPath, layoutFile } from './layout-target.ts'
 import { TarWriter } from './tar-writer.ts'
 
 export interface ArchiveTargetInit {

@@ -1,4 +1,5 @@
 import { algorithmOf, hexOf, type Digest } from '../oci/digest.ts'
+import { refName } from '../oci/annotations.ts'
 import { parseManifest, type Descriptor } from '../oci/manifest.ts'
 import { OCI_INDEX } from '../oci/media-types.ts'
 import { ClientError } from './client-error.ts'
@@ -8,7 +9,7 @@ import type { ImageSource, ReadOptions } from './image-source.ts'
 
 /** Images that are named where the wanted one is not there */
 const maxNamed = 20
-const nameAnnotations = ['org.opencontainers.image.ref.name', 'io.containerd.image.name']
+const nameAnnotations = [refName, 'io.containerd.image.name']
 
 /**
  * An image in files: an OCI image layout, or what `docker save` writes. The source closes the files.

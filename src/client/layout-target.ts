@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { createReadStream } from 'node:fs'
 import { dirname, join } from 'node:path'
+import { refName } from '../oci/annotations.ts'
 import { algorithmOf, hexOf, type Digest } from '../oci/digest.ts'
 import { parseManifest, type Descriptor } from '../oci/manifest.ts'
 import { OCI_INDEX } from '../oci/media-types.ts'
@@ -9,7 +10,6 @@ import { ClientError } from './client-error.ts'
 import type { ImageTarget } from './image-target.ts'
 
 export const layoutFile = '{"imageLayoutVersion":"1.0.0"}'
-export const refName = 'org.opencontainers.image.ref.name'
 
 /** Where a blob lies in an OCI image layout */
 export function blobPath (digest: Digest): string {

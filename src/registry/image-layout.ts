@@ -16,6 +16,7 @@
  */
 import { createHash } from 'node:crypto'
 import type { ContentReader, Found, StoreOptions } from '../ipfs/content-store.ts'
+import { refName } from '../oci/annotations.ts'
 import { algorithmOf, digestFrom, hexOf, type Digest, type DigestAlgorithm } from '../oci/digest.ts'
 import { OciError } from '../oci/errors.ts'
 import { parseManifest, type Descriptor, type Manifest } from '../oci/manifest.ts'
@@ -24,8 +25,6 @@ import type { Reference } from '../oci/reference.ts'
 
 /** What a manifest or an index.json may have at most, as docker and containerd hold it */
 export const maxManifestBytes = 4 * 1024 * 1024
-
-const refName = 'org.opencontainers.image.ref.name'
 
 /** A manifest below an image root, its bytes checked against its digest where it was asked for by one */
 export interface LayoutManifest {

@@ -4,15 +4,20 @@
  *
  * ```
  * <root>/oci-layout                  {"imageLayoutVersion":"1.0.0"}
- * <root>/index.json                  one descriptor: the top manifest
+ * <root>/index.json                  one descriptor: the top manifest, by the name `latest`
  * <root>/manifests/latest            the top manifest
  * <root>/manifests/<digest>          the top manifest, and every manifest below an index
  * <root>/blobs/<digest>              every config, layer and manifest
  * <root>/blobs/<algorithm>/<hex>     the same links again
  * ```
+ *
+ * Layout 1, of roots that older versions made, has no name in `index.json`: tools that ask for one, as umoci does, can't find the manifest there.
+ * The name is always `latest`, and not the tag, as the root depends on nothing but the manifest; for the same reason other tags are not below
+ * `manifests/`. Both layouts are read, and roots of layout 1 stay what they are until their manifest is pushed again.
  */
 import type { Content, ContentStore, DirectoryEntry } from '../ipfs/content-store.ts'
 import type { Index, ManifestRecord } from '../index/index.ts'
+import { refName } from '../oci/annotations.ts'
 import { algorithmOf, digestAlgorithms, hexOf, type Digest } from '../oci/digest.ts'
 import { OCI_INDEX } from '../oci/media-types.ts'
 
@@ -23,6 +28,10 @@ export interface ImageRootComponents {
 
 export type TopManifest = Omit<ManifestRecord, 'root'> & { digest: Digest }
 
+/** The newest is for what is made anew */
+export const rootLayouts = [2, 1] as const
+type RootLayout = typeof rootLayouts[number]
+
 type Contents = Map<Digest, Content>
 
 /**
@@ -31,17 +40,17 @@ type Contents = Map<Digest, Content>
  * @param repository where manifests below an index are looked up
  * @returns the root's CID
  */
-export async function addImageRoot (components: ImageRootComponents, repository: string, top: TopManifest): Promise<string> {
+export async function addImageRoot (components: ImageRootComponents, repository: string, top: TopManifest, layout: RootLayout = rootLayouts[0]): Promise<string> {
   const { content } = components
   const manifests: Contents = new Map()
   const blobs: Contents = new Map()
   await collect(components, repository, top.digest, top, { manifests, blobs })
 
-  const layout = await content.add(encode({ imageLayoutVersion: '1.0.0' }))
+  const version = await content.add(encode({ imageLayoutVersion: '1.0.0' }))
   const index = await content.add(encode({
     schemaVersion: 2,
     mediaType: OCI_INDEX,
-    manifests: [{ mediaType: top.mediaType, digest: top.digest, size: top.size }]
+    manifests: [{ mediaType: top.mediaType, digest: top.digest, size: top.size, ...(layout === 1 ? {} : { annotations: { [refName]: 'latest' } }) }]
   }))
   const manifestDirectory = await content.addDirectory([
     { name: 'latest', content: contentOf(top) },
@@ -49,7 +58,7 @@ export async function addImageRoot (components: ImageRootComponents, repository:
   ])
   const blobDirectory = await addBlobDirectory(content, new Map([...blobs, ...manifests]))
   const root = await content.addDirectory([
-    { name: 'oci-layout', content: layout },
+    { name: 'oci-layout', content: version },
     { name: 'index.json', content: index },
     { name: 'manifests', content: manifestDirectory },
     { name: 'blobs', content: blobDirectory }

@@ -6,7 +6,7 @@ import type { BlobRecord, Index, ManifestRecord } from '../index/index.ts'
 import { algorithmOf, type Digest } from '../oci/digest.ts'
 import { parseStoredManifest } from '../oci/manifest.ts'
 import type { CachedRoots } from './cached-roots.ts'
-import { addImageRoot } from './image-root.ts'
+import { addImageRoot, rootLayouts } from './image-root.ts'
 import { manifestRecord } from './manifest-record.ts'
 import { publishedImages } from './published-images.ts'
 import type { Publisher } from './publisher.ts'
@@ -115,7 +115,13 @@ async function * manifestEntries (components: IndexEntriesComponents, repository
       file: record.cid,
       check: async () => await checkManifest(components, digest, record, signal),
       isCurrent,
-      rebuild: async () => await addImageRoot(components, repository, { digest, ...record })
+      rebuild: async () => {
+        for (const layout of rootLayouts) {
+          if (await addImageRoot(components, repository, { digest, ...record }, layout) === record.root) {
+            return
+          }
+        }
+      }
     }
     const { subject } = record
     if (subject !== undefined) {

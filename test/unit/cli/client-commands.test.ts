@@ -322,21 +322,21 @@ describe('ipdr fsck', () => {
     })
   }
 
-  const rebuilt = { whole: true, tags: 1, manifests: 2, blobs: 3, recovered: ['sha256:9'], partial: 4, problems: [], seconds: 0.5 }
-  const torn = { ...rebuilt, whole: false, problems: [{ repository: 'a', tag: 'v1', digest: 'sha256:1', cid: 'bafk', reason: 'gone' }, { cid: 'bafy', reason: 'damaged' }] }
+  const rebuilt = { whole: true, tags: 1, manifests: 2, blobs: 3, recovered: ['sha256:9'], partial: 4, absent: [], problems: [], seconds: 0.5 }
+  const torn = { ...rebuilt, whole: false, absent: [{ repository: 'a', digest: 'sha256:2', reason: 'was not here' }], problems: [{ repository: 'a', tag: 'v1', digest: 'sha256:1', cid: 'bafk', reason: 'gone' }, { cid: 'bafy', reason: 'damaged' }] }
   const steps = lines({ progress: { phase: 'tags', blocks: 5, manifests: 1, blobs: 2 } }, { result: rebuilt })
   const notAll = 'ipdr: not all could be restored\nRepair what is listed and run this again; --waive takes the index as it is, and has the rest collected as garbage.\n'
   const rebuilds: typeof cases = [
     [['fsck', '--rebuild'], '{"waive":false}', steps, {
       code: 0,
-      out: 'recovered@sha256:9: no repository claims it\nRestored 1 tags, 2 manifests and 3 blobs; 1 images that no repository claims, 4 that are here in part, 0 problems (0.5 s)\n',
+      out: 'recovered@sha256:9: no repository claims it\nRestored 1 tags, 2 manifests and 3 blobs; 1 images that no repository claims, 4 that are here in part, 0 things that were never here, 0 problems (0.5 s)\n',
       err: 'restoring what has a tag: 5 blocks looked at, 1 manifests and 2 blobs restored\n'
     }],
     [['fsck', '--rebuild', '--waive', '--json'], '{"waive":true}', steps, { code: 0, out: lines(rebuilt), err: '' }],
     [['fsck', '--rebuild', '--json'], '{"waive":false}', lines({ result: torn }), { code: 1, out: lines(torn), err: notAll }],
     [['fsck', '--rebuild'], '{"waive":false}', lines({ result: { ...torn, recovered: [] } }), {
       code: 1,
-      out: 'a:v1@sha256:1: gone\nbafy: damaged\nRestored 1 tags, 2 manifests and 3 blobs; 0 images that no repository claims, 4 that are here in part, 2 problems (0.5 s)\n',
+      out: 'a@sha256:2: was not here\na:v1@sha256:1: gone\nbafy: damaged\nRestored 1 tags, 2 manifests and 3 blobs; 0 images that no repository claims, 4 that are here in part, 1 things that were never here, 2 problems (0.5 s)\n',
       err: notAll
     }]
   ]

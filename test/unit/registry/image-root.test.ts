@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { afterEach, beforeEach, describe, it } from 'node:test'
 import { unixfs } from '@helia/unixfs'
 import { CID } from 'multiformats/cid'
+import { addImageRoot } from '../../../src/registry/image-root.ts'
 import { bytesOnDisk } from '../../fixtures/bytes-on-disk.ts'
 import { makeImage, makeMultiPlatformImage, randomBytes, sha256, type Image } from '../../fixtures/images.ts'
 import { descriptorOf, emptyJson, foreignLayer, imageIndex, imageManifest, ociEmpty, ociIndex, ociManifest, sha512 } from '../../fixtures/manifests.ts'
@@ -54,7 +55,7 @@ function layoutOf (image: Image): Map<string, Buffer> {
   const top = image.content.get(digest)!
   const files = new Map([
     ['oci-layout', Buffer.from('{"imageLayoutVersion":"1.0.0"}')],
-    ['index.json', Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType: ociIndex, manifests: [{ mediaType, digest, size }] }))],
+    ['index.json', Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType: ociIndex, manifests: [{ mediaType, digest, size, annotations: { 'org.opencontainers.image.ref.name': 'latest' } }] }))],
     ['manifests/latest', top]
   ])
   for (const [digest, bytes] of image.content) {
@@ -151,6 +152,18 @@ describe('the image root', () => {
     await stores.pushBlob('r', Buffer.from('foreign'))
     const later = await walk((await stores.pushManifest('r', 'latest', manifest)).root)
     assert.ok(later.has(`blobs/${layer.digest}`))
+  })
+
+  it('of the first layout names nothing in index.json, and is made the same', async () => {
+    await stores.pushEmptyConfig('r')
+    const manifest = imageManifest({})
+    const { digest } = await stores.pushManifest('r', 'latest', manifest)
+    const record = { digest, ...(await stores.index.manifest('r', digest))! }
+    assert.equal(await addImageRoot(stores, 'r', record), record.root)
+    const first = await addImageRoot(stores, 'r', record, 1)
+    const { manifests } = JSON.parse((await walk(first)).get('index.json')!.toString())
+    assert.deepEqual(manifests, [{ mediaType: ociManifest, digest, size: manifest.byteLength }])
+    assert.equal((await (await stores.registry.repository(first)).manifest({ tag: 'latest' })).digest, digest)
   })
 
   it('of an artifact without layers is whole too', async () => {

@@ -6,6 +6,7 @@ import { CID } from 'multiformats/cid'
 import type { Digest } from '../../../src/oci/digest.ts'
 import { damages } from '../../fixtures/damage.ts'
 import { randomBytes, sha256 } from '../../fixtures/images.ts'
+import { addImageRoot, rootLayouts } from '../../../src/registry/image-root.ts'
 import { descriptorOf, imageManifest } from '../../fixtures/manifests.ts'
 import { readAll, TestRegistry } from '../../fixtures/registry.ts'
 import { until } from '../../fixtures/until.ts'
@@ -79,21 +80,26 @@ describe('a scrub that repairs', () => {
     })
   }
 
-  it('makes an image root anew without any peer', async () => {
-    const { root } = await pushImage()
-    const copies = await copyOfAll()
-    const below = [CID.parse(root)]
-    for (const name of [['manifests'], ['blobs'], ['blobs', 'sha256'], ['index.json'], ['oci-layout']]) {
-      below.push(CID.parse((await stores.content.find(root, name))!.cid))
-    }
-    for (const cid of below) {
-      await flip(file(cid))
-    }
-    // what is below a damaged node counts as needed by nothing until that is back
-    const { images, others, repaired, unneeded } = await stores.scrubber().scrub()
-    assert.deepEqual({ images, others, repaired, unneeded }, { images: [], others: [], repaired: 1, unneeded: below.length - 1 })
-    await assertAllRight(copies)
-  })
+  for (const layout of rootLayouts) {
+    it(`makes an image root of layout ${layout} anew without any peer`, async () => {
+      const { digest } = await pushImage()
+      const record = (await stores.index.manifest('a', digest))!
+      const root = await addImageRoot(stores, 'a', { digest, ...record }, layout)
+      await stores.index.change().putManifest('a', digest, { ...record, root }).commit({ durable: false })
+      const copies = await copyOfAll()
+      const below = [CID.parse(root)]
+      for (const name of [['manifests'], ['blobs'], ['blobs', 'sha256'], ['index.json'], ['oci-layout']]) {
+        below.push(CID.parse((await stores.content.find(root, name))!.cid))
+      }
+      for (const cid of below) {
+        await flip(file(cid))
+      }
+      // what is below a damaged node counts as needed by nothing until that is back
+      const { images, others, repaired, unneeded } = await stores.scrubber().scrub()
+      assert.deepEqual({ images, others, repaired, unneeded }, { images: [], others: [], repaired: 1, unneeded: below.length - 1 })
+      await assertAllRight(copies)
+    })
+  }
 
   it('names what nobody delivers, and tells clients that it is not there until it is pushed again', async () => {
     const { bytes, cid, digest } = await pushImage()
