@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { suite, test } from 'node:test'
 import type { Digest } from '../../src/oci/digest.ts'
 import { startBuildkit } from '../fixtures/buildkit.ts'
-import { ociManifest, randomBytes } from '../fixtures/images.ts'
+import { ociIndex, ociManifest, randomBytes } from '../fixtures/images.ts'
 import { collectGarbage } from '../fixtures/maintenance.ts'
 import { RegistryClient } from '../fixtures/registry-client.ts'
 import { ServerProcess } from '../fixtures/server.ts'
@@ -40,7 +40,8 @@ async function writeContext (directory: string): Promise<void> {
 
 suite('buildkit', { timeout: 5 * minute }, () => {
   const forms = [
-    { form: 'a manifest', imageManifest: true, mediaType: ociManifest }
+    { form: 'a manifest', imageManifest: true, mediaType: ociManifest },
+    { form: 'an index of blobs', imageManifest: false, mediaType: ociIndex }
   ]
   for (const { form, imageManifest, mediaType } of forms) {
     test(`a build cache that is ${form} survives garbage collection, and all steps of the next build come from it`, async () => {
@@ -76,7 +77,7 @@ suite('buildkit', { timeout: 5 * minute }, () => {
         const { blocks } = await collectGarbage(client)
         freed += blocks
         return freed > 0 && blocks === 0
-      })
+      }, minute)
       const lost = []
       for (const { mediaType, digest } of blobs) {
         if (await client.digestOf(`/v2/app/cache/blobs/${digest}`) !== digest) {
