@@ -180,6 +180,16 @@ suite('other clients', { timeout: 5 * minute }, () => {
       assert.equal((await tryRun(builtTool('oras'), ['manifest', 'fetch', '--plain-http', at(`oras/deleted@${digest}`)], withHome())).code, 1)
     })
 
+    test('lists no tags where there are but blobs', async () => {
+      await oras('push', at('oras/emptied:one'), 'note.txt:text/plain')
+      await oras('manifest delete', '--force', at(`oras/emptied@${await oras('resolve', at('oras/emptied:one'))}`))
+      assert.equal(await oras('repo tags', at('oras/emptied')), '')
+
+      await oras('blob push', at('oras/only-blobs'), path('note.txt'))
+      assert.equal(await oras('repo tags', at('oras/only-blobs')), '')
+      assert.deepEqual(await (await client.request('GET', '/v2/oras/only-blobs/tags/list')).json(), { name: 'oras/only-blobs', tags: [] })
+    })
+
     test('takes no referrer with the subject that is deleted', async () => {
       await oras('push', at('oras/subject:v1'), 'artifact.bin:application/octet-stream')
       const subject = await oras('resolve', at('oras/subject:v1'))

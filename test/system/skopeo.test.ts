@@ -106,6 +106,15 @@ suite('skopeo', { timeout: 5 * minute }, () => {
     assert.equal(await client.digestOf('/v2/skopeo/many/manifests/two'), undefined)
   })
 
+  test('lists no tags where the last manifest is gone and blobs are left', async () => {
+    const name = `docker://${server.host}/skopeo/emptied`
+    // one platform only: the index would leave its children
+    await skopeo('copy', '--override-os', 'linux', '--override-arch', 'arm64', '--dest-tls-verify=false', `oci:${join(directory, 'source')}:latest`, `${name}:one`)
+    await skopeo('delete', '--tls-verify=false', `${name}:one`)
+    const { Tags } = JSON.parse(await skopeo('list-tags', '--tls-verify=false', name)) as { Tags: string[] }
+    assert.deepEqual(Tags, [])
+  })
+
   test('syncs a repository to a directory', async () => {
     await pushAll('skopeo/sync:latest')
     await writeFile(join(directory, 'sync.yml'), `"${server.host}":\n  tls-verify: false\n  images:\n    skopeo/sync: [latest]\n`)
