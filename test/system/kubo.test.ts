@@ -13,6 +13,7 @@ import { RegistryClient, location } from '../fixtures/registry-client.ts'
 import { run } from '../fixtures/run.ts'
 import { ServerProcess } from '../fixtures/server.ts'
 import { temporaryDirectory, type TemporaryDirectory } from '../fixtures/temporary.ts'
+import { installedTool } from '../fixtures/tools.ts'
 import { until } from '../fixtures/until.ts'
 
 const MiB = 1024 * 1024
@@ -105,6 +106,19 @@ describe('beside a real kubo', () => {
       // what older IPDR programs ask for
       assert.equal(sha256(await readFile(join(directory, 'manifests/latest'))), image.descriptor.digest)
       assert.equal(sha256(await readFile(join(directory, 'blobs', sha256(layer)))), sha256(layer))
+    })
+
+    it('gives it an OCI image layout whose image umoci finds by a name, and unpacks', async () => {
+      const directory = join(scratch.path, 'layout of umoci')
+      await kubo.ipfs('get', '--output', directory, root)
+
+      const umoci = async (...args: string[]): Promise<string> => await run(installedTool('umoci'), args)
+      assert.equal(await umoci('ls', '--layout', directory), 'latest')
+      const { history } = JSON.parse(await umoci('stat', '--json', '--image', `${directory}:latest`)) as { history: { layer: { digest: string } }[] }
+      assert.deepEqual(history.map(({ layer }) => layer.digest), [sha256(layer)])
+      const bundle = join(scratch.path, 'bundle')
+      await umoci('unpack', '--image', directory, bundle)
+      assert.deepEqual(await readFile(join(bundle, 'rootfs/bin/data')), randomBytes(5 * MiB, 'layer'))
     })
 
     it('has the root that kubo gives to the same directory', async () => {
