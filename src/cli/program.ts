@@ -21,6 +21,7 @@ import { addVersionCommand, ipdrVersion } from './commands/version.ts'
 import { type CliContext, processContext } from './context.ts'
 import { InterruptedError } from './interrupted-error.ts'
 import { withCurrentFlag } from './older-flags.ts'
+import { printableContext } from './printable.ts'
 import { reportError } from './report-error.ts'
 import { UsageError } from './usage-error.ts'
 
@@ -51,16 +52,21 @@ function createProgram (context: CliContext): Command {
     // errors are printed by run; the help of a command group counts as an error for commander, not for us
     .configureOutput({ writeOut: write, writeErr: write, outputError: () => {} })
 
+  // a log has colours and progress stays on its line; the others have neither
+  for (const add of [addServerCommand, addPushCommand, addPullCommand]) {
+    add(program, context)
+  }
+  const plain = printableContext(context)
   const commands = [
-    addServerCommand, addPushCommand, addPullCommand, addConvertCommand, addDigCommand, addLsCommand, addInspectCommand, addResolveCommand,
+    addConvertCommand, addDigCommand, addLsCommand, addInspectCommand, addResolveCommand,
     addPeersCommand, addPublishCommand, addGcCommand, addFsckCommand, addBackupCommand, addRestoreCommand, addHealthcheckCommand
   ]
-  commands.forEach(add => add(program, context))
+  commands.forEach(add => add(program, plain))
   const config = program.command('config').description('Check or show the configuration')
-  addConfigVerifyCommand(config, context)
-  addConfigShowCommand(config, context)
-  addCompletionCommand(program, context)
-  addVersionCommand(program, context)
+  addConfigVerifyCommand(config, plain)
+  addConfigShowCommand(config, plain)
+  addCompletionCommand(program, plain)
+  addVersionCommand(program, plain)
   return program
 }
 
@@ -69,8 +75,8 @@ function isHelp (err: unknown): boolean {
 }
 
 function usageErrorOf (err: CommanderError, program: Command, args: readonly string[]): UsageError {
-  const [message, ...suggestion] = err.message.replace(/^error: /, '').split('\n')
+  const [, message, suggestion] = /^(?:error: )?(.*?)(?:\n(\(Did you mean [^\n]*\)))?$/s.exec(err.message)!
   const command = program.commands.find((candidate) => candidate.name() === args[0])
   const help = `Run 'ipdr ${command === undefined ? '' : `${command.name()} `}--help' to see what there is.`
-  return new UsageError(message!, [...suggestion, help].join(' '))
+  return new UsageError(message!, [suggestion, help].filter(Boolean).join(' '))
 }

@@ -2,13 +2,14 @@ import type { RebuildProgress, RebuildResult } from '../client/appliance-client.
 import { ClientError } from '../client/client-error.ts'
 import { openAppliance, type ApplianceFlags } from './appliance-flags.ts'
 import type { CliContext } from './context.ts'
+import { jsonLine, line } from './printable.ts'
 import type { ReadOptions } from '../client/image-source.ts'
 
 /** Has an appliance restore an index that was lost; throws ClientError where not all could be */
 export async function rebuildIndex (flags: ApplianceFlags & { waive?: true }, context: CliContext, options: ReadOptions): Promise<void> {
   const { appliance } = await openAppliance(flags, context)
   const result = await appliance.rebuild({ waive: flags.waive === true }, progress => { show(progress, context, flags) }, options)
-  context.stdout.write(flags.json === true ? `${JSON.stringify(result)}\n` : describe(result))
+  context.stdout.write(flags.json === true ? jsonLine(result) : describe(result))
   if (!result.whole) {
     throw new ClientError('not all could be restored', {
       hint: 'Repair what is listed and run this again; --waive takes the index as it is, and has the rest collected as garbage.'
@@ -19,7 +20,7 @@ export async function rebuildIndex (flags: ApplianceFlags & { waive?: true }, co
 function show ({ phase, blocks, manifests, blobs }: RebuildProgress, { stderr }: CliContext, { json }: ApplianceFlags): void {
   if (json !== true) {
     const what = { blocks: 'looking for images', tags: 'restoring what has a tag', rest: 'restoring the rest' }[phase]
-    stderr.write(`${what}: ${blocks} blocks looked at, ${manifests} manifests and ${blobs} blobs restored\n`)
+    stderr.write(line`${what}: ${blocks} blocks looked at, ${manifests} manifests and ${blobs} blobs restored`)
   }
 }
 
@@ -29,5 +30,5 @@ function describe ({ tags, manifests, blobs, recovered, partial, absent, problem
     ...recovered.map(digest => `recovered@${digest}: no repository claims it`),
     `Restored ${tags} tags, ${manifests} manifests and ${blobs} blobs; ${recovered.length} images that no repository claims, ${partial} that are here in part, ${absent.length} things that were never here, ${problems.length} problems (${seconds} s)`
   ]
-  return `${lines.join('\n')}\n`
+  return lines.map(text => line`${text}`).join('')
 }

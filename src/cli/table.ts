@@ -1,7 +1,10 @@
+import { printable } from './printable.ts'
+
 const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB']
 
-/** Columns of equal width; the last one is left as it is */
-export function table (rows: ReadonlyArray<readonly string[]>): string {
+/** Columns of equal width; the last one is left as it is. Cells are made printable. */
+export function table (cells: ReadonlyArray<readonly string[]>): string {
+  const rows = cells.map(row => row.map(printable))
   const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map(row => row[column]!.length)))
   return rows.map(row => `${row.map((cell, i) => i === row.length - 1 ? cell : cell.padEnd(widths[i]!)).join('  ').trimEnd()}\n`).join('')
 }

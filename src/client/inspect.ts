@@ -4,15 +4,19 @@ import { parseImageName } from '../oci/image-name.ts'
 import { isManifestType } from '../oci/media-types.ts'
 import { parseManifest, type Descriptor, type Manifest } from '../oci/manifest.ts'
 import type { Reference } from '../oci/reference.ts'
-import { ResponseError } from './client-error.ts'
+import { ClientError, ResponseError } from './client-error.ts'
 import { forEach } from '../ipfs/for-each.ts'
 import type { ReadOptions } from './image-source.ts'
 import type { RegistryClient } from './registry-client.ts'
 import { formatPlatform, platformOf } from './select-platform.ts'
-import { digestOf } from './verify.ts'
+import { digestOf, verifyBytes } from './verify.ts'
 
 /** Tags that are asked about at a time */
 const concurrency = 8
+/** Indexes below indexes, as where an image is copied */
+const maxDepth = 8
+/** Of one image, below all its indexes */
+const maxManifests = 10_000
 
 export interface InspectedBlob {
   mediaType: string
@@ -43,6 +47,13 @@ interface InspectOptions extends ReadOptions {
   blobs?: boolean
 }
 
+/** One walk down from a manifest */
+interface Walk extends InspectOptions {
+  /** What was found, by digest: an image may be named more than once */
+  seen: Map<Digest, Inspected>
+  depth: number
+}
+
 /** A manifest, and the size of everything below it by digest */
 interface Inspected {
   manifest: InspectedManifest
@@ -69,7 +80,7 @@ export function parseTarget (text: string): { host: string | undefined, reposito
  * @param options.blobs whether to ask for the CIDs of config and layers
  */
 export async function inspect (client: RegistryClient, repository: string, reference: Reference, options: InspectOptions = {}): Promise<InspectedManifest> {
-  return (await inspectTree(client, repository, reference, options)).manifest
+  return (await inspectTree(client, repository, reference, { ...options, seen: new Map(), depth: 0 })).manifest
 }
 
 /** The tags of a repository, or of all */
@@ -89,8 +100,24 @@ export async function listTags (client: RegistryClient, repository: string | und
   return tags.map(entry => listed.get(entry)!)
 }
 
-async function inspectTree (client: RegistryClient, repository: string, reference: Reference, options: InspectOptions): Promise<Inspected> {
+async function inspectTree (client: RegistryClient, repository: string, reference: Reference, options: Walk): Promise<Inspected> {
+  const known = reference.digest === undefined ? undefined : options.seen.get(reference.digest)
+  if (known !== undefined) {
+    return known
+  }
+  if (options.depth > maxDepth || options.seen.size >= maxManifests) {
+    throw new ClientError(`${client.host} has an image of ${options.depth > maxDepth ? `more than ${maxDepth} indexes below each other` : `more than ${maxManifests} manifests`}`)
+  }
+  const found = await inspectOne(client, repository, reference, options)
+  options.seen.set(found.manifest.digest, found)
+  return found
+}
+
+async function inspectOne (client: RegistryClient, repository: string, reference: Reference, options: Walk): Promise<Inspected> {
   const { bytes, mediaType, root } = await client.manifest(repository, reference.digest ?? reference.tag, options)
+  if (reference.digest !== undefined) {
+    verifyBytes(bytes, reference.digest)
+  }
   const manifest = parseManifest(bytes, mediaType)
   const digest = reference.digest ?? digestOf(bytes)
   const [blobs, { children, missing }] = [await blobsOf(client, repository, manifest, options), await childrenOf(client, repository, manifest, options)]
@@ -108,12 +135,12 @@ async function blobsOf (client: RegistryClient, repository: string, manifest: Ma
   return config === undefined ? { layers: [] } : { config, layers }
 }
 
-async function childrenOf (client: RegistryClient, repository: string, { manifests }: Manifest, options: InspectOptions): Promise<{ children: Inspected[], missing: Digest[] }> {
+async function childrenOf (client: RegistryClient, repository: string, { manifests }: Manifest, options: Walk): Promise<{ children: Inspected[], missing: Digest[] }> {
   const children: Inspected[] = []
   const missing: Digest[] = []
   for (const child of manifests.filter(({ mediaType }) => isManifestType(mediaType))) {
     try {
-      const { manifest, sizes } = await inspectTree(client, repository, { digest: child.digest }, options)
+      const { manifest, sizes } = await inspectTree(client, repository, { digest: child.digest }, { ...options, depth: options.depth + 1 })
       children.push({ manifest: { ...manifest, platform: formatted(child) }, sizes })
     } catch (err) {
       if (!(err instanceof ResponseError) || err.status !== 404) {

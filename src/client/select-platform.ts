@@ -3,6 +3,11 @@ import { ClientError } from './client-error.ts'
 import type { ImageSource, ReadOptions } from './image-source.ts'
 import { verifyBytes } from './verify.ts'
 
+/** Indexes below indexes, as where an image is copied */
+const maxDepth = 8
+/** Platforms that are named where the wanted one is not there */
+const maxNamed = 20
+
 /** As in `linux/arm64/v8` */
 export interface Platform {
   os: string
@@ -35,21 +40,27 @@ export function formatPlatform ({ architecture, os, variant }: Platform): string
  * @throws ClientError where there is none
  */
 export async function selectPlatform (source: ImageSource, wanted: Platform, options: ReadOptions = {}): Promise<ImageSource> {
+  return await select(source, wanted, options, 0)
+}
+
+async function select (source: ImageSource, wanted: Platform, options: ReadOptions, depth: number): Promise<ImageSource> {
+  if (depth > maxDepth) {
+    throw new ClientError(`the image lies below more than ${maxDepth} indexes`)
+  }
   const { bytes, mediaType } = source.top
-  const { config, manifests } = JSON.parse(Buffer.from(bytes).toString()) as { config?: unknown, manifests?: unknown }
-  if (manifests === undefined || config !== undefined) {
+  const { kind, manifests: children } = parseManifest(bytes, mediaType?.toLowerCase())
+  if (kind !== 'index') {
     return source
   }
-  const children = parseManifest(bytes, mediaType).manifests
   const chosen = children.find(child => matches(platformOf(child), wanted)) ?? (children.length === 1 ? children[0] : undefined)
   const child = chosen === undefined ? undefined : await source.manifest(chosen, options)
   if (chosen === undefined || child === undefined) {
-    const platforms = children.map(platformOf).filter(platform => platform !== undefined).map(formatPlatform)
+    const platforms = children.map(platformOf).filter(platform => platform !== undefined).slice(0, maxNamed).map(formatPlatform)
     throw new ClientError(`the image has nothing for ${formatPlatform(wanted)}, but for ${platforms.join(', ') || 'no platform'}`)
   }
   verifyBytes(child, chosen.digest)
   const top = { bytes: child, digest: chosen.digest, mediaType: chosen.mediaType }
-  return await selectPlatform({ ...source, top, [Symbol.asyncDispose]: async () => { await source[Symbol.asyncDispose]() } }, wanted, options)
+  return await select({ ...source, top, [Symbol.asyncDispose]: async () => { await source[Symbol.asyncDispose]() } }, wanted, options, depth + 1)
 }
 
 function matches (platform: Platform | undefined, wanted: Platform): boolean {

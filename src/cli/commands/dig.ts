@@ -1,6 +1,8 @@
 import { type Command, InvalidArgumentError } from 'commander'
+import { ClientError } from '../../client/client-error.ts'
 import { addApplianceFlags, openAppliance, type ApplianceFlags } from '../appliance-flags.ts'
 import type { CliContext } from '../context.ts'
+import { jsonLine, printable, printableLines } from '../printable.ts'
 import { runClient } from '../run-client.ts'
 
 interface DigFlags extends ApplianceFlags {
@@ -24,15 +26,27 @@ async function dig (text: string, flags: DigFlags, context: CliContext, signal: 
   const query = explicit ? `${repository}:${reference.digest ?? reference.tag}` : repository
   const found = (await appliance.dig(query, flags.short, { signal }))?.trim()
   if (found === undefined || found === '') {
-    const { ClientError } = await import('../../client/client-error.ts')
     throw new ClientError(`${registry.host} knows no ${query}`)
   }
+  if (explicit && !flags.short) {
+    requireJson(found, registry.host)
+  }
   if (flags.json !== true || !flags.short) {
-    context.stdout.write(`${found}\n`)
+    // tags come a line each, and a manifest has its own
+    context.stdout.write(`${explicit && flags.short ? printable(found) : printableLines(found)}\n`)
     return
   }
   const what = explicit ? { cid: found } : { tags: found.split('\n') }
-  context.stdout.write(`${JSON.stringify({ name: repository, ...(explicit ? { tag: reference.digest ?? reference.tag } : {}), ...what })}\n`)
+  context.stdout.write(jsonLine({ name: repository, ...(explicit ? { tag: reference.digest ?? reference.tag } : {}), ...what }))
+}
+
+/** What is a manifest has lines only where they say nothing */
+function requireJson (text: string, host: string): void {
+  try {
+    JSON.parse(text)
+  } catch (err) {
+    throw new ClientError(`${host} did not answer with a manifest`, { cause: err })
+  }
 }
 
 function parseBoolean (text: string): boolean {

@@ -5,6 +5,7 @@ import { parseSize } from '../../config/units.ts'
 import { addApplianceFlags, openAppliance, type ApplianceFlags } from '../appliance-flags.ts'
 import type { CliContext } from '../context.ts'
 import { rebuildIndex } from '../rebuild-index.ts'
+import { jsonLine, line } from '../printable.ts'
 import { runClient } from '../run-client.ts'
 import { formatSize } from '../table.ts'
 
@@ -35,7 +36,7 @@ export function addFsckCommand (program: Command, context: CliContext): void {
         }
         const { appliance } = await openAppliance(flags, context)
         const result = await appliance.scrub({ repair: flags.repair && flags.dryRun !== true, rate: flags.rate }, progress => { show(progress, context, flags) }, { signal }).catch(explain)
-        context.stdout.write(flags.json === true ? `${JSON.stringify(result)}\n` : describe(result))
+        context.stdout.write(flags.json === true ? jsonLine(result) : describe(result))
         const hurt = result.images.length + result.others.length + result.unlisted
         if (hurt > 0) {
           throw new ClientError('not all is well: push the images that are listed again, or delete them')
@@ -61,7 +62,7 @@ function parseRate (text: string): number {
 function show ({ phase, blocks, bytes, bad, repaired }: ScrubProgress, { stderr }: CliContext, { json }: Flags): void {
   if (json !== true) {
     const what = { index: 'what the index leads to', blocks: 'other blocks', repair: `${repaired} repaired` }[phase]
-    stderr.write(`${what}: ${blocks} blocks of ${formatSize(bytes)} are right${bad === 0 ? '' : `, ${bad} ${phase === 'repair' ? 'were' : 'are'} not`}\n`)
+    stderr.write(line`${what}: ${blocks} blocks of ${formatSize(bytes)} are right${bad === 0 ? '' : `, ${bad} ${phase === 'repair' ? 'were' : 'are'} not`}`)
   }
 }
 
@@ -72,7 +73,7 @@ function describe ({ images, others, unlisted, blocks, bytes, missing, damaged, 
     ...(unlisted === 0 ? [] : [`and ${unlisted} more`]),
     `${blocks} blocks of ${formatSize(bytes)} are right; ${missing} ${repair ? 'were' : 'are'} missing and ${damaged} damaged, ${repaired} of them repaired; ${unneeded} damaged that nothing needs (${seconds} s)`
   ]
-  return `${lines.join('\n')}\n`
+  return lines.map(text => line`${text}`).join('')
 }
 
 function reason ({ blocks, problem }: { blocks: string[], problem?: string }): string {

@@ -3,6 +3,7 @@ import type { CollectionProgress, CollectionResult } from '../../client/applianc
 import { addApplianceFlags, openAppliance, type ApplianceFlags } from '../appliance-flags.ts'
 import { parseDuration } from '../../config/units.ts'
 import type { CliContext } from '../context.ts'
+import { jsonLine, line } from '../printable.ts'
 import { runClient } from '../run-client.ts'
 import { formatSize } from '../table.ts'
 import { UsageError } from '../usage-error.ts'
@@ -26,7 +27,7 @@ export function addGcCommand (program: Command, context: CliContext): void {
         const { appliance } = await openAppliance(flags, context)
         const dryRun = flags.dryRun === true
         const result = await appliance.collect({ dryRun, grace }, progress => { show(progress, context, flags) }, { signal })
-        context.stdout.write(flags.json === true ? `${JSON.stringify(result)}\n` : `${describe(result)}\n`)
+        context.stdout.write(flags.json === true ? jsonLine(result) : line`${describe(result)}`)
       })
     })
 }
@@ -34,7 +35,7 @@ export function addGcCommand (program: Command, context: CliContext): void {
 function show ({ phase, roots, blocks, bytes }: CollectionProgress, { stderr }: CliContext, { json }: Flags): void {
   if (json !== true) {
     const what = { index: 'looking through the index', mark: `${roots} roots marked`, sweep: `${roots} roots marked, ${blocks} blocks of ${formatSize(bytes)} found` }[phase]
-    stderr.write(`${what}\n`)
+    stderr.write(line`${what}`)
   }
 }
 

@@ -13,6 +13,7 @@ import { bracketed } from '../bracketed.ts'
 import { addConfigFlags, configOf } from '../config-flags.ts'
 import type { CliContext } from '../context.ts'
 import { withCurrentFlag } from '../older-flags.ts'
+import { line } from '../printable.ts'
 import { runClient } from '../run-client.ts'
 import { UsageError } from '../usage-error.ts'
 
@@ -38,7 +39,7 @@ export function addHealthcheckCommand (program: Command, context: CliContext): v
         throw new UsageError(`--wait must be a duration such as 5s, got ${wait}`)
       }
       await runClient(context, async signal => {
-        context.stdout.write(`${await waitUntilReady(config, performance.now() + seconds * second, signal)} is ready\n`)
+        context.stdout.write(line`${await waitUntilReady(config, performance.now() + seconds * second, signal)} is ready`)
       })
     })
 }

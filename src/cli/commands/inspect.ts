@@ -2,6 +2,7 @@ import type { Command } from 'commander'
 import type { InspectedManifest } from '../../client/inspect.ts'
 import { addApplianceFlags, openAppliance, type ApplianceFlags } from '../appliance-flags.ts'
 import type { CliContext } from '../context.ts'
+import { jsonLine, line } from '../printable.ts'
 import { runClient } from '../run-client.ts'
 import { formatSize, table } from '../table.ts'
 
@@ -19,14 +20,14 @@ async function run (text: string, flags: ApplianceFlags, context: CliContext, si
   const { host, reference, repository } = parseTarget(text)
   const { registry } = await openAppliance(flags, context, host)
   const image = { name: repository, ...await inspect(registry, repository, reference, { signal, blobs: true }) }
-  context.stdout.write(flags.json === true ? `${JSON.stringify(image)}\n` : `Name      ${repository}\n${describe(image)}`)
+  context.stdout.write(flags.json === true ? jsonLine(image) : `${line`Name      ${repository}`}${describe(image)}`)
 }
 
 function describe (manifest: InspectedManifest): string {
   const { cid, config, digest, layers, manifests, mediaType, missing, platform, size } = manifest
   const lines = [
     ['Platform', platform], ['CID', cid], ['Digest', digest], ['Type', mediaType], ['Size', formatSize(size)], ['Missing', missing.length === 0 ? undefined : missing.join(', ')]
-  ].filter(([, value]) => value !== undefined).map(([name, value]) => `${name!.padEnd(8)}  ${value}\n`)
+  ].filter(([, value]) => value !== undefined).map(([name, value]) => line`${name!.padEnd(8)}  ${value}`)
   const blobs = [...(config === undefined ? [] : [['Config', config] as const]), ...layers.map(layer => ['Layer', layer] as const)]
   const rows = blobs.map(([what, { cid, digest, size }]) => [what, digest, formatSize(size), cid ?? '-'])
   return [...lines, rows.length === 0 ? '' : table([['', 'DIGEST', 'SIZE', 'CID'], ...rows]), ...manifests.map(child => `\n${describe(child)}`)].join('')

@@ -2,6 +2,7 @@ import type { Command } from 'commander'
 import { parseName } from '../../oci/reference.ts'
 import { addApplianceFlags, openAppliance, type ApplianceFlags } from '../appliance-flags.ts'
 import type { CliContext } from '../context.ts'
+import { jsonLine } from '../printable.ts'
 import { runClient } from '../run-client.ts'
 import { formatSize, table } from '../table.ts'
 
@@ -19,5 +20,5 @@ async function ls (repository: string | undefined, flags: ApplianceFlags, contex
   const { registry } = await openAppliance(flags, context)
   const tags = await listTags(registry, repository === undefined ? undefined : parseName(repository), { signal })
   const rows = tags.map(({ cid, name, size, tag }) => [name, tag, formatSize(size), cid ?? '-'])
-  context.stdout.write(flags.json === true ? `${JSON.stringify(tags)}\n` : table([['REPOSITORY', 'TAG', 'SIZE', 'CID'], ...rows]))
+  context.stdout.write(flags.json === true ? jsonLine(tags) : table([['REPOSITORY', 'TAG', 'SIZE', 'CID'], ...rows]))
 }

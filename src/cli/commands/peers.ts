@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
 import { addApplianceFlags, openAppliance, type ApplianceFlags } from '../appliance-flags.ts'
 import type { CliContext } from '../context.ts'
+import { jsonLine, line } from '../printable.ts'
 import { runClient } from '../run-client.ts'
 import { table } from '../table.ts'
 
@@ -19,7 +20,7 @@ export function addPeersCommand (program: Command, context: CliContext): void {
       await runClient(context, async signal => {
         const { appliance } = await openAppliance(flags, context)
         const peer = await appliance.connect(address, { signal })
-        context.stdout.write(flags.json === true ? `${JSON.stringify({ peer })}\n` : `connected to ${peer}\n`)
+        context.stdout.write(flags.json === true ? jsonLine({ peer }) : line`connected to ${peer}`)
       })
     })
 }
@@ -30,5 +31,5 @@ async function list (flags: ApplianceFlags, context: CliContext, signal: AbortSi
   const rows = peers.map(({ address, direction, latency, limited, peer }) => {
     return [peer, limited ? `${direction}, relayed` : direction, latency === undefined ? '-' : `${Math.round(latency)} ms`, address]
   })
-  context.stdout.write(flags.json === true ? `${JSON.stringify(peers)}\n` : table([['PEER', 'DIRECTION', 'LATENCY', 'ADDRESS'], ...rows]))
+  context.stdout.write(flags.json === true ? jsonLine(peers) : table([['PEER', 'DIRECTION', 'LATENCY', 'ADDRESS'], ...rows]))
 }

@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
 import { addApplianceFlags, openAppliance, type ApplianceFlags } from '../appliance-flags.ts'
 import type { CliContext } from '../context.ts'
+import { jsonLine, line } from '../printable.ts'
 import { runClient } from '../run-client.ts'
 
 export function addPublishCommand (program: Command, context: CliContext): void {
@@ -12,8 +13,8 @@ export function addPublishCommand (program: Command, context: CliContext): void 
         const { cid, name } = await appliance.publish({ signal })
         const record = `dnslink=/ipns/${name}/cids`
         context.stdout.write(flags.json === true
-          ? `${JSON.stringify({ name, cid, record })}\n`
-          : `Published /ipfs/${cid} as /ipns/${name}\nFor a domain, set the TXT record of _dnslink.<domain>, once:\n${record}\n`)
+          ? jsonLine({ name, cid, record })
+          : line`Published /ipfs/${cid} as /ipns/${name}\nFor a domain, set the TXT record of _dnslink.<domain>, once:\n${record}`)
       })
     })
 }

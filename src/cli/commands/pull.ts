@@ -4,6 +4,7 @@ import { createLog } from '../../log.ts'
 import type { CliContext } from '../context.ts'
 import { defaultIpfsHost, defaultRegistryHost } from '../hosts.ts'
 import { showProgress } from '../progress.ts'
+import { line } from '../printable.ts'
 import { runClient } from '../run-client.ts'
 
 interface PullFlags {
@@ -68,7 +69,7 @@ async function run (image: string, flags: PullFlags, context: CliContext, signal
     }, { signal, progress })
   })()
   if (missing.length > 0 && !silent) {
-    context.stderr.write(`The image has not all that its index names; left out: ${missing.map(({ digest }) => digest).join(', ')}\n`)
+    context.stderr.write(line`The image has not all that its index names; left out: ${missing.map(({ digest }) => digest).join(', ')}`)
   }
-  context.stdout.write(silent ? `${name}\n` : `Successfully pulled Docker image from IPFS:\n${name}\n`)
+  context.stdout.write(silent ? line`${name}` : line`Successfully pulled Docker image from IPFS:\n${name}`)
 }

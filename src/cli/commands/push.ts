@@ -4,6 +4,7 @@ import { dockerConfigFile } from '../../config/load.ts'
 import { parseSize } from '../../config/units.ts'
 import { defaultIpfsHost, defaultRegistryHost } from '../hosts.ts'
 import { showProgress } from '../progress.ts'
+import { line } from '../printable.ts'
 import { runClient } from '../run-client.ts'
 import { startTemporaryRegistry } from '../temporary-registry.ts'
 
@@ -54,14 +55,14 @@ async function run (image: string, flags: PushFlags, context: CliContext, signal
       defaultIpfsHost,
       plainHttp: flags.plainHttp === true,
       startRegistry: startTemporaryRegistry,
-      warn: text => { context.stderr.write(`${text}\n`) },
+      warn: text => { context.stderr.write(line`${text}`) },
       credentials: async host => await readCredentials(dockerConfigFile(context.env), host)
     }, { signal, progress })
   })()
   if (missing.length > 0 && !silent) {
-    context.stderr.write(`The source has not all that the index names; left out: ${missing.map(({ digest }) => digest).join(', ')}\n`)
+    context.stderr.write(line`The source has not all that the index names; left out: ${missing.map(({ digest }) => digest).join(', ')}`)
   }
-  context.stdout.write(silent ? `${root}\n` : `Successfully pushed Docker image to IPFS:\n/ipfs/${root}\n`)
+  context.stdout.write(silent ? line`${root}` : line`Successfully pushed Docker image to IPFS:\n/ipfs/${root}`)
 }
 
 function parseUnpacked (text: string): number {

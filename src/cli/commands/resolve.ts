@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
 import { addApplianceFlags, openAppliance, type ApplianceFlags } from '../appliance-flags.ts'
 import type { CliContext } from '../context.ts'
+import { jsonLine, line } from '../printable.ts'
 import { runClient } from '../run-client.ts'
 
 export function addResolveCommand (program: Command, context: CliContext): void {
@@ -11,7 +12,7 @@ export function addResolveCommand (program: Command, context: CliContext): void 
       await runClient(context, async signal => {
         const { appliance } = await openAppliance(flags, context)
         const { cid, path } = await appliance.resolve(name, { signal })
-        context.stdout.write(flags.json === true ? `${JSON.stringify({ name, cid, path })}\n` : `${['/ipfs', cid, ...path].join('/')}\n`)
+        context.stdout.write(flags.json === true ? jsonLine({ name, cid, path }) : line`${['/ipfs', cid, ...path].join('/')}`)
       })
     })
 }

@@ -18,6 +18,23 @@ describe('the image for a platform', () => {
     }
   })
 
+  it('is not looked for below indexes without end', async () => {
+    let image = multi
+    for (let i = 0; i < 9; i++) {
+      const outer = imageIndex([image.descriptor])
+      image = { descriptor: { ...descriptorOf(outer, ociIndex), digest: sha256(outer) }, content: new Map([...image.content, [sha256(outer), outer]]) }
+    }
+    await assert.rejects(selectPlatform(memorySource(image), parsePlatform('linux/arm64')), { name: 'ClientError', message: 'the image lies below more than 8 indexes' })
+  })
+
+  it('is not found in what is no manifest', async () => {
+    for (const text of ['null', '[]', '{', '{"manifests":{}}']) {
+      const bytes = Buffer.from(text)
+      const image = { descriptor: { ...multi.descriptor, digest: sha256(bytes) }, content: new Map([[sha256(bytes), bytes]]) }
+      await assert.rejects(selectPlatform(memorySource(image), parsePlatform('linux/arm64')), { name: 'OciError', code: 'MANIFEST_INVALID' })
+    }
+  })
+
   it('is the image itself where there is no index', async () => {
     assert.equal((await selectPlatform(memorySource(amd64), parsePlatform('linux/s390x'))).top.digest, amd64.descriptor.digest)
   })
