@@ -11,6 +11,7 @@
 import type { Content, ContentStore, DirectoryEntry } from '../ipfs/content-store.ts'
 import type { Index } from '../index/index.ts'
 import type { Logger } from '../log.ts'
+import { isDamage } from './errors.ts'
 import type { IndexCondition } from './index-condition.ts'
 import type { TagListener } from './tag-listener.ts'
 import { everything } from './tag-roots.ts'
@@ -253,8 +254,14 @@ export class Publisher implements TagListener {
   }
 
   async #tag (root: string): Promise<Pair> {
-    const { content } = this.#components
-    const found = await content.find(root, [])
+    const { content, log } = this.#components
+    const found = await content.find(root, []).catch((err: unknown) => {
+      // the tags of others go on being published
+      if (!isDamage(err)) {
+        throw err
+      }
+      log.warn('an image root is missing or damaged', { cid: root, err })
+    })
     return { cids: await content.add(new TextEncoder().encode(root)), images: { cid: root, size: 0, dagSize: found?.dagSize ?? 0 } }
   }
 

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, describe, it } from 'node:test'
+import { rm } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { CID } from 'multiformats/cid'
 import { Publisher, type PublisherInit } from '../../../src/registry/publisher.ts'
 import { imageManifest } from '../../fixtures/manifests.ts'
 import { readAll, TestRegistry } from '../../fixtures/registry.ts'
@@ -66,6 +68,15 @@ describe('publisher', () => {
     await until('the directory is begun', () => begun)
     await publisher.stop()
     await publishing
+  })
+
+  it('publishes all tags, also where the root of an image is missing', async () => {
+    const lost = await push('team/app', 'v1')
+    await rm(stores.files.path(CID.parse(lost)))
+    const v2 = await push('other', 'v2')
+    const { cid } = await publisher.publish()
+    assert.equal(String(await readAll(stores.content.read((await stores.content.find(cid, ['cids', 'team', 'app', 'v1']))!.cid))), lost)
+    assert.equal((await stores.content.find(cid, ['images', 'other', 'v2']))?.cid, v2)
   })
 
   it('makes a directory of CIDs and one of images', async () => {
