@@ -1,13 +1,15 @@
 import { createHash } from 'node:crypto'
-import { mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
-import { createReadStream } from 'node:fs'
+import { lstat, mkdir, readdir, realpath } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { refName } from '../oci/annotations.ts'
 import { algorithmOf, hexOf, type Digest } from '../oci/digest.ts'
 import { parseManifest, type Descriptor } from '../oci/manifest.ts'
 import { OCI_INDEX } from '../oci/media-types.ts'
 import { ClientError } from './client-error.ts'
+import { openRegular } from './confined-file.ts'
+import { directoryFiles, readJson } from './image-files.ts'
 import type { ImageTarget } from './image-target.ts'
+import { makeBelow, writeWhole } from './new-file.ts'
 
 export const layoutFile = '{"imageLayoutVersion":"1.0.0"}'
 
@@ -37,56 +39,51 @@ export class LayoutTarget implements ImageTarget {
     if (names.length > 0 && !names.includes('oci-layout')) {
       throw new ClientError(`${directory} is neither empty nor an OCI image layout`)
     }
-    return new LayoutTarget(directory, tag)
+    return new LayoutTarget(await realpath(directory), tag)
   }
 
   readonly hasBlob: ImageTarget['hasBlob'] = async ({ digest, size }, options) => {
     const path = this.#path(digest)
-    const stats = await stat(path).catch(() => undefined)
+    const stats = await lstat(path).catch(() => undefined)
     if (stats?.isFile() !== true || stats.size !== size) {
       return false
     }
+    await using file = await openRegular(path)
     const hash = createHash(algorithmOf(digest))
-    for await (const chunk of createReadStream(path, { signal: options?.signal })) {
+    for await (const chunk of file.createReadStream({ autoClose: false, end: size, signal: options?.signal })) {
       hash.update(chunk as Uint8Array)
     }
     return hash.digest('hex') === hexOf(digest)
   }
 
   readonly putBlob: ImageTarget['putBlob'] = async ({ digest }, bytes) => {
-    const path = this.#path(digest)
-    const partial = `${path}.partial`
-    await mkdir(dirname(path), { recursive: true })
-    try {
-      const file = await open(partial, 'w')
-      try {
-        for await (const chunk of bytes()) {
-          await file.write(chunk)
-        }
-      } finally {
-        await file.close()
-      }
-      await rename(partial, path)
-    } catch (err) {
-      await rm(partial, { force: true })
-      throw err
-    }
+    await makeBelow(this.#directory, dirname(blobPath(digest)))
+    await writeWhole(this.#path(digest), bytes())
   }
 
   readonly putManifest: ImageTarget['putManifest'] = async ({ bytes, digest, manifest, top }) => {
-    await mkdir(dirname(this.#path(digest)), { recursive: true })
-    await writeFile(this.#path(digest), bytes)
+    await makeBelow(this.#directory, dirname(blobPath(digest)))
+    await writeWhole(this.#path(digest), [bytes])
     if (top) {
       const descriptor = { mediaType: manifest.mediaType, digest, size: bytes.byteLength, annotations: { [refName]: this.#tag } }
       const manifests = [...await this.#others(), descriptor]
-      await writeFile(join(this.#directory, 'oci-layout'), layoutFile)
-      await writeFile(join(this.#directory, 'index.json'), JSON.stringify({ schemaVersion: 2, mediaType: OCI_INDEX, manifests }))
+      await this.#write('oci-layout', layoutFile)
+      await this.#write('index.json', JSON.stringify({ schemaVersion: 2, mediaType: OCI_INDEX, manifests }))
     }
   }
 
+  async #write (name: string, text: string): Promise<void> {
+    await writeWhole(join(this.#directory, name), [Buffer.from(text)])
+  }
+
   async #others (): Promise<Descriptor[]> {
-    const index = await readFile(join(this.#directory, 'index.json')).catch(() => undefined)
-    return index === undefined ? [] : parseManifest(index, OCI_INDEX).manifests.filter(({ annotations }) => annotations?.[refName] !== this.#tag)
+    const files = directoryFiles(this.#directory)
+    if (await files.size('index.json') === undefined) {
+      return []
+    }
+    const { bytes } = await readJson(files, 'index.json')
+    const { blobs, manifests } = parseManifest(bytes, OCI_INDEX)
+    return [...blobs, ...manifests].filter(({ annotations }) => annotations?.[refName] !== this.#tag)
   }
 
   #path (digest: Digest): string {

@@ -7,6 +7,7 @@ import { copyImage, type CopyOptions } from './copy-image.ts'
 import { DockerEngine } from './engine.ts'
 import type { ImageSource } from './image-source.ts'
 import { LayoutTarget } from './layout-target.ts'
+import { partialPath } from './new-file.ts'
 import { openImage, type OpenImage, type OpenImageInit } from './open-image.ts'
 import { selectPlatform, type Platform } from './select-platform.ts'
 
@@ -58,8 +59,8 @@ async function writeImage (source: ImageSource, output: string, tag: string, opt
   if (!output.endsWith('.tar')) {
     return (await copyImage(source, await LayoutTarget.open(output, tag), options)).missing
   }
-  const partial = `${output}.partial`
-  const file = createWriteStream(partial)
+  const partial = partialPath(output)
+  const file = createWriteStream(partial, { flags: 'wx' })
   try {
     const { missing } = await copyImage(source, new ArchiveTarget(file, { tag }), options)
     await rename(partial, output)

@@ -37,13 +37,13 @@ describe('log-ins of the Docker tools', () => {
   })
 
   it('may be empty', async () => {
-    for (const config of [{}, { auths: { host: {} } }, 'null', '[]']) {
+    for (const config of [{}, { auths: { host: {} } }, 'null', '[]', { auths: { host: null } }, { auths: { host: { auth: 7 } } }, { auths: null, credHelpers: {} }]) {
       assert.equal(await credentials(config, 'host'), undefined)
     }
   })
 
   it('are not guessed', async () => {
-    await assert.rejects(credentials('{', 'host'), { name: 'ClientError' })
+    await assert.rejects(credentials(`{"auths":{"host":{"auth":"${auth}" "x"}}}`, 'host'), { name: 'ClientError', message: /config\.json is not JSON$/ })
     await assert.rejects(credentials({ credsStore: '../../evil' }, 'host'), { name: 'ClientError' })
   })
 })
@@ -56,7 +56,7 @@ describe('log-ins that a helper holds', () => {
     directory = await temporaryDirectory('helper')
     process.env['PATH'] = `${directory.path}${delimiter}${path}`
     const helper = join(directory.path, 'docker-credential-test')
-    await writeFile(helper, '#!/bin/sh\nread host\ncase $host in\n  host) echo \'{"Username":"alice","Secret":"se:cret"}\' ;;\n  token) echo \'{"Username":"<token>","Secret":"id"}\' ;;\n  *) echo "credentials not found" ; exit 1 ;;\nesac\n')
+    await writeFile(helper, '#!/bin/sh\nread host\ncase $host in\n  host) echo \'{"Username":"alice","Secret":"se:cret"}\' ;;\n  token) echo \'{"Username":"<token>","Secret":"id"}\' ;;\n  broken) echo \'{"Username":7}\' ;;\n  *) echo "credentials not found" ; exit 1 ;;\nesac\n')
     await chmod(helper, 0o755)
   })
 
@@ -73,6 +73,8 @@ describe('log-ins that a helper holds', () => {
   it('may be none', async () => {
     assert.equal(await credentials({ credsStore: 'test' }, 'other'), undefined)
     assert.equal(await credentials({ credsStore: 'missing' }, 'host'), undefined)
+    assert.equal(await credentials({ credsStore: 'test' }, 'broken'), undefined)
+    assert.equal(await credentials({ credHelpers: {} }, 'constructor'), undefined)
     assert.deepEqual(await credentials({ credsStore: 'test', auths: { other: { auth } } }, 'other'), alice)
   })
 })
