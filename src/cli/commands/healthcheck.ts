@@ -3,7 +3,6 @@ import { realpathSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { get as getHttp, type IncomingMessage } from 'node:http'
 import { get as getHttps } from 'node:https'
-import { text } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Command } from 'commander'
 import { ClientError } from '../../client/client-error.ts'
@@ -21,6 +20,8 @@ const second = 1000
 const timeout = 5 * second
 /** Between two questions to a server that is not ready yet */
 const pause = 0.1 * second
+/** Characters of an answer that are told */
+const maxShown = 200
 
 /** What a server that listens on every address is asked at */
 const loopbacks = new Map([['0.0.0.0', '127.0.0.1'], ['::', '::1']])
@@ -74,15 +75,27 @@ async function check (config: Config, signal: AbortSignal): Promise<string> {
       : getHttp(url, { agent: false, signal: limit })
     const [response] = await once(request, 'response') as [IncomingMessage]
     status = response.statusCode
-    answer = await text(response)
+    answer = await beginningOf(response)
   } catch (err) {
     const { code, message } = err as NodeJS.ErrnoException
     throw new ClientError(`${url.origin} ${code === 'ABORT_ERR' ? 'does not answer' : `can't be reached: ${code ?? message}`}`, { cause: err })
   }
   if (status !== 200) {
-    throw new ClientError(`${url.origin} is not ready: ${status} ${answer.slice(0, 200).trim()}`)
+    throw new ClientError(`${url.origin} is not ready: ${status} ${answer.trim()}`)
   }
   return url.origin
+}
+
+/** As much as is told of it: it may have no end */
+async function beginningOf (response: IncomingMessage): Promise<string> {
+  let text = ''
+  for await (const chunk of response.setEncoding('utf8')) {
+    text += chunk as string
+    if (text.length > maxShown) {
+      break
+    }
+  }
+  return text.slice(0, maxShown)
 }
 
 /** Where the server tells whether it is ready */

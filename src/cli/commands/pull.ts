@@ -39,7 +39,7 @@ export function addPullCommand (program: Command, context: CliContext): void {
     .option('-g, --ipfs-gateway <url>', 'pull from this gateway, block by block')
     .addOption(new Option('--network <profile>', 'of an IPFS node that is started for the pull').choices(['public', 'lan']).default('public'))
     .addOption(new Option('--peer <multiaddr>', 'a peer of that node that has the image (repeatable)').argParser((value: string, all: string[]) => [...all, value]).default([], 'none'))
-    .option('--plain-http', 'reach registries without TLS; those of this machine are anyway')
+    .option('--plain-http', 'reach registries without TLS; localhost and loopback addresses are anyway')
     .addHelpText('after', footer)
     .action(async (image: string, flags: PullFlags) => {
       await runClient(context, async signal => { await run(image, flags, context, signal) })

@@ -33,7 +33,7 @@ export function addPushCommand (program: Command, context: CliContext): void {
     .option('--docker-registry-host <host>', 'push to the appliance there', defaultRegistryHost)
     .option('--from <source>', 'where the image comes from')
     .option('--max-unpacked <size>', 'what an archive may unpack to, such as 10GiB (default: 100 times its size, but at least 64MiB)', parseUnpacked)
-    .option('--plain-http', 'reach registries without TLS; those of this machine are anyway')
+    .option('--plain-http', 'reach registries without TLS; localhost and loopback addresses are anyway')
     .addHelpText('after', footer)
     .action(async (image: string, flags: PushFlags) => {
       await runClient(context, async signal => { await run(image, flags, context, signal) })

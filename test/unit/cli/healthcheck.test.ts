@@ -30,6 +30,19 @@ describe('ipdr healthcheck', () => {
     assert.match((await ipdr(['healthcheck', '--wait', 'long'])).err, /^ipdr: --wait must be a duration/)
   })
 
+  it('reads no more of an answer than it tells', async () => {
+    await using server = await listen(createServer((_req, res) => {
+      res.writeHead(503)
+      const more = (): void => {
+        while (!res.destroyed && res.write('x'.repeat(100_000))) {}
+      }
+      res.on('drain', more)
+      more()
+    }))
+    const { code, err } = await ipdr(['healthcheck', '--port', `${server.port}`])
+    assert.deepEqual([code, err], [1, `ipdr: http://127.0.0.1:${server.port} is not ready: 503 ${'x'.repeat(200)}\n`])
+  })
+
   it('fails in one line where the server is not ready, does not answer or is not there', async () => {
     await using starting = await listen(createServer((_req, res) => { res.writeHead(503).end('starting or stopping\n') }))
     assert.deepEqual(await ipdr(['healthcheck', '--port', `${starting.port}`]), {
