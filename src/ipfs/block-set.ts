@@ -19,7 +19,7 @@ const maxLoad = 0.7
 export type BlockKey = readonly [number, number, number, number]
 
 interface Part {
-  /** `words` for each slot; all zero: free */
+  /** The key and the values of each slot; a key of zeros: free */
   table: Uint32Array
   used: number
 }
@@ -29,9 +29,57 @@ export function blockKey (digest: Uint8Array): BlockKey {
   return [word(digest, 0), word(digest, 4), word(digest, 8), word(digest, 12)]
 }
 
-export class BlockSet {
+/** Keys, and with each some numbers. The key of zeros has no place in it: it would look like a free slot. */
+class BlockTable {
+  readonly #stride: number
   readonly #parts: Array<Part | undefined> = Array.from({ length: parts })
-  /** The key of zeros would look like a free slot */
+
+  /** @param values numbers of 32 bits with each key */
+  constructor (values: number) {
+    this.#stride = words + values
+  }
+
+  /** @returns whether it was not there before */
+  add (key: BlockKey, values?: readonly number[]): boolean {
+    const stride = this.#stride
+    const number = key[0] % parts
+    const part = this.#parts[number] ?? { table: new Uint32Array(initialSlots * stride), used: 0 }
+    this.#parts[number] = part
+    const slot = find(part.table, stride, key)
+    const isNew = isFree(part.table, slot)
+    if (values !== undefined) {
+      part.table.set(values, slot + words)
+    }
+    if (isNew) {
+      part.table.set(key, slot)
+      part.used++
+      if (part.used > part.table.length / stride * maxLoad) {
+        grow(part, stride)
+      }
+    }
+    return isNew
+  }
+
+  has (key: BlockKey): boolean {
+    const part = this.#parts[key[0] % parts]
+    return part !== undefined && holds(part.table, find(part.table, this.#stride, key), key)
+  }
+
+  /** @returns the values of the key; undefined where it is not there */
+  get (key: BlockKey): Uint32Array | undefined {
+    const part = this.#parts[key[0] % parts]
+    const slot = part === undefined ? 0 : find(part.table, this.#stride, key)
+    return part !== undefined && holds(part.table, slot, key) && !isZero(key) ? part.table.subarray(slot + words, slot + this.#stride) : undefined
+  }
+
+  /** With their free slots */
+  tables (): Uint32Array[] {
+    return this.#parts.flatMap(part => part?.table ?? [])
+  }
+}
+
+export class BlockSet {
+  readonly #table = new BlockTable(0)
   #hasZero = false
   #size = 0
 
@@ -41,34 +89,14 @@ export class BlockSet {
 
   /** @returns whether it was not there before */
   add (key: BlockKey): boolean {
-    if (isZero(key)) {
-      const isNew = !this.#hasZero
-      this.#hasZero = true
-      this.#size += Number(isNew)
-      return isNew
-    }
-    const number = key[0] % parts
-    const part = this.#parts[number] ?? { table: new Uint32Array(initialSlots * words), used: 0 }
-    this.#parts[number] = part
-    const slot = find(part.table, key)
-    if (!isFree(part.table, slot)) {
-      return false
-    }
-    part.table.set(key, slot)
-    part.used++
-    this.#size++
-    if (part.used > part.table.length / words * maxLoad) {
-      grow(part)
-    }
-    return true
+    const isNew = isZero(key) ? !this.#hasZero : this.#table.add(key)
+    this.#hasZero ||= isZero(key)
+    this.#size += Number(isNew)
+    return isNew
   }
 
   has (key: BlockKey): boolean {
-    if (isZero(key)) {
-      return this.#hasZero
-    }
-    const part = this.#parts[key[0] % parts]
-    return part !== undefined && holds(part.table, find(part.table, key), key)
+    return isZero(key) ? this.#hasZero : this.#table.has(key)
   }
 
   /** All keys as the bytes that they were made of, some thousands at a time; nothing may be added meanwhile */
@@ -76,11 +104,28 @@ export class BlockSet {
     if (this.#hasZero) {
       yield new Uint8Array(words * wordBytes)
     }
-    for (const { table } of this.#parts.filter(part => part !== undefined)) {
+    for (const table of this.#table.tables()) {
       for (let at = 0; at < table.length; at += atATime * words) {
         yield bytesOf(table.subarray(at, at + atATime * words))
       }
     }
+  }
+}
+
+/** Two numbers for each of a set of blocks: an exact one, and one of 32 bits */
+export class BlockMap {
+  readonly #table = new BlockTable(3)
+
+  /** A digest that begins with 16 zeros is not kept: nobody has made one yet */
+  set (key: BlockKey, exact: number, small: number): void {
+    if (!isZero(key)) {
+      this.#table.add(key, [Math.floor(exact / 2 ** 32), exact >>> 0, small])
+    }
+  }
+
+  get (key: BlockKey): { exact: number, small: number } | undefined {
+    const values = this.#table.get(key)
+    return values === undefined ? undefined : { exact: values[0]! * 2 ** 32 + values[1]!, small: values[2]! }
   }
 }
 
@@ -98,24 +143,24 @@ function bytesOf (table: Uint32Array): Uint8Array {
 }
 
 /** @returns where the key is, or the free slot where it belongs */
-function find (table: Uint32Array, key: BlockKey): number {
-  const slots = table.length / words
+function find (table: Uint32Array, stride: number, key: BlockKey): number {
+  const slots = table.length / stride
   // the first word chose the part
   for (let slot = key[1] % slots; ; slot = (slot + 1) % slots) {
-    const at = slot * words
+    const at = slot * stride
     if (isFree(table, at) || holds(table, at, key)) {
       return at
     }
   }
 }
 
-function grow (part: Part): void {
+function grow (part: Part, stride: number): void {
   const { table } = part
   part.table = new Uint32Array(2 * table.length)
-  for (let at = 0; at < table.length; at += words) {
+  for (let at = 0; at < table.length; at += stride) {
     if (!isFree(table, at)) {
       const key: BlockKey = [table[at]!, table[at + 1]!, table[at + 2]!, table[at + 3]!]
-      part.table.set(key, find(part.table, key))
+      part.table.set(table.subarray(at, at + stride), find(part.table, stride, key))
     }
   }
 }

@@ -1,11 +1,11 @@
-import * as dagPb from '@ipld/dag-pb'
 import { NotFoundError } from 'interface-store'
-import { CID } from 'multiformats/cid'
-import { identity } from 'multiformats/hashes/identity'
+import type { CID } from 'multiformats/cid'
 import type { DurableBlockstore } from './blockstore.ts'
 import { blockKey, BlockSet } from './block-set.ts'
 import type { StoreOptions } from './content-store.ts'
 import type { Block } from './dag.ts'
+import { hasFile, isLeafOf, parseCid, refuseLeaf } from './dag-node.ts'
+import { leavesOf, walkNodes } from './dag-walk.ts'
 import { verifyBlock } from './http-blocks.ts'
 
 type Blocks = Pick<DurableBlockstore, 'has' | 'read'>
@@ -13,12 +13,12 @@ type Blocks = Pick<DurableBlockstore, 'has' | 'read'>
 /**
  * All blocks below a root, each once and compared with its CID; what `without` has is walked but not yielded
  *
- * @throws NotFoundError where one is missing, DamagedBlockError where one does not hold what it should
+ * @throws NotFoundError where one is missing, DamagedBlockError where one does not hold what it should; RefusedDagError
  */
 export async function * blocksBelow (blockstore: Blocks, root: string, without: BlockSet, options: StoreOptions = {}): AsyncGenerator<Block> {
-  for await (const { cid, bytes } of walk(blockstore, root, options)) {
+  for await (const { cid, bytes, size } of walk(blockstore, root, options)) {
     if (!without.has(blockKey(cid.multihash.digest))) {
-      yield { cid, bytes: bytes ?? await readBlock(blockstore, cid, options) }
+      yield { cid, bytes: bytes ?? await readLeaf(blockstore, cid, size, options) }
     }
   }
 }
@@ -36,26 +36,42 @@ export async function requireBlocks (blockstore: Blocks, root: string, options: 
   }
 }
 
-/** Each block once, a node with its bytes */
-async function * walk (blockstore: Blocks, root: string, options: StoreOptions): AsyncGenerator<{ cid: CID, bytes?: Uint8Array }> {
+interface Found {
+  cid: CID
+  /** Of a node */
+  bytes?: Uint8Array
+  /** Bytes that a leaf should have, where something says it */
+  size?: number | undefined
+}
+
+/** Each block once, the leaves of a node behind it */
+async function * walk (blockstore: Blocks, root: string, { signal }: StoreOptions): AsyncGenerator<Found> {
   const yielded = new BlockSet()
-  /** Apart from the others: a leaf may have the bytes of a node, and below a leaf is nothing */
-  const followed = new BlockSet()
-  const left = [CID.parse(root)]
-  for (let cid = left.pop(); cid !== undefined; cid = left.pop()) {
-    options.signal?.throwIfAborted()
-    const isInline = cid.multihash.code === identity.code
-    const key = blockKey(cid.multihash.digest)
-    const isNode = cid.code === dagPb.code && (isInline || followed.add(key))
-    const bytes = isNode ? isInline ? cid.multihash.digest : await readBlock(blockstore, cid, options) : undefined
-    if (!isInline && yielded.add(key)) {
-      yield { cid, ...(bytes === undefined ? {} : { bytes }) }
+  const isNew = (cid: CID): boolean => hasFile(cid) && yielded.add(blockKey(cid.multihash.digest))
+  const load = async (cid: CID): Promise<Uint8Array> => await readBlock(blockstore, cid, { signal })
+  const top = parseCid(root)
+  let isLeaf = true
+  for await (const { cid, bytes, node } of walkNodes(top, { load, signal })) {
+    isLeaf = false
+    // a leaf may have the bytes of a node
+    if (isNew(cid)) {
+      yield { cid, bytes }
     }
-    if (bytes !== undefined) {
-      // the first child comes first
-      left.push(...dagPb.decode(bytes).Links.map(({ Hash: hash }) => hash).reverse())
+    for (const { cid, to, size } of leavesOf(node)) {
+      signal?.throwIfAborted()
+      if (isNew(cid)) {
+        yield { cid, size: to === 'part' ? size : undefined }
+      }
     }
   }
+  if (isLeaf && isNew(top)) {
+    yield { cid: top }
+  }
+}
+
+async function readLeaf (blockstore: Blocks, cid: CID, size: number | undefined, options: StoreOptions): Promise<Uint8Array> {
+  const bytes = await readBlock(blockstore, cid, options)
+  return isLeafOf(size, bytes) ? bytes : await refuseLeaf(cid, bytes, size)
 }
 
 async function readBlock (blockstore: Blocks, cid: CID, { signal }: StoreOptions): Promise<Uint8Array> {

@@ -24,6 +24,12 @@ export interface BlockstoreContentStoreComponents {
   blockstore: Pick<Blockstore, 'get' | 'put' | 'has'> & Pick<DurableBlockstore, 'read' | 'sync'>
   /** @default one that works on the thread of its caller */
   hasher?: Hasher | undefined
+  /**
+   * Whether all files in it were read whole when they came, as for a DagReader
+   *
+   * @default true
+   */
+  isKnown?: boolean | undefined
   /** Is told of each block that was to be read and is not here */
   onMissing?: ((cid: CID) => void) | undefined
 }
@@ -40,7 +46,7 @@ export class BlockstoreContentStore implements ContentStore {
     this.#components = components
     this.#blockstore = components.blockstore
     this.#hasher = components.hasher ?? inlineHasher
-    this.#reader = new DagReader({ blocks: { read: async (...args) => await this.#read(...args) }, buffers: this.#buffers }, { readAhead })
+    this.#reader = new DagReader({ blocks: { read: async (...args) => await this.#read(...args) }, buffers: this.#buffers }, { readAhead, isKnown: components.isKnown ?? true })
   }
 
   writer (init: DagWriterInit = {}): ContentWriter {

@@ -15,17 +15,18 @@ import { dirname, join } from 'node:path'
 import { FsBlockstore } from 'blockstore-fs'
 import { NextToLast } from 'blockstore-fs/sharding'
 import type { AbortOptions } from '@libp2p/interface'
+import { NotFoundError } from 'interface-store'
 import type { CID } from 'multiformats/cid'
 import { BlockGuard, type BlockGuardInit } from './block-guard.ts'
 import { blockKey, type BlockSet } from './block-set.ts'
+import { hasFile, inlineBlock, requireCid, shown } from './dag-node.ts'
 import { holdsBytes } from './holds-bytes.ts'
 import { Quarantine, type QuarantineInit } from './quarantine.ts'
 import { StorageSpace, type ReserveOptions, type StorageSpaceInit } from './storage-space.ts'
 import { syncDirectory } from './sync-directory.ts'
 import { sweepBlocks, type SweepOptions, type Swept } from './sweep.ts'
 import { CheckingReader, type CheckingReaderInit } from './checking-reader.ts'
-
-const syncConcurrency = 8
+import { UnsyncedDirectories } from './unsynced-directories.ts'
 
 export interface DurableBlockstoreInit extends BlockGuardInit, CheckingReaderInit, QuarantineInit, StorageSpaceInit {
   /**
@@ -44,12 +45,9 @@ export class DurableBlockstore extends FsBlockstore {
   readonly #reader: CheckingReader
   readonly #quarantine: Quarantine
   readonly #made = new Set<string>()
-  /** Directories with names that may not be on disk yet */
-  #unsynced = new Set<string>()
+  readonly #unsynced: UnsyncedDirectories
   /** Directories that lost names: what comes back after a power failure is garbage, but was not counted at the close */
   readonly #unlinked = new Set<string>()
-  #running: Promise<void> = Promise.resolve()
-  #next: Promise<void> | undefined
   #writes = 0
   /** Blocks that are being written, by file */
   readonly #writing = new Map<string, Promise<void>>()
@@ -61,6 +59,7 @@ export class DurableBlockstore extends FsBlockstore {
     super(location, { shardingStrategy: sharding })
     this.#sharding = sharding
     this.#fsync = init.fsync ?? true
+    this.#unsynced = new UnsyncedDirectories({ fsync: this.#fsync })
     this.#guard = new BlockGuard(init)
     this.#reader = new CheckingReader(init)
     this.#quarantine = new Quarantine(join(dirname(this.path), 'quarantine'), init)
@@ -85,9 +84,17 @@ export class DurableBlockstore extends FsBlockstore {
     await this.space.close()
   }
 
-  /** @throws StorageFullError */
+  /**
+   * A block that lies in its CID is not stored
+   *
+   * @throws StorageFullError; RefusedDagError where nobody could compare the block with its CID
+   */
   override async put (cid: CID, block: Uint8Array | Iterable<Uint8Array> | AsyncIterable<Uint8Array>, options?: AbortOptions & ReserveOptions): Promise<CID> {
     options?.signal?.throwIfAborted()
+    if (!hasFile(cid)) {
+      requireCid(cid)
+      return cid
+    }
     const bytes = block instanceof Uint8Array ? block : Buffer.concat(await Array.fromAsync(block))
     const place = this.#sharding.encode(cid)
     const { file } = place
@@ -106,6 +113,11 @@ export class DurableBlockstore extends FsBlockstore {
     return cid
   }
 
+  override async has (cid: CID, options?: AbortOptions): Promise<boolean> {
+    options?.signal?.throwIfAborted()
+    return hasFile(cid) ? await super.has(cid) : inlineBlock(cid) !== undefined
+  }
+
   /** The whole block in one piece: at most 2 MiB, as everything that IPFS peers exchange */
   override async * get (cid: CID, options?: AbortOptions): AsyncGenerator<Uint8Array> {
     yield await this.read(cid, options)
@@ -118,6 +130,9 @@ export class DurableBlockstore extends FsBlockstore {
    */
   async read (cid: CID, options?: AbortOptions & { into?: Uint8Array | undefined, protect?: boolean | undefined }): Promise<Uint8Array> {
     options?.signal?.throwIfAborted()
+    if (!hasFile(cid)) {
+      return inlineBlock(cid) ?? missing(cid)
+    }
     const { dir, file } = this.#sharding.encode(cid)
     if (options?.protect === true) {
       await this.#guard.read(file, blockKey(cid.multihash.digest))
@@ -125,14 +140,20 @@ export class DurableBlockstore extends FsBlockstore {
     return await this.#reader.read(cid, join(this.path, dir, file), options?.into)
   }
 
-  /** Bytes of a block; 0 where it is not here */
+  /** Bytes of the file of a block; 0 where there is none */
   async size (cid: CID): Promise<number> {
+    if (!hasFile(cid)) {
+      return 0
+    }
     const { dir, file } = this.#sharding.encode(cid)
     return await sizeOf(join(this.path, dir, file))
   }
 
   override async delete (cid: CID, options?: AbortOptions): Promise<void> {
     options?.signal?.throwIfAborted()
+    if (!hasFile(cid)) {
+      return
+    }
     const { dir, file } = this.#sharding.encode(cid)
     await this.#guard.delete(file, async () => await this.#unlink(dir, file))
   }
@@ -143,6 +164,9 @@ export class DurableBlockstore extends FsBlockstore {
    * @param isDamaged asked while nobody can put it
    */
   async quarantine (cid: CID, isDamaged: () => Promise<boolean>): Promise<void> {
+    if (!hasFile(cid)) {
+      return
+    }
     const { dir, file } = this.#sharding.encode(cid)
     if (!this.#guard.isPutting(file)) {
       await this.#guard.delete(file, async () => {
@@ -175,20 +199,9 @@ export class DurableBlockstore extends FsBlockstore {
     }, options)
   }
 
-  /**
-   * Resolves when the names of all blocks that were put before the call are on disk. Calls that come while one runs share the next.
-   */
+  /** Resolves when the names of all blocks that were put before the call are on disk. Calls that come while one runs share the next. */
   async sync (): Promise<void> {
-    if (!this.#fsync) {
-      this.#unsynced.clear()
-      return
-    }
-    this.#next ??= this.#running.catch(() => {}).then(async () => {
-      this.#next = undefined
-      this.#running = this.#syncDirectories()
-      await this.#running
-    })
-    await this.#next
+    await this.#unsynced.sync()
   }
 
   /** @returns the bytes that are free now */
@@ -208,22 +221,6 @@ export class DurableBlockstore extends FsBlockstore {
     const size = await sizeOf(target)
     await this.#quarantine.add(target)
     change.done(-size)
-  }
-
-  async #syncDirectories (): Promise<void> {
-    const directories = [...this.#unsynced]
-    this.#unsynced = new Set()
-    try {
-      const left = directories.values()
-      await Promise.all(Array.from({ length: syncConcurrency }, async () => {
-        for (const directory of left) {
-          await syncDirectory(directory)
-        }
-      }))
-    } catch (err) {
-      directories.forEach(directory => this.#unsynced.add(directory))
-      throw err
-    }
   }
 
   async #store (cid: CID, { dir, file }: { dir: string, file: string }, bytes: Uint8Array, options: ReserveOptions | undefined): Promise<void> {
@@ -277,6 +274,10 @@ export class DurableBlockstore extends FsBlockstore {
       throw err
     }
   }
+}
+
+function missing (cid: CID): never {
+  throw new NotFoundError(`No block ${shown(cid)}`)
 }
 
 function ignoreMissing (err: unknown): void {

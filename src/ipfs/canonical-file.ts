@@ -4,7 +4,8 @@ import type { CID } from 'multiformats/cid'
 import * as raw from 'multiformats/codecs/raw'
 import { sha256 } from 'multiformats/hashes/sha2'
 import type { Content } from './content-store.ts'
-import { decodeNode, encodeFileNode, leafSize, maxLinks, type FileLink } from './dag.ts'
+import { decodeNode } from './dag-node.ts'
+import { encodeFileNode, leafSize, maxLinks, type FileLink } from './dag.ts'
 
 type Read = (cid: CID) => Promise<Uint8Array>
 
@@ -15,16 +16,24 @@ type Known = Map<string, FileLink>
  * Compares the DAG of a file with the one that dag-writer.ts makes. Its size alone gives the shape of that: how many levels there are, and how
  * many links each node has. So the first node that is not as it should be ends the walk, and each node is read once.
  *
- * @returns undefined where it is another DAG
+ * @returns undefined where it is another DAG, or none that anybody has to walk
+ * @throws what `read` throws
  */
 export async function canonicalFile (root: CID, read: Read): Promise<Content | undefined> {
   if (!isOurs(root)) {
     return undefined
   }
-  const bytes = await read(root)
-  const size = root.code === raw.code ? bytes.byteLength : declaredSize(root, bytes)
-  const file = size === undefined ? undefined : await subtree(root, bytes, size, levelsOf(size), read, new Map())
-  return file === undefined ? undefined : { cid: root.toString(), size: file.size, dagSize: file.dagSize }
+  try {
+    const bytes = await read(root)
+    const size = root.code === raw.code ? bytes.byteLength : decodeNode(root, bytes).size
+    const file = await subtree(root, bytes, size, levelsOf(size), read, new Map())
+    return file === undefined ? undefined : { cid: root.toString(), size: file.size, dagSize: file.dagSize }
+  } catch (err) {
+    if ((err as Error).name !== 'RefusedDagError') {
+      throw err
+    }
+    return undefined
+  }
 }
 
 /** @param bytes of its block; undefined where it is not read yet */
@@ -45,13 +54,13 @@ async function subtree (cid: CID, bytes: Uint8Array | undefined, size: number, l
 
 async function node (cid: CID, bytes: Uint8Array, size: number, level: number, read: Read, known: Known): Promise<FileLink | undefined> {
   const childSize = sizeOfFull(level - 1)
-  const links = decodeNode(cid, bytes)?.links
-  if (links?.length !== Math.ceil(size / childSize)) {
+  const { links } = decodeNode(cid, bytes)
+  if (links.length !== Math.ceil(size / childSize)) {
     return undefined
   }
   const children: FileLink[] = []
-  for (const [i, { Hash: hash }] of links.entries()) {
-    const child = await subtree(hash, undefined, Math.min(childSize, size - i * childSize), level - 1, read, known)
+  for (const [i, link] of links.entries()) {
+    const child = await subtree(link.cid, undefined, Math.min(childSize, size - i * childSize), level - 1, read, known)
     if (child === undefined) {
       return undefined
     }
@@ -59,12 +68,6 @@ async function node (cid: CID, bytes: Uint8Array, size: number, level: number, r
   }
   // whatever else a node may say differs from what is written here
   return equals(encodeFileNode(children), bytes) ? { cid, size, dagSize: children.reduce((total, { dagSize }) => total + dagSize, bytes.byteLength) } : undefined
-}
-
-/** @returns undefined where no file has it */
-function declaredSize (cid: CID, bytes: Uint8Array): number | undefined {
-  const size = decodeNode(cid, bytes)?.unixfs.fileSize()
-  return size === undefined || size > BigInt(Number.MAX_SAFE_INTEGER) ? undefined : Number(size)
 }
 
 function levelsOf (size: number): number {

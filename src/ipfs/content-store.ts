@@ -72,7 +72,7 @@ export interface ContentReader {
    * Reads a file, or the part of it from `start` to `end`, both inclusive. A chunk may be overwritten once the next one is asked for.
    *
    * @throws NotFoundError where a block is missing, DamagedBlockError where one does not hold what it should,
-   *   UnavailableError where nobody delivers a block in time
+   *   UnavailableError where nobody delivers a block in time, RefusedDagError where it is no file that anybody has to read
    */
   read: (cid: string, options?: ReadFileOptions) => AsyncIterable<Uint8Array>
   /**

@@ -1,18 +1,18 @@
 import * as dagPb from '@ipld/dag-pb'
 import { equals } from 'multiformats/bytes'
-import { CID } from 'multiformats/cid'
+import type { CID } from 'multiformats/cid'
 import { sha256, sha512 } from 'multiformats/hashes/sha2'
 import { digestFrom, type Digest, type DigestAlgorithm } from '../oci/digest.ts'
 import type { BlockFiles } from './block-files.ts'
 import { blockKey, BlockSet } from './block-set.ts'
 import { BufferPool } from './buffer-pool.ts'
 import type { StoreOptions } from './content-store.ts'
-import { decodeNode, leafSize } from './dag.ts'
+import { leafSize } from './dag.ts'
+import { decodeNode, hasFile, inlineBlock, isLeafOf, parseCid, refuseLeaf, type DagNode } from './dag-node.ts'
+import { leavesOf, WalkedNodes, walkNodes } from './dag-walk.ts'
+import { walkFile } from './file-walk.ts'
 import type { Hasher } from './hasher.ts'
 import type { RateLimit } from './rate-limit.ts'
-
-/** Multicodec code of a multihash that is the block itself: it has no file */
-const identity = 0
 
 export interface BadBlock {
   cid: string
@@ -34,12 +34,6 @@ export interface DagCheckerComponents {
   onChecked: (bytes: number) => void
 }
 
-interface Part {
-  bytes: Uint8Array
-  /** Undefined where the bytes lie in a node, which is right */
-  leaf: CID | undefined
-}
-
 /**
  * Compares blocks with their CIDs, as they lie on disk. What was right once is not read again, so each block is read about once, however many
  * files and directories have it.
@@ -49,7 +43,7 @@ export class DagChecker {
   readonly #buffers = new BufferPool(leafSize, 4)
   readonly #right = new BlockSet()
   /** Nodes below which all is right */
-  readonly #complete = new BlockSet()
+  readonly #complete = new WalkedNodes()
   /** Blocks that were damaged when they were read last */
   readonly #damaged = new BlockSet()
 
@@ -64,16 +58,19 @@ export class DagChecker {
     const buffer = this.#buffers.take()
     let size = 0
     try {
-      for await (const part of this.#parts(CID.parse(root), buffer, options)) {
-        if ('problem' in part) {
-          bad.set(part.cid, part)
+      for await (const part of walkFile(parseCid(root), async cid => await this.#node(cid, bad, options), 0, Infinity)) {
+        options.signal?.throwIfAborted()
+        const isLeaf = !(part instanceof Uint8Array)
+        const bytes = isLeaf ? await this.#read(part.cid, buffer, options) : part
+        if ('problem' in bytes) {
+          bad.set(bytes.cid, bytes)
           continue
         }
-        const { bytes, leaf } = part
         size += bytes.byteLength
         const digest = await hash.leaf(bytes)
-        if (leaf !== undefined && !await this.#note(leaf, bytes, leaf.multihash.code === sha256.code ? digest : undefined)) {
-          bad.set(leaf.toString(), this.#isDamaged(leaf))
+        if (isLeaf) {
+          const { cid, leafSize } = part
+          await this.#noteLeaf(cid, bytes, leafSize, bad, cid.multihash.code === sha256.code ? digest : undefined)
         }
       }
       const { whole } = await hash.tail(new Uint8Array())
@@ -91,22 +88,29 @@ export class DagChecker {
    */
   async dag (root: string, options: StoreOptions & { except?: ReadonlySet<string> | undefined } = {}): Promise<BadBlock[]> {
     const bad = new Map<string, BadBlock>()
-    await this.#below(CID.parse(root), bad, options)
+    const { except, signal } = options
+    const top = parseCid(root)
+    const isLeft = (cid: CID): boolean => except?.has(cid.toString()) === true
+    if (top.code !== dagPb.code && !isLeft(top)) {
+      await this.#leaf(top, undefined, bad, options)
+    }
+    const load = async (cid: CID): Promise<Uint8Array | undefined> => (await this.#node(cid, bad, options))?.bytes
+    for await (const walked of walkNodes(top, { load, follow: cid => !isLeft(cid), walked: this.#complete, signal })) {
+      for (const { cid, to, size } of leavesOf(walked.node)) {
+        signal?.throwIfAborted()
+        if (isLeft(cid) || !await this.#leaf(cid, to === 'part' ? size : undefined, bad, options)) {
+          walked.isWhole = false
+        }
+      }
+    }
     return [...bad.values()]
   }
 
   /** @returns undefined where the block is right */
   async block (cid: CID, options: StoreOptions = {}): Promise<BadBlock | undefined> {
-    if (cid.multihash.code === identity || this.#right.has(keyOf(cid))) {
-      return undefined
-    }
-    const buffer = this.#buffers.take()
-    try {
-      const bytes = await this.#read(cid, buffer, options)
-      return 'problem' in bytes ? bytes : await this.#note(cid, bytes) ? undefined : this.#isDamaged(cid)
-    } finally {
-      this.#buffers.give(buffer)
-    }
+    const bad = new Map<string, BadBlock>()
+    await this.#leaf(cid, undefined, bad, options)
+    return bad.get(cid.toString())
   }
 
   /** The damaged ones of those blocks on disk that were in no file or directory so far; each is named as a leaf is */
@@ -120,77 +124,55 @@ export class DagChecker {
     }
   }
 
-  async #below (cid: CID, bad: Map<string, BadBlock>, options: StoreOptions & { except?: ReadonlySet<string> | undefined }): Promise<void> {
-    options.signal?.throwIfAborted()
-    const hasFile = cid.multihash.code !== identity
-    if (options.except?.has(cid.toString()) === true || (cid.code === dagPb.code && hasFile && this.#complete.has(keyOf(cid)))) {
-      return
+  /** @returns whether the block is right; what is known to be is not read again */
+  async #leaf (cid: CID, size: number | undefined, bad: Map<string, BadBlock>, options: StoreOptions): Promise<boolean> {
+    if (inlineBlock(cid) !== undefined || (hasFile(cid) && this.#right.has(keyOf(cid)))) {
+      return true
     }
-    if (cid.code !== dagPb.code) {
-      const found = await this.block(cid, options)
-      if (found !== undefined) {
-        bad.set(found.cid, found)
-      }
-      return
-    }
-    const node = await this.#node(cid, options)
-    if ('problem' in node) {
-      bad.set(node.cid, node)
-      return
-    }
-    const before = bad.size
-    for (const link of node.links) {
-      await this.#below(link, bad, options)
-    }
-    if (bad.size === before && hasFile && options.except === undefined) {
-      this.#complete.add(keyOf(cid))
-    }
-  }
-
-  /** The bytes of a file in order; those of a leaf are not compared with its CID yet */
-  async * #parts (cid: CID, buffer: Uint8Array, options: StoreOptions): AsyncGenerator<Part | BadBlock> {
-    options.signal?.throwIfAborted()
-    if (cid.code !== dagPb.code) {
-      const bytes = await this.#read(cid, buffer, options)
-      yield 'problem' in bytes ? bytes : { bytes, leaf: cid }
-      return
-    }
-    const node = await this.#node(cid, options)
-    if ('problem' in node) {
-      yield node
-      return
-    }
-    if (node.data !== undefined) {
-      yield { bytes: node.data, leaf: undefined }
-    }
-    for (const link of node.links) {
-      yield * this.#parts(link, buffer, options)
-    }
-  }
-
-  /** What is right, but no node of UnixFS, is one without links */
-  async #node (cid: CID, options: StoreOptions): Promise<{ data: Uint8Array | undefined, links: CID[] } | BadBlock> {
     const buffer = this.#buffers.take()
     try {
       const bytes = await this.#read(cid, buffer, options)
       if ('problem' in bytes) {
-        return bytes
+        bad.set(bytes.cid, bytes)
+        return false
       }
-      if (!await this.#note(cid, bytes)) {
-        return this.#isDamaged(cid)
+      return await this.#noteLeaf(cid, bytes, size, bad)
+    } finally {
+      this.#buffers.give(buffer)
+    }
+  }
+
+  /**
+   * @param digest what it is, where it is known
+   * @throws RefusedDagError where it is right, and has not as many bytes as its node says
+   */
+  async #noteLeaf (cid: CID, bytes: Uint8Array, size: number | undefined, bad: Map<string, BadBlock>, digest?: Uint8Array): Promise<boolean> {
+    if (!await this.#note(cid, bytes, digest)) {
+      bad.set(cid.toString(), this.#isDamaged(cid))
+      return false
+    }
+    return size === undefined || isLeafOf(size, bytes) ? true : await refuseLeaf(cid, bytes, size)
+  }
+
+  /** @returns undefined where it is bad */
+  async #node (cid: CID, bad: Map<string, BadBlock>, options: StoreOptions): Promise<DagNode & { bytes: Uint8Array } | undefined> {
+    const buffer = this.#buffers.take()
+    try {
+      const found = inlineBlock(cid) ?? await this.#read(cid, buffer, options)
+      const isBad = 'problem' in found ? found : await this.#note(cid, found) ? undefined : this.#isDamaged(cid)
+      if (isBad !== undefined) {
+        bad.set(isBad.cid, isBad)
+        return undefined
       }
       // a copy, as the node refers to the bytes that it is made of
-      const node = decodeNode(cid, new Uint8Array(bytes))
-      return { data: node?.unixfs.type === 'file' || node?.unixfs.type === 'raw' ? node.unixfs.data : undefined, links: node?.links.map(({ Hash: hash }) => hash) ?? [] }
+      const bytes = new Uint8Array(found as Uint8Array)
+      return { bytes, ...decodeNode(cid, bytes) }
     } finally {
       this.#buffers.give(buffer)
     }
   }
 
   async #read (cid: CID, buffer: Uint8Array, options: StoreOptions): Promise<Uint8Array | BadBlock> {
-    if (cid.multihash.code === identity) {
-      return cid.multihash.digest
-    }
     try {
       const bytes = await this.#components.files.read(cid, buffer)
       await this.#components.rate.take(bytes.byteLength, options)
@@ -212,18 +194,16 @@ export class DagChecker {
    *
    * @param digest what it is, where it is known
    */
-  async #note ({ multihash }: CID, bytes: Uint8Array, digest?: Uint8Array): Promise<boolean> {
-    if (multihash.code !== identity) {
-      const actual = digest ?? await this.#digest(multihash.code, bytes)
-      // a multihash may have a part of the digest only; of what nobody here can compare nothing is known to be wrong
-      if (actual !== undefined && !equals(actual.subarray(0, multihash.digest.byteLength), multihash.digest)) {
-        return false
-      }
-      const key = blockKey(multihash.digest)
-      if (!this.#right.has(key)) {
-        this.#right.add(key)
-        this.#components.onChecked(bytes.byteLength)
-      }
+  async #note (cid: CID, bytes: Uint8Array, digest?: Uint8Array): Promise<boolean> {
+    // of what nobody here can compare nothing is known to be wrong, and none has a key that is not another's
+    if (!hasFile(cid)) {
+      return true
+    }
+    if (!equals(digest ?? await this.#digest(cid.multihash.code, bytes), cid.multihash.digest)) {
+      return false
+    }
+    if (this.#right.add(keyOf(cid))) {
+      this.#components.onChecked(bytes.byteLength)
     }
     return true
   }
@@ -233,11 +213,8 @@ export class DagChecker {
     return { cid: cid.toString(), problem: 'damaged' }
   }
 
-  async #digest (code: number, bytes: Uint8Array): Promise<Uint8Array | undefined> {
-    const algorithm = code === sha256.code ? 'sha256' : code === sha512.code ? 'sha512' : undefined
-    if (algorithm === undefined) {
-      return undefined
-    }
+  async #digest (code: number, bytes: Uint8Array): Promise<Uint8Array> {
+    const algorithm = code === sha512.code ? 'sha512' : 'sha256'
     const hash = this.#components.hasher.file(algorithm)
     try {
       return (await hash.tail(bytes)).whole

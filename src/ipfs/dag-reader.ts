@@ -1,13 +1,12 @@
 import { unixfs } from '@helia/unixfs'
-import type { PBLink } from '@ipld/dag-pb'
-import type { UnixFS } from 'ipfs-unixfs'
-import { CID } from 'multiformats/cid'
+import type { CID } from 'multiformats/cid'
 import * as raw from 'multiformats/codecs/raw'
 import type { BufferPool } from './buffer-pool.ts'
 import { canonicalFile } from './canonical-file.ts'
 import type { Content, ContentReader, Found, ReadFileOptions, StoreOptions } from './content-store.ts'
-import { decodeNode, walkFile, type LeafSlice } from './dag.ts'
-import { DamagedBlockError } from './errors.ts'
+import { inlineBlock, isLeafOf, parseCid, readNode, refuseLeaf, requireCid, requireDepth } from './dag-node.ts'
+import { walkNodes } from './dag-walk.ts'
+import { requireBacked, walkFile, type LeafSlice } from './file-walk.ts'
 import { runAhead } from './run-ahead.ts'
 
 /** Where blocks come from */
@@ -28,28 +27,30 @@ export interface DagReaderComponents {
 export interface DagReaderInit {
   /** Leaves that are read ahead of the one that was asked for */
   readAhead: number
-}
-
-/** A UnixFS directory, or a node of a file */
-interface Node {
-  bytes: Uint8Array
-  links: PBLink[]
-  unixfs: UnixFS
+  /**
+   * Whether the files were read whole before, so that they have as many bytes as they claim
+   *
+   * @default they are counted, see {@link requireBacked}
+   */
+  isKnown?: boolean | undefined
 }
 
 /** Reads UnixFS files and directories from blocks, wherever these come from */
 export class DagReader implements ContentReader {
   readonly #components: DagReaderComponents
   readonly #readAhead: number
+  readonly #isKnown: boolean
 
   constructor (components: DagReaderComponents, init: DagReaderInit) {
     this.#components = components
     this.#readAhead = init.readAhead
+    this.#isKnown = init.isKnown ?? false
   }
 
   async * read (cid: string, options: ReadFileOptions = {}): AsyncGenerator<Uint8Array> {
     const { signal, start = 0, end = Infinity } = options
-    const slices = walkFile(CID.parse(cid), async cid => await this.#components.blocks.read(cid, { signal }), start, end + 1)
+    const root = parseCid(cid)
+    const slices = walkFile(root, async cid => await (cid === root ? this.#root(cid, { signal }) : this.#node(cid, { signal })), start, end + 1)
     for await (const { bytes, buffer } of runAhead(this.#reads(slices, { signal }), this.#readAhead)) {
       yield bytes
       if (buffer !== undefined) {
@@ -59,7 +60,7 @@ export class DagReader implements ContentReader {
   }
 
   async find (root: string, path: readonly string[], options: StoreOptions = {}): Promise<Found | undefined> {
-    let cid = CID.parse(root)
+    let cid = parseCid(root)
     for (const name of path) {
       const child = await this.#child(cid, name, options)
       if (child === undefined) {
@@ -71,19 +72,20 @@ export class DagReader implements ContentReader {
   }
 
   async * list (directory: string, options: StoreOptions = {}): AsyncGenerator<{ name: string, cid: string }> {
-    const cid = CID.parse(directory)
-    const node = await this.#node(cid, options)
-    if (node?.unixfs.type === 'directory') {
-      yield * node.links.map(link => ({ name: link.Name ?? '', cid: link.Hash.toString() }))
-    } else if (node?.unixfs.isDirectory() === true) {
-      for await (const entry of unixfs({ blockstore: this.#asBlockstore() }).ls(cid, signalOf(options))) {
-        yield { name: entry.name, cid: entry.cid.toString() }
+    const parts = new Set<string>()
+    const load = async (cid: CID): Promise<Uint8Array> => await this.#components.blocks.read(cid, options)
+    const root = parseCid(directory)
+    // only parts of the directory itself are walked
+    for await (const { node } of walkNodes(root, { load, follow: cid => cid === root || parts.has(cid.toString()), ...options })) {
+      if (node.type === 'directory' || node.type === 'shard') {
+        node.links.filter(({ to }) => to === 'shard').forEach(({ cid }) => { parts.add(cid.toString()) })
+        yield * node.links.filter(({ to }) => to === 'entry').map(({ name, cid }) => ({ name, cid: cid.toString() }))
       }
     }
   }
 
   async canonical (cid: string, options: StoreOptions = {}): Promise<Content | undefined> {
-    return await canonicalFile(CID.parse(cid), async cid => await this.#components.blocks.read(cid, options))
+    return await canonicalFile(parseCid(cid), async cid => await this.#components.blocks.read(cid, options))
   }
 
   async * #reads (slices: AsyncIterable<LeafSlice | Uint8Array>, options: StoreOptions): AsyncGenerator<() => Promise<{ bytes: Uint8Array, buffer?: Uint8Array }>> {
@@ -96,8 +98,8 @@ export class DagReader implements ContentReader {
     const { blocks, buffers } = this.#components
     const buffer = buffers.take()
     const bytes = await blocks.read(slice.cid, { ...options, into: buffer })
-    if (bytes.byteLength !== (slice.leafSize ?? bytes.byteLength)) {
-      throw new DamagedBlockError(`${slice.cid.toString()} has ${bytes.byteLength} bytes instead of ${slice.leafSize}`)
+    if (!isLeafOf(slice.leafSize, bytes)) {
+      await refuseLeaf(slice.cid, bytes, slice.leafSize)
     }
     const wanted = bytes.subarray(slice.start, slice.end)
     if (bytes.buffer === buffer.buffer) {
@@ -108,11 +110,11 @@ export class DagReader implements ContentReader {
   }
 
   async #child (directory: CID, name: string, options: StoreOptions): Promise<CID | undefined> {
-    const node = await this.#node(directory, options)
-    if (node?.unixfs.type === 'directory') {
-      return node.links.find(link => link.Name === name)?.Hash
+    const node = directory.code === raw.code ? undefined : await this.#node(directory, options)
+    if (node?.type === 'directory') {
+      return node.links.find(link => link.name === name)?.cid
     }
-    return node?.unixfs.isDirectory() === true ? await this.#childOfShard(directory, name, options) : undefined
+    return node?.type === 'shard' ? await this.#childOfShard(directory, name, options) : undefined
   }
 
   /** A sharded directory has the name under its hash, which the library knows how to follow */
@@ -131,38 +133,48 @@ export class DagReader implements ContentReader {
 
   async #stat (cid: CID, options: StoreOptions): Promise<Found | undefined> {
     if (cid.code === raw.code) {
-      const { byteLength } = await this.#components.blocks.read(cid, options)
-      return { type: 'file', cid: cid.toString(), size: byteLength, dagSize: byteLength }
+      const bytes = inlineBlock(cid) ?? await this.#components.blocks.read(cid, options)
+      if (!isLeafOf(undefined, bytes)) {
+        await refuseLeaf(cid, bytes, undefined)
+      }
+      return { type: 'file', cid: cid.toString(), size: bytes.byteLength, dagSize: bytes.byteLength }
     }
+    const { type, size, links, bytes } = await this.#root(cid, options)
+    if (type === 'symlink') {
+      return undefined
+    }
+    const dagSize = links.reduce((total, { claimedDagSize }) => total + claimedDagSize, bytes.byteLength)
+    return { type: type === 'file' ? 'file' : 'directory', cid: cid.toString(), size, dagSize }
+  }
+
+  /** Of what whoever asks has chosen; what is below it is asked for by this reader */
+  async #root (cid: CID, options: StoreOptions): ReturnType<typeof readNode> {
     const node = await this.#node(cid, options)
-    if (node === undefined || !['file', 'raw', 'directory', 'hamt-sharded-directory'].includes(node.unixfs.type)) {
-      return undefined
+    if (!this.#isKnown && node.type === 'file') {
+      await requireBacked(cid, node, async cid => await this.#components.blocks.read(cid, options))
     }
-    const dagSize = node.links.reduce((total, link) => total + (link.Tsize ?? 0), node.bytes.byteLength)
-    return { type: node.unixfs.isDirectory() ? 'directory' : 'file', cid: cid.toString(), size: Number(node.unixfs.fileSize()), dagSize }
+    return node
   }
 
-  /** @returns undefined where the CID is of something else than UnixFS */
-  async #node (cid: CID, options: StoreOptions): Promise<Node | undefined> {
-    if (cid.code === raw.code) {
-      return undefined
-    }
-    const bytes = await this.#components.blocks.read(cid, options)
-    const node = decodeNode(cid, bytes)
-    return node === undefined ? undefined : { bytes, ...node }
+  async #node (cid: CID, options: StoreOptions): ReturnType<typeof readNode> {
+    return await readNode(cid, async (cid, options) => await this.#components.blocks.read(cid, options), options)
   }
 
-  #asBlockstore (onError: (err: unknown) => void = () => {}): Parameters<typeof unixfs>[0]['blockstore'] {
-    const { blocks } = this.#components
+  /** For the library, which follows a name through a sharded directory: a node at each step, and no more than a DAG is deep */
+  #asBlockstore (onError: (err: unknown) => void): Parameters<typeof unixfs>[0]['blockstore'] {
+    let depth = 0
+    const read = async (cid: CID, options: StoreOptions): Promise<Uint8Array> => {
+      try {
+        requireCid(cid)
+        requireDepth(cid, ++depth, 0)
+        return cid.code === raw.code ? inlineBlock(cid) ?? await this.#components.blocks.read(cid, options) : (await this.#node(cid, options)).bytes
+      } catch (err) {
+        onError(err)
+        throw err
+      }
+    }
     return {
-      get: async function * (cid, options) {
-        try {
-          yield await blocks.read(cid, { signal: options?.signal })
-        } catch (err) {
-          onError(err)
-          throw err
-        }
-      },
+      get: async function * (cid, options) { yield await read(cid, { signal: options?.signal }) },
       has: () => true,
       put: () => { throw new Error('a reader stores nothing') }
     }

@@ -13,7 +13,6 @@ import { CID } from 'multiformats/cid'
 import * as raw from 'multiformats/codecs/raw'
 import { create as createMultihash } from 'multiformats/hashes/digest'
 import type { Content, DirectoryEntry } from './content-store.ts'
-import { DamagedBlockError } from './errors.ts'
 
 export const leafSize = 1024 * 1024
 export const maxLinks = 1024
@@ -32,16 +31,6 @@ export interface FileLink {
   cid: CID
   size: number
   dagSize: number
-}
-
-/** A part of a file that lies in one leaf */
-export interface LeafSlice {
-  cid: CID
-  /** Bytes of the whole leaf; undefined where the leaf is the file and nothing says it */
-  leafSize: number | undefined
-  /** Bytes of the leaf that are wanted: from `start` up to, not including, `end` */
-  start: number
-  end: number
 }
 
 export async function hashBlock (codec: number, bytes: Uint8Array): Promise<CID> {
@@ -114,66 +103,6 @@ export async function directoryBlock (entries: readonly DirectoryEntry[]): Promi
   const cid = await hashBlock(dagPb.code, bytes)
   const dagSize = bytes.byteLength + entries.reduce((total, { content }) => total + content.dagSize, 0)
   return { cid, bytes, content: { cid: cid.toString(), size: 0, dagSize } }
-}
-
-/**
- * Walks a file from left to right, only where the range goes, and yields the leaves, or the bytes where a node holds them itself,
- * as files do that were added without raw leaves
- *
- * @param get reads a node
- * @param start first byte wanted
- * @param end byte after the last one wanted; Infinity: all
- */
-export async function * walkFile (root: CID, get: (cid: CID) => Promise<Uint8Array>, start: number, end: number): AsyncGenerator<LeafSlice | Uint8Array> {
-  if (root.code === raw.code) {
-    yield { cid: root, leafSize: undefined, start, end }
-    return
-  }
-  const node = decodeFile(root, await get(root))
-  let position = 0
-  if (node.data !== undefined) {
-    if (start < node.data.byteLength) {
-      yield node.data.subarray(start, Math.min(end, node.data.byteLength))
-    }
-    position = node.data.byteLength
-  }
-  for (const link of node.links) {
-    const from = Math.max(0, start - position)
-    const to = Math.min(link.size, end - position)
-    if (from < to) {
-      if (link.cid.code === raw.code) {
-        yield { cid: link.cid, leafSize: link.size, start: from, end: to }
-      } else {
-        yield * walkFile(link.cid, get, from, to)
-      }
-    }
-    position += link.size
-  }
-}
-
-/** @returns undefined where the block is of something else than UnixFS */
-export function decodeNode (cid: CID, bytes: Uint8Array): { unixfs: UnixFS, links: dagPb.PBLink[] } | undefined {
-  if (cid.code !== dagPb.code) {
-    return undefined
-  }
-  try {
-    const { Data: data, Links: links } = dagPb.decode(bytes)
-    // without data, as in an empty block, it would pass for an empty file
-    return data === undefined ? undefined : { unixfs: UnixFS.unmarshal(data), links }
-  } catch {
-    return undefined
-  }
-}
-
-function decodeFile (cid: CID, bytes: Uint8Array): { data: Uint8Array | undefined, links: Array<{ cid: CID, size: number }> } {
-  const { unixfs: file, links = [] } = decodeNode(cid, bytes) ?? {}
-  if (file === undefined || (file.type !== 'file' && file.type !== 'raw') || file.blockSizes.length !== links.length) {
-    throw new DamagedBlockError(`${cid.toString()} is not part of a UnixFS file`)
-  }
-  return {
-    data: file.data,
-    links: links.map((link, i) => ({ cid: link.Hash, size: Number(file.blockSizes[i]) }))
-  }
 }
 
 function sum<Key extends string> (items: Array<Record<Key, number>>, key: Key): number {

@@ -46,6 +46,15 @@ export class DamagedBlockError extends Error {
   }
 }
 
+/**
+ * A DAG is not what anybody has to walk: it has more than `dagLimits` in dag-node.ts, or does not hold what it says. Its blocks are as they
+ * were made, so there is nothing to repair.
+ */
+export class RefusedDagError extends Error {
+  static readonly name = 'RefusedDagError'
+  readonly name = 'RefusedDagError'
+}
+
 /** Nobody delivered what was asked for in time: no peer, no gateway, no DNS server */
 export class UnavailableError extends Error {
   static readonly name = 'UnavailableError'

@@ -16,7 +16,7 @@ export class KuboContentStore extends BlockstoreContentStore {
 
   /** @param signal of everything that is done through it */
   constructor (api: URL, options: StoreOptions = {}) {
-    super({ blockstore: new KuboBlockstore(api, options) })
+    super({ blockstore: new KuboBlockstore(api, options), isKnown: false })
     this.#api = api
   }
 

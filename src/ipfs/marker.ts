@@ -1,19 +1,21 @@
-import * as dagPb from '@ipld/dag-pb'
 import { CID } from 'multiformats/cid'
 import { blockKey, BlockSet, type BlockKey } from './block-set.ts'
 import type { DurableBlockstore } from './blockstore.ts'
 import type { StoreOptions } from './content-store.ts'
-import { DamagedBlockError } from './errors.ts'
+import { hasFile, parseCid } from './dag-node.ts'
+import { leavesOf, WalkedNodes, walkNodes } from './dag-walk.ts'
 import { verifyBlock } from './http-blocks.ts'
 import { Pace } from './pace.ts'
-
-/** Multicodec code of a multihash that is the block itself: it has no file */
-const identity = 0
 
 export interface MarkerComponents {
   blockstore: Pick<DurableBlockstore, 'read' | 'size'>
   /** @default without haste */
   pace?: Pace | undefined
+}
+
+export interface MarkOptions extends StoreOptions {
+  /** CIDs in base32, which are left out with what only they lead to */
+  except?: ReadonlySet<string> | undefined
 }
 
 /** What is below a root and was not marked when it was looked at */
@@ -35,7 +37,7 @@ export class Marker {
    * Nodes below which all is marked. Not the same as the nodes that are marked: a leaf may have the bytes of a node, and so its multihash,
    * and below a leaf is nothing.
    */
-  readonly #followed = new BlockSet()
+  readonly #followed = new WalkedNodes()
   /** Nodes that should be here and are not: what is below them is not known */
   readonly missing = new Set<string>()
 
@@ -51,88 +53,83 @@ export class Marker {
   /**
    * Marks all below a root, which should be here
    *
-   * @param options.except CIDs in base32, which are left out with what only they lead to
-   * @throws DamagedBlockError where a node does not hold what it should
+   * @throws DamagedBlockError where a node does not hold what it should; RefusedDagError, with what was walked until then marked
    */
-  async mark (root: string, { signal, except }: StoreOptions & { except?: ReadonlySet<string> | undefined } = {}): Promise<void> {
-    const left = [CID.parse(root)]
-    for (let cid = left.pop(); cid !== undefined; cid = left.pop()) {
-      signal?.throwIfAborted()
-      if (except?.has(cid.toString()) === true) {
-        continue
-      }
+  async mark (root: string, { signal, except }: MarkOptions = {}): Promise<void> {
+    signal?.throwIfAborted()
+    const cid = parseCid(root)
+    if (except?.has(root) === true) {
+      return
+    }
+    this.#mark(cid)
+    const load = async (cid: CID): Promise<Uint8Array | undefined> => {
+      // a node that is missing is marked, too: somebody may put it meanwhile
       this.#mark(cid)
-      if (cid.code === dagPb.code && !this.#isFollowed(cid)) {
-        left.push(...await this.#follow(cid))
-        await this.#pace.rest({ signal })
+      const bytes = await this.#read(cid)
+      if (bytes === undefined) {
+        this.missing.add(cid.toString())
       }
+      return bytes
+    }
+    for await (const walked of walkNodes(cid, { load, follow: others(except), walked: this.#followed, signal })) {
+      for (const leaf of leavesOf(walked.node)) {
+        if (except?.has(leaf.cid.toString()) === true) {
+          walked.isWhole = false
+        } else {
+          this.#mark(leaf.cid)
+        }
+      }
+      await this.#pace.rest({ signal })
     }
   }
 
-  /** Looks at what is here below a root that may be incomplete; marks nothing yet */
-  async unmarked (root: string, { signal }: StoreOptions = {}): Promise<Unmarked> {
-    const left = [CID.parse(root)]
-    const seen = new Set<string>()
+  /**
+   * Looks at what is here below a root that may be incomplete; marks nothing yet. What is missing or damaged will be fetched again, with what
+   * is below it.
+   *
+   * @throws RefusedDagError
+   */
+  async unmarked (root: string, { signal, except }: MarkOptions = {}): Promise<Unmarked> {
+    const cid = parseCid(root)
+    const found = new BlockSet()
     const keys: BlockKey[] = []
     let bytes = 0
-    for (let cid = left.pop(); cid !== undefined; cid = left.pop()) {
-      signal?.throwIfAborted()
-      if (seen.has(cid.toString()) || this.#isFollowed(cid)) {
-        continue
-      }
-      seen.add(cid.toString())
+    const look = async (cid: CID): Promise<void> => {
       const key = blockKey(cid.multihash.digest)
-      if (cid.multihash.code !== identity && !this.marked.has(key)) {
+      if (hasFile(cid) && !this.marked.has(key) && found.add(key)) {
+        signal?.throwIfAborted()
         keys.push(key)
         bytes += await this.#blockstore.size(cid)
       }
-      // what is missing or damaged will be fetched again, with what is below it
-      left.push(...await this.#links(cid).catch(ignoreDamage) ?? [])
+    }
+    await look(cid)
+    const load = async (cid: CID): Promise<Uint8Array | undefined> => {
+      await look(cid)
+      return await this.#read(cid).catch(ignoreDamage)
+    }
+    // what was followed is marked with all below it
+    for await (const { node } of walkNodes(cid, { load, follow: others(except), known: this.#followed, signal })) {
+      for (const leaf of leavesOf(node)) {
+        if (except?.has(leaf.cid.toString()) !== true) {
+          await look(leaf.cid)
+        }
+      }
       await this.#pace.rest({ signal })
     }
     return { bytes, mark: () => { keys.forEach(key => { this.marked.add(key) }) } }
   }
 
   #mark (cid: CID): void {
-    if (cid.multihash.code !== identity) {
+    if (hasFile(cid)) {
       this.marked.add(blockKey(cid.multihash.digest))
     }
   }
 
-  #isFollowed (cid: CID): boolean {
-    return cid.code === dagPb.code && cid.multihash.code !== identity && this.#followed.has(blockKey(cid.multihash.digest))
-  }
-
-  /** @returns nodes below; leaves are marked at once, as a large file has many */
-  async #follow (cid: CID): Promise<CID[]> {
-    const links = await this.#links(cid)
-    if (links === undefined) {
-      this.missing.add(cid.toString())
-      return []
-    }
-    if (cid.multihash.code !== identity) {
-      this.#followed.add(blockKey(cid.multihash.digest))
-    }
-    links.filter(({ code }) => code !== dagPb.code).forEach(leaf => { this.#mark(leaf) })
-    return links.filter(({ code }) => code === dagPb.code)
-  }
-
-  /** @returns undefined where the node is not here */
-  async #links (cid: CID): Promise<CID[] | undefined> {
-    if (cid.code !== dagPb.code) {
-      return []
-    }
-    const bytes = cid.multihash.code === identity ? cid.multihash.digest : await this.#read(cid)
-    return bytes === undefined ? undefined : decode(cid, bytes).map(({ Hash: hash }) => hash)
-  }
-
+  /** @returns undefined where the block is not here */
   async #read (cid: CID): Promise<Uint8Array | undefined> {
     try {
       const bytes = await this.#blockstore.read(cid)
-      // what has only a part of a hash was compared with that when it came
-      if (cid.multihash.digest.byteLength >= 32) {
-        await verifyBlock(cid, bytes)
-      }
+      await verifyBlock(cid, bytes)
       return bytes
     } catch (err) {
       if ((err as Error).name !== 'NotFoundError') {
@@ -143,12 +140,8 @@ export class Marker {
   }
 }
 
-function decode (cid: CID, bytes: Uint8Array): dagPb.PBLink[] {
-  try {
-    return dagPb.decode(bytes).Links
-  } catch (err) {
-    throw new DamagedBlockError(`${cid.toString()} is no node`, { cause: err })
-  }
+function others (except: ReadonlySet<string> | undefined): ((cid: CID) => boolean) | undefined {
+  return except === undefined ? undefined : cid => !except.has(cid.toString())
 }
 
 function ignoreDamage (err: unknown): undefined {

@@ -9,6 +9,7 @@ import type { DurableBlockstore } from './blockstore.ts'
 import { BufferPool } from './buffer-pool.ts'
 import type { ContentReader, ReadFileOptions, StoreOptions } from './content-store.ts'
 import { leafSize } from './dag.ts'
+import { requireBlockSize, requireCid } from './dag-node.ts'
 import { DagReader, type BlockReader } from './dag-reader.ts'
 import { UnavailableError } from './errors.ts'
 import type { Gateways } from './gateways.ts'
@@ -86,9 +87,10 @@ export class Retrieval implements ContentReader {
   /**
    * Fetches one block, wherever it comes from, and keeps it. It takes no client's slot.
    *
-   * @throws UnavailableError where nobody delivers it, StorageFullError where there is no room for it
+   * @throws UnavailableError where nobody delivers it, StorageFullError where there is no room for it, RefusedDagError
    */
   async fetchBlock (cid: CID, { signal }: StoreOptions = {}): Promise<void> {
+    requireCid(cid)
     const { node, log } = this.#components
     using session = new RetrievalSession({ node, log }, { timeout: this.#timeout })
     if (!session.hasPeers && this.#components.gateways.isEmpty) {
@@ -167,6 +169,7 @@ export class Retrieval implements ContentReader {
       ...(gateways.isEmpty ? [] : [gateways.fetch(cid, { signal: stall.signal, peersAreConnected: session.hasPeers }).then(block => ({ block, source: 'gateways' as const }))])
     ]
     const { block, source } = await this.#first(cid, sources, signal).finally(() => { found.abort(over) })
+    requireBlockSize(cid, block)
     const isKept = await this.#keep(cid, block)
     if (isKept) {
       await node.announceBlock(cid)

@@ -12,6 +12,8 @@ export function toOciError (err: unknown): unknown {
       return new OciError('UNAVAILABLE', { detail: { reason: 'a block of this content is missing or damaged' }, cause: err })
     case 'UnavailableError':
       return new OciError('UNAVAILABLE', { detail: { reason: 'no peer or gateway delivered this content in time' }, cause: err })
+    case 'RefusedDagError':
+      return new OciError('NAME_UNKNOWN', { detail: { reason: `this content is nothing that a registry serves: ${(err as Error).message}` }, cause: err })
     case 'InvalidNameError':
     case 'NameNotFoundError':
       return new OciError('NAME_UNKNOWN', { detail: { reason: (err as Error).message }, cause: err })

@@ -5,7 +5,7 @@
 import * as dagPb from '@ipld/dag-pb'
 import { CID } from 'multiformats/cid'
 import type { ContentReader } from '../ipfs/content-store.ts'
-import { decodeNode } from '../ipfs/dag.ts'
+import { decodeNode, type DagNode } from '../ipfs/dag-node.ts'
 import { verifyBlock } from '../ipfs/http-blocks.ts'
 import type { SmallBlock } from '../ipfs/small-blocks.ts'
 import type { Digest } from '../oci/digest.ts'
@@ -57,8 +57,8 @@ export class FoundImages {
       this.problems.push({ cid: cid.toString(), reason: (err as Error).message })
       return
     }
-    const node = decodeNode(cid, bytes)
-    if (node?.unixfs.type === 'directory' && node.links.map(link => link.Name).sort().join() === rootNames) {
+    const node = nodeOf(cid, bytes)
+    if (node?.type === 'directory' && node.links.map(link => link.name).sort().join() === rootNames) {
       await this.#add(reader, cid.toString(), signal)
     }
   }
@@ -89,5 +89,14 @@ export class FoundImages {
           // a stranger's directory that only looks like a root
       }
     }
+  }
+}
+
+/** @returns undefined where it is something else, as most blocks are */
+function nodeOf (cid: CID, bytes: Uint8Array): DagNode | undefined {
+  try {
+    return decodeNode(cid, bytes)
+  } catch {
+    return undefined
   }
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
-import { blockKey, BlockSet, type BlockKey } from '../../../src/ipfs/block-set.ts'
+import { blockKey, BlockMap, BlockSet, type BlockKey } from '../../../src/ipfs/block-set.ts'
 
 /** Few values, so that keys differ in one word only, share a part, and are all zeros now and then */
 const key = fc.tuple(...Array.from({ length: 4 }, () => fc.constantFrom(0, 1, 255, 256, 0xffffffff))) as fc.Arbitrary<[number, number, number, number]>
@@ -38,5 +38,23 @@ describe('a set of blocks', () => {
   it('takes the first 16 bytes of a digest, however long that is', () => {
     assert.deepEqual(blockKey(Uint8Array.from([255, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 99, 99])), [0xff000001, 0x02030405, 0x06070809, 0x0a0b0c0d])
     assert.deepEqual(blockKey(Uint8Array.from([1, 2])), [0x01020000, 0, 0, 0])
+  })
+})
+
+describe('a map of blocks', () => {
+  it('is a map, but for the key that nobody has', () => {
+    const value = fc.record({ exact: fc.maxSafeNat(), small: fc.nat({ max: 2 ** 32 - 1 }) })
+    fc.assert(fc.property(fc.array(fc.tuple(key, value), { maxLength: 200 }), fc.array(key), (set, asked) => {
+      const map = new BlockMap()
+      const model = new Map<string, unknown>()
+      for (const [key, { exact, small }] of set) {
+        map.set(key, exact, small)
+        model.set(key.join(), { exact, small })
+      }
+      model.delete('0,0,0,0')
+      for (const key of [...set.map(([key]) => key), ...asked]) {
+        assert.deepEqual(map.get(key), model.get(key.join()))
+      }
+    }))
   })
 })

@@ -159,9 +159,9 @@ describe('a file that is not whole', () => {
     })
   }
 
-  it('that is a directory ends with DamagedBlockError', async () => {
+  it('that is a directory ends with RefusedDagError', async () => {
     const { cid } = await store.addDirectory([])
-    await assert.rejects(readAll(store.read(cid)), { name: 'DamagedBlockError' })
+    await assert.rejects(readAll(store.read(cid)), { name: 'RefusedDagError' })
   })
 })
 

@@ -5,6 +5,8 @@ import { afterEach, beforeEach, describe, it } from 'node:test'
 import { FsBlockstore } from 'blockstore-fs'
 import { CID } from 'multiformats/cid'
 import * as raw from 'multiformats/codecs/raw'
+import { create as createMultihash } from 'multiformats/hashes/digest'
+import { identity } from 'multiformats/hashes/identity'
 import { DurableBlockstore } from '../../../src/ipfs/blockstore.ts'
 import { hashBlock } from '../../../src/ipfs/dag.ts'
 import { randomBytes } from '../../fixtures/images.ts'
@@ -228,5 +230,40 @@ describe('DurableBlockstore', () => {
     await assert.rejects(store.sync(), { code: 'ENOENT' })
     await rename(`${shard}-away`, shard)
     await store.sync()
+  })
+})
+
+describe('a CID whose block can lie in no file', () => {
+  for (const [what, code, length] of [
+    ['with a multihash of 300 bytes', 0x12, 300],
+    ['with a multihash of 100,000 bytes', 0x99, 100_000],
+    ['by a hash that nobody here can compute', 0x1e, 32],
+    ['by a part of a hash', 0x12, 16],
+    ['that holds more itself than it may', identity.code, 200]
+  ] as const) {
+    it(`${what} is that of a block that is not here, and can't be put`, async () => {
+      const store = await opened()
+      const cid = CID.createV1(raw.code, createMultihash(code, new Uint8Array(length)))
+      await assert.rejects(store.put(cid, Buffer.from('a')), { name: 'RefusedDagError' })
+      assert.equal(await store.has(cid), false)
+      assert.equal(await store.size(cid), 0)
+      await assert.rejects(read(store, cid), { name: 'NotFoundError' })
+      await store.delete(cid)
+      await store.quarantine(cid, async () => true)
+      assert.equal((await files()).size, 0)
+      await store.close()
+    })
+  }
+
+  it('is here where it holds the block itself, and needs no file', async () => {
+    const store = await opened()
+    const cid = CID.createV1(raw.code, identity.digest(Buffer.from('inline')))
+    await store.put(cid, Buffer.from('inline'))
+    assert.equal((await files()).size, 0)
+    assert.ok(await store.has(cid))
+    assert.equal(String(await read(store, cid)), 'inline')
+    await store.delete(cid)
+    assert.ok(await store.has(cid))
+    await store.close()
   })
 })

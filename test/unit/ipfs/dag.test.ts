@@ -2,26 +2,23 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import * as dagPb from '@ipld/dag-pb'
 import { MemoryBlockstore } from 'blockstore-core'
-import { UnixFS } from 'ipfs-unixfs'
 import { importFile } from 'ipfs-unixfs-importer'
 import { fixedSize } from 'ipfs-unixfs-importer/chunker'
 import { balanced } from 'ipfs-unixfs-importer/layout'
 import { CID } from 'multiformats/cid'
-import { buildFile, directoryBlock, hashBlock, leafSize, walkFile, type FileLink } from '../../../src/ipfs/dag.ts'
+import { buildFile, directoryBlock, leafSize, type FileLink } from '../../../src/ipfs/dag.ts'
+import { readNode } from '../../../src/ipfs/dag-node.ts'
+import { walkFile } from '../../../src/ipfs/file-walk.ts'
 import { leafBlock } from '../../fixtures/leaf-block.ts'
 import { randomBytes } from '../../fixtures/images.ts'
 
-/** Blocks in a map; counts what is read */
+/** Blocks in a map */
 class Blocks {
   readonly map = new Map<string, Uint8Array>()
-  readonly read: string[] = []
 
   put = async ({ cid, bytes }: { cid: CID, bytes: Uint8Array }): Promise<void> => { this.map.set(cid.toString(), bytes) }
 
-  get = async (cid: CID): Promise<Uint8Array> => {
-    this.read.push(cid.toString())
-    return this.map.get(cid.toString())!
-  }
+  get = async (cid: CID): Promise<Uint8Array> => this.map.get(cid.toString())!
 
   get bytes (): number {
     return this.map.values().reduce((total, { byteLength }) => total + byteLength, 0)
@@ -68,51 +65,13 @@ describe('the tree over the leaves of a file', () => {
       const leaves = Array<FileLink>(mebibytes).fill({ cid: leaf.cid, size: leafSize, dagSize: leafSize })
       const root = await buildFile(leaves, blocks.put)
       assert.equal(root.cid, cid)
-      const slices = await Array.fromAsync(walkFile(CID.parse(cid), blocks.get, 0, Infinity))
+      const slices = await Array.fromAsync(walkFile(CID.parse(cid), async cid => await readNode(cid, blocks.get), 0, Infinity))
       assert.equal(slices.length, mebibytes)
     })
   }
 
   it('needs a leaf', async () => {
     await assert.rejects(buildFile([], async () => {}), { name: 'RangeError' })
-  })
-})
-
-describe('the walk through a file', () => {
-  it('reads only the nodes above the leaves that are wanted, and no leaf', async () => {
-    const blocks = new Blocks()
-    const bytes = randomBytes(3 * 1024 * 4, 'walk')
-    const { cid } = await buildFile(await smallLeaves(bytes, 4, blocks), blocks.put)
-    const slices = await Array.fromAsync(walkFile(CID.parse(cid), blocks.get, 1024 * 4 + 1, 1024 * 4 + 9))
-    assert.deepEqual(slices.map(slice => slice instanceof Uint8Array ? 'bytes' : [slice.leafSize, slice.start, slice.end]), [[4, 1, 4], [4, 0, 4], [4, 0, 1]])
-    assert.equal(blocks.read.length, 2)
-  })
-
-  const file = (init: ConstructorParameters<typeof UnixFS>[0], links: dagPb.PBLink[] = []): Uint8Array => dagPb.encode({ Data: new UnixFS(init).marshal(), Links: links })
-  const link = async (): Promise<dagPb.PBLink> => ({ Name: '', Hash: (await leafBlock(Buffer.from('x'))).cid, Tsize: 1 })
-  for (const [what, make] of [
-    ['bytes that are no node', async () => Buffer.from('garbage')],
-    ['an empty block', async () => new Uint8Array()],
-    ['a node without data', async () => dagPb.encode({ Links: [] })],
-    ['a directory', async () => file({ type: 'directory' })],
-    ['a symlink', async () => file({ type: 'symlink', data: Buffer.from('/etc/passwd') })],
-    ['more links than sizes', async () => file({ type: 'file' }, [await link()])],
-    ['more sizes than links', async () => file({ type: 'file', blockSizes: [1n] })]
-  ] as const) {
-    it(`ends with an error at ${what}`, async () => {
-      const blocks = new Blocks()
-      const bytes = await make()
-      const cid = await hashBlock(dagPb.code, bytes)
-      await blocks.put({ cid, bytes })
-      await assert.rejects(Array.fromAsync(walkFile(cid, blocks.get, 0, Infinity)), { name: 'DamagedBlockError' })
-    })
-  }
-
-  it('ends with an error at a codec that no file has', async () => {
-    const blocks = new Blocks()
-    const cid = await hashBlock(0x71, Buffer.from('a'))
-    await blocks.put({ cid, bytes: Buffer.from('a') })
-    await assert.rejects(Array.fromAsync(walkFile(cid, blocks.get, 0, Infinity)), { name: 'DamagedBlockError' })
   })
 })
 
