@@ -1,8 +1,9 @@
 import { isDeepStrictEqual } from 'node:util'
-import { CID } from 'multiformats/cid'
 import type { BadBlock, DagChecker } from '../ipfs/dag-checker.ts'
+import { parseCid } from '../ipfs/dag-node.ts'
 import type { ContentStore } from '../ipfs/content-store.ts'
 import type { BlobRecord, Index, ManifestRecord } from '../index/index.ts'
+import type { Logger } from '../log.ts'
 import { algorithmOf, type Digest } from '../oci/digest.ts'
 import { parseStoredManifest } from '../oci/manifest.ts'
 import type { CachedRoots } from './cached-roots.ts'
@@ -47,15 +48,24 @@ export interface Entry {
 export interface IndexEntriesComponents {
   index: Index
   content: Pick<ContentStore, 'add' | 'addDirectory' | 'find' | 'list' | 'read'>
-  cached: Pick<CachedRoots, 'list'>
+  cached: Pick<CachedRoots, 'evict' | 'list'>
   publisher: Pick<Publisher, 'rebuild'>
   checker: DagChecker
+  log: Logger
 }
 
+/** Of a CID in the log */
+const maxShown = 100
 const fine: Finding = { bad: [] }
 
 /** All entries of the index that lead to something, with how each is checked */
 export async function * indexEntries (components: IndexEntriesComponents, signal: AbortSignal): AsyncGenerator<Entry> {
+  for await (const entry of allEntries(components, signal)) {
+    yield { ...entry, check: async () => await refusedIsProblem(entry.check()) }
+  }
+}
+
+async function * allEntries (components: IndexEntriesComponents, signal: AbortSignal): AsyncGenerator<Entry> {
   yield * uploadEntries(components, signal)
   yield * blobEntries(components, signal)
   yield * linkEntries(components)
@@ -66,6 +76,18 @@ export async function * indexEntries (components: IndexEntriesComponents, signal
   }
   yield * cachedEntries(components, signal)
   yield * publishedEntry(components, signal)
+}
+
+/** What can't be walked is one entry's problem, and the check goes on */
+async function refusedIsProblem (finding: Promise<Finding>): Promise<Finding> {
+  try {
+    return await finding
+  } catch (err) {
+    if ((err as Error).name !== 'RefusedDagError') {
+      throw err
+    }
+    return { bad: [], problem: (err as Error).message }
+  }
 }
 
 async function * uploadEntries ({ index, checker }: IndexEntriesComponents, signal: AbortSignal): AsyncGenerator<Entry> {
@@ -158,13 +180,28 @@ function repositoryEntry ({ index }: IndexEntriesComponents, repository: string)
 }
 
 /** Of other nodes' images some blocks are here: what is missing is fetched when somebody asks for it */
-async function * cachedEntries ({ index, cached, checker }: IndexEntriesComponents, signal: AbortSignal): AsyncGenerator<Entry> {
+async function * cachedEntries (components: IndexEntriesComponents, signal: AbortSignal): AsyncGenerator<Entry> {
+  const { index, cached } = components
   for (const { root } of await cached.list()) {
     yield {
       name: { kind: 'cached', root },
-      check: async () => ({ bad: (await checker.dag(root, { signal })).filter(({ problem }) => problem === 'damaged') }),
+      check: async () => await checkCached(components, root, signal),
       isCurrent: async () => (await Array.fromAsync(index.cached())).some(other => other.root === root)
     }
+  }
+}
+
+/** One that can't be walked is of no use, and harms nothing else */
+async function checkCached ({ cached, checker, log }: IndexEntriesComponents, root: string, signal: AbortSignal): Promise<Finding> {
+  try {
+    return { bad: (await checker.dag(root, { signal })).filter(({ problem }) => problem === 'damaged') }
+  } catch (err) {
+    if ((err as Error).name !== 'RefusedDagError') {
+      throw err
+    }
+    log.warn('image of other nodes dropped, as it can\'t be walked', { cid: root.slice(0, maxShown), reason: (err as Error).message })
+    await cached.evict(root)
+    return fine
   }
 }
 
@@ -183,7 +220,7 @@ async function * publishedEntry (components: IndexEntriesComponents, signal: Abo
 
 /** The images that the directory links to may be gone by now. Which these are is known only where its own files are right. */
 async function checkPublished ({ content, checker }: IndexEntriesComponents, root: string, signal: AbortSignal): Promise<BadBlock[]> {
-  const own = await checker.block(CID.parse(root), { signal })
+  const own = await checker.block(parseCid(root), { signal })
   if (own !== undefined) {
     return [own]
   }

@@ -5,6 +5,8 @@ import { readWhole } from './read-content.ts'
 /** More than any CID has */
 const maxBytes = 1024
 
+const passedOver = new Set(['NotFoundError', 'DamagedBlockError', 'RefusedDagError', 'OciError'])
+
 /** A tag as a published directory has it */
 export interface PublishedTag {
   repository: string
@@ -35,7 +37,10 @@ export async function * publishedTags (content: Pick<ContentReader, 'find' | 'li
     for (const { name, cid } of await orMissing(Array.fromAsync(content.list(directory.cid, options))) ?? []) {
       const found = await orMissing(content.find(cid, [], options))
       if (found?.type === 'file' && found.size <= maxBytes) {
-        yield { repository, tag: name, root: new TextDecoder().decode(await readWhole(content, found, options)) }
+        const text = await orMissing(readWhole(content, found, options))
+        if (text !== undefined) {
+          yield { repository, tag: name, root: new TextDecoder().decode(text) }
+        }
       } else if (found?.type === 'directory') {
         left.push({ repository: repository === '' ? name : `${repository}/${name}`, cid })
       }
@@ -43,11 +48,13 @@ export async function * publishedTags (content: Pick<ContentReader, 'find' | 'li
   }
 }
 
+/** @returns undefined where it is not here, damaged or no directory at all */
 async function orMissing<T> (reading: Promise<T>): Promise<T | undefined> {
   try {
     return await reading
   } catch (err) {
-    if ((err as Error).name !== 'NotFoundError') {
+    // readWhole translates them
+    if (!passedOver.has((err as Error).name)) {
       throw err
     }
     return undefined

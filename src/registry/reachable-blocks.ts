@@ -1,15 +1,20 @@
 import type { BlockSet } from '../ipfs/block-set.ts'
 import type { DurableBlockstore } from '../ipfs/blockstore.ts'
 import type { ContentReader } from '../ipfs/content-store.ts'
-import { Marker } from '../ipfs/marker.ts'
+import { Marker, type MarkOptions, type Unmarked } from '../ipfs/marker.ts'
 import type { Pace } from '../ipfs/pace.ts'
 import type { Index } from '../index/index.ts'
+import type { Logger } from '../log.ts'
 import type { Backups } from './backups.ts'
 import type { CachedRoot, CachedRoots } from './cached-roots.ts'
 import type { Cleaned } from './index-cleaner.ts'
 import { publishedImages } from './published-images.ts'
 import { everything } from './tag-roots.ts'
 import type { Uploads } from './uploads.ts'
+
+/** Of a CID in the log */
+const maxShown = 100
+const passedOver = 'content passed over, as it can\'t be walked'
 
 export interface ReachableBlocksComponents {
   blockstore: Pick<DurableBlockstore, 'read' | 'size'>
@@ -19,6 +24,7 @@ export interface ReachableBlocksComponents {
   cached: CachedRoots
   /** What is needed for now, whether it is in the index or not */
   backups: Pick<Backups, 'roots'>
+  log: Logger
 }
 
 export interface ReachableBlocksInit {
@@ -78,7 +84,7 @@ export class ReachableBlocks {
   async #markUploads (marker: Marker, { signal, onRoot }: ReachableOptions): Promise<void> {
     for await (const { cid, isFile } of this.#components.uploads.blocks()) {
       onRoot()
-      await (isFile ? marker.mark(cid, { signal }) : marker.markBlock(cid))
+      await (isFile ? this.#mark(marker, cid, signal) : marker.markBlock(cid))
     }
   }
 
@@ -87,7 +93,7 @@ export class ReachableBlocks {
     for await (const { digest, record } of this.#components.index.blobs()) {
       if (!dryRun || !without.blobs.has(digest)) {
         onRoot()
-        await marker.mark(record.cid, { signal })
+        await this.#mark(marker, record.cid, signal)
       }
     }
   }
@@ -98,8 +104,8 @@ export class ReachableBlocks {
       for await (const { digest, record } of index.manifests(repository)) {
         if (!dryRun || !without.manifests.has(`${repository}:${digest}`)) {
           onRoot()
-          await marker.mark(record.cid, { signal })
-          await marker.mark(record.root, { signal })
+          await this.#mark(marker, record.cid, signal)
+          await this.#mark(marker, record.root, signal)
         }
       }
     }
@@ -109,7 +115,7 @@ export class ReachableBlocks {
   async #markBackups (marker: Marker, { signal, onRoot }: ReachableOptions): Promise<void> {
     for await (const root of this.#components.backups.roots()) {
       onRoot()
-      await marker.mark(root, { signal })
+      await this.#mark(marker, root, signal)
     }
   }
 
@@ -122,8 +128,10 @@ export class ReachableBlocks {
     let cachedBytes = 0
     for (const { root, isRead } of roots) {
       onRoot()
-      const found = await marker.unmarked(root, { signal })
-      if (isRead || cachedBytes + found.bytes <= most || (!dryRun && !await cached.evict(root))) {
+      const found = await this.#unmarked(marker, root, 'image of other nodes dropped, as it can\'t be walked', { signal })
+      if (found === undefined) {
+        evicted += Number(dryRun || await cached.evict(root))
+      } else if (isRead || cachedBytes + found.bytes <= most || (!dryRun && !await cached.evict(root))) {
         found.mark()
         cachedBytes += found.bytes
       } else {
@@ -133,22 +141,60 @@ export class ReachableBlocks {
     return { evicted, cachedBytes }
   }
 
+  /** What can't be walked is served to nobody, and holds nothing else up */
+  async #mark (marker: Marker, root: string, signal: AbortSignal): Promise<void> {
+    try {
+      await marker.mark(root, { signal })
+    } catch (err) {
+      this.#logRefused(root, passedOver, err)
+    }
+  }
+
+  /** @returns undefined where it can't be walked */
+  async #unmarked (marker: Marker, root: string, message: string, options: MarkOptions): Promise<Unmarked | undefined> {
+    try {
+      return await marker.unmarked(root, options)
+    } catch (err) {
+      this.#logRefused(root, message, err)
+      return undefined
+    }
+  }
+
+  /** @throws what is no RefusedDagError */
+  #logRefused (root: string, message: string, err: unknown): void {
+    if ((err as Error).name !== 'RefusedDagError') {
+      throw err
+    }
+    this.#components.log.warn(message, { cid: root.slice(0, maxShown), reason: (err as Error).message })
+  }
+
   /** What images have in common counts for each of them here: rather too little room is made than that of all */
   async #cacheLimit (marker: Marker, roots: readonly CachedRoot[], { room, signal }: ReachableOptions): Promise<number> {
     let total = 0
     for (const { root } of room > 0 ? roots : []) {
-      const { bytes } = await marker.unmarked(root, { signal })
-      total += bytes
+      // what is refused is named where it is looked at for good
+      total += (await marker.unmarked(root, { signal }).catch(ignoreRefused))?.bytes ?? 0
     }
     return Math.min(this.#cacheBytes, room > 0 ? Math.max(0, total - room) : Infinity)
   }
 
-  /** The directory itself; the images that it links to are needed only as long as they are in the index */
+  /**
+   * The directory itself; the images that it links to are needed only as long as they are in the index. It is made of the index, and can be made
+   * again: where a part of it is bad or missing, the rest stays.
+   */
   async #markPublished (marker: Marker, { signal, onRoot }: ReachableOptions): Promise<void> {
     const root = (await this.#components.index.published())?.root
     if (root !== undefined) {
       onRoot()
-      await marker.mark(root, { signal, except: await publishedImages(this.#components.content, root, { signal }) })
+      const images = await publishedImages(this.#components.content, root, { signal })
+      const found = await this.#unmarked(marker, root, passedOver, { signal, except: images })
+      found?.mark()
     }
+  }
+}
+
+function ignoreRefused (err: unknown): undefined {
+  if ((err as Error).name !== 'RefusedDagError') {
+    throw err
   }
 }
