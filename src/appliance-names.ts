@@ -22,6 +22,8 @@ export interface NamePartsComponents {
   condition: IndexCondition
   provider: RootProvider
   log: Logger
+  /** What the system takes from the modes of files for other programs; undefined: what it takes from those of all */
+  umask: number | undefined
 }
 
 const second = 1000
@@ -39,12 +41,17 @@ export interface NameParts {
 
 /** @throws ResolverError */
 export function buildNames (components: NamePartsComponents, config: Config): NameParts {
-  const { node, datastore, content, reader, index, condition, provider } = components
+  const { node, datastore, content, reader, index, condition, provider, umask } = components
   const log = components.log.child({ module: 'names' })
   const { network, dataDir, cidResolvers, cidStore: directory } = config
   const names = new Names({ node, datastore, log }, { network, dns: config.names.dns, republish: config.names.republish * second })
   const publisher = new Publisher({ condition, content, index, names, provider, log }, { automatic: config.names.publish })
-  const cidStore = new CidStore({ condition, index, log }, { directory: directory ?? join(dataDir, 'cids'), exclusive: directory === undefined })
+  const isShared = directory !== undefined && umask !== undefined
+  const cidStore = new CidStore({ condition, index, log }, {
+    directory: directory ?? join(dataDir, 'cids'),
+    exclusive: directory === undefined,
+    modes: isShared ? { file: 0o644 & ~umask, directory: 0o777 & ~umask } : undefined
+  })
   const resolver = cidResolvers.length === 0 ? undefined : new Resolvers({ content: reader, names, log }, { resolvers: cidResolvers })
   const tagListener: TagListener = {
     tagged: (repository, tag) => {

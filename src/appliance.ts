@@ -2,6 +2,7 @@ import { LevelDatastore } from 'datastore-level'
 import { appLimits, browserNames, httpInit, peerLimits, registryInit } from './appliance-limits.ts'
 import { buildNames } from './appliance-names.ts'
 import { buildUpkeep } from './appliance-upkeep.ts'
+import { closeDirectory } from './close-directory.ts'
 import type { Config } from './config/schema.ts'
 import { openDataDirectory, type DataDirectory } from './data-directory.ts'
 import { explainStart } from './explain-start.ts'
@@ -51,6 +52,7 @@ interface Part {
 export class Appliance {
   readonly #config: Config
   readonly #log: Logger
+  readonly #umask: number | undefined
   readonly #running: Part[] = []
   #node: IpfsNode | undefined
   #server: HttpServer | undefined
@@ -60,8 +62,10 @@ export class Appliance {
   #stopping: Promise<void> | undefined
   #ready = false
 
-  constructor (components: { log: Logger }, config: Config) {
+  /** @param components.umask for files that other programs read, where that of the process is for those of this one alone */
+  constructor (components: { log: Logger, umask?: number | undefined }, config: Config) {
     this.#log = components.log
+    this.#umask = components.umask
     this.#config = config
   }
 
@@ -110,6 +114,7 @@ export class Appliance {
       const index = new LevelIndex(directory.index)
       // the index comes first: its lock keeps a second process away from everything else, which is only made then
       await this.#startPart({ name: 'index', start: async () => { await index.open() }, stop: async () => { await index.close() } })
+      await closeDirectory({ log: this.#log }, directory.path)
       const condition = new IndexCondition({ index, blocks: { isEmpty: async () => await isWithoutBlocks(directory.blocks) }, log: this.#log.child({ module: 'index' }) })
       await this.#startPart(startable('index condition', condition))
       for (const part of await this.#build(directory, index, condition, inputs)) {
@@ -167,7 +172,7 @@ export class Appliance {
     const provider = { provide: (root: string) => { announcements.add(root) } }
     const remotePins = kubo && createRemotePins({ node, kubo: new KuboContentStore(kubo), log: log.child({ module: 'remote-pins' }) })
     const pinner = remotePins && { pin: (root: string) => { remotePins.add(root) } }
-    const { names, publisher, cidStore, resolver, tagListener, parts } = buildNames({ node, datastore, content, reader, index, condition, provider, log }, this.#config)
+    const { names, publisher, cidStore, resolver, tagListener, parts } = buildNames({ node, datastore, content, reader, index, condition, provider, log, umask: this.#umask }, this.#config)
     const registry = new Registry({ condition, content, index, uploads, links, lost, cached, reader, provider, pinner, names, resolver, tagListener, fetches }, registryInit(this.#config))
     const { parts: upkeepParts, ...upkeep } = buildUpkeep(
       { blockstore, cached, cidStore, condition, content, files, hasher, index, links, log, lost, metrics, names, publisher, repairer, tagListener, uploads }, this.#config

@@ -8,11 +8,16 @@
  * quarantine/  damaged blocks that were taken out of there (ipfs/quarantine.ts)
  * datastore/   LevelDB of the IPFS node: its identity, its peers, the key and record of its IPNS name
  * cids/        the CID of every tag as a file (registry/cid-store.ts)
+ * admin.sock   the socket by which the server that runs is administered (admin-socket.ts)
+ * admin.token  what has to be shown to administer it over TCP (admin-token.ts)
  * ```
+ *
+ * Nobody but its owner can read it (close-directory.ts).
  */
-import { mkdir, open, readFile, readdir, rename } from 'node:fs/promises'
+import { chmod, mkdir, open, readFile, readdir, rename } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { cannotUse, checkWritable } from './check-writable.ts'
+import { ownerOnly } from './file-modes.ts'
 import { syncDirectory } from './ipfs/sync-directory.ts'
 import { StartError } from './start-error.ts'
 
@@ -20,6 +25,7 @@ import { StartError } from './start-error.ts'
 const currentFormat = '1'
 
 export interface DataDirectory {
+  path: string
   index: string
   blocks: string
   datastore: string
@@ -33,7 +39,7 @@ export interface DataDirectory {
 export async function openDataDirectory (path: string): Promise<DataDirectory> {
   const directory = resolve(path)
   const what = `data directory ${directory}`
-  const parts = { index: join(directory, 'index'), blocks: join(directory, 'blocks'), datastore: join(directory, 'datastore') }
+  const parts = { path: directory, index: join(directory, 'index'), blocks: join(directory, 'blocks'), datastore: join(directory, 'datastore') }
   try {
     const format = await readFormat(directory)
     if (format === undefined) {
@@ -48,7 +54,7 @@ export async function openDataDirectory (path: string): Promise<DataDirectory> {
     throw err instanceof StartError ? err : await cannotUse(what, directory, err)
   }
   // a directory that was handed over to another user only in part would fail half-way; LevelDB turns its log over before it takes its lock
-  for (const part of [directory, ...Object.values(parts), join(parts.index, 'LOCK'), join(parts.datastore, 'LOCK')]) {
+  for (const part of [...Object.values(parts), join(parts.index, 'LOCK'), join(parts.datastore, 'LOCK')]) {
     await checkWritable(what, part)
   }
   return parts
@@ -89,6 +95,9 @@ async function orAbsent<T> (reading: Promise<T>): Promise<T | undefined> {
 /** With what is missing above it; all their names are on disk then, or a power failure would take everything with them */
 async function makeDirectory (directory: string): Promise<void> {
   const first = await mkdir(directory, { recursive: true })
+  if (first !== undefined) {
+    await chmod(directory, ownerOnly.directory)
+  }
   for (let made = directory; first !== undefined && made.length >= first.length; made = dirname(made)) {
     await syncDirectory(dirname(made))
   }

@@ -9,7 +9,7 @@
  * is there stays; the other one is in the index alone until that is gone, and the log says so.
  */
 import type { Dirent } from 'node:fs'
-import { lstat, mkdir, readdir, readFile, rename, rm, rmdir, writeFile } from 'node:fs/promises'
+import { chmod, lstat, mkdir, readdir, readFile, rename, rm, rmdir, writeFile } from 'node:fs/promises'
 import { dirname, join, relative, resolve } from 'node:path'
 import type { Index } from '../index/index.ts'
 import type { Logger } from '../log.ts'
@@ -30,6 +30,8 @@ export interface CidStoreInit {
   directory: string
   /** Whether all that lies there is ours, so that what the index does not know is removed */
   exclusive: boolean
+  /** Modes of what is made there, where other programs read it; undefined: those that the process gives */
+  modes?: { file: number, directory: number } | undefined
 }
 
 /** Codes of errors where a file lies in place of a directory, or the other way round */
@@ -40,6 +42,7 @@ export class CidStore implements TagListener {
   readonly #components: CidStoreComponents
   readonly #directory: string
   readonly #exclusive: boolean
+  readonly #modes: CidStoreInit['modes']
   /** For the whole store, so that no directory goes away while a file is put into it */
   readonly #lock = new KeyedLock()
   readonly #controller = new AbortController()
@@ -51,11 +54,12 @@ export class CidStore implements TagListener {
     this.#components = components
     this.#directory = resolve(init.directory)
     this.#exclusive = init.exclusive
+    this.#modes = init.modes
   }
 
   /** Brings the files up to date in the background: a crash may have come between the index and the file */
   async start (): Promise<void> {
-    await mkdir(this.#directory, { recursive: true })
+    await this.#makeDirectory(this.#directory)
     this.refresh()
   }
 
@@ -171,16 +175,24 @@ export class CidStore implements TagListener {
       return
     }
     const directory = dirname(path)
-    await mkdir(directory, { recursive: true })
+    await this.#makeDirectory(directory)
     // a rename would replace it, but not where it is a directory
     const temporary = join(directory, `${temporaryPrefix}${process.pid}-${this.#writes++}`)
     try {
       // without a sync: what a power failure takes, the next start writes again
       await writeFile(temporary, root, { flag: 'wx', mode: 0o644 })
+      await (this.#modes === undefined ? undefined : chmod(temporary, this.#modes.file))
       await rename(temporary, path)
     } catch (err) {
       await rm(temporary, { force: true })
       throw err
+    }
+  }
+
+  async #makeDirectory (path: string): Promise<void> {
+    const first = await mkdir(path, { recursive: true })
+    for (let made = path; this.#modes !== undefined && first !== undefined && made.length >= first.length; made = dirname(made)) {
+      await chmod(made, this.#modes.directory)
     }
   }
 

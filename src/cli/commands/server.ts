@@ -59,7 +59,8 @@ async function createAppliance (components: { log: Logger }, config: Config): Pr
   setFlagsFromString('--external-memory-accounted-in-global-limit')
   // short collections are done by the main thread alone: it would wait for its helpers, which wait for a processor while much is pushed
   setFlagsFromString('--no-parallel-scavenge')
-  return new Appliance(components, config)
+  // what it writes is for its own user alone, LevelDB's files with the keys among it
+  return new Appliance({ ...components, umask: process.umask(0o077) }, config)
 }
 
 /** Without a listener the signal would end the process */
