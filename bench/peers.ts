@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { authorization } from './authorization.ts'
 import type { Server } from './server.ts'
 
 /** A node that has peers: ours or kubo */
-export type Peer = Pick<Server, 'name' | 'base' | 'makeRoom' | 'output'>
+export type Peer = Pick<Server, 'name' | 'base' | 'dataDir' | 'makeRoom' | 'output'>
 
 const attempts = 50
 const pause = 100
@@ -15,7 +16,7 @@ export async function connect (from: Peer, to: Peer): Promise<void> {
     return
   }
   const response = await fetch(`${from.base}/ipdr/v1/peers`, {
-    method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ address })
+    method: 'POST', headers: { 'Content-Type': 'application/json', ...await authorization(from.dataDir) }, body: JSON.stringify({ address })
   })
   if (!response.ok) {
     throw new Error(`${from.name} does not connect to ${address}: ${await response.text()}`)

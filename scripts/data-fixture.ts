@@ -56,7 +56,7 @@ async function fill (client: RegistryClient): Promise<{ texts: string[], blobs: 
 
 /** @returns the root of an image that another server has */
 async function pushElsewhere (server: ServerProcess): Promise<{ root: string, texts: string[], blobs: string[] }> {
-  const client = new RegistryClient(server.url)
+  const client = new RegistryClient(server)
   const layer = Buffer.from('a layer of another node\n'.repeat(60_000))
   await client.pushBlob('a', emptyJson)
   await client.pushBlob('a', layer)
@@ -69,12 +69,12 @@ await using elsewhere = await ServerProcess.start()
 const cached = await pushElsewhere(elsewhere)
 await using gateway = await startGateway(elsewhere)
 await using server = await ServerProcess.start({ args: ['--ipfs-gateway', gateway.url] })
-const client = new RegistryClient(server.url)
+const client = new RegistryClient(server)
 const own = await fill(client)
 const answers: DataAnswers = {
   texts: {},
   blobs: {},
-  name: (JSON.parse(await ipdr(['publish', '--json', '--docker-registry-host', server.host])) as { name: string }).name,
+  name: (JSON.parse(await ipdr(['publish', '--json', '--data-dir', server.dataDir])) as { name: string }).name,
   upload: { ...await beginUpload(client, 'team/app'), digest: sha256(uploadBytes()) }
 }
 for (const path of [...own.texts, ...cached.texts]) {

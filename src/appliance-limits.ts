@@ -1,6 +1,6 @@
 import type { Config } from './config/schema.ts'
 import type { AppLimits } from './http/app.ts'
-import type { HttpServerInit } from './http/server.ts'
+import type { HttpServerOptions } from './http/server.ts'
 import type { PeerLimits } from './ipfs/peer-limits.ts'
 import type { RegistryInit } from './registry/registry.ts'
 
@@ -17,7 +17,7 @@ export function appLimits ({ limits }: Config): AppLimits {
   }
 }
 
-export function httpInit ({ limits }: Config): Pick<HttpServerInit, 'idleTimeout' | 'drainTimeout' | 'limits'> {
+export function httpInit ({ limits }: Config): Required<Pick<HttpServerOptions, 'idleTimeout' | 'drainTimeout' | 'limits'>> {
   const { headerBytes, headerCount, headerTimeout, connections, connectionsPerClient } = limits
   return {
     idleTimeout: limits.idleTimeout * second,

@@ -1,15 +1,15 @@
 import { LevelDatastore } from 'datastore-level'
-import { appLimits, browserNames, httpInit, peerLimits, registryInit } from './appliance-limits.ts'
+import { browserNames, peerLimits, registryInit } from './appliance-limits.ts'
 import { buildNames } from './appliance-names.ts'
+import { buildServers } from './appliance-servers.ts'
 import { buildUpkeep } from './appliance-upkeep.ts'
 import { closeDirectory } from './close-directory.ts'
 import type { Config } from './config/schema.ts'
 import { openDataDirectory, type DataDirectory } from './data-directory.ts'
 import { explainStart } from './explain-start.ts'
-import { createAdminApp, createApp } from './http/app.ts'
 import { BrowserHosts } from './http/browser-hosts.ts'
 import type { Certificate } from './http/certificate.ts'
-import { HttpServer } from './http/server.ts'
+import type { HttpServer } from './http/server.ts'
 import { LevelIndex } from './index/level-index.ts'
 import { BlockFiles } from './ipfs/block-files.ts'
 import { BlockstoreContentStore } from './ipfs/blockstore-content-store.ts'
@@ -192,15 +192,10 @@ export class Appliance {
     const administration = new Administration({ registry, node, names, publisher, ...upkeep })
     const components = { registry, health, administration, metrics, log: log.child({ module: 'http' }) }
     const hosts = new BrowserHosts({ names: browserNames(this.#config), certificate: certificate && (() => certificate.current) })
-    const app = createApp(components, { admin: this.#config.admin.port === undefined, hosts, limits: appLimits(this.#config) })
-    const serverInit = httpInit(this.#config)
-    const { host, port } = this.#config
-    const server = new HttpServer({ app }, { tls: certificate?.current, host, port, ...serverInit })
-    this.#server = server
+    const servers = buildServers({ ...components, certificate, hosts }, directory.path, this.#config)
+    this.#server = servers.registry
+    this.#admin = servers.admin
     this.#certificate = certificate
-    if (this.#config.admin.port !== undefined) {
-      this.#admin = new HttpServer({ app: createAdminApp(components, { hosts, limits: appLimits(this.#config) }) }, { host: this.#config.admin.host, port: this.#config.admin.port, ...serverInit })
-    }
 
     return [
       { name: 'blockstore', start: async () => { await blockstore.open() }, stop: async () => { await blockstore.close() } },
@@ -214,9 +209,7 @@ export class Appliance {
       startable('repairer', repairer),
       startable('uploads', uploads),
       ...upkeepParts,
-      ...(this.#admin === undefined ? [] : [startable('admin port', this.#admin)]),
-      startable('registry port', server),
-      ...(certificate === undefined ? [] : [certificatePart(certificate, server)])
+      ...servers.parts
     ]
   }
 
@@ -247,18 +240,6 @@ export class Appliance {
       throw new Error('the appliance has not started')
     }
     return part
-  }
-}
-
-function certificatePart (certificate: Certificate, server: HttpServer): Part {
-  return {
-    name: 'certificate',
-    start: async () => {
-      // it may have been replaced since the server was made
-      server.setCertificate(certificate.current)
-      certificate.start(next => { server.setCertificate(next) })
-    },
-    stop: async () => { await certificate.stop() }
   }
 }
 

@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises'
+import { readAdminToken } from './admin-token.ts'
 import { checkPort } from './check-port.ts'
 import { checkWritable } from './check-writable.ts'
 import { reasonOf } from './config/entries.ts'
@@ -30,6 +31,9 @@ export async function readStartInputs ({ log }: { log: Logger }, config: Config)
     swarmKey: p2p.swarmKey === undefined ? undefined : await readSwarmKey(p2p.swarmKey),
     kubo: config.ipfsHost === undefined ? undefined : parseKubo(config.ipfsHost)
   }
+  if (admin.tokenFile !== undefined) {
+    await checkAdminToken(admin.tokenFile)
+  }
   await checkPort({ host, port, flags: { host: '--host', port: '--port' } })
   if (admin.port !== undefined) {
     await checkPort({ host: admin.host, port: admin.port, flags: { host: '--admin-host', port: '--admin-port' } })
@@ -55,6 +59,15 @@ async function readSwarmKey (path: string): Promise<Uint8Array> {
     return parseSwarmKey(content)
   } catch (err) {
     throw new StartError(`${path} is no swarm key: ${(err as Error).message}`, { cause: err })
+  }
+}
+
+async function checkAdminToken (path: string): Promise<void> {
+  try {
+    await readAdminToken(path)
+  } catch (err) {
+    const isContent = (err as NodeJS.ErrnoException).code === undefined
+    throw new StartError(`admin token ${path} ${isContent ? `is none: ${(err as Error).message}` : `can't be read: ${reasonOf(err)}`}`, { cause: err })
   }
 }
 

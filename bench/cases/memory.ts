@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { authorization } from '../authorization.ts'
 import type { Bench, Case } from '../bench.ts'
 import type { Measure, Sample } from '../measures.ts'
 import { nativeRate } from '../native.ts'
@@ -66,7 +67,7 @@ async function underLoads (bench: Bench, launcher: Launcher, sizes: number[]): P
 
 /** What V8 says of its heap, where the server tells */
 async function heap (server: Server): Promise<Sample[]> {
-  const text = await fetch(`${server.base}/metrics`).then(async response => response.ok ? await response.text() : '', () => '')
+  const text = await fetch(`${server.base}/metrics`, { headers: await authorization(server.dataDir) }).then(async response => response.ok ? await response.text() : '', () => '')
   return [['heap used', 'nodejs_heap_size_used_bytes'], ['buffers outside the heap', 'nodejs_external_memory_bytes']].flatMap(([name, metric]) => {
     const [, value] = new RegExp(`^${metric} (\\S+)$`, 'm').exec(text) ?? []
     return value === undefined ? [] : [[measure(`idle, ${name}`), Number(value) / MiB] as const]

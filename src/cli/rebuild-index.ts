@@ -1,13 +1,13 @@
 import type { RebuildProgress, RebuildResult } from '../client/appliance-client.ts'
 import { ClientError } from '../client/client-error.ts'
-import { openAppliance, type ApplianceFlags } from './appliance-flags.ts'
+import { openAdministration, type AdminFlags } from './admin-flags.ts'
 import type { CliContext } from './context.ts'
 import { jsonLine, line } from './printable.ts'
 import type { ReadOptions } from '../client/image-source.ts'
 
 /** Has an appliance restore an index that was lost; throws ClientError where not all could be */
-export async function rebuildIndex (flags: ApplianceFlags & { waive?: true }, context: CliContext, options: ReadOptions): Promise<void> {
-  const { appliance } = await openAppliance(flags, context)
+export async function rebuildIndex (flags: AdminFlags & { waive?: true }, context: CliContext, options: ReadOptions): Promise<void> {
+  const { appliance } = await openAdministration(flags, context)
   const result = await appliance.rebuild({ waive: flags.waive === true }, progress => { show(progress, context, flags) }, options)
   context.stdout.write(flags.json === true ? jsonLine(result) : describe(result))
   if (!result.whole) {
@@ -17,7 +17,7 @@ export async function rebuildIndex (flags: ApplianceFlags & { waive?: true }, co
   }
 }
 
-function show ({ phase, blocks, manifests, blobs }: RebuildProgress, { stderr }: CliContext, { json }: ApplianceFlags): void {
+function show ({ phase, blocks, manifests, blobs }: RebuildProgress, { stderr }: CliContext, { json }: AdminFlags): void {
   if (json !== true) {
     const what = { blocks: 'looking for images', tags: 'restoring what has a tag', rest: 'restoring the rest' }[phase]
     stderr.write(line`${what}: ${blocks} blocks looked at, ${manifests} manifests and ${blobs} blobs restored`)

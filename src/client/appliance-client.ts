@@ -10,7 +10,6 @@ export type { ScrubProgress, ScrubResult } from '../registry/scrubber.ts'
 import { ClientError } from './client-error.ts'
 import { jsonOf, linesOf, responseError, type Answer, type SendInit } from './http.ts'
 import type { ReadOptions } from './image-source.ts'
-import type { RegistryClient } from './registry-client.ts'
 
 const minute = 60_000
 /** Names and peers are looked up in a network of which nobody knows how large it is */
@@ -18,12 +17,19 @@ const networkTimeout = 2 * minute
 /** Until a backup begins: all that the index has is looked at before */
 const backupTimeout = 60 * minute
 
+/** How an appliance is asked; a RegistryClient is one, too, but for administration */
+export interface Connection {
+  /** Who answers, for people */
+  host: string
+  request: (path: string, init?: SendInit) => Promise<Answer>
+}
+
 /** What an appliance offers beside the distribution API */
 export class ApplianceClient {
-  readonly #registry: RegistryClient
+  readonly #connection: Connection
 
-  constructor (registry: RegistryClient) {
-    this.#registry = registry
+  constructor (connection: Connection) {
+    this.#connection = connection
   }
 
   /**
@@ -35,7 +41,7 @@ export class ApplianceClient {
    * @throws ResponseError
    */
   async dig (query: string, short: boolean, options: ReadOptions = {}): Promise<string | undefined> {
-    const answer = await this.#registry.request(`/dig?${new URLSearchParams({ q: query, short: String(short) }).toString()}`, { ...options, timeout: networkTimeout })
+    const answer = await this.#connection.request(`/dig?${new URLSearchParams({ q: query, short: String(short) }).toString()}`, { ...options, timeout: networkTimeout })
     if (answer.status === 404) {
       await answer.text()
       return undefined
@@ -112,7 +118,7 @@ export class ApplianceClient {
    * @throws ResponseError
    */
   async backup (keys: () => AsyncIterable<Uint8Array>, options: ReadOptions = {}): Promise<{ root: string, bytes: AsyncIterable<Uint8Array> }> {
-    const answer = await this.#registry.request('/ipdr/v1/backup', {
+    const answer = await this.#connection.request('/ipdr/v1/backup', {
       ...options, method: 'POST', headers: { 'Content-Type': 'application/vnd.ipdr.block-keys' }, body: keys, timeout: backupTimeout
     })
     await expectSuccess(answer, 'backup')
@@ -131,7 +137,7 @@ export class ApplianceClient {
 
   /** Has something done that takes long, and tells how far it is */
   async #follow<Progress, Result> (path: string, what: string, init: SendInit, onProgress: (progress: Progress) => void): Promise<Result> {
-    const answer = await this.#registry.request(`/ipdr/v1/${path}`, { timeout: networkTimeout, ...init })
+    const answer = await this.#connection.request(`/ipdr/v1/${path}`, { timeout: networkTimeout, ...init })
     await expectSuccess(answer, what)
     for await (const line of linesOf(answer)) {
       const { error, progress, result } = line as { error?: string, progress?: Progress, result?: Result }
@@ -145,15 +151,15 @@ export class ApplianceClient {
         return result
       }
     }
-    throw new ClientError(`${this.#registry.host} did not say how the ${what} ended`)
+    throw new ClientError(`${this.#connection.host} did not say how the ${what} ended`)
   }
 
   async #json (path: string, what: string, init: SendInit): Promise<unknown> {
-    const answer = await this.#registry.request(`/ipdr/v1/${path}`, { timeout: networkTimeout, ...init })
+    const answer = await this.#connection.request(`/ipdr/v1/${path}`, { timeout: networkTimeout, ...init })
     await expectSuccess(answer, what)
     const value = await jsonOf(answer)
     if (typeof value !== 'object' || value === null) {
-      throw new ClientError(`${this.#registry.host} did not answer as an IPDR appliance does`)
+      throw new ClientError(`${this.#connection.host} did not answer as an IPDR appliance does`)
     }
     return value
   }

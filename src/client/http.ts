@@ -1,5 +1,6 @@
 import { ClientError, ResponseError } from './client-error.ts'
 import { addressesOf, isSameServer, requireTls, urlFrom } from './plain-http.ts'
+import { fetchBySocket, type SocketRequest } from './socket.ts'
 import { Watch } from './watch.ts'
 
 const second = 1000
@@ -32,6 +33,8 @@ export interface SendInit {
   /** Whether other machines than this one may be reached without TLS. @default false */
   plainHttp?: boolean | undefined
   signal?: AbortSignal | undefined
+  /** Of a Unix socket, by which the host of the URL is reached */
+  socketPath?: string | undefined
 }
 
 export interface Answer {
@@ -104,19 +107,19 @@ function withoutLogIn (headers: Record<string, string> = {}): Record<string, str
   return Object.fromEntries(Object.entries(headers).filter(([name]) => name.toLowerCase() !== 'authorization'))
 }
 
-async function sendOnce (url: URL, { body, headers = {}, method = 'GET', timeout }: SendInit, watch: Watch): Promise<Response> {
+async function sendOnce (url: URL, { body, headers = {}, method = 'GET', socketPath, timeout }: SendInit, watch: Watch): Promise<Response> {
   const addresses = addressesOf(url)
   for (const [i, address] of addresses.entries()) {
     watch.expect(body instanceof Function ? idleTimeout : timeout ?? answerTimeout)
     try {
-      return await fetch(address, {
+      const request = {
         method,
         // bodies come as they are stored: their digests are of these bytes
         headers: { 'Accept-Encoding': 'identity', ...headers },
         signal: watch.signal,
-        redirect: 'manual',
         ...bodyOf(body, watch, timeout)
-      })
+      }
+      return socketPath === undefined ? await fetch(address, { ...request, redirect: 'manual' }) : await fetchBySocket(socketPath, address, request)
     } catch (err) {
       const code = ((err as Error).cause as NodeJS.ErrnoException | undefined)?.code
       if (i === addresses.length - 1 || watch.signal.aborted || !unreachable.includes(code ?? '')) {
@@ -181,7 +184,7 @@ export async function responseError (answer: Answer, what: string): Promise<Resp
   return new ResponseError([`${what}: ${host} answered ${answer.status}`, code, message].filter(Boolean).join(' '), { status: answer.status, code })
 }
 
-function bodyOf (body: SendInit['body'], watch: Watch, timeout: number | undefined): RequestInit {
+function bodyOf (body: SendInit['body'], watch: Watch, timeout: number | undefined): Pick<RequestInit, 'duplex' | 'redirect' | 'window'> & Pick<SocketRequest, 'body'> {
   if (!(body instanceof Function)) {
     return body === undefined ? {} : { body: body as Uint8Array<ArrayBuffer> }
   }

@@ -33,6 +33,9 @@ export class Watch {
     if (this.#controller.signal.aborted) {
       return this.#controller.signal.reason
     }
+    if (err instanceof Error && (err.message === 'terminated' || (err as NodeJS.ErrnoException).code === 'ECONNRESET')) {
+      return new ClientError(`${this.#host} broke off its answer`, { cause: err })
+    }
     const cause = err instanceof Error && err.message === 'fetch failed' ? err.cause : undefined
     const { code, message } = (cause ?? {}) as NodeJS.ErrnoException
     // an error of the body that was to be sent is no error of the network

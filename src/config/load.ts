@@ -38,6 +38,11 @@ export function dockerConfigFile (env: NodeJS.ProcessEnv = process.env): string 
   return join(env['DOCKER_CONFIG'] || join(homedir(), '.docker'), 'config.json')
 }
 
+/** The file that holds the token of a server elsewhere, where a variable names one */
+export function adminTokenFile (env: NodeJS.ProcessEnv = process.env): string | undefined {
+  return env['IPDR_ADMIN_TOKEN_FILE'] || undefined
+}
+
 /**
  * As if a file held these values and nothing else were set.
  *

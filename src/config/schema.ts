@@ -90,7 +90,9 @@ const objectSchema = z.strictObject({
   }),
   admin: section({
     host: key(hostText.default('127.0.0.1'), 'text', 'Address the admin port listens on'),
-    port: key(port.optional(), 'number', 'Port for health and metrics; unset: they are on the registry\'s port; 0 takes any free one')
+    port: key(port.optional(), 'number', 'Port for health, metrics and administration; unset: they are on the registry\'s port; 0 takes any free one'),
+    tokenFile: key(pathText.optional(), 'path', 'File with the token that administration over TCP takes; unset: admin.token in the data directory, made on the first start'),
+    metrics: choice(['token', 'open'] as const, 'token', 'Whether metrics need that token over TCP, or are open to whoever asks')
   }),
   log: section({
     level: choice(logLevels, 'info', 'Least important log level that is written'),

@@ -12,7 +12,8 @@ import { sendAsData } from './middleware/content-headers.ts'
 import { errorHandler } from './middleware/errors.ts'
 import { limitRequests, type RequestLimits } from './middleware/limits.ts'
 import { observeRequests } from './middleware/requests.ts'
-import { administrationRoutes, type AdministrationRoutesInit } from './routes/administration.ts'
+import { administrationRoutes } from './routes/administration.ts'
+import { requireToken, type TokenCheck } from './middleware/token.ts'
 import { baseRoutes } from './routes/base.ts'
 import { blobRoutes } from './routes/blobs.ts'
 import { digRoutes } from './routes/dig.ts'
@@ -33,10 +34,17 @@ export interface AppComponents {
 }
 
 export interface AppInit {
-  /** Whether health, metrics and administration are answered here too; else only by {@link createAdminApp} */
-  admin: boolean
+  /** Who is told of metrics and may administer here; undefined: these and health are answered only by {@link createAdminApp} */
+  admin?: AdminAccess | undefined
   hosts: Pick<BrowserHosts, 'has'>
   limits: AppLimits
+}
+
+export interface AdminAccess {
+  /** Has to be shown by who administers */
+  token: TokenCheck
+  /** Whether metrics need it, too */
+  metrics: 'token' | 'open'
 }
 
 export interface AppLimits {
@@ -52,9 +60,8 @@ export interface AppLimits {
 export function createApp (components: AppComponents, init: AppInit): RequestListener {
   const { limits } = init
   const app = createBareApp(components, init)
-  if (init.admin) {
-    app.use(healthRoutes(components))
-    useAdministration(app, components, { localOnly: true, ...limits })
+  if (init.admin !== undefined) {
+    useAdministration(app, components, init.admin, limits)
   }
   app.use(baseRoutes())
   app.use(digRoutes(components))
@@ -67,17 +74,20 @@ export function createApp (components: AppComponents, init: AppInit): RequestLis
   return endApp(app, components)
 }
 
-/** Health, metrics and administration on a port of their own */
-export function createAdminApp (components: Omit<AppComponents, 'registry'>, init: Omit<AppInit, 'admin'>): RequestListener {
+/** Health, metrics and administration alone; without `admin` for whoever can connect, as to a socket that one user alone may open */
+export function createAdminApp (components: Omit<AppComponents, 'registry'>, init: AppInit): RequestListener {
   const app = createBareApp(components, init)
-  app.use(healthRoutes(components))
-  useAdministration(app, components, { localOnly: false, ...init.limits })
+  useAdministration(app, components, init.admin, init.limits)
   return endApp(app, components)
 }
 
-function useAdministration (app: Express, { administration, log, metrics }: Omit<AppComponents, 'registry'>, init: AdministrationRoutesInit): void {
+function useAdministration (
+  app: Express, { administration, log, metrics, ...components }: Omit<AppComponents, 'registry'>, access: AdminAccess | undefined, { bodyRate }: AppLimits
+): void {
+  const guard = access === undefined ? [] : [requireToken(access.token)]
+  app.use(healthRoutes({ metrics, ...components }, { metricsGuard: access?.metrics === 'open' ? [] : guard }))
   if (administration !== undefined) {
-    app.use(administrationRoutes({ administration, log, metrics }, init))
+    app.use(administrationRoutes({ administration, log, metrics }, { guard, bodyRate }))
   }
 }
 

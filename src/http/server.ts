@@ -17,12 +17,18 @@ export interface HttpServerComponents {
   app: RequestListener
 }
 
-export interface HttpServerInit {
-  /** Undefined: plain HTTP */
-  tls?: TlsCertificate | undefined
+export type HttpServerInit = HttpServerOptions & ({
   host: string
   /** 0: any free port */
   port: number
+} | {
+  /** Of a Unix socket */
+  path: string
+})
+
+export interface HttpServerOptions {
+  /** Undefined: plain HTTP */
+  tls?: TlsCertificate | undefined
   /** A connection, or a stream of HTTP/2, on which nothing moves for this long in mid-request is closed; milliseconds */
   idleTimeout: number
   /** Requests that are under way at {@link HttpServer.stop} get this long to end; milliseconds */
@@ -74,7 +80,8 @@ export class HttpServer {
   /** @throws Error with code EADDRINUSE or EACCES */
   async start (): Promise<void> {
     if (!this.#server.listening) {
-      this.#server.listen({ host: this.#init.host, port: this.#init.port })
+      const init = this.#init
+      this.#server.listen('path' in init ? { path: init.path } : { host: init.host, port: init.port })
       await once(this.#server, 'listening')
     }
   }
@@ -107,6 +114,7 @@ export class HttpServer {
     }
   }
 
+  /** Of a server that has one */
   get address (): { host: string, port: number } {
     const { address, port } = this.#server.address() as AddressInfo
     return { host: address, port }

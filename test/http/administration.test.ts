@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { asyncIterableReader } from '@ipld/car/decoder'
@@ -11,8 +12,9 @@ import { OciError } from '../../src/oci/errors.ts'
 import { Administration } from '../../src/registry/administration.ts'
 import type { RebuildResult } from '../../src/registry/index-rebuilder.ts'
 import type { Repository } from '../../src/registry/repository.ts'
+import { temporaryDirectory } from '../fixtures/temporary.ts'
 import { leafBlock } from '../fixtures/leaf-block.ts'
-import { assertError, json, TestApp, type Reply, type RequestInit } from '../fixtures/app.ts'
+import { assertError, authorized, json, TestApp, type Reply, type RequestInit } from '../fixtures/app.ts'
 
 const cid = 'bafybeifdu6szz4rerwwo577ttks42zqyurteguvwp7zrztmumxxx3b62ma'
 const peer = { peer: '12D3', address: '/ip4/192.0.2.1/tcp/4001', direction: 'outbound' as const, limited: false }
@@ -105,129 +107,163 @@ function linesOf ({ body }: Reply): unknown[] {
   return body.toString().trimEnd().split('\n').map(line => JSON.parse(line) as unknown)
 }
 
-describe('/ipdr/v1', () => {
-  let app: TestApp
-  let local: Record<string, string>
-  before(async () => {
-    app = await TestApp.start({ administration })
-    local = { Host: `127.0.0.1:${app.port}` }
+for (const over of ['TCP', 'the socket'] as const) {
+  describe(`/ipdr/v1 over ${over}`, () => {
+    const resources = new AsyncDisposableStack()
+    let app: TestApp
+    let socketPath: string
+    before(async () => {
+      socketPath = join(resources.use(await temporaryDirectory('administration')).path, 'admin.sock')
+      app = resources.use(await TestApp.start({ administration, socket: socketPath }))
+    })
+    after(async () => { await resources.disposeAsync() })
+
+    async function ask (method: string, path: string, init: RequestInit = {}): Promise<Reply> {
+      return await app.request(method, `/ipdr/v1/${path}`, over === 'the socket' ? { ...init, socketPath } : { ...init, headers: { ...init.headers, ...authorized } })
+    }
+
+    it('lists peers and connects to them', async () => {
+      assert.deepEqual(json(await ask('GET', 'peers')), { peers: [peer] })
+      assert.deepEqual(json(await ask('POST', 'peers', post({ address: '/ip4/192.0.2.1/tcp/4001' }))), { peer: '12D3' })
+    })
+
+    it('resolves names and publishes', async () => {
+      assert.deepEqual(json(await ask('GET', 'resolve?name=example.com')), { name: 'example.com', cid, path: ['a'], ttl: 60 })
+      assert.deepEqual(json(await ask('GET', 'resolve?name=images/known:v1')), { name: 'images/known:v1', cid, path: [], ttl: 0 })
+      assert.deepEqual(json(await ask('POST', 'publish', post({}, { 'Content-Type': 'application/json; charset=utf-8' }))), { name: 'k51', cid })
+    })
+
+    it('collects garbage, and tells how far it is when that takes long', async () => {
+      collecting = async dryRun => { await (dryRun ? undefined : sleep(1200)) }
+      const dry = await ask('POST', 'gc', post({ dryRun: true }))
+      assert.deepEqual(linesOf(dry), [{ result: { ...collected, dryRun: true } }])
+      assert.equal(dry.headers['content-type'], 'application/x-ndjson')
+      assert.deepEqual(linesOf(await ask('POST', 'gc', post({}))), [{ progress }, { result: collected }])
+    })
+
+    it('checks what is stored', async () => {
+      assert.deepEqual(linesOf(await ask('POST', 'fsck', post({}))), [{ result: scrubbed }])
+      assert.deepEqual(linesOf(await ask('POST', 'fsck', post({ repair: false, rate: 7 }))), [{ result: { ...scrubbed, repair: false, bytes: 7 } }])
+    })
+
+    it('tells what went wrong with a collection, before and after the first line', async () => {
+      collecting = async () => { throw new OciError('UNAVAILABLE', { detail: { reason: 'blocks are missing' } }) }
+      const reply = await ask('POST', 'gc', post({}))
+      assert.deepEqual([reply.status, json(reply)], [503, { error: 'service unavailable: blocks are missing' }])
+      collecting = async dryRun => {
+        await sleep(1200)
+        throw dryRun ? new TypeError('secret') : new OciError('UNAVAILABLE', { detail: { reason: 'the server stops' } })
+      }
+      assert.deepEqual(linesOf(await ask('POST', 'gc', post({}))), [{ progress }, { error: 'service unavailable: the server stops' }])
+      assert.deepEqual(linesOf(await ask('POST', 'gc', post({ dryRun: true }))), [{ progress }, { error: 'unknown error' }])
+    })
+
+    it('sends a backup without the blocks that it is told of, and takes one', async () => {
+      backupsEnded = 0
+      const headers = { 'Content-Type': 'application/vnd.ipdr.block-keys' }
+      const reply = await ask('POST', 'backup', { headers, body: Buffer.concat([Buffer.alloc(16, 1), Buffer.alloc(16, 2), Buffer.alloc(16, 1)]), chunked: true })
+      assert.deepEqual([reply.status, reply.headers['content-type'], reply.headers['x-ipfs-roots']], [200, 'application/vnd.ipld.car', cid])
+      const source = asyncIterableReader((async function * () { yield reply.body })())
+      assert.equal(await readCarRoot(source), cid)
+      assert.deepEqual((await Array.fromAsync(readCarBlocks(source))).map(({ cid }) => cid), (await Array.fromAsync(blocks(2))).map(({ cid }) => cid))
+      assert.equal(backupsEnded, 1)
+      assert.equal((await ask('POST', 'backup', { headers, body: Buffer.alloc(17) })).status, 503)
+      const [{ result }] = linesOf(await ask('POST', 'restore', { headers: { 'Content-Type': 'application/vnd.ipld.car' }, body: reply.body })) as [{ result: unknown }]
+      assert.deepEqual(result, { root: cid, blocks: 2, bytes: 0, repositories: 1, tags: 1, manifests: 1, blobs: 1, seconds: 0.1 })
+    })
+
+    it('restores a lost index, or takes it as it is', async () => {
+      assert.deepEqual(linesOf(await ask('POST', 'rebuild', post({}))), [{ result: rebuilt }])
+      const waived = linesOf(await ask('POST', 'rebuild', post({ waive: true })))
+      assert.deepEqual(waived, [{ result: { ...rebuilt, whole: true } }])
+    })
+
+    for (const [what, method, path, init, status, message] of [
+      ['a backup asked for by a form', 'POST', 'backup', post({}), 400, /Content-Type must be application\/vnd.ipdr.block-keys/],
+      ['a restore that is no CAR', 'POST', 'restore', post({}), 400, /Content-Type must be application\/vnd.ipld.car/],
+      ['a waiver that is neither', 'POST', 'rebuild', post({ waive: 'no' }), 400, /must be true or false/],
+      ['a connection to nonsense', 'POST', 'peers', post({ address: '/nonsense' }), 400, /no multiaddr/],
+      ['no address', 'POST', 'peers', post([]), 400, /must be a multiaddr/],
+      ['a body that is no JSON', 'POST', 'peers', post('{'), 400, /not JSON/],
+      ['a body without end', 'POST', 'peers', post({ address: 'x'.repeat(20_000) }), 413, /larger than/],
+      ['a check with a body without end', 'POST', 'fsck', post({ rate: 'x'.repeat(20_000) }), 413, /larger than/],
+      ['a rebuild with a body without end', 'POST', 'rebuild', post({ waive: 'x'.repeat(20_000) }), 413, /larger than/],
+      ['a connection while offline', 'POST', 'peers', post({ address: '/offline' }), 503, /not connected/],
+      ['a connection to nobody', 'POST', 'peers', post({ address: '/unreachable' }), 503, /no connection to \/unreachable$/],
+      ['no name', 'GET', 'resolve', {}, 400, /'name' missing/],
+      ['a collection with a grace that is none', 'POST', 'gc', post({ grace: -1 }), 400, /grace must be a number/],
+      ['a collection that is neither dry nor not', 'POST', 'gc', post({ dryRun: 'no' }), 400, /must be true or false/],
+      ['a check that neither repairs nor not', 'POST', 'fsck', post({ repair: 'no' }), 400, /must be true or false/],
+      ['a check with a rate that is none', 'POST', 'fsck', post({ rate: '50MiB' }), 400, /must be a number/],
+      ['a name that is none', 'GET', 'resolve?name=/ipns/invalid', {}, 400, /is no name/],
+      ['a repository that is none', 'GET', 'resolve?name=../x', {}, 400, /invalid repository name/],
+      ['a tag that nobody has', 'GET', 'resolve?name=images/known:v2', {}, 404, /no images\/known:v2/],
+      ['a domain without DNSLink', 'GET', 'resolve?name=nothing.example', {}, 404, /no valid DNSLink/],
+      ['a DNS server that is away', 'GET', 'resolve?name=away.example', {}, 503, /No DNS server/],
+      ['a bug', 'GET', 'resolve?name=bug.example', {}, 500, /^unknown error$/],
+      ['another method', 'DELETE', 'peers', {}, 405, /unsupported/]
+    ] as const) {
+      it(`answers ${what} with ${status}`, async () => {
+        const reply = await ask(method, path, init)
+        assert.equal(reply.status, status)
+        assert.equal(reply.headers['content-type'], 'application/json')
+        const { error, ...more } = json(reply) as { error: string }
+        assert.match(error, message)
+        assert.deepEqual(more, {})
+      })
+    }
   })
+}
+
+describe('/ipdr/v1 over TCP', () => {
+  let app: TestApp
+  before(async () => { app = await TestApp.start({ administration }) })
   after(async () => { await app[Symbol.asyncDispose]() })
 
-  it('lists peers and connects to them', async () => {
-    assert.deepEqual(json(await app.get('/ipdr/v1/peers')), { peers: [peer] })
-    assert.deepEqual(json(await app.request('POST', '/ipdr/v1/peers', post({ address: '/ip4/192.0.2.1/tcp/4001' }))), { peer: '12D3' })
-  })
-
-  it('resolves names and publishes', async () => {
-    assert.deepEqual(json(await app.get('/ipdr/v1/resolve?name=example.com')), { name: 'example.com', cid, path: ['a'], ttl: 60 })
-    assert.deepEqual(json(await app.get('/ipdr/v1/resolve?name=images/known:v1')), { name: 'images/known:v1', cid, path: [], ttl: 0 })
-    assert.deepEqual(json(await app.request('POST', '/ipdr/v1/publish', post({}, { 'Content-Type': 'application/json; charset=utf-8' }))), { name: 'k51', cid })
-  })
-
-  it('collects garbage, and tells how far it is when that takes long', async () => {
-    collecting = async dryRun => { await (dryRun ? undefined : sleep(1200)) }
-    const dry = await app.request('POST', '/ipdr/v1/gc', post({ dryRun: true }))
-    assert.deepEqual(linesOf(dry), [{ result: { ...collected, dryRun: true } }])
-    assert.equal(dry.headers['content-type'], 'application/x-ndjson')
-    assert.deepEqual(linesOf(await app.request('POST', '/ipdr/v1/gc', post({}))), [{ progress }, { result: collected }])
-  })
-
-  it('checks what is stored', async () => {
-    assert.deepEqual(linesOf(await app.request('POST', '/ipdr/v1/fsck', post({}))), [{ result: scrubbed }])
-    assert.deepEqual(linesOf(await app.request('POST', '/ipdr/v1/fsck', post({ repair: false, rate: 7 }))), [{ result: { ...scrubbed, repair: false, bytes: 7 } }])
-  })
-
-  it('tells what went wrong with a collection, before and after the first line', async () => {
-    collecting = async () => { throw new OciError('UNAVAILABLE', { detail: { reason: 'blocks are missing' } }) }
-    const reply = await app.request('POST', '/ipdr/v1/gc', post({}))
-    assert.deepEqual([reply.status, json(reply)], [503, { error: 'service unavailable: blocks are missing' }])
-    collecting = async dryRun => {
-      await sleep(1200)
-      throw dryRun ? new TypeError('secret') : new OciError('UNAVAILABLE', { detail: { reason: 'the server stops' } })
-    }
-    assert.deepEqual(linesOf(await app.request('POST', '/ipdr/v1/gc', post({}))), [{ progress }, { error: 'service unavailable: the server stops' }])
-    assert.deepEqual(linesOf(await app.request('POST', '/ipdr/v1/gc', post({ dryRun: true }))), [{ progress }, { error: 'unknown error' }])
-  })
-
-  it('sends a backup without the blocks that it is told of, and takes one', async () => {
-    const headers = { 'Content-Type': 'application/vnd.ipdr.block-keys' }
-    const reply = await app.request('POST', '/ipdr/v1/backup', { headers, body: Buffer.concat([Buffer.alloc(16, 1), Buffer.alloc(16, 2), Buffer.alloc(16, 1)]), chunked: true })
-    assert.deepEqual([reply.status, reply.headers['content-type'], reply.headers['x-ipfs-roots']], [200, 'application/vnd.ipld.car', cid])
-    const source = asyncIterableReader((async function * () { yield reply.body })())
-    assert.equal(await readCarRoot(source), cid)
-    assert.deepEqual((await Array.fromAsync(readCarBlocks(source))).map(({ cid }) => cid), (await Array.fromAsync(blocks(2))).map(({ cid }) => cid))
-    assert.equal(backupsEnded, 1)
-    assert.equal((await app.request('POST', '/ipdr/v1/backup', { headers, body: Buffer.alloc(17) })).status, 503)
-    const [{ result }] = linesOf(await app.request('POST', '/ipdr/v1/restore', { headers: { 'Content-Type': 'application/vnd.ipld.car' }, body: reply.body })) as [{ result: unknown }]
-    assert.deepEqual(result, { root: cid, blocks: 2, bytes: 0, repositories: 1, tags: 1, manifests: 1, blobs: 1, seconds: 0.1 })
-  })
-
-  it('restores a lost index, or takes it as it is', async () => {
-    assert.deepEqual(linesOf(await app.request('POST', '/ipdr/v1/rebuild', post({}))), [{ result: rebuilt }])
-    const waived = linesOf(await app.request('POST', '/ipdr/v1/rebuild', post({ waive: true })))
-    assert.deepEqual(waived, [{ result: { ...rebuilt, whole: true } }])
-  })
-
-  for (const [what, method, path, init, status, message] of [
-    ['a backup asked for by a form', 'POST', 'backup', post({}), 400, /Content-Type must be application\/vnd.ipdr.block-keys/],
-    ['a restore that is no CAR', 'POST', 'restore', post({}), 400, /Content-Type must be application\/vnd.ipld.car/],
-    ['a waiver that is neither', 'POST', 'rebuild', post({ waive: 'no' }), 400, /must be true or false/],
-    ['a connection to nonsense', 'POST', 'peers', post({ address: '/nonsense' }), 400, /no multiaddr/],
-    ['no address', 'POST', 'peers', post([]), 400, /must be a multiaddr/],
-    ['a body that is no JSON', 'POST', 'peers', post('{'), 400, /not JSON/],
-    ['a body without end', 'POST', 'peers', post({ address: 'x'.repeat(20_000) }), 413, /larger than/],
-    ['a check with a body without end', 'POST', 'fsck', post({ rate: 'x'.repeat(20_000) }), 413, /larger than/],
-    ['a rebuild with a body without end', 'POST', 'rebuild', post({ waive: 'x'.repeat(20_000) }), 413, /larger than/],
-    ['a connection while offline', 'POST', 'peers', post({ address: '/offline' }), 503, /not connected/],
-    ['a connection to nobody', 'POST', 'peers', post({ address: '/unreachable' }), 503, /no connection to \/unreachable$/],
-    ['no name', 'GET', 'resolve', {}, 400, /'name' missing/],
-    ['a collection with a grace that is none', 'POST', 'gc', post({ grace: -1 }), 400, /grace must be a number/],
-    ['a collection that is neither dry nor not', 'POST', 'gc', post({ dryRun: 'no' }), 400, /must be true or false/],
-    ['a check that neither repairs nor not', 'POST', 'fsck', post({ repair: 'no' }), 400, /must be true or false/],
-    ['a check with a rate that is none', 'POST', 'fsck', post({ rate: '50MiB' }), 400, /must be a number/],
-    ['a name that is none', 'GET', 'resolve?name=/ipns/invalid', {}, 400, /is no name/],
-    ['a repository that is none', 'GET', 'resolve?name=../x', {}, 400, /invalid repository name/],
-    ['a tag that nobody has', 'GET', 'resolve?name=images/known:v2', {}, 404, /no images\/known:v2/],
-    ['a domain without DNSLink', 'GET', 'resolve?name=nothing.example', {}, 404, /no valid DNSLink/],
-    ['a DNS server that is away', 'GET', 'resolve?name=away.example', {}, 503, /No DNS server/],
-    ['a bug', 'GET', 'resolve?name=bug.example', {}, 500, /^unknown error$/],
-    ['another method', 'DELETE', 'peers', {}, 405, /unsupported/]
-  ] as const) {
-    it(`answers ${what} with ${status}`, async () => {
-      const reply = await app.request(method, `/ipdr/v1/${path}`, init)
-      assert.equal(reply.status, status)
-      assert.equal(reply.headers['content-type'], 'application/json')
-      const { error, ...more } = json(reply) as { error: string }
-      assert.match(error, message)
-      assert.deepEqual(more, {})
+  const endpoints = [['GET', 'peers'], ['POST', 'peers'], ['GET', 'resolve'], ['POST', 'publish'], ['POST', 'gc'], ['POST', 'fsck'], ['POST', 'rebuild'], ['POST', 'backup'], ['POST', 'restore'], ['HEAD', 'peers'], ['DELETE', 'gc']] as const
+  for (const [method, path] of endpoints) {
+    it(`${method} ${path} is not for who does not show the token`, async () => {
+      const reply = await app.request(method, `/ipdr/v1/${path}`, method === 'POST' ? post({}) : {})
+      assert.deepEqual([reply.status, reply.headers['www-authenticate'], reply.headers['content-type']], [401, 'Bearer realm="ipdr"', 'application/json'])
+      assert.deepEqual(method === 'HEAD' ? undefined : json(reply), method === 'HEAD' ? undefined : { error: 'authentication required: the token of the administration is missing' })
     })
   }
 
-  for (const [what, headers, status] of [
-    ['a form of a web page', { 'Content-Type': 'application/x-www-form-urlencoded' }, 400],
-    ['a script that sends text', { 'Content-Type': 'text/plain' }, 400],
-    ['a web page', { Origin: 'https://evil.example' }, 403],
-    ['a page of this machine', { Origin: 'http://127.0.0.1:5000' }, 403],
-    ['a page, by the name of its server', { Host: 'evil.example:5000' }, 403],
-    ['an image of a page', { 'Sec-Fetch-Site': 'cross-site' }, 403],
-    ['another machine, through a proxy', { 'X-Forwarded-For': '192.0.2.1' }, 403],
-    ['another machine, through a proxy that says so in another way', { Forwarded: 'for=192.0.2.1' }, 403]
+  for (const [what, headers] of [
+    ['this machine', { Host: 'localhost' }], ['a proxy that says nothing', { Connection: 'close' }], ['a proxy that says for whom', { 'X-Forwarded-For': '127.0.0.1' }],
+    ['who shows a password', { Authorization: 'Basic dG9rZW46dG9rZW4=' }], ['who shows two tokens', { Authorization: [authorized.Authorization, authorized.Authorization].join(', ') }],
+    ['who shows nothing', { Authorization: 'Bearer ' }], ['who shows it as something else', { Authorization: authorized.Authorization.replace('Bearer', 'Token') }], ['a cookie', { Cookie: 'token=token-of-the-test-app' }]
   ] as const) {
     it(`is not for ${what}`, async () => {
-      assert.equal((await app.request('POST', '/ipdr/v1/publish', post({}, { ...local, ...headers }))).status, status)
-      if (status === 403) {
-        assert.equal((await app.get('/ipdr/v1/peers', { ...local, ...headers })).status, 403)
-      }
+      const reply = await app.request('POST', '/ipdr/v1/publish', post({}, headers))
+      assert.deepEqual([reply.status, reply.headers['www-authenticate']], [401, 'Bearer realm="ipdr"'])
     })
   }
+
+  for (const wrong of [`${authorized.Authorization}x`, authorized.Authorization.slice(0, -1), authorized.Authorization.toUpperCase(), 'Bearer x']) {
+    it(`is not for who shows ${wrong}`, async () => {
+      const reply = await app.get('/ipdr/v1/peers', { Authorization: wrong })
+      assert.deepEqual([reply.status, reply.headers['www-authenticate']], [401, 'Bearer realm="ipdr", error="invalid_token"'])
+      assert.deepEqual(json(reply), { error: 'authentication required: this is not the token of the administration' })
+    })
+  }
+
+  it('takes the token wherever it comes from, but from no page', async () => {
+    assert.equal((await app.get('/ipdr/v1/peers', { ...authorized, Host: 'registry.example', 'X-Forwarded-For': '192.0.2.1' })).status, 200)
+    for (const [name, value] of [['Origin', 'https://evil.example'], ['Origin', 'http://127.0.0.1:1'], ['Sec-Fetch-Site', 'cross-site']] as const) {
+      assert.equal((await app.get('/ipdr/v1/peers', { ...authorized, [name]: value })).status, 403)
+    }
+    for (const type of ['application/x-www-form-urlencoded', 'text/plain']) {
+      assert.equal((await app.request('POST', '/ipdr/v1/publish', post({}, { ...authorized, 'Content-Type': type }))).status, 400)
+    }
+  })
 })
 
 describe('paths that look like those of administration', () => {
   for (const path of ['/IPDR/V1/gc', '/ipdr/V1/gc', '/ipdr/v1/GC', '/ipdr/v1/gc/', '/Ipdr/v1/backup', '/ipdr/v1/backup/', '//ipdr/v1/gc', '/ipdr//v1/gc', '/ipdr/v1/%67c/']) {
     it(`${path} leads nowhere`, async () => {
       await using app = await TestApp.start({ administration })
-      assertError(await app.request('POST', path, post({})), 'NOT_FOUND')
+      assertError(await app.request('POST', path, post({}, authorized)), 'NOT_FOUND')
     })
   }
 })
@@ -239,18 +275,18 @@ describe('/ipdr/v1 and a body that trickles', () => {
   ] as const) {
     it(`ends it: ${path}`, async () => {
       await using app = await TestApp.start({ administration, limits: { bodyRate: { bytes: 20, period: 300 } } })
-      assert.match(await app.exchange(`POST /ipdr/v1/${path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: ${type}\r\nContent-Length: 1000\r\n\r\n{`), /^HTTP\/1\.1 408 |"error":"[^"]*too slowly/)
+      assert.match(await app.exchange(`POST /ipdr/v1/${path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: ${authorized.Authorization}\r\nContent-Type: ${type}\r\nContent-Length: 1000\r\n\r\n{`), /^HTTP\/1\.1 408 |"error":"[^"]*too slowly/)
     })
   }
 })
 
 describe('/ipdr/v1 with an admin port', () => {
-  it('is there alone, and for other hosts too', async () => {
+  it('is there alone, and for who shows the token', async () => {
     await using app = await TestApp.start({ administration, adminPort: true })
-    assert.equal((await app.get('/ipdr/v1/peers')).status, 404)
-    const headers = { Host: 'registry.example', 'X-Forwarded-For': '192.0.2.1' }
-    assert.equal((await app.request('GET', '/ipdr/v1/peers', { port: app.adminPort, headers })).status, 200)
-    assert.equal((await app.request('POST', '/ipdr/v1/publish', { ...post({}, headers), port: app.adminPort })).status, 200)
-    assert.equal((await app.request('POST', '/ipdr/v1/publish', { ...post({}, { Origin: 'https://evil.example' }), port: app.adminPort })).status, 403)
+    assert.equal((await app.get('/ipdr/v1/peers', authorized)).status, 404)
+    const port = app.adminPort
+    assert.equal((await app.request('GET', '/ipdr/v1/peers', { port })).status, 401)
+    assert.equal((await app.request('GET', '/ipdr/v1/peers', { port, headers: authorized })).status, 200)
+    assert.equal((await app.request('POST', '/ipdr/v1/publish', { ...post({}, authorized), port })).status, 200)
   })
 })

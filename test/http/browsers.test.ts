@@ -4,7 +4,7 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { after, before, describe, it } from 'node:test'
 import { Administration } from '../../src/registry/administration.ts'
-import { TestApp, assertError, json, type Reply, type RequestInit } from '../fixtures/app.ts'
+import { authorized, TestApp, assertError, json, type Reply, type RequestInit } from '../fixtures/app.ts'
 import { sha256 } from '../fixtures/images.ts'
 import { emptyJson, imageManifest, ociManifest } from '../fixtures/manifests.ts'
 
@@ -234,9 +234,9 @@ describe('the admin port', () => {
     for (const path of ['/livez', '/metrics', '/ipdr/v1/peers']) {
       assert.equal(await status('GET', path, { ...agent, Host: 'evil.example' }), 421)
     }
-    assert.equal(await status('GET', '/metrics', { ...agent, Host: 'registry.example' }), 200)
-    assert.equal(await status('GET', '/ipdr/v1/peers', { Origin: 'https://evil.example' }), 403)
-    assert.equal(await status('POST', '/ipdr/v1/gc', { Origin: 'https://evil.example' }), 403)
+    assert.equal(await status('GET', '/metrics', { ...authorized, ...agent, Host: 'registry.example' }), 200)
+    assert.equal(await status('GET', '/ipdr/v1/peers', { ...authorized, Origin: 'https://evil.example' }), 403)
+    assert.equal(await status('POST', '/ipdr/v1/gc', { ...authorized, Origin: 'https://evil.example' }), 403)
   })
 })
 
@@ -252,8 +252,8 @@ describe('what is sent', () => {
     ['a blob', 'GET', `/v2/victim/blobs/${sha256(emptyJson)}`, 200], ['a part of one', 'GET', `/v2/victim/blobs/${sha256(emptyJson)}`, 206, { Range: 'bytes=0-0' }],
     ['parts of one', 'GET', `/v2/victim/blobs/${sha256(emptyJson)}`, 206, { Range: 'bytes=0-0,1-1' }],
     ['a manifest by /dig', 'GET', '/dig?q=victim:v1', 200], ['the tags by /dig', 'GET', '/dig?q=victim', 200], ['the catalog', 'GET', '/v2/_catalog', 200],
-    ['referrers', 'GET', `/v2/victim/referrers/${digest}`, 200], ['the base', 'GET', '/v2/', 200], ['health', 'GET', '/livez', 200], ['metrics', 'GET', '/metrics', 200],
-    ['an error', 'GET', '/v2/victim/manifests/nothing', 404], ['an error of /dig', 'GET', '/dig?q=nothing', 404], ['an error of the administration', 'GET', '/ipdr/v1/resolve', 400],
+    ['referrers', 'GET', `/v2/victim/referrers/${digest}`, 200], ['the base', 'GET', '/v2/', 200], ['health', 'GET', '/livez', 200], ['metrics', 'GET', '/metrics', 200, authorized],
+    ['an error', 'GET', '/v2/victim/manifests/nothing', 404], ['an error of /dig', 'GET', '/dig?q=nothing', 404], ['an error of the administration', 'GET', '/ipdr/v1/resolve', 400, authorized],
     ['no endpoint', 'GET', '/<script>', 404], ['a path that is none', 'GET', '/v2/%zz/tags/list', 400], ['another method', 'POST', '/v2/', 405], ['too long a URL', 'GET', `/${'a'.repeat(9000)}`, 414],
     ['a refusal', 'POST', '/v2/a/blobs/uploads/', 403, { Origin: 'null' }], ['another name', 'GET', '/v2/', 421, { ...agent, Host: 'evil.example' }]
   ] as Array<[string, string, string, number, Record<string, string>?]>) {

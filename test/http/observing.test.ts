@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { Agent, request } from 'node:http'
+import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { text } from 'node:stream/consumers'
 import { randomBytes, sha256 } from '../fixtures/images.ts'
 import { imageManifest } from '../fixtures/manifests.ts'
-import { TestApp, assertError } from '../fixtures/app.ts'
+import { TestApp, assertError, authorized } from '../fixtures/app.ts'
+import { temporaryDirectory } from '../fixtures/temporary.ts'
 import { until } from '../fixtures/until.ts'
 
 const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/
@@ -135,11 +137,33 @@ describe('metrics', () => {
   })
 
   it('are text for Prometheus', async () => {
-    const { status, headers, body } = await app.get('/metrics')
+    const { status, headers, body } = await app.get('/metrics', authorized)
     assert.equal(status, 200)
     assert.match(String(headers['content-type']), /^text\/plain; .*version=0\.0\.4/)
     assert.match(String(body), /^# TYPE ipdr_http_requests_total counter$/m)
     assert.match(String(body), /^process_cpu_seconds_total /m)
+  })
+})
+
+describe('who reads metrics', () => {
+  it('shows the token', async () => {
+    const reply = await app.get('/metrics')
+    assert.equal(reply.headers['www-authenticate'], 'Bearer realm="ipdr"')
+    assertError(reply, 'UNAUTHORIZED')
+    assert.equal((await app.get('/metrics', { Authorization: 'Bearer wrong' })).status, 401)
+    assert.equal((await app.request('HEAD', '/metrics', { headers: authorized })).status, 200)
+  })
+
+  it('shows nothing where that is configured, nor to the socket', async () => {
+    await using directory = await temporaryDirectory('metrics')
+    const socketPath = join(directory.path, 'admin.sock')
+    for (const adminPort of [false, true]) {
+      await using app = await TestApp.start({ metrics: 'open', adminPort, socket: socketPath })
+      assert.equal((await app.request('GET', '/metrics', { port: adminPort ? app.adminPort : app.port })).status, 200)
+      assert.equal((await app.request('GET', '/metrics', { socketPath })).status, 200)
+      assert.equal((await app.request('GET', '/readyz', { socketPath })).status, 200)
+      assertError(await app.request('GET', '/v2/', { socketPath }), 'NOT_FOUND')
+    }
   })
 })
 
@@ -166,9 +190,11 @@ describe('health', () => {
   it('has a port of its own where that is configured, and is nowhere else', async () => {
     await using app = await TestApp.start({ adminPort: true })
     for (const path of ['/livez', '/health', '/readyz', '/metrics']) {
-      assertError(await app.get(path), 'NOT_FOUND')
-      assert.equal((await app.request('GET', path, { port: app.adminPort })).status, 200)
+      assertError(await app.get(path, authorized), 'NOT_FOUND')
+      assert.equal((await app.request('GET', path, { port: app.adminPort, headers: authorized })).status, 200)
     }
+    assert.equal((await app.request('GET', '/readyz', { port: app.adminPort })).status, 200)
+    assertError(await app.request('GET', '/metrics', { port: app.adminPort }), 'UNAUTHORIZED')
     assert.equal((await app.get('/v2/')).status, 200)
     assertError(await app.request('GET', '/v2/', { port: app.adminPort }), 'NOT_FOUND')
     assertError(await app.request('POST', '/metrics', { port: app.adminPort }), 'UNSUPPORTED')

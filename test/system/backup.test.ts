@@ -60,8 +60,8 @@ async function verify (client: RegistryClient, images: ReadonlyMap<string, Buffe
 test('a registry is copied while clients push and garbage is collected, and brought back elsewhere', { timeout: 3 * minute }, async () => {
   await using scratch = await temporaryDirectory('backup')
   await using server = await ServerProcess.start({ args: ['--gc-interval', '50ms'] })
-  const client = new RegistryClient(server.url)
-  const at = (host: string): string[] => ['--json', '--docker-registry-host', host]
+  const client = new RegistryClient(server)
+  const at = ({ dataDir }: ServerProcess): string[] => ['--json', '--data-dir', dataDir]
   const images = new Map<string, Buffer>()
   const signed = await pushImage(client, 'team/app', 'v1', [shared, randomBytes(3 * mebibyte, 'v1')])
   images.set('team/app/manifests/v1', signed)
@@ -71,22 +71,22 @@ test('a registry is copied while clients push and garbage is collected, and brou
   const clients = load(client)
   await until('some images are pushed', () => clients.pushed() > 2)
   const target = join(scratch.path, 'backups')
-  const first = JSON.parse(await ipdr(['backup', target, ...at(server.host)])) as BackupResult
+  const first = JSON.parse(await ipdr(['backup', target, ...at(server)])) as BackupResult
   await clients.stop()
   assert.deepEqual((await readdir(target)).sort(), [`000001-${first.root}.car`, 'backups.json'])
 
   images.set('team/app/manifests/v2', await pushImage(client, 'team/app', 'v2', [shared, randomBytes(1000, 'v2')]))
-  await ipdr(['gc', ...at(server.host)])
+  await ipdr(['gc', ...at(server)])
   const before = await stat(first.file!)
-  const second = JSON.parse(await ipdr(['backup', target, ...at(server.host)])) as BackupResult
+  const second = JSON.parse(await ipdr(['backup', target, ...at(server)])) as BackupResult
   assert.ok(second.bytes < before.size / 4, `${second.bytes} of ${before.size} bytes`)
-  const third = JSON.parse(await ipdr(['backup', target, ...at(server.host)])) as BackupResult
+  const third = JSON.parse(await ipdr(['backup', target, ...at(server)])) as BackupResult
   assert.deepEqual(third, { root: second.root, blocks: 0, bytes: 0, problems: [], lost: [] })
-  const alone = JSON.parse(await ipdr(['backup', join(scratch.path, 'new.car'), '--since', first.file!, ...at(server.host)])) as BackupResult
+  const alone = JSON.parse(await ipdr(['backup', join(scratch.path, 'new.car'), '--since', first.file!, ...at(server)])) as BackupResult
   assert.deepEqual([alone.root, alone.bytes], [second.root, second.bytes])
 
   await using copy = await ServerProcess.start()
-  const copied = new RegistryClient(copy.url)
+  const copied = new RegistryClient(copy)
   const whole = await readFile(first.file!)
   const needed = whole.indexOf(shared.subarray(0, 100))
   for (const [damage, reason] of [
@@ -95,19 +95,19 @@ test('a registry is copied while clients push and garbage is collected, and brou
   ] as const) {
     await damage()
     assert.equal((await tryIpdr(['backup', '--verify', target])).code, 1)
-    const { code, stderr } = await tryIpdr(['restore', target, ...at(copy.host)])
+    const { code, stderr } = await tryIpdr(['restore', target, ...at(copy)])
     assert.equal(code, 1)
     assert.match(stderr, reason)
     // once the server has noticed that no more comes
     await until('the copy is as empty as before', async () => await (await copied.request('GET', '/v2/_catalog')).text() === '{"repositories":[]}')
   }
-  const { code, stderr } = await tryIpdr(['restore', second.file!, ...at(copy.host)])
+  const { code, stderr } = await tryIpdr(['restore', second.file!, ...at(copy)])
   assert.equal(code, 1)
   assert.match(stderr, /the backup is not complete/)
   await writeFile(first.file!, whole)
   await ipdr(['backup', '--verify', target])
 
-  const restored = JSON.parse(await ipdr(['restore', target, ...at(copy.host)])) as RestoreResult
+  const restored = JSON.parse(await ipdr(['restore', target, ...at(copy)])) as RestoreResult
   assert.equal(restored.root, second.root)
   for (const path of ['_catalog', 'team/app/tags/list', 'load/tags/list', `team/app/referrers/${sha256(signed)}`]) {
     assert.deepEqual(await (await copied.request('GET', `/v2/${path}`)).json(), await (await client.request('GET', `/v2/${path}`)).json(), path)
@@ -122,12 +122,12 @@ test('a registry is copied while clients push and garbage is collected, and brou
   await copy.stop()
   await copy.start()
   await verify(copied, images)
-  assert.match((await tryIpdr(['restore', target, ...at(copy.host)])).stderr, /only an empty registry can be restored/)
+  assert.match((await tryIpdr(['restore', target, ...at(copy)])).stderr, /only an empty registry can be restored/)
   // the first one by itself is what there was under load
   await using older = await ServerProcess.start()
-  await ipdr(['restore', first.file!, ...at(older.host)])
+  await ipdr(['restore', first.file!, ...at(older)])
   images.forEach((_, path) => { /v2$|^load/.test(path) && images.delete(path) })
-  await verify(new RegistryClient(older.url), images)
-  const { missing, damaged } = JSON.parse(await ipdr(['fsck', ...at(older.host)]))
+  await verify(new RegistryClient(older), images)
+  const { missing, damaged } = JSON.parse(await ipdr(['fsck', ...at(older)]))
   assert.deepEqual({ missing, damaged }, { missing: 0, damaged: 0 })
 })

@@ -22,7 +22,7 @@ suite('other clients', { timeout: 5 * minute }, () => {
 
   before(async () => {
     server = resources.use(await ServerProcess.start())
-    client = new RegistryClient(server.url)
+    client = new RegistryClient(server)
     directory = resources.use(await temporaryDirectory('clients')).path
     const common = { hello: randomBytes(2 * mebibyte, 'common') }
     image = makeMultiPlatformImage(new Map(['amd64', 'arm64'].map(architecture => [

@@ -23,7 +23,7 @@ test('kill -9 in the middle of ten pushes loses nothing that was acknowledged', 
   const seed = process.env.CRASH_SEED ?? String(Date.now())
   t.diagnostic(`CRASH_SEED=${seed}`)
   await using server = await ServerProcess.start()
-  const client = new RegistryClient(server.url)
+  const client = new RegistryClient(server)
   const everything: Acknowledged = new Map()
   let [survived, lost] = [0, 0]
 
@@ -61,7 +61,7 @@ test('an upload that a crash cuts off goes on from the offset that the server te
   const blob = randomBytes(90 * mebibyte, 'interrupted upload')
   const sent = 70 * mebibyte + 123
   await using server = await ServerProcess.start()
-  const client = new RegistryClient(server.url)
+  const client = new RegistryClient(server)
   const upload = location(await client.startUpload('crash/upload'))
   const offset = async (): Promise<number> => {
     const response = await client.request('GET', upload)
@@ -88,7 +88,7 @@ test('an upload that a crash cuts off goes on from the offset that the server te
 test('an upload goes on after a regular restart without a byte lost', { timeout: 2 * minute }, async () => {
   const blob = randomBytes(3 * mebibyte + 17, 'restarted upload')
   await using server = await ServerProcess.start()
-  const client = new RegistryClient(server.url)
+  const client = new RegistryClient(server)
   const upload = location(await client.startUpload('crash/restart'))
   const half = mebibyte + 99
   assert.equal((await client.appendToUpload(upload, 0, blob.subarray(0, half))).status, 202)
@@ -116,7 +116,7 @@ test('an upload in chunks goes on after each kill -9, with every chunk that was 
   const blob = randomBytes(9 * mebibyte + 321, 'upload in chunks')
   const chunk = 2 * mebibyte + 1000
   await using server = await ServerProcess.start()
-  const client = new RegistryClient(server.url)
+  const client = new RegistryClient(server)
   const started = await client.request('POST', '/v2/crash/chunks/blobs/uploads/?digest-algorithm=sha512')
   const upload = location(started)
   let sent = 0

@@ -61,7 +61,7 @@ class Store {
 
   private constructor (server: ServerProcess) {
     this.server = server
-    this.client = new RegistryClient(server.url)
+    this.client = new RegistryClient(server)
     this.#files = new BlockFiles(join(server.dataDir, 'blocks'))
   }
 
@@ -205,7 +205,7 @@ test('every block damaged in every way without a peer: no wrong byte is served, 
     await writeFile(path, bytes)
     assert.equal((await store.pull(affected)).length, affected.length, what)
   }
-  const host = ['--docker-registry-host', server.host]
+  const host = ['--data-dir', server.dataDir]
   assert.equal((await tryIpdr(['fsck', ...host])).code, 0)
 
   // what can't be repaired is named until it is pushed again

@@ -26,8 +26,8 @@ for (const format of formats) {
     const { texts, blobs, name, upload } = JSON.parse(readFileSync(dataFormatFile(format, 'json'), 'utf8')) as DataAnswers
     // the upload was begun long ago
     await using server = await ServerProcess.start({ dataDir, args: ['--gc-uploads', '3650d'] })
-    const client = new RegistryClient(server.url)
-    const at = ['--json', '--docker-registry-host', server.host]
+    const client = new RegistryClient(server)
+    const at = ['--json', '--data-dir', server.dataDir]
     const assertSame = async (): Promise<void> => {
       for (const [path, expected] of Object.entries(texts)) {
         assert.deepEqual(await textOf(client, path), expected, path)

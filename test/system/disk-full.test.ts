@@ -17,7 +17,7 @@ test('a full disk refuses pushes, loses nothing, and serves pulls', { timeout: 3
   const ballast = join(volume.path, 'ballast')
   await writeFile(ballast, Buffer.alloc(32 * mebibyte))
   await using server = await ServerProcess.start({ dataDir: join(volume.path, 'data') })
-  const client = new RegistryClient(server.url)
+  const client = new RegistryClient(server)
   const acknowledged = new Map<string, Digest>()
 
   /** @returns the status, and keeps what was acknowledged */

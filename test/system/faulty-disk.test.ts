@@ -39,7 +39,7 @@ describe('a server on a disk', () => {
       await using directory = await temporaryDirectory('faulty-disk')
       const dataDir = join(directory.path, 'data')
       await using server = await ServerProcess.start(faultyServer({ plan: { ...plan, seed }, directory: dataDir }))
-      const client = new RegistryClient(server.url)
+      const client = new RegistryClient(server)
       const layers = sharedLayers()
       const shared = await pushShared(client, layers)
       const loads = Array.from({ length: clients }, (_, number) => new LoadClient({ number, seed, layers }))

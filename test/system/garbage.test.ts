@@ -25,7 +25,7 @@ const successes = 'ipdr_gc_cycles_total{result="success"}'
 const layers = Array.from({ length: 6 }, (_, i) => randomBytes(300_000 + i * 400_000, `shared layer ${i}`))
 
 async function collect (server: ServerProcess, ...args: string[]): Promise<CollectionResult> {
-  return JSON.parse(await ipdr(['gc', '--json', '--docker-registry-host', server.host, ...args])) as CollectionResult
+  return JSON.parse(await ipdr(['gc', '--json', '--data-dir', server.dataDir, ...args])) as CollectionResult
 }
 
 async function blockCount (server: ServerProcess): Promise<number> {
@@ -77,7 +77,7 @@ async function verify (client: RegistryClient, paths: Acknowledged): Promise<voi
 
 test('nothing is lost while clients push, mount, delete and pull and garbage is collected without pause', { timeout: 5 * minute }, async t => {
   await using server = await ServerProcess.start({ args: ['--gc-interval', '1ms', '--gc-unreferenced', '2s', '--gc-grace', '2s'] })
-  const client = new RegistryClient(server.url)
+  const client = new RegistryClient(server)
   const kept: Acknowledged = new Map()
   let [pushed, again] = [0, 0]
 
@@ -156,7 +156,7 @@ test('nothing is lost while clients push, mount, delete and pull and garbage is 
 test('ipdr gc says what it would free, frees it, and disk use goes back to what it was', { timeout: 2 * minute }, async () => {
   // the directory of tags is published half a second after the start: its blocks would come between two counts
   await using server = await ServerProcess.start({ args: ['--gc-interval', 'off', '--gc-unreferenced', '0', '--names-publish', 'false'] })
-  const client = new RegistryClient(server.url)
+  const client = new RegistryClient(server)
   const first = await pushImage(client, { repository: 'a', tag: 'v1', layers: layers.slice(0, 2), thrifty: false })
   const second = await pushImage(client, { repository: 'a', tag: 'v2', layers: layers.slice(1), thrifty: false })
   await client.request('DELETE', `/v2/a/manifests/${sha256(second.manifest)}`)
@@ -166,7 +166,7 @@ test('ipdr gc says what it would free, frees it, and disk use goes back to what 
   const before = await blockCount(server)
   const dry = await collect(server, '--dry-run')
   assert.equal(await blockCount(server), before)
-  const text = await ipdr(['gc', '--docker-registry-host', server.host])
+  const text = await ipdr(['gc', '--data-dir', server.dataDir])
   assert.match(text, new RegExp(`^Freed .+ MiB in ${dry.blocks} blocks; 0 untagged manifests, \\d+ unused blobs and 0 cached images went`))
   assert.equal(await blockCount(server), before - dry.blocks)
   assert.ok(dry.bytes > 4 * mebibyte)
@@ -178,7 +178,7 @@ test('ipdr gc says what it would free, frees it, and disk use goes back to what 
 test('kill -9 in the middle of a sweep leaves everything that is needed', { timeout: 3 * minute }, async t => {
   // what was published before is garbage half a second after each start, which may be between the last two cycles
   await using server = await ServerProcess.start({ args: ['--gc-interval', 'off', '--gc-unreferenced', '0', '--names-publish', 'false'], env: { IPDR_STORAGE_FSYNC: 'false' } })
-  const client = new RegistryClient(server.url)
+  const client = new RegistryClient(server)
   const kept = await pushImage(client, { repository: 'kept', tag: 'v1', layers, thrifty: false })
   const manifests: Buffer[] = []
   for (let i = 0; i < 25; i++) {
@@ -213,13 +213,13 @@ test('an image of another node stays while there is room, and is fetched again a
   const lan = ['--network', 'lan', '--p2p-host', '127.0.0.1', '--p2p-port', '0', '--gc-interval', 'off', '--log-format', 'json']
   await using origin = await ServerProcess.start({ args: lan })
   const init = { repository: 'a', tag: 'v1', layers: layers.slice(0, 3), thrifty: false }
-  await pushImage(new RegistryClient(origin.url), init)
-  const manifest = await new RegistryClient(origin.url).request('GET', '/v2/a/manifests/v1')
+  await pushImage(new RegistryClient(origin), init)
+  const manifest = await new RegistryClient(origin).request('GET', '/v2/a/manifests/v1')
   const root = manifest.headers.get('X-Ipfs-Cid')!
   const node = await until('the node listens', () => origin.log.split('\n').find(line => line.includes('IPFS node started')))
   const [address] = (JSON.parse(node) as { addresses: string[] }).addresses
   await using server = await ServerProcess.start({ args: [...lan, '--p2p-peers', address!, '--cache-max-bytes', '3MiB'] })
-  const client = new RegistryClient(server.url)
+  const client = new RegistryClient(server)
   const pull = async (): Promise<void> => {
     for (const layer of layers.slice(0, 3)) {
       assert.equal(await client.digestOf(`/v2/${root}/blobs/${sha256(layer)}`), sha256(layer))
@@ -233,8 +233,8 @@ test('an image of another node stays while there is room, and is fetched again a
   assert.equal((await collect(server)).cached, 0)
   assert.equal(await blockCount(server), held)
   // a second image takes the room
-  await pushImage(new RegistryClient(origin.url), { ...init, tag: 'v2', layers: layers.slice(3, 4).concat(randomBytes(1_000_000, 'v2')) })
-  const other = (await new RegistryClient(origin.url).request('GET', '/v2/a/manifests/v2')).headers.get('X-Ipfs-Cid')!
+  await pushImage(new RegistryClient(origin), { ...init, tag: 'v2', layers: layers.slice(3, 4).concat(randomBytes(1_000_000, 'v2')) })
+  const other = (await new RegistryClient(origin).request('GET', '/v2/a/manifests/v2')).headers.get('X-Ipfs-Cid')!
   assert.equal((await client.request('GET', `/v2/${other}/manifests/latest`)).status, 200)
   assert.equal(await client.digestOf(`/v2/${other}/blobs/${sha256(layers[3]!)}`), sha256(layers[3]!))
   await server.restart()

@@ -28,7 +28,7 @@ describe('beside a real kubo', () => {
     scratch = await temporaryDirectory('kubo')
     kubo = await startKubo({ profile: 'unixfs-v1-2025' })
     server = await ServerProcess.start({ args: ['--network', 'lan', '--p2p-host', '127.0.0.1', '--p2p-port', '0', '--log-format', 'json'] })
-    client = new RegistryClient(server.url)
+    client = new RegistryClient(server)
     await kubo.ipfs('swarm', 'connect', listenAddress(server.log))
   })
 
@@ -53,7 +53,7 @@ describe('beside a real kubo', () => {
     await using pinning = await ServerProcess.start({
       args: ['--network', 'lan', '--p2p-host', '127.0.0.1', '--p2p-port', '0', '--ipfs-host', new URL(kubo.api).host]
     })
-    const registry = new RegistryClient(pinning.url)
+    const registry = new RegistryClient(pinning)
     const { content, descriptor } = makeImage([{ pinned: randomBytes(3 * MiB, 'pinned') }])
     for (const [digest, bytes] of content) {
       if (digest !== descriptor.digest) {

@@ -22,7 +22,7 @@ const mebibyte = 1024 * 1024
 suite('start', { timeout: 2 * minute }, () => {
   test('a second server on the same data directory is refused, and changes nothing', async () => {
     await using server = await ServerProcess.start()
-    const client = new RegistryClient(server.url)
+    const client = new RegistryClient(server)
     const blob = randomBytes(2 * mebibyte, 'kept')
     assert.equal((await client.pushBlob('lifecycle/lock', blob)).status, 201)
     const before = await snapshot(server.dataDir)
@@ -64,7 +64,7 @@ suite('start', { timeout: 2 * minute }, () => {
 suite('stop', { timeout: 2 * minute }, () => {
   test('an upload in flight ends and is acknowledged, and is there after the next start', async () => {
     await using server = await ServerProcess.start()
-    const client = new RegistryClient(server.url)
+    const client = new RegistryClient(server)
     const blob = randomBytes(8 * mebibyte, 'in flight')
     const upload = await beginUpload(server, blob)
 
@@ -80,7 +80,7 @@ suite('stop', { timeout: 2 * minute }, () => {
 
   test('an upload that stands still is cut off after the drain timeout, and goes on after the next start', async () => {
     await using server = await ServerProcess.start({ args: ['--limits-drain-timeout', '1s'] })
-    const client = new RegistryClient(server.url)
+    const client = new RegistryClient(server)
     const blob = randomBytes(8 * mebibyte, 'stands still')
     const upload = await beginUpload(server, blob)
 
@@ -183,7 +183,7 @@ interface Upload {
 
 /** Begins the last request of an upload; returns once half of the blob has arrived */
 async function beginUpload (server: ServerProcess, blob: Buffer): Promise<Upload> {
-  const client = new RegistryClient(server.url)
+  const client = new RegistryClient(server)
   const upload = location(await client.startUpload('lifecycle/upload'))
   const sent = Math.floor(blob.length / 2)
   const url = new URL(upload, server.url)

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { readdir } from 'node:fs/promises'
+import { readdir, readFile } from 'node:fs/promises'
 import type { IncomingMessage } from 'node:http'
 import { get } from 'node:https'
+import { join } from 'node:path'
 import { after, before, describe, it, type TestContext } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { connect as connectTls } from 'node:tls'
@@ -41,14 +42,14 @@ describe('twenty thousand malformed requests', { timeout: 4 * minute }, () => {
 
   before(async () => {
     server = await ServerProcess.start({ args: ['--names-publish', 'false', '--names-dns', '127.0.0.1:9', '--limits-idle-timeout', '5s', '--limits-header-timeout', '5s', '--log-level', 'error'] })
-    client = new RegistryClient(server.url)
+    client = new RegistryClient(server)
     for (const [digest, bytes] of kept.content) {
       const isManifest = digest === kept.descriptor.digest
       const pushed = isManifest ? await client.pushManifest('kept/image', 'latest', bytes) : await client.pushBlob('kept/image', bytes)
       assert.equal(pushed.status, 201)
     }
     const [blob] = [...kept.content.keys()]
-    targets = { blob: `/v2/kept/image/blobs/${blob}`, upload: location(await client.startUpload('fuzz/a')) }
+    targets = { blob: `/v2/kept/image/blobs/${blob}`, upload: location(await client.startUpload('fuzz/a')), token: (await readFile(join(server.dataDir, 'admin.token'), 'utf8')).trim() }
   })
 
   after(async () => { await server?.[Symbol.asyncDispose]() })

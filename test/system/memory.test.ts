@@ -18,7 +18,7 @@ const allowance = 120 * mebibyte
 
 test('a blob of 4 GiB is pushed and pulled in constant memory', { timeout: 10 * minute }, async t => {
   await using server = await ServerProcess.start()
-  const client = new RegistryClient(server.url)
+  const client = new RegistryClient(server)
   const idle = (await server.memory()).now
   t.diagnostic(`idle: ${inMebibytes(idle)}`)
 

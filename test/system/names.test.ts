@@ -156,7 +156,7 @@ describe('DNSLink', { timeout: 2 * minute }, () => {
     for (const [domain, status, message] of [
       ['file.test', 404, /has no valid DNSLink/], ['nothing.test', 404, /has no valid DNSLink/], ['circle.test', 400, /more than/], ['elsewhere.example', 503, /No DNS server/]
     ] as const) {
-      const response = await fetch(`${server.url}/ipdr/v1/resolve?name=${domain}`)
+      const response = await new RegistryClient(server).request('GET', `/ipdr/v1/resolve?name=${domain}`)
       assert.equal(response.status, status, domain)
       assert.match((await response.json() as { error: string }).error, message)
     }
@@ -170,7 +170,7 @@ describe('DNSLink', { timeout: 2 * minute }, () => {
     await sleep(1.1 * second)
     assert.equal((await resolve(server, 'a.test'))['cid'], cids[0])
     assert.match(server.log, /its last answer is used/)
-    const response = await fetch(`${server.url}/ipdr/v1/resolve?name=b.test`)
+    const response = await new RegistryClient(server).request('GET', '/ipdr/v1/resolve?name=b.test')
     assert.equal(response.status, 503)
   })
 })
@@ -222,7 +222,7 @@ describe('--cid-store', { timeout: minute }, () => {
     const root = await push(server, 'team/app', 'v1')
     const file = join(directory, 'team/app/v1')
     await until('the file is there', async () => await readFile(file, 'utf8') === root)
-    assert.equal((await new RegistryClient(server.url).request('DELETE', '/v2/team/app/manifests/v1')).status, 202)
+    assert.equal((await new RegistryClient(server).request('DELETE', '/v2/team/app/manifests/v1')).status, 202)
     await until('the file is gone', async () => await readFile(file).then(() => false, () => true))
   })
 })
@@ -253,7 +253,7 @@ async function startNode (scratch: TemporaryDirectory, kubo: Kubo, ...args: stri
   const network = ['--network', 'private', '--p2p-swarm-key', join(scratch.path, 'swarm.key'), '--p2p-host', '127.0.0.1', '--p2p-port', '0']
   const server = await ServerProcess.start({ args: [...network, '--p2p-peers', kubo.addrs[0]!, '--log-format', 'json', '--log-level', 'debug', ...args] })
   await until('it is connected', async () => {
-    const { peers } = await (await fetch(`${server.url}/ipdr/v1/peers`)).json() as { peers: Array<{ peer: string }> }
+    const { peers } = await (await new RegistryClient(server).request('GET', '/ipdr/v1/peers')).json() as { peers: Array<{ peer: string }> }
     return peers.some(({ peer }) => peer === kubo.id)
   }, 30 * second)
   return server
@@ -261,7 +261,7 @@ async function startNode (scratch: TemporaryDirectory, kubo: Kubo, ...args: stri
 
 /** Pushes a manifest of its own for each tag and content; returns the image root */
 async function push (server: ServerProcess, repository: string, tag: string, content = tag): Promise<string> {
-  const client = new RegistryClient(server.url)
+  const client = new RegistryClient(server)
   assert.equal((await client.pushBlob(repository, emptyJson)).status, 201)
   const response = await client.pushManifest(repository, tag, imageManifest({ annotations: { content } }))
   assert.equal(response.status, 201)
@@ -269,7 +269,7 @@ async function push (server: ServerProcess, repository: string, tag: string, con
 }
 
 async function deleteAll (server: ServerProcess, repository: string): Promise<void> {
-  const client = new RegistryClient(server.url)
+  const client = new RegistryClient(server)
   for (const tag of ['v1', 'v2', 'v3']) {
     const digest = await client.digestOf(`/v2/${repository}/manifests/${tag}`)
     if (digest !== undefined) {
@@ -279,13 +279,13 @@ async function deleteAll (server: ServerProcess, repository: string): Promise<vo
 }
 
 async function publish (server: ServerProcess): Promise<{ name: string, cid: string }> {
-  const response = await fetch(`${server.url}/ipdr/v1/publish`, { method: 'POST', body: '{}', headers: { 'Content-Type': 'application/json' } })
+  const response = await new RegistryClient(server).request('POST', '/ipdr/v1/publish', { body: '{}', headers: { 'Content-Type': 'application/json' } })
   assert.equal(response.status, 200)
   return await response.json() as { name: string, cid: string }
 }
 
 async function resolve (server: ServerProcess, name: string): Promise<Record<string, unknown>> {
-  const response = await fetch(`${server.url}/ipdr/v1/resolve?${new URLSearchParams({ name }).toString()}`)
+  const response = await new RegistryClient(server).request('GET', `/ipdr/v1/resolve?${new URLSearchParams({ name }).toString()}`)
   const body = await response.json() as Record<string, unknown>
   assert.equal(response.status, 200, JSON.stringify(body))
   return body

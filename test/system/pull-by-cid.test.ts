@@ -28,7 +28,7 @@ describe('an image of another appliance', { timeout: 10 * minute }, () => {
   it('is pulled by docker from a peer that it was told to connect to, and its container runs', async () => {
     await using a = await startNode()
     await using b = await startNode()
-    const at = ['--docker-registry-host', `localhost:${b.port}`]
+    const at = ['--data-dir', b.dataDir]
     const peer = (await addressOf(a)).split('/').at(-1)!
     assert.ok((await ipdr(['peers', 'connect', await addressOf(a), ...at])).includes(peer))
     assert.ok((await ipdr(['peers', ...at])).includes(peer))
@@ -77,7 +77,7 @@ describe('an image of another appliance', { timeout: 10 * minute }, () => {
     await until('the nodes are connected', async () => await metric(b, 'ipdr_peers') > 0)
     const idle = (await b.memory()).now
     await b.resetPeak()
-    assert.equal(await new RegistryClient(b.url).digestOf(`/v2/${root}/blobs/${layer}`), layer)
+    assert.equal(await new RegistryClient(b).digestOf(`/v2/${root}/blobs/${layer}`), layer)
     const { peak } = await b.memory()
     // 16 leaves are on their way, and libp2p copies them a few times
     assert.ok(peak - idle < 250 * MiB, `${Math.round((peak - idle) / MiB)} MiB above idle`)
@@ -110,7 +110,7 @@ describe('an image of another appliance', { timeout: 10 * minute }, () => {
     const before = await metric(b, 'ipdr_retrieved_blocks{source="peers"}')
     await a.start()
     await until('the nodes are connected again', async () => await metric(b, 'ipdr_peers') > 0, 60_000)
-    assert.equal(await new RegistryClient(b.url).digestOf(path), layer)
+    assert.equal(await new RegistryClient(b).digestOf(path), layer)
     const after = await metric(b, 'ipdr_retrieved_blocks{source="peers"}')
     assert.ok(before > 1 && after <= 70, `${before} blocks before, ${after} in all: none came twice`)
   })
@@ -132,7 +132,7 @@ describe('an image of another appliance', { timeout: 10 * minute }, () => {
     for (const honest of [true, false]) {
       await using gateway = await startGateway(a, honest)
       await using b = await ServerProcess.start({ args: ['--ipfs-gateway', gateway.url, '--limits-retrieval-timeout', '2s'] })
-      const client = new RegistryClient(b.url)
+      const client = new RegistryClient(b)
       if (honest) {
         await assertSame(b, root, image)
         assert.ok(await metric(b, 'ipdr_retrieved_blocks{source="gateways"}') >= 6)
@@ -145,7 +145,7 @@ describe('an image of another appliance', { timeout: 10 * minute }, () => {
 
   it('can not be pushed to', async () => {
     await using a = await startNode()
-    const client = new RegistryClient(a.url)
+    const client = new RegistryClient(a)
     const root = 'bafybeifdu6szz4rerwwo577ttks42zqyurteguvwp7zrztmumxxx3b62ma'
     for (const response of [await client.startUpload(root), await client.pushManifest(root, 'latest', Buffer.from('{}'))]) {
       assert.equal(response.status, 403)
@@ -183,7 +183,7 @@ function layersOf ({ content, descriptor }: Image): Digest[] {
 
 /** Returns the image root's CID */
 async function push (server: ServerProcess, { content, descriptor }: Image): Promise<string> {
-  const client = new RegistryClient(server.url)
+  const client = new RegistryClient(server)
   for (const [digest, bytes] of content) {
     if (digest !== descriptor.digest) {
       assert.equal((await client.pushBlob('images/big', bytes)).status, 201)
@@ -214,7 +214,7 @@ async function assertRuns (docker: Docker, server: ServerProcess, repository: st
 
 /** An image of one layer that is nowhere as a whole */
 async function pushLarge (server: ServerProcess, size: number): Promise<{ root: string, layer: Digest }> {
-  const client = new RegistryClient(server.url)
+  const client = new RegistryClient(server)
   const hash = createHash('sha256')
   for (const chunk of randomStream(size, 'large')) {
     hash.update(chunk)
@@ -243,7 +243,7 @@ async function rootOf (server: ServerProcess, repository: string): Promise<strin
 }
 
 async function assertSame (server: ServerProcess, root: string, { content, descriptor }: Image): Promise<void> {
-  const client = new RegistryClient(server.url)
+  const client = new RegistryClient(server)
   assert.equal(await client.digestOf(`/v2/${root}/manifests/latest`), descriptor.digest)
   for (const [digest] of content) {
     const kind = digest === descriptor.digest ? 'manifests' : 'blobs'
@@ -252,6 +252,5 @@ async function assertSame (server: ServerProcess, root: string, { content, descr
 }
 
 async function metric (server: ServerProcess, name: string): Promise<number> {
-  const text = await (await fetch(`${server.url}/metrics`)).text()
-  return Number(text.split('\n').find(line => line.startsWith(`${name} `))?.split(' ')[1])
+  return (await new RegistryClient(server).metrics())(name)
 }

@@ -40,11 +40,11 @@ async function answers (client: RegistryClient, signed: string): Promise<Record<
 test('a deleted index comes back with all that clients see, and nothing is lost until then', { timeout: 2 * minute }, async () => {
   await using scratch = await temporaryDirectory('rebuild')
   await using server = await ServerProcess.start({ args: ['--gc-unreferenced', '1ms'] })
-  const at = ['--docker-registry-host', server.host]
-  const client = new RegistryClient(server.url)
+  const at = ['--data-dir', server.dataDir]
+  const client = new RegistryClient(server)
   for (const [name, image] of Object.entries(images)) {
     await writeLayout(join(scratch.path, name), image)
-    await ipdr(['push', name, '--silent', '--from', join(scratch.path, name), ...at])
+    await ipdr(['push', name, '--silent', '--from', join(scratch.path, name), '--docker-registry-host', server.host])
   }
   const signed = images['team/app:v1']!.descriptor
   await client.pushBlob('team/app', emptyJson)

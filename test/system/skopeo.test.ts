@@ -23,7 +23,7 @@ suite('skopeo', { timeout: 5 * minute }, () => {
 
   before(async () => {
     server = resources.use(await ServerProcess.start())
-    client = new RegistryClient(server.url)
+    client = new RegistryClient(server)
     directory = resources.use(await temporaryDirectory('skopeo')).path
     const common = { hello: randomBytes(3 * mebibyte, 'common') }
     image = makeMultiPlatformImage(new Map(architectures.map(architecture => [

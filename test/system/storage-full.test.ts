@@ -31,7 +31,7 @@ for (const [what, { args, limit }] of Object.entries(limits)) {
     await using scratch = await temporaryDirectory('layouts')
     // the directory of tags is published half a second after the start, and its blocks would be counted too
     await using server = await ServerProcess.start({ dataDir: join(volume.path, 'data'), args: [...args, '--names-publish', 'false'] })
-    const client = new RegistryClient(server.url)
+    const client = new RegistryClient(server)
     const crane = builtTool('crane')
     const layout = (name: string): string => join(scratch.path, name)
     const at = (name: string): string => `${server.host}/full/${name}:latest`
@@ -84,7 +84,7 @@ for (const [what, { args, limit }] of Object.entries(limits)) {
 
     await t.test('after a delete and a garbage collection the next push fits in', async () => {
       await run(crane, ['delete', `${server.host}/full/deleted@${deleted.descriptor.digest}`])
-      assert.match(await ipdr(['gc', '--grace', '0s', '--docker-registry-host', server.host]), /^Freed 1\d\.\d MiB/)
+      assert.match(await ipdr(['gc', '--grace', '0s', '--data-dir', server.dataDir]), /^Freed 1\d\.\d MiB/)
       await push('next', next)
       await verify('kept', kept)
       await server.kill()

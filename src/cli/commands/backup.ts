@@ -2,19 +2,19 @@ import type { Command } from 'commander'
 import type { BackupResult } from '../../client/backup.ts'
 import { ClientError } from '../../client/client-error.ts'
 import type { BackupVerification } from '../../client/verify-backup.ts'
-import { addApplianceFlags, openAppliance, type ApplianceFlags } from '../appliance-flags.ts'
+import { addAdminFlags, openAdministration, type AdminFlags } from '../admin-flags.ts'
 import type { CliContext } from '../context.ts'
 import { runClient } from '../run-client.ts'
 import { formatSize } from '../table.ts'
 
-interface Flags extends ApplianceFlags {
+interface Flags extends AdminFlags {
   since?: string[]
   quick?: true
   verify?: true
 }
 
 export function addBackupCommand (program: Command, context: CliContext): void {
-  addApplianceFlags(program.command('backup'))
+  addAdminFlags(program.command('backup'))
     .description('Copy all that an appliance has, while it goes on')
     .argument('<target>', 'a directory, which gets only what is new since the last time, or a file that ends in .car')
     .option('--since <backup...>', 'earlier backups, files or directories: what they have is left out')
@@ -28,7 +28,7 @@ export function addBackupCommand (program: Command, context: CliContext): void {
 }
 
 async function copy (target: string, flags: Flags, context: CliContext, signal: AbortSignal): Promise<void> {
-  const [{ appliance }, { backup }] = await Promise.all([openAppliance(flags, context), import('../../client/backup.ts')])
+  const [{ appliance }, { backup }] = await Promise.all([openAdministration(flags, context), import('../../client/backup.ts')])
   const result = await backup(appliance, { target, since: flags.since, quick: flags.quick }, { signal })
   for (const { path, problem } of flags.json === true ? [] : result.problems) {
     context.stderr.write(`${path}: ${problem}\n`)

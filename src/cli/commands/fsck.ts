@@ -2,14 +2,14 @@ import { InvalidArgumentError, Option, type Command } from 'commander'
 import { ClientError } from '../../client/client-error.ts'
 import type { ScrubProgress, ScrubResult } from '../../client/appliance-client.ts'
 import { parseSize } from '../../config/units.ts'
-import { addApplianceFlags, openAppliance, type ApplianceFlags } from '../appliance-flags.ts'
+import { addAdminFlags, openAdministration, type AdminFlags } from '../admin-flags.ts'
 import type { CliContext } from '../context.ts'
 import { rebuildIndex } from '../rebuild-index.ts'
 import { jsonLine, line } from '../printable.ts'
 import { runClient } from '../run-client.ts'
 import { formatSize } from '../table.ts'
 
-interface Flags extends ApplianceFlags {
+interface Flags extends AdminFlags {
   repair: boolean
   dryRun?: true
   rate?: number
@@ -21,7 +21,7 @@ interface Flags extends ApplianceFlags {
 const maxNamed = 3
 
 export function addFsckCommand (program: Command, context: CliContext): void {
-  addApplianceFlags(program.command('fsck'))
+  addAdminFlags(program.command('fsck'))
     .description('Check and repair all that an appliance has stored, while it goes on')
     .option('--no-repair', 'only tell what is wrong')
     .addOption(new Option('--dry-run').hideHelp())
@@ -34,7 +34,7 @@ export function addFsckCommand (program: Command, context: CliContext): void {
           await rebuildIndex(flags, context, { signal }).catch(explain)
           return
         }
-        const { appliance } = await openAppliance(flags, context)
+        const { appliance } = await openAdministration(flags, context)
         const result = await appliance.scrub({ repair: flags.repair && flags.dryRun !== true, rate: flags.rate }, progress => { show(progress, context, flags) }, { signal }).catch(explain)
         context.stdout.write(flags.json === true ? jsonLine(result) : describe(result))
         const hurt = result.images.length + result.others.length + result.unlisted

@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import type { CollectionProgress, CollectionResult } from '../../client/appliance-client.ts'
-import { addApplianceFlags, openAppliance, type ApplianceFlags } from '../appliance-flags.ts'
+import { addAdminFlags, openAdministration, type AdminFlags } from '../admin-flags.ts'
 import { parseDuration } from '../../config/units.ts'
 import type { CliContext } from '../context.ts'
 import { jsonLine, line } from '../printable.ts'
@@ -8,13 +8,13 @@ import { runClient } from '../run-client.ts'
 import { formatSize } from '../table.ts'
 import { UsageError } from '../usage-error.ts'
 
-interface Flags extends ApplianceFlags {
+interface Flags extends AdminFlags {
   dryRun?: true
   grace?: string
 }
 
 export function addGcCommand (program: Command, context: CliContext): void {
-  addApplianceFlags(program.command('gc'))
+  addAdminFlags(program.command('gc'))
     .description('Collect the garbage of an appliance while it goes on')
     .option('--dry-run', 'delete nothing, only say what would be')
     .option('--grace <duration>', 'what nothing needs goes if it is older than this; shortens gc.grace, gc.unreferenced and gc.uploads')
@@ -24,7 +24,7 @@ export function addGcCommand (program: Command, context: CliContext): void {
         throw new UsageError(`--grace must be a duration such as 5m, got ${flags.grace}`)
       }
       await runClient(context, async signal => {
-        const { appliance } = await openAppliance(flags, context)
+        const { appliance } = await openAdministration(flags, context)
         const dryRun = flags.dryRun === true
         const result = await appliance.collect({ dryRun, grace }, progress => { show(progress, context, flags) }, { signal })
         context.stdout.write(flags.json === true ? jsonLine(result) : line`${describe(result)}`)

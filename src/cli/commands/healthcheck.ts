@@ -1,17 +1,15 @@
 import { once } from 'node:events'
-import { realpathSync } from 'node:fs'
-import { readFile } from 'node:fs/promises'
 import { get as getHttp, type IncomingMessage } from 'node:http'
 import { get as getHttps } from 'node:https'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Command } from 'commander'
+import type { Command } from 'commander'
 import { ClientError } from '../../client/client-error.ts'
 import type { Config } from '../../config/schema.ts'
 import { parseDuration } from '../../config/units.ts'
 import { bracketed } from '../bracketed.ts'
 import { addConfigFlags, configOf } from '../config-flags.ts'
+import { commandOfContainer } from '../container-command.ts'
 import type { CliContext } from '../context.ts'
-import { withCurrentFlag } from '../older-flags.ts'
 import { line } from '../printable.ts'
 import { runClient } from '../run-client.ts'
 import { UsageError } from '../usage-error.ts'
@@ -106,20 +104,4 @@ function urlOf ({ admin, host, port, tls }: Config): URL {
     throw new ClientError('port 0 is any free one: there is no telling where to ask')
   }
   return new URL(`${asked.scheme}://${bracketed(loopbacks.get(asked.host) ?? asked.host)}:${asked.port}/readyz`)
-}
-
-/** The server's command line: in a container it is that of the first process, on its own or behind an init */
-async function commandOfContainer (): Promise<Command> {
-  const words = (await readFile('/proc/1/cmdline', 'utf8').catch(() => '')).split('\0').slice(0, -1)
-  const start = words.findIndex((word, index) => word === 'server' && isThisProgram(words[index - 1]))
-  const flags = start < 0 ? [] : words.slice(start + 1)
-  return addConfigFlags(new Command()).exitOverride().parse(flags.map(withCurrentFlag), { from: 'user' })
-}
-
-function isThisProgram (path: string | undefined): boolean {
-  try {
-    return path !== undefined && realpathSync(path) === realpathSync(process.argv[1]!)
-  } catch {
-    return false
-  }
 }

@@ -1,15 +1,15 @@
 import type { Command } from 'commander'
-import { addApplianceFlags, openAppliance, type ApplianceFlags } from '../appliance-flags.ts'
+import { addAdminFlags, openAdministration, type AdminFlags } from '../admin-flags.ts'
 import type { CliContext } from '../context.ts'
 import { jsonLine, line } from '../printable.ts'
 import { runClient } from '../run-client.ts'
 
 export function addPublishCommand (program: Command, context: CliContext): void {
-  addApplianceFlags(program.command('publish'))
+  addAdminFlags(program.command('publish'))
     .description('Publish the tags of an appliance under its IPNS name, and print the DNS record that leads to them')
-    .action(async (flags: ApplianceFlags) => {
+    .action(async (flags: AdminFlags) => {
       await runClient(context, async signal => {
-        const { appliance } = await openAppliance(flags, context)
+        const { appliance } = await openAdministration(flags, context)
         const { cid, name } = await appliance.publish({ signal })
         const record = `dnslink=/ipns/${name}/cids`
         context.stdout.write(flags.json === true

@@ -1,16 +1,16 @@
 import type { Command } from 'commander'
-import { addApplianceFlags, openAppliance, type ApplianceFlags } from '../appliance-flags.ts'
+import { addAdminFlags, openAdministration, type AdminFlags } from '../admin-flags.ts'
 import type { CliContext } from '../context.ts'
 import { jsonLine, line } from '../printable.ts'
 import { runClient } from '../run-client.ts'
 
 export function addResolveCommand (program: Command, context: CliContext): void {
-  addApplianceFlags(program.command('resolve'))
+  addAdminFlags(program.command('resolve'))
     .description('Ask an appliance what an IPNS name or a domain leads to')
     .argument('<name>', 'k51..., /ipns/... or a domain')
-    .action(async (name: string, flags: ApplianceFlags) => {
+    .action(async (name: string, flags: AdminFlags) => {
       await runClient(context, async signal => {
-        const { appliance } = await openAppliance(flags, context)
+        const { appliance } = await openAdministration(flags, context)
         const { cid, path } = await appliance.resolve(name, { signal })
         context.stdout.write(flags.json === true ? jsonLine({ name, cid, path }) : line`${['/ipfs', cid, ...path].join('/')}`)
       })

@@ -1,22 +1,22 @@
 import type { Command } from 'commander'
 import type { RestoreProgress, RestoreResult } from '../../client/appliance-client.ts'
-import { addApplianceFlags, openAppliance, type ApplianceFlags } from '../appliance-flags.ts'
+import { addAdminFlags, openAdministration, type AdminFlags } from '../admin-flags.ts'
 import type { CliContext } from '../context.ts'
 import { runClient } from '../run-client.ts'
 import { formatSize } from '../table.ts'
 
-interface Flags extends ApplianceFlags {
+interface Flags extends AdminFlags {
   root?: string
 }
 
 export function addRestoreCommand (program: Command, context: CliContext): void {
-  addApplianceFlags(program.command('restore'))
+  addAdminFlags(program.command('restore'))
     .description('Fill an empty appliance from backups')
     .argument('<backup...>', 'directories or files of `ipdr backup`, the oldest first; the last is what is restored')
     .option('--root <cid>', 'of an earlier state, as ipdr backup printed it')
     .action(async (sources: string[], flags: Flags) => {
       await runClient(context, async signal => {
-        const [{ appliance }, { restore }] = await Promise.all([openAppliance(flags, context), import('../../client/restore.ts')])
+        const [{ appliance }, { restore }] = await Promise.all([openAdministration(flags, context), import('../../client/restore.ts')])
         const result = await restore(appliance, {
           sources,
           root: flags.root,
@@ -28,7 +28,7 @@ export function addRestoreCommand (program: Command, context: CliContext): void 
     })
 }
 
-function show ({ phase, blocks, bytes, repositories }: RestoreProgress, { stderr }: CliContext, { json }: ApplianceFlags): void {
+function show ({ phase, blocks, bytes, repositories }: RestoreProgress, { stderr }: CliContext, { json }: AdminFlags): void {
   if (json !== true) {
     const what = { blocks: 'storing', digests: `checking: ${repositories} repositories`, index: `opening: ${repositories} repositories` }[phase]
     stderr.write(`${what}, ${blocks} blocks of ${formatSize(bytes)} came\n`)

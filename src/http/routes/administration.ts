@@ -15,8 +15,8 @@ import { backupRoutes } from './backup.ts'
 import type { BodyRate } from '../steady-body.ts'
 
 export interface AdministrationRoutesInit {
-  /** Whether only requests from this machine are answered */
-  localOnly: boolean
+  /** What comes before each */
+  guard: RequestHandler[]
   bodyRate: BodyRate
 }
 
@@ -38,10 +38,11 @@ const maxBodyBytes = 16 * 1024
  * ```
  */
 export function administrationRoutes (
-  { administration, ...components }: { administration: Administration, log: Logger, metrics: Metrics }, { localOnly, bodyRate }: AdministrationRoutesInit
+  { administration, ...components }: { administration: Administration, log: Logger, metrics: Metrics }, init: AdministrationRoutesInit
 ): Router {
   const router = createRouter()
-  const guard = [route('administration'), refuseOtherSites, ...(localOnly ? [refuseOthers] : [])]
+  const { bodyRate } = init
+  const guard = [route('administration'), refuseOtherSites, ...init.guard]
   router.route('/ipdr/v1/peers')
     .all(guard)
     .get((_req, res) => { res.json({ peers: administration.peers() }) })
@@ -115,29 +116,12 @@ export function administrationRoutes (
   return router
 }
 
-/** There is no log-in yet, so it takes a connection from this machine; what a proxy passes on comes from anywhere */
-const refuseOthers: RequestHandler = (req, _res, next) => {
-  const forwarded = req.get('Forwarded') ?? req.get('X-Forwarded-For') ?? req.get('X-Forwarded-Host') ?? req.get('Via')
-  if (forwarded !== undefined || !isLoopback(req.socket.remoteAddress ?? '') || !isLocalHost(req.get('Host') ?? '')) {
-    throw new OciError('DENIED', { detail: { reason: 'only for requests from this machine; set admin.port to reach it otherwise' } })
-  }
-  next()
-}
-
 /** No form of a web page can send this type without asking first */
 const requireJson: RequestHandler = (req, _res, next) => {
   if (parseMediaType(req.get('Content-Type')) !== 'application/json') {
     throw invalid('Content-Type must be application/json')
   }
   next()
-}
-
-function isLoopback (address: string): boolean {
-  return address === '::1' || /^(::ffff:)?127\./.test(address)
-}
-
-function isLocalHost (host: string): boolean {
-  return /^(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?$/i.test(host)
 }
 
 function parseBody (bytes: Uint8Array): Record<string, unknown> {

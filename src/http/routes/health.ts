@@ -1,4 +1,4 @@
-import type { Router } from 'express'
+import type { RequestHandler, Router } from 'express'
 import type { Metrics } from '../../metrics.ts'
 import { onlyMethods } from '../middleware/methods.ts'
 import { route } from '../middleware/requests.ts'
@@ -9,8 +9,12 @@ export interface Health {
   notReady: () => string | undefined
 }
 
-/** For whoever watches the process: `/livez`, `/readyz`, `/metrics`, and `/health`, which clients of older IPDR programs ask for */
-export function healthRoutes ({ health, metrics }: { health: Health, metrics: Metrics }): Router {
+/**
+ * For whoever watches the process: `/livez`, `/readyz`, `/metrics`, and `/health`, which clients of older IPDR programs ask for
+ *
+ * @param init.metricsGuard what comes before metrics
+ */
+export function healthRoutes ({ health, metrics }: { health: Health, metrics: Metrics }, { metricsGuard }: { metricsGuard: RequestHandler[] }): Router {
   const router = createRouter()
   router.get(['/livez', '/health'], route('health'), (_req, res) => {
     res.type('text/plain').send('OK\n')
@@ -19,7 +23,7 @@ export function healthRoutes ({ health, metrics }: { health: Health, metrics: Me
     const reason = health.notReady()
     res.status(reason === undefined ? 200 : 503).type('text/plain').send(`${reason ?? 'OK'}\n`)
   })
-  router.get('/metrics', route('health'), async (_req, res) => {
+  router.get('/metrics', route('health'), ...metricsGuard, async (_req, res) => {
     res.type(metrics.contentType).send(await metrics.text())
   })
   router.all(['/livez', '/health', '/readyz', '/metrics'], route('health'), onlyMethods('GET', 'HEAD'))
