@@ -155,6 +155,13 @@ describe('what a stranger says', () => {
     })
   }
 
+  it('is text alone by commands that think of nothing', async () => {
+    const { code, out } = await ipdr(['config', 'show', '--data-dir', 'a\u202e\u009b'])
+    assert.equal(code, 0)
+    assert.match(out, /a\\u202e\\u009b/)
+    assert.doesNotMatch(out, harmfulInLines)
+  })
+
   it('keeps to its line beside progress', async () => {
     const { showProgress } = await import('../../../src/cli/progress.ts')
     const stderr = Object.assign(new PassThrough(), { isTTY: true })
