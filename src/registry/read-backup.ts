@@ -48,7 +48,7 @@ export async function * backupRecords (reader: ContentReader, directory: string,
   for (const kind of [backupNames.manifests, backupNames.blobs]) {
     for await (const { name, cid } of entries(reader, directory, kind, options)) {
       if (!linked.add(keyOf(kind, name, cid))) {
-        throw new DamagedBlockError(`the backup links to ${name.slice(0, maxFormatBytes)} twice`)
+        throw new DamagedBlockError('the backup has the same link twice')
       }
     }
   }
