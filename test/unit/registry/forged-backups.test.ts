@@ -150,6 +150,15 @@ function replaceLayer (forgery: Forgery, cid: CID, record: Record<string, unknow
   forgery.repositories[0]!.blobs.find(({ name }) => name === sha256(layer))!.content.cid = cid.toString()
 }
 
+/** Puts a file in the place of the layer that has its bytes, and says that one of its parts has 100 more */
+async function replaceBySparse (forgery: Forgery, size: number): Promise<void> {
+  const [first, second] = [await blockOf(layer.subarray(0, 1000)), await blockOf(layer.subarray(1000))]
+  const part = await node([{ cid: second.cid, size: layer.byteLength - 1000 }])
+  const file = await node([{ cid: first.cid, size: 1000 }, { cid: part.cid, size: layer.byteLength - 1000 + 100 }])
+  forgery.blocks.push(first, second, part, file)
+  replaceLayer(forgery, file.cid, { size })
+}
+
 /** Puts a directory in the place of the image root */
 function replaceRoot (forgery: Forgery, cid: string): void {
   linesFor(forgery, 'manifest')[0]!.root = cid
@@ -159,6 +168,15 @@ function replaceRoot (forgery: Forgery, cid: string): void {
 const cases: Record<string, [change: (forgery: Forgery) => Promise<void> | void, reason: RegExp]> = {
   'a size of a blob that is too small': [forgery => { linesFor(forgery, 'blob').at(-1)!.size = 1 }, /has not the 1 bytes of sha256:/],
   'a size of a blob that is too large': [forgery => { linesFor(forgery, 'blob').at(-1)!.size = 2 ** 50 }, /has not the \d+ bytes of sha256:/],
+  'a size of a file that has less, as its record says': [async forgery => { await replaceBySparse(forgery, layer.byteLength + 100) }, /.+/],
+  'a file that says that it has more': [async forgery => { await replaceBySparse(forgery, layer.byteLength) }, /.+/],
+  'another size in another repository': [
+    forgery => {
+      const lines = forgery.repositories[0]!.lines.map(line => typeof line === 'object' && 'blob' in line ? { ...line, size: 1 } : line)
+      forgery.repositories.push({ ...forgery.repositories[0]!, name: 'b', lines })
+    },
+    /has not the 1 bytes of sha256:/
+  ],
   'a size that is no number': [forgery => { linesFor(forgery, 'blob')[0]!.size = '5' }, /a record that is none/],
   'a size below zero': [forgery => { linesFor(forgery, 'blob')[0]!.size = -1 }, /a record that is none/],
   'a blob record that is no CID': [forgery => { linesFor(forgery, 'blob')[0]!.cid = 'nonsense' }, /a record of sha256:\w+ with a CID that it does not link to/],
