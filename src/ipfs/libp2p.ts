@@ -2,11 +2,12 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { circuitRelayTransport } from '@libp2p/circuit-relay-v2'
 import { dcutr } from '@libp2p/dcutr'
 import { identify, identifyPush } from '@libp2p/identify'
-import { kadDHT, removePrivateAddressesMapper, removePublicAddressesMapper } from '@libp2p/kad-dht'
+import { kadDHT, removePrivateAddressesMapper, removePublicAddressesMapper, type KadDHTInit } from '@libp2p/kad-dht'
 import { mdns } from '@libp2p/mdns'
 import { ping } from '@libp2p/ping'
 import { preSharedKey } from '@libp2p/pnet'
 import { webSockets } from '@libp2p/websockets'
+import { DhtDatastore } from './dht-records.ts'
 import { leanNoise } from './lean-noise.ts'
 import { leanTcp } from './lean-tcp.ts'
 import { leanYamux } from './lean-yamux.ts'
@@ -174,7 +175,7 @@ const slowWalk = {
 
 function dualDht (): Record<'wan' | 'lan', ReturnType<typeof kadDHT>> {
   return {
-    wan: kadDHT({
+    wan: boundedDht({
       protocol: '/ipfs/kad/1.0.0',
       peerInfoMapper: removePrivateAddressesMapper,
       logPrefix: 'libp2p:dht-wan',
@@ -183,7 +184,7 @@ function dualDht (): Record<'wan' | 'lan', ReturnType<typeof kadDHT>> {
       // a network of private addresses has no peers here: answer so, instead of waiting for one
       allowQueryWithZeroPeers: true
     }),
-    lan: kadDHT({
+    lan: boundedDht({
       protocol: '/ipfs/lan/kad/1.0.0',
       peerInfoMapper: removePublicAddressesMapper,
       clientMode: false,
@@ -192,5 +193,14 @@ function dualDht (): Record<'wan' | 'lan', ReturnType<typeof kadDHT>> {
       metricsPrefix: 'libp2p_dht_lan',
       allowQueryWithZeroPeers: true
     })
+  }
+}
+
+/** A DHT with a datastore of its own, which is not filled by others */
+function boundedDht (init: KadDHTInit & { datastorePrefix: string }): ReturnType<typeof kadDHT> {
+  return components => {
+    const datastore = new DhtDatastore(components, { prefix: init.datastorePrefix })
+    // libp2p's components can't be copied, as they are looked up when they are asked for
+    return kadDHT(init)(new Proxy(components, { get: (target, name) => name === 'datastore' ? datastore : Reflect.get(target, name) }))
   }
 }
