@@ -9,7 +9,7 @@ const secrets = ['datastore', 'admin.token']
 
 /**
  * Takes away what other users may do with a data directory. Where that can't be done, as it belongs to somebody else or its file system has
- * no modes, what is in it is closed instead and the log says so. The server goes on: the volume of a container often belongs to root, and
+ * no modes, what is in it is closed alone and the log says so. The server goes on: the volume of a container often belongs to root, and
  * nobody else can reach it.
  */
 export async function closeDirectory ({ log }: { log: Logger }, directory: string): Promise<void> {
@@ -19,6 +19,9 @@ export async function closeDirectory ({ log }: { log: Logger }, directory: strin
   const before = await stat(directory)
   const failure = await close(directory)
   const { exposed, left } = await closeSecrets(directory)
+  for (const part of ['index', 'blocks', 'quarantine']) {
+    await close(join(directory, part))
+  }
   if (!isOpenToOthers(before)) {
     return
   }
@@ -26,9 +29,6 @@ export async function closeDirectory ({ log }: { log: Logger }, directory: strin
   if (failure === undefined) {
     log.warn('data directory was open to other users; it is closed now', fields)
     return
-  }
-  for (const part of ['index', 'blocks', 'quarantine']) {
-    await close(join(directory, part))
   }
   log.warn('data directory is open to other users and can\'t be closed', { ...fields, ...(left.length === 0 ? {} : { left }), owner: before.uid, reason: failure })
 }

@@ -30,7 +30,7 @@ describe('a data directory', () => {
       await chmod(directory.path, mode)
       const { gid } = await stat(directory.path)
       await closeDirectory({ log }, directory.path)
-      assert.deepEqual(await modes('.', 'datastore', 'datastore/000003.log', 'datastore/CURRENT', 'admin.token'), ['700', '700', '600', '600', '600'])
+      assert.deepEqual(await modes('.', 'blocks', 'datastore', 'datastore/000003.log', 'datastore/CURRENT', 'admin.token'), ['700', '700', '700', '600', '600', '600'])
       assert.deepEqual(log.lines, [{
         level: 'warn', message: 'data directory was open to other users; it is closed now',
         fields: { directory: directory.path, to: to.replace('group 0', `group ${gid}`), exposed: ['datastore', 'admin.token'] }
