@@ -23,7 +23,7 @@ RUN mkdir -p /out/root/app/bin /out/volume/data \
   && mv node_modules package.json LICENSE src /out/root/app/ \
   && printf '{"commit":"%s"}\n' "$REVISION" > /out/root/app/build.json \
   && ln -s ../src/main.ts /out/root/app/bin/ipdr \
-  && chmod -R u=rwX,go=rX /out && chmod 755 /out/root/app/src/main.ts \
+  && chmod -R u=rwX,go=rX /out && chmod 755 /out/root/app/src/main.ts && chmod 700 /out/volume/data \
   && find /out -exec touch --no-dereference --date=@0 {} +
 
 FROM ${BASE}
