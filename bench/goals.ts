@@ -1,3 +1,6 @@
+import { unfinished } from './cases/hostile.ts'
+import { worstManifests } from './worst-manifests.ts'
+
 /** What the figures have to show. A goal names a measure exactly, and what is asked of our median. */
 export interface Goal {
   /** Name of the measure */
@@ -27,5 +30,7 @@ export const goals: Goal[] = [
   }))),
   ...['push', 'pull'].map(what => ({ measure: `resident memory, above idle at most: ${what} 10 GiB, 1 client`, atMost: 100 })),
   ...['16 MiB', '256 MiB'].map(size => ({ measure: `disk for blobs of ${size}`, atMost: 1.005 })),
-  { measure: 'manifest GET during 4 pushes: p99', atMost: 20 }
+  { measure: 'manifest GET during 4 pushes: p99', atMost: 20 },
+  ...unfinished.map(({ name }) => ({ measure: `resident memory, above idle at most: ${name}`, atMost: 64 })),
+  ...Object.keys(worstManifests).map(name => ({ measure: `longest GET of /livez during a PUT of ${name}`, atMost: 50 }))
 ]

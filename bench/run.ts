@@ -7,6 +7,7 @@ import { Bench, type Case } from './bench.ts'
 import { pull, push, pushAndPull } from './cases/blobs.ts'
 import { cpu } from './cases/cpu.ts'
 import { disk } from './cases/disk.ts'
+import { hostile } from './cases/hostile.ts'
 import { image } from './cases/image.ts'
 import { latency } from './cases/latency.ts'
 import { listings } from './cases/listings.ts'
@@ -28,7 +29,7 @@ import { findLimit, findNull } from './targets/reference.ts'
 import type { Launcher } from './targets/target.ts'
 import { findZot } from './targets/zot.ts'
 
-const cases: Case[] = [push, pull, manifests, listings, image, nodeToNode, start, memoryCase, cpu, disk, latency]
+const cases: Case[] = [push, pull, manifests, listings, image, nodeToNode, start, memoryCase, cpu, disk, latency, hostile]
 const results = join(import.meta.dirname, 'results')
 
 try {

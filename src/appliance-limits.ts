@@ -1,5 +1,6 @@
 import type { Config } from './config/schema.ts'
 import type { AppLimits } from './http/app.ts'
+import type { BodyMemoryInit } from './http/body-memory.ts'
 import type { HttpServerOptions } from './http/server.ts'
 import type { PeerLimits } from './ipfs/peer-limits.ts'
 import type { RegistryInit } from './registry/registry.ts'
@@ -15,6 +16,11 @@ export function appLimits ({ limits }: Config): AppLimits {
     bodyRate: { bytes: bodyRate * idleTimeout, period: idleTimeout * second },
     requests: { urlBytes, headerBytes, headerCount }
   }
+}
+
+export function bodyMemoryInit ({ limits: { bodyMemory, bodyMemoryPerClient, manifestBytes } }: Config): BodyMemoryInit {
+  const atLeast = (bytes: number, least: number): number => bytes === 0 ? 0 : Math.max(bytes, least)
+  return { max: atLeast(bodyMemory, Math.max(bodyMemoryPerClient, manifestBytes)), maxPerClient: atLeast(bodyMemoryPerClient, manifestBytes) }
 }
 
 export function httpInit ({ limits }: Config): Required<Pick<HttpServerOptions, 'idleTimeout' | 'drainTimeout' | 'limits'>> {

@@ -1,5 +1,5 @@
 import { LevelDatastore } from 'datastore-level'
-import { browserNames, peerLimits, registryInit } from './appliance-limits.ts'
+import { bodyMemoryInit, browserNames, peerLimits, registryInit } from './appliance-limits.ts'
 import { buildNames } from './appliance-names.ts'
 import { buildServers } from './appliance-servers.ts'
 import { buildUpkeep } from './appliance-upkeep.ts'
@@ -7,6 +7,7 @@ import { closeDirectory } from './close-directory.ts'
 import type { Config } from './config/schema.ts'
 import { openDataDirectory, type DataDirectory } from './data-directory.ts'
 import { explainStart } from './explain-start.ts'
+import { BodyMemory } from './http/body-memory.ts'
 import { BrowserHosts } from './http/browser-hosts.ts'
 import type { Certificate } from './http/certificate.ts'
 import type { HttpServer } from './http/server.ts'
@@ -180,17 +181,19 @@ export class Appliance {
     blockstore.space.onFull = bytes => { upkeep.collector.pressure.full(bytes) }
     blockstore.space.onEvictable = bytes => { upkeep.collector.pressure.fetched(bytes) }
     const health = { notReady: () => this.#ready ? undefined : 'starting or stopping' }
+    const bodies = new BodyMemory(bodyMemoryInit(this.#config))
     this.#node = node
     metrics.observe({
       blobs: async () => await index.countBlobs(),
       openUploads: async () => await uploads.count(),
+      bodyBytes: () => bodies.total,
       space: blockstore.space,
       peers: () => node.peerCount,
       retrievedBlocks: () => reader.fetched
     })
 
     const administration = new Administration({ registry, node, names, publisher, ...upkeep })
-    const components = { registry, health, administration, metrics, log: log.child({ module: 'http' }) }
+    const components = { bodies, registry, health, administration, metrics, log: log.child({ module: 'http' }) }
     const hosts = new BrowserHosts({ names: browserNames(this.#config), certificate: certificate && (() => certificate.current) })
     const servers = buildServers({ ...components, certificate, hosts }, directory.path, this.#config)
     this.#server = servers.registry

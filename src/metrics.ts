@@ -4,6 +4,8 @@ import { Counter, Gauge, Histogram, Registry as PrometheusRegistry, collectDefau
 export interface MetricSources {
   blobs: () => Promise<number>
   openUploads: () => Promise<number>
+  /** Bytes that bodies of requests take in memory */
+  bodyBytes: () => number
   space: {
     /** Bytes that all blocks may take; undefined: there is no limit */
     maxBytes: number | undefined
@@ -73,6 +75,7 @@ export class Metrics {
   observe (sources: MetricSources): void {
     this.#gauge('ipdr_blobs', 'Blobs in the index, whatever repositories have them', cached(sources.blobs))
     this.#gauge('ipdr_open_uploads', 'Uploads that were neither completed nor cancelled', sources.openUploads)
+    this.#gauge('ipdr_http_body_bytes', 'Bytes of manifests and other bodies of requests in memory', sources.bodyBytes)
     this.#observeSpace(sources.space)
     this.#gauge('ipdr_peers', 'Peers that the IPFS node is connected to', sources.peers)
     new Gauge({

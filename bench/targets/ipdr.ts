@@ -29,17 +29,19 @@ async function launcher (name: TargetName, checkout: string, { fsync, cpuProfile
       ? 'a 201 waits for fdatasync of every block, fsync of the directories and of the index'
       : 'storage.fsync off'}`,
     reference: false,
-    start: async (dataDir, { network = 'offline', publish = true } = {}) => await startProcess({
+    start: async (dataDir, { network = 'offline', publish = true, tls } = {}) => await startProcess({
       name,
       dataDir,
       command: process.execPath,
       args: port => [
         ...flags, ...profile, join(checkout, 'src/main.ts'), 'server', '--host', '127.0.0.1', '--port', String(port), '--data-dir', dataDir,
         '--network', network, '--p2p-host', '127.0.0.1', '--p2p-port', '0', '--log-level', 'warn',
+        ...(tls === undefined ? [] : ['--tls-cert-path', tls.cert, '--tls-key-path', tls.key]),
         ...(fsync ? [] : ['--storage-fsync=false']), ...(publish ? [] : ['--names-publish=false'])
       ],
       env: () => withoutSettings(process.env),
-      ready: '/readyz'
+      ready: '/readyz',
+      secure: tls !== undefined
     })
   }
 }

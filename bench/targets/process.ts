@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { closeSync, mkdirSync, openSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
 import { request } from 'node:http'
+import { request as requestTls } from 'node:https'
 import { createServer, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -28,14 +29,16 @@ export interface ProcessInit {
   /** Path that answers 200 once the server is ready; POST for kubo's RPC API */
   ready: string
   method?: 'GET' | 'POST'
+  /** Whether it answers by TLS alone */
+  secure?: boolean
 }
 
 /** @throws Error where the process ends or does not become ready */
 export async function startProcess (init: ProcessInit): Promise<Target> {
-  const { dataDir, command, args, env, ready, method = 'GET' } = init
+  const { dataDir, command, args, env, ready, method = 'GET', secure = false } = init
   await mkdir(dataDir, { recursive: true })
   const port = init.port ?? await freePort()
-  const base = `http://127.0.0.1:${port}`
+  const base = `${secure ? 'https' : 'http'}://127.0.0.1:${port}`
   const log = openLog(init.name)
   const began = performance.now()
   const child = spawn(command, args(port), { env: env?.(port) ?? process.env, stdio: ['ignore', 'pipe', log] })
@@ -65,7 +68,9 @@ export async function startProcess (init: ProcessInit): Promise<Target> {
 /** Not by fetch, whose first call takes longer than a fast server's start */
 async function answers (url: string, method: string): Promise<boolean> {
   const { promise, resolve } = Promise.withResolvers<boolean>()
-  request(url, { method, agent: false }, response => {
+  // whoever signed it: this asks for no secret
+  const ask = url.startsWith('https:') ? requestTls : request
+  ask(url, { method, agent: false, rejectUnauthorized: false }, response => {
     response.resume()
     resolve(response.statusCode === 200)
   }).on('error', () => { resolve(false) }).end()

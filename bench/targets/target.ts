@@ -1,3 +1,4 @@
+import type { CertificatePaths } from '../../test/fixtures/certificates.ts'
 import type { Options } from '../options.ts'
 
 /** A server that runs as a process of its own, with a data directory of its own */
@@ -26,6 +27,8 @@ export interface StartInit {
    * @default true
    */
   publish?: boolean
+  /** @default plain HTTP */
+  tls?: CertificatePaths
 }
 
 export interface Launcher {

@@ -6,6 +6,7 @@ import type { Metrics } from '../metrics.ts'
 import type { Administration } from '../registry/administration.ts'
 import type { Registry } from '../registry/registry.ts'
 import type { BrowserHosts } from './browser-hosts.ts'
+import type { BodyMemory } from './body-memory.ts'
 import { forBothVersions } from './http2.ts'
 import { guardBrowsers } from './middleware/browsers.ts'
 import { sendAsData } from './middleware/content-headers.ts'
@@ -25,6 +26,8 @@ import { uploadRoutes } from './routes/uploads.ts'
 import type { BodyRate } from './steady-body.ts'
 
 export interface AppComponents {
+  /** One for all ports */
+  bodies: BodyMemory
   registry: Registry
   health: Health
   /** Undefined where the appliance can't be asked for more than images */
@@ -82,12 +85,12 @@ export function createAdminApp (components: Omit<AppComponents, 'registry'>, ini
 }
 
 function useAdministration (
-  app: Express, { administration, log, metrics, ...components }: Omit<AppComponents, 'registry'>, access: AdminAccess | undefined, { bodyRate }: AppLimits
+  app: Express, { administration, bodies, log, metrics, ...components }: Omit<AppComponents, 'registry'>, access: AdminAccess | undefined, { bodyRate }: AppLimits
 ): void {
   const guard = access === undefined ? [] : [requireToken(access.token)]
   app.use(healthRoutes({ metrics, ...components }, { metricsGuard: access?.metrics === 'open' ? [] : guard }))
   if (administration !== undefined) {
-    app.use(administrationRoutes({ administration, log, metrics }, { guard, bodyRate }))
+    app.use(administrationRoutes({ administration, bodies, log, metrics }, { guard, bodyRate }))
   }
 }
 

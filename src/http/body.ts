@@ -1,6 +1,5 @@
 import type { Request, Response } from 'express'
 import { raceSignal } from 'race-signal'
-import { OciError, type OciErrorCode } from '../oci/errors.ts'
 import type { RequestOptions } from '../registry/repository.ts'
 import { directBodyOf } from './direct-bodies.ts'
 import { inTurns } from './in-turns.ts'
@@ -34,28 +33,6 @@ export function requestOptions (req: Request, res: Response): RequestOptions & {
 export function bodyOf (req: Request, rate?: BodyRate): AsyncIterable<Uint8Array> {
   const body = inTurns(directBodyOf(req) ?? req.iterator({ destroyOnReturn: false }))
   return rate === undefined ? body : steadyBody(body, rate)
-}
-
-/**
- * Reads a request body into memory
- *
- * @throws OciError with `tooLarge` where it is longer than `maxBytes`; as {@link bodyOf}
- */
-export async function readBody (req: Request, maxBytes: number, tooLarge: OciErrorCode, rate?: BodyRate): Promise<Uint8Array> {
-  const error = new OciError(tooLarge, { detail: { maxBytes } })
-  if (Number(req.get('Content-Length')) > maxBytes) {
-    throw error
-  }
-  const chunks: Uint8Array[] = []
-  let size = 0
-  for await (const chunk of bodyOf(req, rate)) {
-    size += chunk.byteLength
-    if (size > maxBytes) {
-      throw error
-    }
-    chunks.push(Buffer.from(chunk))
-  }
-  return Buffer.concat(chunks)
 }
 
 /**

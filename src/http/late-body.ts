@@ -17,6 +17,63 @@ export function endLateBody (req: IncomingMessage | Http2Request, res: ServerRes
   }
 }
 
+/** Bodies whose rest is not even read in order to be thrown away */
+const unread = new WeakSet<IncomingMessage | Http2Request>()
+/** How long a client has to read its response, before the connection is closed on what it still sends */
+const lingerTime = 2000
+
+/**
+ * From now on nothing of a body is read, and its connection closes after the response. To throw it away would take memory as well: each piece is
+ * new to Node, and garbage for a long time. A client that reads no response before it has sent everything may see the connection reset instead.
+ */
+export function leaveUnread (req: IncomingMessage | Http2Request): void {
+  unread.add(req)
+}
+
+/**
+ * Throws away what is left of a body that nobody reads any more: it stands between the response and the next request. Over HTTP/2 the client is
+ * told to stop (RFC 9113, section 8.1).
+ */
+export function discardBody (req: IncomingMessage | Http2Request): void {
+  if (req instanceof Http2Request && !req.complete) {
+    const { stream } = req
+    stream.once('finish', () => { stream.close(constants.NGHTTP2_NO_ERROR) })
+  } else if (!unread.has(req)) {
+    req.resume()
+  }
+}
+
+/** How long a response has to wait for the end of a body before it may end the connection; 0: not at all */
+export function timeToLinger (req: IncomingMessage, res: ServerResponse): number {
+  if (req.complete || req instanceof Http2Request) {
+    return 0
+  }
+  return unread.has(req) ? lingerTime : res.shouldKeepAlive ? 0 : req.socket.timeout ?? 0
+}
+
+/**
+ * Waits until there is more to read of a stream, or no more
+ *
+ * @throws its error, or the reason of the signal
+ */
+export async function changeOf (stream: Readable, signal: AbortSignal): Promise<void> {
+  signal.throwIfAborted()
+  const { promise, resolve, reject } = Promise.withResolvers<void>()
+  const change = (): void => { resolve() }
+  const abort = (): void => { reject(signal.reason as Error) }
+  const events = ['readable', 'end', 'close'] as const
+  events.forEach(event => stream.on(event, change))
+  stream.on('error', reject)
+  signal.addEventListener('abort', abort)
+  try {
+    await promise
+  } finally {
+    events.forEach(event => stream.off(event, change))
+    stream.off('error', reject)
+    signal.removeEventListener('abort', abort)
+  }
+}
+
 function breakOffLater (body: Readable, breakOff: () => void, ms: number): void {
   if (body.readableEnded || body.destroyed) {
     return

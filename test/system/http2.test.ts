@@ -6,11 +6,13 @@ import { text } from 'node:stream/consumers'
 import { after, afterEach, before, describe, it } from 'node:test'
 import { connect as connectTls, type TLSSocket } from 'node:tls'
 import express, { type RequestHandler } from 'express'
-import { bodyOf, clientSignal, readBody, writeBody } from '../../src/http/body.ts'
+import { BodyMemory } from '../../src/http/body-memory.ts'
+import { bodyOf, clientSignal, writeBody } from '../../src/http/body.ts'
 import { forBothVersions } from '../../src/http/http2.ts'
 import { errorHandler } from '../../src/http/middleware/errors.ts'
 import { observeRequests } from '../../src/http/middleware/requests.ts'
 import { HttpServer } from '../../src/http/server.ts'
+import { readBody } from '../../src/http/whole-body.ts'
 import { Metrics } from '../../src/metrics.ts'
 import { OciError } from '../../src/oci/errors.ts'
 import { CertificateAuthority } from '../fixtures/certificates.ts'
@@ -20,6 +22,7 @@ import { temporaryDirectory, type TemporaryDirectory } from '../fixtures/tempora
 import { until } from '../fixtures/until.ts'
 
 const mebibyte = 1024 * 1024
+const whole = { maxBytes: mebibyte, tooLarge: 'SIZE_INVALID' as const, rate: { bytes: 0, period: 1000 }, memory: new BodyMemory({ max: 0, maxPerClient: 0 }) }
 
 describe('HTTP/2', { timeout: 60_000 }, () => {
   let directory: TemporaryDirectory
@@ -87,7 +90,7 @@ describe('HTTP/2', { timeout: 60_000 }, () => {
   })
 
   it('says in the log and in the metrics what a request moved', async () => {
-    const { session } = await serve(async (req, res) => { res.send(String((await readBody(req, mebibyte, 'SIZE_INVALID')).byteLength)) })
+    const { session } = await serve(async (req, res) => { res.send(String((await readBody(req, whole)).bytes.byteLength)) })
     const received = async (): Promise<number> => Number(/ipdr_http_received_bytes_total (\d+)/.exec(await metrics.text())?.[1])
     const before = await received()
     const stream = request(session, { ':method': 'PUT' }, Buffer.alloc(70_000))
@@ -199,8 +202,8 @@ describe('HTTP/2', { timeout: 60_000 }, () => {
 
   it('breaks off a stream on which nothing moves, but not its connection', async () => {
     const { session } = await serve(async (req, res) => {
-      const body = await readBody(req, mebibyte, 'SIZE_INVALID').catch(() => undefined)
-      res.end(`got ${body?.byteLength}`)
+      const body = await readBody(req, whole).catch(() => undefined)
+      res.end(`got ${body?.bytes.byteLength}`)
     }, { idleTimeout: 500 })
     const stuck = session.request({ ':method': 'PUT' }, { endStream: false }).on('error', () => {})
     stuck.write('ab')

@@ -4,6 +4,7 @@ import type { Logger } from '../../log.ts'
 import type { Metrics } from '../../metrics.ts'
 import { OciError } from '../../oci/errors.ts'
 import { setContentHeaders } from './content-headers.ts'
+import { discardBody, timeToLinger } from '../late-body.ts'
 import { logFields } from './requests.ts'
 
 /** How an error looks in the body of a response */
@@ -40,7 +41,7 @@ export function errorHandler ({ log, metrics }: { log: Logger, metrics: Metrics 
     }
     sendError(req, res, error, bodyOf(error))
     // what is left of a body stands between this response and the next request of the connection
-    req.resume()
+    discardBody(req)
   }
 }
 
@@ -59,12 +60,13 @@ export function sendError (req: IncomingMessage, res: ServerResponse, { status, 
   // not by res.set(): it would add a charset, which JSON has not
   res.setHeader('Content-Type', type)
   res.setHeader('Content-Length', Buffer.byteLength(body))
-  if (res.shouldKeepAlive || req.complete) {
+  const lingerTime = timeToLinger(req, res)
+  if (lingerTime === 0) {
     res.end(req.method === 'HEAD' ? undefined : body)
   } else {
     // the end closes the connection: with a body still coming in that would be a reset, which can overtake the response
     res.write(body)
-    const timer = setTimeout(() => { res.end() }, req.socket.timeout ?? 0).unref()
+    const timer = setTimeout(() => { res.end() }, lingerTime).unref()
     req.once('close', () => {
       clearTimeout(timer)
       res.end()

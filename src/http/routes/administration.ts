@@ -1,10 +1,11 @@
-import type { Router, RequestHandler } from 'express'
+import type { Request, RequestHandler, Router } from 'express'
 import type { Logger } from '../../log.ts'
 import type { Metrics } from '../../metrics.ts'
 import { parseMediaType } from '../../oci/media-types.ts'
 import { OciError } from '../../oci/errors.ts'
 import type { Administration } from '../../registry/administration.ts'
-import { clientSignal, readBody } from '../body.ts'
+import type { BodyMemory } from '../body-memory.ts'
+import { clientSignal } from '../body.ts'
 import { refuseOtherSites } from '../middleware/browsers.ts'
 import { errorHandler, jsonBody } from '../middleware/errors.ts'
 import { onlyMethods } from '../middleware/methods.ts'
@@ -13,6 +14,7 @@ import { sendProgress } from '../progress.ts'
 import { createRouter } from '../router.ts'
 import { backupRoutes } from './backup.ts'
 import type { BodyRate } from '../steady-body.ts'
+import { readBody } from '../whole-body.ts'
 
 export interface AdministrationRoutesInit {
   /** What comes before each */
@@ -38,17 +40,21 @@ const maxBodyBytes = 16 * 1024
  * ```
  */
 export function administrationRoutes (
-  { administration, ...components }: { administration: Administration, log: Logger, metrics: Metrics }, init: AdministrationRoutesInit
+  { administration, bodies, ...components }: { administration: Administration, bodies: BodyMemory, log: Logger, metrics: Metrics }, init: AdministrationRoutesInit
 ): Router {
   const router = createRouter()
   const { bodyRate } = init
   const guard = [route('administration'), refuseOtherSites, ...init.guard]
+  const jsonOf = async (req: Request): Promise<Record<string, unknown>> => {
+    using body = await readBody(req, { maxBytes: maxBodyBytes, tooLarge: 'BODY_TOO_LARGE', rate: bodyRate, memory: bodies })
+    return parseBody(body.bytes)
+  }
   router.route('/ipdr/v1/peers')
     .all(guard)
     .get((_req, res) => { res.json({ peers: administration.peers() }) })
     .post(requireJson, async (req, res) => {
       const signal = clientSignal(res)
-      const { address } = parseBody(await readBody(req, maxBodyBytes, 'BODY_TOO_LARGE', bodyRate))
+      const { address } = await jsonOf(req)
       if (typeof address !== 'string') {
         throw invalid('address must be a multiaddr')
       }
@@ -75,7 +81,7 @@ export function administrationRoutes (
   router.route('/ipdr/v1/gc')
     .all(guard)
     .post(requireJson, async (req, res) => {
-      const { dryRun = false, grace } = parseBody(await readBody(req, maxBodyBytes, 'BODY_TOO_LARGE', bodyRate))
+      const { dryRun = false, grace } = await jsonOf(req)
       if (typeof dryRun !== 'boolean') {
         throw invalid('dryRun must be true or false')
       }
@@ -89,7 +95,7 @@ export function administrationRoutes (
   router.route('/ipdr/v1/fsck')
     .all(guard)
     .post(requireJson, async (req, res) => {
-      const { repair = true, rate } = parseBody(await readBody(req, maxBodyBytes, 'BODY_TOO_LARGE', bodyRate))
+      const { repair = true, rate } = await jsonOf(req)
       if (rate !== undefined && (typeof rate !== 'number' || rate < 0)) {
         throw invalid('rate must be a number of bytes a second')
       }
@@ -103,7 +109,7 @@ export function administrationRoutes (
   router.route('/ipdr/v1/rebuild')
     .all(guard)
     .post(requireJson, async (req, res) => {
-      const { waive = false } = parseBody(await readBody(req, maxBodyBytes, 'BODY_TOO_LARGE', bodyRate))
+      const { waive = false } = await jsonOf(req)
       if (typeof waive !== 'boolean') {
         throw invalid('waive must be true or false')
       }

@@ -3,9 +3,11 @@ import { isSafeManifestType, parseMediaType } from '../../oci/media-types.ts'
 import { parseName, parseReference, parseTag } from '../../oci/reference.ts'
 import { OciError } from '../../oci/errors.ts'
 import type { Registry } from '../../registry/registry.ts'
-import { readBody, requestOptions } from '../body.ts'
+import type { BodyMemory } from '../body-memory.ts'
+import { requestOptions } from '../body.ts'
 import { createRouter } from '../router.ts'
 import type { BodyRate } from '../steady-body.ts'
+import { readBody } from '../whole-body.ts'
 import { etag, isNotModified } from '../etag.ts'
 import { onlyMethods } from '../middleware/methods.ts'
 import { addLogFields, route } from '../middleware/requests.ts'
@@ -19,7 +21,7 @@ const maxTags = 100
  *
  * @see https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pulling-manifests
  */
-export function manifestRoutes ({ registry }: { registry: Registry }, { maxManifestBytes, bodyRate }: { maxManifestBytes: number, bodyRate: BodyRate }): Router {
+export function manifestRoutes ({ registry, bodies }: { registry: Registry, bodies: BodyMemory }, { maxManifestBytes, bodyRate }: { maxManifestBytes: number, bodyRate: BodyRate }): Router {
   const router = createRouter()
   router.route(paths.manifest)
     .all(route('manifest'))
@@ -43,9 +45,9 @@ export function manifestRoutes ({ registry }: { registry: Registry }, { maxManif
       const repository = await registry.repository(parseName(req.params.name))
       const reference = parseReference(req.params.reference)
       const tags = parseTags(req.query.tag)
-      const bytes = await readBody(req, maxManifestBytes, 'MANIFEST_TOO_LARGE', bodyRate)
+      using body = await readBody(req, { maxBytes: maxManifestBytes, tooLarge: 'MANIFEST_TOO_LARGE', rate: bodyRate, memory: bodies })
       const contentType = parseMediaType(req.get('Content-Type'))
-      const { manifest, subject } = await repository.putManifest({ reference, bytes, contentType, tags })
+      const { manifest, subject } = await repository.putManifest({ reference, bytes: body.bytes, contentType, tags })
       addLogFields(res, { digest: manifest.digest, cid: manifest.root })
       res.status(201).set({
         Location: manifestPath(repository.name, manifest.digest),

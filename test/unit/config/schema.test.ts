@@ -30,6 +30,8 @@ describe('configuration schema', () => {
         headerCount: 100,
         urlBytes: 8192,
         ranges: 64,
+        bodyMemory: 16_777_216,
+        bodyMemoryPerClient: 8_388_608,
         connections: 10_000,
         connectionsPerClient: 1000,
         uploads: 10_000,
