@@ -17,6 +17,14 @@ const networkTimeout = 2 * minute
 /** Until a backup begins: all that the index has is looked at before */
 const backupTimeout = 60 * minute
 
+/** What an appliance could not put into a backup, as it is missing or damaged */
+export interface LeftOut {
+  /** Manifests and blobs */
+  count: number
+  /** The first of them, as `<repository>@<digest>` */
+  names: string[]
+}
+
 /** How an appliance is asked; a RegistryClient is one, too, but for administration */
 export interface Connection {
   /** Who answers, for people */
@@ -114,15 +122,16 @@ export class ApplianceClient {
    * Begins a backup of all that the appliance has
    *
    * @param keys of the blocks that it leaves out
-   * @returns its root, and the CAR
+   * @returns its root, what is not in it, and the CAR
    * @throws ResponseError
    */
-  async backup (keys: () => AsyncIterable<Uint8Array>, options: ReadOptions = {}): Promise<{ root: string, bytes: AsyncIterable<Uint8Array> }> {
+  async backup (keys: () => AsyncIterable<Uint8Array>, options: ReadOptions = {}): Promise<{ root: string, leftOut: LeftOut, bytes: AsyncIterable<Uint8Array> }> {
     const answer = await this.#connection.request('/ipdr/v1/backup', {
       ...options, method: 'POST', headers: { 'Content-Type': 'application/vnd.ipdr.block-keys' }, body: keys, timeout: backupTimeout
     })
     await expectSuccess(answer, 'backup')
-    return { root: answer.headers.get('X-Ipfs-Roots') ?? '', bytes: answer.body() }
+    const [count, ...names] = (answer.headers.get('X-Ipdr-Left-Out') ?? '0').split(' ')
+    return { root: answer.headers.get('X-Ipfs-Roots') ?? '', leftOut: { count: Number(count), names }, bytes: answer.body() }
   }
 
   /**

@@ -2,7 +2,7 @@ import { mkdir, open, rename, rm, stat, type FileHandle } from 'node:fs/promises
 import { basename, dirname, join } from 'node:path'
 import { asyncIterableReader } from '@ipld/car/decoder'
 import { readCarBlocks, readCarRoot } from '../ipfs/car.ts'
-import type { ApplianceClient } from './appliance-client.ts'
+import type { ApplianceClient, LeftOut } from './appliance-client.ts'
 import { nextBackupName, syncDirectory, writeBackupList, type ListedFile } from './backup-directory.ts'
 import { ClientError } from './client-error.ts'
 import type { ReadOptions } from './image-source.ts'
@@ -30,6 +30,8 @@ export interface BackupResult {
   problems: BackupProblem[]
   /** Earlier states that can't be restored any more, as the appliance has them no more */
   lost: string[]
+  /** What the appliance could not send, as it is missing or damaged there */
+  leftOut: LeftOut
 }
 
 interface Written {
@@ -57,7 +59,7 @@ export async function backup (appliance: Pick<ApplianceClient, 'backup'>, init: 
   const before = await inspectBackups(target, init.since ?? [], { ...options, quick: init.quick })
   await using _blocks = before.blocks
   const partial = join(target, '.partial')
-  const { root, written } = await writeBackup(appliance, partial, before, init, options)
+  const { root, written, leftOut } = await writeBackup(appliance, partial, before, init, options)
   const isNew = written.blocks > 0 || before.files.at(-1)?.state !== root
   if (!isNew) {
     await rm(partial)
@@ -70,7 +72,7 @@ export async function backup (appliance: Pick<ApplianceClient, 'backup'>, init: 
   }
   const added = file === undefined ? undefined : { name: basename(file), path: file, state: root, ...written }
   const lost = await settle(init, before, added, options)
-  return { root, file, ...written, problems: before.problems, lost }
+  return { root, file, ...written, problems: before.problems, lost, leftOut }
 }
 
 async function backupToFile (appliance: Pick<ApplianceClient, 'backup'>, init: BackupInit, options: ReadOptions): Promise<BackupResult> {
@@ -83,16 +85,16 @@ async function backupToFile (appliance: Pick<ApplianceClient, 'backup'>, init: B
   const [first, ...others] = since
   const before = first === undefined ? undefined : await inspectBackups(first, others, { ...options, quick })
   await using _blocks = before?.blocks
-  const { root, written } = await writeBackup(appliance, `${target}.partial`, before, init, options)
+  const { root, written, leftOut } = await writeBackup(appliance, `${target}.partial`, before, init, options)
   await rename(`${target}.partial`, target)
   await syncDirectory(directory)
-  return { root, file: target, ...written, problems: before?.problems ?? [], lost: [] }
+  return { root, file: target, ...written, problems: before?.problems ?? [], lost: [], leftOut }
 }
 
 async function writeBackup (
   appliance: Pick<ApplianceClient, 'backup'>, path: string, before: BackupInspection | undefined, { onProgress }: BackupInit, options: ReadOptions
-): Promise<{ root: string, written: Written }> {
-  const { root, bytes } = await appliance.backup(async function * () { yield * before?.blocks.keys.bytes() ?? [] }, options)
+): Promise<{ root: string, written: Written, leftOut: LeftOut }> {
+  const { root, bytes, leftOut } = await appliance.backup(async function * () { yield * before?.blocks.keys.bytes() ?? [] }, options)
   try {
     await using file = await open(path, 'w')
     const reader = asyncIterableReader(written(file, bytes))
@@ -106,7 +108,7 @@ async function writeBackup (
       onProgress?.(blocks, reader.pos)
     }
     await file.sync()
-    return { root, written: { blocks, bytes: reader.pos } }
+    return { root, written: { blocks, bytes: reader.pos }, leftOut }
   } catch (err) {
     await rm(path, { force: true })
     throw err

@@ -30,39 +30,72 @@ export type BackupRecord =
 
 type Stores = Pick<ContentStore, 'add' | 'addDirectory' | 'find' | 'writer'>
 
+/** Something of the registry that a backup has not, as blocks of it are missing or damaged */
+export interface LeftOut {
+  repository: string
+  /** Of a manifest or a blob */
+  digest: Digest
+  reason: string
+}
+
+export interface AddBackupOptions extends StoreOptions {
+  /** What is wrong below a root; undefined where all is here */
+  problemOf: (root: string) => Promise<string | undefined>
+}
+
 /**
- * Stores the directory of all that is in a snapshot of the index
- *
- * @returns its root
+ * Stores the directory of all that is in a snapshot of the index and is here with all its blocks: an image that is damaged keeps no other from
+ * being saved
  */
-export async function addBackup (content: Stores, snapshot: IndexSnapshot, options: StoreOptions): Promise<string> {
+export async function addBackup (content: Stores, snapshot: IndexSnapshot, options: AddBackupOptions): Promise<{ root: string, leftOut: LeftOut[] }> {
+  const leftOut: LeftOut[] = []
   const repositories: DirectoryEntry[] = []
   for await (const repository of snapshot.repositories()) {
     options.signal?.throwIfAborted()
-    repositories.push({ name: repository.replaceAll('/', ':'), content: await addRepository(content, snapshot, repository, options) })
+    repositories.push({ name: repository.replaceAll('/', ':'), content: await addRepository(content, snapshot, repository, leftOut, options) })
   }
   const root = await content.addDirectory([
     { name: backupNames.format, content: await content.add(new TextEncoder().encode(`${backupFormat}\n`)) },
     { name: backupNames.repositories, content: await content.addDirectory(repositories, options) }
   ], options)
-  return root.cid
+  return { root: root.cid, leftOut }
 }
 
-async function addRepository (content: Stores, snapshot: IndexSnapshot, repository: string, options: StoreOptions): Promise<Content> {
+async function addRepository (content: Stores, snapshot: IndexSnapshot, repository: string, leftOut: LeftOut[], options: AddBackupOptions): Promise<Content> {
   const records = new RecordsFile(content)
   const manifests: DirectoryEntry[] = []
   const blobs: DirectoryEntry[] = []
+  const damaged = new Set<Digest>()
+  const isHere = async (digest: Digest, ...cids: string[]): Promise<boolean> => {
+    for (const cid of cids) {
+      const reason = await options.problemOf(cid)
+      if (reason !== undefined) {
+        leftOut.push({ repository, digest, reason })
+        return false
+      }
+    }
+    return true
+  }
   try {
-    for await (const { digest, record: { mediaType, root, updated } } of snapshot.manifests(repository)) {
+    for await (const { digest, record: { cid, mediaType, root, updated } } of snapshot.manifests(repository)) {
+      if (!await isHere(digest, cid, root)) {
+        damaged.add(digest)
+        continue
+      }
       await records.write({ manifest: digest, mediaType, root, updated })
       manifests.push({ name: digest, content: { cid: root, size: 0, dagSize: (await content.find(root, [], options))?.dagSize ?? 0 } })
     }
     for await (const { digest, record: { cid, size, dagSize } } of snapshot.blobs(repository)) {
+      if (!await isHere(digest, cid)) {
+        continue
+      }
       await records.write({ blob: digest, cid, size, dagSize })
       blobs.push({ name: digest, content: { cid, size, dagSize } })
     }
     for await (const { tag, record: { digest, updated } } of snapshot.tags(repository)) {
-      await records.write({ tag, digest, updated })
+      if (!damaged.has(digest)) {
+        await records.write({ tag, digest, updated })
+      }
     }
     return await content.addDirectory([
       { name: backupNames.records, content: await records.close() },

@@ -2,12 +2,16 @@ import type { BlockSet } from '../ipfs/block-set.ts'
 import { blocksBelow } from '../ipfs/blocks-below.ts'
 import type { DurableBlockstore } from '../ipfs/blockstore.ts'
 import { encodeCar } from '../ipfs/car.ts'
+import { CompleteDags } from '../ipfs/complete-dags.ts'
 import type { ContentStore } from '../ipfs/content-store.ts'
 import type { Index, IndexSnapshot } from '../index/index.ts'
 import type { Logger } from '../log.ts'
-import { addBackup } from './backup-format.ts'
+import { addBackup, type LeftOut } from './backup-format.ts'
 import { translateErrors } from './errors.ts'
 import type { IndexCondition } from './index-condition.ts'
+
+/** Of what a backup leaves out, so much is named in the log */
+const maxNamed = 100
 
 export interface BackupsComponents {
   blockstore: Pick<DurableBlockstore, 'beginCollection' | 'has' | 'read'>
@@ -20,6 +24,8 @@ export interface BackupsComponents {
 /** A backup that is being made; all that it needs stays until it is disposed of */
 export interface Backup extends AsyncDisposable {
   root: string
+  /** What is not in it, as blocks are missing or damaged */
+  leftOut: LeftOut[]
   /** A CAR; throws OciError where a block is missing or damaged, and ends short then */
   bytes: AsyncIterable<Uint8Array>
 }
@@ -49,11 +55,15 @@ export class Backups {
     const snapshot = started.use(index.snapshot())
     this.#snapshots.add(snapshot)
     started.defer(() => { this.#snapshots.delete(snapshot) })
-    const root = await translateErrors(async () => await addBackup(content, snapshot, { signal }))
-    log.info('backup begun', { cid: root, without: without.size, ms: Math.round(performance.now() - began) })
+    const dags = new CompleteDags(blockstore)
+    const problemOf = async (root: string): Promise<string | undefined> => await dags.problemOf(root, { signal })
+    const { root, leftOut } = await translateErrors(async () => await addBackup(content, snapshot, { problemOf, signal }))
+    log.info('backup begun', { cid: root, without: without.size, leftOut: leftOut.length, ms: Math.round(performance.now() - began) })
+    leftOut.slice(0, maxNamed).forEach(({ repository, digest, reason }) => { log.error('not in the backup', { repository, digest, reason }) })
     const running = started.move()
     return {
       root,
+      leftOut,
       bytes: encodeCar(root, translated(blocksBelow(blockstore, root, without, { signal }))),
       [Symbol.asyncDispose]: async () => { await running.disposeAsync() }
     }

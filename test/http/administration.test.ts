@@ -55,7 +55,7 @@ const administration = new Administration({
   names: { resolve: async name => await answer(name, { cid, path: ['a'], ttl: 60 }) },
   publisher: { publish: async () => ({ name: 'k51', cid }) },
   backups: {
-    begin: async ({ size }) => ({ root: cid, bytes: encodeCar(cid, blocks(size)), [Symbol.asyncDispose]: async () => { backupsEnded++ } })
+    begin: async ({ size }) => ({ root: cid, leftOut: [{ repository: 'a/b', digest: 'sha256:1', reason: 'gone' }], bytes: encodeCar(cid, blocks(size)), [Symbol.asyncDispose]: async () => { backupsEnded++ } })
   },
   restorer: {
     restore: async source => {

@@ -37,6 +37,17 @@ async function copy (target: string, flags: Flags, context: CliContext, signal: 
     context.stderr.write(`${path}: its state can't be restored any more\n`)
   }
   context.stdout.write(flags.json === true ? `${JSON.stringify(result)}\n` : `${describe(result)}\n${result.root}\n`)
+  requireComplete(result)
+}
+
+/** @throws ClientError where something is not in the backup */
+function requireComplete ({ leftOut: { count, names } }: BackupResult): void {
+  if (count > 0) {
+    const more = count > names.length ? `, and ${count - names.length} more` : ''
+    throw new ClientError(`not in the backup, as blocks are missing or damaged: ${names.join(', ')}${more}`, {
+      hint: 'The rest is. "ipdr fsck" repairs what other nodes have; else push it again.'
+    })
+  }
 }
 
 async function verify (target: string, flags: Flags, { stdout }: CliContext, signal: AbortSignal): Promise<void> {

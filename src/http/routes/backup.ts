@@ -3,6 +3,7 @@ import type { Router, Request, RequestHandler } from 'express'
 import type { Logger } from '../../log.ts'
 import { OciError } from '../../oci/errors.ts'
 import type { Administration } from '../../registry/administration.ts'
+import type { LeftOut } from '../../registry/backup-format.ts'
 import { bodyOf, clientSignal, writeBody } from '../body.ts'
 import { onlyMethods } from '../middleware/methods.ts'
 import { sendProgress } from '../progress.ts'
@@ -14,12 +15,15 @@ const blockKeysType = 'application/vnd.ipdr.block-keys'
 const carType = 'application/vnd.ipld.car'
 /** Between signs of life, until the backup begins to flow */
 const interval = 10_000
+/** Each takes up to 400 characters of a header */
+const maxNamed = 20
 
 /**
  * Backups, for the operator.
  *
  * ```
- * POST /ipdr/v1/backup   application/vnd.ipdr.block-keys: 16 bytes of the digest of every block that the answer leaves out; the answer is a CAR
+ * POST /ipdr/v1/backup   application/vnd.ipdr.block-keys: 16 bytes of the digest of every block that the answer leaves out; the answer is a CAR.
+ *                        X-Ipdr-Left-Out: how many manifests and blobs are not in it, as they are damaged, then the first as <repository>@<digest>
  * POST /ipdr/v1/restore  application/vnd.ipld.car; lines of JSON, as from /ipdr/v1/gc
  * ```
  *
@@ -36,7 +40,7 @@ export function backupRoutes ({ administration, log }: { administration: Adminis
       try {
         await using backup = await administration.backup(bodyOf(req, bodyRate), signal)
         clearInterval(waiting)
-        res.set({ 'Content-Type': carType, 'X-Ipfs-Roots': backup.root })
+        res.set({ 'Content-Type': carType, 'X-Ipfs-Roots': backup.root, ...leftOutHeader(backup.leftOut) })
         await writeBody(res, backup.bytes, signal)
         res.end()
       } finally {
@@ -56,6 +60,12 @@ export function backupRoutes ({ administration, log }: { administration: Adminis
     })
     .all(onlyMethods('POST'))
   return router
+}
+
+/** How many manifests and blobs are not in the backup, and the first of them */
+function leftOutHeader (leftOut: readonly LeftOut[]): Record<string, string> {
+  const first = leftOut.slice(0, maxNamed).map(({ repository, digest }) => `${repository}@${digest}`)
+  return leftOut.length === 0 ? {} : { 'X-Ipdr-Left-Out': [leftOut.length, ...first].join(' ') }
 }
 
 function requireType (req: Request, type: string): void {

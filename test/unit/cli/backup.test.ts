@@ -43,6 +43,17 @@ describe('ipdr backup', () => {
     assert.match((await ipdr(['backup', '--verify', join(scratch.path, 'nope')])).err, /nope can't be read: ENOENT\n$/)
   })
 
+  it('fails where something is not in the backup, which is written all the same', async () => {
+    const names = Array.from({ length: 2 }, (_, i) => `team/app@sha256:${i}`)
+    await using server = await fakeServer(async (_, res) => {
+      const { root, bytes } = await applianceOver(stores).backup(async function * () {})
+      res.writeHead(200, { 'X-Ipfs-Roots': root, 'X-Ipdr-Left-Out': ['5', ...names].join(' ') }).end(await readAll(bytes))
+    })
+    const { code, out, err } = await ipdr(['backup', join(scratch.path, 'partial'), '--docker-registry-host', server.host])
+    assert.deepEqual([code, /^Wrote/.test(out)], [1, true])
+    assert.match(err, /not in the backup, as blocks are missing or damaged: team\/app@sha256:0, team\/app@sha256:1, and 3 more\n/)
+  })
+
   it('tells how much it wrote, and what was wrong', async () => {
     await using server = await fakeServer(async (_, res) => {
       const { root, bytes } = await applianceOver(stores).backup(async function * () {})

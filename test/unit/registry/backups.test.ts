@@ -1,11 +1,14 @@
 import assert from 'node:assert/strict'
+import { rm } from 'node:fs/promises'
 import { afterEach, beforeEach, describe, it } from 'node:test'
 import { asyncIterableReader } from '@ipld/car/decoder'
+import { CID } from 'multiformats/cid'
 import { blockKey, BlockSet } from '../../../src/ipfs/block-set.ts'
 import { encodeCar, readCarBlocks, readCarRoot, type CarSource } from '../../../src/ipfs/car.ts'
 import type { Digest } from '../../../src/oci/digest.ts'
 import { Restorer, type RestoreResult } from '../../../src/registry/restorer.ts'
 import { contentsOf } from '../../fixtures/contents.ts'
+import { leafBlock } from '../../fixtures/leaf-block.ts'
 import { randomBytes, sha256 } from '../../fixtures/images.ts'
 import { descriptorOf, imageIndex, imageManifest, ociIndex, ociLayer, ociManifest, sha512 } from '../../fixtures/manifests.ts'
 import { readAll, TestRegistry } from '../../fixtures/registry.ts'
@@ -80,6 +83,32 @@ async function keysOf (car: Buffer): Promise<BlockSet> {
   }
   return keys
 }
+
+describe('a backup of a registry of which blocks are missing', () => {
+  const [own, shared] = [randomBytes(2 * mebibyte, 'own'), randomBytes(300, 'shared')]
+
+  for (const [what, lose] of [
+    ['a node of a layer', async () => (await stores.index.blob(sha256(own)))!.cid],
+    ['a leaf of a layer', async () => (await leafBlock(own.subarray(0, mebibyte))).cid.toString()],
+    ['an image root', async () => (await stores.repository('a').manifest({ tag: 'bad' })).root],
+    ['a manifest', async () => (await stores.index.manifest('a', (await stores.repository('a').manifest({ tag: 'bad' })).digest))!.cid]
+  ] as const) {
+    it(`has all but the image that needs ${what}`, async () => {
+      const bad = await pushImage('a', 'bad', [own, shared])
+      const good = await pushImage('a', 'good', [shared])
+      await pushImage('b', 'latest', [shared])
+      await rm(stores.files.path(CID.parse(await lose())))
+      await using backup = await stores.backups.begin(new BlockSet(), signal)
+      assert.ok(backup.leftOut.some(({ repository, digest }) => repository === 'a' && digest === bad.digest))
+      assert.ok(backup.leftOut.every(({ digest }) => [bad.digest, sha256(own)].includes(digest)))
+      await restore((await readAll(backup.bytes)))
+      const { items } = await other.repository('a').tags({ limit: 10, last: undefined })
+      assert.deepEqual(items, ['good'])
+      assert.equal((await other.repository('a').manifest({ tag: 'good' })).digest, good.digest)
+      assert.ok((await readAll((await other.repository('b').blob(sha256(shared))).read())).equals(shared))
+    })
+  }
+})
 
 describe('a backup', () => {
   it('has all that clients can get, and nothing twice', async () => {
