@@ -47,7 +47,7 @@ suite('buildkit', { timeout: 5 * minute }, () => {
     test(`a build cache that is ${form} survives garbage collection, and all steps of the next build come from it`, async () => {
       await using server = await ServerProcess.start({ args: ['--gc-interval', 'off', '--gc-unreferenced', '0', '--gc-grace', '1s', '--names-publish', 'false'] })
       await using directory = await temporaryDirectory('buildkit')
-      const client = new RegistryClient(server.url)
+      const client = new RegistryClient(server)
       const context = join(directory.path, 'context')
       await writeContext(context)
       const cache = `type=registry,ref=${server.host}/app/cache:main`
