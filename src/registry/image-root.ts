@@ -16,6 +16,7 @@
  * `manifests/`. Both layouts are read, and roots of layout 1 stay what they are until their manifest is pushed again.
  */
 import type { Content, ContentStore, DirectoryEntry } from '../ipfs/content-store.ts'
+import { Turns } from '../ipfs/turns.ts'
 import type { Index, ManifestRecord } from '../index/index.ts'
 import { refName } from '../oci/annotations.ts'
 import { algorithmOf, digestAlgorithms, hexOf, type Digest } from '../oci/digest.ts'
@@ -72,13 +73,16 @@ async function collect (
 ): Promise<void> {
   const { index } = components
   into.manifests.set(digest, contentOf(manifest))
-  for (const blob of manifest.blobs) {
+  const turns = new Turns()
+  for (const blob of new Set(manifest.blobs)) {
+    await turns.pause()
     const record = await index.isLinked(repository, blob) ? await index.blob(blob) : undefined
     if (record !== undefined) {
       into.blobs.set(blob, record)
     }
   }
   for (const child of [...manifest.manifests, ...manifest.blobs.filter(blob => !into.blobs.has(blob))]) {
+    await turns.pause()
     const record = into.manifests.has(child) ? undefined : await index.manifest(repository, child)
     if (record !== undefined) {
       await collect(components, repository, child, record, into)

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { ContentStore } from '../ipfs/content-store.ts'
+import { Turns } from '../ipfs/turns.ts'
 import type { Index, IndexChange, ManifestRecord } from '../index/index.ts'
 import { algorithmOf, digestFrom, type Digest } from '../oci/digest.ts'
 import { OciError } from '../oci/errors.ts'
@@ -99,8 +100,13 @@ export class LocalRepository implements Repository {
   }
 
   async putManifest ({ reference, bytes, contentType, tags }: PutManifest): Promise<{ manifest: StoredManifest, subject: Digest | undefined }> {
+    // of 4 MiB, each takes some ten milliseconds
+    const turns = new Turns()
+    await turns.pause()
     const digest = digestOf(bytes, reference)
+    await turns.pause()
     const manifest = parseManifest(bytes, contentType, this.#manifestLimits)
+    await turns.pause()
     return await this.#locked(async () => {
       await this.#requireBlobs(manifest)
       const record = await this.#addManifest(digest, manifest, bytes)
@@ -184,14 +190,16 @@ export class LocalRepository implements Repository {
     }
     const { index } = this.#components
     const missing: Digest[] = []
-    for (const { digest } of blobs) {
+    const turns = new Turns()
+    for (const digest of new Set(blobs.map(({ digest }) => digest))) {
+      await turns.pause()
       // what an index lists under a media type that nobody knows may have been pushed as a manifest
       if (!await index.isLinked(this.name, digest) && (kind !== 'index' || await index.manifest(this.name, digest) === undefined)) {
         missing.push(digest)
       }
     }
     if (missing.length > 0) {
-      throw new OciError('MANIFEST_BLOB_UNKNOWN', { detail: { digests: [...new Set(missing)] } })
+      throw new OciError('MANIFEST_BLOB_UNKNOWN', { detail: { digests: missing } })
     }
   }
 
