@@ -48,6 +48,7 @@ export interface ContentWriter {
    * Ends the file. It is durable only after {@link ContentStore.sync}.
    *
    * @returns the digest too, if it was asked for and this writer has seen all leaves of the file
+   * @throws RepetitiveFileError
    */
   close: () => Promise<Content & { digest: Digest | undefined }>
   /** Gives up the file, at any time; what was stored of it stays where it is */
@@ -62,8 +63,10 @@ export interface ReadFileOptions extends StoreOptions {
 }
 
 /** What a path leads to */
-export interface Found extends Content {
+export interface Found extends Omit<Content, 'dagSize'> {
   type: 'file' | 'directory'
+  /** Bytes of all blocks below it, as whoever made its links says: nobody has counted them */
+  claimedDagSize: number
 }
 
 /** Reads files and directories in IPFS */

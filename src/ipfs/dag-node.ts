@@ -24,8 +24,8 @@ export const dagLimits = {
   blockBytes: 2 * mebibyte,
   /** Bytes of a block that lies in its own CID */
   inlineBytes: 128,
-  /** Links of a node: files of ours have up to 1024, and directories are sharded before they have so many */
-  links: 16 * 1024,
+  /** Links of a node: files of ours have up to 1024, directories are sharded before they have so many, and decoding more takes too long */
+  links: 8 * 1024,
   /** Nodes on the way from the root to a leaf: repositories are directories within each other, and a name may have over a hundred parts */
   depth: 256,
   /** KiB of these nodes, each rounded up: they are in memory together */

@@ -137,14 +137,14 @@ export class DagReader implements ContentReader {
       if (!isLeafOf(undefined, bytes)) {
         await refuseLeaf(cid, bytes, undefined)
       }
-      return { type: 'file', cid: cid.toString(), size: bytes.byteLength, dagSize: bytes.byteLength }
+      return { type: 'file', cid: cid.toString(), size: bytes.byteLength, claimedDagSize: bytes.byteLength }
     }
     const { type, size, links, bytes } = await this.#root(cid, options)
     if (type === 'symlink') {
       return undefined
     }
-    const dagSize = links.reduce((total, { claimedDagSize }) => total + claimedDagSize, bytes.byteLength)
-    return { type: type === 'file' ? 'file' : 'directory', cid: cid.toString(), size, dagSize }
+    const claimed = links.reduce((total, { claimedDagSize }) => total + claimedDagSize, bytes.byteLength)
+    return { type: type === 'file' ? 'file' : 'directory', cid: cid.toString(), size, claimedDagSize: claimed }
   }
 
   /** Of what whoever asks has chosen; what is below it is asked for by this reader */

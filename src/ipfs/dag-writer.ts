@@ -1,9 +1,11 @@
 import { CID } from 'multiformats/cid'
 import { digestFrom, type Digest, type DigestAlgorithm } from '../oci/digest.ts'
 import type { Content, ContentWriter, WriterState } from './content-store.ts'
+import { blockKey, BlockSet } from './block-set.ts'
 import { copyToShared, type BufferPool } from './buffer-pool.ts'
 import { buildFile, leafCid, leafSize, type Block, type FileLink } from './dag.ts'
-import { DamagedBlockError } from './errors.ts'
+import { dagLimits } from './dag-node.ts'
+import { DamagedBlockError, RepetitiveFileError } from './errors.ts'
 import type { FileHasher, Hasher } from './hasher.ts'
 
 /** Leaves that are hashed or written at a time; each holds its 1 MiB in memory */
@@ -111,6 +113,7 @@ export class DagWriter implements ContentWriter {
       } else if (this.#algorithm !== undefined) {
         await this.#hashTail(new Uint8Array())
       }
+      requireVaried(links)
       const file = await buildFile(links, async block => {
         await this.#components.put(block)
         this.#nodes.push(block.cid)
@@ -190,5 +193,17 @@ export class DagWriter implements ContentWriter {
 
   #fullLeaves (): CID[] {
     return this.#leaves.filter(leaf => leaf !== undefined)
+  }
+}
+
+/** What would be refused when it is read is refused here */
+function requireVaried (leaves: readonly FileLink[]): void {
+  const size = leaves.length * leafSize
+  if (size > dagLimits.uncountedBytes) {
+    const different = new BlockSet()
+    leaves.forEach(({ cid }) => { different.add(blockKey(cid.multihash.digest)) })
+    if (size > different.size * leafSize * dagLimits.repetition) {
+      throw new RepetitiveFileError(`${leaves.length} MiB that are ${different.size} MiB again and again`)
+    }
   }
 }

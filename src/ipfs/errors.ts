@@ -55,6 +55,12 @@ export class RefusedDagError extends Error {
   readonly name = 'RefusedDagError'
 }
 
+/** A file can't be stored, as nobody would read it again: it repeats itself more than `dagLimits` in dag-node.ts has it */
+export class RepetitiveFileError extends Error {
+  static readonly name = 'RepetitiveFileError'
+  readonly name = 'RepetitiveFileError'
+}
+
 /** Nobody delivered what was asked for in time: no peer, no gateway, no DNS server */
 export class UnavailableError extends Error {
   static readonly name = 'UnavailableError'

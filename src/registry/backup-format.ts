@@ -83,7 +83,7 @@ async function addRepository (content: Stores, snapshot: IndexSnapshot, reposito
         continue
       }
       await records.write({ manifest: digest, mediaType, root, updated })
-      manifests.push({ name: digest, content: { cid: root, size: 0, dagSize: (await content.find(root, [], options))?.dagSize ?? 0 } })
+      manifests.push({ name: digest, content: { cid: root, size: 0, dagSize: (await content.find(root, [], options))?.claimedDagSize ?? 0 } })
     }
     for await (const { digest, record: { cid, size, dagSize } } of snapshot.blobs(repository)) {
       if (!await isHere(digest, cid)) {

@@ -12,6 +12,8 @@ export function toOciError (err: unknown): unknown {
       return new OciError('UNAVAILABLE', { detail: { reason: 'a block of this content is missing or damaged' }, cause: err })
     case 'UnavailableError':
       return new OciError('UNAVAILABLE', { detail: { reason: 'no peer or gateway delivered this content in time' }, cause: err })
+    case 'RepetitiveFileError':
+      return new OciError('BLOB_UPLOAD_INVALID', { detail: { reason: `the blob is too large for what is in it: ${(err as Error).message}` }, cause: err })
     case 'RefusedDagError':
       return new OciError('NAME_UNKNOWN', { detail: { reason: `this content is nothing that a registry serves: ${(err as Error).message}` }, cause: err })
     case 'InvalidNameError':

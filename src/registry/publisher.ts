@@ -262,7 +262,7 @@ export class Publisher implements TagListener {
       }
       log.warn('an image root is missing or damaged', { cid: root, err })
     })
-    return { cids: await content.add(new TextEncoder().encode(root)), images: { cid: root, size: 0, dagSize: found?.dagSize ?? 0 } }
+    return { cids: await content.add(new TextEncoder().encode(root)), images: { cid: root, size: 0, dagSize: found?.claimedDagSize ?? 0 } }
   }
 
   async #directory (entries: ReadonlyMap<string, Pair>, kind: keyof Pair): Promise<Content> {

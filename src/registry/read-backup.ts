@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import type { BlobRecord } from '../index/index.ts'
 import { blockKey, BlockSet, type BlockKey } from '../ipfs/block-set.ts'
-import type { ContentReader, StoreOptions } from '../ipfs/content-store.ts'
+import type { Content, ContentReader, Found, StoreOptions } from '../ipfs/content-store.ts'
 import { DamagedBlockError } from '../ipfs/errors.ts'
 import { algorithmOf, digestFrom, isDigest, type Digest } from '../oci/digest.ts'
 import { isName, isTag } from '../oci/reference.ts'
@@ -88,13 +88,18 @@ export async function verifiedBlob (reader: ContentReader, digest: Digest, { cid
     hash.update(chunk)
   }
   const ours = await reader.canonical(cid, options)
-  const found = ours ?? await reader.find(cid, [], options)
+  const found = ours ?? contentOf(await reader.find(cid, [], options))
   requireSize(digest, { size: length }, { size })
   requireSize(digest, found ?? { size: -1 }, { size })
   if (digestFrom(algorithmOf(digest), hash.digest('hex')) !== digest) {
     throw new DamagedBlockError(`the backup has other bytes as ${digest}`)
   }
   return { cid, size, dagSize: found!.dagSize, isOurs: ours !== undefined }
+}
+
+/** Of another DAG than ours nobody has counted the blocks: the size of all of them is what it claims */
+export function contentOf (found: Found | undefined): Content | undefined {
+  return found === undefined ? undefined : { cid: found.cid, size: found.size, dagSize: found.claimedDagSize }
 }
 
 /** @throws DamagedBlockError where a record has another size than what it stands for */

@@ -19,7 +19,7 @@ import type { IndexCondition } from './index-condition.ts'
 import type { LinkGuard } from './link-guard.ts'
 import { manifestRecord, referrerDescriptor } from './manifest-record.ts'
 import { asDamage, strangersReader } from './strangers-reader.ts'
-import { backupRecords, backupRepositories, keyOf, requireSize, verifiedBlob } from './read-backup.ts'
+import { backupRecords, backupRepositories, contentOf, keyOf, requireSize, verifiedBlob } from './read-backup.ts'
 
 const second = 1000
 /** Written to the index together; a repository may have far more */
@@ -204,7 +204,7 @@ async function readRestored (repository: string, { manifest: digest, mediaType, 
     }
     throw err
   }
-  if (read === undefined || !Number.isSafeInteger(read.found.dagSize)) {
+  if (read === undefined || !Number.isSafeInteger(read.found.claimedDagSize)) {
     throw new DamagedBlockError(`the backup has no image root of the manifest ${digest} of ${repository}`)
   }
   return read
@@ -213,7 +213,8 @@ async function readRestored (repository: string, { manifest: digest, mediaType, 
 async function putManifest (change: IndexChange, repository: string, line: ManifestLine, run: Run): Promise<void> {
   const { manifest: digest, root, updated } = line
   const { manifest, found } = await readRestored(repository, line, run)
-  const record: ManifestRecord = { ...manifestRecord(manifest, found), root, updated }
+  const content = await run.reader.canonical(found.cid, run) ?? contentOf(found)!
+  const record: ManifestRecord = { ...manifestRecord(manifest, content), root, updated }
   change.putManifest(repository, digest, record)
   if (manifest.subject !== undefined) {
     change.putReferrer(repository, manifest.subject.digest, referrerDescriptor(manifest, { digest, size: record.size }))

@@ -9,6 +9,7 @@ import { leafSize, type Block } from '../../../src/ipfs/dag.ts'
 import { DagWriter } from '../../../src/ipfs/dag-writer.ts'
 import { inlineHasher } from '../../../src/ipfs/hasher.ts'
 import { randomBytes } from '../../fixtures/images.ts'
+import { leafBlock } from '../../fixtures/leaf-block.ts'
 import { until } from '../../fixtures/until.ts'
 
 /** Blocks in memory; like a disk it keeps what it was given, whatever becomes of the buffer afterwards */
@@ -192,5 +193,21 @@ describe('a writer on a disk that fails', () => {
     await writer.close()
     assert.ok(most > 1 && most <= 8, String(most))
     assert.equal(inFlight, 0)
+  })
+})
+
+describe('a file of more than 64 GiB', () => {
+  const leaf = async (i: number): Promise<string> => (await leafBlock(Buffer.from(`leaf ${i}`))).cid.toString()
+  const count = 64 * 1024 + 1
+
+  it('is not stored where it says the same again and again, as nobody would read it', async () => {
+    const one = await leaf(0)
+    await assert.rejects(new Store().writer({ size: count * leafSize, leaves: Array<string>(count).fill(one) }).close(), { name: 'RepetitiveFileError' })
+  })
+
+  it('is stored where a thousandth of it differs', async () => {
+    const leaves = await Promise.all(Array.from({ length: 65 }, async (_, i) => await leaf(i)))
+    const { size } = await new Store().writer({ size: count * leafSize, leaves: Array.from({ length: count }, (_, i) => leaves[i % 65]!) }).close()
+    assert.equal(size, count * leafSize)
   })
 })

@@ -45,7 +45,7 @@ async function directory (files: Record<string, string>): Promise<string> {
 }
 
 async function directoryContent (files: Record<string, string>): Promise<DirectoryEntry['content']> {
-  return (await stores.content.find(await directory(files), []))!
+  return { cid: await directory(files), size: 0, dagSize: 0 }
 }
 
 async function files (name: string, contents: Record<string, string>): Promise<string> {
