@@ -257,7 +257,7 @@ export class Publisher implements TagListener {
     const { content, log } = this.#components
     const found = await content.find(root, []).catch((err: unknown) => {
       // the tags of others go on being published
-      if (!isDamage(err)) {
+      if (!isDamage(err) && (err as Error).name !== 'RefusedDagError') {
         throw err
       }
       log.warn('an image root is missing or damaged', { cid: root, err })

@@ -2,7 +2,9 @@ import assert from 'node:assert/strict'
 import { afterEach, beforeEach, describe, it } from 'node:test'
 import { rm } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
+import * as dagPb from '@ipld/dag-pb'
 import { CID } from 'multiformats/cid'
+import { hashBlock } from '../../../src/ipfs/dag.ts'
 import { Publisher, type PublisherInit } from '../../../src/registry/publisher.ts'
 import { imageManifest } from '../../fixtures/manifests.ts'
 import { readAll, TestRegistry } from '../../fixtures/registry.ts'
@@ -76,6 +78,16 @@ describe('publisher', () => {
     const v2 = await push('other', 'v2')
     const { cid } = await publisher.publish()
     assert.equal(String(await readAll(stores.content.read((await stores.content.find(cid, ['cids', 'team', 'app', 'v1']))!.cid))), lost)
+    assert.equal((await stores.content.find(cid, ['images', 'other', 'v2']))?.cid, v2)
+  })
+
+  it('publishes all tags, also where the root of an image can\'t be walked', async () => {
+    const bad = (await stores.blockstore.put(await hashBlock(dagPb.code, Buffer.from('garbage')), Buffer.from('garbage'))).toString()
+    await push('team/app', 'v1')
+    const { digest, record } = (await Array.fromAsync(stores.index.manifests('team/app')))[0]!
+    await stores.index.change().putManifest('team/app', digest, { ...record, root: bad }).commit({ durable: true })
+    const v2 = await push('other', 'v2')
+    const { cid } = await publisher.publish()
     assert.equal((await stores.content.find(cid, ['images', 'other', 'v2']))?.cid, v2)
   })
 
