@@ -8,7 +8,7 @@ import { NextToLast } from 'blockstore-fs/sharding'
 import fc from 'fast-check'
 import { UnixFS } from 'ipfs-unixfs'
 import { fixedSize } from 'ipfs-unixfs-importer/chunker'
-import { balanced } from 'ipfs-unixfs-importer/layout'
+import { balanced, trickle } from 'ipfs-unixfs-importer/layout'
 import { CID } from 'multiformats/cid'
 import * as dagPb from '@ipld/dag-pb'
 import { BlockstoreContentStore } from '../../../src/ipfs/blockstore-content-store.ts'
@@ -69,6 +69,7 @@ describe('reading', () => {
     ['with chunks of 256 KiB and raw leaves', { chunker: fixedSize({ chunkSize: 262_144 }) }],
     ['with nodes as leaves, as CIDv0', { profile: 'unixfs-v0-2015' }],
     ['with nodes of type raw as leaves', { rawLeaves: false, leafType: 'raw', chunker: fixedSize({ chunkSize: 200_000 }) }],
+    ['in a trickle', { chunker: fixedSize({ chunkSize: 100_000 }), layout: trickle({ layerRepeat: 2, maxChildrenPerNode: 4 }) }],
     ['that is high and narrow', { chunker: fixedSize({ chunkSize: 100_000 }), layout: balanced({ maxChildrenPerNode: 3 }) }]
   ] as const) {
     it(`any range of a file ${layout} yields its bytes`, async () => {
