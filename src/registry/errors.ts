@@ -1,7 +1,11 @@
-import { OciError } from '../oci/errors.ts'
+import { OciError, type OciErrorCode } from '../oci/errors.ts'
 
-/** Turns what an adapter throws into what a client is told; anything else is passed on as it is */
-export function toOciError (err: unknown): unknown {
+/**
+ * Turns what an adapter throws into what a client is told; anything else is passed on as it is
+ *
+ * @param refused code where what was asked for is nothing that anybody has to walk
+ */
+export function toOciError (err: unknown, refused: OciErrorCode = 'NAME_UNKNOWN'): unknown {
   switch ((err as Error | undefined)?.name) {
     case 'StorageFullError':
       return new OciError('STORAGE_FULL', { ...detailOf(err), cause: err })
@@ -15,7 +19,7 @@ export function toOciError (err: unknown): unknown {
     case 'RepetitiveFileError':
       return new OciError('BLOB_UPLOAD_INVALID', { detail: { reason: `the blob is too large for what is in it: ${(err as Error).message}` }, cause: err })
     case 'RefusedDagError':
-      return new OciError('NAME_UNKNOWN', { detail: { reason: `this content is nothing that a registry serves: ${(err as Error).message}` }, cause: err })
+      return new OciError(refused, { detail: { reason: `this content is nothing that a registry serves: ${(err as Error).message}` }, cause: err })
     case 'InvalidNameError':
     case 'NameNotFoundError':
       return new OciError('NAME_UNKNOWN', { detail: { reason: (err as Error).message }, cause: err })
@@ -30,11 +34,11 @@ export function isDamage (err: unknown): boolean {
 }
 
 /** @throws OciError where `work` fails with an error of an adapter that a client is told about */
-export async function translateErrors<T> (work: () => Promise<T>): Promise<T> {
+export async function translateErrors<T> (work: () => Promise<T>, refused?: OciErrorCode): Promise<T> {
   try {
     return await work()
   } catch (err) {
-    throw toOciError(err)
+    throw toOciError(err, refused)
   }
 }
 

@@ -56,7 +56,7 @@ export class ImageRepository implements Repository {
       }
       await this.#components.cached.found(root)
       return { digest, size: found.size, cid: found.cid, read: options => this.#read(root, digest, found, options) }
-    })
+    }, 'BLOB_UNKNOWN')
   }
 
   async manifest (reference: Reference, options: RequestOptions = {}): Promise<StoredManifest> {
@@ -67,7 +67,7 @@ export class ImageRepository implements Repository {
       await this.#components.cached.found(root)
       this.#components.provider?.provide(root)
       return { digest, mediaType: manifest.mediaType, size: bytes.byteLength, root, read: async () => bytes }
-    })
+    }, 'MANIFEST_UNKNOWN')
   }
 
   async tags (page: Page, options: RequestOptions = {}): Promise<Listing<string>> {

@@ -9,7 +9,6 @@ import { identity } from 'multiformats/hashes/identity'
 import { hashBlock } from '../../../src/ipfs/dag.ts'
 import { dagLimits } from '../../../src/ipfs/dag-node.ts'
 import type { Digest } from '../../../src/oci/digest.ts'
-import { OciError } from '../../../src/oci/errors.ts'
 import { ImageRepository } from '../../../src/registry/image-repository.ts'
 import { VerifiedFiles } from '../../../src/registry/verified-files.ts'
 import { DagBlocks } from '../../fixtures/dag-blocks.ts'
@@ -101,10 +100,8 @@ describe('an image of another node', () => {
       const root = await make()
       const { content: reader, index, cached } = stores
       const repository = new ImageRepository({ reader, index, cached, verified: new VerifiedFiles() }, { name: root, root: async () => root })
-      for (const asked of [async () => await repository.manifest({ tag: 'latest' }), async () => await repository.blob(sha256(layer))]) {
-        const err: unknown = await asked().then(() => undefined, err => err)
-        assert.ok(err instanceof OciError && err.status === 404, String(err))
-      }
+      await assert.rejects(repository.manifest({ tag: 'latest' }), { code: 'MANIFEST_UNKNOWN' })
+      await assert.rejects(repository.blob(sha256(layer)), { code: 'BLOB_UNKNOWN' })
       await assertSound()
     })
   }
