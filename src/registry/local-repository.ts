@@ -19,6 +19,8 @@ import { readContent, readWhole } from './read-content.ts'
 import type { TagListener } from './tag-listener.ts'
 import type { Blob, Listing, LookUpOptions, PutManifest, Repository, RequestOptions, StoredManifest } from './repository.ts'
 
+/** Smaller ones are read in a millisecond or two */
+const largeManifestBytes = 256 * 1024
 /** A page of referrers is an image index, which clients refuse where it is as large as no manifest may be */
 const maxReferrersBytes = 4 * 1024 * 1024 - 1024
 
@@ -100,13 +102,25 @@ export class LocalRepository implements Repository {
   }
 
   async putManifest ({ reference, bytes, contentType, tags }: PutManifest): Promise<{ manifest: StoredManifest, subject: Digest | undefined }> {
-    // of 4 MiB, each takes some ten milliseconds
-    const turns = new Turns()
-    await turns.pause()
+    if (bytes.byteLength > largeManifestBytes) {
+      return await this.#putLarge({ reference, bytes, contentType, tags })
+    }
     const digest = digestOf(bytes, reference)
-    await turns.pause()
+    return await this.#put(digest, parseManifest(bytes, contentType, this.#manifestLimits), { reference, bytes, tags })
+  }
+
+  /** Of 4 MiB, the digest and the parsing take some ten milliseconds each, and so does what comes before and after */
+  async #putLarge ({ reference, bytes, contentType, tags }: PutManifest): ReturnType<Repository['putManifest']> {
+    const turns = new Turns()
+    await turns.end()
+    const digest = digestOf(bytes, reference)
+    await turns.end()
     const manifest = parseManifest(bytes, contentType, this.#manifestLimits)
-    await turns.pause()
+    await turns.end()
+    return await this.#put(digest, manifest, { reference, bytes, tags })
+  }
+
+  async #put (digest: Digest, manifest: Manifest, { reference, bytes, tags }: Omit<PutManifest, 'contentType'>): ReturnType<Repository['putManifest']> {
     return await this.#locked(async () => {
       await this.#requireBlobs(manifest)
       const record = await this.#addManifest(digest, manifest, bytes)
