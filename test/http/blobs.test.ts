@@ -104,7 +104,7 @@ describe('a range of a blob', () => {
     })
   }
 
-  for (const range of [`bytes=${size}-`, 'bytes=99999999-', 'bytes=500-0', 'bytes=-0', `bytes=${Array(100).fill('0-0').join()}`]) {
+  for (const range of [`bytes=${size}-`, 'bytes=99999999-', 'bytes=500-0', 'bytes=-0']) {
     it(`${range.slice(0, 30)} can't be sent`, async () => {
       const reply = await app.get(path, { Range: range })
       assertError(reply, 'RANGE_INVALID')

@@ -6,6 +6,8 @@ import { connect as connectHttp2, type ClientHttp2Session, type OutgoingHttpHead
 import { text } from 'node:stream/consumers'
 import { after, before, describe, it } from 'node:test'
 import { connect as connectTls, type TLSSocket } from 'node:tls'
+import * as dagPb from '@ipld/dag-pb'
+import { CID } from 'multiformats/cid'
 import { CertificateAuthority } from '../fixtures/certificates.ts'
 import { randomBlock } from '../fixtures/ipfs-node.ts'
 import { ServerProcess } from '../fixtures/server.ts'
@@ -116,7 +118,7 @@ describe('requests that wait for content from elsewhere', { timeout: minute }, (
     await using server = await ServerProcess.start({ args: ['--ipfs-gateway', `http://127.0.0.1:${port}`, '--limits-fetches-per-client', '2', '--limits-retrieval-timeout', '30s', '--log-level', 'error'] })
     const abort = new AbortController()
     try {
-      const pull = async (): Promise<Response> => await fetch(`${server.url}/v2/${randomBlock(9).cid.toString().replace(/^bafk/, 'bafy')}/manifests/latest`, { signal: abort.signal })
+      const pull = async (): Promise<Response> => await fetch(`${server.url}/v2/${CID.createV1(dagPb.code, randomBlock(9).cid.multihash)}/manifests/latest`, { signal: abort.signal })
       const pulls = [pull(), pull()].map(async pending => { await pending.catch(() => {}) })
       await until('both wait', () => waiting.size >= 2)
       const third = await pull()
