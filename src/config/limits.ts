@@ -16,7 +16,7 @@ export const limits = section({
   headerBytes: key(amount(parseSize, 1024, mebibyte, 'size such as 32KiB, from 1KiB to 1MiB').default(32 * 1024), 'size', 'Headers of a request, all together, with its first line'),
   headerCount: key(wholeNumber(16, 1000).default(100), 'number', 'Headers that a request may have'),
   urlBytes: key(amount(parseSize, 512, mebibyte, 'size such as 8KiB, from 512B to 1MiB').default(8 * 1024), 'size', 'Longest path and query of a request'),
-  ranges: key(wholeNumber(1, 1000).default(64), 'number', 'Ranges that one request may ask for'),
+  ranges: key(wholeNumber(1, 10_000).default(1024), 'number', 'Ranges that one request may ask for'),
   bodyMemory: key(amount(parseSize, 0, 2 ** 40, 'size such as 16MiB').default(16 * mebibyte), 'size', 'Manifests and other bodies in memory, while they come and are worked on; at least bodyMemoryPerClient; 0: any'),
   bodyMemoryPerClient: key(amount(parseSize, 0, 2 ** 40, 'size such as 8MiB').default(8 * mebibyte), 'size', 'Such bodies of one address; at least manifestBytes; 0: any'),
   connections: count(10_000, 'Connections to a port of the registry at a time'),

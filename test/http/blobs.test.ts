@@ -113,6 +113,23 @@ describe('a range of a blob', () => {
     })
   }
 
+  for (const [what, ranges] of [['too many', Array(1025).fill('0-0')], ['too many backwards', Array.from({ length: 100 }, (_, i) => `${200 - i}-${300 - i}`)]] as const) {
+    it(`is refused so that clients ask for fewer: ${what}`, async () => {
+      const reply = await app.get(path, { Range: `bytes=${ranges.join()}` })
+      assertError(reply, 'REQUEST_INVALID')
+      assert.deepEqual([reply.headers['etag'], reply.headers['docker-content-digest']], [undefined, undefined])
+    })
+  }
+
+  it('is one of a thousand: each comes, and no block is read for each', async () => {
+    const starts = Array.from({ length: 1000 }, (_, i) => Math.floor(i * size / 1000))
+    const reply = await app.get(path, { Range: `bytes=${starts.map(start => `${start}-${start + 9}`).join()}` })
+    assert.equal(reply.status, 206)
+    const found = parts(reply)
+    assert.equal(found.length, 1000)
+    starts.forEach((start, i) => assert.ok(found[i]![1].equals(bytes.subarray(start, start + 10))))
+  })
+
   for (const range of ['bytes=', 'bytes=a-b', 'items=0-1', 'bytes=0-1;2-3', '0-1', 'bytes=1-2-3']) {
     it(`${range} is ignored`, async () => {
       const reply = await app.get(path, { Range: range })

@@ -10,6 +10,7 @@ import { requestOptions, writeBody } from '../body.ts'
 import { etag, isNotModified } from '../etag.ts'
 import { onlyMethods } from '../middleware/methods.ts'
 import { route } from '../middleware/requests.ts'
+import { readParts } from '../range-parts.ts'
 import { createRouter } from '../router.ts'
 import { paths } from './paths.ts'
 
@@ -41,7 +42,7 @@ export function blobRoutes ({ registry }: { registry: Registry }, { maxRanges }:
       const ranges = wantedRanges(req, blob, maxRanges)
       if (ranges === undefined) {
         res.set({ 'Content-Type': contentType, 'Content-Length': String(blob.size) })
-        await sendParts(req, res, blob, [{ header: '', range: undefined }])
+        await sendBlob(req, res, blob)
       } else {
         res.status(206)
         await sendRanges(req, res, blob, ranges)
@@ -71,7 +72,7 @@ async function sendRanges (req: Request, res: Response, blob: Blob, ranges: Byte
       'Content-Range': contentRange(first, blob.size),
       'Content-Length': String(first.end - first.start + 1)
     })
-    await sendParts(req, res, blob, [{ header: '', range: first }])
+    await sendBlob(req, res, blob, first)
     return
   }
   // multipart/byteranges: RFC 9110, section 14.6
@@ -83,20 +84,17 @@ async function sendRanges (req: Request, res: Response, blob: Blob, ranges: Byte
   const end = `\r\n--${boundary}--\r\n`
   const length = parts.reduce((total, { header, range }) => total + header.length + range.end - range.start + 1, end.length)
   res.set({ 'Content-Type': `multipart/byteranges; boundary=${boundary}`, 'Content-Length': String(length) })
-  await sendParts(req, res, blob, parts, end)
+  const options = requestOptions(req, res)
+  await writeBody(res, readParts(range => blob.read({ ...options, ...range }), parts), options.signal)
+  res.end(end)
 }
 
-async function sendParts (req: Request, res: Response, blob: Blob, parts: Array<{ header: string, range: ByteRange | undefined }>, end = ''): Promise<void> {
+async function sendBlob (req: Request, res: Response, blob: Blob, range?: ByteRange): Promise<void> {
   if (req.method !== 'HEAD') {
     const options = requestOptions(req, res)
-    for (const { header, range } of parts) {
-      if (header !== '') {
-        res.write(header)
-      }
-      await writeBody(res, blob.read({ ...options, ...range }), options.signal)
-    }
+    await writeBody(res, blob.read({ ...options, ...range }), options.signal)
   }
-  res.end(end)
+  res.end()
 }
 
 function contentRange ({ start, end }: ByteRange, size: number): string {

@@ -29,7 +29,7 @@ describe('configuration schema', () => {
         headerBytes: 32_768,
         headerCount: 100,
         urlBytes: 8192,
-        ranges: 64,
+        ranges: 1024,
         bodyMemory: 16_777_216,
         bodyMemoryPerClient: 8_388_608,
         connections: 10_000,

@@ -32,7 +32,7 @@ describe('Range', () => {
     ['bytes=0-', 0, refused], ['bytes=-5', 0, refused], ['bytes=0-0', 0, refused],
     ['bytes=0-0,-1', 10, [[0, 0], [9, 9]]], ['bytes=0-1, 5-6 ,8-', 10, [[0, 1], [5, 6], [8, 9]]], ['bytes=5-6,0-1', 10, [[5, 6], [0, 1]]], ['bytes=0-1,,2-3', 10, [[0, 1], [2, 3]]],
     ['bytes=0-1,20-30', 10, [[0, 1]]], ['bytes=20-30,40-', 10, refused], ['bytes=0-5,3-8', 10, [[0, 5], [3, 8]]],
-    [`bytes=${Array(64).fill('0-0').join()}`, 10, Array(64).fill([0, 0])], [`bytes=${Array(65).fill('0-0').join()}`, 10, tooMany], [`bytes=${Array(65).fill('20-30').join()}`, 10, tooMany]
+    [`bytes=${Array(64).fill('0-0').join()}`, 10, Array(64).fill([0, 0])], [`bytes=${Array(66).fill('0-0').join()}`, 10, tooMany], [`bytes=${Array(1025).fill('20-30').join()}`, 10, tooMany]
   ] as const) {
     it(`${header?.slice(0, 40)} of ${size} bytes`, () => assert.deepEqual(parsed(header, size), expected))
   }
@@ -45,7 +45,7 @@ describe('Range', () => {
     fc.assert(fc.property(header, fc.oneof(fc.nat(20), fc.maxSafeNat()), (header, size) => {
       const ranges = parsed(header, size)
       if (Array.isArray(ranges)) {
-        assert.ok(ranges.length > 0 && ranges.length <= 64)
+        assert.ok(ranges.length > 0 && ranges.length <= 1024)
         assert.ok(ranges.every(([start, end]) => Number.isInteger(start) && start >= 0 && start <= end && end < size))
       }
     }), { numRuns: 500 })
