@@ -9,7 +9,7 @@
  */
 import type { Writable } from 'node:stream'
 import type { Digest } from '../oci/digest.ts'
-import type { Descriptor } from '../oci/manifest.ts'
+import type { Descriptor } from '../oci/descriptor.ts'
 import { DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST } from '../oci/media-types.ts'
 import type { ImageTarget, TargetManifest } from './image-target.ts'
 import { refName } from '../oci/annotations.ts'

@@ -1,5 +1,6 @@
 import type { Digest } from '../oci/digest.ts'
-import { parseManifest, type Descriptor, type Manifest } from '../oci/manifest.ts'
+import type { Descriptor } from '../oci/descriptor.ts'
+import { parseManifest, type Manifest } from '../oci/manifest.ts'
 import { ClientError } from './client-error.ts'
 import { forEach } from '../ipfs/for-each.ts'
 import type { ImageSource, ReadOptions, SourceManifest } from './image-source.ts'

@@ -1,5 +1,6 @@
 import type { Digest } from '../oci/digest.ts'
-import type { Descriptor, Manifest } from '../oci/manifest.ts'
+import type { Descriptor } from '../oci/descriptor.ts'
+import type { Manifest } from '../oci/manifest.ts'
 import type { ReadOptions } from './image-source.ts'
 
 export interface TargetManifest {

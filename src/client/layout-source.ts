@@ -1,6 +1,7 @@
 import { algorithmOf, hexOf, type Digest } from '../oci/digest.ts'
 import { refName } from '../oci/annotations.ts'
-import { parseManifest, type Descriptor } from '../oci/manifest.ts'
+import type { Descriptor } from '../oci/descriptor.ts'
+import { parseManifest } from '../oci/manifest.ts'
 import { OCI_INDEX } from '../oci/media-types.ts'
 import { ClientError } from './client-error.ts'
 import { openSavedSource } from './saved-source.ts'

@@ -1,7 +1,7 @@
 import { createWriteStream } from 'node:fs'
 import { rename, rm } from 'node:fs/promises'
 import { PassThrough } from 'node:stream'
-import type { Descriptor } from '../oci/manifest.ts'
+import type { Descriptor } from '../oci/descriptor.ts'
 import { ArchiveTarget } from './archive-target.ts'
 import { copyImage, type CopyOptions } from './copy-image.ts'
 import { DockerEngine } from './engine.ts'

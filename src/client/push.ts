@@ -1,5 +1,5 @@
 import { KuboContentStore } from '../ipfs/kubo-content-store.ts'
-import type { Descriptor } from '../oci/manifest.ts'
+import type { Descriptor } from '../oci/descriptor.ts'
 import { parseImageName, type ImageName } from '../oci/image-name.ts'
 import { openArchive } from './archive-files.ts'
 import { ClientError } from './client-error.ts'

@@ -7,7 +7,7 @@
  */
 import { isDigest, type Digest } from '../oci/digest.ts'
 import { OCI_MANIFEST } from '../oci/media-types.ts'
-import type { Descriptor } from '../oci/manifest.ts'
+import type { Descriptor } from '../oci/descriptor.ts'
 import { ClientError } from './client-error.ts'
 import { readJson, type ImageFiles } from './image-files.ts'
 import type { ImageSource, ReadOptions } from './image-source.ts'

@@ -1,4 +1,5 @@
-import { parseManifest, type Descriptor } from '../oci/manifest.ts'
+import type { Descriptor } from '../oci/descriptor.ts'
+import { parseManifest } from '../oci/manifest.ts'
 import { ClientError } from './client-error.ts'
 import type { ImageSource, ReadOptions } from './image-source.ts'
 import { verifyBytes } from './verify.ts'

@@ -2,6 +2,7 @@ import type { Request, Response } from 'express'
 import { raceSignal } from 'race-signal'
 import type { RequestOptions } from '../registry/repository.ts'
 import { directBodyOf } from './direct-bodies.ts'
+import { widenWindow } from './http2.ts'
 import { inTurns } from './in-turns.ts'
 import { steadyBody, type BodyRate } from './steady-body.ts'
 
@@ -31,6 +32,7 @@ export function requestOptions (req: Request, res: Response): RequestOptions & {
  * @throws OciError REQUEST_TIMEOUT where it comes more slowly than `rate`
  */
 export function bodyOf (req: Request, rate?: BodyRate): AsyncIterable<Uint8Array> {
+  widenWindow(req)
   const body = inTurns(directBodyOf(req) ?? req.iterator({ destroyOnReturn: false }))
   return rate === undefined ? body : steadyBody(body, rate)
 }

@@ -1,5 +1,5 @@
 import type { IncomingMessage, RequestListener } from 'node:http'
-import { constants, Http2ServerRequest, Http2ServerResponse, type IncomingHttpHeaders, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2'
+import { constants, Http2ServerRequest, Http2ServerResponse, type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2'
 import type { ReadableOptions } from 'node:stream'
 import express, { type Express } from 'express'
 
@@ -68,9 +68,18 @@ export function http2Options ({ headerBytes, headerCount }: { headerBytes: numbe
   }
 }
 
-/** The session has a window beside those of its streams, which Node leaves at 64 KiB: uploads would wait for it most of the time */
-export function widenSession (session: Pick<ServerHttp2Session, 'setLocalWindowSize'>): void {
-  session.setLocalWindowSize(16 * mebibyte)
+const widened = new WeakSet<object>()
+
+/**
+ * A connection of HTTP/2 has a window beside those of its streams, which Node leaves at 64 KiB. A blob would wait for it most of the time; other
+ * bodies fit, and so many clients that send something large take no more memory than that each.
+ */
+export function widenWindow (req: object): void {
+  const session = (req as { stream?: ServerHttp2Stream }).stream?.session
+  if (session !== undefined && !session.destroyed && !widened.has(session)) {
+    widened.add(session)
+    session.setLocalWindowSize(16 * mebibyte)
+  }
 }
 
 /** An upload or download on which nothing moves for this long is broken off, and the other ones of its connection go on */

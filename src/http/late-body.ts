@@ -21,6 +21,8 @@ export function endLateBody (req: IncomingMessage | Http2Request, res: ServerRes
 const unread = new WeakSet<IncomingMessage | Http2Request>()
 /** How long a client has to read its response, before the connection is closed on what it still sends */
 const lingerTime = 2000
+/** How long frames of HTTP/2 may take until they have left */
+const timeToRead = 200
 
 /**
  * From now on nothing of a body is read, and its connection closes after the response. To throw it away would take memory as well: each piece is
@@ -31,15 +33,16 @@ export function leaveUnread (req: IncomingMessage | Http2Request): void {
 }
 
 /**
- * Throws away what is left of a body that nobody reads any more: it stands between the response and the next request. Over HTTP/2 the client is
- * told to stop (RFC 9113, section 8.1).
+ * Throws away what is left of a body that nobody reads any more: it stands between the response and the next request. Over HTTP/2 the client of one
+ * that is not even thrown away is told to stop (RFC 9113, section 8.1).
  */
 export function discardBody (req: IncomingMessage | Http2Request): void {
-  if (req instanceof Http2Request && !req.complete) {
-    const { stream } = req
-    stream.once('finish', () => { stream.close(constants.NGHTTP2_NO_ERROR) })
-  } else if (!unread.has(req)) {
+  if (!unread.has(req)) {
     req.resume()
+  } else if (req instanceof Http2Request) {
+    const { stream } = req
+    // the frame that says so would overtake those of the response
+    stream.once('finish', () => { breakOffLater(stream, () => { stream.close(constants.NGHTTP2_NO_ERROR) }, timeToRead) })
   }
 }
 

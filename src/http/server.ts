@@ -5,7 +5,7 @@ import type { AddressInfo, Socket } from 'node:net'
 import type { TlsCertificate } from './certificate.ts'
 import { answerClientErrors } from './client-error.ts'
 import { Connections } from './connections.ts'
-import { http2Options, limitIdleTime, widenSession, type Http2Request, type Http2Response } from './http2.ts'
+import { http2Options, limitIdleTime, type Http2Request, type Http2Response } from './http2.ts'
 import { directBodyOptions, takeDirectBodies } from './direct-bodies.ts'
 import { endLateBody } from './late-body.ts'
 import { ociBody, sendError } from './middleware/errors.ts'
@@ -148,7 +148,6 @@ function createTlsServer (app: RequestListener, { tls, idleTimeout, limits }: { 
     ...tls, ...http2Options(limits), minVersion, handshakeTimeout: limits.headerTimeout, allowHTTP1: true, http1Options: http1Options(limits)
   })
   server.on('session', session => {
-    widenSession(session)
     // its handshake was under way when the server stopped
     if (!server.listening) {
       session.close()

@@ -1,6 +1,6 @@
 import type { LevelDatastore } from 'datastore-level'
 import type { Digest } from '../oci/digest.ts'
-import type { Descriptor } from '../oci/manifest.ts'
+import type { Descriptor } from '../oci/descriptor.ts'
 import type { BlobRecord, CachedRecord, ConditionRecord, IndexChange, LinkRecord, ManifestRecord, PublishedRecord, TagRecord, UploadRecord } from './index.ts'
 import { keys, prefixes, within } from './keys.ts'
 import type { RecordCache } from './record-cache.ts'

@@ -1,6 +1,6 @@
 import { LevelDatastore } from 'datastore-level'
 import type { Digest } from '../oci/digest.ts'
-import type { Descriptor } from '../oci/manifest.ts'
+import type { Descriptor } from '../oci/descriptor.ts'
 import type { Page } from '../oci/pagination.ts'
 import { openError } from './errors.ts'
 import type { BlobRecord, CachedRecord, ConditionRecord, Index, IndexChange, LinkRecord, ManifestRecord, PublishedRecord, TagRecord, UploadRecord } from './index.ts'

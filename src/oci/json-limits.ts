@@ -10,6 +10,10 @@ export interface JsonLimits {
   names: number
 }
 
+/** Of a number: the largest that JSON.parse tells from infinity has 309, and each more costs it time */
+const maxDigits = 1000
+
+const space = 0x20
 const quote = 0x22
 const comma = 0x2c
 const colon = 0x3a
@@ -43,11 +47,17 @@ export function exceededLimit (bytes: Uint8Array, limits: JsonLimits): string | 
   let values = 1
   let start = 0
   let end = 0
+  let digits = 0
   for (let i = 0; i < bytes.length; i++) {
     const kind = kinds[bytes[i]!]!
     if (kind === other) {
+      digits = bytes[i]! > space ? digits + 1 : 0
+      if (digits > maxDigits) {
+        return `has a number of more than ${maxDigits} digits`
+      }
       continue
     }
+    digits = 0
     if (kind === quoteKind) {
       start = i + 1
       end = endOfString(bytes, start)

@@ -1,21 +1,11 @@
-import { isDigest, type Digest } from './digest.ts'
+import { descriptor, descriptors, isDescriptor, type Descriptor } from './descriptor.ts'
 import { OciError } from './errors.ts'
 import { exceededLimit } from './json-limits.ts'
 import {
   DOCKER_MANIFEST, DOCKER_MANIFEST_LIST, DOCKER_MANIFEST_V1, DOCKER_MANIFEST_V1_SIGNED,
   OCI_ARTIFACT, OCI_INDEX, OCI_MANIFEST, isForeignLayer, isManifestType, isMediaType, saysNothing
 } from './media-types.ts'
-
-/** @see https://github.com/opencontainers/image-spec/blob/main/descriptor.md */
-export interface Descriptor {
-  mediaType: string
-  digest: Digest
-  /** Bytes */
-  size: number
-  urls?: string[]
-  annotations?: Record<string, string>
-  artifactType?: string
-}
+import { invalid, isObject, isString, isStringMap, notEmpty, optional } from './manifest-fields.ts'
 
 export type ManifestKind = 'image' | 'index' | 'artifact'
 
@@ -70,7 +60,34 @@ const kinds: Readonly<Record<string, ManifestKind>> = {
  * @see https://github.com/opencontainers/image-spec/blob/main/manifest.md
  */
 export function parseManifest (bytes: Uint8Array, contentType: string | undefined, limits: ManifestLimits = defaultLimits): Manifest {
-  const json = parseObject(bytes, limits)
+  const steps = parsing(bytes, contentType, limits)
+  for (let step = steps.next(); ; step = steps.next()) {
+    if (step.done === true) {
+      return step.value
+    }
+  }
+}
+
+/**
+ * As {@link parseManifest}, for a large one of which every step takes milliseconds
+ *
+ * @param pause awaited between the steps, so that others get their turn
+ */
+export async function parseManifestInSteps (bytes: Uint8Array, contentType: string | undefined, limits: ManifestLimits = defaultLimits, pause: () => Promise<void>): Promise<Manifest> {
+  const steps = parsing(bytes, contentType, limits)
+  for (let step = steps.next(); ; step = steps.next()) {
+    if (step.done === true) {
+      return step.value
+    }
+    await pause()
+  }
+}
+
+function * parsing (bytes: Uint8Array, contentType: string | undefined, limits: ManifestLimits): Generator<undefined, Manifest, undefined> {
+  requireSimple(bytes, limits)
+  yield
+  const json = parseObject(bytes)
+  yield
   requireFew(json, limits.descriptors)
   const mediaType = mediaTypeOf(json, contentType)
   const kind = kinds[mediaType.toLowerCase()]
@@ -86,7 +103,8 @@ export function parseManifest (bytes: Uint8Array, contentType: string | undefine
  * @throws OciError MANIFEST_INVALID
  */
 export function parseStoredManifest (bytes: Uint8Array, mediaType: string, limits: ManifestLimits = defaultLimits): Manifest {
-  const json = parseObject(bytes, limits)
+  requireSimple(bytes, limits)
+  const json = parseObject(bytes)
   return manifestOf(json, mediaType, kinds[mediaType.toLowerCase()], limits)
 }
 
@@ -153,11 +171,14 @@ function othersOf (json: Record<string, unknown>, known: readonly Descriptor[], 
   return others
 }
 
-function parseObject (bytes: Uint8Array, { depth, descriptors }: ManifestLimits): Record<string, unknown> {
+function requireSimple (bytes: Uint8Array, { depth, descriptors }: ManifestLimits): void {
   const excess = exceededLimit(bytes, { depth, values: otherValues + descriptors * valuesPerDescriptor, names: maxNames })
   if (excess !== undefined) {
     throw new OciError('MANIFEST_INVALID', { detail: { reason: excess } })
   }
+}
+
+function parseObject (bytes: Uint8Array): Record<string, unknown> {
   let value: unknown
   try {
     value = JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes))
@@ -230,64 +251,4 @@ function refuse (json: Record<string, unknown>, ...fields: string[]): void {
       throw invalid(field, 'has no place in a manifest of this media type')
     }
   }
-}
-
-function descriptors (value: unknown, field: string): Descriptor[] {
-  if (!Array.isArray(value)) {
-    throw invalid(field, 'must be an array of descriptors')
-  }
-  return value.map((item, i) => descriptor(item, `${field}[${i}]`))
-}
-
-function descriptor (value: unknown, field: string): Descriptor {
-  if (!isObject(value)) {
-    throw invalid(field, 'must be a descriptor')
-  }
-  const { mediaType, digest, size } = value
-  if (!isString(mediaType)) {
-    throw invalid(`${field}.mediaType`, 'must be a string')
-  }
-  if (!isDigest(digest)) {
-    throw invalid(`${field}.digest`, 'must be a sha256 or sha512 digest')
-  }
-  if (!Number.isSafeInteger(size) || Number(size) < 0) {
-    throw invalid(`${field}.size`, 'must be a number of bytes')
-  }
-  return { ...value, mediaType, digest, size: Number(size) }
-}
-
-function isDescriptor (value: object): value is Descriptor {
-  const { mediaType, digest, size } = value as Record<string, unknown>
-  return isString(mediaType) && isDigest(digest) && Number.isSafeInteger(size) && Number(size) >= 0
-}
-
-function optional<T> (json: Record<string, unknown>, field: string, is: (value: unknown) => value is T, what: string): T | undefined {
-  const value = json[field]
-  if (value === undefined || value === null) {
-    return undefined
-  }
-  if (!is(value)) {
-    throw invalid(field, `must be ${what}`)
-  }
-  return value
-}
-
-function invalid (field: string, reason: string): OciError {
-  return new OciError('MANIFEST_INVALID', { detail: { field, reason } })
-}
-
-function isString (value: unknown): value is string {
-  return typeof value === 'string'
-}
-
-function isObject (value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-}
-
-function isStringMap (value: unknown): value is Record<string, string> {
-  return isObject(value) && Object.values(value).every(isString)
-}
-
-function notEmpty (text: string | undefined): string | undefined {
-  return text === '' ? undefined : text
 }

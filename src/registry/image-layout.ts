@@ -19,7 +19,8 @@ import type { ContentReader, Found, StoreOptions } from '../ipfs/content-store.t
 import { refName } from '../oci/annotations.ts'
 import { algorithmOf, digestFrom, hexOf, type Digest, type DigestAlgorithm } from '../oci/digest.ts'
 import { OciError } from '../oci/errors.ts'
-import { parseManifest, type Descriptor, type Manifest } from '../oci/manifest.ts'
+import type { Descriptor } from '../oci/descriptor.ts'
+import { parseManifest, type Manifest } from '../oci/manifest.ts'
 import { OCI_INDEX } from '../oci/media-types.ts'
 import type { Reference } from '../oci/reference.ts'
 

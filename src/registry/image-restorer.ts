@@ -2,7 +2,7 @@ import type { Content, ContentReader, ContentStore } from '../ipfs/content-store
 import { leafCid } from '../ipfs/dag.ts'
 import type { Index, IndexChange, ManifestRecord } from '../index/index.ts'
 import { algorithmOf, hexOf, type Digest } from '../oci/digest.ts'
-import type { Descriptor } from '../oci/manifest.ts'
+import type { Descriptor } from '../oci/descriptor.ts'
 import type { FoundImages } from './found-images.ts'
 import { findBlob, readManifest, type LayoutManifest } from './image-layout.ts'
 import { addImageRoot } from './image-root.ts'

@@ -4,7 +4,8 @@ import { Turns } from '../ipfs/turns.ts'
 import type { Index, IndexChange, ManifestRecord } from '../index/index.ts'
 import { algorithmOf, digestFrom, type Digest } from '../oci/digest.ts'
 import { OciError } from '../oci/errors.ts'
-import { parseManifest, type Descriptor, type Manifest, type ManifestLimits } from '../oci/manifest.ts'
+import type { Descriptor } from '../oci/descriptor.ts'
+import { parseManifest, parseManifestInSteps, type Manifest, type ManifestLimits } from '../oci/manifest.ts'
 import type { Page } from '../oci/pagination.ts'
 import type { Reference } from '../oci/reference.ts'
 import type { LostFiles } from './lost-files.ts'
@@ -115,7 +116,7 @@ export class LocalRepository implements Repository {
     await turns.end()
     const digest = digestOf(bytes, reference)
     await turns.end()
-    const manifest = parseManifest(bytes, contentType, this.#manifestLimits)
+    const manifest = await parseManifestInSteps(bytes, contentType, this.#manifestLimits, async () => { await turns.end() })
     await turns.end()
     return await this.#put(digest, manifest, { reference, bytes, tags })
   }

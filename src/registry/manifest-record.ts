@@ -1,7 +1,8 @@
 import type { Content } from '../ipfs/content-store.ts'
 import type { ManifestRecord } from '../index/index.ts'
 import type { Digest } from '../oci/digest.ts'
-import type { Descriptor, Manifest } from '../oci/manifest.ts'
+import type { Descriptor } from '../oci/descriptor.ts'
+import type { Manifest } from '../oci/manifest.ts'
 
 /** What is kept of a manifest whose bytes are stored as `content`; its image root comes later */
 export function manifestRecord (manifest: Manifest, { cid, dagSize, size }: Content): Omit<ManifestRecord, 'root'> {

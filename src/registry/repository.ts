@@ -1,5 +1,5 @@
 import type { Digest } from '../oci/digest.ts'
-import type { Descriptor } from '../oci/manifest.ts'
+import type { Descriptor } from '../oci/descriptor.ts'
 import type { ByteRange } from '../oci/range.ts'
 import type { Page } from '../oci/pagination.ts'
 import type { Reference } from '../oci/reference.ts'

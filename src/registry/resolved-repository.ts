@@ -1,7 +1,7 @@
 import { LRUCache } from 'lru-cache'
 import type { Digest } from '../oci/digest.ts'
 import { OciError } from '../oci/errors.ts'
-import type { Descriptor } from '../oci/manifest.ts'
+import type { Descriptor } from '../oci/descriptor.ts'
 import type { Page } from '../oci/pagination.ts'
 import type { Reference } from '../oci/reference.ts'
 import { translateErrors } from './errors.ts'

@@ -40,7 +40,8 @@ describe('limits of JSON', () => {
     ['{"a":1,"a":2,"a":3}', { names: 1 }, undefined], ['["[[[[", "{{{", ",,,,", "::::"]', { depth: 1, values: 5, names: 0 }, undefined],
     ['["\\"[[[[", "\\\\", [[1]]]', { depth: 2 }, /deeper/], ['["\\"[[[[\\\\\\"{{{"]', { depth: 1 }, undefined], ['{"a\\"":1,"a\\\\":2}', { names: 2, values: 3 }, undefined],
     [' { "a" : [ 1 , 2 ] } ', { depth: 2, values: 4, names: 1 }, undefined], ['"never ends', {}, undefined], ['"ends with \\', {}, undefined], ['', {}, undefined],
-    ['['.repeat(mebibyte), { depth: 64 }, /deeper/], ['{"a":'.repeat(100_000), { depth: 64 }, /deeper/], [']]]][[[[', { depth: 1 }, undefined]
+    ['['.repeat(mebibyte), { depth: 64 }, /deeper/], ['{"a":'.repeat(100_000), { depth: 64 }, /deeper/], [']]]][[[[', { depth: 1 }, undefined],
+    ['9'.repeat(1000), {}, undefined], ['9'.repeat(1001), {}, /number of more than 1000 digits/], [`[${'1 '.repeat(2000)}]`, {}, undefined], [`[${'12,'.repeat(2000)}1]`, {}, undefined]
   ] as Array<[string, Partial<JsonLimits>, RegExp | undefined]>) {
     it(`${json.slice(0, 30)} within ${JSON.stringify(limits)}`, () => {
       const found = text(json, limits)

@@ -1,0 +1,44 @@
+import { isDigest, type Digest } from './digest.ts'
+import { invalid, isObject, isString } from './manifest-fields.ts'
+
+/** @see https://github.com/opencontainers/image-spec/blob/main/descriptor.md */
+export interface Descriptor {
+  mediaType: string
+  digest: Digest
+  /** Bytes */
+  size: number
+  urls?: string[]
+  annotations?: Record<string, string>
+  artifactType?: string
+}
+
+/** @throws OciError MANIFEST_INVALID, its detail naming the field */
+export function descriptors (value: unknown, field: string): Descriptor[] {
+  if (!Array.isArray(value)) {
+    throw invalid(field, 'must be an array of descriptors')
+  }
+  return value.map((item, i) => descriptor(item, `${field}[${i}]`))
+}
+
+/** @throws as {@link descriptors} */
+export function descriptor (value: unknown, field: string): Descriptor {
+  if (!isObject(value)) {
+    throw invalid(field, 'must be a descriptor')
+  }
+  const { mediaType, digest, size } = value
+  if (!isString(mediaType)) {
+    throw invalid(`${field}.mediaType`, 'must be a string')
+  }
+  if (!isDigest(digest)) {
+    throw invalid(`${field}.digest`, 'must be a sha256 or sha512 digest')
+  }
+  if (!Number.isSafeInteger(size) || Number(size) < 0) {
+    throw invalid(`${field}.size`, 'must be a number of bytes')
+  }
+  return { ...value, mediaType, digest, size: Number(size) }
+}
+
+export function isDescriptor (value: object): value is Descriptor {
+  const { mediaType, digest, size } = value as Record<string, unknown>
+  return isString(mediaType) && isDigest(digest) && Number.isSafeInteger(size) && Number(size) >= 0
+}
