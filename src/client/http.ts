@@ -119,7 +119,7 @@ async function sendOnce (url: URL, { body, headers = {}, method = 'GET', socketP
         signal: watch.signal,
         ...bodyOf(body, watch, timeout)
       }
-      return socketPath === undefined ? await fetch(address, { ...request, redirect: 'manual' }) : await fetchBySocket(socketPath, address, request)
+      return socketPath === undefined ? await fetch(address, { redirect: 'manual', ...request }) : await fetchBySocket(socketPath, address, request)
     } catch (err) {
       const code = ((err as Error).cause as NodeJS.ErrnoException | undefined)?.code
       if (i === addresses.length - 1 || watch.signal.aborted || !unreachable.includes(code ?? '')) {
