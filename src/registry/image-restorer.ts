@@ -1,13 +1,14 @@
 import type { Content, ContentReader, ContentStore } from '../ipfs/content-store.ts'
 import { leafCid } from '../ipfs/dag.ts'
-import type { Index, IndexChange, ManifestRecord } from '../index/index.ts'
+import type { Index, ManifestRecord } from '../index/index.ts'
 import { algorithmOf, hexOf, type Digest } from '../oci/digest.ts'
 import type { Descriptor } from '../oci/descriptor.ts'
 import type { FoundImages } from './found-images.ts'
-import { findBlob, readManifest, type LayoutManifest } from './image-layout.ts'
+import { findBlob, type LayoutManifest } from './image-layout.ts'
 import { addImageRoot } from './image-root.ts'
 import { manifestRecord, referrerDescriptor } from './manifest-record.ts'
 import { digestOfContent } from './read-content.ts'
+import { firstRight, readAsAny, type RestoredImage, type Wanted, type Work } from './restore-work.ts'
 
 export interface ImageRestorerComponents {
   content: Pick<ContentStore, 'add' | 'addDirectory' | 'sync' | 'writer'>
@@ -15,47 +16,6 @@ export interface ImageRestorerComponents {
   /** Compares every block with its CID */
   reader: ContentReader
   found: FoundImages
-}
-
-/** What could not be restored, and why */
-export interface RestoreProblem {
-  repository?: string | undefined
-  tag?: string | undefined
-  digest?: Digest | undefined
-  cid?: string | undefined
-  reason: string
-}
-
-/** An image as it is to get into a repository */
-export interface RestoredImage {
-  /** Not committed yet */
-  change: IndexChange
-  /** With everything that comes with it: what an index lists, and what names one of them as its subject */
-  manifests: Set<Digest>
-  /** Of manifests and blobs, those that the repository did not have */
-  added: { manifests: number, blobs: number }
-  problems: RestoreProblem[]
-  /** What a manifest names and was not here either when the manifest was pushed */
-  absent: RestoreProblem[]
-}
-
-/** A manifest on its way into a repository */
-interface Wanted {
-  digest: Digest
-  mediaType: string
-  /** Image root that this registry made itself; undefined where nobody knows who made the others */
-  own: string | undefined
-  /** Roots that may lead to the manifest and its blobs, be they a stranger's */
-  places: string[]
-  /** What the manifest's record is to name; undefined: one that is made anew */
-  root?: string | undefined
-}
-
-interface Work extends RestoredImage {
-  repository: string
-  signal: AbortSignal
-  blobs: Map<Digest, Content>
-  records: Map<Digest, ManifestRecord>
 }
 
 /**
@@ -77,6 +37,7 @@ export class ImageRestorer {
   async restore (repository: string, { digest, mediaType }: Pick<Descriptor, 'digest' | 'mediaType'>, signal: AbortSignal, own?: { root: string, isWhole: boolean }): Promise<RestoredImage> {
     const work: Work = {
       repository,
+      isClaimed: own !== undefined,
       signal,
       change: this.#components.index.change(),
       manifests: new Set(),
@@ -86,7 +47,7 @@ export class ImageRestorer {
       blobs: new Map(),
       records: new Map()
     }
-    await this.#add({ digest, mediaType, own: own?.root, places: this.#places(digest, own?.root), root: own?.isWhole === true ? own.root : undefined }, work)
+    await this.#add({ digest, mediaTypes: [mediaType], own: own?.root, places: this.#places(digest, own?.root), root: own?.isWhole === true ? own.root : undefined }, work)
     if (work.added.manifests > 0) {
       work.change.putRepository(repository)
     }
@@ -97,8 +58,29 @@ export class ImageRestorer {
     return [...new Set([...others.filter(root => root !== undefined), ...this.#components.found.get(digest)?.roots ?? []])]
   }
 
+  /** @param mediaType of its descriptor, which anybody may have written: its own root may know better */
   async #addBelow ({ own, places }: Wanted, { digest, mediaType }: Pick<Descriptor, 'digest' | 'mediaType'>, work: Work): Promise<void> {
-    await this.#add({ digest, mediaType, own, places: this.#places(digest, ...places) }, work, { isOptional: true })
+    const mediaTypes = [mediaType, this.#components.found.get(digest)?.mediaType, undefined]
+    await this.#add({ digest, mediaTypes, own, places: this.#places(digest, ...places) }, work, { isOptional: true })
+  }
+
+  /** What a root has of something that its manifest names, whatever the descriptor says: the first that has it, and so our own where that does */
+  async #kindBelow ({ places }: Wanted, digest: Digest, { signal }: Work): Promise<'blob' | 'manifest' | undefined> {
+    const { reader } = this.#components
+    for (const place of places) {
+      try {
+        if (await reader.find(place, ['manifests', digest], { signal }) !== undefined) {
+          return 'manifest'
+        }
+        if (await reader.find(place, ['blobs', digest], { signal }) !== undefined) {
+          return 'blob'
+        }
+      } catch {
+        // what can't be read is found out where it is wanted
+        signal.throwIfAborted()
+      }
+    }
+    return undefined
   }
 
   async #add (wanted: Wanted, work: Work, options: { isOptional?: boolean } = {}): Promise<void> {
@@ -106,40 +88,61 @@ export class ImageRestorer {
       return
     }
     const { reader } = this.#components
-    const read: LayoutManifest | undefined = await firstRight(wanted, work, async place => await readManifest(reader, place, wanted, work), options)
+    const read: LayoutManifest | undefined = await firstRight(wanted, work, async place => await readAsAny(reader, place, wanted, { ...options, signal: work.signal }), options)
     if (read === undefined) {
       return
     }
     work.manifests.add(wanted.digest)
     for (const child of read.manifest.manifests) {
-      await this.#addBelow(wanted, child, work)
+      await (await this.#kindBelow(wanted, child.digest, work) === 'blob' ? this.#addBlob(wanted, child.digest, work) : this.#addBelow(wanted, child, work))
     }
+    await this.#addSubject(wanted, read, work)
     await this.#addBlobs(wanted, read, work)
     await this.#put(wanted, read, work)
     for (const { digest, mediaType, roots } of this.#components.found.referrers(wanted.digest)) {
-      await this.#add({ digest, mediaType, own: undefined, places: roots }, work)
+      await this.#add({ digest, mediaTypes: [mediaType], own: undefined, places: roots }, work)
+    }
+  }
+
+  /** It comes along where it is here; beside what nobody claims, an image is one by itself */
+  async #addSubject (wanted: Wanted, { manifest: { subject } }: LayoutManifest, work: Work): Promise<void> {
+    if (subject === undefined) {
+      return
+    }
+    if (await this.#kindBelow(wanted, subject.digest, work) === 'blob') {
+      await this.#addBlob(wanted, subject.digest, work)
+    } else if (work.isClaimed && this.#components.found.get(subject.digest) !== undefined) {
+      // it has roots of its own
+      await this.#addBelow({ ...wanted, own: undefined, places: [] }, subject, work)
     }
   }
 
   async #addBlobs (wanted: Wanted, { manifest }: LayoutManifest, work: Work): Promise<void> {
-    const { found, index } = this.#components
+    const { found } = this.#components
     const optional = new Set(manifest.others.map(({ digest }) => digest))
-    for (const { digest } of [...manifest.blobs, ...manifest.others]) {
-      if (work.blobs.has(digest) || await index.isLinked(work.repository, digest)) {
-        continue
+    for (const named of [...manifest.blobs, ...manifest.others]) {
+      const { digest } = named
+      const kind = await this.#kindBelow(wanted, digest, work)
+      // an index may list a manifest under a media type that nobody knows, and others may name one in any field
+      if (kind === 'manifest' || (kind === undefined && manifest.kind === 'index' && found.get(digest) !== undefined)) {
+        await this.#addBelow(wanted, named, work)
       }
-      // an index may list a manifest under a media type that nobody knows
-      const listed = manifest.kind === 'index' ? found.get(digest) : undefined
-      if (listed !== undefined) {
-        await this.#addBelow(wanted, listed, work)
-        continue
+      // what is a layer to a client is one, whatever it is besides
+      if (!work.manifests.has(digest) || (manifest.kind === 'image' && !optional.has(digest))) {
+        await this.#addBlob(wanted, digest, work, optional.has(digest))
       }
-      const content = await this.#blob({ ...wanted, digest }, work, optional.has(digest))
-      if (content !== undefined) {
-        work.blobs.set(digest, content)
-        work.change.putLink(work.repository, digest)
-        work.added.blobs++
-      }
+    }
+  }
+
+  async #addBlob (wanted: Wanted, digest: Digest, work: Work, isOptional = false): Promise<void> {
+    if (work.blobs.has(digest) || await this.#components.index.isLinked(work.repository, digest)) {
+      return
+    }
+    const content = await this.#blob({ ...wanted, digest }, work, isOptional)
+    if (content !== undefined) {
+      work.blobs.set(digest, content)
+      work.change.putLink(work.repository, digest)
+      work.added.blobs++
     }
   }
 
@@ -220,42 +223,4 @@ function requireDigest (digest: Digest, actual: Digest | undefined): void {
   if (actual !== digest) {
     throw new Error(`what is linked as ${digest} has the digest ${actual}`)
   }
-}
-
-/**
- * Looks in all places until one has what is right: a stranger's may have something else, or nothing. Where none has it, that is a problem,
- * unless our own root does not know of it: then it was not here either when the manifest was pushed.
- */
-async function firstRight<T> (
-  { digest, own, places }: Wanted, work: Work, look: (place: string, found: (cid: string) => void) => Promise<T | undefined>, { leaf, isOptional = false }: { leaf?: string | undefined, isOptional?: boolean } = {}
-): Promise<T | undefined> {
-  let failure: { cid: string, reason: string } | undefined
-  let wasAbsent = false
-  for (const place of places) {
-    work.signal.throwIfAborted()
-    let cid = place
-    try {
-      const right = await look(place, found => { cid = found })
-      if (right !== undefined) {
-        return right
-      }
-      wasAbsent ||= place === own
-    } catch (err) {
-      work.signal.throwIfAborted()
-      const { name, message } = err as Error
-      if (name === 'StorageFullError') {
-        throw err
-      }
-      if (place !== leaf || name !== 'NotFoundError') {
-        failure = { cid, reason: message }
-      }
-    }
-  }
-  const where = { repository: work.repository, digest }
-  if (wasAbsent || (isOptional && failure === undefined)) {
-    work.absent.push({ ...where, reason: 'was not here when the manifest was pushed' })
-  } else {
-    work.problems.push({ ...where, cid: failure?.cid ?? places.at(-1), reason: failure?.reason ?? 'is not here' })
-  }
-  return undefined
 }

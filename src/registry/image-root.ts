@@ -67,26 +67,43 @@ export async function addImageRoot (components: ImageRootComponents, repository:
   return root.cid
 }
 
-/** Gathers a manifest and all that it names: as a blob where the repository has it as one, else as a manifest with all that this names */
+/**
+ * Gathers a manifest and all that it names, which may be a blob, a manifest or both in the repository, whatever its descriptor says: what is listed
+ * as a blob is taken for one first, what is listed as a manifest for that. A subject is an image of its own; it counts only where it is a blob.
+ */
 async function collect (
   components: ImageRootComponents, repository: string, digest: Digest, manifest: Omit<ManifestRecord, 'root'>, into: { manifests: Contents, blobs: Contents }
 ): Promise<void> {
   const { index } = components
-  into.manifests.set(digest, contentOf(manifest))
   const turns = new Turns()
-  for (const blob of new Set(manifest.blobs)) {
-    await turns.pause()
+  const addBlob = async (blob: Digest): Promise<boolean> => {
     const record = await index.isLinked(repository, blob) ? await index.blob(blob) : undefined
     if (record !== undefined) {
       into.blobs.set(blob, record)
     }
+    return record !== undefined
   }
-  for (const child of [...manifest.manifests, ...manifest.blobs.filter(blob => !into.blobs.has(blob))]) {
-    await turns.pause()
-    const record = into.manifests.has(child) ? undefined : await index.manifest(repository, child)
+  const addManifest = async (child: Digest): Promise<boolean> => {
+    if (into.manifests.has(child)) {
+      return true
+    }
+    const record = await index.manifest(repository, child)
     if (record !== undefined) {
       await collect(components, repository, child, record, into)
     }
+    return record !== undefined
+  }
+  into.manifests.set(digest, contentOf(manifest))
+  for (const blob of new Set(manifest.blobs)) {
+    await turns.pause()
+    await addBlob(blob) || await addManifest(blob)
+  }
+  for (const child of new Set(manifest.manifests)) {
+    await turns.pause()
+    await addManifest(child) || await addBlob(child)
+  }
+  if (manifest.subject !== undefined && await index.manifest(repository, manifest.subject) === undefined) {
+    await addBlob(manifest.subject)
   }
 }
 

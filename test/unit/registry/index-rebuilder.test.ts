@@ -159,6 +159,22 @@ describe('the rebuild of a lost index', () => {
     assert.deepEqual(await contentsOf(stores), before)
   })
 
+  it('believes no descriptor about what it names', async () => {
+    const blob = await stores.pushBlob('a', randomBytes(9, 'listed as a manifest'))
+    const artifact = encode({ schemaVersion: 2, blobs: [descriptorOf(randomBytes(9, 'listed as a manifest'))] })
+    await stores.pushManifest('a', sha256(artifact), artifact, 'application/vnd.oci.artifact.manifest.v1+json')
+    const signed = (await pushImage('a', '', [shared])).bytes
+    const index = imageIndex([descriptorOf(artifact, ociManifest), { mediaType: ociManifest, digest: blob, size: 9 }], { subject: descriptorOf(signed, ociIndex) })
+    await stores.pushManifest('a', 'v1', index, ociIndex)
+    await fillCidStore()
+    const before = await contentsOf(stores)
+    await stores.loseIndex()
+    const { problems, whole } = await rebuild()
+    assert.deepEqual([problems, whole], [[], true])
+    assert.deepEqual(await contentsOf(stores), before)
+    assert.equal((await stores.collector().collect()).blocks, 0)
+  })
+
   it('keeps an image that no repository claims, with what belongs to it', async () => {
     await pushImage('a', 'v1', [shared])
     const child = await pushImage('a', '', [large], { annotations: { is: 'child' } })
