@@ -4,11 +4,13 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { crashPoints } from './crash-points.ts'
 import { garbage } from './garbage.ts'
+import { kept } from './kept.ts'
 import { kill } from './kill.ts'
 import { partition } from './partition.ts'
 import { powerFailures } from './power-failures.ts'
 import type { Soak } from './soak.ts'
 import { steady } from './steady.ts'
+import { tenants } from './tenants.ts'
 
 const soaks: Record<string, Soak> = {
   kill,
@@ -16,7 +18,9 @@ const soaks: Record<string, Soak> = {
   steady,
   partition,
   'crash-points': crashPoints,
-  'power-failures': powerFailures
+  'power-failures': powerFailures,
+  kept,
+  tenants
 }
 
 const { positionals: [name = '', ...more], values } = readArguments()
@@ -30,6 +34,8 @@ if (soak === undefined || more.length > 0) {
 }
 const rounds = number(values.rounds)
 const minutes = number(values.minutes)
+const manifests = number(values.manifests)
+const actions = number(values.actions)
 const seed = values.seed ?? String(Date.now())
 const began = performance.now()
 const print = (line: string): void => { process.stdout.write(`${new Date().toISOString()} ${line}\n`) }
@@ -41,7 +47,7 @@ process.env.TMPDIR = directory
 process.once('exit', () => { rmSync(directory, { recursive: true, force: true, maxRetries: 5 }) })
 process.once('SIGINT', () => process.exit(130)).once('SIGTERM', () => process.exit(143))
 
-const problems = await soak({ seed, rounds, minutes, print }).catch((err: unknown) => [err instanceof Error ? err.stack ?? err.message : String(err)])
+const problems = await soak({ seed, rounds, minutes, manifests, actions, print }).catch((err: unknown) => [err instanceof Error ? err.stack ?? err.message : String(err)])
 problems.forEach(problem => { print(`PROBLEM ${problem}`) })
 print(`${name}, --seed ${seed}: ${problems.length} problems, ${Math.round((performance.now() - began) / 1000)} s`)
 process.exitCode = problems.length === 0 ? 0 : 1
@@ -50,7 +56,7 @@ function readArguments () {
   try {
     return parseArgs({
       allowPositionals: true,
-      options: { seed: { type: 'string' }, rounds: { type: 'string' }, minutes: { type: 'string' }, help: { type: 'boolean' } }
+      options: { seed: { type: 'string' }, rounds: { type: 'string' }, minutes: { type: 'string' }, manifests: { type: 'string' }, actions: { type: 'string' }, help: { type: 'boolean' } }
     })
   } catch (err) {
     return refuse((err as Error).message)
@@ -70,5 +76,5 @@ function refuse (problem: string): never {
 }
 
 function usage (): string {
-  return `npm run soak -- ${Object.keys(soaks).join(' | ')} [--seed TEXT] [--rounds N] [--minutes N]\n`
+  return `npm run soak -- ${Object.keys(soaks).join(' | ')} [--seed TEXT] [--rounds N] [--minutes N] [--manifests N] [--actions N]\n`
 }

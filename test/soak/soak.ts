@@ -4,6 +4,10 @@ export interface SoakOptions {
   /** How often, for those that go by number */
   rounds: number | undefined
   minutes: number | undefined
+  /** How many are to be accepted */
+  manifests: number | undefined
+  /** How many of them are done */
+  actions: number | undefined
   /** One line of progress or of figures */
   print: (line: string) => void
 }
