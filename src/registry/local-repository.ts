@@ -18,6 +18,7 @@ import { manifestRecord, referrerDescriptor } from './manifest-record.ts'
 import type { RootProvider } from './root-provider.ts'
 import { readContent, readWhole } from './read-content.ts'
 import type { TagListener } from './tag-listener.ts'
+import { tagsOf } from './tag-roots.ts'
 import type { Blob, Listing, LookUpOptions, PutManifest, Repository, RequestOptions, StoredManifest } from './repository.ts'
 
 /** Smaller ones are read in a millisecond or two */
@@ -226,6 +227,7 @@ export class LocalRepository implements Repository {
   async #index (digest: Digest, record: ManifestRecord, manifest: Manifest, tags: readonly string[]): Promise<void> {
     const { index } = this.#components
     const updated = new Date().toISOString()
+    const before = await index.manifest(this.name, digest)
     const change = index.change().putRepository(this.name).putManifest(this.name, digest, { ...record, updated })
     for (const tag of tags) {
       await this.#untag(change, tag, updated, digest)
@@ -235,7 +237,9 @@ export class LocalRepository implements Repository {
       change.putReferrer(this.name, manifest.subject.digest, referrerDescriptor(manifest, { digest, size: record.size }))
     }
     await change.commit({ durable: true })
-    tags.forEach(tag => this.#components.tagListener?.tagged(this.name, tag))
+    // who knows a tag by its root has to hear of another one, as of an index whose platforms came later
+    const told = before === undefined || before.root === record.root ? tags : new Set([...tags, ...await tagsOf(index, this.name, digest)])
+    told.forEach(tag => this.#components.tagListener?.tagged(this.name, tag))
   }
 
   /** A manifest that loses a tag counts as new: it may have none left, and its time without begins now */

@@ -1,3 +1,4 @@
+import type { Digest } from '../oci/digest.ts'
 import type { Index } from '../index/index.ts'
 import type { Page } from '../oci/pagination.ts'
 
@@ -7,4 +8,10 @@ export const everything: Page = { limit: -1, last: undefined }
 export async function rootOfTag (index: Pick<Index, 'manifest' | 'tag'>, repository: string, tag: string): Promise<string | undefined> {
   const record = await index.tag(repository, tag)
   return record === undefined ? undefined : (await index.manifest(repository, record.digest))?.root
+}
+
+/** The tags that stand for a manifest */
+export async function tagsOf (index: Pick<Index, 'tags'>, repository: string, digest: Digest): Promise<string[]> {
+  const tags = await Array.fromAsync(index.tags(repository, everything))
+  return tags.filter(({ record }) => record.digest === digest).map(({ tag }) => tag)
 }

@@ -7,6 +7,7 @@ import { NextToLast } from 'blockstore-fs/sharding'
 import { CID } from 'multiformats/cid'
 import { StorageFullError } from '../../../src/ipfs/errors.ts'
 import type { Digest } from '../../../src/oci/digest.ts'
+import { LocalRepository } from '../../../src/registry/local-repository.ts'
 import { bytesOnDisk } from '../../fixtures/bytes-on-disk.ts'
 import { randomBytes, sha256 } from '../../fixtures/images.ts'
 import { descriptorOf, encode, foreignLayer, imageIndex, imageManifest, ociIndex, ociManifest, sha512 } from '../../fixtures/manifests.ts'
@@ -281,6 +282,22 @@ describe('content that is damaged', () => {
     await stores.pushBlob('r', bytes)
     assert.ok((await readAll(blob.read())).equals(bytes))
   })
+})
+
+it('tells of a tag whose image gets another root, whatever it is pushed by', async () => {
+  const told: string[] = []
+  const tagListener = { tagged: (repository: string, tag: string) => { told.push(`${repository}:${tag}`) } }
+  const repository = new LocalRepository({ ...stores, tagListener, hotManifests: new Map() }, { name: 'r', acceptMissingBlobs: false })
+  const bytes = imageIndex([descriptorOf(manifest, ociManifest)])
+  const push = async (reference: Parameters<LocalRepository['putManifest']>[0]['reference']): Promise<string> => {
+    return (await repository.putManifest({ reference, bytes, contentType: ociIndex, tags: [] })).manifest.root
+  }
+  const sparse = await push({ tag: 'v1' })
+  assert.equal(await push({ digest: sha256(bytes) }), sparse)
+  assert.deepEqual(told, ['r:v1'])
+  await stores.pushManifest('r', digest, manifest)
+  assert.notEqual(await push({ digest: sha256(bytes) }), sparse)
+  assert.deepEqual(told, ['r:v1', 'r:v1'])
 })
 
 describe('referrers', () => {
