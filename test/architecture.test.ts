@@ -3,8 +3,9 @@
  *
  * ```
  * main -> cli -> { appliance, client, config, oci }     appliance -> everything in src but cli and client
- * client -> { registry, ipfs, oci }     http -> { registry, oci }     registry -> { ipfs, index (types only), oci }
- * ipfs, index -> oci     oci -> nothing     the types of log and metrics: from anywhere
+ * client -> { upkeep, registry, ipfs, oci }     http -> { upkeep, registry, oci }     upkeep -> { registry, ipfs, index (types only), oci }
+ * registry -> { ipfs, index (types only), oci }     ipfs, index -> oci     oci -> nothing
+ * the types of log and metrics, and scheduling, which knows nothing of what it runs: from anywhere
  * ```
  */
 import assert from 'node:assert/strict'
@@ -22,11 +23,13 @@ const everyPackage = { ...packageJson.devDependencies, ...packageJson.dependenci
 const arrows: Record<string, { values: string[], types?: string[] }> = {
   main: { values: ['cli', 'lean-imports'] },
   cli: { values: ['appliance', 'client', 'config', 'oci', 'log', 'metrics'] },
-  appliance: { values: ['config', 'http', 'registry', 'ipfs', 'index', 'oci', 'log', 'metrics'] },
-  client: { values: ['registry', 'ipfs', 'oci'] },
-  http: { values: ['registry', 'oci'] },
-  registry: { values: ['ipfs', 'oci'], types: ['index'] },
-  ipfs: { values: ['oci'] },
+  appliance: { values: ['config', 'http', 'upkeep', 'registry', 'ipfs', 'index', 'oci', 'scheduling', 'log', 'metrics'] },
+  client: { values: ['upkeep', 'registry', 'ipfs', 'oci', 'scheduling'] },
+  http: { values: ['upkeep', 'registry', 'oci', 'scheduling'] },
+  upkeep: { values: ['registry', 'ipfs', 'oci', 'scheduling'], types: ['index'] },
+  registry: { values: ['ipfs', 'oci', 'scheduling'], types: ['index'] },
+  ipfs: { values: ['oci', 'scheduling'] },
+  scheduling: { values: [] },
   index: { values: ['oci'] },
   config: { values: [] },
   oci: { values: [] },
@@ -39,7 +42,7 @@ const typesForAll = ['log', 'metrics']
 /** Packages that belong to one place, with the files that may import them */
 const homes: { packages: RegExp, files: RegExp }[] = [
   { packages: /^(helia|libp2p|blockstore-fs|kubo-rpc-client|ipfs-.+|@helia\/.+|@libp2p\/.+|@chainsafe\/libp2p-.+)$/, files: /^src\/ipfs\// },
-  { packages: /^(datastore-level|level|classic-level)$/, files: /^src\/(index\/.+|appliance\.ts|ipfs\/node\.ts)$/ },
+  { packages: /^(datastore-level|level|classic-level)$/, files: /^src\/(index\/.+|appliance\/appliance\.ts|ipfs\/node\/node\.ts)$/ },
   { packages: /^express$/, files: /^src\/http\// },
   { packages: /^commander$/, files: /^src\/cli\// },
   { packages: /^winston$/, files: /^src\/log\.ts$/ },
@@ -106,6 +109,13 @@ function check (title: string, find: (source: Source) => string[]): void {
   })
 }
 
+/** Folders in which each may import what comes after it, and nothing before */
+const roomsInOrder = [
+  ['src/upkeep', 'src/upkeep/fsck', 'src/upkeep/gc', 'src/upkeep/rebuild', 'src/upkeep/backup'],
+  ['src/registry/repositories', 'src/registry/uploads', 'src/registry/tags', 'src/registry', 'src/registry/image'],
+  ['src/ipfs/kubo', 'src/ipfs/retrieval', 'src/ipfs/names', 'src/ipfs/node', 'src/ipfs/dag', 'src/ipfs/blocks', 'src/ipfs']
+]
+
 describe('the reading of import lines', () => {
   const text = [
     "import a, { b } from 'a'", "import type { c } from './c.ts'", "import {\n  d,\n  type e\n} from '../d.ts'", "import { type f } from 'f'",
@@ -121,7 +131,7 @@ describe('the reading of import lines', () => {
   })
 
   it('knows where a file belongs', () => {
-    assert.deepEqual(['src/main.ts', 'src/http/routes/blobs.ts', 'src/log.ts', 'src/appliance.ts', 'src/other.ts'].map(partOf), ['main', 'http', 'log', 'appliance', 'appliance'])
+    assert.deepEqual(['src/main.ts', 'src/http/routes/blobs.ts', 'src/log.ts', 'src/appliance/appliance.ts', 'src/other.ts'].map(partOf), ['main', 'http', 'log', 'appliance', 'appliance'])
   })
 
   it('sees files', () => assert.ok(sources.length > 20))
@@ -141,6 +151,12 @@ describe('architecture', () => {
   check('imports of Node say so', (source) => importsOf(source)
     .filter(({ kind, specifier }) => kind === 'node' && !specifier.startsWith('node:'))
     .map(({ specifier }) => `imports ${specifier} without node:`))
+
+  check('rooms of a folder are in order', source => importsOf(source).filter(({ kind }) => kind === 'ours').flatMap(({ target }) => {
+    const [from, to] = [posix.dirname(source.file), posix.dirname(target)].map(folder => folder.replace(/\/patches$/, ''))
+    const rooms = roomsInOrder.find(order => order.includes(from!) && order.includes(to!))
+    return rooms !== undefined && rooms.indexOf(from!) > rooms.indexOf(to!) ? [`imports ${target}, which comes before it`] : []
+  }))
 
   check('packages stay where they belong', (source) => importsOf(source)
     .filter(({ kind, target }) => kind === 'package' && homes.some(({ files, packages }) => packages.test(target) && !files.test(source.file)))

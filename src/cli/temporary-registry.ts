@@ -8,7 +8,7 @@ const silent: Logger = { error: () => {}, warn: () => {}, info: () => {}, debug:
 
 /** A registry of this process on the loopback interface, without peers; what it holds is gone with it */
 export async function startTemporaryRegistry (): Promise<{ host: string } & AsyncDisposable> {
-  const { Appliance } = await import('../appliance.ts')
+  const { Appliance } = await import('../appliance/appliance.ts')
   const directory = await mkdtemp(join(tmpdir(), 'ipdr-'))
   const config = parseConfig({ host: '127.0.0.1', port: 0, dataDir: join(directory, 'data'), network: 'offline', storage: { fsync: false } })
   const appliance = new Appliance({ log: silent }, config)

@@ -1,6 +1,6 @@
 import type { Content, ContentStore } from '../ipfs/content-store.ts'
 import type { Digest } from '../oci/digest.ts'
-import { addImageRoot, type ImageRootComponents } from '../registry/image-root.ts'
+import { addImageRoot, type ImageRootComponents } from '../registry/image/image-root.ts'
 import { manifestRecord } from '../registry/manifest-record.ts'
 import type { ImageTarget, TargetManifest } from './image-target.ts'
 

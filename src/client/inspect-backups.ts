@@ -1,8 +1,8 @@
 import { basename, join } from 'node:path'
 import { CID } from 'multiformats/cid'
-import { requireBlocks } from '../ipfs/blocks-below.ts'
-import type { CarScanOptions } from '../ipfs/car-scan.ts'
-import { directoryBlock } from '../ipfs/dag.ts'
+import { requireBlocks } from '../ipfs/dag/blocks-below.ts'
+import type { CarScanOptions } from '../ipfs/dag/car-scan.ts'
+import { directoryBlock } from '../ipfs/dag/dag.ts'
 import { BackupBlocks, type ScannedFile } from './backup-blocks.ts'
 import { isDirectory, numberInName, readBackupDirectory, rootInName, type ListedFile } from './backup-directory.ts'
 

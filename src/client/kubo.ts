@@ -1,5 +1,5 @@
-import { parseHttpAddress } from '../ipfs/http-blocks.ts'
-import { KuboContentStore } from '../ipfs/kubo-content-store.ts'
+import { parseHttpAddress } from '../ipfs/retrieval/fetch-bytes.ts'
+import { KuboContentStore } from '../ipfs/kubo/kubo-content-store.ts'
 import { ClientError } from './client-error.ts'
 import type { ReadOptions } from './image-source.ts'
 

@@ -1,8 +1,8 @@
 import type { Logger } from '../log.ts'
-import { gatewayReader } from '../ipfs/gateway-blocks.ts'
-import { parseHttpAddress } from '../ipfs/http-blocks.ts'
+import { gatewayReader } from '../ipfs/retrieval/gateway-blocks.ts'
+import { parseHttpAddress } from '../ipfs/retrieval/fetch-bytes.ts'
 import type { ContentReader } from '../ipfs/content-store.ts'
-import type { KuboContentStore } from '../ipfs/kubo-content-store.ts'
+import type { KuboContentStore } from '../ipfs/kubo/kubo-content-store.ts'
 import { parseRoot, repositoryOf, toDockerFormat, type RootReference } from '../oci/cid.ts'
 import { parseImageName, type ImageName } from '../oci/image-name.ts'
 import { ClientError } from './client-error.ts'
@@ -94,7 +94,7 @@ async function openFromKubo (kubo: KuboContentStore, root: RootReference, option
 
 async function openFromOwnNode (init: OpenImageInit, root: RootReference, options: ReadOptions): Promise<ImageSource> {
   // loaded when needed: it brings the whole IPFS node with it
-  const { startTemporaryNode } = await import('../ipfs/temporary-node.ts')
+  const { startTemporaryNode } = await import('../ipfs/retrieval/temporary-node.ts')
   const node = await startTemporaryNode(init, init)
   const close = async (): Promise<void> => { await node[Symbol.asyncDispose]() }
   try {

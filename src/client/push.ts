@@ -1,4 +1,4 @@
-import { KuboContentStore } from '../ipfs/kubo-content-store.ts'
+import { KuboContentStore } from '../ipfs/kubo/kubo-content-store.ts'
 import type { Descriptor } from '../oci/descriptor.ts'
 import { parseImageName, type ImageName } from '../oci/image-name.ts'
 import { openArchive } from './archive-files.ts'

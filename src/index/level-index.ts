@@ -1,7 +1,7 @@
 import { LevelDatastore } from 'datastore-level'
 import type { Digest } from '../oci/digest.ts'
 import type { Descriptor } from '../oci/descriptor.ts'
-import type { Page } from '../oci/pagination.ts'
+import { everything, type Page } from '../oci/pagination.ts'
 import { openError } from './errors.ts'
 import type { BlobRecord, CachedRecord, ConditionRecord, Index, IndexChange, LinkRecord, ManifestRecord, PublishedRecord, TagRecord, UploadRecord } from './index.ts'
 import { keys, prefixes, within } from './keys.ts'
@@ -12,7 +12,6 @@ import { IndexWriter } from './writer.ts'
 
 type Level = LevelDatastore['db']
 
-const everything: Page = { limit: -1, last: undefined }
 /** Each is a few hundred bytes */
 const maxCachedRecords = 10_000
 

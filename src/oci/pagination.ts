@@ -7,6 +7,9 @@ export interface Page {
   last: string | undefined
 }
 
+/** All of a listing, for work of our own */
+export const everything: Page = { limit: -1, last: undefined }
+
 /** A page never holds more than this, whatever `n` asks for */
 export const maxPageSize = 10_000
 

@@ -1,4 +1,4 @@
-import { blockKey, type BlockKey } from '../ipfs/block-set.ts'
+import { blockKey, type BlockKey } from '../ipfs/blocks/block-set.ts'
 import { hexOf, type Digest } from '../oci/digest.ts'
 
 /** A digest as a key of the sets that hold many: its first 16 bytes */

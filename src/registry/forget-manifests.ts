@@ -1,6 +1,6 @@
 import type { Index, IndexChange, ManifestRecord } from '../index/index.ts'
 import type { Digest } from '../oci/digest.ts'
-import { everything } from './tag-roots.ts'
+import { everything } from '../oci/pagination.ts'
 
 /**
  * For whoever holds the lock of the repository: takes manifests out of it, with the tags that point at them, and where none is left the

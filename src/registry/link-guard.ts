@@ -1,7 +1,7 @@
-import { RecentSet } from '../ipfs/recent-set.ts'
+import { RecentSet } from '../ipfs/blocks/recent-set.ts'
 import type { Digest } from '../oci/digest.ts'
 import { digestKey } from './digest-key.ts'
-import { KeyedLock } from './keyed-lock.ts'
+import { KeyedLock } from '../scheduling/keyed-lock.ts'
 
 export interface LinkGuardInit {
   /** A blob that a client asked for has so long to get into a manifest; milliseconds */

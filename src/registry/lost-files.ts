@@ -1,7 +1,7 @@
 import { LRUCache } from 'lru-cache'
-import type { DurableBlockstore } from '../ipfs/blockstore.ts'
-import { missingBlocks } from '../ipfs/missing-blocks.ts'
-import type { Repairer } from '../ipfs/repairer.ts'
+import type { DurableBlockstore } from '../ipfs/blocks/blockstore.ts'
+import { missingBlocks } from '../ipfs/dag/missing-blocks.ts'
+import type { Repairer } from '../ipfs/retrieval/repairer.ts'
 
 /** Files that are kept in mind */
 const maxFiles = 10_000

@@ -53,7 +53,7 @@ async function serve (config: Config, context: CliContext, createServer: CreateS
 
 /** Loaded when needed: it brings the whole IPFS node with it */
 async function createAppliance (components: { log: Logger }, config: Config): Promise<Server> {
-  const { Appliance } = await import('../../appliance.ts')
+  const { Appliance } = await import('../../appliance/appliance.ts')
   // Buffers outside the heap count as the heap does, instead of against a limit of 64 MiB of their own, which starts a full collection for every few
   // blocks. After the imports, as V8 takes no compiled code from a cache that other flags have made.
   setFlagsFromString('--external-memory-accounted-in-global-limit')

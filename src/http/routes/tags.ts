@@ -1,7 +1,7 @@
 import type { Router } from 'express'
 import { parsePage } from '../../oci/pagination.ts'
 import { parseName } from '../../oci/reference.ts'
-import type { Registry } from '../../registry/registry.ts'
+import type { Registry } from '../../registry/repositories/registry.ts'
 import { requestOptions } from '../body.ts'
 import { onlyMethods } from '../middleware/methods.ts'
 import { route } from '../middleware/requests.ts'

@@ -7,9 +7,9 @@ import { yamux } from '@chainsafe/libp2p-yamux'
 import { multiaddrConnectionPair } from '@libp2p/utils'
 import { tcp } from '@libp2p/tcp'
 import { createLibp2p, type Libp2p } from 'libp2p'
-import { leanNoise } from '../../../src/ipfs/lean-noise.ts'
-import { noteProtocolsRarely } from '../../../src/ipfs/lean-peer-store.ts'
-import { leanYamux } from '../../../src/ipfs/lean-yamux.ts'
+import { leanNoise } from '../../../src/ipfs/node/patches/lean-noise.ts'
+import { noteProtocolsRarely } from '../../../src/ipfs/node/patches/lean-peer-store.ts'
+import { leanYamux } from '../../../src/ipfs/node/patches/lean-yamux.ts'
 
 const mebibyte = 1024 * 1024
 const protocol = '/test/hash/1.0.0'

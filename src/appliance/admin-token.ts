@@ -1,0 +1,84 @@
+import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
+import { open, readFile, rename, rm } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { ownerOnly } from './file-modes.ts'
+import { syncDirectory } from '../ipfs/blocks/sync-directory.ts'
+import type { Logger } from '../log.ts'
+
+const tokenName = 'admin.token'
+const tokenBytes = 32
+/** Characters of the shortest token that nobody guesses */
+const minLength = 16
+
+export interface AdminTokenInit {
+  dataDir: string
+  /** Where somebody else keeps it; @default `admin.token` in the data directory, which is made where it is missing */
+  path?: string | undefined
+}
+
+/** What whoever administers over TCP has to show */
+export class AdminToken {
+  readonly #log: Logger
+  readonly #path: string
+  readonly #own: boolean
+  #failed = false
+
+  constructor ({ log }: { log: Logger }, { dataDir, path }: AdminTokenInit) {
+    this.#log = log
+    this.#path = path ?? join(dataDir, tokenName)
+    this.#own = path === undefined
+  }
+
+  async start (): Promise<void> {
+    if (this.#own && await readFile(this.#path).catch(ifAbsent) === undefined) {
+      await writeToken(this.#path)
+    }
+  }
+
+  /** The file is read each time, so that a new token needs no restart; where it can't be read, nothing matches */
+  async matches (given: string): Promise<boolean> {
+    let token: string
+    try {
+      token = await readAdminToken(this.#path)
+      this.#failed = false
+    } catch (err) {
+      if (!this.#failed) {
+        this.#log.warn('nobody can administer over TCP: the token can\'t be read', { path: this.#path, reason: (err as Error).message })
+      }
+      this.#failed = true
+      return false
+    }
+    // of equal length, whatever was given
+    return timingSafeEqual(sha256(given), sha256(token))
+  }
+}
+
+/** @throws Error where the file can't be read, or holds no token */
+export async function readAdminToken (path: string): Promise<string> {
+  const token = (await readFile(path, 'utf8')).trim()
+  if (token.length < minLength || !/^[\x21-\x7e]+$/.test(token)) {
+    throw new Error(`it holds no token: one line of at least ${minLength} letters, digits and signs`)
+  }
+  return token
+}
+
+async function writeToken (path: string): Promise<void> {
+  const temporary = `${path}.new`
+  await rm(temporary, { force: true })
+  await using file = await open(temporary, 'wx', ownerOnly.file)
+  await file.chmod(ownerOnly.file)
+  await file.writeFile(`${randomBytes(tokenBytes).toString('base64url')}\n`)
+  await file.sync()
+  await rename(temporary, path)
+  await syncDirectory(dirname(path))
+}
+
+function sha256 (text: string): Buffer {
+  return createHash('sha256').update(text).digest()
+}
+
+function ifAbsent (err: NodeJS.ErrnoException): undefined {
+  if (err.code !== 'ENOENT') {
+    throw err
+  }
+}

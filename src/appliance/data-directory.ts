@@ -1,0 +1,117 @@
+/**
+ * The data directory:
+ *
+ * ```
+ * format       number of this layout
+ * index/       LevelDB: what the registry knows (index/keys.ts)
+ * blocks/      blocks, in blockstore-fs's layout (ipfs/blockstore.ts)
+ * quarantine/  damaged blocks that were taken out of there (ipfs/quarantine.ts)
+ * datastore/   LevelDB of the IPFS node: its identity, its peers, the key and record of its IPNS name
+ * cids/        the CID of every tag as a file (registry/cid-store.ts)
+ * admin.sock   the socket by which the server that runs is administered (admin-socket.ts)
+ * admin.token  what has to be shown to administer it over TCP (admin-token.ts)
+ * ```
+ *
+ * Nobody but its owner can read it (close-directory.ts).
+ */
+import { chmod, mkdir, open, readFile, readdir, rename } from 'node:fs/promises'
+import { dirname, join, resolve } from 'node:path'
+import { cannotUse, checkWritable } from './check-writable.ts'
+import { ownerOnly } from './file-modes.ts'
+import { syncDirectory } from '../ipfs/blocks/sync-directory.ts'
+import { StartError } from './start-error.ts'
+
+/** Changed whenever an older version could not read the directory any more */
+const currentFormat = '1'
+
+export interface DataDirectory {
+  path: string
+  index: string
+  blocks: string
+  datastore: string
+}
+
+/**
+ * Makes the directory where it is missing, and refuses one that is not ours, of another format, or not to be written to
+ *
+ * @throws StartError; nothing has been changed then
+ */
+export async function openDataDirectory (path: string): Promise<DataDirectory> {
+  const directory = resolve(path)
+  const what = `data directory ${directory}`
+  const parts = { path: directory, index: join(directory, 'index'), blocks: join(directory, 'blocks'), datastore: join(directory, 'datastore') }
+  try {
+    const format = await readFormat(directory)
+    if (format === undefined) {
+      // Node's mkdir calls a read-only place a missing one
+      await checkWritable(what, directory)
+      await makeDirectory(directory)
+      await writeFormat(directory)
+      return parts
+    }
+    checkFormat(what, format)
+  } catch (err) {
+    throw err instanceof StartError ? err : await cannotUse(what, directory, err)
+  }
+  // a directory that was handed over to another user only in part would fail half-way; LevelDB turns its log over before it takes its lock
+  for (const part of [...Object.values(parts), join(parts.index, 'LOCK'), join(parts.datastore, 'LOCK')]) {
+    await checkWritable(what, part)
+  }
+  return parts
+}
+
+function checkFormat (what: string, format: string): void {
+  if (format !== currentFormat) {
+    const which = !/^\d{1,9}$/.test(format) ? 'unknown' : Number(format) < Number(currentFormat) ? `${format}, that of an older version` : `${format}, that of a newer version`
+    throw new StartError(`${what} has format ${which}; this version reads format ${currentFormat}`)
+  }
+}
+
+/** Undefined where there is none, and nothing else either */
+async function readFormat (directory: string): Promise<string | undefined> {
+  const format = await orAbsent(readFile(join(directory, 'format'), 'utf8'))
+  if (format !== undefined) {
+    return format.trim()
+  }
+  // lost+found: the directory may be a file system of its own
+  const others = (await orAbsent(readdir(directory)) ?? []).filter(name => name !== 'lost+found' && !name.startsWith('.'))
+  if (others.length > 0) {
+    throw new StartError(`data directory ${directory} is neither empty nor a data directory of ipdr: it has no file "format"`)
+  }
+  return undefined
+}
+
+async function orAbsent<T> (reading: Promise<T>): Promise<T | undefined> {
+  try {
+    return await reading
+  } catch (err) {
+    if ((err as NodeJS.ErrnoException).code !== 'ENOENT') {
+      throw err
+    }
+    return undefined
+  }
+}
+
+/** With what is missing above it; all their names are on disk then, or a power failure would take everything with them */
+async function makeDirectory (directory: string): Promise<void> {
+  const first = await mkdir(directory, { recursive: true })
+  if (first !== undefined) {
+    await chmod(directory, ownerOnly.directory)
+  }
+  for (let made = directory; first !== undefined && made.length >= first.length; made = dirname(made)) {
+    await syncDirectory(dirname(made))
+  }
+}
+
+async function writeFormat (directory: string): Promise<void> {
+  const temporary = join(directory, '.format')
+  const file = await open(temporary, 'w')
+  try {
+    await file.writeFile(`${currentFormat}\n`)
+    await file.sync()
+  } finally {
+    await file.close()
+  }
+  await rename(temporary, join(directory, 'format'))
+  await syncDirectory(directory)
+}

@@ -1,0 +1,36 @@
+import { join } from 'node:path'
+import type { Config } from '../config/schema.ts'
+import { StartError } from './start-error.ts'
+
+/** What made a start fail, as a StartError where its operator can mend it; anything else as it is */
+export function explainStart (err: unknown, config: Config): unknown {
+  const message = explain(err as NodeJS.ErrnoException & { address?: string, port?: number }, config)
+  return message === undefined ? err : new StartError(message, { cause: err })
+}
+
+function explain ({ name, code, message, cause, address, port }: NodeJS.ErrnoException & { address?: string, port?: number }, config: Config): string | undefined {
+  switch (name) {
+    case 'LockedError':
+      return `data directory ${config.dataDir} is in use by another ipdr server`
+    case 'DamagedIndexError':
+      return `the index of data directory ${config.dataDir} is damaged: ${message}; delete ${join(config.dataDir, 'index')}, start again and run "ipdr fsck --rebuild"`
+    case 'CertificateError':
+    case 'ListenError':
+    case 'NetworkConfigError':
+      return message
+  }
+  switch (code) {
+    case 'EADDRINUSE':
+      return `port ${port} on ${address} is in use`
+    case 'EADDRNOTAVAIL':
+    case 'ENOTFOUND':
+      return `can't listen on ${config.host}: ${message}`
+    case 'LEVEL_DATABASE_NOT_OPEN':
+      return `data directory ${config.dataDir} can't be opened: ${(cause as Error | undefined)?.message ?? message}`
+    case 'EACCES':
+      return port === undefined ? `no permission to write to data directory ${config.dataDir}` : `no permission to listen on port ${port}`
+    case 'EROFS':
+      return `data directory ${config.dataDir} is read-only`
+  }
+  return undefined
+}

@@ -1,0 +1,80 @@
+import { readFile } from 'node:fs/promises'
+import { readAdminToken } from './admin-token.ts'
+import { checkPort } from './check-port.ts'
+import { checkWritable } from './check-writable.ts'
+import { reasonOf } from '../config/entries.ts'
+import type { Config } from '../config/schema.ts'
+import { Certificate } from '../http/certificate.ts'
+import { parseHttpAddress } from '../ipfs/retrieval/fetch-bytes.ts'
+import { parseSwarmKey } from '../ipfs/node/swarm-key.ts'
+import type { Logger } from '../log.ts'
+import { StartError } from './start-error.ts'
+
+/** What the configuration refers to; each undefined where it names none */
+export interface StartInputs {
+  certificate: Certificate | undefined
+  swarmKey: Uint8Array | undefined
+  /** RPC API of a kubo that pins as well */
+  kubo: URL | undefined
+}
+
+/**
+ * Reads the files that the configuration names, and tries the ports and places that it wants: all that can be found wrong before
+ * anything is changed on disk
+ *
+ * @throws StartError, CertificateError
+ */
+export async function readStartInputs ({ log }: { log: Logger }, config: Config): Promise<StartInputs> {
+  const { host, port, network, p2p, admin, cidStore, tls: { certPath, keyPath } } = config
+  const inputs = {
+    certificate: certPath === undefined || keyPath === undefined ? undefined : await Certificate.open({ log: log.child({ module: 'tls' }) }, { certPath, keyPath }),
+    swarmKey: p2p.swarmKey === undefined ? undefined : await readSwarmKey(p2p.swarmKey),
+    kubo: config.ipfsHost === undefined ? undefined : parseKubo(config.ipfsHost)
+  }
+  if (admin.tokenFile !== undefined) {
+    await checkAdminToken(admin.tokenFile)
+  }
+  await checkPort({ host, port, flags: { host: '--host', port: '--port' } })
+  if (admin.port !== undefined) {
+    await checkPort({ host: admin.host, port: admin.port, flags: { host: '--admin-host', port: '--admin-port' } })
+  }
+  if (network !== 'offline') {
+    // without IPv6 the node goes on with IPv4 alone
+    await checkPort({ host: p2p.host === '::' ? '0.0.0.0' : p2p.host, port: p2p.port ?? 0, flags: { host: '--p2p-host', port: '--p2p-port' } })
+  }
+  if (cidStore !== undefined) {
+    await checkWritable(`CID store ${cidStore}`, cidStore)
+  }
+  return inputs
+}
+
+async function readSwarmKey (path: string): Promise<Uint8Array> {
+  let content: Uint8Array
+  try {
+    content = await readFile(path)
+  } catch (err) {
+    throw new StartError(`swarm key ${path} can't be read: ${reasonOf(err)}`, { cause: err })
+  }
+  try {
+    return parseSwarmKey(content)
+  } catch (err) {
+    throw new StartError(`${path} is no swarm key: ${(err as Error).message}`, { cause: err })
+  }
+}
+
+async function checkAdminToken (path: string): Promise<void> {
+  try {
+    await readAdminToken(path)
+  } catch (err) {
+    const isContent = (err as NodeJS.ErrnoException).code === undefined
+    throw new StartError(`admin token ${path} ${isContent ? `is none: ${(err as Error).message}` : `can't be read: ${reasonOf(err)}`}`, { cause: err })
+  }
+}
+
+function parseKubo (address: string): URL {
+  try {
+    return parseHttpAddress(address)
+  } catch (err) {
+    throw new StartError(`ipfsHost: ${(err as Error).message}`, { cause: err })
+  }
+}

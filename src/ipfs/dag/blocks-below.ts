@@ -1,0 +1,82 @@
+import { NotFoundError } from 'interface-store'
+import type { CID } from 'multiformats/cid'
+import type { DurableBlockstore } from '../blocks/blockstore.ts'
+import { blockKey, BlockSet } from '../blocks/block-set.ts'
+import type { StoreOptions } from '../content-store.ts'
+import type { Block } from './dag.ts'
+import { isLeafOf, refuseLeaf } from './dag-node.ts'
+import { hasFile, parseCid } from '../blocks/block-cid.ts'
+import { leavesOf, walkNodes } from './dag-walk.ts'
+import { verifyBlock } from '../blocks/verify-block.ts'
+
+type Blocks = Pick<DurableBlockstore, 'has' | 'read'>
+
+/**
+ * All blocks below a root, each once and compared with its CID; what `without` has is walked but not yielded
+ *
+ * @throws NotFoundError where one is missing, DamagedBlockError where one does not hold what it should; RefusedDagError
+ */
+export async function * blocksBelow (blockstore: Blocks, root: string, without: BlockSet, options: StoreOptions = {}): AsyncGenerator<Block> {
+  for await (const { cid, bytes, size } of walk(blockstore, root, options)) {
+    if (!without.has(blockKey(cid.multihash.digest))) {
+      yield { cid, bytes: bytes ?? await readLeaf(blockstore, cid, size, options) }
+    }
+  }
+}
+
+/**
+ * Looks whether all is here below a root; nodes are read, leaves are not
+ *
+ * @throws as {@link blocksBelow}
+ */
+export async function requireBlocks (blockstore: Blocks, root: string, options: StoreOptions = {}): Promise<void> {
+  for await (const { cid, bytes } of walk(blockstore, root, options)) {
+    if (bytes === undefined && !await blockstore.has(cid)) {
+      throw new NotFoundError(`No block ${cid.toString()}`)
+    }
+  }
+}
+
+interface Found {
+  cid: CID
+  /** Of a node */
+  bytes?: Uint8Array
+  /** Bytes that a leaf should have, where something says it */
+  size?: number | undefined
+}
+
+/** Each block once, the leaves of a node behind it */
+async function * walk (blockstore: Blocks, root: string, { signal }: StoreOptions): AsyncGenerator<Found> {
+  const yielded = new BlockSet()
+  const isNew = (cid: CID): boolean => hasFile(cid) && yielded.add(blockKey(cid.multihash.digest))
+  const load = async (cid: CID): Promise<Uint8Array> => await readBlock(blockstore, cid, { signal })
+  const top = parseCid(root)
+  let isLeaf = true
+  for await (const { cid, bytes, node } of walkNodes(top, { load, signal })) {
+    isLeaf = false
+    // a leaf may have the bytes of a node
+    if (isNew(cid)) {
+      yield { cid, bytes }
+    }
+    for (const { cid, to, size } of leavesOf(node)) {
+      signal?.throwIfAborted()
+      if (isNew(cid)) {
+        yield { cid, size: to === 'part' ? size : undefined }
+      }
+    }
+  }
+  if (isLeaf && isNew(top)) {
+    yield { cid: top }
+  }
+}
+
+async function readLeaf (blockstore: Blocks, cid: CID, size: number | undefined, options: StoreOptions): Promise<Uint8Array> {
+  const bytes = await readBlock(blockstore, cid, options)
+  return isLeafOf(size, bytes) ? bytes : await refuseLeaf(cid, bytes, size)
+}
+
+async function readBlock (blockstore: Blocks, cid: CID, { signal }: StoreOptions): Promise<Uint8Array> {
+  const bytes = await blockstore.read(cid, { signal })
+  await verifyBlock(cid, bytes)
+  return bytes
+}

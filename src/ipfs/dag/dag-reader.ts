@@ -1,0 +1,187 @@
+import { unixfs } from '@helia/unixfs'
+import type { CID } from 'multiformats/cid'
+import * as raw from 'multiformats/codecs/raw'
+import type { BufferPool } from '../blocks/buffer-pool.ts'
+import { canonicalFile } from './canonical-file.ts'
+import type { Content, ContentReader, Found, ReadFileOptions, StoreOptions } from '../content-store.ts'
+import { isLeafOf, readNode, refuseLeaf, requireDepth } from './dag-node.ts'
+import { inlineBlock, parseCid, requireCid } from '../blocks/block-cid.ts'
+import { walkNodes } from './dag-walk.ts'
+import { requireBacked, walkFile, type LeafSlice } from './file-walk.ts'
+import { runAhead } from './run-ahead.ts'
+
+/** Where blocks come from */
+export interface BlockReader {
+  /**
+   * @param options.into where the block may be read to, if it fits in
+   * @throws NotFoundError where it is not here, UnavailableError where nobody delivers it
+   */
+  read: (cid: CID, options?: StoreOptions & { into?: Uint8Array | undefined }) => Promise<Uint8Array>
+}
+
+export interface DagReaderComponents {
+  blocks: BlockReader
+  /** For leaves that are on their way to whoever reads */
+  buffers: BufferPool
+}
+
+export interface DagReaderInit {
+  /** Leaves that are read ahead of the one that was asked for */
+  readAhead: number
+  /**
+   * Whether the files were read whole before, so that they have as many bytes as they claim
+   *
+   * @default they are counted, see {@link requireBacked}
+   */
+  isKnown?: boolean | undefined
+}
+
+/** Reads UnixFS files and directories from blocks, wherever these come from */
+export class DagReader implements ContentReader {
+  readonly #components: DagReaderComponents
+  readonly #readAhead: number
+  readonly #isKnown: boolean
+
+  constructor (components: DagReaderComponents, init: DagReaderInit) {
+    this.#components = components
+    this.#readAhead = init.readAhead
+    this.#isKnown = init.isKnown ?? false
+  }
+
+  async * read (cid: string, options: ReadFileOptions = {}): AsyncGenerator<Uint8Array> {
+    const { signal, start = 0, end = Infinity } = options
+    const root = parseCid(cid)
+    const slices = walkFile(root, async cid => await (cid === root ? this.#root(cid, { signal }) : this.#node(cid, { signal })), start, end + 1)
+    for await (const { bytes, buffer } of runAhead(this.#reads(slices, { signal }), this.#readAhead)) {
+      yield bytes
+      if (buffer !== undefined) {
+        this.#components.buffers.give(buffer)
+      }
+    }
+  }
+
+  async find (root: string, path: readonly string[], options: StoreOptions = {}): Promise<Found | undefined> {
+    let cid = parseCid(root)
+    for (const name of path) {
+      const child = await this.#child(cid, name, options)
+      if (child === undefined) {
+        return undefined
+      }
+      cid = child
+    }
+    return await this.#stat(cid, options)
+  }
+
+  async * list (directory: string, options: StoreOptions = {}): AsyncGenerator<{ name: string, cid: string }> {
+    const parts = new Set<string>()
+    const load = async (cid: CID): Promise<Uint8Array> => await this.#components.blocks.read(cid, options)
+    const root = parseCid(directory)
+    // only parts of the directory itself are walked
+    for await (const { node } of walkNodes(root, { load, follow: cid => cid === root || parts.has(cid.toString()), ...options })) {
+      if (node.type === 'directory' || node.type === 'shard') {
+        node.links.filter(({ to }) => to === 'shard').forEach(({ cid }) => { parts.add(cid.toString()) })
+        yield * node.links.filter(({ to }) => to === 'entry').map(({ name, cid }) => ({ name, cid: cid.toString() }))
+      }
+    }
+  }
+
+  async canonical (cid: string, options: StoreOptions = {}): Promise<Content | undefined> {
+    return await canonicalFile(parseCid(cid), async cid => await this.#components.blocks.read(cid, options))
+  }
+
+  async * #reads (slices: AsyncIterable<LeafSlice | Uint8Array>, options: StoreOptions): AsyncGenerator<() => Promise<{ bytes: Uint8Array, buffer?: Uint8Array }>> {
+    for await (const slice of slices) {
+      yield async () => slice instanceof Uint8Array ? { bytes: slice } : await this.#readLeaf(slice, options)
+    }
+  }
+
+  async #readLeaf (slice: LeafSlice, options: StoreOptions): Promise<{ bytes: Uint8Array, buffer?: Uint8Array }> {
+    const { blocks, buffers } = this.#components
+    const buffer = buffers.take()
+    const bytes = await blocks.read(slice.cid, { ...options, into: buffer })
+    if (!isLeafOf(slice.leafSize, bytes)) {
+      await refuseLeaf(slice.cid, bytes, slice.leafSize)
+    }
+    const wanted = bytes.subarray(slice.start, slice.end)
+    if (bytes.buffer === buffer.buffer) {
+      return { bytes: wanted, buffer }
+    }
+    buffers.give(buffer)
+    return { bytes: wanted }
+  }
+
+  async #child (directory: CID, name: string, options: StoreOptions): Promise<CID | undefined> {
+    const node = directory.code === raw.code ? undefined : await this.#node(directory, options)
+    if (node?.type === 'directory') {
+      return node.links.find(link => link.name === name)?.cid
+    }
+    return node?.type === 'shard' ? await this.#childOfShard(directory, name, options) : undefined
+  }
+
+  /** A sharded directory has the name under its hash, which the library knows how to follow */
+  async #childOfShard (directory: CID, name: string, options: StoreOptions): Promise<CID | undefined> {
+    let failure: unknown
+    const blockstore = this.#asBlockstore(err => { failure = err })
+    try {
+      return (await unixfs({ blockstore }).stat(directory, { ...signalOf(options), path: name })).cid
+    } catch (err) {
+      if (failure !== undefined || (err as Error).name === 'AbortError') {
+        throw failure ?? err
+      }
+      return undefined
+    }
+  }
+
+  async #stat (cid: CID, options: StoreOptions): Promise<Found | undefined> {
+    if (cid.code === raw.code) {
+      const bytes = inlineBlock(cid) ?? await this.#components.blocks.read(cid, options)
+      if (!isLeafOf(undefined, bytes)) {
+        await refuseLeaf(cid, bytes, undefined)
+      }
+      return { type: 'file', cid: cid.toString(), size: bytes.byteLength, claimedDagSize: bytes.byteLength }
+    }
+    const { type, size, links, bytes } = await this.#root(cid, options)
+    if (type === 'symlink') {
+      return undefined
+    }
+    const claimed = links.reduce((total, { claimedDagSize }) => total + claimedDagSize, bytes.byteLength)
+    return { type: type === 'file' ? 'file' : 'directory', cid: cid.toString(), size, claimedDagSize: claimed }
+  }
+
+  /** Of what whoever asks has chosen; what is below it is asked for by this reader */
+  async #root (cid: CID, options: StoreOptions): ReturnType<typeof readNode> {
+    const node = await this.#node(cid, options)
+    if (!this.#isKnown && node.type === 'file') {
+      await requireBacked(cid, node, async cid => await this.#components.blocks.read(cid, options))
+    }
+    return node
+  }
+
+  async #node (cid: CID, options: StoreOptions): ReturnType<typeof readNode> {
+    return await readNode(cid, async (cid, options) => await this.#components.blocks.read(cid, options), options)
+  }
+
+  /** For the library, which follows a name through a sharded directory: a node at each step, and no more than a DAG is deep */
+  #asBlockstore (onError: (err: unknown) => void): Parameters<typeof unixfs>[0]['blockstore'] {
+    let depth = 0
+    const read = async (cid: CID, options: StoreOptions): Promise<Uint8Array> => {
+      try {
+        requireCid(cid)
+        requireDepth(cid, ++depth, 0)
+        return cid.code === raw.code ? inlineBlock(cid) ?? await this.#components.blocks.read(cid, options) : (await this.#node(cid, options)).bytes
+      } catch (err) {
+        onError(err)
+        throw err
+      }
+    }
+    return {
+      get: async function * (cid, options) { yield await read(cid, { signal: options?.signal }) },
+      has: () => true,
+      put: () => { throw new Error('a reader stores nothing') }
+    }
+  }
+}
+
+function signalOf ({ signal }: StoreOptions): { signal?: AbortSignal } {
+  return signal === undefined ? {} : { signal }
+}

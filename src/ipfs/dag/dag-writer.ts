@@ -1,0 +1,209 @@
+import { CID } from 'multiformats/cid'
+import { digestFrom, type Digest, type DigestAlgorithm } from '../../oci/digest.ts'
+import type { Content, ContentWriter, WriterState } from '../content-store.ts'
+import { blockKey, BlockSet } from '../blocks/block-set.ts'
+import { copyToShared, type BufferPool } from '../blocks/buffer-pool.ts'
+import { buildFile, leafCid, leafSize, type Block, type FileLink } from './dag.ts'
+import { dagLimits } from './dag-node.ts'
+import { DamagedBlockError, RepetitiveFileError } from '../errors.ts'
+import type { FileHasher, Hasher } from './hasher.ts'
+
+/** Leaves that are hashed or written at a time; each holds its 1 MiB in memory */
+const maxInFlight = 8
+
+export interface DagWriterComponents {
+  put: (block: Block) => Promise<void>
+  get: (cid: CID) => Promise<Uint8Array>
+  /** Where leaves are filled */
+  buffers: Pick<BufferPool, 'take' | 'give'>
+  hasher: Hasher
+}
+
+export interface DagWriterInit {
+  /** What an earlier writer of the same file had stored */
+  state?: WriterState | undefined
+  /** Of the digest of the whole file that is wanted at its end */
+  digest?: DigestAlgorithm | undefined
+}
+
+/** Cuts a stream into leaves and stores each as soon as it is full */
+export class DagWriter implements ContentWriter {
+  readonly #components: DagWriterComponents
+  /** CIDs of the full leaves, in order; one that is still being hashed is undefined */
+  readonly #leaves: Array<CID | undefined>
+  readonly #inFlight = new Set<Promise<void>>()
+  #buffer: Uint8Array | undefined
+  #filled = 0
+  /** The stored form of what is in the buffer, once it has one */
+  #tail: CID | undefined
+  #tailSize = 0
+  /** Over the leaves, as far as they are stored */
+  readonly #nodes: CID[] = []
+  /** Undefined where it is not wanted, or earlier leaves are not hashed */
+  readonly #algorithm: DigestAlgorithm | undefined
+  readonly #hasher: FileHasher
+  /** Of the file as it was at the last checkpoint */
+  #digest: Digest | undefined
+  #failure: unknown
+
+  constructor (components: DagWriterComponents, { state = { size: 0, leaves: [] }, digest }: DagWriterInit = {}) {
+    this.#components = components
+    this.#algorithm = state.leaves.length === 0 ? digest : undefined
+    this.#hasher = components.hasher.file(this.#algorithm)
+    this.#leaves = state.leaves.map(leaf => CID.parse(leaf))
+    this.#tail = state.tail === undefined ? undefined : CID.parse(state.tail)
+    this.#tailSize = state.size - state.leaves.length * leafSize
+  }
+
+  get size (): number {
+    return this.#leaves.length * leafSize + (this.#buffer === undefined ? this.#tailSize : this.#filled)
+  }
+
+  async write (chunk: Uint8Array): Promise<void> {
+    for (let taken = 0; taken < chunk.byteLength;) {
+      this.#buffer ??= await this.#openBuffer()
+      const buffer = this.#buffer
+      const part = chunk.subarray(taken, taken + leafSize - this.#filled)
+      copyToShared(part, buffer, this.#filled)
+      this.#filled += part.byteLength
+      taken += part.byteLength
+      this.#tail = undefined
+      if (this.#filled === leafSize) {
+        this.#buffer = undefined
+        this.#filled = 0
+        this.#tailSize = 0
+        await this.#storeLeaf(buffer)
+      }
+    }
+  }
+
+  stored (): WriterState {
+    const pending = this.#leaves.indexOf(undefined)
+    const leaves = this.#leaves.slice(0, pending === -1 ? undefined : pending).map(cid => `${cid}`)
+    return { size: leaves.length * leafSize, leaves }
+  }
+
+  blocks (): string[] {
+    return [...this.#fullLeaves(), ...(this.#tail === undefined ? [] : [this.#tail]), ...this.#nodes].map(cid => cid.toString())
+  }
+
+  async checkpoint (): Promise<WriterState> {
+    await this.#settle()
+    if (this.#buffer !== undefined && this.#tail === undefined && this.#filled > 0) {
+      this.#tail = await this.#storeTail(this.#buffer.subarray(0, this.#filled))
+      this.#tailSize = this.#filled
+    }
+    // an idle upload holds no buffer: the next write reads the tail again
+    if (this.#buffer !== undefined) {
+      this.#components.buffers.give(this.#buffer)
+      this.#buffer = undefined
+    }
+    this.#filled = 0
+    return { size: this.size, leaves: this.#fullLeaves().map(cid => cid.toString()), tail: this.#tail?.toString() }
+  }
+
+  async close (): Promise<Content & { digest: Digest | undefined }> {
+    try {
+      await this.checkpoint()
+      const links: FileLink[] = this.#fullLeaves().map(cid => ({ cid, size: leafSize, dagSize: leafSize }))
+      if (this.#tail !== undefined) {
+        links.push({ cid: this.#tail, size: this.#tailSize, dagSize: this.#tailSize })
+      } else if (links.length === 0) {
+        links.push({ cid: await this.#storeTail(new Uint8Array()), size: 0, dagSize: 0 })
+      } else if (this.#algorithm !== undefined) {
+        await this.#hashTail(new Uint8Array())
+      }
+      requireVaried(links)
+      const file = await buildFile(links, async block => {
+        await this.#components.put(block)
+        this.#nodes.push(block.cid)
+      })
+      return { ...file, digest: this.#digest }
+    } finally {
+      this.discard()
+    }
+  }
+
+  discard (): void {
+    this.#hasher.discard()
+  }
+
+  async #openBuffer (): Promise<Uint8Array> {
+    const buffer = this.#components.buffers.take()
+    if (this.#tail !== undefined) {
+      const tail = await this.#components.get(this.#tail)
+      // the buffer holds what it held before: were the tail shorter, another file's bytes would follow it
+      if (tail.byteLength !== this.#tailSize) {
+        throw new DamagedBlockError(`${this.#tail.toString()} has ${tail.byteLength} bytes instead of ${this.#tailSize}`)
+      }
+      buffer.set(tail)
+    }
+    this.#filled = this.#tailSize
+    return buffer
+  }
+
+  async #storeLeaf (bytes: Uint8Array): Promise<void> {
+    const position = this.#leaves.push(undefined) - 1
+    const stored = this.#store(position, bytes)
+    this.#inFlight.add(stored)
+    void stored.finally(() => this.#inFlight.delete(stored))
+    if (this.#inFlight.size >= maxInFlight) {
+      await Promise.race(this.#inFlight)
+    }
+    this.#throwFailure()
+  }
+
+  /** Never rejects: a failure is kept for the next call of the writer */
+  async #store (position: number, bytes: Uint8Array): Promise<void> {
+    try {
+      const cid = leafCid(await this.#hasher.leaf(bytes))
+      await this.#components.put({ cid, bytes })
+      this.#leaves[position] = cid
+    } catch (err) {
+      this.#failure ??= err
+    } finally {
+      this.#components.buffers.give(bytes)
+    }
+  }
+
+  async #storeTail (bytes: Uint8Array): Promise<CID> {
+    const cid = leafCid(await this.#hashTail(bytes))
+    await this.#components.put({ cid, bytes })
+    return cid
+  }
+
+  async #hashTail (bytes: Uint8Array): Promise<Uint8Array> {
+    const { leaf, whole } = await this.#hasher.tail(bytes)
+    if (this.#algorithm !== undefined) {
+      this.#digest = digestFrom(this.#algorithm, Buffer.from(whole).toString('hex'))
+    }
+    return leaf
+  }
+
+  async #settle (): Promise<void> {
+    await Promise.all(this.#inFlight)
+    this.#throwFailure()
+  }
+
+  #throwFailure (): void {
+    if (this.#failure !== undefined) {
+      throw this.#failure
+    }
+  }
+
+  #fullLeaves (): CID[] {
+    return this.#leaves.filter(leaf => leaf !== undefined)
+  }
+}
+
+/** What would be refused when it is read is refused here */
+function requireVaried (leaves: readonly FileLink[]): void {
+  const size = leaves.length * leafSize
+  if (size > dagLimits.uncountedBytes) {
+    const different = new BlockSet()
+    leaves.forEach(({ cid }) => { different.add(blockKey(cid.multihash.digest)) })
+    if (size > different.size * leafSize * dagLimits.repetition) {
+      throw new RepetitiveFileError(`${leaves.length} MiB that are ${different.size} MiB again and again`)
+    }
+  }
+}

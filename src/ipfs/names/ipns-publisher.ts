@@ -1,0 +1,263 @@
+/**
+ * Our own IPNS name: one key, one value.
+ *
+ * What @helia/ipns publishes, it signs anew with a higher sequence for each try and each hour, and starts at 1 again where the last record
+ * has expired. Here the sequence counts values alone and is never lost: the last record lies in the datastore, expired or not.
+ */
+import { createIPNSRecord, IPNSEntry, multihashToIPNSRoutingKey } from '@helia/ipns'
+import type { Helia } from 'helia'
+import { Key } from 'interface-datastore'
+import { base36 } from 'multiformats/bases/base36'
+import type { Logger } from '../../log.ts'
+import type { NetworkProfile } from '../node/libp2p.ts'
+import type { IpfsNode } from '../node/node.ts'
+
+export interface IpnsDatastore {
+  get: (key: Key) => Promise<Uint8Array> | Uint8Array
+  put: (key: Key, value: Uint8Array) => Promise<Key> | Key
+}
+
+export interface IpnsPublisherComponents {
+  /** Has started when {@link IpnsPublisher.start} is called */
+  node: Pick<IpfsNode, 'helia' | 'libp2p'>
+  datastore: IpnsDatastore
+  log: Logger
+}
+
+export interface IpnsPublisherInit {
+  /** `offline` and `lan` have no DHT to announce a name to */
+  network: NetworkProfile
+  /** Milliseconds */
+  republish: number
+  /** Milliseconds; @default 1 minute */
+  ttl?: number
+}
+
+type PrivateKey = Awaited<ReturnType<Helia['keychain']['exportKey']>>
+
+interface OwnKey { key: PrivateKey, name: string, routingKey: Uint8Array }
+interface OwnRecord { bytes: Uint8Array, value: string, sequence: bigint, validUntil: number }
+
+const second = 1000
+const minute = 60 * second
+const hour = 60 * minute
+/** As long as peers keep a record */
+const lifetime = 48 * hour
+const putTimeout = 2 * minute
+const checkTimeout = 15 * second
+const minRetry = 2 * second
+const maxRetry = minute
+/** From the greeting of a new peer until the DHT knows it */
+const settleTime = second
+
+const keyName = 'registry'
+const recordKey = new Key('/ipdr/ipns/registry')
+
+export class IpnsPublisher {
+  readonly #components: IpnsPublisherComponents
+  readonly #init: IpnsPublisherInit
+  readonly #ttl: number
+  #key: Promise<OwnKey> | undefined
+  #last: Promise<unknown> = Promise.resolve()
+  #controller: AbortController | undefined
+  #running: Promise<void> | undefined
+  /** Ends the wait for the next announcement */
+  #wake: () => void = () => {}
+  #checked = false
+
+  constructor (components: IpnsPublisherComponents, init: IpnsPublisherInit) {
+    this.#components = components
+    this.#init = init
+    this.#ttl = init.ttl ?? minute
+  }
+
+  async start (): Promise<void> {
+    if (this.#controller === undefined && (this.#init.network === 'private' || this.#init.network === 'public')) {
+      this.#controller = new AbortController()
+      this.#running = this.#run(this.#controller.signal)
+    }
+  }
+
+  async stop (): Promise<void> {
+    this.#controller?.abort(new Error('The server stops'))
+    this.#controller = undefined
+    this.#wake()
+    await this.#running
+    await this.#last.catch(() => {})
+  }
+
+  async name (): Promise<string> {
+    return (await this.#own()).name
+  }
+
+  /** What the name points to, if it is ours and points to anything; the TTL in seconds */
+  async own (name: string): Promise<{ value: string, ttl: number } | undefined> {
+    const record = await this.name() === name ? await this.#record() : undefined
+    return record === undefined ? undefined : { value: record.value, ttl: Math.floor(this.#ttl / second) }
+  }
+
+  async publish (value: string): Promise<{ name: string, sequence: number }> {
+    const { name } = await this.#own()
+    const sequence = await this.#exclusive(async () => {
+      const last = await this.#record()
+      if (last?.value === value) {
+        return last.sequence
+      }
+      const next = (last?.sequence ?? 0n) + 1n
+      await this.#sign(value, next)
+      return next
+    })
+    this.#wake()
+    return { name, sequence: Number(sequence) }
+  }
+
+  /** Announces the record now and then; soon again where nobody took it */
+  async #run (signal: AbortSignal): Promise<void> {
+    let retry = minRetry
+    while (!signal.aborted) {
+      const { promise: woken, resolve: wake } = Promise.withResolvers<void>()
+      this.#wake = wake
+      const peers = await this.#announce(signal)
+      const delay = peers === 0 ? retry : this.#init.republish
+      retry = peers === 0 ? Math.min(2 * retry, maxRetry) : minRetry
+      const timer = setTimeout(wake, delay)
+      const onPeer = (): void => { setTimeout(wake, settleTime).unref() }
+      const { libp2p } = this.#components.node
+      if (peers === 0) {
+        libp2p?.addEventListener('peer:identify', onPeer, { once: true })
+      }
+      await woken
+      clearTimeout(timer)
+      libp2p?.removeEventListener('peer:identify', onPeer)
+    }
+  }
+
+  /** @returns how many peers took the record; undefined where there is none */
+  async #announce (signal: AbortSignal): Promise<number | undefined> {
+    let peers = 0
+    const onProgress = (event: { type: string, detail?: unknown }): void => {
+      if (event.type === 'kad-dht:query:peer-response' && (event.detail as { messageName?: string }).messageName === 'PUT_VALUE') {
+        peers++
+      }
+    }
+    try {
+      const { name, routingKey } = await this.#own()
+      if (!await this.#overtake(routingKey, signal)) {
+        return 0
+      }
+      const record = await this.#exclusive(async () => await this.#fresh())
+      if (record === undefined) {
+        return undefined
+      }
+      await this.#components.node.helia.routing.put(routingKey, record.bytes, { signal: AbortSignal.any([signal, AbortSignal.timeout(putTimeout)]), onProgress })
+      this.#components.log.debug('name announced', { name, sequence: record.sequence, peers })
+    } catch (err) {
+      this.#components.log.debug('name not announced', { peers, err })
+    }
+    return peers
+  }
+
+  /**
+   * A data directory that comes from a backup has an old sequence: what we announce with it would count for less than what is out there
+   *
+   * @returns whether there was a peer to ask
+   */
+  async #overtake (routingKey: Uint8Array, signal: AbortSignal): Promise<boolean> {
+    if (this.#checked) {
+      return true
+    }
+    const limit = AbortSignal.any([signal, AbortSignal.timeout(checkTimeout)])
+    const found = await Promise.all(dhtsOf(this.#components.node).map(async dht => await askDht(dht, routingKey, limit)))
+    const newest = found.flatMap(({ sequences }) => sequences).sort((a, b) => a < b ? 1 : -1)[0] ?? 0n
+    await this.#exclusive(async () => {
+      const record = await this.#record()
+      if (record !== undefined && newest > record.sequence) {
+        await this.#sign(record.value, newest + 1n)
+      }
+    })
+    this.#checked = found.some(({ answered }) => answered)
+    return this.#checked
+  }
+
+  /** The record, signed anew where some of its time has passed */
+  async #fresh (): Promise<OwnRecord | undefined> {
+    const record = await this.#record()
+    if (record === undefined || record.validUntil - Date.now() > lifetime - this.#init.republish / 2) {
+      return record
+    }
+    await this.#sign(record.value, record.sequence)
+    return await this.#record()
+  }
+
+  async #sign (value: string, sequence: bigint): Promise<void> {
+    const { key } = await this.#own()
+    const entry = await createIPNSRecord(key, value, sequence, lifetime, { ttlNs: BigInt(Math.round(this.#ttl)) * 1_000_000n })
+    await this.#components.datastore.put(recordKey, IPNSEntry.encode(entry))
+  }
+
+  async #record (): Promise<OwnRecord | undefined> {
+    try {
+      const bytes = await this.#components.datastore.get(recordKey)
+      const { value, sequence, validity } = IPNSEntry.decode(bytes)
+      const decoder = new TextDecoder()
+      return { bytes, value: decoder.decode(value), sequence: sequence ?? 0n, validUntil: Date.parse(decoder.decode(validity)) }
+    } catch (err) {
+      if ((err as Error).name === 'NotFoundError') {
+        return undefined
+      }
+      throw err
+    }
+  }
+
+  async #own (): Promise<OwnKey> {
+    this.#key ??= this.#loadKey().catch((err: unknown) => {
+      this.#key = undefined
+      throw err
+    })
+    return await this.#key
+  }
+
+  async #loadKey (): Promise<OwnKey> {
+    const { keychain } = this.#components.node.helia
+    const key = await keychain.exportKey(keyName).catch(async (err: unknown) => {
+      if ((err as Error).name !== 'NotFoundError') {
+        throw err
+      }
+      return await keychain.generateKey(keyName)
+    })
+    const { publicKey } = key
+    return { key, name: publicKey.toCID().toString(base36), routingKey: multihashToIPNSRoutingKey(publicKey.toMultihash()) }
+  }
+
+  /** One change of the record at a time */
+  async #exclusive<T> (work: () => Promise<T>): Promise<T> {
+    const result = this.#last.then(work, work)
+    this.#last = result.catch(() => {})
+    return await result
+  }
+}
+
+interface Dht {
+  get: (key: Uint8Array, options: { signal: AbortSignal }) => AsyncIterable<{ name: string, value?: Uint8Array }>
+}
+
+function dhtsOf ({ libp2p }: Pick<IpfsNode, 'libp2p'>): Dht[] {
+  return Object.values(libp2p?.services ?? {}).filter((service): service is Dht => typeof (service as Partial<Dht>).get === 'function')
+}
+
+/** One DHT by itself: of all of them, the answer would be that of the first, which may be what this node has put there itself */
+async function askDht (dht: Dht, routingKey: Uint8Array, signal: AbortSignal): Promise<{ answered: boolean, sequences: bigint[] }> {
+  const sequences: bigint[] = []
+  let answered = false
+  try {
+    for await (const { name, value } of dht.get(routingKey, { signal })) {
+      answered ||= name === 'PEER_RESPONSE'
+      if (name === 'VALUE' && value !== undefined) {
+        sequences.push(IPNSEntry.decode(value).sequence ?? 0n)
+      }
+    }
+  } catch {
+    // no peers, or one that could not be corrected: what came before counts
+  }
+  return { answered, sequences }
+}

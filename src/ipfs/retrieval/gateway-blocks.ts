@@ -1,0 +1,29 @@
+import type { CID } from 'multiformats/cid'
+import { BufferPool } from '../blocks/buffer-pool.ts'
+import type { ContentReader, StoreOptions } from '../content-store.ts'
+import { leafSize } from '../dag/dag.ts'
+import { DagReader } from '../dag/dag-reader.ts'
+import { fetchBytes } from './fetch-bytes.ts'
+import { verifyBlock } from '../blocks/verify-block.ts'
+
+const readAhead = 8
+const maxFreeBuffers = 16
+
+/**
+ * Fetches one block from an HTTP gateway, which is not believed
+ *
+ * @param gateway its path ends with a slash
+ * @throws UnavailableError where it does not deliver the block, DamagedBlockError where it delivers something else
+ * @see https://specs.ipfs.tech/http-gateways/trustless-gateway/
+ */
+export async function fetchGatewayBlock (gateway: URL, cid: CID, { signal }: StoreOptions = {}): Promise<Uint8Array> {
+  const bytes = await fetchBytes(new URL(`ipfs/${cid.toString()}?format=raw`, gateway), { signal, headers: { Accept: 'application/vnd.ipld.raw' } })
+  await verifyBlock(cid, bytes)
+  return bytes
+}
+
+/** Reads through an HTTP gateway, block by block */
+export function gatewayReader (gateway: URL): ContentReader {
+  const blocks = { read: async (cid: CID, options?: StoreOptions) => await fetchGatewayBlock(gateway, cid, options) }
+  return new DagReader({ blocks, buffers: new BufferPool(leafSize, maxFreeBuffers) }, { readAhead })
+}

@@ -1,0 +1,166 @@
+/**
+ * Finds manifests and blobs below an image root, whichever program made it:
+ *
+ * ```
+ * manifests/latest, manifests/<tag>    this registry and older IPDR programs
+ * manifests/latest-v2                  IPDR up to 0.1.6: the only manifest that it wrote
+ * manifests/<digest>                   this registry and older IPDR programs
+ * manifests/<algorithm>/<hex>          a fork of IPDR
+ * index.json                           any OCI image layout: a tag is the annotation `org.opencontainers.image.ref.name`
+ * blobs/<digest>                       this registry and older IPDR programs
+ * blobs/<digest>/<hex>.json            IPDR up to 0.1.6: the config of an image
+ * blobs/<algorithm>/<hex>              any OCI image layout
+ * ```
+ *
+ * @see https://github.com/opencontainers/image-spec/blob/main/image-layout.md
+ */
+import { createHash } from 'node:crypto'
+import type { ContentReader, Found, StoreOptions } from '../../ipfs/content-store.ts'
+import { refName } from '../../oci/annotations.ts'
+import { algorithmOf, digestFrom, hexOf, type Digest, type DigestAlgorithm } from '../../oci/digest.ts'
+import { OciError } from '../../oci/errors.ts'
+import type { Descriptor } from '../../oci/descriptor.ts'
+import { parseManifest, type Manifest } from '../../oci/manifest.ts'
+import { OCI_INDEX } from '../../oci/media-types.ts'
+import type { Reference } from '../../oci/reference.ts'
+
+/** What a manifest or an index.json may have at most, as docker and containerd hold it */
+export const maxManifestBytes = 4 * 1024 * 1024
+
+/** A manifest below an image root, its bytes checked against its digest where it was asked for by one */
+export interface LayoutManifest {
+  digest: Digest
+  bytes: Uint8Array
+  manifest: Manifest
+  found: Found
+}
+
+/**
+ * Finds the file of a manifest. The tag `latest` is the root's own manifest, whatever that was tagged; another tag has to be there by name.
+ * Whether the bytes have the digest asked for is the caller's to check, or use {@link readManifest}.
+ *
+ * @returns undefined where there is none
+ * @throws as {@link ContentReader.read}
+ */
+export async function findManifest (reader: ContentReader, root: string, reference: Reference, options: StoreOptions = {}): Promise<Found | undefined> {
+  return reference.digest === undefined
+    ? await findByTag(reader, root, reference.tag, options)
+    : await findByDigest(reader, root, reference.digest, options)
+}
+
+/**
+ * Finds the file of a config or layer. Whether the bytes have this digest is the caller's to check.
+ *
+ * @returns undefined where there is none
+ * @throws as {@link ContentReader.read}
+ */
+export async function findBlob (reader: ContentReader, root: string, digest: Digest, options: StoreOptions = {}): Promise<Found | undefined> {
+  const found = await reader.find(root, ['blobs', digest], options)
+  return found?.type === 'directory'
+    ? await findFile(reader, found.cid, [[`${hexOf(digest)}.json`]], options)
+    : found ?? await findFile(reader, root, [['blobs', algorithmOf(digest), hexOf(digest)]], options)
+}
+
+/**
+ * Finds and reads a manifest
+ *
+ * @param reference.mediaType what the manifest is where it does not say so itself
+ * @returns undefined where there is none
+ * @throws OciError MANIFEST_INVALID where what is there is no manifest, DIGEST_INVALID where it has another digest;
+ *   what {@link ContentReader.read} throws
+ */
+export async function readManifest (
+  reader: ContentReader, root: string, reference: Reference & { mediaType?: string | undefined }, options: StoreOptions = {}
+): Promise<LayoutManifest | undefined> {
+  const found = await findManifest(reader, root, reference, options)
+  if (found === undefined) {
+    return undefined
+  }
+  const bytes = await readSmall(reader, found, options)
+  const digest = digestOf(reference.digest === undefined ? 'sha256' : algorithmOf(reference.digest), bytes)
+  if (reference.digest !== undefined && reference.digest !== digest) {
+    throw new OciError('DIGEST_INVALID', { detail: { digest: reference.digest, actual: digest } })
+  }
+  return { digest, bytes, manifest: parseManifest(bytes, reference.mediaType?.toLowerCase()), found }
+}
+
+/**
+ * Reads the manifest that a root of this registry is made for, which its `index.json` names
+ *
+ * @throws as {@link readManifest}, and MANIFEST_INVALID where the root leads to none
+ */
+export async function readTopManifest (reader: ContentReader, root: string, options: StoreOptions = {}): Promise<LayoutManifest> {
+  const descriptor = tagged(await layoutIndex(reader, root, options), 'latest')
+  const top = descriptor && await readManifest(reader, root, descriptor, options)
+  if (top === undefined) {
+    throw new OciError('MANIFEST_INVALID', { detail: { reason: 'the root leads to no manifest' } })
+  }
+  return top
+}
+
+async function findByTag (reader: ContentReader, root: string, tag: string, options: StoreOptions): Promise<Found | undefined> {
+  const named = await findFile(reader, root, [['manifests', tag]], options)
+  if (named !== undefined) {
+    return named
+  }
+  const descriptor = tagged(await layoutIndex(reader, root, options), tag)
+  if (descriptor !== undefined) {
+    return await findByDigest(reader, root, descriptor.digest, options)
+  }
+  return tag === 'latest' ? await findFile(reader, root, [['manifests', 'latest-v2']], options) : undefined
+}
+
+async function findByDigest (reader: ContentReader, root: string, digest: Digest, options: StoreOptions): Promise<Found | undefined> {
+  const [algorithm, hex] = [algorithmOf(digest), hexOf(digest)]
+  const places = [['manifests', digest], ['blobs', algorithm, hex], ['blobs', digest], ['manifests', algorithm, hex]]
+  return await findFile(reader, root, places, options) ?? await findNameless(reader, root, digest, options)
+}
+
+/** A manifest that has its digest in no file name */
+async function findNameless (reader: ContentReader, root: string, digest: Digest, options: StoreOptions): Promise<Found | undefined> {
+  const found = await findFile(reader, root, [['manifests', 'latest-v2'], ['manifests', 'latest']], options)
+  const matches = found !== undefined && found.size <= maxManifestBytes &&
+    digestOf(algorithmOf(digest), await readSmall(reader, found, options)) === digest
+  return matches ? found : undefined
+}
+
+/** @returns the first of the paths that leads to a file */
+async function findFile (reader: ContentReader, root: string, paths: string[][], options: StoreOptions): Promise<Found | undefined> {
+  for (const path of paths) {
+    const found = await reader.find(root, path, options)
+    if (found?.type === 'file') {
+      return found
+    }
+  }
+  return undefined
+}
+
+async function layoutIndex (reader: ContentReader, root: string, options: StoreOptions): Promise<Descriptor[]> {
+  const found = await findFile(reader, root, [['index.json']], options)
+  return found === undefined ? [] : parseManifest(await readSmall(reader, found, options), OCI_INDEX).manifests
+}
+
+/** A layout with one image has it as `latest`, whatever its tag is */
+function tagged (manifests: Descriptor[], tag: string): Descriptor | undefined {
+  const named = manifests.find(({ annotations }) => annotations?.[refName] === tag || annotations?.[refName]?.endsWith(`:${tag}`))
+  return named ?? (tag === 'latest' && manifests.length === 1 ? manifests[0] : undefined)
+}
+
+/** @throws OciError MANIFEST_INVALID where the file is too large to be a manifest */
+async function readSmall (reader: ContentReader, { cid, size }: Found, options: StoreOptions): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = []
+  let total = 0
+  for await (const chunk of reader.read(cid, options)) {
+    total += chunk.byteLength
+    if (Math.max(size, total) > maxManifestBytes) {
+      throw new OciError('MANIFEST_INVALID', { detail: { reason: `is larger than ${maxManifestBytes} bytes` } })
+    }
+    // the reader may overwrite a chunk once it is asked for the next
+    chunks.push(new Uint8Array(chunk))
+  }
+  return Buffer.concat(chunks)
+}
+
+function digestOf (algorithm: DigestAlgorithm, bytes: Uint8Array): Digest {
+  return digestFrom(algorithm, createHash(algorithm).update(bytes).digest('hex'))
+}

@@ -1,0 +1,131 @@
+import { LRUCache } from 'lru-cache'
+import type { ContentReader, ContentStore } from '../../ipfs/content-store.ts'
+import type { Index } from '../../index/index.ts'
+import { parseRoot, type RootReference } from '../../oci/cid.ts'
+import { OciError } from '../../oci/errors.ts'
+import type { ManifestLimits } from '../../oci/manifest.ts'
+import type { Page } from '../../oci/pagination.ts'
+import type { CachedRoots } from '../image/cached-roots.ts'
+import type { ClientSlots } from '../client-slots.ts'
+import { ImageRepository } from './image-repository.ts'
+import type { IndexCondition } from '../index-condition.ts'
+import type { LostFiles } from '../lost-files.ts'
+import type { LinkGuard } from '../link-guard.ts'
+import { take } from '../listing.ts'
+import { LocalRepository } from './local-repository.ts'
+import type { Listing, Repository, RequestOptions } from '../repository.ts'
+import type { NameResolver } from '../tags/resolver-source.ts'
+import { RecentRoots, ResolvedRepository, type TagResolver } from './resolved-repository.ts'
+import type { RootProvider } from '../root-provider.ts'
+import type { TagListener } from '../tags/tag-listener.ts'
+import type { Uploads } from '../uploads/uploads.ts'
+import { VerifiedFiles } from '../image/verified-files.ts'
+
+/** Bytes of manifests that are kept in memory, as most requests are for one of a few */
+const maxHotManifestBytes = 16 * 1024 * 1024
+
+export interface RegistryComponents {
+  content: ContentStore
+  index: Index
+  uploads: Uploads
+  links: LinkGuard
+  lost: Pick<LostFiles, 'has' | 'note'>
+  cached: CachedRoots
+  /** @default one that always serves */
+  condition?: Pick<IndexCondition, 'requireServing'> | undefined
+  /** Reads images that are not here: from peers and gateways */
+  reader: ContentReader
+  /** Finds out what an IPNS key or a domain stands for */
+  names: NameResolver
+  /** Tells other nodes which image roots are here */
+  provider?: RootProvider | undefined
+  /** Has what is pushed here pinned elsewhere; returns at once */
+  pinner?: { pin: (root: string) => void } | undefined
+  tagListener?: TagListener | undefined
+  /** The resolvers that were configured; undefined where there is none */
+  resolver?: TagResolver | undefined
+  /** Counts requests that wait for a name */
+  fetches?: ClientSlots | undefined
+}
+
+export interface RegistryInit {
+  /**
+   * What happens to a manifest that refers to blobs which are not there
+   *
+   * @default 'refuse'
+   */
+  missingBlobs?: 'refuse' | 'accept'
+  manifestLimits?: ManifestLimits | undefined
+}
+
+/** Finds the repository that a name stands for, once per request */
+export class Registry {
+  readonly uploads: Uploads
+  readonly #components: RegistryComponents
+  readonly #acceptMissingBlobs: boolean
+  readonly #manifestLimits: ManifestLimits | undefined
+  readonly #hotManifests = new LRUCache<string, Uint8Array>({ maxSize: maxHotManifestBytes, sizeCalculation: bytes => bytes.byteLength + 1 })
+  readonly #recentRoots = new RecentRoots()
+  readonly #verified = new VerifiedFiles()
+
+  constructor (components: RegistryComponents, init: RegistryInit = {}) {
+    this.uploads = components.uploads
+    this.#components = components
+    this.#acceptMissingBlobs = init.missingBlobs === 'accept'
+    this.#manifestLimits = init.manifestLimits
+  }
+
+  /**
+   * A repository of this registry goes first, then a name that is a CID or an IPNS name, then the resolvers
+   *
+   * @param name a valid repository name; the repository need not exist yet
+   */
+  async repository (name: string): Promise<Repository> {
+    const { index, reader, provider, resolver, cached } = this.#components
+    this.requireServing()
+    const local = this.localRepository(name)
+    const root = parseRoot(name)
+    if ((root === undefined && resolver === undefined) || await index.hasRepository(name)) {
+      return local
+    }
+    if (root !== undefined) {
+      return new ImageRepository({ reader, index, provider, cached, verified: this.#verified }, { name, root: async options => await this.#rootOf(name, root, options) })
+    }
+    return resolver === undefined ? local : new ResolvedRepository({ reader, index, provider, cached, verified: this.#verified, resolver, recentRoots: this.#recentRoots, local })
+  }
+
+  /** @throws OciError UNAVAILABLE while a backup is being restored: {@link repository} asks by itself, and who goes past it has to */
+  requireServing (): void {
+    this.#components.condition?.requireServing()
+  }
+
+  /** The repository of this registry, whatever else the name stands for */
+  localRepository (name: string): Repository {
+    return new LocalRepository({ ...this.#components, hotManifests: this.#hotManifests }, { name, acceptMissingBlobs: this.#acceptMissingBlobs, manifestLimits: this.#manifestLimits })
+  }
+
+  /** Names of the repositories that hold a manifest */
+  async repositories (page: Page): Promise<Listing<string>> {
+    this.requireServing()
+    return await take(page, page => this.#components.index.repositories(page))
+  }
+
+  async #rootOf (repository: string, reference: RootReference, options: RequestOptions): Promise<string> {
+    if (reference.cid !== undefined) {
+      return reference.cid
+    }
+    const { reader } = this.#components
+    const { cid, path } = await this.#resolve(reference.name, options)
+    const root = path.length === 0 ? cid : (await reader.find(cid, path, options))?.cid
+    if (root === undefined) {
+      throw new OciError('NAME_UNKNOWN', { detail: { name: repository, reason: `leads to /ipfs/${cid}/${path.join('/')}, where nothing is` } })
+    }
+    return root
+  }
+
+  async #resolve (name: string, options: RequestOptions): ReturnType<NameResolver['resolve']> {
+    const { names, fetches } = this.#components
+    using _slot = fetches?.take(options.client)
+    return await names.resolve(name, options)
+  }
+}

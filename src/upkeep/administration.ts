@@ -1,0 +1,142 @@
+import { parseRoot } from '../oci/cid.ts'
+import { OciError } from '../oci/errors.ts'
+import { readBlockKeys } from '../ipfs/blocks/block-keys.ts'
+import type { CarSource } from '../ipfs/dag/car.ts'
+import { parseName, parseReference } from '../oci/reference.ts'
+import type { Backup, Backups } from './backup/backups.ts'
+import { translateErrors } from '../registry/errors.ts'
+import type { CollectionResult, CollectOptions, GarbageCollector } from './gc/garbage-collector.ts'
+import type { IndexRebuilder, RebuildProgress, RebuildResult } from './rebuild/index-rebuilder.ts'
+import type { Registry } from '../registry/repositories/registry.ts'
+import type { RequestOptions } from '../registry/repository.ts'
+import type { RestoreOptions, Restorer, RestoreResult } from './backup/restorer.ts'
+import type { Scrubber, ScrubOptions, ScrubResult } from './fsck/scrubber.ts'
+
+/** A connection to a peer */
+export interface Peer {
+  peer: string
+  address: string
+  direction: 'inbound' | 'outbound'
+  /** Through a relay, for a short time and few bytes */
+  limited: boolean
+  /** Milliseconds there and back, once measured */
+  latency?: number | undefined
+}
+
+export interface AdministrationComponents {
+  registry: Pick<Registry, 'repository'>
+  node: {
+    peers: () => Peer[]
+    connect: (address: string, options?: RequestOptions) => Promise<string>
+  }
+  names: { resolve: (name: string, options?: RequestOptions) => Promise<{ cid: string, path: string[], ttl: number }> }
+  publisher: { publish: () => Promise<{ name: string, cid: string }> }
+  collector: Pick<GarbageCollector, 'collect'>
+  scrubber: Pick<Scrubber, 'scrub'>
+  backups: Pick<Backups, 'begin'>
+  restorer: Pick<Restorer, 'restore'>
+  rebuilder: Pick<IndexRebuilder, 'rebuild' | 'waive'>
+}
+
+/** What an operator asks an appliance for, beside images. Throws OciError alone where it can't be had. */
+export class Administration {
+  readonly #components: AdministrationComponents
+
+  constructor (components: AdministrationComponents) {
+    this.#components = components
+  }
+
+  peers (): Peer[] {
+    return this.#components.node.peers()
+  }
+
+  /** @returns the id of the peer that it is connected to now */
+  async connect (address: string, options: RequestOptions = {}): Promise<string> {
+    try {
+      return await this.#components.node.connect(address, options)
+    } catch (err) {
+      options.signal?.throwIfAborted()
+      const { name, message } = err as Error
+      const own = name === 'NetworkConfigError' || name === 'NodeOfflineError'
+      throw new OciError(name === 'NetworkConfigError' ? 'REQUEST_INVALID' : 'UNAVAILABLE', {
+        detail: { reason: own ? message : `no connection to ${address.slice(0, 200)}` }, cause: err
+      })
+    }
+  }
+
+  /**
+   * Finds out what a name stands for: an IPNS name or a domain, else `<repository>[:<tag>]` of this registry or of its resolvers
+   *
+   * @returns `ttl` in seconds; 0 where the answer holds only now
+   */
+  async resolve (name: string, options: RequestOptions = {}): Promise<{ cid: string, path: string[], ttl: number }> {
+    const isName = isKey(name.split('/')[0]!) || /^\/?ip[fn]s\//.test(name)
+    try {
+      return isName ? await this.#components.names.resolve(name, options) : await this.#resolveTag(name, options)
+    } catch (err) {
+      const code = nameErrors[(err as Error).name]
+      throw code === undefined ? err : new OciError(code, { detail: { reason: (err as Error).message }, cause: err })
+    }
+  }
+
+  /** A name with a dot may be a domain, too: it is one where no repository has that name */
+  async #resolveTag (name: string, options: RequestOptions): Promise<{ cid: string, path: string[], ttl: number }> {
+    const colon = name.lastIndexOf(':')
+    const [repository, reference] = colon === -1 ? [name, 'latest'] : [name.slice(0, colon), name.slice(colon + 1)]
+    try {
+      const { root } = await (await this.#components.registry.repository(parseName(repository))).manifest(parseReference(reference), options)
+      return { cid: root, path: [], ttl: 0 }
+    } catch (err) {
+      if (/^[^/:]+\.[^/:]+$/.test(name)) {
+        return await this.#components.names.resolve(name, options)
+      }
+      throw err
+    }
+  }
+
+  /** Collects garbage, in a cycle that begins after the call */
+  async collect (options: CollectOptions = {}): Promise<CollectionResult> {
+    return await translateErrors(async () => await this.#components.collector.collect(options))
+  }
+
+  /** Checks all that is stored, after the checks that were asked for before */
+  async scrub (options: ScrubOptions = {}): Promise<ScrubResult> {
+    return await translateErrors(async () => await this.#components.scrubber.scrub(options))
+  }
+
+  /** Restores an index that was lost */
+  async rebuild (options: { onProgress?: (progress: RebuildProgress) => void } = {}): Promise<RebuildResult> {
+    return await translateErrors(async () => await this.#components.rebuilder.rebuild(options))
+  }
+
+  /** Takes a lost index as it is */
+  async waiveRebuild (): Promise<void> {
+    await translateErrors(async () => { await this.#components.rebuilder.waive() })
+  }
+
+  /** @param keys of the blocks that the backup leaves out, as {@link readBlockKeys} takes them */
+  async backup (keys: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<Backup> {
+    return await translateErrors(async () => await this.#components.backups.begin(await readBlockKeys(keys), signal))
+  }
+
+  /** Fills an empty registry from a backup */
+  async restore (source: CarSource, options: RestoreOptions): Promise<RestoreResult> {
+    return await translateErrors(async () => await this.#components.restorer.restore(source, options))
+  }
+
+  /** Publishes all tags as they are now */
+  async publish (): Promise<{ name: string, cid: string }> {
+    return await translateErrors(async () => await this.#components.publisher.publish())
+  }
+}
+
+/** A key of IPNS in any form, or a peer id */
+function isKey (text: string): boolean {
+  return parseRoot(`/ipns/${text}`)?.name?.includes('.') === false
+}
+
+const nameErrors: Record<string, 'REQUEST_INVALID' | 'NAME_UNKNOWN' | 'UNAVAILABLE'> = {
+  InvalidNameError: 'REQUEST_INVALID',
+  NameNotFoundError: 'NAME_UNKNOWN',
+  UnavailableError: 'UNAVAILABLE'
+}

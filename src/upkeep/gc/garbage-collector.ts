@@ -1,0 +1,215 @@
+/**
+ * Garbage collection while the registry goes on. A cycle protects what is put from its beginning on, deletes from the index what nobody needs,
+ * waits for those that may have seen it there, marks every block that is reachable, and deletes the blocks that are neither marked nor
+ * protected. Where marking fails or is not complete, no block is deleted.
+ */
+import { raceSignal } from 'race-signal'
+import type { DurableBlockstore } from '../../ipfs/blocks/blockstore.ts'
+import { Pace } from '../../scheduling/pace.ts'
+import type { Logger } from '../../log.ts'
+import type { Metrics } from '../../metrics.ts'
+import { OciError } from '../../oci/errors.ts'
+import { IndexCleaner } from './index-cleaner.ts'
+import type { IndexCondition } from '../../registry/index-condition.ts'
+import { ReachableBlocks, type ReachableBlocksComponents } from './reachable-blocks.ts'
+import type { LinkGuard } from '../../registry/link-guard.ts'
+import type { ManifestUpgrade } from '../rebuild/manifest-upgrade.ts'
+import type { Publisher } from '../../registry/tags/publisher.ts'
+import { StoragePressure } from './storage-pressure.ts'
+import type { Uploads } from '../../registry/uploads/uploads.ts'
+
+const second = 1000
+/** Missing nodes that are named in the log */
+const maxNamed = 10
+
+export interface GarbageCollectorComponents extends ReachableBlocksComponents {
+  /** Where the index was lost, what it does not know is no garbage */
+  condition: Pick<IndexCondition, 'requireWhole'>
+  blockstore: Pick<DurableBlockstore, 'beginCollection' | 'read' | 'size' | 'sweep'>
+  uploads: Pick<Uploads, 'blocks' | 'expire'>
+  links: LinkGuard
+  publisher: Pick<Publisher, 'settled'>
+  upgrade: Pick<ManifestUpgrade, 'run'>
+  metrics: Pick<Metrics, 'collections' | 'collectionDuration' | 'freedBlocks' | 'freedBytes'>
+  log: Logger
+}
+
+export interface GarbageCollectorInit {
+  /** Time from one cycle to the next; milliseconds. 0: only when asked for */
+  interval: number
+  /** Manifests without a tag are deleted so long after they were pushed or lost their last tag; milliseconds. Undefined: never. */
+  untagged?: number | undefined
+  /** What was fetched from other nodes may take so many bytes */
+  cacheBytes: number
+}
+
+/** How far a cycle is */
+export interface CollectionProgress {
+  phase: 'index' | 'mark' | 'sweep'
+  /** Of which all below is marked */
+  roots: number
+  blocks: number
+  bytes: number
+}
+
+/** What a cycle deleted, or in a dry run would delete */
+export interface CollectionResult {
+  dryRun: boolean
+  manifests: number
+  /** Blobs that a repository no longer has */
+  links: number
+  /** Images of other nodes */
+  cached: number
+  blocks: number
+  bytes: number
+  seconds: number
+}
+
+export interface CollectOptions {
+  dryRun?: boolean | undefined
+  /** Milliseconds after which blocks, links of blobs and uploads go that nothing needs, where that is less than usual */
+  grace?: number | undefined
+  onProgress?: ((progress: CollectionProgress) => void) | undefined
+}
+
+interface Cycle {
+  listeners: Set<(progress: CollectionProgress) => void>
+  result: Promise<CollectionResult>
+}
+
+type Haste = Pick<CollectOptions, 'grace'> & { dryRun: boolean }
+type Report = (progress: CollectionProgress) => void
+
+export class GarbageCollector {
+  /** Begins cycles where room is wanting */
+  readonly pressure: StoragePressure
+  readonly #components: GarbageCollectorComponents
+  readonly #interval: number
+  readonly #cleaner: IndexCleaner
+  readonly #reachable: ReachableBlocks
+  #controller = new AbortController()
+  #timer: NodeJS.Timeout | undefined
+  /** The cycles that have not begun yet, by what they are to do */
+  readonly #waiting = new Map<string, Cycle>()
+  #last: Promise<unknown> = Promise.resolve()
+
+  constructor (components: GarbageCollectorComponents, init: GarbageCollectorInit) {
+    this.#components = components
+    this.#interval = init.interval
+    this.#cleaner = new IndexCleaner(components, init)
+    this.#reachable = new ReachableBlocks(components, init)
+    this.pressure = new StoragePressure({ collect: async () => await this.collect(), log: components.log }, init)
+  }
+
+  async start (): Promise<void> {
+    this.#controller = new AbortController()
+    this.pressure.start()
+    if (this.#interval > 0) {
+      this.#timer ??= setInterval(() => {
+        // what went wrong is in the log
+        this.collect().catch(() => {})
+      }, this.#interval).unref()
+    }
+  }
+
+  /** Cuts a cycle short: the next one does what is left */
+  async stop (): Promise<void> {
+    clearInterval(this.#timer)
+    this.#timer = undefined
+    this.pressure.stop()
+    this.#controller.abort()
+    await this.#last
+  }
+
+  /**
+   * Runs a cycle that begins after the call. There is one at a time; calls that wait for the same share it.
+   *
+   * @throws OciError UNAVAILABLE where it is cut short or can't tell what is reachable, as where the index was lost
+   */
+  async collect ({ dryRun = false, grace, onProgress }: CollectOptions = {}): Promise<CollectionResult> {
+    const key = `${dryRun} ${grace}`
+    const cycle = this.#waiting.get(key) ?? this.#enqueue(key, { dryRun, grace })
+    if (onProgress !== undefined) {
+      cycle.listeners.add(onProgress)
+    }
+    try {
+      return await cycle.result
+    } finally {
+      if (onProgress !== undefined) {
+        cycle.listeners.delete(onProgress)
+      }
+    }
+  }
+
+  #enqueue (key: string, haste: Haste): Cycle {
+    const { signal } = this.#controller
+    const listeners: Cycle['listeners'] = new Set()
+    const result = this.#last.then(async () => {
+      this.#waiting.delete(key)
+      return await this.#run(haste, signal, progress => { listeners.forEach(listener => { listener(progress) }) })
+    })
+    const cycle = { listeners, result }
+    this.#waiting.set(key, cycle)
+    this.#last = result.catch(() => {})
+    return cycle
+  }
+
+  async #run (haste: Haste, signal: AbortSignal, report: Report): Promise<CollectionResult> {
+    const { dryRun } = haste
+    const { log, metrics } = this.#components
+    const began = performance.now()
+    try {
+      signal.throwIfAborted()
+      this.#components.condition.requireWhole()
+      const found = await this.#cycle(haste, signal, report)
+      const result = { dryRun, ...found, seconds: Math.round(performance.now() - began) / second }
+      if (!dryRun) {
+        metrics.collections.inc({ result: 'success' })
+        metrics.collectionDuration.set(result.seconds)
+        metrics.freedBlocks.inc(found.blocks)
+        metrics.freedBytes.inc(found.bytes)
+      }
+      log.info('garbage collected', result)
+      return result
+    } catch (err) {
+      if (signal.aborted) {
+        throw new OciError('UNAVAILABLE', { detail: { reason: 'the server stops' }, cause: err })
+      }
+      metrics.collections.inc({ result: 'failure' })
+      log.error('garbage not collected', { err, ...(err instanceof OciError ? err.detail : {}) })
+      throw err
+    }
+  }
+
+  async #cycle ({ dryRun, grace }: Haste, signal: AbortSignal, report: Report): Promise<Omit<CollectionResult, 'dryRun' | 'seconds'>> {
+    const { blockstore, links, publisher, uploads } = this.#components
+    using _blocks = blockstore.beginCollection()
+    using _links = links.beginCollection()
+    // where room is wanting, nothing stays only because it is new: what is on its way is known by other means
+    const wanted = dryRun ? undefined : this.pressure.begin()
+    const recent = wanted === undefined ? grace : 0
+    const pace = new Pace({ isHurried: () => wanted !== undefined || this.pressure.isPressing })
+    let roots = 0
+    report({ phase: 'index', roots, blocks: 0, bytes: 0 })
+    if (!dryRun) {
+      await uploads.expire({ idle: grace, refused: wanted !== undefined })
+    }
+    await this.#components.upgrade.run(signal)
+    const without = await this.#cleaner.clean({ dryRun, grace, signal })
+    // a manifest on its way here may link to a blob that has just gone; once it is in the index, it is marked with all below it
+    await raceSignal(links.repositories.idle(), signal)
+    await raceSignal(publisher.settled(), signal)
+    const onRoot = (): void => { report({ phase: 'mark', roots: ++roots, blocks: 0, bytes: 0 }) }
+    const { blocks, evicted, cachedBytes, missing } = await this.#reachable.find({ dryRun, signal, without, room: wanted ?? 0, pace, onRoot })
+    if (missing.size > 0) {
+      throw new OciError('UNAVAILABLE', {
+        detail: { reason: 'blocks are missing, and what is below them is not known: no block was deleted', missing: missing.size, cids: [...missing].slice(0, maxNamed) }
+      })
+    }
+    const swept = await blockstore.sweep(blocks, { dryRun, recent, signal, pace, onProgress: swept => { report({ phase: 'sweep', roots, ...swept }) } })
+    if (!dryRun) {
+      this.pressure.end(cachedBytes)
+    }
+    return { manifests: without.manifests.size, links: without.links.size, cached: evicted, ...swept }
+  }
+}

@@ -1,0 +1,226 @@
+import type { Content, ContentReader, ContentStore } from '../../ipfs/content-store.ts'
+import { leafCid } from '../../ipfs/dag/dag.ts'
+import type { Index, ManifestRecord } from '../../index/index.ts'
+import { algorithmOf, hexOf, type Digest } from '../../oci/digest.ts'
+import type { Descriptor } from '../../oci/descriptor.ts'
+import type { FoundImages } from './found-images.ts'
+import { findBlob, type LayoutManifest } from '../../registry/image/image-layout.ts'
+import { addImageRoot } from '../../registry/image/image-root.ts'
+import { manifestRecord, referrerDescriptor } from '../../registry/manifest-record.ts'
+import { digestOfContent } from '../../registry/read-content.ts'
+import { firstRight, readAsAny, type RestoredImage, type Wanted, type Work } from './restore-work.ts'
+
+export interface ImageRestorerComponents {
+  content: Pick<ContentStore, 'add' | 'addDirectory' | 'sync' | 'writer'>
+  index: Index
+  /** Compares every block with its CID */
+  reader: ContentReader
+  found: FoundImages
+}
+
+/**
+ * Reads an image below any root that leads to it, compares all of it with its digests, and makes the records that the index lacks: of the DAGs
+ * that our own writer makes, whoever made those that were found.
+ */
+export class ImageRestorer {
+  readonly #components: ImageRestorerComponents
+
+  constructor (components: ImageRestorerComponents) {
+    this.#components = components
+  }
+
+  /**
+   * What can't be read or is wrong is left out, and is among the problems
+   *
+   * @param own the image root that this registry noted for it, and whether all is here below that
+   */
+  async restore (repository: string, { digest, mediaType }: Pick<Descriptor, 'digest' | 'mediaType'>, signal: AbortSignal, own?: { root: string, isWhole: boolean }): Promise<RestoredImage> {
+    const work: Work = {
+      repository,
+      isClaimed: own !== undefined,
+      signal,
+      change: this.#components.index.change(),
+      manifests: new Set(),
+      added: { manifests: 0, blobs: 0 },
+      problems: [],
+      absent: [],
+      blobs: new Map(),
+      records: new Map()
+    }
+    await this.#add({ digest, mediaTypes: [mediaType], own: own?.root, places: this.#places(digest, own?.root), root: own?.isWhole === true ? own.root : undefined }, work)
+    if (work.added.manifests > 0) {
+      work.change.putRepository(repository)
+    }
+    return work
+  }
+
+  #places (digest: Digest, ...others: Array<string | undefined>): string[] {
+    return [...new Set([...others.filter(root => root !== undefined), ...this.#components.found.get(digest)?.roots ?? []])]
+  }
+
+  /** @param mediaType of its descriptor, which anybody may have written: its own root may know better */
+  async #addBelow ({ own, places }: Wanted, { digest, mediaType }: Pick<Descriptor, 'digest' | 'mediaType'>, work: Work): Promise<void> {
+    const mediaTypes = [mediaType, this.#components.found.get(digest)?.mediaType, undefined]
+    await this.#add({ digest, mediaTypes, own, places: this.#places(digest, ...places) }, work, { isOptional: true })
+  }
+
+  /** What a root has of something that its manifest names, whatever the descriptor says: the first that has it, and so our own where that does */
+  async #kindBelow ({ places }: Wanted, digest: Digest, { signal }: Work): Promise<'blob' | 'manifest' | undefined> {
+    const { reader } = this.#components
+    for (const place of places) {
+      try {
+        if (await reader.find(place, ['manifests', digest], { signal }) !== undefined) {
+          return 'manifest'
+        }
+        if (await reader.find(place, ['blobs', digest], { signal }) !== undefined) {
+          return 'blob'
+        }
+      } catch {
+        // what can't be read is found out where it is wanted
+        signal.throwIfAborted()
+      }
+    }
+    return undefined
+  }
+
+  async #add (wanted: Wanted, work: Work, options: { isOptional?: boolean } = {}): Promise<void> {
+    if (work.manifests.has(wanted.digest)) {
+      return
+    }
+    const { reader } = this.#components
+    const read: LayoutManifest | undefined = await firstRight(wanted, work, async place => await readAsAny(reader, place, wanted, { ...options, signal: work.signal }), options)
+    if (read === undefined) {
+      return
+    }
+    work.manifests.add(wanted.digest)
+    for (const child of read.manifest.manifests) {
+      await (await this.#kindBelow(wanted, child.digest, work) === 'blob' ? this.#addBlob(wanted, child.digest, work) : this.#addBelow(wanted, child, work))
+    }
+    await this.#addSubject(wanted, read, work)
+    await this.#addBlobs(wanted, read, work)
+    await this.#put(wanted, read, work)
+    for (const { digest, mediaType, roots } of this.#components.found.referrers(wanted.digest)) {
+      await this.#add({ digest, mediaTypes: [mediaType], own: undefined, places: roots }, work)
+    }
+  }
+
+  /** It comes along where it is here; beside what nobody claims, an image is one by itself */
+  async #addSubject (wanted: Wanted, { manifest: { subject } }: LayoutManifest, work: Work): Promise<void> {
+    if (subject === undefined) {
+      return
+    }
+    if (await this.#kindBelow(wanted, subject.digest, work) === 'blob') {
+      await this.#addBlob(wanted, subject.digest, work)
+    } else if (work.isClaimed && this.#components.found.get(subject.digest) !== undefined) {
+      // it has roots of its own
+      await this.#addBelow({ ...wanted, own: undefined, places: [] }, subject, work)
+    }
+  }
+
+  async #addBlobs (wanted: Wanted, { manifest }: LayoutManifest, work: Work): Promise<void> {
+    const { found } = this.#components
+    const optional = new Set(manifest.others.map(({ digest }) => digest))
+    for (const named of [...manifest.blobs, ...manifest.others]) {
+      const { digest } = named
+      const kind = await this.#kindBelow(wanted, digest, work)
+      // an index may list a manifest under a media type that nobody knows, and others may name one in any field
+      if (kind === 'manifest' || (kind === undefined && manifest.kind === 'index' && found.get(digest) !== undefined)) {
+        await this.#addBelow(wanted, named, work)
+      }
+      // what is a layer to a client is one, whatever it is besides
+      if (!work.manifests.has(digest) || (manifest.kind === 'image' && !optional.has(digest))) {
+        await this.#addBlob(wanted, digest, work, optional.has(digest))
+      }
+    }
+  }
+
+  async #addBlob (wanted: Wanted, digest: Digest, work: Work, isOptional = false): Promise<void> {
+    if (work.blobs.has(digest) || await this.#components.index.isLinked(work.repository, digest)) {
+      return
+    }
+    const content = await this.#blob({ ...wanted, digest }, work, isOptional)
+    if (content !== undefined) {
+      work.blobs.set(digest, content)
+      work.change.putLink(work.repository, digest)
+      work.added.blobs++
+    }
+  }
+
+  /** The record is kept at once, so that no blob is read twice */
+  async #blob (wanted: Wanted, work: Work, isOptional: boolean): Promise<Content | undefined> {
+    const { index, reader } = this.#components
+    const { digest } = wanted
+    const known = await index.blob(digest)
+    if (known !== undefined) {
+      return known
+    }
+    // a small blob is one block, and its digest says which: no root is needed
+    const leaf = algorithmOf(digest) === 'sha256' ? leafCid(Buffer.from(hexOf(digest), 'hex')).toString() : undefined
+    const content = await firstRight({ ...wanted, places: [...leaf === undefined ? [] : [leaf], ...wanted.places] }, work, async (place, found) => {
+      const cid = place === leaf ? leaf : (await findBlob(reader, place, digest, work))?.cid
+      if (cid === undefined) {
+        return undefined
+      }
+      found(cid)
+      return await this.#verified(digest, cid, work)
+    }, { leaf, isOptional })
+    if (content !== undefined) {
+      await index.change().putBlob(digest, content).commit({ durable: false })
+    }
+    return content
+  }
+
+  /** @returns the file as our own writer makes it */
+  async #verified (digest: Digest, cid: string, { signal }: Work): Promise<Content> {
+    const { content, reader } = this.#components
+    const canonical = await reader.canonical(cid, { signal })
+    if (canonical !== undefined) {
+      requireDigest(digest, await digestOfContent(reader, cid, algorithmOf(digest), { signal }))
+      return canonical
+    }
+    const writer = content.writer({ digest: algorithmOf(digest) })
+    try {
+      for await (const chunk of reader.read(cid, { signal })) {
+        await writer.write(chunk)
+      }
+      const { digest: actual, ...written } = await writer.close()
+      requireDigest(digest, actual)
+      await content.sync()
+      return written
+    } finally {
+      writer.discard()
+    }
+  }
+
+  async #put ({ digest, root }: Wanted, { bytes, manifest }: LayoutManifest, work: Work): Promise<void> {
+    const { content, index } = this.#components
+    const known = await index.manifest(work.repository, digest)
+    const record = manifestRecord(manifest, await content.add(bytes))
+    const withThese = {
+      blob: async (blob: Digest) => work.blobs.get(blob) ?? await index.blob(blob),
+      isLinked: async (repository: string, blob: Digest) => work.blobs.has(blob) || await index.isLinked(repository, blob),
+      manifest: async (repository: string, child: Digest) => work.records.get(child) ?? await index.manifest(repository, child)
+    }
+    const complete: ManifestRecord = {
+      ...record,
+      root: root ?? await addImageRoot({ content, index: withThese }, work.repository, { digest, ...record }),
+      updated: known?.updated ?? new Date().toISOString()
+    }
+    work.records.set(digest, complete)
+    // an earlier run may have found less below it
+    if (known?.root === complete.root) {
+      return
+    }
+    work.change.putManifest(work.repository, digest, complete)
+    if (manifest.subject !== undefined) {
+      work.change.putReferrer(work.repository, manifest.subject.digest, referrerDescriptor(manifest, { digest, size: record.size }))
+    }
+    work.added.manifests += known === undefined ? 1 : 0
+  }
+}
+
+function requireDigest (digest: Digest, actual: Digest | undefined): void {
+  if (actual !== digest) {
+    throw new Error(`what is linked as ${digest} has the digest ${actual}`)
+  }
+}

@@ -1,0 +1,88 @@
+import type { ContentStore } from '../../ipfs/content-store.ts'
+import { Pace } from '../../scheduling/pace.ts'
+import type { Index, ManifestRecord } from '../../index/index.ts'
+import type { Logger } from '../../log.ts'
+import type { Digest } from '../../oci/digest.ts'
+import { parseStoredManifest } from '../../oci/manifest.ts'
+import { addImageRoot } from '../../registry/image/image-root.ts'
+import type { IndexCondition } from '../../registry/index-condition.ts'
+import type { LinkGuard } from '../../registry/link-guard.ts'
+import { manifestRecord } from '../../registry/manifest-record.ts'
+import { readWhole } from '../../registry/read-content.ts'
+import type { TagListener } from '../../registry/tags/tag-listener.ts'
+import { everything } from '../../oci/pagination.ts'
+
+export interface ManifestUpgradeComponents {
+  condition: Pick<IndexCondition, 'hasOldRecords' | 'recordsUpgraded'>
+  content: Pick<ContentStore, 'add' | 'addDirectory' | 'read' | 'sync'>
+  index: Index
+  links: Pick<LinkGuard, 'repositories'>
+  tagListener?: TagListener | undefined
+  log: Logger
+}
+
+/**
+ * Brings the records of manifests up to date that older versions wrote: they knew of the descriptors of a few media types only, so that the
+ * blobs of a build cache would count as needed by nobody. To be run before anything relies on what records say; it takes one read of each
+ * manifest, once.
+ */
+export class ManifestUpgrade {
+  readonly #components: ManifestUpgradeComponents
+  readonly #pace = new Pace()
+
+  constructor (components: ManifestUpgradeComponents) {
+    this.#components = components
+  }
+
+  /** What can't be read stays as it is: then this is done again the next time */
+  async run (signal: AbortSignal): Promise<void> {
+    const { condition, index, links, log } = this.#components
+    if (!condition.hasOldRecords) {
+      return
+    }
+    let unread = 0
+    for await (const repository of index.repositories(everything)) {
+      for await (const { digest } of index.manifests(repository)) {
+        await links.repositories.run(repository, async () => {
+          try {
+            await this.#upgrade(repository, digest, signal)
+          } catch (err) {
+            signal.throwIfAborted()
+            unread++
+            log.warn('record of a manifest not brought up to date', { repository, digest, err })
+          }
+        }, { signal })
+        await this.#pace.rest({ signal })
+      }
+    }
+    if (unread === 0) {
+      await condition.recordsUpgraded()
+    }
+  }
+
+  async #upgrade (repository: string, digest: Digest, signal: AbortSignal): Promise<void> {
+    const { content, index, log } = this.#components
+    const record = await index.manifest(repository, digest)
+    if (record === undefined) {
+      return
+    }
+    const { blobs, manifests } = manifestRecord(parseStoredManifest(await readWhole(content, record, { signal }), record.mediaType), record)
+    if (blobs.join() === record.blobs.join() && manifests.join() === record.manifests.join()) {
+      return
+    }
+    const upgraded: ManifestRecord = { ...record, blobs, manifests }
+    upgraded.root = await addImageRoot(this.#components, repository, { digest, ...upgraded })
+    await content.sync()
+    await index.change().putManifest(repository, digest, upgraded).commit({ durable: true })
+    log.info('record of a manifest brought up to date', { repository, digest, cid: upgraded.root })
+    await this.#tell(repository, digest)
+  }
+
+  async #tell (repository: string, digest: Digest): Promise<void> {
+    for await (const { tag, record } of this.#components.index.tags(repository, everything)) {
+      if (record.digest === digest) {
+        this.#components.tagListener?.tagged(repository, tag)
+      }
+    }
+  }
+}

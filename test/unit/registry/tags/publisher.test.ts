@@ -1,0 +1,197 @@
+import assert from 'node:assert/strict'
+import { afterEach, beforeEach, describe, it } from 'node:test'
+import { rm } from 'node:fs/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
+import * as dagPb from '@ipld/dag-pb'
+import { CID } from 'multiformats/cid'
+import { hashBlock } from '../../../../src/ipfs/dag/dag.ts'
+import { Publisher, type PublisherInit } from '../../../../src/registry/tags/publisher.ts'
+import { imageManifest } from '../../../fixtures/manifests.ts'
+import { readAll, TestRegistry } from '../../../fixtures/registry.ts'
+import { until } from '../../../fixtures/until.ts'
+
+describe('publisher', () => {
+  let stores: TestRegistry
+  let published: string[]
+  let publisher: Publisher
+  const names = {
+    publish: async (cid: string) => {
+      published.push(cid)
+      return { name: 'k51', sequence: published.length }
+    }
+  }
+
+  beforeEach(async () => {
+    stores = await TestRegistry.open({ missingBlobs: 'accept' })
+    published = []
+    publisher = make()
+  })
+  afterEach(async () => {
+    await publisher.stop()
+    await stores[Symbol.asyncDispose]()
+  })
+
+  function make (init: Partial<PublisherInit> = {}): Publisher {
+    return new Publisher({ condition: stores.condition, content: stores.content, index: stores.index, names, log: stores.log }, { automatic: false, delay: 20, interval: 100, ...init })
+  }
+
+  async function push (repository: string, tag: string, content = tag): Promise<string> {
+    const { root } = await stores.pushManifest(repository, tag, imageManifest({ annotations: { content } }))
+    publisher.tagged(repository)
+    return root
+  }
+
+  /** What lies below the published root, files with their text and links to images with their CID */
+  async function contents (root: string, depth = 8): Promise<Record<string, unknown>> {
+    const found: Record<string, unknown> = {}
+    for await (const { name, cid } of stores.content.list(root)) {
+      const { type, size } = (await stores.content.find(cid, []))!
+      const isImage = (await stores.content.find(cid, ['oci-layout']).catch(() => undefined)) !== undefined
+      found[name] = type === 'file' ? (size < 100 ? String(await readAll(stores.content.read(cid))) : size) : isImage ? cid : await contents(cid, depth - 1)
+    }
+    return found
+  }
+
+  it('is cut short by the stop, however long a directory takes', async () => {
+    await push('team/app', 'v1')
+    let begun = false
+    const content: ConstructorParameters<typeof Publisher>[0]['content'] = {
+      add: stores.content.add.bind(stores.content),
+      find: stores.content.find.bind(stores.content),
+      sync: stores.content.sync.bind(stores.content),
+      addDirectory: async (_entries, { signal } = {}) => {
+        begun = true
+        return await new Promise<never>((_resolve, reject) => { signal?.addEventListener('abort', () => { reject(signal.reason) }) })
+      }
+    }
+    publisher = new Publisher({ condition: stores.condition, content, index: stores.index, names, log: stores.log }, { automatic: false })
+    await publisher.start()
+    const publishing = assert.rejects(publisher.publish(), /stops/)
+    await until('the directory is begun', () => begun)
+    await publisher.stop()
+    await publishing
+  })
+
+  it('publishes all tags, also where the root of an image is missing', async () => {
+    const lost = await push('team/app', 'v1')
+    await rm(stores.files.path(CID.parse(lost)))
+    const v2 = await push('other', 'v2')
+    const { cid } = await publisher.publish()
+    assert.equal(String(await readAll(stores.content.read((await stores.content.find(cid, ['cids', 'team', 'app', 'v1']))!.cid))), lost)
+    assert.equal((await stores.content.find(cid, ['images', 'other', 'v2']))?.cid, v2)
+  })
+
+  it('publishes all tags, also where the root of an image can\'t be walked', async () => {
+    const bad = (await stores.blockstore.put(await hashBlock(dagPb.code, Buffer.from('garbage')), Buffer.from('garbage'))).toString()
+    await push('team/app', 'v1')
+    const { digest, record } = (await Array.fromAsync(stores.index.manifests('team/app')))[0]!
+    await stores.index.change().putManifest('team/app', digest, { ...record, root: bad }).commit({ durable: true })
+    const v2 = await push('other', 'v2')
+    const { cid } = await publisher.publish()
+    assert.equal((await stores.content.find(cid, ['images', 'other', 'v2']))?.cid, v2)
+  })
+
+  it('makes a directory of CIDs and one of images', async () => {
+    const v1 = await push('team/app', 'v1')
+    const v2 = await push('team/app', 'v2')
+    const x = await push('x', 'latest')
+    const { name, cid } = await publisher.publish()
+    assert.equal(name, 'k51')
+    const tree = { team: { app: { v1, v2 } }, x: { latest: x } }
+    assert.deepEqual(await contents(cid), { cids: tree, images: tree })
+    assert.equal((await stores.index.published())?.root, cid)
+  })
+
+  it('makes the same one after any order of changes, and after a restart', async () => {
+    await push('team/app', 'v1')
+    await push('team/other', 'v1')
+    await push('x', 'latest')
+    const { cid } = await publisher.publish()
+    await push('team/app', 'v2')
+    await push('y/z', 'v1')
+    assert.notEqual((await publisher.publish()).cid, cid)
+    for (const repository of ['team/app', 'y/z']) {
+      await stores.repository(repository).deleteManifest({ tag: repository === 'y/z' ? 'v1' : 'v2' })
+      publisher.tagged(repository)
+    }
+    assert.equal((await publisher.publish()).cid, cid)
+    publisher = make()
+    assert.equal((await publisher.publish()).cid, cid)
+  })
+
+  it('is right about tags of which it was not told in the beginning', async () => {
+    await push('team/app', 'v1')
+    publisher = make()
+    const added = await push('team/app', 'v2')
+    const { cid } = await publisher.publish()
+    assert.equal((await stores.content.find(cid, ['images', 'team', 'app', 'v2']))?.cid, added)
+    assert.ok(await stores.content.find(cid, ['images', 'team', 'app', 'v1']))
+  })
+
+  it('gives a place that two want to the repository', async () => {
+    await push('a', 'b')
+    const c = await push('a/b', 'c')
+    const d = await push('a', 'd')
+    const { cid } = await publisher.publish()
+    assert.deepEqual((await contents(cid))['cids'], { a: { b: { c }, d } })
+    await stores.repository('a/b').deleteManifest({ tag: 'c' })
+    publisher.tagged('a/b')
+    const b = (await stores.repository('a').manifest({ tag: 'b' })).root
+    assert.deepEqual((await contents((await publisher.publish()).cid))['cids'], { a: { b, d } })
+  })
+
+  it('publishes by itself, once for changes that come together', async () => {
+    publisher = make({ automatic: true, delay: 300, interval: 5000 })
+    await publisher.start()
+    await sleep(350)
+    assert.equal(published.length, 0, 'nothing before the first tag')
+    for (let i = 0; i < 5; i++) {
+      await push('team/app', `v${i}`)
+    }
+    await until('it is published', () => published.length === 1)
+    await sleep(350)
+    assert.equal(published.length, 1)
+    assert.equal(Object.keys(((await contents(published[0]!))['cids'] as { team: { app: object } }).team.app).length, 5)
+  })
+
+  it('does not wait for the end of changes that never end', async () => {
+    publisher = make({ automatic: true, delay: 200, interval: 300 })
+    await publisher.start()
+    await push('team/app', 'v1')
+    const timer = setInterval(() => { publisher.tagged('team/app') }, 20)
+    try {
+      await until('it is published', () => published.length > 0, 2000)
+    } finally {
+      clearInterval(timer)
+    }
+  })
+
+  it('publishes what a crash left, and the last tag that goes', async () => {
+    await push('team/app', 'v1')
+    publisher = make({ automatic: true })
+    await publisher.start()
+    await until('it is published', () => published.length === 1)
+    await stores.repository('team/app').deleteManifest({ tag: 'v1' })
+    publisher.tagged('team/app')
+    await until('it is published again', () => published.length === 2)
+    assert.deepEqual(await contents(published[1]!), { cids: {}, images: {} })
+  })
+
+  it('tries again after a failure, with everything anew', async () => {
+    publisher = make({ automatic: true })
+    await publisher.start()
+    let failures = 0
+    stores.blockstore.beforePut = () => {
+      if (failures++ === 0) {
+        throw new Error('no')
+      }
+    }
+    // the push itself needs blocks too
+    failures = -20
+    await push('team/app', 'v1')
+    failures = 0
+    await until('it is published', () => published.length === 1)
+    assert.ok(stores.logged.some(({ message }) => message === 'tags not published'))
+    assert.ok(await stores.content.find(published[0]!, ['cids', 'team', 'app', 'v1']))
+  })
+})
