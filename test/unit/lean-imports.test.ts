@@ -5,7 +5,7 @@ import { promisify } from 'node:util'
 
 const script = `
   await import('./src/lean-imports.ts')
-  await import('./src/appliance.ts')
+  await import('./src/appliance/appliance.ts')
   process.report.excludeNetwork = true
   console.log(JSON.stringify(process.report.getReport().sharedObjects))`
 
