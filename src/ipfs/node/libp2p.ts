@@ -5,9 +5,9 @@ import { identify, identifyPush } from '@libp2p/identify'
 import { kadDHT, removePrivateAddressesMapper, removePublicAddressesMapper, type KadDHTInit } from '@libp2p/kad-dht'
 import { mdns } from '@libp2p/mdns'
 import { ping } from '@libp2p/ping'
-import { preSharedKey } from '@libp2p/pnet'
 import { webSockets } from '@libp2p/websockets'
 import { DhtDatastore } from './dht-records.ts'
+import { boundedPreSharedKey } from './patches/bounded-cipher.ts'
 import { leanNoise } from './patches/lean-noise.ts'
 import { leanTcp } from './patches/lean-tcp.ts'
 import { leanYamux } from './patches/lean-yamux.ts'
@@ -113,7 +113,7 @@ export function libp2pOptions (init: Libp2pInit): Libp2pOptions<Services> {
       throw new NetworkConfigError('The private network needs a swarm key')
     }
 
-    options.connectionProtector = preSharedKey({ psk: parseSwarmKey(init.swarmKey) })
+    options.connectionProtector = boundedPreSharedKey({ psk: parseSwarmKey(init.swarmKey) })
   } else if (init.swarmKey != null) {
     throw new NetworkConfigError(`A swarm key is for the private network, and this one is ${init.network}`)
   }
