@@ -60,7 +60,7 @@ export function http2Options ({ headerBytes, headerCount }: { headerBytes: numbe
   return {
     Http2ServerRequest: Http2Request,
     Http2ServerResponse: Http2Response,
-    settings: { initialWindowSize: mebibyte, maxFrameSize: 256 * kibibyte, maxConcurrentStreams: 128, enablePush: false, maxHeaderListSize: Math.max(headerBytes, leastHeaderListBytes) },
+    settings: { initialWindowSize: 64 * kibibyte, maxFrameSize: 256 * kibibyte, maxConcurrentStreams: 128, enablePush: false, maxHeaderListSize: Math.max(headerBytes, leastHeaderListBytes) },
     // one more than is allowed is for the app to refuse; beside them there are :method, :path, :scheme and :authority
     maxHeaderListPairs: headerCount + 5,
     // megabytes; what waits to be sent counts, too, and a pull has up to 1 MiB of it: beyond this, new streams are refused
@@ -71,14 +71,16 @@ export function http2Options ({ headerBytes, headerCount }: { headerBytes: numbe
 const widened = new WeakSet<object>()
 
 /**
- * A connection of HTTP/2 has a window beside those of its streams, which Node leaves at 64 KiB. A blob would wait for it most of the time; other
- * bodies fit, and so many clients that send something large take no more memory than that each.
+ * What a client may send before anybody reads it is 64 KiB at first, for each stream and for the connection. A blob would wait for more most of the
+ * time. Other bodies fit, and so those of many clients that nobody reads take no more memory than that each.
  */
 export function widenWindow (req: object): void {
   const session = (req as { stream?: ServerHttp2Stream }).stream?.session
   if (session !== undefined && !session.destroyed && !widened.has(session)) {
     widened.add(session)
     session.setLocalWindowSize(16 * mebibyte)
+    // of the streams that are there as well
+    session.settings({ initialWindowSize: mebibyte })
   }
 }
 
