@@ -10,6 +10,7 @@ import type { LinkGuard } from '../../registry/link-guard.ts'
 import { manifestRecord } from '../../registry/manifest-record.ts'
 import { readWhole } from '../../registry/read-content.ts'
 import type { TagListener } from '../../registry/tags/tag-listener.ts'
+import { tagsOf } from '../../registry/tags/tag-roots.ts'
 import { everything } from '../../oci/pagination.ts'
 
 export interface ManifestUpgradeComponents {
@@ -75,14 +76,8 @@ export class ManifestUpgrade {
     await content.sync()
     await index.change().putManifest(repository, digest, upgraded).commit({ durable: true })
     log.info('record of a manifest brought up to date', { repository, digest, cid: upgraded.root })
-    await this.#tell(repository, digest)
-  }
-
-  async #tell (repository: string, digest: Digest): Promise<void> {
-    for await (const { tag, record } of this.#components.index.tags(repository, everything)) {
-      if (record.digest === digest) {
-        this.#components.tagListener?.tagged(repository, tag)
-      }
+    for (const tag of await tagsOf(index, repository, digest)) {
+      this.#components.tagListener?.tagged(repository, tag)
     }
   }
 }
