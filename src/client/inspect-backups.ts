@@ -1,8 +1,7 @@
 import { basename, join } from 'node:path'
 import { CID } from 'multiformats/cid'
-import { requireBlocks } from '../ipfs/dag/blocks-below.ts'
+import { CompleteDags } from '../ipfs/dag/complete-dags.ts'
 import type { CarScanOptions } from '../ipfs/dag/car-scan.ts'
-import { directoryBlock } from '../ipfs/dag/dag.ts'
 import { BackupBlocks, type ScannedFile } from './backup-blocks.ts'
 import { isDirectory, numberInName, readBackupDirectory, rootInName, type ListedFile } from './backup-directory.ts'
 
@@ -64,15 +63,10 @@ export interface BackupState {
 export async function incompleteStates<State extends BackupState> (
   files: readonly State[], blocks: BackupBlocks, options: InspectOptions
 ): Promise<{ file: State, reason: string }[]> {
-  const whole = files.filter(({ state }) => state !== undefined)
-  // most often all are complete: below a directory of all of them, what they have in common is read once
-  const all = await directoryBlock(whole.map(({ name, state }) => ({ name, content: { cid: state!, size: 0, dagSize: 0 } })))
-  if (await reasonAgainst(all.cid.toString(), withBlock(blocks, all), options) === undefined) {
-    return []
-  }
+  const dags = new CompleteDags(blocks)
   const incomplete: { file: State, reason: string }[] = []
-  for (const file of whole) {
-    const reason = await reasonAgainst(file.state!, blocks, options)
+  for (const file of files) {
+    const reason = file.state === undefined ? undefined : await reasonAgainst(file.state, dags, options)
     if (reason !== undefined) {
       incomplete.push({ file, reason })
     }
@@ -142,9 +136,9 @@ function missingNames (names: readonly string[], listed: readonly ListedFile[] |
     .filter(number => !numbers.has(number)).map(number => `${String(number).padStart(6, '0')}-*.car`)
 }
 
-async function reasonAgainst (root: string, blocks: Parameters<typeof requireBlocks>[0], { signal }: InspectOptions): Promise<string | undefined> {
+async function reasonAgainst (root: string, dags: CompleteDags, { signal }: InspectOptions): Promise<string | undefined> {
   try {
-    await requireBlocks(blocks, root, { signal })
+    await dags.require(root, { signal })
     return undefined
   } catch (err) {
     signal?.throwIfAborted()
@@ -152,12 +146,5 @@ async function reasonAgainst (root: string, blocks: Parameters<typeof requireBlo
       throw err
     }
     return (err as Error).message
-  }
-}
-
-function withBlock (blocks: BackupBlocks, { cid: own, bytes }: { cid: CID, bytes: Uint8Array }): Parameters<typeof requireBlocks>[0] {
-  return {
-    has: async cid => own.equals(cid) || blocks.has(cid),
-    read: async cid => own.equals(cid) ? bytes : await blocks.read(cid)
   }
 }

@@ -2,7 +2,9 @@ import { equals } from 'multiformats/bytes'
 import type { CID } from 'multiformats/cid'
 import { identity } from 'multiformats/hashes/identity'
 import { sha256, sha512 } from 'multiformats/hashes/sha2'
+import type { StoreOptions } from '../content-store.ts'
 import { DamagedBlockError, UnavailableError } from '../errors.ts'
+import type { DurableBlockstore } from './blockstore.ts'
 
 const hashers = [sha256, sha512, identity]
 
@@ -15,4 +17,13 @@ export async function verifyBlock (cid: CID, bytes: Uint8Array): Promise<void> {
   if (!equals((await hasher.digest(bytes)).digest, cid.multihash.digest)) {
     throw new DamagedBlockError(`What came is not the block ${cid.toString()}`)
   }
+}
+
+/** Reads a block and compares it with its CID, however lately that was done; throws as {@link verifyBlock} and `read` */
+export async function readVerified<Options extends StoreOptions> (
+  blockstore: { read: (cid: CID, options?: Options) => ReturnType<DurableBlockstore['read']> }, cid: CID, options?: Options
+): Promise<Uint8Array> {
+  const bytes = await blockstore.read(cid, options)
+  await verifyBlock(cid, bytes)
+  return bytes
 }

@@ -1,4 +1,3 @@
-import { NotFoundError } from 'interface-store'
 import type { CID } from 'multiformats/cid'
 import type { DurableBlockstore } from '../blocks/blockstore.ts'
 import { blockKey, BlockSet } from '../blocks/block-set.ts'
@@ -7,9 +6,9 @@ import type { Block } from './dag.ts'
 import { isLeafOf, refuseLeaf } from './dag-node.ts'
 import { hasFile, parseCid } from '../blocks/block-cid.ts'
 import { leavesOf, walkNodes } from './dag-walk.ts'
-import { verifyBlock } from '../blocks/verify-block.ts'
+import { readVerified } from '../blocks/verify-block.ts'
 
-type Blocks = Pick<DurableBlockstore, 'has' | 'read'>
+type Blocks = Pick<DurableBlockstore, 'read'>
 
 /**
  * All blocks below a root, each once and compared with its CID; what `without` has is walked but not yielded
@@ -20,19 +19,6 @@ export async function * blocksBelow (blockstore: Blocks, root: string, without: 
   for await (const { cid, bytes, size } of walk(blockstore, root, options)) {
     if (!without.has(blockKey(cid.multihash.digest))) {
       yield { cid, bytes: bytes ?? await readLeaf(blockstore, cid, size, options) }
-    }
-  }
-}
-
-/**
- * Looks whether all is here below a root; nodes are read, leaves are not
- *
- * @throws as {@link blocksBelow}
- */
-export async function requireBlocks (blockstore: Blocks, root: string, options: StoreOptions = {}): Promise<void> {
-  for await (const { cid, bytes } of walk(blockstore, root, options)) {
-    if (bytes === undefined && !await blockstore.has(cid)) {
-      throw new NotFoundError(`No block ${cid.toString()}`)
     }
   }
 }
@@ -49,7 +35,7 @@ interface Found {
 async function * walk (blockstore: Blocks, root: string, { signal }: StoreOptions): AsyncGenerator<Found> {
   const yielded = new BlockSet()
   const isNew = (cid: CID): boolean => hasFile(cid) && yielded.add(blockKey(cid.multihash.digest))
-  const load = async (cid: CID): Promise<Uint8Array> => await readBlock(blockstore, cid, { signal })
+  const load = async (cid: CID): Promise<Uint8Array> => await readVerified(blockstore, cid, { signal })
   const top = parseCid(root)
   let isLeaf = true
   for await (const { cid, bytes, node } of walkNodes(top, { load, signal })) {
@@ -71,12 +57,6 @@ async function * walk (blockstore: Blocks, root: string, { signal }: StoreOption
 }
 
 async function readLeaf (blockstore: Blocks, cid: CID, size: number | undefined, options: StoreOptions): Promise<Uint8Array> {
-  const bytes = await readBlock(blockstore, cid, options)
+  const bytes = await readVerified(blockstore, cid, { signal: options.signal })
   return isLeafOf(size, bytes) ? bytes : await refuseLeaf(cid, bytes, size)
-}
-
-async function readBlock (blockstore: Blocks, cid: CID, { signal }: StoreOptions): Promise<Uint8Array> {
-  const bytes = await blockstore.read(cid, { signal })
-  await verifyBlock(cid, bytes)
-  return bytes
 }

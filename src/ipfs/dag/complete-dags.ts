@@ -1,10 +1,14 @@
 import { NotFoundError } from 'interface-store'
+import type { CID } from 'multiformats/cid'
+import * as raw from 'multiformats/codecs/raw'
 import { blockKey, BlockSet } from '../blocks/block-set.ts'
 import type { DurableBlockstore } from '../blocks/blockstore.ts'
 import type { StoreOptions } from '../content-store.ts'
 import { hasFile, parseCid } from '../blocks/block-cid.ts'
 import { leavesOf, WalkedNodes, walkNodes } from './dag-walk.ts'
-import { verifyBlock } from '../blocks/verify-block.ts'
+import { readVerified } from '../blocks/verify-block.ts'
+
+type Blocks = Pick<DurableBlockstore, 'has' | 'read'>
 
 /** Errors that say that a DAG is not here as it should be */
 const lacking = ['NotFoundError', 'DamagedBlockError', 'RefusedDagError']
@@ -14,31 +18,33 @@ const lacking = ['NotFoundError', 'DamagedBlockError', 'RefusedDagError']
  * of each. What several DAGs have in common is looked at once.
  */
 export class CompleteDags {
-  readonly #blockstore: Pick<DurableBlockstore, 'has' | 'read'>
+  readonly #blockstore: Blocks
   readonly #walked = new WalkedNodes()
   readonly #leaves = new BlockSet()
 
-  constructor (blockstore: Pick<DurableBlockstore, 'has' | 'read'>) {
+  constructor (blockstore: Blocks) {
     this.#blockstore = blockstore
   }
 
-  /** @returns what is wrong below the root; undefined where all is here */
-  async problemOf (root: string, { signal }: StoreOptions = {}): Promise<string | undefined> {
-    const load = async (cid: Parameters<typeof verifyBlock>[0]): Promise<Uint8Array> => {
-      const bytes = await this.#blockstore.read(cid, { signal })
-      await verifyBlock(cid, bytes)
-      return bytes
-    }
-    try {
-      const cid = parseCid(root)
-      let isLeaf = true
-      for await (const { node } of walkNodes(cid, { load, walked: this.#walked, signal })) {
-        isLeaf = false
-        for (const leaf of leavesOf(node)) {
-          await this.#requireLeaf(leaf.cid)
-        }
+  /** @throws NotFoundError where a block is missing, DamagedBlockError where a node does not hold what it should; RefusedDagError */
+  async require (root: string, { signal }: StoreOptions = {}): Promise<void> {
+    const load = async (cid: CID): Promise<Uint8Array> => await readVerified(this.#blockstore, cid, { signal })
+    const cid = parseCid(root)
+    for await (const { node } of walkNodes(cid, { load, walked: this.#walked, signal })) {
+      for (const leaf of leavesOf(node)) {
+        signal?.throwIfAborted()
+        await this.#requireLeaf(leaf.cid)
       }
-      await (isLeaf ? this.#requireLeaf(cid) : undefined)
+    }
+    if (cid.code === raw.code) {
+      await this.#requireLeaf(cid)
+    }
+  }
+
+  /** @returns what is wrong below the root; undefined where all is here */
+  async problemOf (root: string, options: StoreOptions = {}): Promise<string | undefined> {
+    try {
+      await this.require(root, options)
       return undefined
     } catch (err) {
       const { name, message } = err as Error
@@ -49,7 +55,7 @@ export class CompleteDags {
     }
   }
 
-  async #requireLeaf (cid: Parameters<typeof verifyBlock>[0]): Promise<void> {
+  async #requireLeaf (cid: CID): Promise<void> {
     const key = blockKey(cid.multihash.digest)
     if (!hasFile(cid) || this.#leaves.has(key)) {
       return
@@ -59,4 +65,9 @@ export class CompleteDags {
     }
     this.#leaves.add(key)
   }
+}
+
+/** Looks once whether all is here below a root; throws as {@link CompleteDags.require} */
+export async function requireBlocks (blockstore: Blocks, root: string, options: StoreOptions = {}): Promise<void> {
+  await new CompleteDags(blockstore).require(root, options)
 }

@@ -3,18 +3,14 @@ import type { DurableBlockstore } from '../blocks/blockstore.ts'
 import type { ContentReader } from '../content-store.ts'
 import { leafSize } from './dag.ts'
 import { DagReader } from './dag-reader.ts'
-import { verifyBlock } from '../blocks/verify-block.ts'
+import { readVerified } from '../blocks/verify-block.ts'
 
 const readAhead = 2
 
 /** Reads what is here and compares every block with its CID: for whoever has nothing else to trust */
 export function verifiedReader (blockstore: Pick<DurableBlockstore, 'read'>): ContentReader {
   const blocks = {
-    read: async (...[cid, options]: Parameters<DurableBlockstore['read']>) => {
-      const bytes = await blockstore.read(cid, options)
-      await verifyBlock(cid, bytes)
-      return bytes
-    }
+    read: async (...args: Parameters<DurableBlockstore['read']>) => await readVerified(blockstore, ...args)
   }
   return new DagReader({ blocks, buffers: new BufferPool(leafSize, 2 * readAhead) }, { readAhead })
 }

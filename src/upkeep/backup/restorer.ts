@@ -3,7 +3,7 @@
  * its digest; only then does anything get into the index, which until its end counts as one that is being restored: nothing is served of it.
  */
 import { BlockSet } from '../../ipfs/blocks/block-set.ts'
-import { requireBlocks } from '../../ipfs/dag/blocks-below.ts'
+import { requireBlocks } from '../../ipfs/dag/complete-dags.ts'
 import type { DurableBlockstore } from '../../ipfs/blocks/blockstore.ts'
 import { readCarBlocks, readCarRoot, type CarSource } from '../../ipfs/dag/car.ts'
 import type { ContentReader, ContentStore } from '../../ipfs/content-store.ts'

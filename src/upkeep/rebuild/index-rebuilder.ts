@@ -7,7 +7,7 @@
  * Everything is compared with its digest before it is in the index, and everything that a manifest names is looked for. Only where all of it was right does the index count as whole again:
  * until then no garbage is collected, so that what is repaired meanwhile can be restored by another run.
  */
-import { requireBlocks } from '../../ipfs/dag/blocks-below.ts'
+import { requireBlocks } from '../../ipfs/dag/complete-dags.ts'
 import type { DurableBlockstore } from '../../ipfs/blocks/blockstore.ts'
 import type { ContentReader, ContentStore } from '../../ipfs/content-store.ts'
 import { smallBlocks } from '../../ipfs/blocks/small-blocks.ts'
