@@ -21,43 +21,45 @@ export class Bench {
   readonly #scratch: string
   readonly #memory: UsedMemory
 
-  private constructor (options: Options, launchers: Launcher[], scratch: string) {
+  private constructor(options: Options, launchers: Launcher[], scratch: string) {
     this.options = options
     this.#launchers = launchers
     this.#scratch = scratch
     this.#memory = new UsedMemory(join(scratch, 'used-memory'))
   }
 
-  static async create (options: Options, launchers: Launcher[]): Promise<Bench> {
+  static async create(options: Options, launchers: Launcher[]): Promise<Bench> {
     const scratch = await mkdtemp(join(options.directory, 'ipdr-bench-'))
-    process.once('exit', () => { rmSync(scratch, { recursive: true, force: true, maxRetries: 5 }) })
+    process.once('exit', () => {
+      rmSync(scratch, { recursive: true, force: true, maxRetries: 5 })
+    })
     return new Bench(options, launchers, scratch)
   }
 
   /** Those of these names that are there and wanted */
-  launchers (...names: TargetName[]): Launcher[] {
+  launchers(...names: TargetName[]): Launcher[] {
     return this.#launchers.filter(({ name }) => names.includes(name))
   }
 
   /** Registries, and what shows the limits of the machine and of the client */
-  get registries (): Launcher[] {
+  get registries(): Launcher[] {
     return this.launchers('ipdr', 'before', 'distribution', 'zot', 'limit', 'null')
   }
 
   /** A folder that is gone when the benchmark ends */
-  async folder (name: string): Promise<string> {
+  async folder(name: string): Promise<string> {
     return await mkdtemp(join(this.#scratch, `${name}-`))
   }
 
   /** A folder that stays for the next run, for what takes long to make */
-  async cache (): Promise<string> {
+  async cache(): Promise<string> {
     const path = join(this.options.directory, 'ipdr-bench-cache')
     await mkdir(path, { recursive: true })
     return path
   }
 
   /** Starts servers on empty folders, gives them to `work`, and stops them */
-  async withServers (launchers: Launcher[], work: (servers: Server[]) => Promise<void>): Promise<void> {
+  async withServers(launchers: Launcher[], work: (servers: Server[]) => Promise<void>): Promise<void> {
     const servers: Server[] = []
     try {
       for (const launcher of launchers) {
@@ -65,7 +67,11 @@ export class Bench {
       }
       await work(servers)
     } finally {
-      await Promise.all(servers.map(async server => { await server.remove() }))
+      await Promise.all(
+        servers.map(async server => {
+          await server.remove()
+        }),
+      )
     }
   }
 
@@ -74,8 +80,10 @@ export class Bench {
    *
    * @param work its `round` is 0 in the round that warms up, whose values don't count, and counts from 1 then
    */
-  async inTurn<Item extends { name: string }> (
-    items: Item[], work: (item: Item, round: number) => Promise<Sample[]>, { warmUp = true }: { warmUp?: boolean } = {}
+  async inTurn<Item extends { name: string }>(
+    items: Item[],
+    work: (item: Item, round: number) => Promise<Sample[]>,
+    { warmUp = true }: { warmUp?: boolean } = {},
   ): Promise<void> {
     for (let round = warmUp ? 0 : 1; round <= this.options.rounds; round++) {
       for (const item of round % 2 === 0 ? items : items.toReversed()) {
@@ -85,7 +93,9 @@ export class Bench {
         }
         const samples = await work(item, round)
         if (round > 0) {
-          samples.forEach(sample => { this.measures.add(item.name, sample) })
+          samples.forEach(sample => {
+            this.measures.add(item.name, sample)
+          })
         }
       }
     }

@@ -6,13 +6,21 @@ import { readFile } from 'node:fs/promises'
 import { basename } from 'node:path'
 
 interface Profile {
-  nodes: Array<{ id: number, callFrame: { functionName: string, url: string, lineNumber: number }, children?: number[] }>
+  nodes: Array<{
+    id: number
+    callFrame: { functionName: string; url: string; lineNumber: number }
+    children?: number[]
+  }>
   samples: number[]
   timeDeltas: number[]
 }
 
 /** A function as called from one place, with everything that ran below it */
-interface Frame { name: string, microseconds: number, callees: Map<string, Frame> }
+interface Frame {
+  name: string
+  microseconds: number
+  callees: Map<string, Frame>
+}
 
 const width = 1400
 const rowHeight = 16
@@ -30,9 +38,11 @@ if (path === undefined) {
 }
 
 /** Time of the idle event loop is left out: what counts is the time that was used */
-function merge ({ nodes, samples, timeDeltas }: Profile): Frame {
+function merge({ nodes, samples, timeDeltas }: Profile): Frame {
   const own = new Map<number, number>()
-  samples.forEach((id, i) => { own.set(id, (own.get(id) ?? 0) + (timeDeltas[i] ?? 0)) })
+  samples.forEach((id, i) => {
+    own.set(id, (own.get(id) ?? 0) + (timeDeltas[i] ?? 0))
+  })
   const byId = new Map(nodes.map(node => [node.id, node]))
   const root: Frame = { name: 'all', microseconds: 0, callees: new Map() }
   const add = (id: number, into: Frame): number => {
@@ -51,14 +61,14 @@ function merge ({ nodes, samples, timeDeltas }: Profile): Frame {
   return root
 }
 
-function place ({ url, lineNumber }: Profile['nodes'][number]['callFrame']): string {
+function place({ url, lineNumber }: Profile['nodes'][number]['callFrame']): string {
   if (url.startsWith('node:')) {
     return `node:${url.split('/').at(-1)?.replace('node:', '')}`
   }
   return url === '' ? '' : `${url.split('/').slice(-2).join('/')}:${lineNumber + 1}`
 }
 
-function draw (root: Frame, title: string): string {
+function draw(root: Frame, title: string): string {
   const boxes: string[] = []
   let depth = 0
   const place = (frame: Frame, x: number, row: number): void => {
@@ -71,7 +81,7 @@ function draw (root: Frame, title: string): string {
     let left = x
     for (const callee of [...frame.callees.values()].sort((a, b) => b.microseconds - a.microseconds)) {
       place(callee, left, row + 1)
-      left += callee.microseconds / root.microseconds * width
+      left += (callee.microseconds / root.microseconds) * width
     }
   }
   place(root, 0, 0)
@@ -81,21 +91,24 @@ function draw (root: Frame, title: string): string {
     `<rect width="${width}" height="${height}" fill="#ffffff"/>`,
     `<text x="4" y="16">${escapeXml(title)}: ${(root.microseconds / 1e6).toFixed(1)} s of the main thread, idle time left out</text>`,
     ...boxes,
-    '</svg>'
+    '</svg>',
   ].join('\n')
 }
 
-function box ({ name }: Frame, x: number, y: number, share: number): string {
+function box({ name }: Frame, x: number, y: number, share: number): string {
   const length = share * width
-  const label = length < 3 * characterWidth ? '' : `<text x="${(x + 2).toFixed(1)}" y="${y + 12}">${escapeXml(name.slice(0, Math.floor(length / characterWidth)))}</text>`
+  const label =
+    length < 3 * characterWidth
+      ? ''
+      : `<text x="${(x + 2).toFixed(1)}" y="${y + 12}">${escapeXml(name.slice(0, Math.floor(length / characterWidth)))}</text>`
   return `<g><title>${escapeXml(name)}: ${(share * 100).toFixed(1)} %</title><rect x="${x.toFixed(1)}" y="${y}" width="${length.toFixed(1)}" height="${rowHeight - 1}" fill="${colour(name)}"/>${label}</g>`
 }
 
 /** Ours stands out from the packages, and these from Node itself */
-function colour (name: string): string {
+function colour(name: string): string {
   return /\.ts:\d+$/.test(name) ? '#f2a65a' : /\.[cm]?js:\d+$/.test(name) ? '#f4d58d' : '#d9d9d9'
 }
 
-function escapeXml (text: string): string {
+function escapeXml(text: string): string {
   return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;')
 }

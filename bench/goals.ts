@@ -6,7 +6,7 @@ export interface Goal {
   /** Name of the measure */
   measure: string
   /** At least so many times as good as this target */
-  versus?: { target: string, times: number }
+  versus?: { target: string; times: number }
   /** At most this, in the unit of the measure */
   atMost?: number
   aim?: string
@@ -16,21 +16,34 @@ export const goals: Goal[] = [
   { measure: 'push 256 MiB, 1 client', versus: { target: 'distribution', times: 0.9 }, aim: '1.0' },
   { measure: 'push 256 MiB, 4 clients', versus: { target: 'distribution', times: 0.75 } },
   ...[1, 4].map(clients => ({
-    measure: `pull 256 MiB, ${clients === 1 ? '1 client' : `${clients} clients`}`, versus: { target: 'distribution', times: 1 }
+    measure: `pull 256 MiB, ${clients === 1 ? '1 client' : `${clients} clients`}`,
+    versus: { target: 'distribution', times: 1 },
   })),
-  ...['1 MiB', '16 MiB'].flatMap(size => ['1 client', '4 clients'].map(clients => ({
-    measure: `pull ${size}, ${clients}`, versus: { target: 'distribution', times: 0.9 }
-  }))),
+  ...['1 MiB', '16 MiB'].flatMap(size =>
+    ['1 client', '4 clients'].map(clients => ({
+      measure: `pull ${size}, ${clients}`,
+      versus: { target: 'distribution', times: 0.9 },
+    })),
+  ),
   { measure: 'manifest GET, 32 connections', versus: { target: 'distribution', times: 1.5 }, aim: '3' },
   { measure: 'node to node, 512 MiB', versus: { target: 'kubo', times: 1 } },
   { measure: 'first byte from another node, 512 MiB', atMost: 100 },
   ...['offline', 'lan'].map(network => ({ measure: `start to ready, 1000000 blocks, ${network}`, atMost: 1.5 })),
-  ...['tags', 'catalog'].flatMap(list => ['start', 'middle'].map(place => ({
-    measure: `page of ${list} from the ${place}: 100000 entries beside 1000`, atMost: 1.5
-  }))),
-  ...['push', 'pull'].map(what => ({ measure: `resident memory, above idle at most: ${what} 10 GiB, 1 client`, atMost: 100 })),
+  ...['tags', 'catalog'].flatMap(list =>
+    ['start', 'middle'].map(place => ({
+      measure: `page of ${list} from the ${place}: 100000 entries beside 1000`,
+      atMost: 1.5,
+    })),
+  ),
+  ...['push', 'pull'].map(what => ({
+    measure: `resident memory, above idle at most: ${what} 10 GiB, 1 client`,
+    atMost: 100,
+  })),
   ...['16 MiB', '256 MiB'].map(size => ({ measure: `disk for blobs of ${size}`, atMost: 1.005 })),
   { measure: 'manifest GET during 4 pushes: p99', atMost: 20 },
   ...unfinished.map(({ name }) => ({ measure: `resident memory, above idle at most: ${name}`, atMost: 64 })),
-  ...Object.keys(worstManifests).map(name => ({ measure: `longest GET of /livez during a PUT of ${name}`, atMost: 50 }))
+  ...Object.keys(worstManifests).map(name => ({
+    measure: `longest GET of /livez during a PUT of ${name}`,
+    atMost: 50,
+  })),
 ]

@@ -34,8 +34,8 @@ export interface Rates {
 }
 
 export interface Image {
-  layers: Array<{ digest: string, size: number }>
-  manifest: { digest: string, size: number }
+  layers: Array<{ digest: string; size: number }>
+  manifest: { digest: string; size: number }
 }
 
 export interface PushInit {
@@ -61,39 +61,64 @@ export interface PullInit {
 }
 
 /** Builds bench/native where it changed */
-export async function buildNative (): Promise<void> {
-  await run('go', ['build', '-trimpath', '-o', nativeBinary, '.'], { cwd: join(import.meta.dirname, 'native'), env: { GOWORK: 'off', CGO_ENABLED: '0' } })
+export async function buildNative(): Promise<void> {
+  await run('go', ['build', '-trimpath', '-o', nativeBinary, '.'], {
+    cwd: join(import.meta.dirname, 'native'),
+    env: { GOWORK: 'off', CGO_ENABLED: '0' },
+  })
 }
 
-export async function nativePush (init: PushInit): Promise<Pushed> {
+export async function nativePush(init: PushInit): Promise<Pushed> {
   return await native('push', pushArguments(init))
 }
 
-export async function nativePull ({ base, paths, size, clients, method = 'GET', verify = false }: PullInit): Promise<Pulled> {
+export async function nativePull({
+  base,
+  paths,
+  size,
+  clients,
+  method = 'GET',
+  verify = false,
+}: PullInit): Promise<Pulled> {
   return await native('pull', { base, size, clients, method, verify }, JSON.stringify(paths))
 }
 
-export async function nativeRate (init: { url: string, method: 'GET' | 'HEAD', connections: number, seconds: number, accept?: string }): Promise<Rates> {
+export async function nativeRate(init: {
+  url: string
+  method: 'GET' | 'HEAD'
+  connections: number
+  seconds: number
+  accept?: string
+}): Promise<Rates> {
   return await native('rate', init)
 }
 
-export async function nativeImage (dir: string, layers: number[]): Promise<Image> {
+export async function nativeImage(dir: string, layers: number[]): Promise<Image> {
   return await native('image', { dir, layers: layers.join(',') })
 }
 
-export async function fillBlocks (dir: string, count: number): Promise<void> {
+export async function fillBlocks(dir: string, count: number): Promise<void> {
   await native('fill-blocks', { dir, count })
 }
 
-export async function fillDistribution (dir: string, count: number, digest: string): Promise<void> {
+export async function fillDistribution(dir: string, count: number, digest: string): Promise<void> {
   await native('fill-distribution', { dir, count, digest })
 }
 
 /** Latencies of a request every 5 ms for as long as the push takes */
-export async function pacedDuringPush (url: string, accept: string, init: PushInit): Promise<{ rates: Rates, pushed: Pushed }> {
+export async function pacedDuringPush(
+  url: string,
+  accept: string,
+  init: PushInit,
+): Promise<{ rates: Rates; pushed: Pushed }> {
   const push = start('push', { ...pushArguments(init), gate: true })
   // its digests are ready then
-  await Promise.race([once(push.stdout, 'data'), once(push, 'exit').then(() => { throw new Error('the push ended before it began') })])
+  await Promise.race([
+    once(push.stdout, 'data'),
+    once(push, 'exit').then(() => {
+      throw new Error('the push ended before it began')
+    }),
+  ])
   const paced = start('paced', { url, accept })
   const latencies = result<Rates>(paced)
   const pushed = result<Pushed>(push)
@@ -106,19 +131,38 @@ export async function pacedDuringPush (url: string, accept: string, init: PushIn
   return { rates: await latencies, pushed: await pushed }
 }
 
-function pushArguments ({ base, repository, size, clients, count, chunked }: PushInit): Record<string, string | number | boolean> {
+function pushArguments({
+  base,
+  repository,
+  size,
+  clients,
+  count,
+  chunked,
+}: PushInit): Record<string, string | number | boolean> {
   return { base, repository, size, clients, count, chunked }
 }
 
-async function native<T> (command: string, flags: Record<string, string | number | boolean>, input?: string): Promise<T> {
-  return JSON.parse(await run(nativeBinary, [command, ...flagArguments(flags)], { timeout: hour, ...(input === undefined ? {} : { input }) })) as T
+async function native<T>(
+  command: string,
+  flags: Record<string, string | number | boolean>,
+  input?: string,
+): Promise<T> {
+  return JSON.parse(
+    await run(nativeBinary, [command, ...flagArguments(flags)], {
+      timeout: hour,
+      ...(input === undefined ? {} : { input }),
+    }),
+  ) as T
 }
 
-function start (command: string, flags: Record<string, string | number | boolean>): ChildProcessByStdio<Writable, Readable, null> {
+function start(
+  command: string,
+  flags: Record<string, string | number | boolean>,
+): ChildProcessByStdio<Writable, Readable, null> {
   return spawn(nativeBinary, [command, ...flagArguments(flags)], { stdio: ['pipe', 'pipe', 'inherit'] })
 }
 
-async function result<T> (child: ChildProcessByStdio<Writable, Readable, null>): Promise<T> {
+async function result<T>(child: ChildProcessByStdio<Writable, Readable, null>): Promise<T> {
   const [output, [code]] = await Promise.all([text(child.stdout), once(child, 'exit') as Promise<[number | null]>])
   if (code !== 0) {
     throw new Error(`${child.spawnargs.join(' ')}: exit code ${code}`)
@@ -126,6 +170,6 @@ async function result<T> (child: ChildProcessByStdio<Writable, Readable, null>):
   return JSON.parse(output) as T
 }
 
-function flagArguments (flags: Record<string, string | number | boolean>): string[] {
+function flagArguments(flags: Record<string, string | number | boolean>): string[] {
   return Object.entries(flags).map(([name, value]) => `-${name}=${value}`)
 }

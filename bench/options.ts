@@ -55,26 +55,45 @@ export interface Options {
 }
 
 /** @throws TypeError of parseArgs, or UsageError */
-export function parseOptions (args: string[], env: NodeJS.ProcessEnv): Options | 'help' {
+export function parseOptions(args: string[], env: NodeJS.ProcessEnv): Options | 'help' {
   const { values, positionals } = parseArgs({
     args,
     allowPositionals: true,
     allowNegative: true,
     options: {
-      ...Object.fromEntries(['only', 'rounds', 'size', 'clients', 'connections', 'entries', 'blocks', 'seconds', 'targets', 'before', 'zot', 'cpu-prof', 'dir']
-        .map(name => [name, { type: 'string' as const }])),
-      ...Object.fromEntries(['quick', 'chunked', 'fsync', 'save', 'help'].map(name => [name, { type: 'boolean' as const }]))
-    }
+      ...Object.fromEntries(
+        [
+          'only',
+          'rounds',
+          'size',
+          'clients',
+          'connections',
+          'entries',
+          'blocks',
+          'seconds',
+          'targets',
+          'before',
+          'zot',
+          'cpu-prof',
+          'dir',
+        ].map(name => [name, { type: 'string' as const }]),
+      ),
+      ...Object.fromEntries(
+        ['quick', 'chunked', 'fsync', 'save', 'help'].map(name => [name, { type: 'boolean' as const }]),
+      ),
+    },
   })
   if (values['help'] === true) {
     return 'help'
   }
   const text = (name: string): string | undefined => values[name] as string | undefined
   const quick = values['quick'] === true
-  const numbers = (name: string, initial: number[], initialQuick: number[]): number[] => list(text(name))?.map(value => number(name, value)) ?? (quick ? initialQuick : initial)
-  const path = (value: string | undefined): string | undefined => value === undefined || value === '' ? undefined : resolve(value)
+  const numbers = (name: string, initial: number[], initialQuick: number[]): number[] =>
+    list(text(name))?.map(value => number(name, value)) ?? (quick ? initialQuick : initial)
+  const path = (value: string | undefined): string | undefined =>
+    value === undefined || value === '' ? undefined : resolve(value)
   return {
-    cases: [...positionals, ...list(text('only')) ?? []],
+    cases: [...positionals, ...(list(text('only')) ?? [])],
     rounds: numbers('rounds', [5], [1])[0]!,
     quick,
     sizes: list(text('size'))?.map(parseSize),
@@ -91,7 +110,7 @@ export function parseOptions (args: string[], env: NodeJS.ProcessEnv): Options |
     cpuProfile: path(text('cpu-prof')),
     directory: path(text('dir')) ?? tmpdir(),
     save: values['save'] === true,
-    commandLine: ['npm run bench --', ...args].join(' ')
+    commandLine: ['npm run bench --', ...args].join(' '),
   }
 }
 
@@ -101,7 +120,7 @@ export class UsageError extends Error {
 }
 
 /** Bytes of a size such as `256MiB` */
-function parseSize (text: string): number {
+function parseSize(text: string): number {
   const [, amount, unit] = /^(\d+)(KiB|MiB|GiB)?$/.exec(text) ?? []
   if (amount === undefined) {
     throw new UsageError(`${text} is no size: write 256MiB or 1GiB`)
@@ -110,16 +129,19 @@ function parseSize (text: string): number {
 }
 
 /** A size as it is written on the command line */
-export function sizeText (bytes: number): string {
+export function sizeText(bytes: number): string {
   const [unit, divisor] = bytes >= GiB ? ['GiB', GiB] : bytes >= MiB ? ['MiB', MiB] : ['KiB', KiB]
   return `${Number((bytes / divisor).toFixed(1))} ${unit}`
 }
 
-function list (text: string | undefined): string[] | undefined {
-  return text?.split(',').map(part => part.trim()).filter(part => part !== '')
+function list(text: string | undefined): string[] | undefined {
+  return text
+    ?.split(',')
+    .map(part => part.trim())
+    .filter(part => part !== '')
 }
 
-function number (name: string, text: string): number {
+function number(name: string, text: string): number {
   const value = Number(text)
   if (!(value > 0)) {
     throw new UsageError(`--${name}: ${text} is no number above 0`)

@@ -9,14 +9,16 @@ const attempts = 50
 const pause = 100
 
 /** Connects two nodes over TCP on loopback, whatever they are */
-export async function connect (from: Peer, to: Peer): Promise<void> {
+export async function connect(from: Peer, to: Peer): Promise<void> {
   const address = await addressOf(to)
   if (from.name === 'kubo') {
     await kuboCall(from, `swarm/connect?arg=${encodeURIComponent(address)}`)
     return
   }
   const response = await fetch(`${from.base}/ipdr/v1/peers`, {
-    method: 'POST', headers: { 'Content-Type': 'application/json', ...await authorization(from.dataDir) }, body: JSON.stringify({ address })
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json', ...(await authorization(from.dataDir)) },
+    body: JSON.stringify({ address }),
   })
   if (!response.ok) {
     throw new Error(`${from.name} does not connect to ${address}: ${await response.text()}`)
@@ -24,7 +26,7 @@ export async function connect (from: Peer, to: Peer): Promise<void> {
 }
 
 /** Calls kubo's RPC API; the last line of what it answers */
-export async function kuboCall<T> (node: Peer, call: string): Promise<T> {
+export async function kuboCall<T>(node: Peer, call: string): Promise<T> {
   const response = await fetch(`${node.base}/api/v0/${call}`, { method: 'POST' })
   const text = await response.text()
   if (!response.ok) {
@@ -34,11 +36,10 @@ export async function kuboCall<T> (node: Peer, call: string): Promise<T> {
 }
 
 /** Multiaddr with the peer id */
-async function addressOf (node: Peer): Promise<string> {
+async function addressOf(node: Peer): Promise<string> {
   for (let attempt = 0; attempt < attempts; attempt++) {
-    const addresses = node.name === 'kubo'
-      ? (await kuboCall<{ Addresses: string[] }>(node, 'id')).Addresses
-      : node.output.split(/\s+/)
+    const addresses =
+      node.name === 'kubo' ? (await kuboCall<{ Addresses: string[] }>(node, 'id')).Addresses : node.output.split(/\s+/)
     const found = addresses.find(address => /^\/ip4\/127\.0\.0\.1\/tcp\/\d+\/p2p\/\w+$/.test(address))
     if (found !== undefined) {
       return found

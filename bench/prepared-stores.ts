@@ -29,30 +29,56 @@ export const tagName = (number: number): string => `v${String(number).padStart(6
 export const repositoryName = (number: number): string => `bench/r${String(number).padStart(6, '0')}`
 
 /** A data directory with `count` tags of {@link tagsRepository} and `count` repositories more */
-export async function prepareListings (bench: Bench, launcher: Launcher, count: number): Promise<string> {
+export async function prepareListings(bench: Bench, launcher: Launcher, count: number): Promise<string> {
   return await prepare(bench, launcher, `listings-${count}`, async dataDir => {
-    const digest = await withServer(launcher, dataDir, async base => await pushSmallImage(base, tagsRepository, tagName(0)))
+    const digest = await withServer(
+      launcher,
+      dataDir,
+      async base => await pushSmallImage(base, tagsRepository, tagName(0)),
+    )
     if (launcher.name === 'distribution') {
       await fillDistribution(dataDir, count, digest)
       return
     }
     await fillIndex(dataDir, digest as Digest, { tags: count, repositories: count, blobs: 0 })
     // the files of its CID store are made before anybody measures
-    await withServer(launcher, dataDir, async (_, pid) => { await settle(pid) }, { publish: false })
+    await withServer(
+      launcher,
+      dataDir,
+      async (_, pid) => {
+        await settle(pid)
+      },
+      { publish: false },
+    )
   })
 }
 
 /** A data directory of ours with `count` blocks, and blobs and tags in the index as there would be with these */
-export async function prepareBlocks (bench: Bench, launcher: Launcher, count: number): Promise<string> {
+export async function prepareBlocks(bench: Bench, launcher: Launcher, count: number): Promise<string> {
   return await prepare(bench, launcher, `blocks-${count}`, async dataDir => {
-    const digest = await withServer(launcher, dataDir, async base => await pushSmallImage(base, tagsRepository, tagName(0)))
+    const digest = await withServer(
+      launcher,
+      dataDir,
+      async base => await pushSmallImage(base, tagsRepository, tagName(0)),
+    )
     await fillBlocks(join(dataDir, 'blocks'), count)
-    await fillIndex(dataDir, digest as Digest, { tags: Math.ceil(count / blocksPerTag), repositories: 0, blobs: Math.ceil(count / blocksPerBlob) })
-    await withServer(launcher, dataDir, async (_, pid) => { await settle(pid) })
+    await fillIndex(dataDir, digest as Digest, {
+      tags: Math.ceil(count / blocksPerTag),
+      repositories: 0,
+      blobs: Math.ceil(count / blocksPerBlob),
+    })
+    await withServer(launcher, dataDir, async (_, pid) => {
+      await settle(pid)
+    })
   })
 }
 
-async function prepare (bench: Bench, launcher: Launcher, name: string, fill: (dataDir: string) => Promise<void>): Promise<string> {
+async function prepare(
+  bench: Bench,
+  launcher: Launcher,
+  name: string,
+  fill: (dataDir: string) => Promise<void>,
+): Promise<string> {
   const prefix = `${launcher.name}-${name}-`
   const current = `${prefix}${await layoutVersion(launcher)}`
   const cache = await bench.cache()
@@ -70,7 +96,11 @@ async function prepare (bench: Bench, launcher: Launcher, name: string, fill: (d
   return dataDir
 }
 
-async function fillIndex (dataDir: string, digest: Digest, { tags, repositories, blobs }: Record<'tags' | 'repositories' | 'blobs', number>): Promise<void> {
+async function fillIndex(
+  dataDir: string,
+  digest: Digest,
+  { tags, repositories, blobs }: Record<'tags' | 'repositories' | 'blobs', number>,
+): Promise<void> {
   const index = new LevelIndex(join(dataDir, 'index'))
   await index.open()
   try {
@@ -102,7 +132,12 @@ async function fillIndex (dataDir: string, digest: Digest, { tags, repositories,
   }
 }
 
-async function withServer<T> (launcher: Launcher, dataDir: string, work: (base: string, pid: number) => Promise<T>, init?: StartInit): Promise<T> {
+async function withServer<T>(
+  launcher: Launcher,
+  dataDir: string,
+  work: (base: string, pid: number) => Promise<T>,
+  init?: StartInit,
+): Promise<T> {
   const server = await launcher.start(dataDir, init)
   try {
     return await work(server.base, server.pid)
@@ -112,7 +147,7 @@ async function withServer<T> (launcher: Launcher, dataDir: string, work: (base: 
 }
 
 /** Another one whenever what the index holds has changed */
-async function layoutVersion ({ name }: Launcher): Promise<string> {
+async function layoutVersion({ name }: Launcher): Promise<string> {
   if (name === 'distribution') {
     return String(version)
   }

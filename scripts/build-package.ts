@@ -17,25 +17,37 @@ const path = (name: string): string => join(projectDirectory, name)
 const packageFile = path('package.json')
 const originalFile = path('package.json.orig')
 
-async function clean (): Promise<void> {
+async function clean(): Promise<void> {
   if (existsSync(originalFile)) {
     await rename(originalFile, packageFile)
   }
-  await Promise.all(['dist', 'build.json'].map(async name => { await rm(path(name), { recursive: true, force: true }) }))
+  await Promise.all(
+    ['dist', 'build.json'].map(async name => {
+      await rm(path(name), { recursive: true, force: true })
+    }),
+  )
 }
 
-async function build (): Promise<void> {
+async function build(): Promise<void> {
   await bundle({ file: path('dist/ipdr.cjs'), licenses: path('dist/licenses.txt') })
   await cp(path('node_modules/classic-level/prebuilds'), path('dist/prebuilds'), { recursive: true })
   await writeFile(path('build.json'), `${JSON.stringify(versions())}\n`)
   await replacePackageFile()
 }
 
-async function replacePackageFile (): Promise<void> {
-  const { allowScripts: _, dependencies: _0, devDependencies: _1, scripts: { prepack, postpack }, ...rest } =
-    JSON.parse(await readFile(packageFile, 'utf8')) as Record<string, unknown> & { scripts: Record<string, string> }
+async function replacePackageFile(): Promise<void> {
+  const {
+    allowScripts: _,
+    dependencies: _0,
+    devDependencies: _1,
+    scripts: { prepack, postpack },
+    ...rest
+  } = JSON.parse(await readFile(packageFile, 'utf8')) as Record<string, unknown> & { scripts: Record<string, string> }
   await copyFile(packageFile, originalFile)
-  await writeFile(`${packageFile}.new`, `${JSON.stringify({ ...rest, scripts: { prepack, postpack } }, undefined, 2)}\n`)
+  await writeFile(
+    `${packageFile}.new`,
+    `${JSON.stringify({ ...rest, scripts: { prepack, postpack } }, undefined, 2)}\n`,
+  )
   await rename(`${packageFile}.new`, packageFile)
 }
 

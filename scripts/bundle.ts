@@ -13,7 +13,7 @@ export interface BundleInit {
 }
 
 /** src/main.ts and all that it imports as one CommonJS file: the only kind that a single-file executable of Node 24 starts with */
-export async function bundle ({ file, licenses, plugins = [] }: BundleInit): Promise<void> {
+export async function bundle({ file, licenses, plugins = [] }: BundleInit): Promise<void> {
   const { metafile } = await build({
     absWorkingDir: projectDirectory,
     entryPoints: ['src/main.ts'],
@@ -30,19 +30,27 @@ export async function bundle ({ file, licenses, plugins = [] }: BundleInit): Pro
     define: { 'import.meta.url': 'importMetaUrl' },
     // neither minified nor with keepNames: stack traces stay readable, and src/ipfs/dag/hash-workers.ts sends a function to a worker as text
     metafile: true,
-    logLevel: 'warning'
+    logLevel: 'warning',
   })
   await writeFile(licenses, await licensesOf(metafile))
 }
 
-async function licensesOf ({ inputs }: Metafile): Promise<string> {
-  const directories = new Set(Object.keys(inputs).flatMap(input => /^.*node_modules\/(?:@[^/]+\/)?[^/]+/.exec(input) ?? []))
-  const texts = await Promise.all([...directories].sort().map(async directory => {
-    const path = join(projectDirectory, directory)
-    const { license, name, version } = JSON.parse(await readFile(join(path, 'package.json'), 'utf8')) as { license?: unknown, name: string, version: string }
-    const files = (await readdir(path)).filter(entry => /^(licen[cs]e|copying|notice)/i.test(entry)).sort()
-    const contents = await Promise.all(files.map(async entry => await readFile(join(path, entry), 'utf8')))
-    return [`${name} ${version}${typeof license === 'string' ? ` (${license})` : ''}`, ...contents].join('\n\n')
-  }))
+async function licensesOf({ inputs }: Metafile): Promise<string> {
+  const directories = new Set(
+    Object.keys(inputs).flatMap(input => /^.*node_modules\/(?:@[^/]+\/)?[^/]+/.exec(input) ?? []),
+  )
+  const texts = await Promise.all(
+    [...directories].sort().map(async directory => {
+      const path = join(projectDirectory, directory)
+      const { license, name, version } = JSON.parse(await readFile(join(path, 'package.json'), 'utf8')) as {
+        license?: unknown
+        name: string
+        version: string
+      }
+      const files = (await readdir(path)).filter(entry => /^(licen[cs]e|copying|notice)/i.test(entry)).sort()
+      const contents = await Promise.all(files.map(async entry => await readFile(join(path, entry), 'utf8')))
+      return [`${name} ${version}${typeof license === 'string' ? ` (${license})` : ''}`, ...contents].join('\n\n')
+    }),
+  )
   return `${texts.join(`\n\n${'-'.repeat(80)}\n\n`)}\n`
 }

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { getAsset } from 'node:sea'
 
 /** A native library that lies inside a single-file executable; the system loads libraries from files only */
-export function loadAddon (asset: string): unknown {
+export function loadAddon(asset: string): unknown {
   const bytes = Buffer.from(getAsset(asset))
   try {
     return process.platform === 'win32' ? openStored(bytes) : openDeleted(bytes)
@@ -16,7 +16,7 @@ export function loadAddon (asset: string): unknown {
   }
 }
 
-function openDeleted (bytes: Uint8Array): unknown {
+function openDeleted(bytes: Uint8Array): unknown {
   const directory = mkdtempSync(join(tmpdir(), 'ipdr-library-'))
   try {
     const file = join(directory, 'library.node')
@@ -28,7 +28,7 @@ function openDeleted (bytes: Uint8Array): unknown {
 }
 
 /** Windows deletes no library that is in use: it stays for the next time, in a folder that no other user can write to */
-function openStored (bytes: Uint8Array): unknown {
+function openStored(bytes: Uint8Array): unknown {
   const file = join(tmpdir(), `ipdr-${createHash('sha256').update(bytes).digest('hex')}.node`)
   if (!existsSync(file)) {
     // under its name only once it is whole
@@ -39,7 +39,7 @@ function openStored (bytes: Uint8Array): unknown {
   return open(file)
 }
 
-function open (file: string): unknown {
+function open(file: string): unknown {
   const library = { exports: {} }
   process.dlopen(library, file)
   return library.exports

@@ -13,16 +13,19 @@ interface Unused {
 
 const unused: Unused[] = [
   { importedBy: '/@helia/libp2p/', specifier: /\/libp2p-defaults\.js$/, name: 'libp2pDefaults' },
-  { importedBy: '/helia/dist/src/index.js', specifier: /^@helia\/http$/, name: 'withHTTP' }
+  { importedBy: '/helia/dist/src/index.js', specifier: /^@helia\/http$/, name: 'withHTTP' },
 ]
 
 registerHooks({
-  resolve (specifier, context, nextResolve) {
-    const found = unused.find(({ importedBy, specifier: pattern }) => pattern.test(specifier) && context.parentURL?.includes(importedBy) === true)
+  resolve(specifier, context, nextResolve) {
+    const found = unused.find(
+      ({ importedBy, specifier: pattern }) =>
+        pattern.test(specifier) && context.parentURL?.includes(importedBy) === true,
+    )
     if (found === undefined) {
       return nextResolve(specifier, context)
     }
     const source = `export function ${found.name} () { throw new Error('${found.name} is left out of this program') }`
     return { url: `data:text/javascript,${encodeURIComponent(source)}`, shortCircuit: true }
-  }
+  },
 })

@@ -7,12 +7,12 @@ import winston from 'winston'
  * info = once per start, stop or push, debug = everything else.
  */
 export interface Logger {
-  error (message: string, fields?: Fields): void
-  warn (message: string, fields?: Fields): void
-  info (message: string, fields?: Fields): void
-  debug (message: string, fields?: Fields): void
+  error(message: string, fields?: Fields): void
+  warn(message: string, fields?: Fields): void
+  info(message: string, fields?: Fields): void
+  debug(message: string, fields?: Fields): void
   /** A logger that adds these fields to every line */
-  child (fields: Fields): Logger
+  child(fields: Fields): Logger
 }
 
 type Fields = Record<string, unknown>
@@ -24,10 +24,14 @@ export interface LogInit {
   /** json: an object a line with time, level, message and the fields; human: the same for a terminal */
   format: 'human' | 'json'
   /** @default process.stderr */
-  stream?: Writable & { isTTY?: boolean, hasColors?: () => boolean }
+  stream?: Writable & { isTTY?: boolean; hasColors?: () => boolean }
 }
 
-interface Line { level: string, message: unknown, fields: Fields }
+interface Line {
+  level: string
+  message: unknown
+  fields: Fields
+}
 
 const levels = { error: 0, warn: 1, info: 2, debug: 3 }
 const colours: Record<string, number> = { error: 31, warn: 33, info: 32, debug: 90 }
@@ -35,55 +39,68 @@ const secretName = /(authorization|password|token|secret|cookie)s?$/i
 const maxDepth = 8
 const maxItems = 100
 
-export function createLog ({ level, format, stream = process.stderr }: LogInit): Logger {
+export function createLog({ level, format, stream = process.stderr }: LogInit): Logger {
   const coloured = stream.isTTY === true && stream.hasColors?.() === true
   const render = format === 'json' ? jsonLine : (line: Line) => humanLine(line, coloured)
   const sink = winston.createLogger({
     level,
     levels,
-    format: winston.format.printf((info) => {
+    format: winston.format.printf(info => {
       const withStack = level === 'debug' || info.level === 'error'
-      return render({ level: info.level, message: info.message, fields: plainFields(info['fields'] as Fields, withStack) })
+      return render({
+        level: info.level,
+        message: info.message,
+        fields: plainFields(info['fields'] as Fields, withStack),
+      })
     }),
-    transports: [new winston.transports.Stream({ stream, eol: '\n' })]
+    transports: [new winston.transports.Stream({ stream, eol: '\n' })],
   })
   return loggerOf(sink, {})
 }
 
-function loggerOf (sink: winston.Logger, bound: Fields): Logger {
-  const writer = (level: Level) => (message: string, fields?: Fields): void => {
-    if (sink.isLevelEnabled(level)) {
-      sink.log({ level, message, fields: { ...bound, ...fields } })
+function loggerOf(sink: winston.Logger, bound: Fields): Logger {
+  const writer =
+    (level: Level) =>
+    (message: string, fields?: Fields): void => {
+      if (sink.isLevelEnabled(level)) {
+        sink.log({ level, message, fields: { ...bound, ...fields } })
+      }
     }
-  }
   return {
     error: writer('error'),
     warn: writer('warn'),
     info: writer('info'),
     debug: writer('debug'),
-    child: (fields) => loggerOf(sink, { ...bound, ...fields })
+    child: fields => loggerOf(sink, { ...bound, ...fields }),
   }
 }
 
-function jsonLine ({ level, message, fields }: Line): string {
+function jsonLine({ level, message, fields }: Line): string {
   const fixed = { time: new Date().toISOString(), level, message: String(message) }
   const renamed = Object.entries(fields).map(([name, value]) => [Object.hasOwn(fixed, name) ? `${name}_` : name, value])
   return escapeControls(JSON.stringify({ ...fixed, ...Object.fromEntries(renamed) }))
 }
 
-function humanLine ({ level, message, fields }: Line, coloured: boolean): string {
+function humanLine({ level, message, fields }: Line, coloured: boolean): string {
   const label = level.padEnd(5)
-  const parts = [new Date().toISOString(), coloured ? `\x1b[${colours[level]}m${label}\x1b[0m` : label, escapeControls(String(message))]
+  const parts = [
+    new Date().toISOString(),
+    coloured ? `\x1b[${colours[level]}m${label}\x1b[0m` : label,
+    escapeControls(String(message)),
+  ]
   const stacks: string[] = []
   for (const [name, value] of Object.entries(fields)) {
     const shown = isErrorRecord(value) ? errorText(value, stacks) : value
     parts.push(`${bare(name)}=${bare(typeof shown === 'string' ? shown : JSON.stringify(shown))}`)
   }
   // indented, so that no line of a stack can pass for one of the log
-  return [parts.join(' '), ...stacks.flatMap((stack) => stack.split('\n')).map((line) => `    ${escapeControls(line)}`)].join('\n')
+  return [
+    parts.join(' '),
+    ...stacks.flatMap(stack => stack.split('\n')).map(line => `    ${escapeControls(line)}`),
+  ].join('\n')
 }
 
-function errorText ({ name, message, code, stack, cause, ...more }: ErrorRecord, stacks: string[]): string {
+function errorText({ name, message, code, stack, cause, ...more }: ErrorRecord, stacks: string[]): string {
   if (stack !== undefined) {
     stacks.push(stack)
   }
@@ -100,18 +117,18 @@ function errorText ({ name, message, code, stack, cause, ...more }: ErrorRecord,
   return parts.join(' ')
 }
 
-function bare (text: string): string {
+function bare(text: string): string {
   return escapeControls(/^[^\s"=]+$/.test(text) ? text : JSON.stringify(text))
 }
 
 /** Control characters, line separators and those that change the direction of text: none may forge or hide a line */
-function escapeControls (text: string): string {
-  return text.replace(/[\p{Cc}\u2028\u2029\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu, (character) => {
+function escapeControls(text: string): string {
+  return text.replace(/[\p{Cc}\u2028\u2029\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu, character => {
     return character === '\n' ? '\\n' : `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`
   })
 }
 
-function plainFields (fields: Fields, withStack: boolean): Fields {
+function plainFields(fields: Fields, withStack: boolean): Fields {
   const toPlain = plainer(withStack)
   const plain = toPlain(fields) as Fields
   return Object.fromEntries(Object.entries(plain).filter(([, value]) => value !== undefined))
@@ -126,19 +143,23 @@ interface ErrorRecord extends Fields {
 
 const errorRecords = new WeakSet<object>()
 
-function isErrorRecord (value: unknown): value is ErrorRecord {
+function isErrorRecord(value: unknown): value is ErrorRecord {
   return typeof value === 'object' && value !== null && errorRecords.has(value)
 }
 
 /** Turns any value into what JSON can hold; never throws, whatever the value's getters do */
-function plainer (withStack: boolean): (value: unknown) => unknown {
+function plainer(withStack: boolean): (value: unknown) => unknown {
   const open = new Set<object>()
 
-  function toPlain (value: unknown, depth = 0): unknown {
+  function toPlain(value: unknown, depth = 0): unknown {
     if (typeof value !== 'object' || value === null) {
-      return typeof value === 'bigint' || typeof value === 'symbol' || typeof value === 'number' && !Number.isFinite(value)
+      return typeof value === 'bigint' ||
+        typeof value === 'symbol' ||
+        (typeof value === 'number' && !Number.isFinite(value))
         ? String(value)
-        : typeof value === 'function' ? `[function ${value.name}]` : value
+        : typeof value === 'function'
+          ? `[function ${value.name}]`
+          : value
     }
     if (open.has(value)) {
       return '[circular]'
@@ -156,12 +177,12 @@ function plainer (withStack: boolean): (value: unknown) => unknown {
     }
   }
 
-  function objectToPlain (value: object, depth: number): unknown {
+  function objectToPlain(value: object, depth: number): unknown {
     if (isNativeError(value) || value instanceof Error) {
       return errorToPlain(value, depth)
     }
     if (Array.isArray(value) || value instanceof Set) {
-      return [...value].slice(0, maxItems).map((item) => toPlain(item, depth))
+      return [...value].slice(0, maxItems).map(item => toPlain(item, depth))
     }
     if (ArrayBuffer.isView(value)) {
       return `[${value.byteLength} bytes]`
@@ -170,16 +191,22 @@ function plainer (withStack: boolean): (value: unknown) => unknown {
       return Number.isNaN(value.getTime()) ? 'Invalid Date' : value.toISOString()
     }
     // a CID, a peer id, a multiaddr or a URL says itself what it is
-    if (!(value instanceof Map) && typeof value.toString === 'function' && value.toString !== Object.prototype.toString) {
+    if (
+      !(value instanceof Map) &&
+      typeof value.toString === 'function' &&
+      value.toString !== Object.prototype.toString
+    ) {
       return String(value)
     }
     const entries: [unknown, unknown][] = value instanceof Map ? [...value] : Object.entries(value)
-    return Object.fromEntries(entries.slice(0, maxItems).map(([name, item]) => {
-      return [name, secretName.test(String(name)) ? '[redacted]' : toPlain(item, depth)]
-    }))
+    return Object.fromEntries(
+      entries.slice(0, maxItems).map(([name, item]) => {
+        return [name, secretName.test(String(name)) ? '[redacted]' : toPlain(item, depth)]
+      }),
+    )
   }
 
-  function errorToPlain (err: Error & { code?: unknown, errors?: unknown }, depth: number): ErrorRecord {
+  function errorToPlain(err: Error & { code?: unknown; errors?: unknown }, depth: number): ErrorRecord {
     const record: ErrorRecord = { name: String(err.name), message: String(err.message) }
     if (err.code !== undefined) {
       record.code = toPlain(err.code, depth)

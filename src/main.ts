@@ -9,10 +9,12 @@ const halfSecond = 500
 /** As `engines` in package.json has it */
 const oldestNode = { major: 24, minor: 12 }
 
-async function main (): Promise<void> {
+async function main(): Promise<void> {
   const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
   if (major < oldestNode.major || (major === oldestNode.major && minor < oldestNode.minor)) {
-    process.stderr.write(`ipdr: needs Node.js ${oldestNode.major}.${oldestNode.minor} or newer; this is ${process.versions.node}\n`)
+    process.stderr.write(
+      `ipdr: needs Node.js ${oldestNode.major}.${oldestNode.minor} or newer; this is ${process.versions.node}\n`,
+    )
     process.exitCode = 1
     return
   }

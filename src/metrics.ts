@@ -14,11 +14,11 @@ export interface MetricSources {
     /** Bytes of all blocks; undefined until they are counted */
     usage: { total: number | undefined }
     /** Bytes of the file system that are free, and that are to stay so */
-    free: () => Promise<{ free: number, minFree: number }>
+    free: () => Promise<{ free: number; minFree: number }>
   }
   peers: () => number
   /** Blocks that were not here when they were asked for, since the start */
-  retrievedBlocks: () => { peers: number, gateways: number }
+  retrievedBlocks: () => { peers: number; gateways: number }
 }
 
 /** Counting blobs is a scan, so an answer serves this long; milliseconds */
@@ -44,35 +44,99 @@ export class Metrics {
   readonly quarantinedBlocks: Counter
   readonly repairs: Counter<'result'>
 
-  constructor () {
+  constructor() {
     const registers = [this.#registry]
     collectDefaultMetrics({ register: this.#registry })
-    this.requests = new Counter({ registers, name: 'ipdr_http_requests_total', help: 'Requests by method, route and status', labelNames: ['method', 'route', 'status'] })
+    this.requests = new Counter({
+      registers,
+      name: 'ipdr_http_requests_total',
+      help: 'Requests by method, route and status',
+      labelNames: ['method', 'route', 'status'],
+    })
     this.requestDuration = new Histogram({
       registers,
       name: 'ipdr_http_request_duration_seconds',
       help: 'Time from the first byte of a request to the last of its response',
       labelNames: ['method', 'route'],
-      buckets: [0.001, 0.005, 0.02, 0.1, 0.5, 2, 10, 60, 300]
+      buckets: [0.001, 0.005, 0.02, 0.1, 0.5, 2, 10, 60, 300],
     })
-    this.receivedBytes = new Counter({ registers, name: 'ipdr_http_received_bytes_total', help: 'Bytes received from clients, headers included' })
-    this.sentBytes = new Counter({ registers, name: 'ipdr_http_sent_bytes_total', help: 'Bytes sent to clients, headers included' })
-    this.brokenResponses = new Counter({ registers, name: 'ipdr_http_broken_responses_total', help: 'Responses that were cut off because of an error after their headers' })
-    this.collections = new Counter({ registers, name: 'ipdr_gc_cycles_total', help: 'Garbage collections by result, success or failure', labelNames: ['result'] })
-    this.collectionDuration = new Gauge({ registers, name: 'ipdr_gc_duration_seconds', help: 'Time that the last garbage collection took' })
-    this.freedBlocks = new Counter({ registers, name: 'ipdr_gc_freed_blocks_total', help: 'Blocks that garbage collection deleted' })
-    this.freedBytes = new Counter({ registers, name: 'ipdr_gc_freed_bytes_total', help: 'Bytes of the blocks that garbage collection deleted' })
-    this.scrubs = new Counter({ registers, name: 'ipdr_fsck_runs_total', help: 'Checks of all that is stored by result, success or failure', labelNames: ['result'] })
-    this.scrubDuration = new Gauge({ registers, name: 'ipdr_fsck_duration_seconds', help: 'Time that the last check took' })
-    this.scrubbedBlocks = new Counter({ registers, name: 'ipdr_fsck_checked_blocks_total', help: 'Blocks that were read and found right' })
-    this.scrubbedBytes = new Counter({ registers, name: 'ipdr_fsck_checked_bytes_total', help: 'Bytes of the blocks that were read and found right' })
-    this.badBlocks = new Gauge({ registers, name: 'ipdr_fsck_bad_blocks', help: 'Missing or damaged blocks that the last check left' })
-    this.quarantinedBlocks = new Counter({ registers, name: 'ipdr_fsck_quarantined_blocks_total', help: 'Damaged blocks that a check or a read took out of the blockstore' })
-    this.repairs = new Counter({ registers, name: 'ipdr_fsck_repairs_total', help: 'Blocks that were fetched again after a check or a read found them missing or damaged, by result: success or failure', labelNames: ['result'] })
+    this.receivedBytes = new Counter({
+      registers,
+      name: 'ipdr_http_received_bytes_total',
+      help: 'Bytes received from clients, headers included',
+    })
+    this.sentBytes = new Counter({
+      registers,
+      name: 'ipdr_http_sent_bytes_total',
+      help: 'Bytes sent to clients, headers included',
+    })
+    this.brokenResponses = new Counter({
+      registers,
+      name: 'ipdr_http_broken_responses_total',
+      help: 'Responses that were cut off because of an error after their headers',
+    })
+    this.collections = new Counter({
+      registers,
+      name: 'ipdr_gc_cycles_total',
+      help: 'Garbage collections by result, success or failure',
+      labelNames: ['result'],
+    })
+    this.collectionDuration = new Gauge({
+      registers,
+      name: 'ipdr_gc_duration_seconds',
+      help: 'Time that the last garbage collection took',
+    })
+    this.freedBlocks = new Counter({
+      registers,
+      name: 'ipdr_gc_freed_blocks_total',
+      help: 'Blocks that garbage collection deleted',
+    })
+    this.freedBytes = new Counter({
+      registers,
+      name: 'ipdr_gc_freed_bytes_total',
+      help: 'Bytes of the blocks that garbage collection deleted',
+    })
+    this.scrubs = new Counter({
+      registers,
+      name: 'ipdr_fsck_runs_total',
+      help: 'Checks of all that is stored by result, success or failure',
+      labelNames: ['result'],
+    })
+    this.scrubDuration = new Gauge({
+      registers,
+      name: 'ipdr_fsck_duration_seconds',
+      help: 'Time that the last check took',
+    })
+    this.scrubbedBlocks = new Counter({
+      registers,
+      name: 'ipdr_fsck_checked_blocks_total',
+      help: 'Blocks that were read and found right',
+    })
+    this.scrubbedBytes = new Counter({
+      registers,
+      name: 'ipdr_fsck_checked_bytes_total',
+      help: 'Bytes of the blocks that were read and found right',
+    })
+    this.badBlocks = new Gauge({
+      registers,
+      name: 'ipdr_fsck_bad_blocks',
+      help: 'Missing or damaged blocks that the last check left',
+    })
+    this.quarantinedBlocks = new Counter({
+      registers,
+      name: 'ipdr_fsck_quarantined_blocks_total',
+      help: 'Damaged blocks that a check or a read took out of the blockstore',
+    })
+    this.repairs = new Counter({
+      registers,
+      name: 'ipdr_fsck_repairs_total',
+      help: 'Blocks that were fetched again after a check or a read found them missing or damaged, by result: success or failure',
+      labelNames: ['result'],
+    })
   }
 
   /** Adds the gauges over the parts of the appliance, once these exist */
-  observe (sources: MetricSources): void {
+  observe(sources: MetricSources): void {
     this.#gauge('ipdr_blobs', 'Blobs in the index, whatever repositories have them', cached(sources.blobs))
     this.#gauge('ipdr_open_uploads', 'Uploads that were neither completed nor cancelled', sources.openUploads)
     this.#gauge('ipdr_http_body_bytes', 'Bytes of manifests and other bodies of requests in memory', sources.bodyBytes)
@@ -83,49 +147,61 @@ export class Metrics {
       name: 'ipdr_retrieved_blocks',
       help: 'Blocks that came from elsewhere since the start, by what delivered them',
       labelNames: ['source'],
-      collect () {
+      collect() {
         const { peers, gateways } = sources.retrievedBlocks()
         this.set({ source: 'peers' }, peers)
         this.set({ source: 'gateways' }, gateways)
-      }
+      },
     })
   }
 
-  get contentType (): string {
+  get contentType(): string {
     return this.#registry.contentType
   }
 
   /** @returns all metrics in Prometheus' text format */
-  async text (): Promise<string> {
+  async text(): Promise<string> {
     return await this.#registry.metrics()
   }
 
-  #observeSpace (space: MetricSources['space']): void {
-    this.#gauge('ipdr_blockstore_bytes', 'Bytes of all blocks in the blockstore; 0 until they are counted', () => space.usage.total)
+  #observeSpace(space: MetricSources['space']): void {
+    this.#gauge(
+      'ipdr_blockstore_bytes',
+      'Bytes of all blocks in the blockstore; 0 until they are counted',
+      () => space.usage.total,
+    )
     if (space.maxBytes !== undefined) {
       this.#gauge('ipdr_storage_max_bytes', 'Bytes that all blocks together may take', () => space.maxBytes)
     }
-    this.#gauge('ipdr_storage_free_bytes', 'Bytes of the file system of the blockstore that are free', async () => (await space.free()).free)
-    this.#gauge('ipdr_storage_min_free_bytes', 'Bytes of the file system of the blockstore that pushes leave free', async () => (await space.free()).minFree)
+    this.#gauge(
+      'ipdr_storage_free_bytes',
+      'Bytes of the file system of the blockstore that are free',
+      async () => (await space.free()).free,
+    )
+    this.#gauge(
+      'ipdr_storage_min_free_bytes',
+      'Bytes of the file system of the blockstore that pushes leave free',
+      async () => (await space.free()).minFree,
+    )
     this.#gauge('ipdr_storage_refused', 'Writes that there was no room for since the start', () => space.refused)
   }
 
-  #gauge (name: string, help: string, read: () => Promise<number | undefined> | number | undefined): void {
+  #gauge(name: string, help: string, read: () => Promise<number | undefined> | number | undefined): void {
     new Gauge({
       registers: [this.#registry],
       name,
       help,
-      async collect () {
+      async collect() {
         const value = await read()
         if (value !== undefined) {
           this.set(value)
         }
-      }
+      },
     })
   }
 }
 
-function cached (read: () => Promise<number>): () => Promise<number> {
+function cached(read: () => Promise<number>): () => Promise<number> {
   let value: Promise<number> | undefined
   let readAt = 0
   return async () => {

@@ -8,17 +8,40 @@ const roundBytes = 256 * MiB
 /** The references take part only where a round is not larger than this */
 const largestReference = 4 * GiB
 
-interface Load { size: number, clients: number, count: number }
+interface Load {
+  size: number
+  clients: number
+  count: number
+}
 
-export const push: Case = { name: 'push', run: async bench => { await blobs(bench, { push: true, pull: false }) } }
-export const pull: Case = { name: 'pull', run: async bench => { await blobs(bench, { push: false, pull: true }) } }
+export const push: Case = {
+  name: 'push',
+  run: async bench => {
+    await blobs(bench, { push: true, pull: false })
+  },
+}
+export const pull: Case = {
+  name: 'pull',
+  run: async bench => {
+    await blobs(bench, { push: false, pull: true })
+  },
+}
 /** Both in one go: what is pulled has to be pushed anyway */
-export const pushAndPull: Case = { name: 'push and pull', run: async bench => { await blobs(bench, { push: true, pull: true }) } }
+export const pushAndPull: Case = {
+  name: 'push and pull',
+  run: async bench => {
+    await blobs(bench, { push: true, pull: true })
+  },
+}
 
 type Which = Record<'push' | 'pull', boolean>
 
-async function blobs (bench: Bench, which: Which): Promise<void> {
-  const { quick, clients, sizes = quick ? [1, 16].map(size => size * MiB) : [1, 16, 256, 1024].map(size => size * MiB) } = bench.options
+async function blobs(bench: Bench, which: Which): Promise<void> {
+  const {
+    quick,
+    clients,
+    sizes = quick ? [1, 16].map(size => size * MiB) : [1, 16, 256, 1024].map(size => size * MiB),
+  } = bench.options
   await bench.withServers(bench.registries, async servers => {
     for (const size of sizes) {
       for (const number of clients) {
@@ -30,7 +53,7 @@ async function blobs (bench: Bench, which: Which): Promise<void> {
   })
 }
 
-async function pushThenPull (bench: Bench, server: Server, load: Load, which: Which, round: number): Promise<Sample[]> {
+async function pushThenPull(bench: Bench, server: Server, load: Load, which: Which, round: number): Promise<Sample[]> {
   const { size, clients, count } = load
   const repository = `bench/s${size}-c${clients}-r${round}`
   await server.makeRoom(bytesOf(load))
@@ -45,10 +68,15 @@ async function pushThenPull (bench: Bench, server: Server, load: Load, which: Wh
   return samples
 }
 
-function measure (what: 'push' | 'pull', { size, clients }: Load): Measure {
-  return { case: what, name: `${what} ${sizeText(size)}, ${clients} ${clients === 1 ? 'client' : 'clients'}`, unit: 'MiB/s', better: 'higher' }
+function measure(what: 'push' | 'pull', { size, clients }: Load): Measure {
+  return {
+    case: what,
+    name: `${what} ${sizeText(size)}, ${clients} ${clients === 1 ? 'client' : 'clients'}`,
+    unit: 'MiB/s',
+    better: 'higher',
+  }
 }
 
-function bytesOf ({ size, clients, count }: Load): number {
+function bytesOf({ size, clients, count }: Load): number {
   return size * clients * count
 }

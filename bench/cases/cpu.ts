@@ -13,10 +13,16 @@ export const cpu: Case = {
     await bench.withServers(bench.registries, async servers => {
       await bench.inTurn(servers, async (server, round) => await pushAndPull(bench, server, size, count, round))
     })
-  }
+  },
 }
 
-async function pushAndPull (bench: Bench, server: Server, size: number, count: number, round: number): Promise<Sample[]> {
+async function pushAndPull(
+  bench: Bench,
+  server: Server,
+  size: number,
+  count: number,
+  round: number,
+): Promise<Sample[]> {
   const repository = `bench/cpu-r${round}`
   await server.makeRoom(size * count)
   const before = await cpuSeconds(server.pid)
@@ -26,10 +32,10 @@ async function pushAndPull (bench: Bench, server: Server, size: number, count: n
   const after = await cpuSeconds(server.pid)
   return [
     [measure('push'), (between - before) / (bytes / GiB)],
-    [measure('pull'), (after - between) / (bytes / GiB)]
+    [measure('pull'), (after - between) / (bytes / GiB)],
   ]
 }
 
-function measure (what: string): Measure {
+function measure(what: string): Measure {
   return { case: 'cpu', name: `processor time of a ${what}`, unit: 's/GiB', better: 'lower' }
 }

@@ -18,10 +18,10 @@ export const image: Case = {
     await bench.withServers(bench.registries, async servers => {
       await bench.inTurn(servers, async (server, round) => await copyThereAndBack(bench, server, round))
     })
-  }
+  },
 }
 
-async function copyThereAndBack (bench: Bench, server: Server, round: number): Promise<Sample[]> {
+async function copyThereAndBack(bench: Bench, server: Server, round: number): Promise<Sample[]> {
   const folder = await bench.folder('image')
   try {
     const sizes = bench.options.quick ? quickLayers : layers
@@ -31,11 +31,17 @@ async function copyThereAndBack (bench: Bench, server: Server, round: number): P
     await server.makeRoom(bytes)
     const name = `docker://${new URL(server.base).host}/bench/image-r${round}:latest`
     const measure = (what: string): Measure => ({
-      case: 'image', name: `${what} of an image of ${sizes.length} layers, ${sizeText(bytes)}, by skopeo`, unit: 's', better: 'lower'
+      case: 'image',
+      name: `${what} of an image of ${sizes.length} layers, ${sizeText(bytes)}, by skopeo`,
+      unit: 's',
+      better: 'lower',
     })
     const pushed = await timed(['--dest-tls-verify=false', `oci:${source}:latest`, name])
     // the null server sends other bytes than it got
-    const pulled = server.name === 'null' ? undefined : await timed(['--src-tls-verify=false', name, `oci:${join(folder, 'target')}:latest`])
+    const pulled =
+      server.name === 'null'
+        ? undefined
+        : await timed(['--src-tls-verify=false', name, `oci:${join(folder, 'target')}:latest`])
     return [[measure('push'), pushed], ...(pulled === undefined ? [] : [[measure('pull'), pulled] as const])]
   } finally {
     await rm(folder, { recursive: true, force: true })
@@ -43,7 +49,7 @@ async function copyThereAndBack (bench: Bench, server: Server, round: number): P
 }
 
 /** Seconds of `skopeo copy` */
-async function timed (args: string[]): Promise<number> {
+async function timed(args: string[]): Promise<number> {
   const began = performance.now()
   await run('skopeo', ['copy', '--quiet', '--insecure-policy', '--preserve-digests', ...args])
   return (performance.now() - began) / 1000

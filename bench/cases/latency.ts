@@ -21,19 +21,24 @@ export const latency: Case = {
         await pushSmallImage(server.base, repository, 'latest')
         const url = `${server.base}/v2/${repository}/manifests/latest`
         const { rates, pushed } = await pacedDuringPush(url, manifestType, {
-          base: server.base, repository: `${repository}-r${round}`, size, clients, count, chunked: bench.options.chunked
+          base: server.base,
+          repository: `${repository}-r${round}`,
+          size,
+          clients,
+          count,
+          chunked: bench.options.chunked,
         })
         return [
           [measure('p50', 'ms', 'lower'), rates.p50],
           [measure('p99', 'ms', 'lower'), rates.p99],
           [measure('longest', 'ms', 'lower'), rates.max],
-          [measure('the pushes meanwhile', 'MiB/s', 'higher'), pushed.bytes / MiB / pushed.seconds]
+          [measure('the pushes meanwhile', 'MiB/s', 'higher'), pushed.bytes / MiB / pushed.seconds],
         ]
       })
     })
-  }
+  },
 }
 
-function measure (name: string, unit: string, better: Measure['better']): Measure {
+function measure(name: string, unit: string, better: Measure['better']): Measure {
   return { case: 'latency', name: `manifest GET during ${clients} pushes: ${name}`, unit, better }
 }

@@ -10,7 +10,7 @@ export const start: Case = {
   name: 'start',
   run: async bench => {
     await bench.inTurn(bench.launchers('ipdr', 'before', 'distribution', 'zot', 'kubo'), async launcher => [
-      [measure('an empty store'), await startTime(launcher, await bench.folder(launcher.name))]
+      [measure('an empty store'), await startTime(launcher, await bench.folder(launcher.name))],
     ])
     const ours = bench.launchers('ipdr', 'before')
     for (const blocks of bench.options.blocks) {
@@ -21,21 +21,24 @@ export const start: Case = {
       await bench.inTurn(ours, async launcher => {
         const samples: Sample[] = []
         for (const network of ['offline', 'lan'] as const) {
-          samples.push([measure(`${blocks} blocks, ${network}`), await startTime(launcher, stores.get(launcher)!, { network })])
+          samples.push([
+            measure(`${blocks} blocks, ${network}`),
+            await startTime(launcher, stores.get(launcher)!, { network }),
+          ])
         }
         return samples
       })
     }
-  }
+  },
 }
 
 /** Seconds; the store stays */
-async function startTime (launcher: Launcher, dataDir: string, init?: StartInit): Promise<number> {
+async function startTime(launcher: Launcher, dataDir: string, init?: StartInit): Promise<number> {
   const target = await launcher.start(dataDir, init)
   await target.stop()
   return target.startTime / second
 }
 
-function measure (name: string): Measure {
+function measure(name: string): Measure {
   return { case: 'start', name: `start to ready, ${name}`, unit: 's', better: 'lower' }
 }

@@ -4,13 +4,16 @@ import { GiB } from '../options.ts'
 import type { Machine } from './results.ts'
 
 /** @param directory where the stores lie */
-export async function describeMachine (directory: string): Promise<Machine> {
-  const [, kind = 'unknown', mount = ''] = (await run('df', ['--output=source,fstype,target', directory])).split('\n').at(-1)!.split(/\s+/)
+export async function describeMachine(directory: string): Promise<Machine> {
+  const [, kind = 'unknown', mount = ''] = (await run('df', ['--output=source,fstype,target', directory]))
+    .split('\n')
+    .at(-1)!
+    .split(/\s+/)
   return {
     processor: cpus()[0]?.model ?? 'unknown',
     processors: cpus().length,
     memory: Math.round(totalmem() / GiB),
     kernel: release(),
-    fileSystem: `${kind} at ${mount}`
+    fileSystem: `${kind} at ${mount}`,
   }
 }

@@ -10,7 +10,7 @@ export interface CaseResults {
   machine: Machine
   /** Version and durability of each target */
   targets: Record<string, string>
-  series: Array<{ measure: Series['measure'], values: Record<string, number[]> }>
+  series: Array<{ measure: Series['measure']; values: Record<string, number[]> }>
 }
 
 export interface Machine {
@@ -26,15 +26,19 @@ export interface Machine {
 /** Ours first, what only shows limits last */
 const order = ['ipdr', 'before', 'distribution', 'zot', 'kubo', 'node', 'limit', 'null']
 
-export function caseResults (name: string, series: Series[], rest: Omit<CaseResults, 'case' | 'series'>): CaseResults {
-  return { case: name, ...rest, series: series.map(({ measure, values }) => ({ measure, values: Object.fromEntries([...values].sort(byTarget)) })) }
+export function caseResults(name: string, series: Series[], rest: Omit<CaseResults, 'case' | 'series'>): CaseResults {
+  return {
+    case: name,
+    ...rest,
+    series: series.map(({ measure, values }) => ({ measure, values: Object.fromEntries([...values].sort(byTarget)) })),
+  }
 }
 
-function byTarget ([a]: readonly [string, unknown], [b]: readonly [string, unknown]): number {
+function byTarget([a]: readonly [string, unknown], [b]: readonly [string, unknown]): number {
   return place(a) - place(b) || a.localeCompare(b)
 }
 
 /** Of `kubo pin`, too: the first word is the target */
-function place (name: string): number {
+function place(name: string): number {
   return order.indexOf(name.split(' ')[0]!)
 }

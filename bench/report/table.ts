@@ -5,7 +5,7 @@ import type { CaseResults } from './results.ts'
 type SeriesOfCase = CaseResults['series'][number]
 
 /** Everything that was measured, as Markdown */
-export function markdown (results: CaseResults[]): string {
+export function markdown(results: CaseResults[]): string {
   return [
     '# Results',
     '',
@@ -13,19 +13,25 @@ export function markdown (results: CaseResults[]): string {
     'their least and largest. A ratio says how many times as good ours is as the other, whether more is better or less: above 1 it is better.',
     '',
     ...goalTable(results),
-    ...results.flatMap(section)
+    ...results.flatMap(section),
   ].join('\n')
 }
 
 /** One line per measure, for the terminal */
-export function plain (result: CaseResults): string {
-  return result.series.map(series => [
-    `${series.measure.name}, ${series.measure.unit} (${series.measure.better} is better)`,
-    ...Object.entries(series.values).map(([target, values]) => `  ${target.padEnd(14)}${spread(values).padEnd(30)}${ratioText(series, target)}`)
-  ].join('\n')).join('\n')
+export function plain(result: CaseResults): string {
+  return result.series
+    .map(series =>
+      [
+        `${series.measure.name}, ${series.measure.unit} (${series.measure.better} is better)`,
+        ...Object.entries(series.values).map(
+          ([target, values]) => `  ${target.padEnd(14)}${spread(values).padEnd(30)}${ratioText(series, target)}`,
+        ),
+      ].join('\n'),
+    )
+    .join('\n')
 }
 
-function section (result: CaseResults): string[] {
+function section(result: CaseResults): string[] {
   const targets = [...new Set(result.series.flatMap(({ values }) => Object.keys(values)))]
   const others = targets.filter(target => target !== 'ipdr')
   const { machine } = result
@@ -36,38 +42,55 @@ function section (result: CaseResults): string[] {
     '',
     row(['measure', 'unit', ...targets, ...others.map(target => `ours beside ${target}`)]),
     row(Array.from({ length: 2 + targets.length + others.length }, () => '---')),
-    ...result.series.map(series => row([
-      series.measure.name,
-      series.measure.unit,
-      ...targets.map(target => spread(series.values[target])),
-      ...others.map(target => ratioText(series, target))
-    ])),
+    ...result.series.map(series =>
+      row([
+        series.measure.name,
+        series.measure.unit,
+        ...targets.map(target => spread(series.values[target])),
+        ...others.map(target => ratioText(series, target)),
+      ]),
+    ),
     '',
-    `\`${result.commandLine}\`, rounds: ${result.rounds}, ${result.began.slice(0, 10)}; ${machine.processor}, ${machine.processors} processors, ${machine.memory} GiB, `
-      + `Linux ${machine.kernel}, ${machine.fileSystem}.`,
+    `\`${result.commandLine}\`, rounds: ${result.rounds}, ${result.began.slice(0, 10)}; ${machine.processor}, ${machine.processors} processors, ${machine.memory} GiB, ` +
+      `Linux ${machine.kernel}, ${machine.fileSystem}.`,
     '',
-    ...Object.entries(result.targets).filter(([target]) => targets.some(name => name.split(' ').includes(target))).map(([target, about]) => `- ${target}: ${about}`),
-    ''
+    ...Object.entries(result.targets)
+      .filter(([target]) => targets.some(name => name.split(' ').includes(target)))
+      .map(([target, about]) => `- ${target}: ${about}`),
+    '',
   ]
 }
 
-function goalTable (results: CaseResults[]): string[] {
+function goalTable(results: CaseResults[]): string[] {
   const rows = goals.flatMap(goal => {
     const series = results.flatMap(result => result.series).find(({ measure }) => measure.name === goal.measure)
     const judged = series === undefined ? undefined : judge(goal, series)
     return judged === undefined ? [] : [row([goal.measure, judged.wanted, judged.found, judged.met ? 'yes' : '**no**'])]
   })
-  return rows.length === 0 ? [] : ['## What it must show', '', row(['measure', 'wanted', 'found', 'met']), row(['---', '---', '---', '---']), ...rows, '']
+  return rows.length === 0
+    ? []
+    : [
+        '## What it must show',
+        '',
+        row(['measure', 'wanted', 'found', 'met']),
+        row(['---', '---', '---', '---']),
+        ...rows,
+        '',
+      ]
 }
 
-function judge (goal: Goal, series: SeriesOfCase): { wanted: string, found: string, met: boolean } | undefined {
+function judge(goal: Goal, series: SeriesOfCase): { wanted: string; found: string; met: boolean } | undefined {
   const ours = series.values['ipdr']
   if (ours === undefined) {
     return undefined
   }
   if (goal.atMost !== undefined) {
     const value = median(ours)
-    return { wanted: `at most ${goal.atMost} ${series.measure.unit}`, found: `${rounded(value)} ${series.measure.unit}`, met: value <= goal.atMost }
+    return {
+      wanted: `at most ${goal.atMost} ${series.measure.unit}`,
+      found: `${rounded(value)} ${series.measure.unit}`,
+      met: value <= goal.atMost,
+    }
   }
   const { target, times } = goal.versus!
   const theirs = series.values[target]
@@ -79,7 +102,10 @@ function judge (goal: Goal, series: SeriesOfCase): { wanted: string, found: stri
   return { wanted: `${times} times ${target}${aim}`, found: `${found.toFixed(2)} times`, met: found >= times }
 }
 
-function ratioText ({ measure, values }: { measure: Measure, values: Record<string, number[]> }, target: string): string {
+function ratioText(
+  { measure, values }: { measure: Measure; values: Record<string, number[]> },
+  target: string,
+): string {
   const [ours, theirs] = [values['ipdr'], values[target]]
   if (ours === undefined || theirs === undefined || target === 'ipdr') {
     return ''
@@ -88,16 +114,18 @@ function ratioText ({ measure, values }: { measure: Measure, values: Record<stri
   return `${median.toFixed(2)} (${min.toFixed(2)}–${max.toFixed(2)})`
 }
 
-function spread (values: number[] | undefined): string {
-  return values === undefined ? '' : `${rounded(median(values))} (${rounded(Math.min(...values))}–${rounded(Math.max(...values))})`
+function spread(values: number[] | undefined): string {
+  return values === undefined
+    ? ''
+    : `${rounded(median(values))} (${rounded(Math.min(...values))}–${rounded(Math.max(...values))})`
 }
 
 /** Three digits that count, and all of those before the point */
-function rounded (value: number): string {
+function rounded(value: number): string {
   const digits = value === 0 ? 0 : Math.max(0, 2 - Math.floor(Math.log10(Math.abs(value))))
   return value.toFixed(Math.min(digits, 4))
 }
 
-function row (cells: string[]): string {
+function row(cells: string[]): string {
   return `| ${cells.join(' | ')} |`
 }

@@ -13,21 +13,23 @@ export const findDistribution: Find = async () => {
   }
   return {
     name: 'distribution',
-    about: `${(await run(command, ['--version'])).split(' ').slice(1).join(' ')}; fsync of the file when a PATCH and a PUT end, `
-      + 'and of each link file and its directory; the rename of a blob into its place is not synced; it can\'t be turned off',
+    about:
+      `${(await run(command, ['--version'])).split(' ').slice(1).join(' ')}; fsync of the file when a PATCH and a PUT end, ` +
+      "and of each link file and its directory; the rename of a blob into its place is not synced; it can't be turned off",
     reference: false,
-    start: async dataDir => await startProcess({
-      name: 'distribution',
-      dataDir,
-      command,
-      args: () => ['serve', join(import.meta.dirname, '../distribution.yml')],
-      env: port => ({
-        ...process.env,
-        OTEL_TRACES_EXPORTER: 'none',
-        REGISTRY_HTTP_ADDR: `127.0.0.1:${port}`,
-        REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY: dataDir
+    start: async dataDir =>
+      await startProcess({
+        name: 'distribution',
+        dataDir,
+        command,
+        args: () => ['serve', join(import.meta.dirname, '../distribution.yml')],
+        env: port => ({
+          ...process.env,
+          OTEL_TRACES_EXPORTER: 'none',
+          REGISTRY_HTTP_ADDR: `127.0.0.1:${port}`,
+          REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY: dataDir,
+        }),
+        ready: '/v2/',
       }),
-      ready: '/v2/'
-    })
   }
 }

@@ -20,34 +20,55 @@ export const findBefore: Find = async options => {
   return await launcher('before', options.before, options)
 }
 
-async function launcher (name: TargetName, checkout: string, { fsync, cpuProfile }: Options): Promise<Launcher> {
+async function launcher(name: TargetName, checkout: string, { fsync, cpuProfile }: Options): Promise<Launcher> {
   const flags = nodeFlags(checkout)
   const profile = cpuProfile === undefined || name !== 'ipdr' ? [] : ['--cpu-prof', `--cpu-prof-dir=${cpuProfile}`]
   return {
     name,
-    about: `commit ${await commitOf(checkout)}, Node ${process.version} ${flags.join(' ')}; ${fsync
-      ? 'a 201 waits for fdatasync of every block, fsync of the directories and of the index'
-      : 'storage.fsync off'}`,
+    about: `commit ${await commitOf(checkout)}, Node ${process.version} ${flags.join(' ')}; ${
+      fsync
+        ? 'a 201 waits for fdatasync of every block, fsync of the directories and of the index'
+        : 'storage.fsync off'
+    }`,
     reference: false,
-    start: async (dataDir, { network = 'offline', publish = true, tls } = {}) => await startProcess({
-      name,
-      dataDir,
-      command: process.execPath,
-      args: port => [
-        ...flags, ...profile, join(checkout, 'src/main.ts'), 'server', '--host', '127.0.0.1', '--port', String(port), '--data-dir', dataDir,
-        '--network', network, '--p2p-host', '127.0.0.1', '--p2p-port', '0', '--log-level', 'warn',
-        ...(tls === undefined ? [] : ['--tls-cert-path', tls.cert, '--tls-key-path', tls.key]),
-        ...(fsync ? [] : ['--storage-fsync=false']), ...(publish ? [] : ['--names-publish=false'])
-      ],
-      env: () => withoutSettings(process.env),
-      ready: '/readyz',
-      secure: tls !== undefined
-    })
+    start: async (dataDir, { network = 'offline', publish = true, tls } = {}) =>
+      await startProcess({
+        name,
+        dataDir,
+        command: process.execPath,
+        args: port => [
+          ...flags,
+          ...profile,
+          join(checkout, 'src/main.ts'),
+          'server',
+          '--host',
+          '127.0.0.1',
+          '--port',
+          String(port),
+          '--data-dir',
+          dataDir,
+          '--network',
+          network,
+          '--p2p-host',
+          '127.0.0.1',
+          '--p2p-port',
+          '0',
+          '--log-level',
+          'warn',
+          ...(tls === undefined ? [] : ['--tls-cert-path', tls.cert, '--tls-key-path', tls.key]),
+          ...(fsync ? [] : ['--storage-fsync=false']),
+          ...(publish ? [] : ['--names-publish=false']),
+        ],
+        env: () => withoutSettings(process.env),
+        ready: '/readyz',
+        secure: tls !== undefined,
+      }),
   }
 }
 
-async function commitOf (checkout: string): Promise<string> {
-  const git = async (...args: string[]): Promise<string> => (await tryRun('git', ['-C', checkout, ...args])).stdout.trim()
-  const changed = await git('status', '--porcelain', '--', 'src') === '' ? '' : ' with changes'
-  return `${await git('rev-parse', '--short', 'HEAD') || 'unknown'}${changed}`
+async function commitOf(checkout: string): Promise<string> {
+  const git = async (...args: string[]): Promise<string> =>
+    (await tryRun('git', ['-C', checkout, ...args])).stdout.trim()
+  const changed = (await git('status', '--porcelain', '--', 'src')) === '' ? '' : ' with changes'
+  return `${(await git('rev-parse', '--short', 'HEAD')) || 'unknown'}${changed}`
 }

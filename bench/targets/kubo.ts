@@ -6,7 +6,9 @@ import { projectDirectory } from '../../test/fixtures/tools.ts'
 import { freePort, startProcess } from './process.ts'
 import type { Find } from './target.ts'
 
-interface DatastoreSpec { mounts: Array<{ sync?: boolean }> }
+interface DatastoreSpec {
+  mounts: Array<{ sync?: boolean }>
+}
 
 /** kubo as `scripts/test-tools kubo` builds it: TCP on loopback, no discovery, the profile whose blocks are like ours */
 export const findKubo: Find = async ({ fsync }) => {
@@ -16,7 +18,7 @@ export const findKubo: Find = async ({ fsync }) => {
   }
   return {
     name: 'kubo',
-    about: `${(await run(command, ['version', '--number']))}; flatfs ${fsync ? 'with sync on (kubo\'s own default is off): fsync of each file and directory' : 'with sync off, its default'}`,
+    about: `${await run(command, ['version', '--number'])}; flatfs ${fsync ? "with sync on (kubo's own default is off): fsync of each file and directory" : 'with sync off, its default'}`,
     reference: false,
     start: async dataDir => {
       const env = { PATH: process.env['PATH'], HOME: dataDir, IPFS_PATH: dataDir, IPFS_TELEMETRY: 'off' }
@@ -27,13 +29,20 @@ export const findKubo: Find = async ({ fsync }) => {
       }
       await configure(join(dataDir, 'config'), port, fsync)
       return await startProcess({
-        name: 'kubo', dataDir, port, command, args: () => ['daemon', '--migrate=false'], env: () => env, ready: '/api/v0/id', method: 'POST'
+        name: 'kubo',
+        dataDir,
+        port,
+        command,
+        args: () => ['daemon', '--migrate=false'],
+        env: () => env,
+        ready: '/api/v0/id',
+        method: 'POST',
       })
-    }
+    },
   }
 }
 
-async function configure (path: string, apiPort: number, fsync: boolean): Promise<void> {
+async function configure(path: string, apiPort: number, fsync: boolean): Promise<void> {
   const config = JSON.parse(await readFile(path, 'utf8')) as Record<string, Record<string, unknown>>
   const spec = config['Datastore']!['Spec'] as DatastoreSpec
   for (const mount of spec.mounts) {
@@ -50,7 +59,11 @@ async function configure (path: string, apiPort: number, fsync: boolean): Promis
     Discovery: { MDNS: { Enabled: false } },
     Ipns: { ...config['Ipns'], DelegatedPublishers: [] },
     Routing: { ...config['Routing'], Type: 'dht', DelegatedRouters: [] },
-    Swarm: { ...config['Swarm'], DisableNatPortMap: true, Transports: { Network: { QUIC: false, WebTransport: false, WebRTCDirect: false, Websocket: false } } }
+    Swarm: {
+      ...config['Swarm'],
+      DisableNatPortMap: true,
+      Transports: { Network: { QUIC: false, WebTransport: false, WebRTCDirect: false, Websocket: false } },
+    },
   })
   await writeFile(path, JSON.stringify(config, undefined, 2))
 }

@@ -34,28 +34,34 @@ export interface ProcessInit {
 }
 
 /** @throws Error where the process ends or does not become ready */
-export async function startProcess (init: ProcessInit): Promise<Target> {
+export async function startProcess(init: ProcessInit): Promise<Target> {
   const { dataDir, command, args, env, ready, method = 'GET', secure = false } = init
   await mkdir(dataDir, { recursive: true })
-  const port = init.port ?? await freePort()
+  const port = init.port ?? (await freePort())
   const base = `${secure ? 'https' : 'http'}://127.0.0.1:${port}`
   const log = openLog(init.name)
   const began = performance.now()
   const child = spawn(command, args(port), { env: env?.(port) ?? process.env, stdio: ['ignore', 'pipe', log] })
   closeSync(log)
   let output = ''
-  child.stdout?.setEncoding('utf8').on('data', (text: string) => { output = (output + text).slice(-maxOutput) })
+  child.stdout?.setEncoding('utf8').on('data', (text: string) => {
+    output = (output + text).slice(-maxOutput)
+  })
   // a benchmark that is cut short leaves no server behind: first of all, as their folders are removed then
-  const kill = (): void => { child.kill('SIGKILL') }
+  const kill = (): void => {
+    child.kill('SIGKILL')
+  }
   process.prependOnceListener('exit', kill)
-  const exited = once(child, 'exit').finally(() => { process.off('exit', kill) })
+  const exited = once(child, 'exit').finally(() => {
+    process.off('exit', kill)
+  })
   const stop = async (): Promise<void> => {
     child.kill('SIGTERM')
     const timer = setTimeout(kill, stopTimeout)
     await exited
     clearTimeout(timer)
   }
-  while (!await answers(`${base}${ready}`, method)) {
+  while (!(await answers(`${base}${ready}`, method))) {
     if (child.exitCode !== null || performance.now() - began > startTimeout) {
       await stop()
       throw new Error(`${[command, ...args(port)].join(' ')} does not become ready; see ${logDirectory}`)
@@ -66,23 +72,27 @@ export async function startProcess (init: ProcessInit): Promise<Target> {
 }
 
 /** Not by fetch, whose first call takes longer than a fast server's start */
-async function answers (url: string, method: string): Promise<boolean> {
+async function answers(url: string, method: string): Promise<boolean> {
   const { promise, resolve } = Promise.withResolvers<boolean>()
   // whoever signed it: this asks for no secret
   const ask = url.startsWith('https:') ? requestTls : request
   ask(url, { method, agent: false, rejectUnauthorized: false }, response => {
     response.resume()
     resolve(response.statusCode === 200)
-  }).on('error', () => { resolve(false) }).end()
+  })
+    .on('error', () => {
+      resolve(false)
+    })
+    .end()
   return await promise
 }
 
-function openLog (name: TargetName): number {
+function openLog(name: TargetName): number {
   mkdirSync(logDirectory, { recursive: true })
   return openSync(join(logDirectory, `${name}.log`), 'a')
 }
 
-export async function freePort (): Promise<number> {
+export async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo

@@ -23,13 +23,16 @@ export const findZot: Find = async ({ zot: command, fsync }) => {
       const port = await freePort()
       const config = join(dataDir, 'zot.json')
       await mkdir(dataDir, { recursive: true })
-      await writeFile(config, JSON.stringify({
-        distSpecVersion: '1.1.1',
-        storage: { rootDirectory: join(dataDir, 'storage'), commit: fsync, gc: false },
-        http: { address: '127.0.0.1', port: String(port) },
-        log: { level: 'error' }
-      }))
+      await writeFile(
+        config,
+        JSON.stringify({
+          distSpecVersion: '1.1.1',
+          storage: { rootDirectory: join(dataDir, 'storage'), commit: fsync, gc: false },
+          http: { address: '127.0.0.1', port: String(port) },
+          log: { level: 'error' },
+        }),
+      )
       return await startProcess({ name: 'zot', dataDir, port, command, args: () => ['serve', config], ready: '/v2/' })
-    }
+    },
   }
 }

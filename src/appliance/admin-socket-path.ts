@@ -18,15 +18,23 @@ export interface SocketPath extends Disposable {
  *
  * @throws Error with code ENAMETOOLONG where it can't, else as `open` of the directory
  */
-export function openSocketPath (dataDir: string): SocketPath {
+export function openSocketPath(dataDir: string): SocketPath {
   const directory = resolve(dataDir)
   const name = join(directory, socketName)
   if (Buffer.byteLength(name) <= maxBytes) {
     return { name, path: name, [Symbol.dispose]: () => {} }
   }
   if (process.platform !== 'linux') {
-    throw Object.assign(new Error(`${name} is longer than the ${maxBytes} bytes that the path of a socket may have`), { code: 'ENAMETOOLONG' })
+    throw Object.assign(new Error(`${name} is longer than the ${maxBytes} bytes that the path of a socket may have`), {
+      code: 'ENAMETOOLONG',
+    })
   }
   const handle = openSync(directory, constants.O_RDONLY | constants.O_DIRECTORY)
-  return { name, path: `/proc/self/fd/${handle}/${socketName}`, [Symbol.dispose]: () => { closeSync(handle) } }
+  return {
+    name,
+    path: `/proc/self/fd/${handle}/${socketName}`,
+    [Symbol.dispose]: () => {
+      closeSync(handle)
+    },
+  }
 }

@@ -17,14 +17,17 @@ export class AdminSocket {
   #path: SocketPath | undefined
   #server: HttpServer | undefined
 
-  constructor ({ app, log }: { app: RequestListener, log: Logger }, { dataDir, ...init }: HttpServerOptions & { dataDir: string }) {
+  constructor(
+    { app, log }: { app: RequestListener; log: Logger },
+    { dataDir, ...init }: HttpServerOptions & { dataDir: string },
+  ) {
     this.#app = app
     this.#log = log
     this.#dataDir = dataDir
     this.#init = init
   }
 
-  async start (): Promise<void> {
+  async start(): Promise<void> {
     if (process.platform === 'win32') {
       this.#log.info('no socket for administration on this system: it takes the token')
       return
@@ -33,18 +36,21 @@ export class AdminSocket {
       await this.#listen()
     } catch (err) {
       await this.stop()
-      this.#log.warn('no socket for administration: it takes the token', { directory: this.#dataDir, reason: (err as Error).message })
+      this.#log.warn('no socket for administration: it takes the token', {
+        directory: this.#dataDir,
+        reason: (err as Error).message,
+      })
     }
   }
 
-  async stop (): Promise<void> {
+  async stop(): Promise<void> {
     await this.#server?.stop()
     this.#path?.[Symbol.dispose]()
     this.#server = undefined
     this.#path = undefined
   }
 
-  async #listen (): Promise<void> {
+  async #listen(): Promise<void> {
     this.#path = openSocketPath(this.#dataDir)
     const { name, path } = this.#path
     // of a server that was killed: the lock of the index keeps any other away

@@ -23,27 +23,30 @@ export class AdminToken {
   readonly #own: boolean
   #failed = false
 
-  constructor ({ log }: { log: Logger }, { dataDir, path }: AdminTokenInit) {
+  constructor({ log }: { log: Logger }, { dataDir, path }: AdminTokenInit) {
     this.#log = log
     this.#path = path ?? join(dataDir, tokenName)
     this.#own = path === undefined
   }
 
-  async start (): Promise<void> {
-    if (this.#own && await readFile(this.#path).catch(ifAbsent) === undefined) {
+  async start(): Promise<void> {
+    if (this.#own && (await readFile(this.#path).catch(ifAbsent)) === undefined) {
       await writeToken(this.#path)
     }
   }
 
   /** The file is read each time, so that a new token needs no restart; where it can't be read, nothing matches */
-  async matches (given: string): Promise<boolean> {
+  async matches(given: string): Promise<boolean> {
     let token: string
     try {
       token = await readAdminToken(this.#path)
       this.#failed = false
     } catch (err) {
       if (!this.#failed) {
-        this.#log.warn('nobody can administer over TCP: the token can\'t be read', { path: this.#path, reason: (err as Error).message })
+        this.#log.warn("nobody can administer over TCP: the token can't be read", {
+          path: this.#path,
+          reason: (err as Error).message,
+        })
       }
       this.#failed = true
       return false
@@ -54,7 +57,7 @@ export class AdminToken {
 }
 
 /** @throws Error where the file can't be read, or holds no token */
-export async function readAdminToken (path: string): Promise<string> {
+export async function readAdminToken(path: string): Promise<string> {
   const token = (await readFile(path, 'utf8')).trim()
   if (token.length < minLength || !/^[\x21-\x7e]+$/.test(token)) {
     throw new Error(`it holds no token: one line of at least ${minLength} letters, digits and signs`)
@@ -62,7 +65,7 @@ export async function readAdminToken (path: string): Promise<string> {
   return token
 }
 
-async function writeToken (path: string): Promise<void> {
+async function writeToken(path: string): Promise<void> {
   const temporary = `${path}.new`
   await rm(temporary, { force: true })
   await using file = await open(temporary, 'wx', ownerOnly.file)
@@ -73,11 +76,11 @@ async function writeToken (path: string): Promise<void> {
   await syncDirectory(dirname(path))
 }
 
-function sha256 (text: string): Buffer {
+function sha256(text: string): Buffer {
   return createHash('sha256').update(text).digest()
 }
 
-function ifAbsent (err: NodeJS.ErrnoException): undefined {
+function ifAbsent(err: NodeJS.ErrnoException): undefined {
   if (err.code !== 'ENOENT') {
     throw err
   }

@@ -64,59 +64,71 @@ export class Appliance {
   #ready = false
 
   /** @param components.umask for files that other programs read, where that of the process is for those of this one alone */
-  constructor (components: { log: Logger, umask?: number | undefined }, config: Config) {
+  constructor(components: { log: Logger; umask?: number | undefined }, config: Config) {
     this.#log = components.log
     this.#umask = components.umask
     this.#config = config
   }
 
   /** Where the registry listens, once started */
-  get address (): { host: string, port: number } {
+  get address(): { host: string; port: number } {
     return this.#started(this.#server).address
   }
 
   /** Where health and metrics are, if they have a port of their own */
-  get adminAddress (): { host: string, port: number } | undefined {
+  get adminAddress(): { host: string; port: number } | undefined {
     return this.#admin?.address
   }
 
   /** Undefined where the network profile is offline */
-  get peerId (): string | undefined {
+  get peerId(): string | undefined {
     return this.#node?.peerId
   }
 
-  get multiaddrs (): string[] {
+  get multiaddrs(): string[] {
     return this.#node?.multiaddrs ?? []
   }
 
   /** @throws StartError; what had started is stopped again then */
-  async start (): Promise<void> {
+  async start(): Promise<void> {
     this.#starting ??= this.#start()
     await this.#starting
   }
 
   /** Called while the appliance starts, it waits for the part that is starting, and stops with that */
-  async stop (): Promise<void> {
+  async stop(): Promise<void> {
     this.#ready = false
     this.#stopping ??= this.#stop()
     await this.#stopping
   }
 
   /** Reads the certificate and its key again, if there are any; wrong ones are told in the log only */
-  async reload (): Promise<void> {
+  async reload(): Promise<void> {
     await this.#certificate?.reload()
   }
 
-  async #start (): Promise<void> {
+  async #start(): Promise<void> {
     const began = performance.now()
     try {
       const inputs = await readStartInputs({ log: this.#log }, this.#config)
       const directory = await openDataDirectory(this.#config.dataDir)
       const index = new LevelIndex(directory.index)
       // the index comes first: its lock keeps a second process away from everything else, which is only made then
-      await this.#startPart({ name: 'index', start: async () => { await index.open() }, stop: async () => { await index.close() } })
+      await this.#startPart({
+        name: 'index',
+        start: async () => {
+          await index.open()
+        },
+        stop: async () => {
+          await index.close()
+        },
+      })
       await closeDirectory({ log: this.#log }, directory.path)
-      const condition = new IndexCondition({ index, blocks: { isEmpty: async () => await isWithoutBlocks(directory.blocks) }, log: this.#log.child({ module: 'index' }) })
+      const condition = new IndexCondition({
+        index,
+        blocks: { isEmpty: async () => await isWithoutBlocks(directory.blocks) },
+        log: this.#log.child({ module: 'index' }),
+      })
       await this.#startPart(startable('index condition', condition))
       for (const part of await this.#build(directory, index, condition, inputs)) {
         if (this.#stopping !== undefined) {
@@ -134,8 +146,19 @@ export class Appliance {
   }
 
   /** The parts after the index, in the order in which they start */
-  async #build (directory: DataDirectory, index: LevelIndex, condition: IndexCondition, { certificate, swarmKey, kubo }: StartInputs): Promise<Part[]> {
-    const { gc, storage, limits, network, p2p: { swarmKey: _, ...p2p } } = this.#config
+  async #build(
+    directory: DataDirectory,
+    index: LevelIndex,
+    condition: IndexCondition,
+    { certificate, swarmKey, kubo }: StartInputs,
+  ): Promise<Part[]> {
+    const {
+      gc,
+      storage,
+      limits,
+      network,
+      p2p: { swarmKey: _, ...p2p },
+    } = this.#config
     const log = this.#log
     const metrics = new Metrics()
     const readers = new ReadWorkers()
@@ -147,40 +170,118 @@ export class Appliance {
       recent: gc.grace * second,
       readers,
       verifiedFor: verifyInterval * second,
-      onDamaged: cid => { repairer.request(cid) },
+      onDamaged: cid => {
+        repairer.request(cid)
+      },
       onQuarantined: path => {
         metrics.quarantinedBlocks.inc()
         log.error('damaged block taken out of the blockstore', { path })
-      }
+      },
     })
     const datastore = new LevelDatastore(directory.datastore)
-    const node = new IpfsNode({ blockstore, datastore, log: log.child({ module: 'ipfs' }) }, { network, ...p2p, swarmKey, limits: peerLimits(this.#config) })
+    const node = new IpfsNode(
+      { blockstore, datastore, log: log.child({ module: 'ipfs' }) },
+      { network, ...p2p, swarmKey, limits: peerLimits(this.#config) },
+    )
     const hasher = new HashWorkers()
-    const content = new BlockstoreContentStore({ blockstore, hasher, onMissing: cid => { repairer.request(cid) } })
+    const content = new BlockstoreContentStore({
+      blockstore,
+      hasher,
+      onMissing: cid => {
+        repairer.request(cid)
+      },
+    })
     const links = new LinkGuard({ period: gc.unreferenced * second })
     const uploads = new Uploads(
       { content, index, links, space: blockstore.space, log: log.child({ module: 'uploads' }) },
-      { expiry: gc.uploads * second, max: limits.uploads, maxPerClient: limits.uploadsPerClient }
+      { expiry: gc.uploads * second, max: limits.uploads, maxPerClient: limits.uploadsPerClient },
     )
     const cached = new CachedRoots({ index, log: log.child({ module: 'cache' }) })
     const gateways = new Gateways({ log: log.child({ module: 'gateways' }) }, this.#config.ipfsGateways)
-    const fetches = new ClientSlots({ what: 'requests for content from elsewhere', max: limits.fetches, maxPerClient: limits.fetchesPerClient })
-    const reader = new Retrieval({ blockstore, node, gateways, slots: fetches, log: log.child({ module: 'retrieval' }) }, { timeout: limits.retrievalTimeout * second })
+    const fetches = new ClientSlots({
+      what: 'requests for content from elsewhere',
+      max: limits.fetches,
+      maxPerClient: limits.fetchesPerClient,
+    })
+    const reader = new Retrieval(
+      { blockstore, node, gateways, slots: fetches, log: log.child({ module: 'retrieval' }) },
+      { timeout: limits.retrievalTimeout * second },
+    )
     const files = new BlockFiles(directory.blocks)
-    const repairer = new Repairer({ blockstore, files, hasher, retrieval: reader, metrics, log: log.child({ module: 'repair' }) })
+    const repairer = new Repairer({
+      blockstore,
+      files,
+      hasher,
+      retrieval: reader,
+      metrics,
+      log: log.child({ module: 'repair' }),
+    })
     const lost = new LostFiles({ blockstore, repairer })
     const announcements = createProvider({ node, log: log.child({ module: 'provider' }) })
-    const provider = { provide: (root: string) => { announcements.add(root) } }
-    const remotePins = kubo && createRemotePins({ node, kubo: new KuboContentStore(kubo), log: log.child({ module: 'remote-pins' }) })
-    const pinner = remotePins && { pin: (root: string) => { remotePins.add(root) } }
-    const { names, publisher, cidStore, resolver, tagListener, parts } = buildNames({ node, datastore, content, reader, index, condition, provider, log, umask: this.#umask }, this.#config)
-    const registry = new Registry({ condition, content, index, uploads, links, lost, cached, reader, provider, pinner, names, resolver, tagListener, fetches }, registryInit(this.#config))
-    const { parts: upkeepParts, ...upkeep } = buildUpkeep(
-      { blockstore, cached, cidStore, condition, content, files, hasher, index, links, log, lost, metrics, names, publisher, repairer, tagListener, uploads }, this.#config
+    const provider = {
+      provide: (root: string) => {
+        announcements.add(root)
+      },
+    }
+    const remotePins =
+      kubo && createRemotePins({ node, kubo: new KuboContentStore(kubo), log: log.child({ module: 'remote-pins' }) })
+    const pinner = remotePins && {
+      pin: (root: string) => {
+        remotePins.add(root)
+      },
+    }
+    const { names, publisher, cidStore, resolver, tagListener, parts } = buildNames(
+      { node, datastore, content, reader, index, condition, provider, log, umask: this.#umask },
+      this.#config,
     )
-    blockstore.space.onFull = bytes => { upkeep.collector.pressure.full(bytes) }
-    blockstore.space.onEvictable = bytes => { upkeep.collector.pressure.fetched(bytes) }
-    const health = { notReady: () => this.#ready ? undefined : 'starting or stopping' }
+    const registry = new Registry(
+      {
+        condition,
+        content,
+        index,
+        uploads,
+        links,
+        lost,
+        cached,
+        reader,
+        provider,
+        pinner,
+        names,
+        resolver,
+        tagListener,
+        fetches,
+      },
+      registryInit(this.#config),
+    )
+    const { parts: upkeepParts, ...upkeep } = buildUpkeep(
+      {
+        blockstore,
+        cached,
+        cidStore,
+        condition,
+        content,
+        files,
+        hasher,
+        index,
+        links,
+        log,
+        lost,
+        metrics,
+        names,
+        publisher,
+        repairer,
+        tagListener,
+        uploads,
+      },
+      this.#config,
+    )
+    blockstore.space.onFull = bytes => {
+      upkeep.collector.pressure.full(bytes)
+    }
+    blockstore.space.onEvictable = bytes => {
+      upkeep.collector.pressure.fetched(bytes)
+    }
+    const health = { notReady: () => (this.#ready ? undefined : 'starting or stopping') }
     const bodies = new BodyMemory(bodyMemoryInit(this.#config))
     this.#node = node
     metrics.observe({
@@ -189,46 +290,79 @@ export class Appliance {
       bodyBytes: () => bodies.total,
       space: blockstore.space,
       peers: () => node.peerCount,
-      retrievedBlocks: () => reader.fetched
+      retrievedBlocks: () => reader.fetched,
     })
 
     const administration = new Administration({ registry, node, names, publisher, ...upkeep })
     const components = { bodies, registry, health, administration, metrics, log: log.child({ module: 'http' }) }
-    const hosts = new BrowserHosts({ names: browserNames(this.#config), certificate: certificate && (() => certificate.current) })
+    const hosts = new BrowserHosts({
+      names: browserNames(this.#config),
+      certificate: certificate && (() => certificate.current),
+    })
     const servers = buildServers({ ...components, certificate, hosts }, directory.path, this.#config)
     this.#server = servers.registry
     this.#admin = servers.admin
     this.#certificate = certificate
 
     return [
-      { name: 'blockstore', start: async () => { await blockstore.open() }, stop: async () => { await blockstore.close() } },
-      { name: 'read workers', start: async () => {}, stop: async () => { await readers.stop() } },
-      { name: 'hash workers', start: async () => {}, stop: async () => { await hasher.stop() } },
-      { name: 'datastore', start: async () => { await datastore.open() }, stop: async () => { await datastore.close() } },
+      {
+        name: 'blockstore',
+        start: async () => {
+          await blockstore.open()
+        },
+        stop: async () => {
+          await blockstore.close()
+        },
+      },
+      {
+        name: 'read workers',
+        start: async () => {},
+        stop: async () => {
+          await readers.stop()
+        },
+      },
+      {
+        name: 'hash workers',
+        start: async () => {},
+        stop: async () => {
+          await hasher.stop()
+        },
+      },
+      {
+        name: 'datastore',
+        start: async () => {
+          await datastore.open()
+        },
+        stop: async () => {
+          await datastore.close()
+        },
+      },
       startable('IPFS node', node),
-      ...(this.#config.network === 'private' || this.#config.network === 'public' ? [startable('provider', announcements)] : []),
+      ...(this.#config.network === 'private' || this.#config.network === 'public'
+        ? [startable('provider', announcements)]
+        : []),
       ...(remotePins === undefined ? [] : [startable('remote pins', remotePins)]),
       ...parts,
       startable('repairer', repairer),
       startable('uploads', uploads),
       ...upkeepParts,
-      ...servers.parts
+      ...servers.parts,
     ]
   }
 
-  async #startPart (part: Part): Promise<void> {
+  async #startPart(part: Part): Promise<void> {
     await part.start()
     this.#running.push(part)
     this.#log.debug('part started', { part: part.name })
   }
 
-  async #stop (): Promise<void> {
+  async #stop(): Promise<void> {
     await this.#starting?.catch(() => {})
     await this.#stopParts()
     this.#log.info('stopped')
   }
 
-  async #stopParts (): Promise<void> {
+  async #stopParts(): Promise<void> {
     for (const part of this.#running.splice(0).reverse()) {
       try {
         await withDeadline(part.stop(), stopTimeout + this.#config.limits.drainTimeout * second)
@@ -238,7 +372,7 @@ export class Appliance {
     }
   }
 
-  #started<T> (part: T | undefined): T {
+  #started<T>(part: T | undefined): T {
     if (part === undefined) {
       throw new Error('the appliance has not started')
     }
@@ -246,13 +380,23 @@ export class Appliance {
   }
 }
 
-function startable (name: string, part: Omit<Part, 'name'>): Part {
-  return { name, start: async () => { await part.start() }, stop: async () => { await part.stop() } }
+function startable(name: string, part: Omit<Part, 'name'>): Part {
+  return {
+    name,
+    start: async () => {
+      await part.start()
+    },
+    stop: async () => {
+      await part.stop()
+    },
+  }
 }
 
-async function withDeadline (work: Promise<void>, ms: number): Promise<void> {
+async function withDeadline(work: Promise<void>, ms: number): Promise<void> {
   const { promise: late, reject } = Promise.withResolvers<never>()
-  const timer = setTimeout(() => { reject(new Error(`not done within ${ms} ms`)) }, ms)
+  const timer = setTimeout(() => {
+    reject(new Error(`not done within ${ms} ms`))
+  }, ms)
   try {
     await Promise.race([work, late])
   } finally {

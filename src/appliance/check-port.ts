@@ -7,7 +7,7 @@ export interface Listener {
   /** 0: any free one, so that only the host can be wrong */
   port: number
   /** The flags that change them */
-  flags: { host: string, port: string }
+  flags: { host: string; port: string }
 }
 
 /**
@@ -15,9 +15,11 @@ export interface Listener {
  *
  * @throws StartError
  */
-export async function checkPort ({ host, port, flags }: Listener): Promise<void> {
+export async function checkPort({ host, port, flags }: Listener): Promise<void> {
   // closing waits for connections, and somebody may try the port just now
-  const server = createServer((socket) => { socket.destroy() })
+  const server = createServer(socket => {
+    socket.destroy()
+  })
   try {
     server.listen({ host, port, exclusive: true })
     await once(server, 'listening')
@@ -29,7 +31,7 @@ export async function checkPort ({ host, port, flags }: Listener): Promise<void>
   await closed
 }
 
-function messageOf ({ code, message }: NodeJS.ErrnoException, { host, port, flags }: Listener): string {
+function messageOf({ code, message }: NodeJS.ErrnoException, { host, port, flags }: Listener): string {
   switch (code) {
     case 'EADDRINUSE':
       return `port ${port} on ${host} is in use; choose another with ${flags.port}`

@@ -8,7 +8,7 @@ import { StartError } from './start-error.ts'
  * @param what - e.g. `data directory /srv/data`
  * @throws StartError
  */
-export async function checkWritable (what: string, path: string): Promise<void> {
+export async function checkWritable(what: string, path: string): Promise<void> {
   try {
     await access(path, constants.R_OK | constants.W_OK)
   } catch (err) {
@@ -21,16 +21,22 @@ export async function checkWritable (what: string, path: string): Promise<void> 
 }
 
 /** A StartError that says why a file or directory can't be used */
-export async function cannotUse (what: string, path: string, err: unknown): Promise<StartError> {
+export async function cannotUse(what: string, path: string, err: unknown): Promise<StartError> {
   return new StartError(`${what} can't be used: ${await reasonOf(err as NodeJS.ErrnoException, path)}`, { cause: err })
 }
 
-async function reasonOf ({ code, message }: NodeJS.ErrnoException, path: string): Promise<string> {
+async function reasonOf({ code, message }: NodeJS.ErrnoException, path: string): Promise<string> {
   switch (code) {
     case 'EACCES':
     case 'EPERM': {
-      const owner = await stat(path).then(({ uid }) => uid, () => undefined)
-      const explanation = owner === undefined || owner === process.getuid?.() ? '' : `: it belongs to user ${owner}, and this is user ${process.getuid?.()}; chown -R ${process.getuid?.()} it, or run as user ${owner}`
+      const owner = await stat(path).then(
+        ({ uid }) => uid,
+        () => undefined,
+      )
+      const explanation =
+        owner === undefined || owner === process.getuid?.()
+          ? ''
+          : `: it belongs to user ${owner}, and this is user ${process.getuid?.()}; chown -R ${process.getuid?.()} it, or run as user ${owner}`
       return `no permission to write to ${path}${explanation}`
     }
     case 'EROFS':

@@ -12,7 +12,7 @@ const secrets = ['datastore', 'admin.token']
  * no modes, what is in it is closed alone and the log says so. The server goes on: the volume of a container often belongs to root, and
  * nobody else can reach it.
  */
-export async function closeDirectory ({ log }: { log: Logger }, directory: string): Promise<void> {
+export async function closeDirectory({ log }: { log: Logger }, directory: string): Promise<void> {
   if (process.platform === 'win32') {
     return
   }
@@ -30,11 +30,16 @@ export async function closeDirectory ({ log }: { log: Logger }, directory: strin
     log.warn('data directory was open to other users; it is closed now', fields)
     return
   }
-  log.warn('data directory is open to other users and can\'t be closed', { ...fields, ...(left.length === 0 ? {} : { left }), owner: before.uid, reason: failure })
+  log.warn("data directory is open to other users and can't be closed", {
+    ...fields,
+    ...(left.length === 0 ? {} : { left }),
+    owner: before.uid,
+    reason: failure,
+  })
 }
 
 /** @returns which secrets were open by their own modes, and which still are */
-async function closeSecrets (directory: string): Promise<{ exposed: string[], left: string[] }> {
+async function closeSecrets(directory: string): Promise<{ exposed: string[]; left: string[] }> {
   const exposed: string[] = []
   const left: string[] = []
   for (const name of secrets) {
@@ -42,7 +47,7 @@ async function closeSecrets (directory: string): Promise<{ exposed: string[], le
     if (before !== undefined && isOpenToOthers(before)) {
       exposed.push(name)
     }
-    if (await close(join(directory, name)) !== undefined) {
+    if ((await close(join(directory, name))) !== undefined) {
       left.push(name)
     }
   }
@@ -53,7 +58,7 @@ async function closeSecrets (directory: string): Promise<{ exposed: string[], le
 }
 
 /** @returns why it is still open; undefined where it is not, or not there */
-async function close (path: string): Promise<string | undefined> {
+async function close(path: string): Promise<string | undefined> {
   const before = await statOrAbsent(path)
   if (before === undefined || !isOpenToOthers(before)) {
     return undefined
@@ -66,7 +71,7 @@ async function close (path: string): Promise<string | undefined> {
   return isOpenToOthers(await stat(path)) ? 'its file system has no modes' : undefined
 }
 
-async function statOrAbsent (path: string): Promise<Stats | undefined> {
+async function statOrAbsent(path: string): Promise<Stats | undefined> {
   try {
     return await stat(path)
   } catch (err) {

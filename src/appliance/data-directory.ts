@@ -36,10 +36,15 @@ export interface DataDirectory {
  *
  * @throws StartError; nothing has been changed then
  */
-export async function openDataDirectory (path: string): Promise<DataDirectory> {
+export async function openDataDirectory(path: string): Promise<DataDirectory> {
   const directory = resolve(path)
   const what = `data directory ${directory}`
-  const parts = { path: directory, index: join(directory, 'index'), blocks: join(directory, 'blocks'), datastore: join(directory, 'datastore') }
+  const parts = {
+    path: directory,
+    index: join(directory, 'index'),
+    blocks: join(directory, 'blocks'),
+    datastore: join(directory, 'datastore'),
+  }
   try {
     const format = await readFormat(directory)
     if (format === undefined) {
@@ -60,28 +65,36 @@ export async function openDataDirectory (path: string): Promise<DataDirectory> {
   return parts
 }
 
-function checkFormat (what: string, format: string): void {
+function checkFormat(what: string, format: string): void {
   if (format !== currentFormat) {
-    const which = !/^\d{1,9}$/.test(format) ? 'unknown' : Number(format) < Number(currentFormat) ? `${format}, that of an older version` : `${format}, that of a newer version`
+    const which = !/^\d{1,9}$/.test(format)
+      ? 'unknown'
+      : Number(format) < Number(currentFormat)
+        ? `${format}, that of an older version`
+        : `${format}, that of a newer version`
     throw new StartError(`${what} has format ${which}; this version reads format ${currentFormat}`)
   }
 }
 
 /** Undefined where there is none, and nothing else either */
-async function readFormat (directory: string): Promise<string | undefined> {
+async function readFormat(directory: string): Promise<string | undefined> {
   const format = await orAbsent(readFile(join(directory, 'format'), 'utf8'))
   if (format !== undefined) {
     return format.trim()
   }
   // lost+found: the directory may be a file system of its own
-  const others = (await orAbsent(readdir(directory)) ?? []).filter(name => name !== 'lost+found' && !name.startsWith('.'))
+  const others = ((await orAbsent(readdir(directory))) ?? []).filter(
+    name => name !== 'lost+found' && !name.startsWith('.'),
+  )
   if (others.length > 0) {
-    throw new StartError(`data directory ${directory} is neither empty nor a data directory of ipdr: it has no file "format"`)
+    throw new StartError(
+      `data directory ${directory} is neither empty nor a data directory of ipdr: it has no file "format"`,
+    )
   }
   return undefined
 }
 
-async function orAbsent<T> (reading: Promise<T>): Promise<T | undefined> {
+async function orAbsent<T>(reading: Promise<T>): Promise<T | undefined> {
   try {
     return await reading
   } catch (err) {
@@ -93,7 +106,7 @@ async function orAbsent<T> (reading: Promise<T>): Promise<T | undefined> {
 }
 
 /** With what is missing above it; all their names are on disk then, or a power failure would take everything with them */
-async function makeDirectory (directory: string): Promise<void> {
+async function makeDirectory(directory: string): Promise<void> {
   const first = await mkdir(directory, { recursive: true })
   if (first !== undefined) {
     await chmod(directory, ownerOnly.directory)
@@ -103,7 +116,7 @@ async function makeDirectory (directory: string): Promise<void> {
   }
 }
 
-async function writeFormat (directory: string): Promise<void> {
+async function writeFormat(directory: string): Promise<void> {
   const temporary = join(directory, '.format')
   const file = await open(temporary, 'w')
   try {

@@ -3,12 +3,15 @@ import type { Config } from '../config/schema.ts'
 import { StartError } from './start-error.ts'
 
 /** What made a start fail, as a StartError where its operator can mend it; anything else as it is */
-export function explainStart (err: unknown, config: Config): unknown {
-  const message = explain(err as NodeJS.ErrnoException & { address?: string, port?: number }, config)
+export function explainStart(err: unknown, config: Config): unknown {
+  const message = explain(err as NodeJS.ErrnoException & { address?: string; port?: number }, config)
   return message === undefined ? err : new StartError(message, { cause: err })
 }
 
-function explain ({ name, code, message, cause, address, port }: NodeJS.ErrnoException & { address?: string, port?: number }, config: Config): string | undefined {
+function explain(
+  { name, code, message, cause, address, port }: NodeJS.ErrnoException & { address?: string; port?: number },
+  config: Config,
+): string | undefined {
   switch (name) {
     case 'LockedError':
       return `data directory ${config.dataDir} is in use by another ipdr server`
@@ -28,7 +31,9 @@ function explain ({ name, code, message, cause, address, port }: NodeJS.ErrnoExc
     case 'LEVEL_DATABASE_NOT_OPEN':
       return `data directory ${config.dataDir} can't be opened: ${(cause as Error | undefined)?.message ?? message}`
     case 'EACCES':
-      return port === undefined ? `no permission to write to data directory ${config.dataDir}` : `no permission to listen on port ${port}`
+      return port === undefined
+        ? `no permission to write to data directory ${config.dataDir}`
+        : `no permission to listen on port ${port}`
     case 'EROFS':
       return `data directory ${config.dataDir} is read-only`
   }

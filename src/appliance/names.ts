@@ -36,34 +36,78 @@ export interface NameParts {
   /** Undefined where no resolver is configured */
   resolver: Resolvers | undefined
   tagListener: TagListener
-  parts: Array<{ name: string, start: () => Promise<void>, stop: () => Promise<void> }>
+  parts: Array<{ name: string; start: () => Promise<void>; stop: () => Promise<void> }>
 }
 
 /** @throws ResolverError */
-export function buildNames (components: NamePartsComponents, config: Config): NameParts {
+export function buildNames(components: NamePartsComponents, config: Config): NameParts {
   const { node, datastore, content, reader, index, condition, provider, umask } = components
   const log = components.log.child({ module: 'names' })
   const { network, dataDir, cidResolvers, cidStore: directory } = config
-  const names = new Names({ node, datastore, log }, { network, dns: config.names.dns, republish: config.names.republish * second })
-  const publisher = new Publisher({ condition, content, index, names, provider, log }, { automatic: config.names.publish })
+  const names = new Names(
+    { node, datastore, log },
+    { network, dns: config.names.dns, republish: config.names.republish * second },
+  )
+  const publisher = new Publisher(
+    { condition, content, index, names, provider, log },
+    { automatic: config.names.publish },
+  )
   const isShared = directory !== undefined && umask !== undefined
-  const cidStore = new CidStore({ condition, index, log }, {
-    directory: directory ?? join(dataDir, 'cids'),
-    exclusive: directory === undefined,
-    modes: isShared ? { file: 0o644 & ~umask, directory: 0o777 & ~umask } : undefined
-  })
-  const resolver = cidResolvers.length === 0 ? undefined : new Resolvers({ content: reader, names, log }, { resolvers: cidResolvers })
+  const cidStore = new CidStore(
+    { condition, index, log },
+    {
+      directory: directory ?? join(dataDir, 'cids'),
+      exclusive: directory === undefined,
+      modes: isShared ? { file: 0o644 & ~umask, directory: 0o777 & ~umask } : undefined,
+    },
+  )
+  const resolver =
+    cidResolvers.length === 0 ? undefined : new Resolvers({ content: reader, names, log }, { resolvers: cidResolvers })
   const tagListener: TagListener = {
     tagged: (repository, tag) => {
       cidStore.tagged(repository, tag)
       publisher.tagged(repository)
-    }
+    },
   }
   const parts = [
-    ...(resolver === undefined ? [] : [{ name: 'resolvers', start: async () => { await resolver.check() }, stop: async () => {} }]),
-    { name: 'names', start: async () => { await names.start() }, stop: async () => { await names.stop() } },
-    { name: 'CID store', start: async () => { await cidStore.start() }, stop: async () => { await cidStore.stop() } },
-    { name: 'publisher', start: async () => { await publisher.start() }, stop: async () => { await publisher.stop() } }
+    ...(resolver === undefined
+      ? []
+      : [
+          {
+            name: 'resolvers',
+            start: async () => {
+              await resolver.check()
+            },
+            stop: async () => {},
+          },
+        ]),
+    {
+      name: 'names',
+      start: async () => {
+        await names.start()
+      },
+      stop: async () => {
+        await names.stop()
+      },
+    },
+    {
+      name: 'CID store',
+      start: async () => {
+        await cidStore.start()
+      },
+      stop: async () => {
+        await cidStore.stop()
+      },
+    },
+    {
+      name: 'publisher',
+      start: async () => {
+        await publisher.start()
+      },
+      stop: async () => {
+        await publisher.stop()
+      },
+    },
   ]
   return { names, publisher, cidStore, resolver, tagListener, parts }
 }

@@ -17,37 +17,66 @@ export interface Servers {
   registry: HttpServer
   /** Undefined where the registry's port is that of administration, too */
   admin: HttpServer | undefined
-  parts: Array<{ name: string, start: () => Promise<void>, stop: () => Promise<void> }>
+  parts: Array<{ name: string; start: () => Promise<void>; stop: () => Promise<void> }>
 }
 
-export function buildServers ({ certificate, hosts, ...components }: ServersComponents, dataDir: string, config: Config): Servers {
-  const { host, port, admin: { host: adminHost, port: adminPort, metrics, tokenFile } } = config
+export function buildServers(
+  { certificate, hosts, ...components }: ServersComponents,
+  dataDir: string,
+  config: Config,
+): Servers {
+  const {
+    host,
+    port,
+    admin: { host: adminHost, port: adminPort, metrics, tokenFile },
+  } = config
   const limits = appLimits(config)
   const init = httpInit(config)
   const token = new AdminToken(components, { dataDir, path: tokenFile })
   const access = { token, metrics }
   const app = createApp(components, { admin: adminPort === undefined ? access : undefined, hosts, limits })
   const registry = new HttpServer({ app }, { tls: certificate?.current, host, port, ...init })
-  const admin = adminPort === undefined
-    ? undefined
-    : new HttpServer({ app: createAdminApp(components, { admin: access, hosts, limits }) }, { host: adminHost, port: adminPort, ...init })
+  const admin =
+    adminPort === undefined
+      ? undefined
+      : new HttpServer(
+          { app: createAdminApp(components, { admin: access, hosts, limits }) },
+          { host: adminHost, port: adminPort, ...init },
+        )
   // its owner gets in, however many others are connected
   const unlimited = { ...init, limits: { ...init.limits, connections: 0, connectionsPerClient: 0 } }
-  const socket = new AdminSocket({ app: createAdminApp(components, { hosts, limits }), log: components.log }, { dataDir, ...unlimited })
+  const socket = new AdminSocket(
+    { app: createAdminApp(components, { hosts, limits }), log: components.log },
+    { dataDir, ...unlimited },
+  )
   return {
     registry,
     admin,
     parts: [
-      { name: 'admin token', start: async () => { await token.start() }, stop: async () => {} },
+      {
+        name: 'admin token',
+        start: async () => {
+          await token.start()
+        },
+        stop: async () => {},
+      },
       portsPart([socket, ...(admin === undefined ? [] : [admin]), registry]),
-      ...(certificate === undefined ? [] : [certificatePart(certificate, registry)])
-    ]
+      ...(certificate === undefined ? [] : [certificatePart(certificate, registry)]),
+    ],
   }
 }
 
 /** They stop together: requests that are under way on one get no more time because of those on another */
-function portsPart (servers: ReadonlyArray<{ start: () => Promise<void>, stop: () => Promise<void> }>): Servers['parts'][number] {
-  const stop = async (): Promise<void> => { await Promise.all(servers.map(async server => { await server.stop() })) }
+function portsPart(
+  servers: ReadonlyArray<{ start: () => Promise<void>; stop: () => Promise<void> }>,
+): Servers['parts'][number] {
+  const stop = async (): Promise<void> => {
+    await Promise.all(
+      servers.map(async server => {
+        await server.stop()
+      }),
+    )
+  }
   return {
     name: 'admin socket, admin port and registry port',
     start: async () => {
@@ -60,18 +89,22 @@ function portsPart (servers: ReadonlyArray<{ start: () => Promise<void>, stop: (
         throw err
       }
     },
-    stop
+    stop,
   }
 }
 
-function certificatePart (certificate: Certificate, server: HttpServer): Servers['parts'][number] {
+function certificatePart(certificate: Certificate, server: HttpServer): Servers['parts'][number] {
   return {
     name: 'certificate',
     start: async () => {
       // it may have been replaced since the server was made
       server.setCertificate(certificate.current)
-      certificate.start(next => { server.setCertificate(next) })
+      certificate.start(next => {
+        server.setCertificate(next)
+      })
     },
-    stop: async () => { await certificate.stop() }
+    stop: async () => {
+      await certificate.stop()
+    },
   }
 }

@@ -24,12 +24,23 @@ export interface StartInputs {
  *
  * @throws StartError, CertificateError
  */
-export async function readStartInputs ({ log }: { log: Logger }, config: Config): Promise<StartInputs> {
-  const { host, port, network, p2p, admin, cidStore, tls: { certPath, keyPath } } = config
+export async function readStartInputs({ log }: { log: Logger }, config: Config): Promise<StartInputs> {
+  const {
+    host,
+    port,
+    network,
+    p2p,
+    admin,
+    cidStore,
+    tls: { certPath, keyPath },
+  } = config
   const inputs = {
-    certificate: certPath === undefined || keyPath === undefined ? undefined : await Certificate.open({ log: log.child({ module: 'tls' }) }, { certPath, keyPath }),
+    certificate:
+      certPath === undefined || keyPath === undefined
+        ? undefined
+        : await Certificate.open({ log: log.child({ module: 'tls' }) }, { certPath, keyPath }),
     swarmKey: p2p.swarmKey === undefined ? undefined : await readSwarmKey(p2p.swarmKey),
-    kubo: config.ipfsHost === undefined ? undefined : parseKubo(config.ipfsHost)
+    kubo: config.ipfsHost === undefined ? undefined : parseKubo(config.ipfsHost),
   }
   if (admin.tokenFile !== undefined) {
     await checkAdminToken(admin.tokenFile)
@@ -40,7 +51,11 @@ export async function readStartInputs ({ log }: { log: Logger }, config: Config)
   }
   if (network !== 'offline') {
     // without IPv6 the node goes on with IPv4 alone
-    await checkPort({ host: p2p.host === '::' ? '0.0.0.0' : p2p.host, port: p2p.port ?? 0, flags: { host: '--p2p-host', port: '--p2p-port' } })
+    await checkPort({
+      host: p2p.host === '::' ? '0.0.0.0' : p2p.host,
+      port: p2p.port ?? 0,
+      flags: { host: '--p2p-host', port: '--p2p-port' },
+    })
   }
   if (cidStore !== undefined) {
     await checkWritable(`CID store ${cidStore}`, cidStore)
@@ -48,7 +63,7 @@ export async function readStartInputs ({ log }: { log: Logger }, config: Config)
   return inputs
 }
 
-async function readSwarmKey (path: string): Promise<Uint8Array> {
+async function readSwarmKey(path: string): Promise<Uint8Array> {
   let content: Uint8Array
   try {
     content = await readFile(path)
@@ -62,16 +77,19 @@ async function readSwarmKey (path: string): Promise<Uint8Array> {
   }
 }
 
-async function checkAdminToken (path: string): Promise<void> {
+async function checkAdminToken(path: string): Promise<void> {
   try {
     await readAdminToken(path)
   } catch (err) {
     const isContent = (err as NodeJS.ErrnoException).code === undefined
-    throw new StartError(`admin token ${path} ${isContent ? `is none: ${(err as Error).message}` : `can't be read: ${reasonOf(err)}`}`, { cause: err })
+    throw new StartError(
+      `admin token ${path} ${isContent ? `is none: ${(err as Error).message}` : `can't be read: ${reasonOf(err)}`}`,
+      { cause: err },
+    )
   }
 }
 
-function parseKubo (address: string): URL {
+function parseKubo(address: string): URL {
   try {
     return parseHttpAddress(address)
   } catch (err) {

@@ -8,7 +8,12 @@ import { Scrubber, type ScrubberComponents } from '../upkeep/fsck/scrubber.ts'
 
 const second = 1000
 
-export type UpkeepComponents = Omit<GarbageCollectorComponents, 'backups' | 'upgrade'> & Omit<ScrubberComponents, 'upgrade'> & ManifestUpgradeComponents & IndexRebuilderComponents & BackupsComponents & RestorerComponents
+export type UpkeepComponents = Omit<GarbageCollectorComponents, 'backups' | 'upgrade'> &
+  Omit<ScrubberComponents, 'upgrade'> &
+  ManifestUpgradeComponents &
+  IndexRebuilderComponents &
+  BackupsComponents &
+  RestorerComponents
 
 /** What keeps a store healthy, and the parts of it that start and stop, in this order */
 export interface Upkeep {
@@ -17,10 +22,10 @@ export interface Upkeep {
   rebuilder: IndexRebuilder
   backups: Backups
   restorer: Restorer
-  parts: Array<{ name: string, start: () => Promise<void>, stop: () => Promise<void> }>
+  parts: Array<{ name: string; start: () => Promise<void>; stop: () => Promise<void> }>
 }
 
-export function buildUpkeep (components: UpkeepComponents, { cache, fsck, gc }: Config): Upkeep {
+export function buildUpkeep(components: UpkeepComponents, { cache, fsck, gc }: Config): Upkeep {
   const of = (module: string): UpkeepComponents => ({ ...components, log: components.log.child({ module }) })
   const backups = new Backups(of('backup'))
   const restorer = new Restorer(of('restore'))
@@ -28,10 +33,23 @@ export function buildUpkeep (components: UpkeepComponents, { cache, fsck, gc }: 
   const upgrade = new ManifestUpgrade(of('upgrade'))
   const collector = new GarbageCollector(
     { ...of('gc'), backups, upgrade },
-    { interval: gc.interval * second, untagged: gc.untagged === undefined ? undefined : gc.untagged * second, cacheBytes: cache.maxBytes }
+    {
+      interval: gc.interval * second,
+      untagged: gc.untagged === undefined ? undefined : gc.untagged * second,
+      cacheBytes: cache.maxBytes,
+    },
   )
   const scrubber = new Scrubber({ ...of('fsck'), upgrade }, { interval: fsck.interval * second, rate: fsck.rate })
-  const parts = Object.entries({ 'index rebuilder': rebuilder, 'garbage collector': collector, scrubber })
-    .map(([name, part]) => ({ name, start: async () => { await part.start() }, stop: async () => { await part.stop() } }))
+  const parts = Object.entries({ 'index rebuilder': rebuilder, 'garbage collector': collector, scrubber }).map(
+    ([name, part]) => ({
+      name,
+      start: async () => {
+        await part.start()
+      },
+      stop: async () => {
+        await part.stop()
+      },
+    }),
+  )
   return { collector, scrubber, rebuilder, backups, restorer, parts }
 }

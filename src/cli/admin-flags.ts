@@ -20,11 +20,17 @@ export interface AdminFlags {
 }
 
 /** The flags of a command that administers an appliance */
-export function addAdminFlags (command: Command): Command {
+export function addAdminFlags(command: Command): Command {
   return command
-    .option('--data-dir <path>', 'data directory of the server on this machine; without, as the configuration of the server says')
+    .option(
+      '--data-dir <path>',
+      'data directory of the server on this machine; without, as the configuration of the server says',
+    )
     .option('--config <file>', `configuration file of that server (or IPDR_CONFIG; else ${SYSTEM_FILE}, if there)`)
-    .option('--docker-registry-host <host>', 'a server elsewhere, which wants its token: host:port, or with https:// or http:// before it')
+    .option(
+      '--docker-registry-host <host>',
+      'a server elsewhere, which wants its token: host:port, or with https:// or http:// before it',
+    )
     .option('--admin-token-file <file>', 'file with that token (or IPDR_ADMIN_TOKEN_FILE)')
     .option('--plain-http', 'reach a server elsewhere without TLS')
     .option('--json', 'as JSON')
@@ -35,31 +41,42 @@ export function addAdminFlags (command: Command): Command {
  *
  * @throws ConfigError, ClientError
  */
-export async function openAdministration (flags: AdminFlags, context: CliContext): Promise<{ appliance: ApplianceClient }> {
+export async function openAdministration(
+  flags: AdminFlags,
+  context: CliContext,
+): Promise<{ appliance: ApplianceClient }> {
   const { ApplianceClient } = await import('../client/appliance-client.ts')
   return { appliance: new ApplianceClient(await connect(flags, context)) }
 }
 
-async function connect (flags: AdminFlags, context: CliContext): Promise<Connection> {
+async function connect(flags: AdminFlags, context: CliContext): Promise<Connection> {
   const { SocketConnection, TokenConnection } = await import('../client/administration.ts')
   if (flags.dockerRegistryHost === undefined && flags.adminTokenFile === undefined) {
     const dataDir = await dataDirectoryOf(flags, context)
     return new SocketConnection(resolve(dataDir, socketName), () => openSocketPath(dataDir))
   }
   const file = flags.adminTokenFile ?? adminTokenFile(context.env)
-  return new TokenConnection({ host: flags.dockerRegistryHost ?? defaultRegistryHost, plainHttp: flags.plainHttp === true, token: file && await readToken(file) })
+  return new TokenConnection({
+    host: flags.dockerRegistryHost ?? defaultRegistryHost,
+    plainHttp: flags.plainHttp === true,
+    token: file && (await readToken(file)),
+  })
 }
 
 /** Of the server of the same configuration; in a container, of the one that this was started for */
-async function dataDirectoryOf ({ config, dataDir }: AdminFlags, context: CliContext): Promise<string> {
+async function dataDirectoryOf({ config, dataDir }: AdminFlags, context: CliContext): Promise<string> {
   if (dataDir !== undefined) {
     return dataDir
   }
   const { env } = context
-  return (config === undefined ? configOf(await commandOfContainer(), context) : loadConfig({ file: config, ...(env && { env }) })).dataDir
+  return (
+    config === undefined
+      ? configOf(await commandOfContainer(), context)
+      : loadConfig({ file: config, ...(env && { env }) })
+  ).dataDir
 }
 
-async function readToken (file: string): Promise<string> {
+async function readToken(file: string): Promise<string> {
   let token: string
   try {
     token = (await readFile(file, 'utf8')).trim()

@@ -12,22 +12,32 @@ export interface ApplianceFlags {
 }
 
 /** The flags of a command that asks an appliance */
-export function addApplianceFlags (command: Command): Command {
+export function addApplianceFlags(command: Command): Command {
   return command
-    .option('--docker-registry-host <host>', 'the appliance: host:port, or with https:// or http:// before it', defaultRegistryHost)
+    .option(
+      '--docker-registry-host <host>',
+      'the appliance: host:port, or with https:// or http:// before it',
+      defaultRegistryHost,
+    )
     .option('--plain-http', 'reach it without TLS; on this machine it is anyway')
     .option('--json', 'as JSON')
 }
 
 /** @param host goes over the flag */
-export async function openAppliance (flags: ApplianceFlags, { env }: CliContext, host?: string): Promise<{ registry: RegistryClient, appliance: ApplianceClient }> {
+export async function openAppliance(
+  flags: ApplianceFlags,
+  { env }: CliContext,
+  host?: string,
+): Promise<{ registry: RegistryClient; appliance: ApplianceClient }> {
   const [{ RegistryClient }, { ApplianceClient }, { readCredentials }] = await Promise.all([
-    import('../client/registry-client.ts'), import('../client/appliance-client.ts'), import('../client/docker-config.ts')
+    import('../client/registry-client.ts'),
+    import('../client/appliance-client.ts'),
+    import('../client/docker-config.ts'),
   ])
   const registry = await RegistryClient.open({
     host: host ?? flags.dockerRegistryHost,
     plainHttp: flags.plainHttp === true,
-    credentials: async host => await readCredentials(dockerConfigFile(env), host)
+    credentials: async host => await readCredentials(dockerConfigFile(env), host),
   })
   return { registry, appliance: new ApplianceClient(registry) }
 }

@@ -11,11 +11,11 @@ export interface CliContext {
 
 /** SIGINT, SIGTERM, SIGHUP, uncaughtException and unhandledRejection, and the way out that waits for nothing */
 export interface ProcessEvents {
-  on (event: string, listener: (value: unknown) => void): unknown
-  off (event: string, listener: (value: unknown) => void): unknown
-  exit (code: number): void
+  on(event: string, listener: (value: unknown) => void): unknown
+  off(event: string, listener: (value: unknown) => void): unknown
+  exit(code: number): void
 }
 
-export function processContext (): CliContext {
+export function processContext(): CliContext {
   return { stdout: process.stdout, stderr: process.stderr, env: undefined, process }
 }

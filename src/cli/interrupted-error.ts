@@ -5,7 +5,7 @@ export class InterruptedError extends Error {
   readonly expected = true
   readonly exitCode: number
 
-  constructor (exitCode: number) {
+  constructor(exitCode: number) {
     super('interrupted')
     this.exitCode = exitCode
   }

@@ -26,7 +26,7 @@ import { reportError } from './report-error.ts'
 import { UsageError } from './usage-error.ts'
 
 /** The exit code; whatever went wrong has been printed */
-export async function run (args: readonly string[], context: CliContext = processContext()): Promise<number> {
+export async function run(args: readonly string[], context: CliContext = processContext()): Promise<number> {
   const program = createProgram(context)
   try {
     await program.parseAsync(args.map(withCurrentFlag), { from: 'user' })
@@ -40,7 +40,7 @@ export async function run (args: readonly string[], context: CliContext = proces
   }
 }
 
-function createProgram (context: CliContext): Command {
+function createProgram(context: CliContext): Command {
   const write = (text: string): void => {
     context.stdout.write(text)
   }
@@ -58,8 +58,18 @@ function createProgram (context: CliContext): Command {
   }
   const plain = printableContext(context)
   const commands = [
-    addConvertCommand, addDigCommand, addLsCommand, addInspectCommand, addResolveCommand,
-    addPeersCommand, addPublishCommand, addGcCommand, addFsckCommand, addBackupCommand, addRestoreCommand, addHealthcheckCommand
+    addConvertCommand,
+    addDigCommand,
+    addLsCommand,
+    addInspectCommand,
+    addResolveCommand,
+    addPeersCommand,
+    addPublishCommand,
+    addGcCommand,
+    addFsckCommand,
+    addBackupCommand,
+    addRestoreCommand,
+    addHealthcheckCommand,
   ]
   commands.forEach(add => add(program, plain))
   const config = program.command('config').description('Check or show the configuration')
@@ -70,13 +80,16 @@ function createProgram (context: CliContext): Command {
   return program
 }
 
-function isHelp (err: unknown): boolean {
-  return err instanceof CommanderError && ['commander.help', 'commander.helpDisplayed', 'commander.version'].includes(err.code)
+function isHelp(err: unknown): boolean {
+  return (
+    err instanceof CommanderError &&
+    ['commander.help', 'commander.helpDisplayed', 'commander.version'].includes(err.code)
+  )
 }
 
-function usageErrorOf (err: CommanderError, program: Command, args: readonly string[]): UsageError {
+function usageErrorOf(err: CommanderError, program: Command, args: readonly string[]): UsageError {
   const [, message, suggestion] = /^(?:error: )?(.*?)(?:\n(\(Did you mean [^\n]*\)))?$/s.exec(err.message)!
-  const command = program.commands.find((candidate) => candidate.name() === args[0])
+  const command = program.commands.find(candidate => candidate.name() === args[0])
   const help = `Run 'ipdr ${command === undefined ? '' : `${command.name()} `}--help' to see what there is.`
   return new UsageError(message!, [suggestion, help].filter(Boolean).join(' '))
 }

@@ -8,7 +8,7 @@ const MiB = 1024 * 1024
 export interface Progress extends CopyProgress, Disposable {}
 
 /** A line on a terminal that says how far a copy is; nothing where standard error is none */
-export function showProgress ({ stderr }: CliContext, { silent }: { silent: boolean }): Progress {
+export function showProgress({ stderr }: CliContext, { silent }: { silent: boolean }): Progress {
   if (silent || !('isTTY' in stderr) || stderr.isTTY !== true) {
     return { [Symbol.dispose]: () => {} }
   }
@@ -16,7 +16,9 @@ export function showProgress ({ stderr }: CliContext, { silent }: { silent: bool
   let drawn = 0
   const draw = (): void => {
     drawn = performance.now()
-    stderr.write(`\r\x1b[K${counts.blobs} blobs, ${(counts.bytes / MiB).toFixed(1)} MiB${counts.skipped === 0 ? '' : `, ${counts.skipped} already there`}`)
+    stderr.write(
+      `\r\x1b[K${counts.blobs} blobs, ${(counts.bytes / MiB).toFixed(1)} MiB${counts.skipped === 0 ? '' : `, ${counts.skipped} already there`}`,
+    )
   }
   return {
     blob: (_, exists) => {
@@ -30,6 +32,8 @@ export function showProgress ({ stderr }: CliContext, { silent }: { silent: bool
         draw()
       }
     },
-    [Symbol.dispose]: () => { stderr.write('\r\x1b[K') }
+    [Symbol.dispose]: () => {
+      stderr.write('\r\x1b[K')
+    },
   }
 }

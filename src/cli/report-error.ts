@@ -13,7 +13,7 @@ interface ExpectedError extends Error {
 }
 
 /** An expected error takes a line for each of its problems; anything else is a bug, and its stack is what helps */
-export function reportError (err: unknown, stderr: Writable): void {
+export function reportError(err: unknown, stderr: Writable): void {
   if (!isExpected(err)) {
     stderr.write(`ipdr: this is a bug, please report it with these lines:\n${printableLines(inspect(err))}\n`)
     return
@@ -26,11 +26,11 @@ export function reportError (err: unknown, stderr: Writable): void {
   }
 }
 
-function oneLine (text: string): string {
+function oneLine(text: string): string {
   const joined = text.replace(/[\r\n]+/g, ' ')
   return joined.length > maxLength ? `${joined.slice(0, maxLength)}...` : joined
 }
 
-function isExpected (err: unknown): err is ExpectedError {
+function isExpected(err: unknown): err is ExpectedError {
   return err instanceof Error && 'expected' in err && err.expected === true
 }

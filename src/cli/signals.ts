@@ -8,22 +8,22 @@ export interface StopSignal extends Disposable {
   signal: AbortSignal
 }
 
-export function stopSignal (events: ProcessEvents): StopSignal {
+export function stopSignal(events: ProcessEvents): StopSignal {
   const controller = new AbortController()
   const listeners = Object.entries(exitCodes).map(([name, code]) => {
-    const listener = (): void => controller.signal.aborted ? events.exit(code) : controller.abort(name)
+    const listener = (): void => (controller.signal.aborted ? events.exit(code) : controller.abort(name))
     events.on(name, listener)
     return [name, listener] as const
   })
   return {
     signal: controller.signal,
-    [Symbol.dispose]: () => listeners.forEach(([name, listener]) => events.off(name, listener))
+    [Symbol.dispose]: () => listeners.forEach(([name, listener]) => events.off(name, listener)),
   }
 }
 
 /** Resolves once the signal is aborted */
-export async function aborted (signal: AbortSignal): Promise<void> {
+export async function aborted(signal: AbortSignal): Promise<void> {
   if (!signal.aborted) {
-    await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
+    await new Promise(resolve => signal.addEventListener('abort', resolve, { once: true }))
   }
 }

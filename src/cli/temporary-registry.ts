@@ -7,10 +7,16 @@ import type { Logger } from '../log.ts'
 const silent: Logger = { error: () => {}, warn: () => {}, info: () => {}, debug: () => {}, child: () => silent }
 
 /** A registry of this process on the loopback interface, without peers; what it holds is gone with it */
-export async function startTemporaryRegistry (): Promise<{ host: string } & AsyncDisposable> {
+export async function startTemporaryRegistry(): Promise<{ host: string } & AsyncDisposable> {
   const { Appliance } = await import('../appliance/appliance.ts')
   const directory = await mkdtemp(join(tmpdir(), 'ipdr-'))
-  const config = parseConfig({ host: '127.0.0.1', port: 0, dataDir: join(directory, 'data'), network: 'offline', storage: { fsync: false } })
+  const config = parseConfig({
+    host: '127.0.0.1',
+    port: 0,
+    dataDir: join(directory, 'data'),
+    network: 'offline',
+    storage: { fsync: false },
+  })
   const appliance = new Appliance({ log: silent }, config)
   const dispose = async (): Promise<void> => {
     await appliance.stop()

@@ -6,7 +6,7 @@ export class UsageError extends Error {
   readonly expected = true
   readonly hint: string | undefined
 
-  constructor (message: string, hint?: string) {
+  constructor(message: string, hint?: string) {
     super(message)
     this.hint = hint
   }

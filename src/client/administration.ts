@@ -16,13 +16,13 @@ export class SocketConnection implements Connection {
   readonly #open: () => OpenPath
 
   /** @param name - the path of the socket, for people */
-  constructor (name: string, open: () => OpenPath) {
+  constructor(name: string, open: () => OpenPath) {
     this.host = name
     this.#open = open
   }
 
   /** @throws ClientError */
-  async request (path: string, init: SendInit = {}): Promise<Answer> {
+  async request(path: string, init: SendInit = {}): Promise<Answer> {
     try {
       using socket = this.#open()
       return await send(new URL(path, 'http://admin.sock'), { ...init, plainHttp: true, socketPath: socket.path })
@@ -31,17 +31,19 @@ export class SocketConnection implements Connection {
     }
   }
 
-  async #explain (err: unknown): Promise<unknown> {
-    const { code, cause } = err as { code?: string, cause?: { cause?: { code?: string } } }
+  async #explain(err: unknown): Promise<unknown> {
+    const { code, cause } = err as { code?: string; cause?: { cause?: { code?: string } } }
     switch (cause?.cause?.code ?? code) {
       case 'ENOENT':
       case 'ECONNREFUSED':
         return new ClientError(`no server answers at ${this.host}`, {
-          cause: err, hint: 'Is it running? --data-dir names its data directory; --docker-registry-host and --admin-token-file reach one elsewhere.'
+          cause: err,
+          hint: 'Is it running? --data-dir names its data directory; --docker-registry-host and --admin-token-file reach one elsewhere.',
         })
       case 'EACCES':
         return new ClientError(`no permission for ${this.host}${await ownerOf(this.host)}`, {
-          cause: err, hint: 'Run this as that user or as root.'
+          cause: err,
+          hint: 'Run this as that user or as root.',
         })
       default:
         return err
@@ -64,40 +66,55 @@ export class TokenConnection implements Connection {
   readonly #token: string | undefined
 
   /** @throws ClientError where the host has no valid name */
-  constructor ({ host, plainHttp, token }: TokenConnectionInit) {
+  constructor({ host, plainHttp, token }: TokenConnectionInit) {
     this.url = urlOf(host, plainHttp)
     this.host = this.url.host
     this.#token = token
   }
 
   /** @throws ClientError */
-  async request (path: string, init: SendInit = {}): Promise<Answer> {
-    const authorization: Record<string, string> = this.#token === undefined ? {} : { Authorization: `Bearer ${this.#token}` }
+  async request(path: string, init: SendInit = {}): Promise<Answer> {
+    const authorization: Record<string, string> =
+      this.#token === undefined ? {} : { Authorization: `Bearer ${this.#token}` }
     // without TLS it has been asked for, or is this machine
-    const answer = await send(new URL(path, this.url), { ...init, plainHttp: this.url.protocol === 'http:', headers: { ...init.headers, ...authorization } })
+    const answer = await send(new URL(path, this.url), {
+      ...init,
+      plainHttp: this.url.protocol === 'http:',
+      headers: { ...init.headers, ...authorization },
+    })
     if (answer.status !== 401) {
       return answer
     }
     await answer.text()
-    throw new ClientError(this.#token === undefined ? `${this.host} can only be administered with its token` : `${this.host} has another token than this one`, {
-      hint: 'The token is the file admin.token in its data directory: give it with --admin-token-file. On its own machine, --data-dir needs none.'
-    })
+    throw new ClientError(
+      this.#token === undefined
+        ? `${this.host} can only be administered with its token`
+        : `${this.host} has another token than this one`,
+      {
+        hint: 'The token is the file admin.token in its data directory: give it with --admin-token-file. On its own machine, --data-dir needs none.',
+      },
+    )
   }
 }
 
 /** A token never goes without TLS to what only a name says is this machine */
-function urlOf (host: string, plainHttp: boolean): URL {
+function urlOf(host: string, plainHttp: boolean): URL {
   const [, scheme, rest = ''] = /^(https?:\/\/)?([^/?#@\\]+)\/?$/i.exec(host) ?? []
   const url = URL.parse(`http://${rest}`)
   if (url === null) {
-    throw new ClientError(`"${host}" is not the host of an appliance`, { hint: 'A host is written like localhost:5000, registry.example or http://registry.example:5000.' })
+    throw new ClientError(`"${host}" is not the host of an appliance`, {
+      hint: 'A host is written like localhost:5000, registry.example or http://registry.example:5000.',
+    })
   }
   return new URL(`${scheme ?? (plainHttp || isLoopback(url.hostname) ? 'http://' : 'https://')}${rest}`)
 }
 
 /** Of the nearest directory above it, where its own can't be asked for */
-async function ownerOf (path: string): Promise<string> {
-  const owner = await stat(path).then(({ uid }) => uid, () => undefined)
+async function ownerOf(path: string): Promise<string> {
+  const owner = await stat(path).then(
+    ({ uid }) => uid,
+    () => undefined,
+  )
   if (owner !== undefined) {
     return owner === process.getuid?.() ? '' : `: it belongs to user ${owner}, and this is user ${process.getuid?.()}`
   }

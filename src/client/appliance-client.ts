@@ -36,7 +36,7 @@ export interface Connection {
 export class ApplianceClient {
   readonly #connection: Connection
 
-  constructor (connection: Connection) {
+  constructor(connection: Connection) {
     this.#connection = connection
   }
 
@@ -48,8 +48,11 @@ export class ApplianceClient {
    * @returns undefined where nobody knows the name
    * @throws ResponseError
    */
-  async dig (query: string, short: boolean, options: ReadOptions = {}): Promise<string | undefined> {
-    const answer = await this.#connection.request(`/dig?${new URLSearchParams({ q: query, short: String(short) }).toString()}`, { ...options, timeout: networkTimeout })
+  async dig(query: string, short: boolean, options: ReadOptions = {}): Promise<string | undefined> {
+    const answer = await this.#connection.request(
+      `/dig?${new URLSearchParams({ q: query, short: String(short) }).toString()}`,
+      { ...options, timeout: networkTimeout },
+    )
     if (answer.status === 404) {
       await answer.text()
       return undefined
@@ -59,8 +62,8 @@ export class ApplianceClient {
   }
 
   /** @throws ResponseError */
-  async peers (options: ReadOptions = {}): Promise<Peer[]> {
-    const { peers } = await this.#json('peers', 'peers', options) as { peers: Peer[] }
+  async peers(options: ReadOptions = {}): Promise<Peer[]> {
+    const { peers } = (await this.#json('peers', 'peers', options)) as { peers: Peer[] }
     return peers
   }
 
@@ -68,14 +71,21 @@ export class ApplianceClient {
    * @returns the peer's id
    * @throws ResponseError
    */
-  async connect (address: string, options: ReadOptions = {}): Promise<string> {
-    const { peer } = await this.#json('peers', `connection to ${address}`, { ...options, ...jsonBody({ address }) }) as { peer: string }
+  async connect(address: string, options: ReadOptions = {}): Promise<string> {
+    const { peer } = (await this.#json('peers', `connection to ${address}`, {
+      ...options,
+      ...jsonBody({ address }),
+    })) as { peer: string }
     return peer
   }
 
   /** @throws ResponseError */
-  async resolve (name: string, options: ReadOptions = {}): Promise<{ cid: string, path: string[] }> {
-    const { cid, path = [] } = await this.#json(`resolve?${new URLSearchParams({ name }).toString()}`, name, options) as { cid: string, path?: string[] | string }
+  async resolve(name: string, options: ReadOptions = {}): Promise<{ cid: string; path: string[] }> {
+    const { cid, path = [] } = (await this.#json(
+      `resolve?${new URLSearchParams({ name }).toString()}`,
+      name,
+      options,
+    )) as { cid: string; path?: string[] | string }
     return { cid, path: Array.isArray(path) ? path : path.split('/').filter(Boolean) }
   }
 
@@ -84,8 +94,11 @@ export class ApplianceClient {
    *
    * @throws ResponseError
    */
-  async publish (options: ReadOptions = {}): Promise<{ name: string, cid: string }> {
-    return await this.#json('publish', 'publication', { ...options, ...jsonBody({}) }) as { name: string, cid: string }
+  async publish(options: ReadOptions = {}): Promise<{ name: string; cid: string }> {
+    return (await this.#json('publish', 'publication', { ...options, ...jsonBody({}) })) as {
+      name: string
+      cid: string
+    }
   }
 
   /**
@@ -94,7 +107,11 @@ export class ApplianceClient {
    * @param init.grace seconds after which what nothing needs goes, where that is less than usual
    * @throws ResponseError, ClientError
    */
-  async collect (init: { dryRun: boolean, grace?: number | undefined }, onProgress: (progress: CollectionProgress) => void, options: ReadOptions = {}): Promise<CollectionResult> {
+  async collect(
+    init: { dryRun: boolean; grace?: number | undefined },
+    onProgress: (progress: CollectionProgress) => void,
+    options: ReadOptions = {},
+  ): Promise<CollectionResult> {
     return await this.#follow('gc', 'garbage collection', { ...options, ...jsonBody(init) }, onProgress)
   }
 
@@ -104,7 +121,11 @@ export class ApplianceClient {
    * @param init.rate bytes a second that are read; 0: as many as there are; undefined: as the appliance is configured
    * @throws ResponseError, ClientError
    */
-  async scrub (init: { repair: boolean, rate?: number | undefined }, onProgress: (progress: ScrubProgress) => void, options: ReadOptions = {}): Promise<ScrubResult> {
+  async scrub(
+    init: { repair: boolean; rate?: number | undefined },
+    onProgress: (progress: ScrubProgress) => void,
+    options: ReadOptions = {},
+  ): Promise<ScrubResult> {
     return await this.#follow('fsck', 'check', { ...options, ...jsonBody(init) }, onProgress)
   }
 
@@ -114,7 +135,11 @@ export class ApplianceClient {
    * @param init.waive has it count as complete as it is
    * @throws ResponseError, ClientError
    */
-  async rebuild (init: { waive: boolean }, onProgress: (progress: RebuildProgress) => void, options: ReadOptions = {}): Promise<RebuildResult> {
+  async rebuild(
+    init: { waive: boolean },
+    onProgress: (progress: RebuildProgress) => void,
+    options: ReadOptions = {},
+  ): Promise<RebuildResult> {
     return await this.#follow('rebuild', 'rebuild', { ...options, ...jsonBody(init) }, onProgress)
   }
 
@@ -125,13 +150,24 @@ export class ApplianceClient {
    * @returns its root, what is not in it, and the CAR
    * @throws ResponseError
    */
-  async backup (keys: () => AsyncIterable<Uint8Array>, options: ReadOptions = {}): Promise<{ root: string, leftOut: LeftOut, bytes: AsyncIterable<Uint8Array> }> {
+  async backup(
+    keys: () => AsyncIterable<Uint8Array>,
+    options: ReadOptions = {},
+  ): Promise<{ root: string; leftOut: LeftOut; bytes: AsyncIterable<Uint8Array> }> {
     const answer = await this.#connection.request('/ipdr/v1/backup', {
-      ...options, method: 'POST', headers: { 'Content-Type': 'application/vnd.ipdr.block-keys' }, body: keys, timeout: backupTimeout
+      ...options,
+      method: 'POST',
+      headers: { 'Content-Type': 'application/vnd.ipdr.block-keys' },
+      body: keys,
+      timeout: backupTimeout,
     })
     await expectSuccess(answer, 'backup')
     const [count, ...names] = (answer.headers.get('X-Ipdr-Left-Out') ?? '0').split(' ')
-    return { root: answer.headers.get('X-Ipfs-Roots') ?? '', leftOut: { count: Number(count), names }, bytes: answer.body() }
+    return {
+      root: answer.headers.get('X-Ipfs-Roots') ?? '',
+      leftOut: { count: Number(count), names },
+      bytes: answer.body(),
+    }
   }
 
   /**
@@ -139,17 +175,26 @@ export class ApplianceClient {
    *
    * @throws ResponseError, ClientError
    */
-  async restore (car: () => AsyncIterable<Uint8Array>, onProgress: (progress: RestoreProgress) => void, options: ReadOptions = {}): Promise<RestoreResult> {
+  async restore(
+    car: () => AsyncIterable<Uint8Array>,
+    onProgress: (progress: RestoreProgress) => void,
+    options: ReadOptions = {},
+  ): Promise<RestoreResult> {
     const init = { ...options, method: 'POST', headers: { 'Content-Type': 'application/vnd.ipld.car' }, body: car }
     return await this.#follow('restore', 'restore', init, onProgress)
   }
 
   /** Has something done that takes long, and tells how far it is */
-  async #follow<Progress, Result> (path: string, what: string, init: SendInit, onProgress: (progress: Progress) => void): Promise<Result> {
+  async #follow<Progress, Result>(
+    path: string,
+    what: string,
+    init: SendInit,
+    onProgress: (progress: Progress) => void,
+  ): Promise<Result> {
     const answer = await this.#connection.request(`/ipdr/v1/${path}`, { timeout: networkTimeout, ...init })
     await expectSuccess(answer, what)
     for await (const line of linesOf(answer)) {
-      const { error, progress, result } = line as { error?: string, progress?: Progress, result?: Result }
+      const { error, progress, result } = line as { error?: string; progress?: Progress; result?: Result }
       if (error !== undefined) {
         throw new ClientError(`${what}: ${error}`)
       }
@@ -163,7 +208,7 @@ export class ApplianceClient {
     throw new ClientError(`${this.#connection.host} did not say how the ${what} ended`)
   }
 
-  async #json (path: string, what: string, init: SendInit): Promise<unknown> {
+  async #json(path: string, what: string, init: SendInit): Promise<unknown> {
     const answer = await this.#connection.request(`/ipdr/v1/${path}`, { timeout: networkTimeout, ...init })
     await expectSuccess(answer, what)
     const value = await jsonOf(answer)
@@ -174,11 +219,15 @@ export class ApplianceClient {
   }
 }
 
-function jsonBody (value: unknown): SendInit {
-  return { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: new TextEncoder().encode(JSON.stringify(value)) }
+function jsonBody(value: unknown): SendInit {
+  return {
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json' },
+    body: new TextEncoder().encode(JSON.stringify(value)),
+  }
 }
 
-async function expectSuccess (answer: Answer, what: string): Promise<void> {
+async function expectSuccess(answer: Answer, what: string): Promise<void> {
   if (answer.status < 200 || answer.status > 299) {
     throw await responseError(answer, what)
   }

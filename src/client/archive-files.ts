@@ -38,14 +38,18 @@ interface Entries {
  * @param stream the archive, not packed
  * @throws ClientError where it is none, or is larger than it may be
  */
-export async function archiveFiles (name: string, stream: AsyncIterable<Uint8Array>, { maxUnpacked = Infinity, signal }: ArchiveOptions = {}): Promise<ImageFiles> {
+export async function archiveFiles(
+  name: string,
+  stream: AsyncIterable<Uint8Array>,
+  { maxUnpacked = Infinity, signal }: ArchiveOptions = {},
+): Promise<ImageFiles> {
   const directory = await mkdtempDisposable(join(tmpdir(), 'ipdr-'))
   const entries: Entries = { files: new Map(), links: new Map() }
   try {
     const archive = extract()
     const work = [
       pipeline(upTo(stream, maxUnpacked, name), archive, ...(signal === undefined ? [] : [{ signal }])),
-      unpack(archive, directory.path, entries, name)
+      unpack(archive, directory.path, entries, name),
     ]
     try {
       await Promise.all(work)
@@ -66,7 +70,7 @@ export async function archiveFiles (name: string, stream: AsyncIterable<Uint8Arr
  *
  * @throws ClientError where it is none, or is larger than it may be
  */
-export async function openArchive (path: string, options: ArchiveOptions = {}): Promise<ImageFiles> {
+export async function openArchive(path: string, options: ArchiveOptions = {}): Promise<ImageFiles> {
   await using file = await openFile(path)
   const { size } = await file.stat()
   const init = { ...options, maxUnpacked: options.maxUnpacked ?? Math.max(minLimit, maxRatio * size) }
@@ -86,26 +90,35 @@ export async function openArchive (path: string, options: ArchiveOptions = {}): 
   }
 }
 
-async function openFile (path: string): Promise<FileHandle> {
+async function openFile(path: string): Promise<FileHandle> {
   try {
     return await openRegular(path, { follow: true })
   } catch (err) {
-    throw err instanceof ClientError ? err : new ClientError(`${path} can't be read: ${(err as Error).message}`, { cause: err })
+    throw err instanceof ClientError
+      ? err
+      : new ClientError(`${path} can't be read: ${(err as Error).message}`, { cause: err })
   }
 }
 
-async function * upTo (bytes: AsyncIterable<Uint8Array>, limit: number, name: string): AsyncGenerator<Uint8Array> {
+async function* upTo(bytes: AsyncIterable<Uint8Array>, limit: number, name: string): AsyncGenerator<Uint8Array> {
   let left = limit
   for await (const chunk of bytes) {
     left -= chunk.byteLength
     if (left < 0) {
-      throw new ClientError(`${name} unpacks to more than ${limit} bytes`, { hint: 'If that is what it is, say how large it may be by --max-unpacked, as in --max-unpacked 10GiB.' })
+      throw new ClientError(`${name} unpacks to more than ${limit} bytes`, {
+        hint: 'If that is what it is, say how large it may be by --max-unpacked, as in --max-unpacked 10GiB.',
+      })
     }
     yield chunk
   }
 }
 
-async function unpack (archive: ReturnType<typeof extract>, directory: string, { files, links }: Entries, name: string): Promise<void> {
+async function unpack(
+  archive: ReturnType<typeof extract>,
+  directory: string,
+  { files, links }: Entries,
+  name: string,
+): Promise<void> {
   let count = 0
   for await (const entry of archive) {
     const { header } = entry
@@ -113,7 +126,9 @@ async function unpack (archive: ReturnType<typeof extract>, directory: string, {
     const bytes = entry as unknown as Readable
     count++
     if (count > maxEntries || Math.max(header.name.length, header.linkname?.length ?? 0) > maxNameLength) {
-      throw new ClientError(`${name} has ${count > maxEntries ? `more than ${maxEntries} files` : 'a file whose path is too long'}`)
+      throw new ClientError(
+        `${name} has ${count > maxEntries ? `more than ${maxEntries} files` : 'a file whose path is too long'}`,
+      )
     }
     const path = pathOf(header.name)
     if (header.type === 'file' || header.type === 'contiguous-file') {
@@ -123,22 +138,28 @@ async function unpack (archive: ReturnType<typeof extract>, directory: string, {
       continue
     }
     if ((header.type === 'symlink' || header.type === 'link') && typeof header.linkname === 'string') {
-      links.set(path, pathOf(header.type === 'link' ? header.linkname : posix.join(posix.dirname(path), header.linkname)))
+      links.set(
+        path,
+        pathOf(header.type === 'link' ? header.linkname : posix.join(posix.dirname(path), header.linkname)),
+      )
     }
     bytes.resume()
   }
 }
 
-function explain (err: unknown, name: string): unknown {
+function explain(err: unknown, name: string): unknown {
   const { code, message } = err as NodeJS.ErrnoException
   if (err instanceof ClientError) {
     return err
   }
   const isOurs = code !== undefined && !code.startsWith('Z_')
-  return new ClientError(isOurs ? `${name} can't be unpacked: ${message}` : `${name} is not a tar archive: ${message}`, { cause: err })
+  return new ClientError(
+    isOurs ? `${name} can't be unpacked: ${message}` : `${name} is not a tar archive: ${message}`,
+    { cause: err },
+  )
 }
 
-function archived (name: string, directory: AsyncDisposable, place: (path: string) => string | undefined): ImageFiles {
+function archived(name: string, directory: AsyncDisposable, place: (path: string) => string | undefined): ImageFiles {
   return {
     name,
     size: async path => {
@@ -152,12 +173,14 @@ function archived (name: string, directory: AsyncDisposable, place: (path: strin
       }
       return createReadStream(file, { signal })
     },
-    [Symbol.asyncDispose]: async () => { await directory[Symbol.asyncDispose]() }
+    [Symbol.asyncDispose]: async () => {
+      await directory[Symbol.asyncDispose]()
+    },
   }
 }
 
 /** Older Docker Engines save a layer that occurs twice as a link to the first */
-function placeOf (path: string, { files, links }: Entries): string | undefined {
+function placeOf(path: string, { files, links }: Entries): string | undefined {
   let wanted = pathOf(path)
   for (let i = 0; i < maxLinks && links.has(wanted); i++) {
     wanted = links.get(wanted)!
@@ -165,11 +188,11 @@ function placeOf (path: string, { files, links }: Entries): string | undefined {
   return files.get(wanted)
 }
 
-function pathOf (name: string): string {
+function pathOf(name: string): string {
   return posix.normalize(name).replace(/^\/+/, '').replace(/\/+$/, '')
 }
 
-async function writeTo (path: string, bytes: AsyncIterable<Uint8Array>): Promise<void> {
+async function writeTo(path: string, bytes: AsyncIterable<Uint8Array>): Promise<void> {
   const file = await open(path, 'wx', 0o600)
   try {
     for await (const chunk of bytes) {
@@ -180,7 +203,7 @@ async function writeTo (path: string, bytes: AsyncIterable<Uint8Array>): Promise
   }
 }
 
-async function isGzip (file: FileHandle): Promise<boolean> {
+async function isGzip(file: FileHandle): Promise<boolean> {
   const { buffer, bytesRead } = await file.read(Buffer.alloc(2), 0, 2, 0)
   return bytesRead === 2 && buffer.readUInt16BE() === 0x1f8b
 }

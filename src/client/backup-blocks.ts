@@ -34,7 +34,7 @@ export class BackupBlocks implements AsyncDisposable {
   readonly #handles = new Map<string, FileHandle>()
 
   /** @throws ClientError where the file can't be read */
-  async add (path: string, options: CarScanOptions): Promise<ScannedFile> {
+  async add(path: string, options: CarScanOptions): Promise<ScannedFile> {
     const found: ScannedFile = { root: undefined, bytes: 0, blocks: 0, damaged: 0, damage: undefined }
     const parts = scanFile(path, options)
     let next = await parts.next()
@@ -51,7 +51,7 @@ export class BackupBlocks implements AsyncDisposable {
     return { ...found, ...next.value }
   }
 
-  async has (cid: CID): Promise<boolean> {
+  async has(cid: CID): Promise<boolean> {
     return this.keys.has(blockKey(cid.multihash.digest))
   }
 
@@ -60,22 +60,26 @@ export class BackupBlocks implements AsyncDisposable {
    *
    * @throws NotFoundError
    */
-  async read (cid: CID): Promise<Uint8Array> {
+  async read(cid: CID): Promise<Uint8Array> {
     const place = this.#places.get(nameOf(cid))
     if (place === undefined) {
       throw new NotFoundError(`No block ${cid.toString()}`)
     }
-    const handle = this.#handles.get(place.path) ?? await open(place.path)
+    const handle = this.#handles.get(place.path) ?? (await open(place.path))
     this.#handles.set(place.path, handle)
     const { bytesRead, buffer } = await handle.read(Buffer.alloc(place.length), 0, place.length, place.offset)
     return buffer.subarray(0, bytesRead)
   }
 
-  async [Symbol.asyncDispose] (): Promise<void> {
-    await Promise.all(Array.from(this.#handles.values(), async handle => { await handle.close() }))
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(
+      Array.from(this.#handles.values(), async handle => {
+        await handle.close()
+      }),
+    )
   }
 
-  #add (path: string, { cid, offset, length }: ScannedBlock): void {
+  #add(path: string, { cid, offset, length }: ScannedBlock): void {
     this.keys.add(blockKey(cid.multihash.digest))
     if (cid.code === dagPb.code) {
       this.#places.set(nameOf(cid), { path, offset, length })
@@ -88,7 +92,11 @@ export class BackupBlocks implements AsyncDisposable {
  *
  * @throws ClientError where a file can't be read
  */
-export async function * wholeBlocks (paths: readonly string[], onDamage: (path: string, damage: CarDamage) => void, signal: AbortSignal | undefined): AsyncGenerator<Block> {
+export async function* wholeBlocks(
+  paths: readonly string[],
+  onDamage: (path: string, damage: CarDamage) => void,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<Block> {
   const seen = new BlockSet()
   for (const path of paths) {
     for await (const part of scanFile(path, { signal })) {
@@ -102,21 +110,26 @@ export async function * wholeBlocks (paths: readonly string[], onDamage: (path: 
 }
 
 /** @throws ClientError where the file can't be read */
-async function * scanFile (path: string, options: CarScanOptions): AsyncGenerator<ScannedBlock | CarDamage, { root: string | undefined, bytes: number }> {
+async function* scanFile(
+  path: string,
+  options: CarScanOptions,
+): AsyncGenerator<ScannedBlock | CarDamage, { root: string | undefined; bytes: number }> {
   try {
     const { size: bytes } = await stat(path)
     await using file = await CarFile.open(path)
-    return { root: yield * scanCar(file, options), bytes }
+    return { root: yield* scanCar(file, options), bytes }
   } catch (err) {
     const { code, name, syscall } = err as NodeJS.ErrnoException
     if (code === 'EIO') {
-      yield { damage: 'the disk can\'t read it', offset: 0 }
+      yield { damage: "the disk can't read it", offset: 0 }
       return { root: undefined, bytes: 0 }
     }
-    throw syscall === undefined || name === 'AbortError' ? err : new ClientError(`backup ${path} can't be read: ${code}`, { cause: err })
+    throw syscall === undefined || name === 'AbortError'
+      ? err
+      : new ClientError(`backup ${path} can't be read: ${code}`, { cause: err })
   }
 }
 
-function nameOf (cid: CID): string {
+function nameOf(cid: CID): string {
   return Buffer.from(cid.multihash.digest.subarray(0, keyBytes)).toString('latin1')
 }

@@ -26,7 +26,7 @@ const fileSchema = z.object({
   /** Some of it was damaged when it was looked at; the rest counts */
   isDamaged: z.literal(true).optional(),
   /** Blocks of its state were lost, and the appliance had them no more */
-  isLost: z.literal(true).optional()
+  isLost: z.literal(true).optional(),
 })
 const listSchema = z.object({ files: z.array(fileSchema) })
 
@@ -41,56 +41,66 @@ export interface BackupDirectory {
 }
 
 /** @throws ClientError where the directory can't be read */
-export async function readBackupDirectory (path: string): Promise<BackupDirectory> {
-  const entries = await readdir(path).catch((err: NodeJS.ErrnoException) => { throw new ClientError(`${path} can't be read: ${err.code}`, { cause: err }) })
+export async function readBackupDirectory(path: string): Promise<BackupDirectory> {
+  const entries = await readdir(path).catch((err: NodeJS.ErrnoException) => {
+    throw new ClientError(`${path} can't be read: ${err.code}`, { cause: err })
+  })
   const names = entries.filter(name => backupName.test(name)).sort(byNumber)
   if (!entries.includes(listName)) {
     return { names, listed: undefined, isListDamaged: false }
   }
   try {
-    return { names, listed: listSchema.parse(JSON.parse(await readFile(join(path, listName), 'utf8'))).files, isListDamaged: false }
+    return {
+      names,
+      listed: listSchema.parse(JSON.parse(await readFile(join(path, listName), 'utf8'))).files,
+      isListDamaged: false,
+    }
   } catch (err) {
     if ((err as NodeJS.ErrnoException).syscall !== undefined) {
-      throw new ClientError(`${join(path, listName)} can't be read: ${(err as NodeJS.ErrnoException).code}`, { cause: err })
+      throw new ClientError(`${join(path, listName)} can't be read: ${(err as NodeJS.ErrnoException).code}`, {
+        cause: err,
+      })
     }
     return { names, listed: undefined, isListDamaged: true }
   }
 }
 
 /** The list is whole, whatever happens meanwhile */
-export async function writeBackupList (path: string, files: readonly ListedFile[]): Promise<void> {
+export async function writeBackupList(path: string, files: readonly ListedFile[]): Promise<void> {
   const partial = join(path, `.${listName}.partial`)
   await writeFile(partial, `${JSON.stringify({ files }, undefined, 1)}\n`, { flush: true })
   await rename(partial, join(path, listName))
   await syncDirectory(path)
 }
 
-export async function syncDirectory (path: string): Promise<void> {
+export async function syncDirectory(path: string): Promise<void> {
   await using handle = await open(path)
   await handle.sync()
 }
 
 /** @throws ClientError where there is nothing of this name */
-export async function isDirectory (path: string): Promise<boolean> {
-  const found = await stat(path).catch((err: NodeJS.ErrnoException) => { throw new ClientError(`${path} can't be read: ${err.code}`, { cause: err }) })
+export async function isDirectory(path: string): Promise<boolean> {
+  const found = await stat(path).catch((err: NodeJS.ErrnoException) => {
+    throw new ClientError(`${path} can't be read: ${err.code}`, { cause: err })
+  })
   return found.isDirectory()
 }
 
 /** The state that a file was written for, as its name says */
-export function rootInName (name: string): string | undefined {
+export function rootInName(name: string): string | undefined {
   return backupName.exec(name)?.[2]
 }
 
-export function numberInName (name: string): number {
+export function numberInName(name: string): number {
   return Number(backupName.exec(name)?.[1])
 }
 
 /** @param names of all files that are or were there */
-export function nextBackupName (names: readonly string[], root: string): string {
+export function nextBackupName(names: readonly string[], root: string): string {
   const last = Math.max(0, ...names.map(numberInName))
   return `${String(last + 1).padStart(nameDigits, '0')}-${root}.car`
 }
 
-function byNumber (a: string, b: string): number {
+function byNumber(a: string, b: string): number {
   return numberInName(a) - numberInName(b) || (a < b ? -1 : 1)
 }

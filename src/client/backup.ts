@@ -6,7 +6,13 @@ import type { ApplianceClient, LeftOut } from './appliance-client.ts'
 import { nextBackupName, syncDirectory, writeBackupList, type ListedFile } from './backup-directory.ts'
 import { ClientError } from './client-error.ts'
 import type { ReadOptions } from './image-source.ts'
-import { incompleteStates, inspectBackups, type BackupInspection, type BackupProblem, type InspectedFile } from './inspect-backups.ts'
+import {
+  incompleteStates,
+  inspectBackups,
+  type BackupInspection,
+  type BackupProblem,
+  type InspectedFile,
+} from './inspect-backups.ts'
 
 export interface BackupInit {
   /** A file that ends in `.car`, or a directory that gets a file for each backup */
@@ -50,7 +56,11 @@ interface Added extends Written {
  *
  * @throws ClientError, ResponseError
  */
-export async function backup (appliance: Pick<ApplianceClient, 'backup'>, init: BackupInit, options: ReadOptions): Promise<BackupResult> {
+export async function backup(
+  appliance: Pick<ApplianceClient, 'backup'>,
+  init: BackupInit,
+  options: ReadOptions,
+): Promise<BackupResult> {
   const { target } = init
   if (target.endsWith('.car')) {
     return await backupToFile(appliance, init, options)
@@ -75,9 +85,13 @@ export async function backup (appliance: Pick<ApplianceClient, 'backup'>, init: 
   return { root, file, ...written, problems: before.problems, lost, leftOut }
 }
 
-async function backupToFile (appliance: Pick<ApplianceClient, 'backup'>, init: BackupInit, options: ReadOptions): Promise<BackupResult> {
+async function backupToFile(
+  appliance: Pick<ApplianceClient, 'backup'>,
+  init: BackupInit,
+  options: ReadOptions,
+): Promise<BackupResult> {
   const { target, since = [], quick } = init
-  if (await stat(target).catch(() => undefined) !== undefined) {
+  if ((await stat(target).catch(() => undefined)) !== undefined) {
     throw new ClientError(`${target} is there already`)
   }
   const directory = dirname(target)
@@ -91,14 +105,20 @@ async function backupToFile (appliance: Pick<ApplianceClient, 'backup'>, init: B
   return { root, file: target, ...written, problems: before?.problems ?? [], lost: [], leftOut }
 }
 
-async function writeBackup (
-  appliance: Pick<ApplianceClient, 'backup'>, path: string, before: BackupInspection | undefined, { onProgress }: BackupInit, options: ReadOptions
-): Promise<{ root: string, written: Written, leftOut: LeftOut }> {
-  const { root, bytes, leftOut } = await appliance.backup(async function * () { yield * before?.blocks.keys.bytes() ?? [] }, options)
+async function writeBackup(
+  appliance: Pick<ApplianceClient, 'backup'>,
+  path: string,
+  before: BackupInspection | undefined,
+  { onProgress }: BackupInit,
+  options: ReadOptions,
+): Promise<{ root: string; written: Written; leftOut: LeftOut }> {
+  const { root, bytes, leftOut } = await appliance.backup(async function* () {
+    yield* before?.blocks.keys.bytes() ?? []
+  }, options)
   try {
     await using file = await open(path, 'w')
     const reader = asyncIterableReader(written(file, bytes))
-    if (await readCarRoot(reader) !== root) {
+    if ((await readCarRoot(reader)) !== root) {
       throw new ClientError('the appliance sent another backup than it said')
     }
     let blocks = 0
@@ -120,8 +140,11 @@ async function writeBackup (
  *
  * @returns paths of the files whose states are lost
  */
-async function settle (
-  { target, quick = false }: BackupInit, { blocks, files, isListed, problems }: BackupInspection, added: Added | undefined, options: ReadOptions
+async function settle(
+  { target, quick = false }: BackupInit,
+  { blocks, files, isListed, problems }: BackupInspection,
+  added: Added | undefined,
+  options: ReadOptions,
 ): Promise<string[]> {
   const isSuspect = problems.length > 0 || files.some(isDamaged) || (!isListed && files.length > 0)
   if (added !== undefined && isSuspect) {
@@ -129,30 +152,37 @@ async function settle (
     await blocks.add(added.path, { ...options, quick: true })
   }
   const states = added === undefined ? files : [...files, added]
-  const lost = new Set(isSuspect ? (await incompleteStates(states, blocks, options)).map(({ file: { path } }) => path) : [])
+  const lost = new Set(
+    isSuspect ? (await incompleteStates(states, blocks, options)).map(({ file: { path } }) => path) : [],
+  )
   if (isSuspect || added !== undefined) {
     await writeBackupList(target, [
-      ...files.map(file => listed(file, {
-        isDamaged: isDamaged(file) || (quick && file.listed?.isDamaged === true),
-        isLost: isSuspect ? lost.has(file.path) : file.listed?.isLost === true
-      })),
-      ...(added === undefined ? [] : [listed(added, { isDamaged: false, isLost: lost.has(added.path) })])
+      ...files.map(file =>
+        listed(file, {
+          isDamaged: isDamaged(file) || (quick && file.listed?.isDamaged === true),
+          isLost: isSuspect ? lost.has(file.path) : file.listed?.isLost === true,
+        }),
+      ),
+      ...(added === undefined ? [] : [listed(added, { isDamaged: false, isLost: lost.has(added.path) })]),
     ])
   }
   return files.filter(({ path, listed }) => lost.has(path) && listed?.isLost !== true).map(({ path }) => path)
 }
 
-function isDamaged ({ damage, root, state }: InspectedFile): boolean {
+function isDamaged({ damage, root, state }: InspectedFile): boolean {
   return damage !== undefined || root !== state
 }
 
-function listed ({ name, bytes }: { name: string, bytes: number }, { isDamaged, isLost }: { isDamaged: boolean, isLost: boolean }): ListedFile {
+function listed(
+  { name, bytes }: { name: string; bytes: number },
+  { isDamaged, isLost }: { isDamaged: boolean; isLost: boolean },
+): ListedFile {
   return { name, bytes, ...(isDamaged ? { isDamaged } : {}), ...(isLost ? { isLost } : {}) }
 }
 
-async function * written (file: FileHandle, source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+async function* written(file: FileHandle, source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   for await (const chunk of source) {
-    for (let offset = 0; offset < chunk.byteLength;) {
+    for (let offset = 0; offset < chunk.byteLength; ) {
       offset += (await file.write(chunk, offset)).bytesWritten
     }
     yield chunk

@@ -6,7 +6,7 @@ export class ClientError extends Error {
   /** What to try instead */
   readonly hint: string | undefined
 
-  constructor (message: string, options: ErrorOptions & { hint?: string } = {}) {
+  constructor(message: string, options: ErrorOptions & { hint?: string } = {}) {
     super(message, options)
     this.hint = options.hint
   }
@@ -18,8 +18,11 @@ export class ResponseError extends ClientError {
   /** An error code of the distribution API, where the answer has one */
   readonly code: string | undefined
 
-  constructor (message: string, { status, code }: { status: number, code?: string | undefined }) {
-    super(message, code === 'STORAGE_FULL' ? { hint: 'There is no room there: delete images, then run ipdr gc --grace 5m' } : {})
+  constructor(message: string, { status, code }: { status: number; code?: string | undefined }) {
+    super(
+      message,
+      code === 'STORAGE_FULL' ? { hint: 'There is no room there: delete images, then run ipdr gc --grace 5m' } : {},
+    )
     this.status = status
     this.code = code
   }

@@ -24,7 +24,7 @@ const hint = 'Nothing outside the directory is read. A copy of it by cp -rL has 
  * @returns undefined where there is no such file
  * @throws ClientError where it lies outside the directory, is no regular file or can't be read
  */
-export async function openInside (root: string, path: string): Promise<FileHandle | undefined> {
+export async function openInside(root: string, path: string): Promise<FileHandle | undefined> {
   const wanted = normalize(path)
   if (isAbsolute(path) || !isBelow(root, join(root, wanted))) {
     throw new ClientError(`${path} lies outside ${root}, which names it`, { hint })
@@ -54,7 +54,7 @@ export async function openInside (root: string, path: string): Promise<FileHandl
  * @param options.follow whether it may be reached by a link
  * @throws ClientError where it is none; the errors of `open`
  */
-export async function openRegular (path: string, { follow = false }: { follow?: boolean } = {}): Promise<FileHandle> {
+export async function openRegular(path: string, { follow = false }: { follow?: boolean } = {}): Promise<FileHandle> {
   requireFile(follow ? await stat(path) : await lstat(path), path)
   const file = await open(path, follow ? flags : flags | noFollow)
   try {
@@ -66,7 +66,7 @@ export async function openRegular (path: string, { follow = false }: { follow?: 
   }
 }
 
-async function present<T> (work: Promise<T> | undefined, path: string): Promise<T | undefined> {
+async function present<T>(work: Promise<T> | undefined, path: string): Promise<T | undefined> {
   try {
     return await work
   } catch (err) {
@@ -82,8 +82,9 @@ async function present<T> (work: Promise<T> | undefined, path: string): Promise<
 }
 
 /** Where an open file lies, whatever has become of its path since */
-async function placeOf (file: FileHandle, path: string, { dev, ino }: BigIntStats): Promise<string> {
-  const place = process.platform === 'linux' ? await readlink(`/proc/self/fd/${file.fd}`).catch(() => undefined) : undefined
+async function placeOf(file: FileHandle, path: string, { dev, ino }: BigIntStats): Promise<string> {
+  const place =
+    process.platform === 'linux' ? await readlink(`/proc/self/fd/${file.fd}`).catch(() => undefined) : undefined
   if (place !== undefined) {
     return place
   }
@@ -96,7 +97,7 @@ async function placeOf (file: FileHandle, path: string, { dev, ino }: BigIntStat
 }
 
 /** A file with several names has them all in the directory, or it is somebody else's too */
-async function requireOwn (root: string, { dev, ino, nlink }: BigIntStats, path: string): Promise<void> {
+async function requireOwn(root: string, { dev, ino, nlink }: BigIntStats, path: string): Promise<void> {
   let missing = nlink > 1n ? nlink : 0n
   let seen = 0
   for await (const entry of missing > 0n ? await opendir(root, { recursive: true }) : []) {
@@ -111,19 +112,19 @@ async function requireOwn (root: string, { dev, ino, nlink }: BigIntStats, path:
   }
 }
 
-function requireFile (stats: { isFile: () => boolean }, path: string): void {
+function requireFile(stats: { isFile: () => boolean }, path: string): void {
   if (!stats.isFile()) {
     throw new ClientError(`${path} is no regular file`)
   }
 }
 
-function requireBelow (root: string, place: string, path: string): void {
+function requireBelow(root: string, place: string, path: string): void {
   if (!isBelow(root, place)) {
     throw new ClientError(`${path} in ${root} is a link that leads out of it`, { hint })
   }
 }
 
-function isBelow (root: string, place: string): boolean {
+function isBelow(root: string, place: string): boolean {
   const way = relative(root, place)
   return way !== '..' && !way.startsWith(`..${sep}`) && !isAbsolute(way)
 }

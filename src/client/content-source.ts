@@ -11,8 +11,11 @@ import type { ImageSource, ReadOptions } from './image-source.ts'
  * @param close ends what the reader is part of
  * @throws ClientError where there is no image
  */
-export async function openContentSource (
-  reader: ContentReader, root: string, options: ReadOptions = {}, close: () => Promise<void> = async () => {}
+export async function openContentSource(
+  reader: ContentReader,
+  root: string,
+  options: ReadOptions = {},
+  close: () => Promise<void> = async () => {},
 ): Promise<ImageSource> {
   try {
     const latest: Reference = { tag: 'latest' }
@@ -23,14 +26,14 @@ export async function openContentSource (
     return {
       top: { bytes: top.bytes, digest: top.digest, mediaType: top.manifest.mediaType },
       manifest: async ({ digest }, options) => (await readManifest(reader, root, { digest }, options))?.bytes,
-      blob: async function * ({ digest }, options) {
+      blob: async function* ({ digest }, options) {
         const found = await findBlob(reader, root, digest, options)
         if (found === undefined) {
           throw new ClientError(`/ipfs/${root} has not the blob ${digest}`)
         }
-        yield * reader.read(found.cid, options)
+        yield* reader.read(found.cid, options)
       },
-      [Symbol.asyncDispose]: close
+      [Symbol.asyncDispose]: close,
     }
   } catch (err) {
     await close()

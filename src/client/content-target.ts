@@ -15,16 +15,16 @@ export class ContentTarget implements ImageTarget {
   readonly #index: Index = {
     blob: async digest => this.#blobs.get(digest),
     isLinked: async (_repository, digest) => this.#blobs.has(digest),
-    manifest: async (_repository, digest) => this.#manifests.get(digest)
+    manifest: async (_repository, digest) => this.#manifests.get(digest),
   }
   /** The image root, once the image is there */
   root: string | undefined
 
-  constructor (content: ContentStore) {
+  constructor(content: ContentStore) {
     this.#content = content
   }
 
-  async hasBlob (): Promise<boolean> {
+  async hasBlob(): Promise<boolean> {
     return false
   }
 
@@ -36,7 +36,7 @@ export class ContentTarget implements ImageTarget {
     this.#blobs.set(digest, await writer.close())
   }
 
-  async putManifest ({ bytes, digest, manifest, top }: TargetManifest): Promise<void> {
+  async putManifest({ bytes, digest, manifest, top }: TargetManifest): Promise<void> {
     const record = manifestRecord(manifest, await this.#content.add(bytes))
     this.#manifests.set(digest, { ...record, root: '' })
     if (top) {

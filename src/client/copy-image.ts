@@ -26,7 +26,11 @@ export interface CopyOptions extends ReadOptions {
  *
  * @returns the manifests that an index of the image names and the source has not
  */
-export async function copyImage (source: ImageSource, target: ImageTarget, options: CopyOptions = {}): Promise<{ missing: Descriptor[] }> {
+export async function copyImage(
+  source: ImageSource,
+  target: ImageTarget,
+  options: CopyOptions = {},
+): Promise<{ missing: Descriptor[] }> {
   verifyBytes(source.top.bytes, source.top.digest)
   const copy = new Copy(source, target, options)
   await copy.manifest(source.top, 0)
@@ -40,24 +44,26 @@ class Copy {
   readonly #done = new Set<Digest>()
   readonly missing: Descriptor[] = []
 
-  constructor (source: ImageSource, target: ImageTarget, options: CopyOptions) {
+  constructor(source: ImageSource, target: ImageTarget, options: CopyOptions) {
     this.#source = source
     this.#target = target
     this.#options = options
   }
 
-  async manifest ({ bytes, digest, mediaType }: SourceManifest, depth: number): Promise<void> {
+  async manifest({ bytes, digest, mediaType }: SourceManifest, depth: number): Promise<void> {
     if (depth > maxDepth) {
       throw new ClientError(`${digest} lies below more than ${maxDepth} indexes`)
     }
     const manifest = parseManifest(bytes, mediaType?.toLowerCase())
     await this.#children(manifest, depth)
     const blobs = manifest.blobs.filter(({ digest }) => this.#once(digest))
-    await forEach(blobs, concurrency, this.#options.signal, async (blob, signal) => { await this.#blob(blob, signal) })
+    await forEach(blobs, concurrency, this.#options.signal, async (blob, signal) => {
+      await this.#blob(blob, signal)
+    })
     await this.#target.putManifest({ digest, bytes, manifest, top: depth === 0 }, this.#options)
   }
 
-  async #children ({ manifests }: Manifest, depth: number): Promise<void> {
+  async #children({ manifests }: Manifest, depth: number): Promise<void> {
     for (const child of manifests.filter(({ digest }) => this.#once(digest))) {
       const bytes = await this.#source.manifest(child, this.#options)
       if (bytes === undefined) {
@@ -69,21 +75,28 @@ class Copy {
     }
   }
 
-  async #blob (descriptor: Descriptor, signal: AbortSignal | undefined): Promise<void> {
+  async #blob(descriptor: Descriptor, signal: AbortSignal | undefined): Promise<void> {
     const { bytes, blob } = this.#options.progress ?? {}
     const exists = await this.#target.hasBlob(descriptor, { signal })
     blob?.(descriptor, exists)
     if (!exists) {
-      await this.#target.putBlob(descriptor, () => counted(verified(this.#source.blob(descriptor, { signal }), descriptor), bytes), { signal })
+      await this.#target.putBlob(
+        descriptor,
+        () => counted(verified(this.#source.blob(descriptor, { signal }), descriptor), bytes),
+        { signal },
+      )
     }
   }
 
-  #once (digest: Digest): boolean {
+  #once(digest: Digest): boolean {
     return !this.#done.has(digest) && this.#done.add(digest) !== undefined
   }
 }
 
-async function * counted (bytes: AsyncIterable<Uint8Array>, count: ((bytes: number) => void) | undefined): AsyncGenerator<Uint8Array> {
+async function* counted(
+  bytes: AsyncIterable<Uint8Array>,
+  count: ((bytes: number) => void) | undefined,
+): AsyncGenerator<Uint8Array> {
   for await (const chunk of bytes) {
     count?.(chunk.byteLength)
     yield chunk

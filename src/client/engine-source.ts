@@ -22,10 +22,15 @@ export interface EngineSourceInit {
  *
  * @throws ClientError where no engine answers or it has not got the image
  */
-export async function openEngineSource ({ image, startRegistry, warn }: EngineSourceInit, options: ReadOptions = {}): Promise<ImageSource> {
+export async function openEngineSource(
+  { image, startRegistry, warn }: EngineSourceInit,
+  options: ReadOptions = {},
+): Promise<ImageSource> {
   const engine = await DockerEngine.open()
-  if (!await engine.hasName(image, options)) {
-    warn('The image has no name in the engine, so its layers are taken uncompressed: docker push would give it another CID.')
+  if (!(await engine.hasName(image, options))) {
+    warn(
+      'The image has no name in the engine, so its layers are taken uncompressed: docker push would give it another CID.',
+    )
     return await engine.openSource(image, options)
   }
   const registry = await startRegistry()
@@ -38,13 +43,20 @@ export async function openEngineSource ({ image, startRegistry, warn }: EngineSo
       throw err
     }
     options.signal?.throwIfAborted()
-    warn(`The engine can't push to this process, so its layers are taken uncompressed: docker push would give it another CID. (${err.message})`)
+    warn(
+      `The engine can't push to this process, so its layers are taken uncompressed: docker push would give it another CID. (${err.message})`,
+    )
     return await engine.openSource(image, options)
   }
   try {
     const client = await RegistryClient.open({ host: registry.host, plainHttp: true })
     const source = await openRegistrySource(client, repository, { tag }, options)
-    return { ...source, [Symbol.asyncDispose]: async () => { await registry[Symbol.asyncDispose]() } }
+    return {
+      ...source,
+      [Symbol.asyncDispose]: async () => {
+        await registry[Symbol.asyncDispose]()
+      },
+    }
   } catch (err) {
     await registry[Symbol.asyncDispose]()
     throw err

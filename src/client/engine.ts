@@ -17,24 +17,24 @@ const answerTimeout = minute
 export class DockerEngine {
   readonly #docker: Dockerode
 
-  private constructor (docker: Dockerode) {
+  private constructor(docker: Dockerode) {
     this.#docker = docker
   }
 
   /** Loaded when needed: the library is large */
-  static async open (): Promise<DockerEngine> {
+  static async open(): Promise<DockerEngine> {
     const { default: Docker } = await import('dockerode')
     return new DockerEngine(new Docker({ timeout: idleTimeout }))
   }
 
   /** @throws ClientError where no engine answers */
-  async platform (options: ReadOptions = {}): Promise<{ os: string, architecture: string }> {
+  async platform(options: ReadOptions = {}): Promise<{ os: string; architecture: string }> {
     const { Arch, Os } = await explain(inTime(this.#docker.version(), options))
     return { os: Os, architecture: Arch }
   }
 
   /** Whether the image has a name in the engine: without one, taking away another name would take the image */
-  async hasName (image: string, options: ReadOptions = {}): Promise<boolean> {
+  async hasName(image: string, options: ReadOptions = {}): Promise<boolean> {
     const { RepoTags: names } = await explain(inTime(this.#docker.getImage(image).inspect(), options), `image ${image}`)
     return names.length > 0
   }
@@ -45,11 +45,15 @@ export class DockerEngine {
    * @param image its name or id; it has to have a name
    * @throws ClientError with what the engine says where it can't
    */
-  async push (image: string, { repository, tag }: { repository: string, tag: string }, options: ReadOptions = {}): Promise<void> {
+  async push(
+    image: string,
+    { repository, tag }: { repository: string; tag: string },
+    options: ReadOptions = {},
+  ): Promise<void> {
     await explain(inTime(this.#docker.getImage(image).tag({ repo: repository, tag }), options), `image ${image}`)
     const pushed = this.#docker.getImage(`${repository}:${tag}`)
     try {
-      const answer = await explain(inTime(pushed.push({ authconfig: {} }), options, idleTimeout)) as Readable
+      const answer = (await explain(inTime(pushed.push({ authconfig: {} }), options, idleTimeout))) as Readable
       await raceSignal(readFailure(answer), options.signal)
     } finally {
       await explain(inTime(pushed.remove(), {}))
@@ -62,10 +66,13 @@ export class DockerEngine {
    * @param image its name or id
    * @throws ClientError where the engine has not got it
    */
-  async openSource (image: string, options: ReadOptions = {}): Promise<ImageSource> {
+  async openSource(image: string, options: ReadOptions = {}): Promise<ImageSource> {
     const { Id: id } = await explain(inTime(this.#docker.getImage(image).inspect(), options), `image ${image}`)
     // by its id: by a name without a tag all images of that name would come
-    const stream = await explain(inTime(this.#docker.getImage(id).get(), options, idleTimeout), `image ${image}`) as Readable
+    const stream = (await explain(
+      inTime(this.#docker.getImage(id).get(), options, idleTimeout),
+      `image ${image}`,
+    )) as Readable
     return await openFilesSource(await archiveFiles(`image ${image}`, stream, options), undefined, options)
   }
 
@@ -74,12 +81,17 @@ export class DockerEngine {
    *
    * @throws ClientError with what the engine says where it does not take it
    */
-  async load (archive: Readable, { signal }: ReadOptions = {}): Promise<void> {
-    const abort = (): void => { archive.destroy(signal?.reason as Error) }
+  async load(archive: Readable, { signal }: ReadOptions = {}): Promise<void> {
+    const abort = (): void => {
+      archive.destroy(signal?.reason as Error)
+    }
     signal?.addEventListener('abort', abort, { once: true })
     const failed = new Promise<never>((_, reject) => archive.once('error', reject))
     try {
-      const answer = await Promise.race([explain(this.#docker.loadImage(archive, { quiet: true }), 'image'), failed]) as Readable
+      const answer = (await Promise.race([
+        explain(this.#docker.loadImage(archive, { quiet: true }), 'image'),
+        failed,
+      ])) as Readable
       // the engine answers before it has read all, so that its failures come in the body of what looks like success
       await Promise.race([readAnswer(answer), failed])
     } finally {
@@ -88,7 +100,7 @@ export class DockerEngine {
   }
 }
 
-async function inTime<T> (work: Promise<T>, { signal }: ReadOptions, ms = answerTimeout): Promise<T> {
+async function inTime<T>(work: Promise<T>, { signal }: ReadOptions, ms = answerTimeout): Promise<T> {
   const limit = AbortSignal.timeout(ms)
   try {
     return await raceSignal(work, AbortSignal.any([limit, ...(signal === undefined ? [] : [signal])]))
@@ -99,7 +111,7 @@ async function inTime<T> (work: Promise<T>, { signal }: ReadOptions, ms = answer
 }
 
 /** @throws ClientError with the failure that comes in the body of what looks like success */
-async function readFailure (answer: Readable): Promise<void> {
+async function readFailure(answer: Readable): Promise<void> {
   for await (const line of createInterface({ input: answer })) {
     const { error } = parseLine(line)
     if (error !== undefined) {
@@ -108,7 +120,7 @@ async function readFailure (answer: Readable): Promise<void> {
   }
 }
 
-async function readAnswer (answer: Readable): Promise<void> {
+async function readAnswer(answer: Readable): Promise<void> {
   let loaded = false
   for await (const line of createInterface({ input: answer })) {
     const { error, stream } = parseLine(line)
@@ -122,27 +134,36 @@ async function readAnswer (answer: Readable): Promise<void> {
   }
 }
 
-function parseLine (line: string): { error?: string, stream?: string } {
+function parseLine(line: string): { error?: string; stream?: string } {
   try {
-    return JSON.parse(line) as { error?: string, stream?: string }
+    return JSON.parse(line) as { error?: string; stream?: string }
   } catch {
     return {}
   }
 }
 
-async function explain<T> (work: Promise<T>, what = ''): Promise<T> {
+async function explain<T>(work: Promise<T>, what = ''): Promise<T> {
   try {
     return await work
   } catch (err) {
     const { code, message, statusCode } = err as NodeJS.ErrnoException & { statusCode?: number }
     if (statusCode === 404) {
-      throw new ClientError(`the Docker Engine has no ${what}`, { cause: err, hint: 'To push from elsewhere, use --from with a directory, an archive or an image of a registry.' })
+      throw new ClientError(`the Docker Engine has no ${what}`, {
+        cause: err,
+        hint: 'To push from elsewhere, use --from with a directory, an archive or an image of a registry.',
+      })
     }
     if (statusCode !== undefined) {
-      throw new ClientError(`the Docker Engine answered ${statusCode}: ${message.replace(/^\(HTTP code \d+\) /, '').trim()}`, { cause: err })
+      throw new ClientError(
+        `the Docker Engine answered ${statusCode}: ${message.replace(/^\(HTTP code \d+\) /, '').trim()}`,
+        { cause: err },
+      )
     }
     if (code !== undefined) {
-      throw new ClientError(`no Docker Engine answers: ${message}`, { cause: err, hint: 'Start it, or set DOCKER_HOST; ipdr push --from and ipdr pull --output work without one.' })
+      throw new ClientError(`no Docker Engine answers: ${message}`, {
+        cause: err,
+        hint: 'Start it, or set DOCKER_HOST; ipdr push --from and ipdr pull --output work without one.',
+      })
     }
     throw err
   }

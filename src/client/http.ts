@@ -56,7 +56,7 @@ export interface Answer {
  *
  * @throws ClientError where the server can't be reached, falls silent, or would be reached without TLS unasked
  */
-export async function send (url: URL, init: SendInit = {}): Promise<Answer> {
+export async function send(url: URL, init: SendInit = {}): Promise<Answer> {
   const watch = new Watch(url, init.signal)
   try {
     requireTls(url, init.plainHttp === true)
@@ -67,14 +67,14 @@ export async function send (url: URL, init: SendInit = {}): Promise<Answer> {
       headers: response.headers,
       url: place.href,
       body: () => readBody(response, watch),
-      text: async (maxBytes = maxTextBytes) => await readText(response, place, watch, maxBytes)
+      text: async (maxBytes = maxTextBytes) => await readText(response, place, watch, maxBytes),
     }
   } catch (err) {
     throw watch.explain(err)
   }
 }
 
-async function follow (url: URL, init: SendInit, watch: Watch): Promise<{ response: Response, place: URL }> {
+async function follow(url: URL, init: SendInit, watch: Watch): Promise<{ response: Response; place: URL }> {
   let headers = init.headers
   let place = url
   for (let i = 0; i <= maxRedirects; i++) {
@@ -93,7 +93,7 @@ async function follow (url: URL, init: SendInit, watch: Watch): Promise<{ respon
 }
 
 /** @throws ClientError where a redirect is not followed */
-function nextPlace (location: string, from: URL, status: number, { method = 'GET', plainHttp = false }: SendInit): URL {
+function nextPlace(location: string, from: URL, status: number, { method = 'GET', plainHttp = false }: SendInit): URL {
   const next = urlFrom(location, from)
   requireTls(next, plainHttp, from)
   const isRead = ['GET', 'HEAD'].includes(method)
@@ -103,23 +103,29 @@ function nextPlace (location: string, from: URL, status: number, { method = 'GET
   return next
 }
 
-function withoutLogIn (headers: Record<string, string> = {}): Record<string, string> {
+function withoutLogIn(headers: Record<string, string> = {}): Record<string, string> {
   return Object.fromEntries(Object.entries(headers).filter(([name]) => name.toLowerCase() !== 'authorization'))
 }
 
-async function sendOnce (url: URL, { body, headers = {}, method = 'GET', socketPath, timeout }: SendInit, watch: Watch): Promise<Response> {
+async function sendOnce(
+  url: URL,
+  { body, headers = {}, method = 'GET', socketPath, timeout }: SendInit,
+  watch: Watch,
+): Promise<Response> {
   const addresses = addressesOf(url)
   for (const [i, address] of addresses.entries()) {
-    watch.expect(body instanceof Function ? idleTimeout : timeout ?? answerTimeout)
+    watch.expect(body instanceof Function ? idleTimeout : (timeout ?? answerTimeout))
     try {
       const request = {
         method,
         // bodies come as they are stored: their digests are of these bytes
         headers: { 'Accept-Encoding': 'identity', ...headers },
         signal: watch.signal,
-        ...bodyOf(body, watch, timeout)
+        ...bodyOf(body, watch, timeout),
       }
-      return socketPath === undefined ? await fetch(address, { redirect: 'manual', ...request }) : await fetchBySocket(socketPath, address, request)
+      return socketPath === undefined
+        ? await fetch(address, { redirect: 'manual', ...request })
+        : await fetchBySocket(socketPath, address, request)
     } catch (err) {
       const code = ((err as Error).cause as NodeJS.ErrnoException | undefined)?.code
       if (i === addresses.length - 1 || watch.signal.aborted || !unreachable.includes(code ?? '')) {
@@ -134,7 +140,7 @@ async function sendOnce (url: URL, { body, headers = {}, method = 'GET', socketP
  * @param maxBytes @default 16 MiB
  * @throws ClientError where the answer is not JSON, or has more
  */
-export async function jsonOf (answer: Answer, maxBytes?: number): Promise<unknown> {
+export async function jsonOf(answer: Answer, maxBytes?: number): Promise<unknown> {
   const text = await answer.text(maxBytes)
   try {
     return JSON.parse(text)
@@ -144,7 +150,7 @@ export async function jsonOf (answer: Answer, maxBytes?: number): Promise<unknow
 }
 
 /** Yields the lines of an answer as they come; throws ClientError where one is not JSON */
-export async function * linesOf (answer: Answer): AsyncGenerator<unknown> {
+export async function* linesOf(answer: Answer): AsyncGenerator<unknown> {
   const decoder = new TextDecoder()
   let text = ''
   // each line ends, so that what is cut off is told apart from what is whole
@@ -166,7 +172,7 @@ export async function * linesOf (answer: Answer): AsyncGenerator<unknown> {
 }
 
 /** What a server says that does not do what it was asked for, read from the JSON of the distribution API where it is that */
-export async function responseError (answer: Answer, what: string): Promise<ResponseError> {
+export async function responseError(answer: Answer, what: string): Promise<ResponseError> {
   const text = await answer.text(maxErrorBytes).catch(() => '')
   const { host } = new URL(answer.url)
   let code: string | undefined
@@ -174,17 +180,28 @@ export async function responseError (answer: Answer, what: string): Promise<Resp
   try {
     // the distribution API answers with `errors`, the appliance's own endpoints with one text
     const { error: single, errors: [error] = [{ message: single }] } = JSON.parse(text) as {
-      error?: unknown, errors?: [{ code?: unknown, message?: unknown, detail?: { reason?: unknown } }]
+      error?: unknown
+      errors?: [{ code?: unknown; message?: unknown; detail?: { reason?: unknown } }]
     }
     code = typeof error.code === 'string' ? error.code.slice(0, maxMessageLength) : undefined
-    message = [error.message, error.detail?.reason].filter(part => typeof part === 'string' && part !== '').join(': ').slice(0, maxMessageLength)
+    message = [error.message, error.detail?.reason]
+      .filter(part => typeof part === 'string' && part !== '')
+      .join(': ')
+      .slice(0, maxMessageLength)
   } catch {
     message = text.slice(0, 200).trim()
   }
-  return new ResponseError([`${what}: ${host} answered ${answer.status}`, code, message].filter(Boolean).join(' '), { status: answer.status, code })
+  return new ResponseError([`${what}: ${host} answered ${answer.status}`, code, message].filter(Boolean).join(' '), {
+    status: answer.status,
+    code,
+  })
 }
 
-function bodyOf (body: SendInit['body'], watch: Watch, timeout: number | undefined): Pick<RequestInit, 'duplex' | 'redirect' | 'window'> & Pick<SocketRequest, 'body'> {
+function bodyOf(
+  body: SendInit['body'],
+  watch: Watch,
+  timeout: number | undefined,
+): Pick<RequestInit, 'duplex' | 'redirect' | 'window'> & Pick<SocketRequest, 'body'> {
   if (!(body instanceof Function)) {
     return body === undefined ? {} : { body: body as Uint8Array<ArrayBuffer> }
   }
@@ -192,18 +209,24 @@ function bodyOf (body: SendInit['body'], watch: Watch, timeout: number | undefin
   return { body: toStream(body(), watch, timeout), duplex: 'half', redirect: 'error', window: null }
 }
 
-function toStream (body: AsyncIterable<Uint8Array>, watch: Watch, timeout: number | undefined): ReadableStream<Uint8Array> {
-  return ReadableStream.from((async function * () {
-    for await (const chunk of body) {
-      watch.expect(idleTimeout)
-      // what is queued for sending must not change, and a source may use its memory again
-      yield new Uint8Array(chunk)
-    }
-    watch.expect(timeout ?? answerTimeout)
-  })())
+function toStream(
+  body: AsyncIterable<Uint8Array>,
+  watch: Watch,
+  timeout: number | undefined,
+): ReadableStream<Uint8Array> {
+  return ReadableStream.from(
+    (async function* () {
+      for await (const chunk of body) {
+        watch.expect(idleTimeout)
+        // what is queued for sending must not change, and a source may use its memory again
+        yield new Uint8Array(chunk)
+      }
+      watch.expect(timeout ?? answerTimeout)
+    })(),
+  )
 }
 
-async function * readBody (response: Response, watch: Watch): AsyncGenerator<Uint8Array> {
+async function* readBody(response: Response, watch: Watch): AsyncGenerator<Uint8Array> {
   try {
     for await (const chunk of response.body ?? []) {
       watch.expect(idleTimeout)
@@ -218,7 +241,7 @@ async function * readBody (response: Response, watch: Watch): AsyncGenerator<Uin
   }
 }
 
-async function readText (response: Response, place: URL, watch: Watch, maxBytes: number): Promise<string> {
+async function readText(response: Response, place: URL, watch: Watch, maxBytes: number): Promise<string> {
   const chunks: Uint8Array[] = []
   const end = performance.now() + textTimeout
   let size = 0

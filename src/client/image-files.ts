@@ -21,7 +21,7 @@ export interface ImageFiles extends AsyncDisposable {
 }
 
 /** @param path of a directory, of which nothing is believed: its files are read where they really lie below it, and nowhere else */
-export function directoryFiles (path: string): ImageFiles {
+export function directoryFiles(path: string): ImageFiles {
   let root: Promise<string> | undefined
   const open = async (file: string): ReturnType<typeof openInside> => {
     // once: a link that leads elsewhere later leads no file there
@@ -34,19 +34,23 @@ export function directoryFiles (path: string): ImageFiles {
       await using found = await open(file)
       return (await found?.stat())?.size
     },
-    read: async function * (file, { signal } = {}) {
+    read: async function* (file, { signal } = {}) {
       await using found = await open(file)
       if (found === undefined) {
         throw new ClientError(`${path} has no ${file}`)
       }
-      yield * found.createReadStream({ autoClose: false, signal }) as AsyncIterable<Uint8Array>
+      yield* found.createReadStream({ autoClose: false, signal }) as AsyncIterable<Uint8Array>
     },
-    [Symbol.asyncDispose]: async () => {}
+    [Symbol.asyncDispose]: async () => {},
   }
 }
 
 /** @throws ClientError where the file is missing or no JSON */
-export async function readJson (files: ImageFiles, path: string, options: ReadOptions = {}): Promise<{ value: unknown, bytes: Buffer }> {
+export async function readJson(
+  files: ImageFiles,
+  path: string,
+  options: ReadOptions = {},
+): Promise<{ value: unknown; bytes: Buffer }> {
   const size = await files.size(path)
   if (size === undefined) {
     throw new ClientError(`${files.name} has no ${path}`)
@@ -60,7 +64,7 @@ export async function readJson (files: ImageFiles, path: string, options: ReadOp
 }
 
 /** @param size as it was said to be: a file may grow */
-async function readSmall (files: ImageFiles, path: string, size: number, options: ReadOptions): Promise<Buffer> {
+async function readSmall(files: ImageFiles, path: string, size: number, options: ReadOptions): Promise<Buffer> {
   const chunks: Uint8Array[] = []
   let total = 0
   for await (const chunk of size > maxSmallFile ? [] : files.read(path, options)) {

@@ -36,7 +36,11 @@ export type InspectOptions = CarScanOptions
  * @param since files, or directories of files, with earlier backups
  * @throws ClientError where one can't be read
  */
-export async function inspectBackups (target: string, since: readonly string[], options: InspectOptions): Promise<BackupInspection> {
+export async function inspectBackups(
+  target: string,
+  since: readonly string[],
+  options: InspectOptions,
+): Promise<BackupInspection> {
   await using work = new AsyncDisposableStack()
   const blocks = work.use(new BackupBlocks())
   const problems: BackupProblem[] = []
@@ -60,11 +64,13 @@ export interface BackupState {
  *
  * @throws as an aborted signal
  */
-export async function incompleteStates<State extends BackupState> (
-  files: readonly State[], blocks: BackupBlocks, options: InspectOptions
-): Promise<{ file: State, reason: string }[]> {
+export async function incompleteStates<State extends BackupState>(
+  files: readonly State[],
+  blocks: BackupBlocks,
+  options: InspectOptions,
+): Promise<{ file: State; reason: string }[]> {
   const dags = new CompleteDags(blocks)
-  const incomplete: { file: State, reason: string }[] = []
+  const incomplete: { file: State; reason: string }[] = []
   for (const file of files) {
     const reason = file.state === undefined ? undefined : await reasonAgainst(file.state, dags, options)
     if (reason !== undefined) {
@@ -74,8 +80,12 @@ export async function incompleteStates<State extends BackupState> (
   return incomplete
 }
 
-async function inspectOne (target: string, blocks: BackupBlocks, options: InspectOptions): Promise<Omit<BackupInspection, 'blocks'>> {
-  if (!await isDirectory(target)) {
+async function inspectOne(
+  target: string,
+  blocks: BackupBlocks,
+  options: InspectOptions,
+): Promise<Omit<BackupInspection, 'blocks'>> {
+  if (!(await isDirectory(target))) {
     const file = await inspectFile(target, undefined, blocks, options)
     return { files: [file], names: [], problems: problemsOf(file, true), isListed: false }
   }
@@ -86,20 +96,35 @@ async function inspectOne (target: string, blocks: BackupBlocks, options: Inspec
   }
   const files: InspectedFile[] = []
   for (const name of names) {
-    const file = await inspectFile(join(target, name), listed?.find(known => known.name === name), blocks, options)
+    const file = await inspectFile(
+      join(target, name),
+      listed?.find(known => known.name === name),
+      blocks,
+      options,
+    )
     problems.push(...problemsOf(file, listed === undefined))
     files.push(file)
   }
-  return { files, names: [...names, ...(listed ?? []).map(({ name }) => name)], problems, isListed: listed !== undefined }
+  return {
+    files,
+    names: [...names, ...(listed ?? []).map(({ name }) => name)],
+    problems,
+    isListed: listed !== undefined,
+  }
 }
 
-async function inspectFile (path: string, listed: ListedFile | undefined, blocks: BackupBlocks, options: InspectOptions): Promise<InspectedFile> {
+async function inspectFile(
+  path: string,
+  listed: ListedFile | undefined,
+  blocks: BackupBlocks,
+  options: InspectOptions,
+): Promise<InspectedFile> {
   const found = await blocks.add(path, options)
   const name = basename(path)
   return { ...found, path, name, listed, state: stateIn(name) ?? found.root }
 }
 
-function stateIn (name: string): string | undefined {
+function stateIn(name: string): string | undefined {
   try {
     return CID.parse(rootInName(name) ?? '').toString()
   } catch {
@@ -109,7 +134,10 @@ function stateIn (name: string): string | undefined {
 }
 
 /** @param isFree whether any file may be there */
-function problemsOf ({ path, listed, bytes, root, state, damaged, damage }: InspectedFile, isFree: boolean): BackupProblem[] {
+function problemsOf(
+  { path, listed, bytes, root, state, damaged, damage }: InspectedFile,
+  isFree: boolean,
+): BackupProblem[] {
   const found: string[] = []
   if (damage !== undefined && listed?.isDamaged !== true) {
     found.push(damaged === 1 ? damage : `${damage}, and ${damaged - 1} more parts are damaged`)
@@ -127,16 +155,21 @@ function problemsOf ({ path, listed, bytes, root, state, damaged, damage }: Insp
 }
 
 /** @returns of files without a list: those that the numbers of the others leave out */
-function missingNames (names: readonly string[], listed: readonly ListedFile[] | undefined): string[] {
+function missingNames(names: readonly string[], listed: readonly ListedFile[] | undefined): string[] {
   if (listed !== undefined) {
     return listed.map(({ name }) => name).filter(name => !names.includes(name))
   }
   const numbers = new Set(names.map(numberInName))
   return Array.from({ length: Math.min(Math.max(0, ...numbers), 100_000) }, (_, i) => i + 1)
-    .filter(number => !numbers.has(number)).map(number => `${String(number).padStart(6, '0')}-*.car`)
+    .filter(number => !numbers.has(number))
+    .map(number => `${String(number).padStart(6, '0')}-*.car`)
 }
 
-async function reasonAgainst (root: string, dags: CompleteDags, { signal }: InspectOptions): Promise<string | undefined> {
+async function reasonAgainst(
+  root: string,
+  dags: CompleteDags,
+  { signal }: InspectOptions,
+): Promise<string | undefined> {
   try {
     await dags.require(root, { signal })
     return undefined

@@ -70,9 +70,16 @@ export interface ListedTag {
 }
 
 /** The repository and reference that a text names: an image of the registry, or one in IPFS */
-export function parseTarget (text: string): { host: string | undefined, repository: string, reference: Reference, explicit: boolean } {
+export function parseTarget(text: string): {
+  host: string | undefined
+  repository: string
+  reference: Reference
+  explicit: boolean
+} {
   const root = parseRoot(text)
-  return root === undefined ? parseImageName(text) : { host: undefined, repository: repositoryOf(root), reference: { tag: 'latest' }, explicit: true }
+  return root === undefined
+    ? parseImageName(text)
+    : { host: undefined, repository: repositoryOf(root), reference: { tag: 'latest' }, explicit: true }
 }
 
 /**
@@ -80,20 +87,29 @@ export function parseTarget (text: string): { host: string | undefined, reposito
  *
  * @param options.blobs whether to ask for the CIDs of config and layers
  */
-export async function inspect (client: RegistryClient, repository: string, reference: Reference, options: InspectOptions = {}): Promise<InspectedManifest> {
+export async function inspect(
+  client: RegistryClient,
+  repository: string,
+  reference: Reference,
+  options: InspectOptions = {},
+): Promise<InspectedManifest> {
   return (await inspectTree(client, repository, reference, { ...options, seen: new Map(), depth: 0 })).manifest
 }
 
 /** The tags of a repository, or of all */
-export async function listTags (client: RegistryClient, repository: string | undefined, options: ReadOptions = {}): Promise<ListedTag[]> {
+export async function listTags(
+  client: RegistryClient,
+  repository: string | undefined,
+  options: ReadOptions = {},
+): Promise<ListedTag[]> {
   const names = repository === undefined ? await Array.fromAsync(client.repositories(options)) : [repository]
-  const tags: Array<{ name: string, tag: string }> = []
+  const tags: Array<{ name: string; tag: string }> = []
   for (const name of names) {
     for await (const tag of client.tags(name, options)) {
       tags.push({ name, tag })
     }
   }
-  const listed = new Map<{ name: string, tag: string }, ListedTag>()
+  const listed = new Map<{ name: string; tag: string }, ListedTag>()
   await forEach(tags, concurrency, options.signal, async (entry, signal) => {
     const { cid, digest, size } = await inspect(client, entry.name, { tag: entry.tag }, { signal })
     listed.set(entry, { ...entry, digest, cid, size })
@@ -101,47 +117,99 @@ export async function listTags (client: RegistryClient, repository: string | und
   return tags.map(entry => listed.get(entry)!)
 }
 
-async function inspectTree (client: RegistryClient, repository: string, reference: Reference, options: Walk): Promise<Inspected> {
+async function inspectTree(
+  client: RegistryClient,
+  repository: string,
+  reference: Reference,
+  options: Walk,
+): Promise<Inspected> {
   const known = reference.digest === undefined ? undefined : options.seen.get(reference.digest)
   if (known !== undefined) {
     return known
   }
   if (options.depth > maxDepth || options.seen.size >= maxManifests) {
-    throw new ClientError(`${client.host} has an image of ${options.depth > maxDepth ? `more than ${maxDepth} indexes below each other` : `more than ${maxManifests} manifests`}`)
+    throw new ClientError(
+      `${client.host} has an image of ${options.depth > maxDepth ? `more than ${maxDepth} indexes below each other` : `more than ${maxManifests} manifests`}`,
+    )
   }
   const found = await inspectOne(client, repository, reference, options)
   options.seen.set(found.manifest.digest, found)
   return found
 }
 
-async function inspectOne (client: RegistryClient, repository: string, reference: Reference, options: Walk): Promise<Inspected> {
+async function inspectOne(
+  client: RegistryClient,
+  repository: string,
+  reference: Reference,
+  options: Walk,
+): Promise<Inspected> {
   const { bytes, mediaType, root } = await client.manifest(repository, reference.digest ?? reference.tag, options)
   if (reference.digest !== undefined) {
     verifyBytes(bytes, reference.digest)
   }
   const manifest = parseManifest(bytes, mediaType)
   const digest = reference.digest ?? digestOf(bytes)
-  const [blobs, { children, missing }] = [await blobsOf(client, repository, manifest, options), await childrenOf(client, repository, manifest, options)]
-  const sizes = new Map([[digest, bytes.byteLength], ...manifest.blobs.map(({ digest, size }) => [digest, size] as const), ...children.flatMap(({ sizes }) => [...sizes])])
+  const [blobs, { children, missing }] = [
+    await blobsOf(client, repository, manifest, options),
+    await childrenOf(client, repository, manifest, options),
+  ]
+  const sizes = new Map([
+    [digest, bytes.byteLength],
+    ...manifest.blobs.map(({ digest, size }) => [digest, size] as const),
+    ...children.flatMap(({ sizes }) => [...sizes]),
+  ])
   const size = sizes.values().reduce((total, bytes) => total + bytes, 0)
-  return { manifest: { digest, mediaType: manifest.mediaType, cid: root, ...blobs, manifests: children.map(({ manifest }) => manifest), missing, size }, sizes }
+  return {
+    manifest: {
+      digest,
+      mediaType: manifest.mediaType,
+      cid: root,
+      ...blobs,
+      manifests: children.map(({ manifest }) => manifest),
+      missing,
+      size,
+    },
+    sizes,
+  }
 }
 
-async function blobsOf (client: RegistryClient, repository: string, manifest: Manifest, { blobs = false, signal }: InspectOptions): Promise<Pick<InspectedManifest, 'config' | 'layers'>> {
+async function blobsOf(
+  client: RegistryClient,
+  repository: string,
+  manifest: Manifest,
+  { blobs = false, signal }: InspectOptions,
+): Promise<Pick<InspectedManifest, 'config' | 'layers'>> {
   const cids = new Map<Digest, string | undefined>()
   if (blobs) {
-    await forEach(manifest.blobs, concurrency, signal, async ({ digest }, signal) => { cids.set(digest, await client.blobCid(repository, digest, { signal })) })
+    await forEach(manifest.blobs, concurrency, signal, async ({ digest }, signal) => {
+      cids.set(digest, await client.blobCid(repository, digest, { signal }))
+    })
   }
-  const [config, ...layers] = manifest.blobs.map(({ digest, mediaType, size }) => ({ mediaType, digest, size, cid: cids.get(digest) }))
+  const [config, ...layers] = manifest.blobs.map(({ digest, mediaType, size }) => ({
+    mediaType,
+    digest,
+    size,
+    cid: cids.get(digest),
+  }))
   return config === undefined ? { layers: [] } : { config, layers }
 }
 
-async function childrenOf (client: RegistryClient, repository: string, { manifests }: Manifest, options: Walk): Promise<{ children: Inspected[], missing: Digest[] }> {
+async function childrenOf(
+  client: RegistryClient,
+  repository: string,
+  { manifests }: Manifest,
+  options: Walk,
+): Promise<{ children: Inspected[]; missing: Digest[] }> {
   const children: Inspected[] = []
   const missing: Digest[] = []
   for (const child of manifests.filter(({ mediaType }) => isManifestType(mediaType))) {
     try {
-      const { manifest, sizes } = await inspectTree(client, repository, { digest: child.digest }, { ...options, depth: options.depth + 1 })
+      const { manifest, sizes } = await inspectTree(
+        client,
+        repository,
+        { digest: child.digest },
+        { ...options, depth: options.depth + 1 },
+      )
       children.push({ manifest: { ...manifest, platform: formatted(child) }, sizes })
     } catch (err) {
       if (!(err instanceof ResponseError) || err.status !== 404) {
@@ -153,7 +221,7 @@ async function childrenOf (client: RegistryClient, repository: string, { manifes
   return { children, missing }
 }
 
-function formatted (child: Descriptor): string | undefined {
+function formatted(child: Descriptor): string | undefined {
   const platform = platformOf(child)
   return platform === undefined ? undefined : formatPlatform(platform)
 }

@@ -4,7 +4,7 @@ import { ClientError } from './client-error.ts'
 import type { ReadOptions } from './image-source.ts'
 
 /** @throws ClientError where the address is none */
-export function openKubo (address: string, options: ReadOptions): KuboContentStore {
+export function openKubo(address: string, options: ReadOptions): KuboContentStore {
   try {
     return new KuboContentStore(parseHttpAddress(address), options)
   } catch (err) {
@@ -12,7 +12,7 @@ export function openKubo (address: string, options: ReadOptions): KuboContentSto
   }
 }
 
-export async function answers (kubo: KuboContentStore, options: ReadOptions): Promise<boolean> {
+export async function answers(kubo: KuboContentStore, options: ReadOptions): Promise<boolean> {
   try {
     await kubo.ping(options)
     return true

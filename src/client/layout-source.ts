@@ -18,20 +18,28 @@ const nameAnnotations = [refName, 'io.containerd.image.name']
  * @param tag which image, where there are several; by default `latest`
  * @throws ClientError where there is no such image
  */
-export async function openFilesSource (files: ImageFiles, tag: string | undefined, options: ReadOptions = {}): Promise<ImageSource> {
+export async function openFilesSource(
+  files: ImageFiles,
+  tag: string | undefined,
+  options: ReadOptions = {},
+): Promise<ImageSource> {
   try {
-    return await files.size('index.json') === undefined ? await openSavedSource(files, tag, options) : await openLayout(files, tag, options)
+    return (await files.size('index.json')) === undefined
+      ? await openSavedSource(files, tag, options)
+      : await openLayout(files, tag, options)
   } catch (err) {
     await files[Symbol.asyncDispose]()
     throw err
   }
 }
 
-async function openLayout (files: ImageFiles, tag: string | undefined, options: ReadOptions): Promise<ImageSource> {
+async function openLayout(files: ImageFiles, tag: string | undefined, options: ReadOptions): Promise<ImageSource> {
   const { manifests } = parseManifest((await readJson(files, 'index.json', options)).bytes, OCI_INDEX)
   const { digest, mediaType } = choose(manifests, tag, files.name)
   const manifest = async (digest: Digest): Promise<Buffer | undefined> => {
-    return await files.size(pathOf(digest)) === undefined ? undefined : (await readJson(files, pathOf(digest), options)).bytes
+    return (await files.size(pathOf(digest))) === undefined
+      ? undefined
+      : (await readJson(files, pathOf(digest), options)).bytes
   }
   const bytes = await manifest(digest)
   if (bytes === undefined) {
@@ -41,31 +49,42 @@ async function openLayout (files: ImageFiles, tag: string | undefined, options: 
     top: { bytes, digest, mediaType },
     manifest: async ({ digest }) => await manifest(digest),
     blob: (descriptor, options) => readBlob(files, descriptor, options),
-    [Symbol.asyncDispose]: async () => { await files[Symbol.asyncDispose]() }
+    [Symbol.asyncDispose]: async () => {
+      await files[Symbol.asyncDispose]()
+    },
   }
 }
 
-async function * readBlob (files: ImageFiles, { digest, size }: Descriptor, options: ReadOptions | undefined): AsyncGenerator<Uint8Array> {
+async function* readBlob(
+  files: ImageFiles,
+  { digest, size }: Descriptor,
+  options: ReadOptions | undefined,
+): AsyncGenerator<Uint8Array> {
   const found = await files.size(pathOf(digest))
   if (found !== size) {
-    throw new ClientError(`${files.name} has ${found === undefined ? 'not' : `${found} bytes instead of the ${size} of`} the blob ${digest}`)
+    throw new ClientError(
+      `${files.name} has ${found === undefined ? 'not' : `${found} bytes instead of the ${size} of`} the blob ${digest}`,
+    )
   }
-  yield * files.read(pathOf(digest), options)
+  yield* files.read(pathOf(digest), options)
 }
 
-function choose (manifests: readonly Descriptor[], tag: string | undefined, name: string): Descriptor {
-  const named = (wanted: string): Descriptor | undefined => manifests.find(({ annotations }) => {
-    return nameAnnotations.some(key => annotations?.[key] === wanted || annotations?.[key]?.endsWith(`:${wanted}`))
-  })
+function choose(manifests: readonly Descriptor[], tag: string | undefined, name: string): Descriptor {
+  const named = (wanted: string): Descriptor | undefined =>
+    manifests.find(({ annotations }) => {
+      return nameAnnotations.some(key => annotations?.[key] === wanted || annotations?.[key]?.endsWith(`:${wanted}`))
+    })
   const only = new Set(manifests.map(({ digest }) => digest)).size === 1 ? manifests[0] : undefined
-  const found = tag === undefined ? only ?? named('latest') : named(tag)
+  const found = tag === undefined ? (only ?? named('latest')) : named(tag)
   if (found === undefined) {
-    const names = manifests.slice(0, maxNamed).map(({ annotations, digest }) => nameAnnotations.map(key => annotations?.[key]).find(Boolean) ?? digest)
+    const names = manifests
+      .slice(0, maxNamed)
+      .map(({ annotations, digest }) => nameAnnotations.map(key => annotations?.[key]).find(Boolean) ?? digest)
     throw new ClientError(`${name} has no image ${tag ?? 'latest'}, but ${names.join(', ') || 'none at all'}`)
   }
   return found
 }
 
-function pathOf (digest: Digest): string {
+function pathOf(digest: Digest): string {
   return `blobs/${algorithmOf(digest)}/${hexOf(digest)}`
 }

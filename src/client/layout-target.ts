@@ -15,7 +15,7 @@ import { makeBelow, writeWhole } from './new-file.ts'
 export const layoutFile = '{"imageLayoutVersion":"1.0.0"}'
 
 /** Where a blob lies in an OCI image layout */
-export function blobPath (digest: Digest): string {
+export function blobPath(digest: Digest): string {
   return `blobs/${algorithmOf(digest)}/${hexOf(digest)}`
 }
 
@@ -24,7 +24,7 @@ export class LayoutTarget implements ImageTarget {
   readonly #directory: string
   readonly #tag: string
 
-  private constructor (directory: string, tag: string) {
+  private constructor(directory: string, tag: string) {
     this.#directory = directory
     this.#tag = tag
   }
@@ -34,7 +34,7 @@ export class LayoutTarget implements ImageTarget {
    * @param tag of the image in the layout
    * @throws ClientError where the directory holds something else
    */
-  static async open (directory: string, tag: string): Promise<LayoutTarget> {
+  static async open(directory: string, tag: string): Promise<LayoutTarget> {
     await mkdir(directory, { recursive: true })
     const names = await readdir(directory)
     if (names.length > 0 && !names.includes('oci-layout')) {
@@ -66,20 +66,25 @@ export class LayoutTarget implements ImageTarget {
     await makeBelow(this.#directory, dirname(blobPath(digest)))
     await writeWhole(this.#path(digest), [bytes])
     if (top) {
-      const descriptor = { mediaType: manifest.mediaType, digest, size: bytes.byteLength, annotations: { [refName]: this.#tag } }
-      const manifests = [...await this.#others(), descriptor]
+      const descriptor = {
+        mediaType: manifest.mediaType,
+        digest,
+        size: bytes.byteLength,
+        annotations: { [refName]: this.#tag },
+      }
+      const manifests = [...(await this.#others()), descriptor]
       await this.#write('oci-layout', layoutFile)
       await this.#write('index.json', JSON.stringify({ schemaVersion: 2, mediaType: OCI_INDEX, manifests }))
     }
   }
 
-  async #write (name: string, text: string): Promise<void> {
+  async #write(name: string, text: string): Promise<void> {
     await writeWhole(join(this.#directory, name), [Buffer.from(text)])
   }
 
-  async #others (): Promise<Descriptor[]> {
+  async #others(): Promise<Descriptor[]> {
     const files = directoryFiles(this.#directory)
-    if (await files.size('index.json') === undefined) {
+    if ((await files.size('index.json')) === undefined) {
       return []
     }
     const { bytes } = await readJson(files, 'index.json')
@@ -87,7 +92,7 @@ export class LayoutTarget implements ImageTarget {
     return [...blobs, ...manifests].filter(({ annotations }) => annotations?.[refName] !== this.#tag)
   }
 
-  #path (digest: Digest): string {
+  #path(digest: Digest): string {
     return join(this.#directory, blobPath(digest))
   }
 }

@@ -4,12 +4,12 @@ import { dirname, join } from 'node:path'
 import { ClientError } from './client-error.ts'
 
 /** Where a file is written until it is whole: a name that nobody can have taken, not even by a link */
-export function partialPath (path: string): string {
+export function partialPath(path: string): string {
   return `${path}.${randomUUID()}.partial`
 }
 
 /** Writes a file whole or not at all. What is there of its name is replaced, and not followed where it is a link. */
-export async function writeWhole (path: string, bytes: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<void> {
+export async function writeWhole(path: string, bytes: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<void> {
   const partial = partialPath(path)
   try {
     const file = await open(partial, 'wx')
@@ -32,7 +32,7 @@ export async function writeWhole (path: string, bytes: AsyncIterable<Uint8Array>
  *
  * @throws ClientError where one of them is a link or a file
  */
-export async function makeBelow (root: string, path: string): Promise<void> {
+export async function makeBelow(root: string, path: string): Promise<void> {
   if (path === '.') {
     return
   }

@@ -45,7 +45,7 @@ export interface OpenImage {
  *
  * @throws ClientError, OciError
  */
-export async function openImage (init: OpenImageInit, options: ReadOptions): Promise<OpenImage> {
+export async function openImage(init: OpenImageInit, options: ReadOptions): Promise<OpenImage> {
   const root = parseRoot(init.image)
   if (root !== undefined) {
     const repository = `${bareHost(init.registryHost)}/${toDockerFormat(init.image)!}`
@@ -58,14 +58,16 @@ export async function openImage (init: OpenImageInit, options: ReadOptions): Pro
   return {
     source: await openRegistrySource(client, name.repository, name.reference, options),
     repository: `${bareHost(host)}/${name.repository}`,
-    tag: name.reference.tag ?? name.reference.digest.replace(':', '-')
+    tag: name.reference.tag ?? name.reference.digest.replace(':', '-'),
   }
 }
 
-async function openRoot (init: OpenImageInit, root: RootReference, options: ReadOptions): Promise<ImageSource> {
+async function openRoot(init: OpenImageInit, root: RootReference, options: ReadOptions): Promise<ImageSource> {
   if (init.ipfsGateway !== undefined) {
     if (root.cid === undefined) {
-      throw new ClientError('what a gateway says of a name can\'t be checked', { hint: 'Ask an appliance or a kubo (--ipfs-host) for it, or the gateway for a CID.' })
+      throw new ClientError("what a gateway says of a name can't be checked", {
+        hint: 'Ask an appliance or a kubo (--ipfs-host) for it, or the gateway for a CID.',
+      })
     }
     return await openContentSource(gatewayReader(parseAddress(init.ipfsGateway)), root.cid, options)
   }
@@ -77,10 +79,12 @@ async function openRoot (init: OpenImageInit, root: RootReference, options: Read
     return await openRegistrySource(client, repositoryOf(root), { tag: 'latest' }, options)
   }
   const kubo = openKubo(init.defaultIpfsHost, options)
-  return await answers(kubo, options) ? await openFromKubo(kubo, root, options) : await openFromOwnNode(init, root, options)
+  return (await answers(kubo, options))
+    ? await openFromKubo(kubo, root, options)
+    : await openFromOwnNode(init, root, options)
 }
 
-async function openFromKubo (kubo: KuboContentStore, root: RootReference, options: ReadOptions): Promise<ImageSource> {
+async function openFromKubo(kubo: KuboContentStore, root: RootReference, options: ReadOptions): Promise<ImageSource> {
   if (root.cid !== undefined) {
     return await openContentSource(kubo, root.cid, options)
   }
@@ -89,16 +93,22 @@ async function openFromKubo (kubo: KuboContentStore, root: RootReference, option
   if (cid === undefined) {
     throw new ClientError(`${root.name} leads to ${target}, which is nothing in IPFS`)
   }
-  return await openContentSource(kubo, await follow(kubo, root.name, { cid, path: path!.split('/').slice(1) }, options), options)
+  return await openContentSource(
+    kubo,
+    await follow(kubo, root.name, { cid, path: path!.split('/').slice(1) }, options),
+    options,
+  )
 }
 
-async function openFromOwnNode (init: OpenImageInit, root: RootReference, options: ReadOptions): Promise<ImageSource> {
+async function openFromOwnNode(init: OpenImageInit, root: RootReference, options: ReadOptions): Promise<ImageSource> {
   // loaded when needed: it brings the whole IPFS node with it
   const { startTemporaryNode } = await import('../ipfs/retrieval/temporary-node.ts')
   const node = await startTemporaryNode(init, init)
-  const close = async (): Promise<void> => { await node[Symbol.asyncDispose]() }
+  const close = async (): Promise<void> => {
+    await node[Symbol.asyncDispose]()
+  }
   try {
-    const cid = root.cid ?? await follow(node.reader, root.name, await node.resolveName(root.name, options), options)
+    const cid = root.cid ?? (await follow(node.reader, root.name, await node.resolveName(root.name, options), options))
     return await openContentSource(node.reader, cid, options, close)
   } catch (err) {
     await close()
@@ -106,7 +116,12 @@ async function openFromOwnNode (init: OpenImageInit, root: RootReference, option
   }
 }
 
-async function follow (reader: ContentReader, name: string, { cid, path }: { cid: string, path: readonly string[] }, options: ReadOptions): Promise<string> {
+async function follow(
+  reader: ContentReader,
+  name: string,
+  { cid, path }: { cid: string; path: readonly string[] },
+  options: ReadOptions,
+): Promise<string> {
   const found = path.length === 0 ? { cid } : await reader.find(cid, path, options)
   if (found === undefined) {
     throw new ClientError(`${name} leads to /ipfs/${[cid, ...path].join('/')}, which is not there`)
@@ -114,15 +129,20 @@ async function follow (reader: ContentReader, name: string, { cid, path }: { cid
   return found.cid
 }
 
-async function requireRegistry (client: RegistryClient, init: OpenImageInit, name: ImageName, options: ReadOptions): Promise<void> {
-  if (name.host === undefined && !await client.ping(options)) {
+async function requireRegistry(
+  client: RegistryClient,
+  init: OpenImageInit,
+  name: ImageName,
+  options: ReadOptions,
+): Promise<void> {
+  if (name.host === undefined && !(await client.ping(options))) {
     throw new ClientError(`no appliance answers at ${init.registryHost}, which is asked for ${name.repository}`, {
-      hint: 'Start one (ipdr server), or say where it is by --docker-registry-host. An image can be had without one by its CID.'
+      hint: 'Start one (ipdr server), or say where it is by --docker-registry-host. An image can be had without one by its CID.',
     })
   }
 }
 
-function parseAddress (text: string): URL {
+function parseAddress(text: string): URL {
   try {
     return parseHttpAddress(text)
   } catch (err) {
@@ -130,6 +150,6 @@ function parseAddress (text: string): URL {
   }
 }
 
-function bareHost (host: string): string {
+function bareHost(host: string): string {
   return host.replace(/^https?:\/\//i, '').replace(/\/$/, '')
 }

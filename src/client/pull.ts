@@ -26,9 +26,9 @@ export interface Pulled {
 }
 
 /** Pulls an image into the Docker Engine or into files */
-export async function pull (init: PullInit, options: CopyOptions = {}): Promise<Pulled> {
+export async function pull(init: PullInit, options: CopyOptions = {}): Promise<Pulled> {
   const engine = init.output === undefined ? await DockerEngine.open() : undefined
-  const platform = init.platform ?? await engine?.platform(options)
+  const platform = init.platform ?? (await engine?.platform(options))
   const image = await openImage(init, options)
   await using whole = image.source
   const source = platform === undefined ? whole : await selectPlatform(whole, platform, options)
@@ -39,13 +39,22 @@ export async function pull (init: PullInit, options: CopyOptions = {}): Promise<
   return { name: init.output!, missing }
 }
 
-async function loadImage (engine: DockerEngine, source: ImageSource, { repository, tag }: OpenImage, options: CopyOptions): Promise<Pulled> {
+async function loadImage(
+  engine: DockerEngine,
+  source: ImageSource,
+  { repository, tag }: OpenImage,
+  options: CopyOptions,
+): Promise<Pulled> {
   const archive = new PassThrough()
   const loaded = engine.load(archive, options)
   const copied = copyImage(source, new ArchiveTarget(archive, { repository, tag }), options)
   // an archive that is cut short is no image to the engine, and without an engine nobody reads the archive
-  copied.catch((err: unknown) => { archive.destroy(err as Error) })
-  loaded.catch((err: unknown) => { archive.destroy(err as Error) })
+  copied.catch((err: unknown) => {
+    archive.destroy(err as Error)
+  })
+  loaded.catch((err: unknown) => {
+    archive.destroy(err as Error)
+  })
   const [copy, load] = await Promise.allSettled([copied, loaded])
   const failure = [copy, load].find(result => result.status === 'rejected')
   if (copy.status === 'rejected' || failure !== undefined) {
@@ -55,7 +64,12 @@ async function loadImage (engine: DockerEngine, source: ImageSource, { repositor
   return { name: tag === 'latest' ? repository : `${repository}:${tag}`, missing: copy.value.missing }
 }
 
-async function writeImage (source: ImageSource, output: string, tag: string, options: CopyOptions): Promise<Descriptor[]> {
+async function writeImage(
+  source: ImageSource,
+  output: string,
+  tag: string,
+  options: CopyOptions,
+): Promise<Descriptor[]> {
   if (!output.endsWith('.tar')) {
     return (await copyImage(source, await LayoutTarget.open(output, tag), options)).missing
   }

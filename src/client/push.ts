@@ -41,7 +41,7 @@ export interface Pushed {
 }
 
 /** Pushes an image to an appliance or to a kubo: it has the same CID in both */
-export async function push (init: PushInit, options: CopyOptions = {}): Promise<Pushed> {
+export async function push(init: PushInit, options: CopyOptions = {}): Promise<Pushed> {
   const image = parseImageName(init.image)
   const target = await openTarget(init, options)
   await using source = await openSource(init, options)
@@ -50,16 +50,26 @@ export async function push (init: PushInit, options: CopyOptions = {}): Promise<
     : await pushToRegistry(source, target, image, init, options)
 }
 
-async function pushToKubo (source: ImageSource, kubo: KuboContentStore, options: CopyOptions): Promise<Pushed> {
+async function pushToKubo(source: ImageSource, kubo: KuboContentStore, options: CopyOptions): Promise<Pushed> {
   const target = new ContentTarget(kubo)
   const { missing } = await copyImage(source, target, options)
   await kubo.pin(target.root!, options)
   return { root: target.root!, missing }
 }
 
-async function pushToRegistry (source: ImageSource, client: RegistryClient, image: ImageName, init: PushInit, options: CopyOptions): Promise<Pushed> {
+async function pushToRegistry(
+  source: ImageSource,
+  client: RegistryClient,
+  image: ImageName,
+  init: PushInit,
+  options: CopyOptions,
+): Promise<Pushed> {
   const { reference, repository } = image
-  const target = new RegistryTarget(client, { repository, tag: reference.digest ?? reference.tag, from: await mountable(init, client) })
+  const target = new RegistryTarget(client, {
+    repository,
+    tag: reference.digest ?? reference.tag,
+    from: await mountable(init, client),
+  })
   const { missing } = await copyImage(source, target, options)
   if (target.root === undefined) {
     throw new ClientError(`${client.host} has the image now, but gave it no CID: it is no IPDR appliance`)
@@ -68,41 +78,59 @@ async function pushToRegistry (source: ImageSource, client: RegistryClient, imag
 }
 
 /** Blobs need not be sent to where they come from */
-async function mountable ({ from }: PushInit, client: RegistryClient): Promise<string | undefined> {
+async function mountable({ from }: PushInit, client: RegistryClient): Promise<string | undefined> {
   const source = from === undefined ? undefined : await parseSource(from)
   return source?.kind === 'registry' && source.host === client.host ? source.name.repository : undefined
 }
 
-async function openTarget (init: PushInit, options: ReadOptions): Promise<RegistryClient | KuboContentStore> {
+async function openTarget(init: PushInit, options: ReadOptions): Promise<RegistryClient | KuboContentStore> {
   if (init.ipfsHost !== undefined) {
     const kubo = openKubo(init.ipfsHost, options)
     await kubo.ping(options)
     return kubo
   }
-  const client = await RegistryClient.open({ host: init.registryHost, plainHttp: init.plainHttp, credentials: init.credentials })
+  const client = await RegistryClient.open({
+    host: init.registryHost,
+    plainHttp: init.plainHttp,
+    credentials: init.credentials,
+  })
   if (await client.ping(options)) {
     return client
   }
   const kubo = openKubo(init.defaultIpfsHost, options)
-  if (!await answers(kubo, options)) {
-    throw new ClientError(`neither an appliance at ${init.registryHost} nor a kubo at ${init.defaultIpfsHost} answers`, {
-      hint: 'Start one (ipdr server), or say where it is by --docker-registry-host or --ipfs-host.'
-    })
+  if (!(await answers(kubo, options))) {
+    throw new ClientError(
+      `neither an appliance at ${init.registryHost} nor a kubo at ${init.defaultIpfsHost} answers`,
+      {
+        hint: 'Start one (ipdr server), or say where it is by --docker-registry-host or --ipfs-host.',
+      },
+    )
   }
   return kubo
 }
 
-async function openSource (init: PushInit, options: ReadOptions): Promise<ImageSource> {
+async function openSource(init: PushInit, options: ReadOptions): Promise<ImageSource> {
   const source = init.from === undefined ? { kind: 'engine' as const, image: init.image } : await parseSource(init.from)
   switch (source.kind) {
     case 'engine':
-      return await openEngineSource({ image: source.image, startRegistry: init.startRegistry, warn: init.warn }, options)
+      return await openEngineSource(
+        { image: source.image, startRegistry: init.startRegistry, warn: init.warn },
+        options,
+      )
     case 'layout':
       return await openFilesSource(directoryFiles(source.path), source.tag, options)
     case 'archive':
-      return await openFilesSource(await openArchive(source.path, { ...options, maxUnpacked: init.maxUnpacked }), source.tag, options)
+      return await openFilesSource(
+        await openArchive(source.path, { ...options, maxUnpacked: init.maxUnpacked }),
+        source.tag,
+        options,
+      )
     case 'registry': {
-      const client = await RegistryClient.open({ host: source.host, plainHttp: init.plainHttp, credentials: init.credentials })
+      const client = await RegistryClient.open({
+        host: source.host,
+        plainHttp: init.plainHttp,
+        credentials: init.credentials,
+      })
       return await openRegistrySource(client, source.name.repository, source.name.reference, options)
     }
   }

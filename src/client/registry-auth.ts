@@ -18,12 +18,12 @@ export class RegistryAuth {
   readonly #headers = new Map<string, string>()
 
   /** @param credentials looked up when a registry asks for them */
-  constructor (credentials: () => Promise<Credentials | undefined>) {
+  constructor(credentials: () => Promise<Credentials | undefined>) {
     this.#credentials = credentials
   }
 
   /** @param scope such as `repository:a/b:pull` */
-  header (scope: string): string | undefined {
+  header(scope: string): string | undefined {
     return this.#headers.get(scope)
   }
 
@@ -34,9 +34,14 @@ export class RegistryAuth {
    * @param url the registry's own
    * @returns whether it is worth asking again
    */
-  async answer (challenge: string, scope: string, url: URL, options: ReadOptions): Promise<boolean> {
+  async answer(challenge: string, scope: string, url: URL, options: ReadOptions): Promise<boolean> {
     const [, scheme = '', rest = ''] = /^\s*([\w-]+)\s+(.*)$/s.exec(challenge) ?? []
-    const params = Object.fromEntries([...rest.matchAll(/(\w+)\s*=\s*(?:"([^"]*)"|([^\s,"]+))/g)].map(([, name, quoted, plain]) => [name!.toLowerCase(), quoted ?? plain!]))
+    const params = Object.fromEntries(
+      [...rest.matchAll(/(\w+)\s*=\s*(?:"([^"]*)"|([^\s,"]+))/g)].map(([, name, quoted, plain]) => [
+        name!.toLowerCase(),
+        quoted ?? plain!,
+      ]),
+    )
     const credentials = await this.#credentials()
     if (scheme.toLowerCase() === 'basic' && credentials !== undefined) {
       this.#headers.set(scope, basic(credentials))
@@ -50,8 +55,12 @@ export class RegistryAuth {
   }
 }
 
-async function fetchToken (
-  { realm, scope: wanted, service }: Record<string, string>, scope: string, registry: URL, credentials: Credentials | undefined, options: ReadOptions
+async function fetchToken(
+  { realm, scope: wanted, service }: Record<string, string>,
+  scope: string,
+  registry: URL,
+  credentials: Credentials | undefined,
+  options: ReadOptions,
 ): Promise<string> {
   const url = urlFrom(realm!, registry)
   // that the registry may be asked without TLS says nothing of another host
@@ -61,18 +70,27 @@ async function fetchToken (
   }
   const init = { ...options, plainHttp }
   const params = new URLSearchParams({ scope: wanted ?? scope, ...(service === undefined ? {} : { service }) })
-  const answer = credentials?.identityToken === undefined
-    ? await send(withQuery(url, params), { ...init, headers: credentials === undefined ? {} : { Authorization: basic(credentials) } })
-    : await send(url, {
-      ...init,
-      method: 'POST',
-      headers: { 'Content-Type': 'application/x-www-form-urlencoded' },
-      body: new TextEncoder().encode(`${params.toString()}&${new URLSearchParams({ grant_type: 'refresh_token', client_id: 'ipdr', refresh_token: credentials.identityToken }).toString()}`)
-    })
+  const answer =
+    credentials?.identityToken === undefined
+      ? await send(withQuery(url, params), {
+          ...init,
+          headers: credentials === undefined ? {} : { Authorization: basic(credentials) },
+        })
+      : await send(url, {
+          ...init,
+          method: 'POST',
+          headers: { 'Content-Type': 'application/x-www-form-urlencoded' },
+          body: new TextEncoder().encode(
+            `${params.toString()}&${new URLSearchParams({ grant_type: 'refresh_token', client_id: 'ipdr', refresh_token: credentials.identityToken }).toString()}`,
+          ),
+        })
   if (answer.status !== 200) {
     throw await responseError(answer, `no token for ${registry.host}`)
   }
-  const { access_token: access, token } = (await jsonOf(answer, maxTokenBytes) ?? {}) as { token?: unknown, access_token?: unknown }
+  const { access_token: access, token } = ((await jsonOf(answer, maxTokenBytes)) ?? {}) as {
+    token?: unknown
+    access_token?: unknown
+  }
   const found = token ?? access
   if (typeof found !== 'string' || !/^[\x21-\x7e]+$/.test(found)) {
     throw new ClientError(`${url.host} gave no token for ${registry.host}`)
@@ -80,12 +98,14 @@ async function fetchToken (
   return found
 }
 
-function withQuery (url: URL, params: URLSearchParams): URL {
+function withQuery(url: URL, params: URLSearchParams): URL {
   const result = new URL(url)
-  params.forEach((value, name) => { result.searchParams.append(name, value) })
+  params.forEach((value, name) => {
+    result.searchParams.append(name, value)
+  })
   return result
 }
 
-function basic ({ password, username }: Credentials): string {
+function basic({ password, username }: Credentials): string {
   return `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`
 }

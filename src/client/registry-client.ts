@@ -1,7 +1,12 @@
 import type { Digest } from '../oci/digest.ts'
 import { isDigest } from '../oci/digest.ts'
 import {
-  DOCKER_MANIFEST, DOCKER_MANIFEST_LIST, OCI_ARTIFACT, OCI_INDEX, OCI_MANIFEST, parseMediaType
+  DOCKER_MANIFEST,
+  DOCKER_MANIFEST_LIST,
+  OCI_ARTIFACT,
+  OCI_INDEX,
+  OCI_MANIFEST,
+  parseMediaType,
 } from '../oci/media-types.ts'
 import { ClientError } from './client-error.ts'
 import type { Credentials } from './docker-config.ts'
@@ -49,7 +54,7 @@ export class RegistryClient {
   /** Whether somebody asked for it; a registry of this machine needs nobody to */
   readonly #plainHttp: boolean
 
-  private constructor (url: URL, { credentials, plainHttp }: RegistryClientInit) {
+  private constructor(url: URL, { credentials, plainHttp }: RegistryClientInit) {
     this.host = url.host
     this.#url = url
     this.#plainHttp = url.protocol === 'http:' && (plainHttp === true || !isLoopback(url.hostname))
@@ -57,11 +62,13 @@ export class RegistryClient {
   }
 
   /** @throws ClientError where the host has no valid name */
-  static async open (init: RegistryClientInit): Promise<RegistryClient> {
+  static async open(init: RegistryClientInit): Promise<RegistryClient> {
     const [, scheme, rest = ''] = /^(https?:\/\/)?([^/?#@\\]+)\/?$/i.exec(init.host) ?? []
     const url = URL.canParse(`http://${rest}`) ? new URL(`${scheme ?? 'https://'}${rest}`) : undefined
     if (url === undefined) {
-      throw new ClientError(`"${init.host}" is not the host of a registry`, { hint: 'A host is written like localhost:5000, registry.example or http://registry.example:5000.' })
+      throw new ClientError(`"${init.host}" is not the host of a registry`, {
+        hint: 'A host is written like localhost:5000, registry.example or http://registry.example:5000.',
+      })
     }
     if (scheme === undefined && (init.plainHttp === true || isLoopback(url.hostname))) {
       return new RegistryClient(new URL(`http://${rest}`), init)
@@ -70,9 +77,13 @@ export class RegistryClient {
   }
 
   /** @returns whether a registry answers there, even if only that it wants to know who asks */
-  async ping (options: ReadOptions = {}): Promise<boolean> {
+  async ping(options: ReadOptions = {}): Promise<boolean> {
     try {
-      const answer = await send(new URL('/v2/', this.#url), { ...options, plainHttp: this.#plainHttp, timeout: pingTimeout })
+      const answer = await send(new URL('/v2/', this.#url), {
+        ...options,
+        plainHttp: this.#plainHttp,
+        timeout: pingTimeout,
+      })
       await answer.text()
       return answer.status === 200 || (answer.status === 401 && answer.headers.has('Docker-Distribution-Api-Version'))
     } catch (err) {
@@ -89,33 +100,36 @@ export class RegistryClient {
    *
    * @throws ResponseError
    */
-  async manifest (repository: string, reference: string, options: ReadOptions = {}): Promise<RemoteManifest> {
-    const answer = await this.#repository(repository, 'pull', `manifests/${reference}`, { ...options, headers: { Accept: accepted } })
+  async manifest(repository: string, reference: string, options: ReadOptions = {}): Promise<RemoteManifest> {
+    const answer = await this.#repository(repository, 'pull', `manifests/${reference}`, {
+      ...options,
+      headers: { Accept: accepted },
+    })
     await expectStatus(answer, `manifest ${reference} of ${repository}`, 200)
     const digest = answer.headers.get('Docker-Content-Digest')
     return {
       bytes: await readSmall(answer),
       mediaType: parseMediaType(answer.headers.get('Content-Type') ?? undefined),
       digest: isDigest(digest) ? digest : undefined,
-      root: rootOf(answer)
+      root: rootOf(answer),
     }
   }
 
   /** @throws ResponseError */
-  async * blob (repository: string, digest: Digest, options: ReadOptions = {}): AsyncGenerator<Uint8Array> {
+  async *blob(repository: string, digest: Digest, options: ReadOptions = {}): AsyncGenerator<Uint8Array> {
     const answer = await this.#repository(repository, 'pull', `blobs/${digest}`, options)
     await expectStatus(answer, `blob ${digest} of ${repository}`, 200)
-    yield * answer.body()
+    yield* answer.body()
   }
 
-  async hasBlob (repository: string, digest: Digest, options: ReadOptions = {}): Promise<boolean> {
+  async hasBlob(repository: string, digest: Digest, options: ReadOptions = {}): Promise<boolean> {
     const answer = await this.#repository(repository, 'pull,push', `blobs/${digest}`, { ...options, method: 'HEAD' })
     await answer.text()
     return answer.status === 200
   }
 
   /** @returns undefined where the registry has not the blob, or is no IPDR appliance */
-  async blobCid (repository: string, digest: Digest, options: ReadOptions = {}): Promise<string | undefined> {
+  async blobCid(repository: string, digest: Digest, options: ReadOptions = {}): Promise<string | undefined> {
     const answer = await this.#repository(repository, 'pull', `blobs/${digest}`, { ...options, method: 'HEAD' })
     await answer.text()
     return answer.status === 200 ? rootOf(answer) : undefined
@@ -126,11 +140,18 @@ export class RegistryClient {
    *
    * @throws ResponseError, and what `bytes` throws
    */
-  async pushBlob (
-    repository: string, { digest, size }: { digest: Digest, size: number }, bytes: () => AsyncIterable<Uint8Array>, options: ReadOptions & { from?: string | undefined } = {}
+  async pushBlob(
+    repository: string,
+    { digest, size }: { digest: Digest; size: number },
+    bytes: () => AsyncIterable<Uint8Array>,
+    options: ReadOptions & { from?: string | undefined } = {},
   ): Promise<void> {
-    const mount = options.from === undefined ? '' : `?${new URLSearchParams({ mount: digest, from: options.from }).toString()}`
-    const started = await this.#repository(repository, 'pull,push', `blobs/uploads/${mount}`, { signal: options.signal, method: 'POST' })
+    const mount =
+      options.from === undefined ? '' : `?${new URLSearchParams({ mount: digest, from: options.from }).toString()}`
+    const started = await this.#repository(repository, 'pull,push', `blobs/uploads/${mount}`, {
+      signal: options.signal,
+      method: 'POST',
+    })
     await expectStatus(started, `upload to ${repository}`, 201, 202)
     await started.text()
     if (started.status === 201) {
@@ -143,7 +164,7 @@ export class RegistryClient {
       method: 'PUT',
       headers: { 'Content-Type': 'application/octet-stream', 'Content-Length': String(size) },
       body: size === 0 ? new Uint8Array() : bytes,
-      timeout: commitTimeout
+      timeout: commitTimeout,
     })
     await expectStatus(done, `blob ${digest} of ${repository}`, 201)
     await done.text()
@@ -153,92 +174,108 @@ export class RegistryClient {
    * @returns the image root, where the registry is an IPDR appliance
    * @throws ResponseError
    */
-  async pushManifest (repository: string, reference: string, bytes: Uint8Array, mediaType: string, options: ReadOptions = {}): Promise<{ root: string | undefined }> {
-    const answer = await this.#repository(repository, 'pull,push', `manifests/${reference}`, { ...options, method: 'PUT', headers: { 'Content-Type': mediaType }, body: bytes })
+  async pushManifest(
+    repository: string,
+    reference: string,
+    bytes: Uint8Array,
+    mediaType: string,
+    options: ReadOptions = {},
+  ): Promise<{ root: string | undefined }> {
+    const answer = await this.#repository(repository, 'pull,push', `manifests/${reference}`, {
+      ...options,
+      method: 'PUT',
+      headers: { 'Content-Type': mediaType },
+      body: bytes,
+    })
     await expectStatus(answer, `manifest ${reference} of ${repository}`, 201)
     await answer.text()
     return { root: rootOf(answer) }
   }
 
   /** @throws ResponseError */
-  async * tags (repository: string, options: ReadOptions = {}): AsyncGenerator<string> {
-    yield * this.#list(`/v2/${repository}/tags/list`, scopeOf(repository, 'pull'), 'tags', options)
+  async *tags(repository: string, options: ReadOptions = {}): AsyncGenerator<string> {
+    yield* this.#list(`/v2/${repository}/tags/list`, scopeOf(repository, 'pull'), 'tags', options)
   }
 
   /** @throws ResponseError */
-  async * repositories (options: ReadOptions = {}): AsyncGenerator<string> {
-    yield * this.#list('/v2/_catalog', 'registry:catalog:*', 'repositories', options)
+  async *repositories(options: ReadOptions = {}): AsyncGenerator<string> {
+    yield* this.#list('/v2/_catalog', 'registry:catalog:*', 'repositories', options)
   }
 
   /** Any other endpoint, such as those for whoever runs the appliance */
-  async request (path: string, init: SendInit = {}): Promise<Answer> {
+  async request(path: string, init: SendInit = {}): Promise<Answer> {
     return await this.#send(new URL(path, this.#url), 'registry:catalog:*', init)
   }
 
-  async * #list (path: string, scope: string, field: string, options: ReadOptions): AsyncGenerator<string> {
+  async *#list(path: string, scope: string, field: string, options: ReadOptions): AsyncGenerator<string> {
     const seen = new Set<string>()
     let count = 0
-    for (let url: URL | undefined = new URL(path, this.#url); url !== undefined && !seen.has(url.href);) {
+    for (let url: URL | undefined = new URL(path, this.#url); url !== undefined && !seen.has(url.href); ) {
       seen.add(url.href)
       const answer = await this.#send(url, scope, options)
       await expectStatus(answer, `list of ${field}`, 200)
-      const items = (await jsonOf(answer) as Record<string, unknown> | null)?.[field]
+      const items = ((await jsonOf(answer)) as Record<string, unknown> | null)?.[field]
       const names = (Array.isArray(items) ? items : []).filter(item => typeof item === 'string')
       count += names.length
       if (count > maxNames || seen.size > maxPages) {
         throw new ClientError(`${this.host} has no end of ${field}`)
       }
-      yield * names
+      yield* names
       const next = /<([^>]*)>\s*;\s*rel="?next"?/.exec(answer.headers.get('Link') ?? '')?.[1]
       url = next === undefined ? undefined : this.#ownUrl(urlFrom(next, new URL(answer.url)))
     }
   }
 
   /** What a registry calls its next page stays with this registry, as do log-ins */
-  #ownUrl (url: URL): URL | undefined {
+  #ownUrl(url: URL): URL | undefined {
     return isSameServer(url, this.#url) ? url : undefined
   }
 
-  async #repository (repository: string, actions: string, path: string, init: SendInit): Promise<Answer> {
+  async #repository(repository: string, actions: string, path: string, init: SendInit): Promise<Answer> {
     return await this.#send(new URL(`/v2/${repository}/${path}`, this.#url), scopeOf(repository, actions), init)
   }
 
-  async #send (url: URL, scope: string, init: SendInit): Promise<Answer> {
+  async #send(url: URL, scope: string, init: SendInit): Promise<Answer> {
     requireTls(url, this.#plainHttp, this.#url)
     const request = { ...init, plainHttp: this.#plainHttp }
     const answer = await send(url, this.#authorize(url, scope, request))
     const challenge = answer.headers.get('WWW-Authenticate')
     // whoever the registry sends to is told nothing
     const isOwn = this.#ownUrl(new URL(answer.url)) !== undefined
-    if (answer.status !== 401 || challenge === null || !isOwn || !await this.#auth.answer(challenge, scope, this.#url, { signal: init.signal })) {
+    if (
+      answer.status !== 401 ||
+      challenge === null ||
+      !isOwn ||
+      !(await this.#auth.answer(challenge, scope, this.#url, { signal: init.signal }))
+    ) {
       return answer
     }
     await answer.text()
     return await send(url, this.#authorize(url, scope, request))
   }
 
-  #authorize (url: URL, scope: string, init: SendInit): SendInit {
+  #authorize(url: URL, scope: string, init: SendInit): SendInit {
     const authorization = this.#ownUrl(url) === undefined ? undefined : this.#auth.header(scope)
     return authorization === undefined ? init : { ...init, headers: { ...init.headers, Authorization: authorization } }
   }
 }
 
-function scopeOf (repository: string, actions: string): string {
+function scopeOf(repository: string, actions: string): string {
   return `repository:${repository}:${actions}`
 }
 
 /** The CID of what was asked for, of a manifest that of its image root */
-function rootOf (answer: Answer): string | undefined {
+function rootOf(answer: Answer): string | undefined {
   return answer.headers.get('X-Ipfs-Cid') ?? answer.headers.get('X-Docker-Content-ID') ?? undefined
 }
 
-async function expectStatus (answer: Answer, what: string, ...expected: number[]): Promise<void> {
+async function expectStatus(answer: Answer, what: string, ...expected: number[]): Promise<void> {
   if (!expected.includes(answer.status)) {
     throw await responseError(answer, what)
   }
 }
 
-async function readSmall (answer: Answer): Promise<Uint8Array> {
+async function readSmall(answer: Answer): Promise<Uint8Array> {
   const chunks: Uint8Array[] = []
   let size = 0
   for await (const chunk of answer.body()) {

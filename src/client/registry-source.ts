@@ -9,8 +9,11 @@ import { digestOf } from './verify.ts'
  *
  * @throws ResponseError where there is none
  */
-export async function openRegistrySource (
-  client: RegistryClient, repository: string, reference: Reference, options: ReadOptions = {}
+export async function openRegistrySource(
+  client: RegistryClient,
+  repository: string,
+  reference: Reference,
+  options: ReadOptions = {},
 ): Promise<ImageSource & { root: string | undefined }> {
   const { bytes, mediaType, root } = await client.manifest(repository, reference.digest ?? reference.tag, options)
   const digest = digestOf(bytes, reference.digest?.startsWith('sha512') === true ? 'sha512' : 'sha256')
@@ -31,6 +34,6 @@ export async function openRegistrySource (
       }
     },
     blob: ({ digest }, options) => client.blob(repository, digest, options),
-    [Symbol.asyncDispose]: async () => {}
+    [Symbol.asyncDispose]: async () => {},
   }
 }

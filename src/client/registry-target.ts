@@ -15,12 +15,13 @@ export class RegistryTarget implements ImageTarget {
   /** The image root, once the image is there; undefined where the registry is no IPDR appliance */
   root: string | undefined
 
-  constructor (client: RegistryClient, init: RegistryTargetInit) {
+  constructor(client: RegistryClient, init: RegistryTargetInit) {
     this.#client = client
     this.#init = init
   }
 
-  readonly hasBlob: ImageTarget['hasBlob'] = async ({ digest }, options) => await this.#client.hasBlob(this.#init.repository, digest, options)
+  readonly hasBlob: ImageTarget['hasBlob'] = async ({ digest }, options) =>
+    await this.#client.hasBlob(this.#init.repository, digest, options)
 
   readonly putBlob: ImageTarget['putBlob'] = async (descriptor, bytes, options) => {
     await this.#client.pushBlob(this.#init.repository, descriptor, bytes, { ...options, from: this.#init.from })
@@ -28,7 +29,13 @@ export class RegistryTarget implements ImageTarget {
 
   readonly putManifest: ImageTarget['putManifest'] = async ({ bytes, digest, manifest, top }, options) => {
     const reference = top ? this.#init.tag : digest
-    const { root } = await this.#client.pushManifest(this.#init.repository, reference, bytes, manifest.mediaType, options)
+    const { root } = await this.#client.pushManifest(
+      this.#init.repository,
+      reference,
+      bytes,
+      manifest.mediaType,
+      options,
+    )
     if (top) {
       this.root = root
     }

@@ -29,7 +29,11 @@ interface Source {
  *
  * @throws ClientError, ResponseError
  */
-export async function restore (appliance: Pick<ApplianceClient, 'restore'>, { sources, root, onProgress = () => {}, onProblem = () => {} }: RestoreInit, options: ReadOptions): Promise<RestoreResult> {
+export async function restore(
+  appliance: Pick<ApplianceClient, 'restore'>,
+  { sources, root, onProgress = () => {}, onProblem = () => {} }: RestoreInit,
+  options: ReadOptions,
+): Promise<RestoreResult> {
   const found: Source[] = []
   for (const source of sources) {
     found.push(await readSource(source, onProblem))
@@ -46,9 +50,16 @@ export async function restore (appliance: Pick<ApplianceClient, 'restore'>, { so
     }
   }
   let failure: unknown
-  const body = async function * (): AsyncGenerator<Uint8Array> {
+  const body = async function* (): AsyncGenerator<Uint8Array> {
     try {
-      yield * encodeCar(wanted, wholeBlocks(found.flatMap(({ paths }) => paths), onDamage, options.signal))
+      yield* encodeCar(
+        wanted,
+        wholeBlocks(
+          found.flatMap(({ paths }) => paths),
+          onDamage,
+          options.signal,
+        ),
+      )
     } catch (err) {
       // the request only says that it was cut short
       failure = err
@@ -62,8 +73,8 @@ export async function restore (appliance: Pick<ApplianceClient, 'restore'>, { so
   }
 }
 
-async function readSource (path: string, onProblem: (problem: BackupProblem) => void): Promise<Source> {
-  if (!await isDirectory(path)) {
+async function readSource(path: string, onProblem: (problem: BackupProblem) => void): Promise<Source> {
+  if (!(await isDirectory(path))) {
     return { paths: [path], root: await rootOf(path) }
   }
   const { names, listed } = await readBackupDirectory(path)
@@ -77,7 +88,7 @@ async function readSource (path: string, onProblem: (problem: BackupProblem) => 
   return { paths: names.map(name => join(path, name)), root: last === undefined ? undefined : rootInName(last) }
 }
 
-async function rootOf (path: string): Promise<string> {
+async function rootOf(path: string): Promise<string> {
   try {
     await using file = await CarFile.open(path)
     return await readCarRoot(file)
@@ -87,6 +98,8 @@ async function rootOf (path: string): Promise<string> {
     if (code === undefined && named !== undefined) {
       return named
     }
-    throw new ClientError(`backup ${path}: ${code === undefined ? message : `it can't be read: ${code}`}`, { cause: err })
+    throw new ClientError(`backup ${path}: ${code === undefined ? message : `it can't be read: ${code}`}`, {
+      cause: err,
+    })
   }
 }

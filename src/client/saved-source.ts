@@ -25,24 +25,40 @@ interface SavedImage {
 }
 
 /** @throws ClientError where the files are not those of `docker save`, or have no such image */
-export async function openSavedSource (files: ImageFiles, tag: string | undefined, options: ReadOptions = {}): Promise<ImageSource> {
-  if (await files.size('manifest.json') === undefined) {
+export async function openSavedSource(
+  files: ImageFiles,
+  tag: string | undefined,
+  options: ReadOptions = {},
+): Promise<ImageSource> {
+  if ((await files.size('manifest.json')) === undefined) {
     throw new ClientError(`${files.name} is neither an OCI image layout nor what docker save writes`)
   }
-  const image = choose(savedImages((await readJson(files, 'manifest.json', options)).value, files.name), tag, files.name)
+  const image = choose(
+    savedImages((await readJson(files, 'manifest.json', options)).value, files.name),
+    tag,
+    files.name,
+  )
   const config = await readJson(files, image.Config, options)
   const { descriptors, paths } = await layersOf(files, image, config.value)
   const configDescriptor = { mediaType: configType, digest: digestOf(config.bytes), size: config.bytes.byteLength }
-  const bytes = Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType: OCI_MANIFEST, config: configDescriptor, layers: descriptors }))
+  const bytes = Buffer.from(
+    JSON.stringify({ schemaVersion: 2, mediaType: OCI_MANIFEST, config: configDescriptor, layers: descriptors }),
+  )
   return {
     top: { bytes, digest: digestOf(bytes), mediaType: OCI_MANIFEST },
     manifest: async () => undefined,
     blob: ({ digest }, options) => files.read(paths.get(digest) ?? image.Config, options),
-    [Symbol.asyncDispose]: async () => { await files[Symbol.asyncDispose]() }
+    [Symbol.asyncDispose]: async () => {
+      await files[Symbol.asyncDispose]()
+    },
   }
 }
 
-async function layersOf (files: ImageFiles, image: SavedImage, config: unknown): Promise<{ descriptors: Descriptor[], paths: Map<Digest, string> }> {
+async function layersOf(
+  files: ImageFiles,
+  image: SavedImage,
+  config: unknown,
+): Promise<{ descriptors: Descriptor[]; paths: Map<Digest, string> }> {
   const { rootfs } = (config ?? {}) as { rootfs?: { diff_ids?: unknown } | null }
   if (!Array.isArray(rootfs?.diff_ids)) {
     throw new ClientError(`${image.Config} in ${files.name} is not the config of an image`)
@@ -65,8 +81,8 @@ async function layersOf (files: ImageFiles, image: SavedImage, config: unknown):
   return { descriptors, paths }
 }
 
-function savedImages (value: unknown, name: string): SavedImage[] {
-  const images = Array.isArray(value) ? value as Array<Partial<SavedImage> | null> : []
+function savedImages(value: unknown, name: string): SavedImage[] {
+  const images = Array.isArray(value) ? (value as Array<Partial<SavedImage> | null>) : []
   return images.map(image => {
     if (typeof image?.Config !== 'string' || !isTexts(image.Layers)) {
       throw new ClientError(`manifest.json in ${name} is not that of docker save`)
@@ -75,15 +91,23 @@ function savedImages (value: unknown, name: string): SavedImage[] {
   })
 }
 
-function choose (images: readonly SavedImage[], tag: string | undefined, name: string): SavedImage {
-  const named = (wanted: string): SavedImage | undefined => images.find(({ RepoTags }) => RepoTags.some(repoTag => repoTag.endsWith(`:${wanted}`)))
+function choose(images: readonly SavedImage[], tag: string | undefined, name: string): SavedImage {
+  const named = (wanted: string): SavedImage | undefined =>
+    images.find(({ RepoTags }) => RepoTags.some(repoTag => repoTag.endsWith(`:${wanted}`)))
   const found = tag === undefined ? (images.length === 1 ? images[0] : named('latest')) : named(tag)
   if (found === undefined) {
-    throw new ClientError(`${name} has no image ${tag ?? 'latest'}, but ${images.flatMap(({ RepoTags }) => RepoTags).slice(0, maxNamed).join(', ') || 'none with a name'}`)
+    throw new ClientError(
+      `${name} has no image ${tag ?? 'latest'}, but ${
+        images
+          .flatMap(({ RepoTags }) => RepoTags)
+          .slice(0, maxNamed)
+          .join(', ') || 'none with a name'
+      }`,
+    )
   }
   return found
 }
 
-function isTexts (value: unknown): value is string[] {
+function isTexts(value: unknown): value is string[] {
   return Array.isArray(value) && value.every(item => typeof item === 'string')
 }

@@ -4,9 +4,9 @@ import { ClientError } from './client-error.ts'
 
 /** What `--from` means */
 export type SourceName =
-  | { kind: 'engine', image: string }
-  | { kind: 'layout' | 'archive', path: string, tag: string | undefined }
-  | { kind: 'registry', host: string, name: ImageName }
+  | { kind: 'engine'; image: string }
+  | { kind: 'layout' | 'archive'; path: string; tag: string | undefined }
+  | { kind: 'registry'; host: string; name: ImageName }
 
 const dockerHub = 'registry-1.docker.io'
 
@@ -16,8 +16,9 @@ const dockerHub = 'registry-1.docker.io'
  *
  * @throws ClientError, OciError
  */
-export async function parseSource (text: string): Promise<SourceName> {
-  const [, transport, rest = ''] = /^(docker:\/\/|docker-daemon:|oci:|oci-archive:|docker-archive:)(.+)$/s.exec(text) ?? []
+export async function parseSource(text: string): Promise<SourceName> {
+  const [, transport, rest = ''] =
+    /^(docker:\/\/|docker-daemon:|oci:|oci-archive:|docker-archive:)(.+)$/s.exec(text) ?? []
   switch (transport) {
     case undefined:
       return await parseBare(text)
@@ -26,8 +27,8 @@ export async function parseSource (text: string): Promise<SourceName> {
     case 'docker-daemon:':
       return { kind: 'engine', image: rest }
     default: {
-      const [, path = rest, tag] = await exists(rest) ? [] : /^(.*):([\w][\w.-]*)$/s.exec(rest) ?? []
-      if (!await exists(path)) {
+      const [, path = rest, tag] = (await exists(rest)) ? [] : (/^(.*):([\w][\w.-]*)$/s.exec(rest) ?? [])
+      if (!(await exists(path))) {
         throw new ClientError(`${path} does not exist`)
       }
       return { kind: transport === 'oci:' ? 'layout' : 'archive', path, tag }
@@ -35,7 +36,7 @@ export async function parseSource (text: string): Promise<SourceName> {
   }
 }
 
-async function parseBare (text: string): Promise<SourceName> {
+async function parseBare(text: string): Promise<SourceName> {
   const found = await exists(text)
   if (found !== undefined) {
     return { kind: found, path: text, tag: undefined }
@@ -46,7 +47,7 @@ async function parseBare (text: string): Promise<SourceName> {
   return registry(text)
 }
 
-async function exists (path: string): Promise<'layout' | 'archive' | undefined> {
+async function exists(path: string): Promise<'layout' | 'archive' | undefined> {
   try {
     return (await stat(path)).isDirectory() ? 'layout' : 'archive'
   } catch {
@@ -55,9 +56,10 @@ async function exists (path: string): Promise<'layout' | 'archive' | undefined> 
 }
 
 /** A name without a host is of Docker Hub, and without a slash of its library, as docker has it */
-function registry (text: string): SourceName {
+function registry(text: string): SourceName {
   const name = parseImageName(text)
   const host = name.host === undefined || ['docker.io', 'index.docker.io'].includes(name.host) ? dockerHub : name.host
-  const repository = host === dockerHub && !name.repository.includes('/') ? `library/${name.repository}` : name.repository
+  const repository =
+    host === dockerHub && !name.repository.includes('/') ? `library/${name.repository}` : name.repository
   return { kind: 'registry', host, name: { ...name, repository } }
 }

@@ -11,14 +11,18 @@ export class TarWriter {
   /** Fails the write that is waited for: a stream that is destroyed may never call back */
   #reject: (err: Error) => void = () => {}
 
-  constructor (out: Writable) {
+  constructor(out: Writable) {
     this.#out = out
-    out.on('error', err => { this.#reject(err) })
-    out.on('close', () => { this.#reject(out.errored ?? new Error('the archive was closed')) })
+    out.on('error', err => {
+      this.#reject(err)
+    })
+    out.on('close', () => {
+      this.#reject(out.errored ?? new Error('the archive was closed'))
+    })
   }
 
   /** @param size bytes that `content` has */
-  async file (name: string, size: number, content: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<void> {
+  async file(name: string, size: number, content: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<void> {
     if (Buffer.byteLength(name) > maxName) {
       const record = paxRecord('path', name)
       await this.#write(header('pax', record.length, 'x'))
@@ -37,34 +41,48 @@ export class TarWriter {
     await this.#write(Buffer.alloc(-size & (blockSize - 1)))
   }
 
-  async end (): Promise<void> {
+  async end(): Promise<void> {
     await this.#write(Buffer.alloc(2 * blockSize))
-    await this.#settled(done => { this.#out.end(done) })
+    await this.#settled(done => {
+      this.#out.end(done)
+    })
   }
 
-  async #write (bytes: Uint8Array): Promise<void> {
+  async #write(bytes: Uint8Array): Promise<void> {
     if (bytes.byteLength > 0) {
-      await this.#settled(done => { this.#out.write(bytes, done) })
+      await this.#settled(done => {
+        this.#out.write(bytes, done)
+      })
     }
   }
 
-  async #settled (start: (done: (err?: Error | null) => void) => void): Promise<void> {
+  async #settled(start: (done: (err?: Error | null) => void) => void): Promise<void> {
     if (this.#out.destroyed) {
       throw this.#out.errored ?? new Error('the archive was closed')
     }
     const { promise, reject, resolve } = Promise.withResolvers<void>()
     this.#reject = reject
-    start(err => { err == null ? resolve() : reject(err) })
+    start(err => {
+      err == null ? resolve() : reject(err)
+    })
     await promise
   }
 }
 
 /** @see https://pubs.opengroup.org/onlinepubs/9699919799/utilities/pax.html#tag_20_92_13_06 */
-function header (name: string, size: number, type: string): Buffer {
+function header(name: string, size: number, type: string): Buffer {
   const block = Buffer.alloc(blockSize)
   const octal = (value: number, digits: number): string => value.toString(8).padStart(digits, '0')
   const fields: [number, string][] = [
-    [0, name], [100, octal(0o644, 7)], [108, octal(0, 7)], [116, octal(0, 7)], [136, octal(0, 11)], [148, ' '.repeat(8)], [156, type], [257, 'ustar\0'], [263, '00']
+    [0, name],
+    [100, octal(0o644, 7)],
+    [108, octal(0, 7)],
+    [116, octal(0, 7)],
+    [136, octal(0, 11)],
+    [148, ' '.repeat(8)],
+    [156, type],
+    [257, 'ustar\0'],
+    [263, '00'],
   ]
   fields.forEach(([offset, text]) => block.write(text, offset))
   if (size <= maxOctal) {
@@ -74,17 +92,25 @@ function header (name: string, size: number, type: string): Buffer {
     block.writeUInt8(0x80, 124)
     block.writeBigUInt64BE(BigInt(size), 128)
   }
-  block.write(`${octal(block.reduce((total, byte) => total + byte, 0), 6)}\0 `, 148)
+  block.write(
+    `${octal(
+      block.reduce((total, byte) => total + byte, 0),
+      6,
+    )}\0 `,
+    148,
+  )
   return block
 }
 
-function paxRecord (key: string, value: string): Buffer {
+function paxRecord(key: string, value: string): Buffer {
   const rest = ` ${key}=${value}\n`
   // the length counts its own digits
-  const length = [1, 2, 3, 4].map(digits => digits + Buffer.byteLength(rest)).find((total, i) => String(total).length === i + 1)
+  const length = [1, 2, 3, 4]
+    .map(digits => digits + Buffer.byteLength(rest))
+    .find((total, i) => String(total).length === i + 1)
   return Buffer.from(`${length}${rest}`)
 }
 
-function padded (bytes: Buffer): Buffer {
+function padded(bytes: Buffer): Buffer {
   return Buffer.concat([bytes, Buffer.alloc(-bytes.length & (blockSize - 1))])
 }

@@ -18,21 +18,32 @@ export interface BackupVerification {
  * @param since files, or directories of files, with earlier backups
  * @throws ClientError where there is none, or one can't be read
  */
-export async function verifyBackup (target: string, since: readonly string[], { signal }: ReadOptions): Promise<BackupVerification> {
+export async function verifyBackup(
+  target: string,
+  since: readonly string[],
+  { signal }: ReadOptions,
+): Promise<BackupVerification> {
   const { blocks, files, problems } = await inspectBackups(target, since, { signal })
   await using _blocks = blocks
   if (files.length === 0 && problems.length === 0) {
     throw new ClientError(`there is no backup in ${target}`)
   }
-  const incomplete = await incompleteStates(files.filter(({ listed }) => listed?.isLost !== true), blocks, { signal })
+  const incomplete = await incompleteStates(
+    files.filter(({ listed }) => listed?.isLost !== true),
+    blocks,
+    { signal },
+  )
   return {
     files: files.length,
     blocks: files.reduce((total, file) => total + file.blocks, 0),
     bytes: files.reduce((total, { bytes }) => total + bytes, 0),
-    problems: [...problems, ...incomplete.map(({ file: { path }, reason }) => ({ path, problem: `its state can't be restored: ${reason}` }))],
+    problems: [
+      ...problems,
+      ...incomplete.map(({ file: { path }, reason }) => ({ path, problem: `its state can't be restored: ${reason}` })),
+    ],
     known: files.flatMap(({ path, listed }) => [
       ...(listed?.isDamaged === true ? [{ path, problem: 'a part of it is damaged' }] : []),
-      ...(listed?.isLost === true ? [{ path, problem: 'its state can\'t be restored any more' }] : [])
-    ])
+      ...(listed?.isLost === true ? [{ path, problem: "its state can't be restored any more" }] : []),
+    ]),
   }
 }

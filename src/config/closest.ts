@@ -1,5 +1,5 @@
 /** The candidate that a mistyped word most likely meant, ignoring case and separators; undefined where none is near */
-export function closest (word: string, candidates: Iterable<string>): string | undefined {
+export function closest(word: string, candidates: Iterable<string>): string | undefined {
   const wanted = normalise(word)
   // what comes from a file may be of any length
   if (wanted.length > 100) {
@@ -17,12 +17,12 @@ export function closest (word: string, candidates: Iterable<string>): string | u
   return best
 }
 
-function normalise (word: string): string {
+function normalise(word: string): string {
   return word.toLowerCase().replace(/[-_.\s]/g, '')
 }
 
 /** Letters added, left out, replaced, or swapped with their neighbour */
-function editDistance (a: string, b: string): number {
+function editDistance(a: string, b: string): number {
   let before: number[] = []
   let row = Array.from({ length: b.length + 1 }, (_, column) => column)
   for (let i = 0; i < a.length; i++) {

@@ -6,7 +6,7 @@ export class ConfigError extends Error {
   readonly expected = true
   readonly problems: readonly string[]
 
-  constructor (problems: readonly string[]) {
+  constructor(problems: readonly string[]) {
     super(problems.join('\n'))
     this.problems = problems
   }

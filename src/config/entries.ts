@@ -17,34 +17,49 @@ export interface Entries {
 }
 
 /** A flag and an environment variable are always text; the schema decides whether the result will do */
-export function fromText (key: ConfigKey, text: string): unknown {
+export function fromText(key: ConfigKey, text: string): unknown {
   switch (key.kind) {
     case 'number':
       return /^-?\d{1,15}$/.test(text) ? Number(text) : text
     case 'boolean':
       return booleans.has(text) ? booleans.get(text) : text
     case 'list':
-      return text.split(',').map((item) => item.trim()).filter((item) => item !== '')
+      return text
+        .split(',')
+        .map(item => item.trim())
+        .filter(item => item !== '')
     default:
       return text
   }
 }
 
-const booleans = new Map([['true', true], ['1', true], ['false', false], ['0', false]])
+const booleans = new Map([
+  ['true', true],
+  ['1', true],
+  ['false', false],
+  ['0', false],
+])
 
 /** On one line, whatever the value holds, and without what may be a key or a password */
-export function shorten (value: unknown): string {
+export function shorten(value: unknown): string {
   if (typeof value === 'object' && value !== null) {
     return Array.isArray(value) ? 'a list' : 'a mapping'
   }
   if (typeof value === 'string' && /[\r\n]/.test(value)) {
     return 'a text of several lines'
   }
-  const text = typeof value === 'string' ? JSON.stringify(value.replace(/^([a-z]+:\/\/)?.*@/i, '$1...@')) : String(value)
+  const text =
+    typeof value === 'string' ? JSON.stringify(value.replace(/^([a-z]+:\/\/)?.*@/i, '$1...@')) : String(value)
   return text.length > 80 ? `${text.slice(0, 77)}...` : text
 }
 
-export function reasonOf (err: unknown): string {
+export function reasonOf(err: unknown): string {
   const { code, message } = err as NodeJS.ErrnoException
-  return code === 'ENOENT' ? 'no such file' : code === 'EACCES' ? 'permission denied' : code === 'EISDIR' ? 'is a directory' : message
+  return code === 'ENOENT'
+    ? 'no such file'
+    : code === 'EACCES'
+      ? 'permission denied'
+      : code === 'EISDIR'
+        ? 'is a directory'
+        : message
 }

@@ -8,7 +8,7 @@ export const CONFIG_VARIABLE = 'IPDR_CONFIG'
 
 const prefix = 'IPDR_'
 const fileSuffix = '_FILE'
-const keysByVariable = new Map(configKeys.map((key) => [key.variable, key]))
+const keysByVariable = new Map(configKeys.map(key => [key.variable, key]))
 
 /** Variables of older systems that name one of our keys */
 const aliases = new Map([['BOOTSTRAP', keysByVariable.get('IPDR_P2P_BOOTSTRAP')!]])
@@ -17,7 +17,7 @@ const aliases = new Map([['BOOTSTRAP', keysByVariable.get('IPDR_P2P_BOOTSTRAP')!
  * `IPDR_P2P_PORT=4001`, or `IPDR_P2P_PORT_FILE=/run/secrets/port` for a value that a file holds. An empty variable
  * counts as unset, as compose files write `${X:-}`. An unknown `IPDR_` variable is a problem.
  */
-export function readEnvironment (env: NodeJS.ProcessEnv): Entries {
+export function readEnvironment(env: NodeJS.ProcessEnv): Entries {
   const found: Entries = { entries: [], problems: [] }
   const setBy = new Map<ConfigKey, string>()
   for (const [name, text] of Object.entries(env)) {
@@ -47,7 +47,7 @@ export function readEnvironment (env: NodeJS.ProcessEnv): Entries {
   return found
 }
 
-function readValueFile ({ entries, problems }: Entries, key: ConfigKey, name: string, file: string): void {
+function readValueFile({ entries, problems }: Entries, key: ConfigKey, name: string, file: string): void {
   if (key.kind === 'path') {
     problems.push(`${name}: unknown variable; ${key.variable} already takes a path`)
     return
@@ -59,13 +59,13 @@ function readValueFile ({ entries, problems }: Entries, key: ConfigKey, name: st
   }
 }
 
-function keyOfFile (name: string): ConfigKey | undefined {
+function keyOfFile(name: string): ConfigKey | undefined {
   return name.endsWith(fileSuffix) ? keysByVariable.get(name.slice(0, -fileSuffix.length)) : undefined
 }
 
-function unknownVariable (name: string): string {
+function unknownVariable(name: string): string {
   const known = [...keysByVariable.keys(), CONFIG_VARIABLE]
-  const near = closest(name, known) ?? known.find((variable) => `${variable}_`.includes(`_${name.slice(prefix.length)}_`))
+  const near = closest(name, known) ?? known.find(variable => `${variable}_`.includes(`_${name.slice(prefix.length)}_`))
   return `${name}: unknown variable${near === undefined ? '; ipdr server --help has every key' : `, did you mean ${near}?`}`
 }
 
@@ -77,10 +77,12 @@ function unknownVariable (name: string): string {
  * @see https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
  * @see https://docs.docker.com/engine/network/links/#environment-variables
  */
-function isServiceLink (name: string, text: string): boolean {
-  return /_SERVICE_(HOST|PORT)(_[A-Z0-9_]+)?$/.test(name) ||
+function isServiceLink(name: string, text: string): boolean {
+  return (
+    /_SERVICE_(HOST|PORT)(_[A-Z0-9_]+)?$/.test(name) ||
     /_PORT_\d+_(TCP|UDP|SCTP)(_[A-Z_]+)?$/.test(name) ||
     (name.endsWith('_PORT') && /^(tcp|udp|sctp):\/\//.test(text)) ||
     (name.endsWith('_NAME') && /^\/[^/]+\/[^/]+$/.test(text)) ||
     /^IPDR_(.+_)?ENV_/.test(name)
+  )
 }

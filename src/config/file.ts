@@ -9,7 +9,7 @@ import { isConfigKey, type KeyTree, keyTree } from './schema.ts'
  *
  * @param optional - whether the file may be missing
  */
-export function readConfigFile (file: string, { optional = false } = {}): Entries {
+export function readConfigFile(file: string, { optional = false } = {}): Entries {
   let text: string
   try {
     text = readFileSync(file, 'utf8')
@@ -34,7 +34,7 @@ export function readConfigFile (file: string, { optional = false } = {}): Entrie
   } catch (err) {
     return { entries: [], problems: [`${file}: ${shortMessage((err as Error).message)}`] }
   }
-  return readValues(values, (path) => {
+  return readValues(values, path => {
     if (path.length === 0) {
       return `file ${file}`
     }
@@ -47,19 +47,28 @@ export function readConfigFile (file: string, { optional = false } = {}): Entrie
 const absent = new Set<string | undefined>(['ENOENT', 'ENOTDIR'])
 
 /** @param sourceOf - says where the value with this path came from */
-export function readValues (values: unknown, sourceOf: (path: string[]) => string): Entries {
+export function readValues(values: unknown, sourceOf: (path: string[]) => string): Entries {
   const found: Entries = { entries: [], problems: [] }
   walk(found, values, keyTree, [], sourceOf)
   return found
 }
 
-function walk (found: Entries, values: unknown, tree: KeyTree, parents: string[], sourceOf: (path: string[]) => string): void {
+function walk(
+  found: Entries,
+  values: unknown,
+  tree: KeyTree,
+  parents: string[],
+  sourceOf: (path: string[]) => string,
+): void {
   if (values === null || values === undefined) {
     return
   }
   if (typeof values !== 'object' || Array.isArray(values)) {
     // all of a file that is none of ours may be a key
-    const [name, got] = parents.length === 0 ? ['configuration', typeof values === 'string' ? 'a text' : shorten(values)] : [parents.join('.'), shorten(values)]
+    const [name, got] =
+      parents.length === 0
+        ? ['configuration', typeof values === 'string' ? 'a text' : shorten(values)]
+        : [parents.join('.'), shorten(values)]
     found.problems.push(`${name}: must be a mapping of keys to values, got ${got} (${sourceOf(parents)})`)
     return
   }
@@ -78,12 +87,12 @@ function walk (found: Entries, values: unknown, tree: KeyTree, parents: string[]
   }
 }
 
-function keyOffset (contents: unknown, path: readonly string[]): number | undefined {
+function keyOffset(contents: unknown, path: readonly string[]): number | undefined {
   const [name, ...rest] = path
   if (!isMap(contents) || name === undefined) {
     return undefined
   }
-  const pair = contents.items.find((item) => String(item.key) === name)
+  const pair = contents.items.find(item => String(item.key) === name)
   if (rest.length > 0) {
     return keyOffset(pair?.value, rest)
   }
@@ -91,10 +100,10 @@ function keyOffset (contents: unknown, path: readonly string[]): number | undefi
 }
 
 /** The first sentence of what the parser says, on one line */
-function shortMessage (message: string): string {
+function shortMessage(message: string): string {
   return printable(message.split('\n')[0]!)
 }
 
-function printable (text: string): string {
-  return text.replace(/\p{Cc}/gu, (character) => JSON.stringify(character).slice(1, -1))
+function printable(text: string): string {
+  return text.replace(/\p{Cc}/gu, character => JSON.stringify(character).slice(1, -1))
 }

@@ -25,21 +25,26 @@ export interface LoadConfigInit {
  *
  * @throws ConfigError with every problem of every source, those of overridden values too
  */
-export function loadConfig ({ flags = {}, env = process.env, file = env[CONFIG_VARIABLE], systemFile = SYSTEM_FILE }: LoadConfigInit = {}): Config {
+export function loadConfig({
+  flags = {},
+  env = process.env,
+  file = env[CONFIG_VARIABLE],
+  systemFile = SYSTEM_FILE,
+}: LoadConfigInit = {}): Config {
   return resolve([
     file === undefined || file === '' ? readConfigFile(systemFile, { optional: true }) : readConfigFile(file),
     readEnvironment(env),
-    readFlags(flags)
+    readFlags(flags),
   ])
 }
 
 /** Where the Docker tools keep their log-ins, as they say themselves */
-export function dockerConfigFile (env: NodeJS.ProcessEnv = process.env): string {
+export function dockerConfigFile(env: NodeJS.ProcessEnv = process.env): string {
   return join(env['DOCKER_CONFIG'] || join(homedir(), '.docker'), 'config.json')
 }
 
 /** The file that holds the token of a server elsewhere, where a variable names one */
-export function adminTokenFile (env: NodeJS.ProcessEnv = process.env): string | undefined {
+export function adminTokenFile(env: NodeJS.ProcessEnv = process.env): string | undefined {
   return env['IPDR_ADMIN_TOKEN_FILE'] || undefined
 }
 
@@ -48,18 +53,18 @@ export function adminTokenFile (env: NodeJS.ProcessEnv = process.env): string | 
  *
  * @throws ConfigError
  */
-export function parseConfig (values: unknown): Config {
-  return resolve([readValues(values, (path) => path.length === 0 ? 'values' : `key ${path.join('.')}`)])
+export function parseConfig(values: unknown): Config {
+  return resolve([readValues(values, path => (path.length === 0 ? 'values' : `key ${path.join('.')}`))])
 }
 
-function readFlags (flags: NonNullable<LoadConfigInit['flags']>): Entries {
+function readFlags(flags: NonNullable<LoadConfigInit['flags']>): Entries {
   const found: Entries = { entries: [], problems: [] }
   for (const [path, given] of Object.entries(flags)) {
-    const key = configKeys.find((candidate) => candidate.path === path)
+    const key = configKeys.find(candidate => candidate.path === path)
     if (key === undefined) {
       found.problems.push(`${path}: unknown key (flag)`)
     } else if (given !== undefined) {
-      const value = typeof given === 'string' ? fromText(key, given) : given.flatMap((item) => fromText(key, item))
+      const value = typeof given === 'string' ? fromText(key, given) : given.flatMap(item => fromText(key, item))
       found.entries.push({ key, value, source: `flag ${key.flag}` })
     }
   }
@@ -67,13 +72,13 @@ function readFlags (flags: NonNullable<LoadConfigInit['flags']>): Entries {
 }
 
 /** @param sources - the weakest first */
-function resolve (sources: readonly Entries[]): Config {
-  const problems = new Set(sources.flatMap((source) => source.problems))
+function resolve(sources: readonly Entries[]): Config {
+  const problems = new Set(sources.flatMap(source => source.problems))
   const winners = new Map<string, Entry>()
-  for (const entry of sources.flatMap((source) => source.entries)) {
+  for (const entry of sources.flatMap(source => source.entries)) {
     const overridden = winners.get(entry.key.path)
     if (overridden !== undefined) {
-      checkAlone(overridden).forEach((problem) => problems.add(problem))
+      checkAlone(overridden).forEach(problem => problems.add(problem))
     }
     winners.set(entry.key.path, entry)
   }
@@ -90,7 +95,7 @@ function resolve (sources: readonly Entries[]): Config {
   return deepFreeze(result.data)
 }
 
-function checkAlone (entry: Entry): string[] {
+function checkAlone(entry: Entry): string[] {
   const issues = entry.key.schema.safeParse(entry.value).error?.issues ?? []
   return issues.map(({ message, path }) => {
     return describe({ path: entry.key.path, item: splitPath(path).item, message, showValue: true }, entry)
@@ -105,7 +110,7 @@ interface Problem {
   showValue: boolean
 }
 
-function describe ({ path, item, message, showValue }: Problem, entry: Entry | undefined): string {
+function describe({ path, item, message, showValue }: Problem, entry: Entry | undefined): string {
   const name = item === undefined ? path : `${path}[${item}]`
   if (entry === undefined) {
     return `${name}: ${message}`
@@ -115,7 +120,7 @@ function describe ({ path, item, message, showValue }: Problem, entry: Entry | u
   return `${name}: ${message}${got} (${entry.source})`
 }
 
-function nest (entries: Iterable<Entry>): Record<string, unknown> {
+function nest(entries: Iterable<Entry>): Record<string, unknown> {
   const result: Record<string, unknown> = {}
   for (const { key, value } of entries) {
     const [first, second] = pathOf(key)
@@ -128,14 +133,14 @@ function nest (entries: Iterable<Entry>): Record<string, unknown> {
   return result
 }
 
-function pathOf (key: ConfigKey): [string, string | undefined] {
+function pathOf(key: ConfigKey): [string, string | undefined] {
   const [first, second] = key.path.split('.')
   return [first!, second]
 }
 
 /** An issue of a list's item names the key and the item's index */
-function splitPath (path: readonly PropertyKey[]): { path: string, item: number | undefined } {
-  const item = path.find((part) => typeof part === 'number')
-  const end = path.findIndex((part) => typeof part === 'number')
+function splitPath(path: readonly PropertyKey[]): { path: string; item: number | undefined } {
+  const item = path.find(part => typeof part === 'number')
+  const end = path.findIndex(part => typeof part === 'number')
   return { path: path.slice(0, end < 0 ? path.length : end).join('.'), item }
 }

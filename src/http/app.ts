@@ -60,7 +60,7 @@ export interface AppLimits {
 }
 
 /** The registry's HTTP API: middleware in this order, then the routes, then what turns errors into responses */
-export function createApp (components: AppComponents, init: AppInit): RequestListener {
+export function createApp(components: AppComponents, init: AppInit): RequestListener {
   const { limits } = init
   const app = createBareApp(components, init)
   if (init.admin !== undefined) {
@@ -78,14 +78,17 @@ export function createApp (components: AppComponents, init: AppInit): RequestLis
 }
 
 /** Health, metrics and administration alone; without `admin` for whoever can connect, as to a socket that one user alone may open */
-export function createAdminApp (components: Omit<AppComponents, 'registry'>, init: AppInit): RequestListener {
+export function createAdminApp(components: Omit<AppComponents, 'registry'>, init: AppInit): RequestListener {
   const app = createBareApp(components, init)
   useAdministration(app, components, init.admin, init.limits)
   return endApp(app, components)
 }
 
-function useAdministration (
-  app: Express, { administration, bodies, log, metrics, ...components }: Omit<AppComponents, 'registry'>, access: AdminAccess | undefined, { bodyRate }: AppLimits
+function useAdministration(
+  app: Express,
+  { administration, bodies, log, metrics, ...components }: Omit<AppComponents, 'registry'>,
+  access: AdminAccess | undefined,
+  { bodyRate }: AppLimits,
 ): void {
   const guard = access === undefined ? [] : [requireToken(access.token)]
   app.use(healthRoutes({ metrics, ...components }, { metricsGuard: access?.metrics === 'open' ? [] : guard }))
@@ -94,7 +97,10 @@ function useAdministration (
   }
 }
 
-function createBareApp (components: Omit<AppComponents, 'registry'>, { hosts, limits }: Omit<AppInit, 'admin'>): Express {
+function createBareApp(
+  components: Omit<AppComponents, 'registry'>,
+  { hosts, limits }: Omit<AppInit, 'admin'>,
+): Express {
   const app = express()
   app.disable('x-powered-by')
   app.disable('etag')
@@ -105,7 +111,7 @@ function createBareApp (components: Omit<AppComponents, 'registry'>, { hosts, li
   return app
 }
 
-function endApp (app: Express, components: Omit<AppComponents, 'registry'>): RequestListener {
+function endApp(app: Express, components: Omit<AppComponents, 'registry'>): RequestListener {
   app.use(() => {
     throw new OciError('NOT_FOUND')
   })

@@ -50,24 +50,24 @@ export class BodyMemory {
   #timer: NodeJS.Timeout | undefined
   #total = 0
 
-  constructor (init: BodyMemoryInit) {
+  constructor(init: BodyMemoryInit) {
     this.#init = { patience: 5 * second, ...init }
   }
 
   /** Bytes that are reserved */
-  get total (): number {
+  get total(): number {
     return this.#total
   }
 
   /** @param client its address; undefined: whoever has none counts as one client */
-  open (client: string | undefined): HeldBody {
+  open(client: string | undefined): HeldBody {
     const body = new HeldBody(this, client === undefined ? '' : clientKey(client))
     this.#bodies.add(body)
     return body
   }
 
   /** For {@link HeldBody} */
-  async take (body: HeldBody, bytes: number, mayWait: boolean): Promise<void> {
+  async take(body: HeldBody, bytes: number, mayWait: boolean): Promise<void> {
     if (this.#tryTake(body, bytes)) {
       return
     }
@@ -77,8 +77,12 @@ export class BodyMemory {
     const { promise, resolve, reject } = Promise.withResolvers<void>()
     const waiting = { body, bytes, until: performance.now() + this.#init.patience, resolve, reject }
     this.#waiting.add(waiting)
-    this.#timer ??= setInterval(() => { this.#serve() }, interval)
-    const lost = (): void => { reject(body.lost.reason as OciError) }
+    this.#timer ??= setInterval(() => {
+      this.#serve()
+    }, interval)
+    const lost = (): void => {
+      reject(body.lost.reason as OciError)
+    }
     body.lost.addEventListener('abort', lost, { once: true })
     try {
       await promise
@@ -89,12 +93,12 @@ export class BodyMemory {
   }
 
   /** For {@link HeldBody} */
-  close (body: HeldBody): void {
+  close(body: HeldBody): void {
     this.#bodies.delete(body)
     this.#release(body)
   }
 
-  #tryTake (body: HeldBody, bytes: number): boolean {
+  #tryTake(body: HeldBody, bytes: number): boolean {
     while (!this.#fits(body, bytes)) {
       const victim = this.#victim(body, bytes)
       if (victim === undefined) {
@@ -109,54 +113,63 @@ export class BodyMemory {
     return true
   }
 
-  #fits (body: HeldBody, bytes: number): boolean {
+  #fits(body: HeldBody, bytes: number): boolean {
     const { max } = this.#init
     return this.#fitsClient(body, bytes) && (max === 0 || this.#total + bytes <= max)
   }
 
-  #fitsClient ({ client }: HeldBody, bytes: number): boolean {
+  #fitsClient({ client }: HeldBody, bytes: number): boolean {
     const { maxPerClient } = this.#init
     return maxPerClient === 0 || this.#heldBy(client) + bytes <= maxPerClient
   }
 
   /** The body that goes so that another can come; the order is that at the top of this file */
-  #victim (body: HeldBody, bytes: number): HeldBody | undefined {
+  #victim(body: HeldBody, bytes: number): HeldBody | undefined {
     const own = !this.#fitsClient(body, bytes)
     const late = performance.now() - grace
     const isSmall = body.held + bytes <= smallBody
     let victim: HeldBody | undefined
     for (const other of this.#bodies) {
-      const goesFirst = other.client === body.client
-        ? other.began < late && other.held > body.held + bytes
-        : !own && (isSmall || other.began < late) && this.#heldBy(other.client) > this.#heldBy(body.client) + bytes
-      if (other !== body && other.held > 0 && !other.isWhole && goesFirst && (victim === undefined || this.#heldBy(other.client) > this.#heldBy(victim.client))) {
+      const goesFirst =
+        other.client === body.client
+          ? other.began < late && other.held > body.held + bytes
+          : !own && (isSmall || other.began < late) && this.#heldBy(other.client) > this.#heldBy(body.client) + bytes
+      if (
+        other !== body &&
+        other.held > 0 &&
+        !other.isWhole &&
+        goesFirst &&
+        (victim === undefined || this.#heldBy(other.client) > this.#heldBy(victim.client))
+      ) {
         victim = other
       }
     }
     return victim
   }
 
-  #heldBy (client: string): number {
+  #heldBy(client: string): number {
     return this.#ofClient.get(client) ?? 0
   }
 
-  #add (client: string, bytes: number): void {
+  #add(client: string, bytes: number): void {
     this.#total += bytes
     const held = this.#heldBy(client) + bytes
     held === 0 ? this.#ofClient.delete(client) : this.#ofClient.set(client, held)
   }
 
-  #release (body: HeldBody): void {
+  #release(body: HeldBody): void {
     this.#add(body.client, -body.held)
     body.held = 0
     // not at once: this may be in the midst of another's turn
     if (this.#waiting.size > 0) {
-      queueMicrotask(() => { this.#serve() })
+      queueMicrotask(() => {
+        this.#serve()
+      })
     }
   }
 
   /** In the order in which they came; who finds no room lets others go ahead */
-  #serve (): void {
+  #serve(): void {
     const now = performance.now()
     for (const waiting of this.#waiting) {
       const { body, bytes, until, resolve, reject } = waiting
@@ -170,7 +183,7 @@ export class BodyMemory {
     }
   }
 
-  #endWaiting (waiting: Waiting): void {
+  #endWaiting(waiting: Waiting): void {
     this.#waiting.delete(waiting)
     if (this.#waiting.size === 0) {
       clearInterval(this.#timer)
@@ -178,15 +191,18 @@ export class BodyMemory {
     }
   }
 
-  #refusal (body: HeldBody, bytes: number): OciError {
+  #refusal(body: HeldBody, bytes: number): OciError {
     return this.#fitsClient(body, bytes) ? this.#ofAll() : this.#ofOne()
   }
 
-  #ofOne (): OciError {
-    return new OciError('TOOMANYREQUESTS', { detail: { reason: `more than ${this.#init.maxPerClient} bytes of bodies of one client` }, headers })
+  #ofOne(): OciError {
+    return new OciError('TOOMANYREQUESTS', {
+      detail: { reason: `more than ${this.#init.maxPerClient} bytes of bodies of one client` },
+      headers,
+    })
   }
 
-  #ofAll (): OciError {
+  #ofAll(): OciError {
     return new OciError('UNAVAILABLE', { detail: { reason: `more than ${this.#init.max} bytes of bodies` }, headers })
   }
 }
@@ -202,13 +218,13 @@ export class HeldBody implements Disposable {
   readonly #memory: BodyMemory
   readonly #controller = new AbortController()
 
-  constructor (memory: BodyMemory, client: string) {
+  constructor(memory: BodyMemory, client: string) {
     this.#memory = memory
     this.client = client
   }
 
   /** Fires with an OciError where the body has to go for another one, as what it held counts as free from then on; and where nobody reads it any more */
-  get lost (): AbortSignal {
+  get lost(): AbortSignal {
     return this.#controller.signal
   }
 
@@ -218,16 +234,16 @@ export class HeldBody implements Disposable {
    * @param mayWait whether the rest of the body stays with the client meanwhile, or is short
    * @throws OciError TOOMANYREQUESTS or UNAVAILABLE where there is none
    */
-  async take (bytes: number, mayWait: boolean): Promise<void> {
+  async take(bytes: number, mayWait: boolean): Promise<void> {
     this.lost.throwIfAborted()
     await this.#memory.take(this, bytes, mayWait)
   }
 
-  lose (reason: OciError): void {
+  lose(reason: OciError): void {
     this.#controller.abort(reason)
   }
 
-  [Symbol.dispose] (): void {
+  [Symbol.dispose](): void {
     this.#memory.close(this)
     this.#controller.abort()
   }

@@ -7,7 +7,7 @@ import { inTurns } from './in-turns.ts'
 import { steadyBody, type BodyRate } from './steady-body.ts'
 
 /** Fires when the client is gone before its response is complete */
-export function clientSignal (res: Response): AbortSignal {
+export function clientSignal(res: Response): AbortSignal {
   const controller = new AbortController()
   if (res.closed && !res.writableFinished) {
     controller.abort()
@@ -21,7 +21,7 @@ export function clientSignal (res: Response): AbortSignal {
 }
 
 /** Who asks, and until when; `signal` as {@link clientSignal} */
-export function requestOptions (req: Request, res: Response): RequestOptions & { signal: AbortSignal } {
+export function requestOptions(req: Request, res: Response): RequestOptions & { signal: AbortSignal } {
   return { signal: clientSignal(res), client: req.socket.remoteAddress }
 }
 
@@ -31,7 +31,7 @@ export function requestOptions (req: Request, res: Response): RequestOptions & {
  *
  * @throws OciError REQUEST_TIMEOUT where it comes more slowly than `rate`
  */
-export function bodyOf (req: Request, rate?: BodyRate): AsyncIterable<Uint8Array> {
+export function bodyOf(req: Request, rate?: BodyRate): AsyncIterable<Uint8Array> {
   widenWindow(req)
   const body = inTurns(directBodyOf(req) ?? req.iterator({ destroyOnReturn: false }))
   return rate === undefined ? body : steadyBody(body, rate)
@@ -41,10 +41,12 @@ export function bodyOf (req: Request, rate?: BodyRate): AsyncIterable<Uint8Array
  * Writes to a response as fast as the client takes it; the response is not ended. A chunk has left for the system before the next one is
  * asked for, as the source may overwrite it then.
  */
-export async function writeBody (res: Response, source: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<void> {
+export async function writeBody(res: Response, source: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<void> {
   for await (const chunk of source) {
     const { promise: sent, resolve, reject } = Promise.withResolvers<void>()
-    res.write(chunk, err => { err == null ? resolve() : reject(err) })
+    res.write(chunk, err => {
+      err == null ? resolve() : reject(err)
+    })
     await raceSignal(sent, signal)
   }
 }

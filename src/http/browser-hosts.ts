@@ -17,24 +17,28 @@ export interface BrowserHostsInit {
 export class BrowserHosts {
   readonly #names: ReadonlySet<string>
   readonly #certificate: BrowserHostsInit['certificate']
-  #parsed: { cert: string, certificate: X509Certificate } | undefined
+  #parsed: { cert: string; certificate: X509Certificate } | undefined
 
-  constructor ({ names, certificate }: BrowserHostsInit) {
+  constructor({ names, certificate }: BrowserHostsInit) {
     this.#names = new Set(names.map(name => name.toLowerCase().replace(/\.$/, '')))
     this.#certificate = certificate
   }
 
   /** @param authority `host:port`, as a request names it */
-  has (authority: string): boolean {
+  has(authority: string): boolean {
     const name = hostNameOf(authority)
-    return name !== undefined && (
-      isIP(name) !== 0 || !name.includes('.') || name.endsWith('.localhost') ||
-      this.#names.has(name) || this.#names.has(`*${name.slice(name.indexOf('.'))}`) ||
-      this.#current()?.checkHost(name) !== undefined
+    return (
+      name !== undefined &&
+      (isIP(name) !== 0 ||
+        !name.includes('.') ||
+        name.endsWith('.localhost') ||
+        this.#names.has(name) ||
+        this.#names.has(`*${name.slice(name.indexOf('.'))}`) ||
+        this.#current()?.checkHost(name) !== undefined)
     )
   }
 
-  #current (): X509Certificate | undefined {
+  #current(): X509Certificate | undefined {
     const cert = this.#certificate?.().cert
     if (cert !== undefined && this.#parsed?.cert !== cert) {
       this.#parsed = { cert, certificate: new X509Certificate(cert) }

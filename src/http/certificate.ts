@@ -37,25 +37,25 @@ export class Certificate {
   #checking = Promise.resolve()
   #refused = false
 
-  private constructor (log: Logger, init: CertificateInit, current: TlsCertificate) {
+  private constructor(log: Logger, init: CertificateInit, current: TlsCertificate) {
     this.#log = log
     this.#init = init
     this.#current = current
   }
 
   /** @throws CertificateError */
-  static async open ({ log }: { log: Logger }, init: CertificateInit): Promise<Certificate> {
+  static async open({ log }: { log: Logger }, init: CertificateInit): Promise<Certificate> {
     const pair = await readPair(init)
     checkPair(pair, init)
     return new Certificate(log, init, pair)
   }
 
-  get current (): TlsCertificate {
+  get current(): TlsCertificate {
     return this.#current
   }
 
   /** @param apply - gets every certificate that replaces the current one */
-  start (apply: (certificate: TlsCertificate) => void): void {
+  start(apply: (certificate: TlsCertificate) => void): void {
     this.#apply = apply
     if (this.#watching === undefined) {
       this.#watching = new AbortController()
@@ -63,19 +63,19 @@ export class Certificate {
     }
   }
 
-  async stop (): Promise<void> {
+  async stop(): Promise<void> {
     this.#watching?.abort()
     this.#watching = undefined
     await this.#checking
   }
 
   /** Looks at the files now, and says so in the log where they are wrong */
-  async reload (): Promise<void> {
+  async reload(): Promise<void> {
     this.#refused = false
     await this.#check()
   }
 
-  async #watch (signal: AbortSignal): Promise<void> {
+  async #watch(signal: AbortSignal): Promise<void> {
     try {
       for await (const _ of setInterval(this.#init.interval ?? 5 * second, undefined, { signal, ref: false })) {
         await this.#check()
@@ -87,12 +87,14 @@ export class Certificate {
     }
   }
 
-  async #check (): Promise<void> {
-    this.#checking = this.#checking.then(async () => { await this.#replace() })
+  async #check(): Promise<void> {
+    this.#checking = this.#checking.then(async () => {
+      await this.#replace()
+    })
     await this.#checking
   }
 
-  async #replace (): Promise<void> {
+  async #replace(): Promise<void> {
     try {
       const pair = await readPair(this.#init)
       if (pair.cert !== this.#current.cert || pair.key !== this.#current.key) {
@@ -107,13 +109,15 @@ export class Certificate {
       // one file may have been replaced and the other one not yet: the next look tells
       if (!this.#refused) {
         this.#refused = true
-        this.#log.warn('new certificate refused: the one before it stays until the files are right', { reason: (err as Error).message })
+        this.#log.warn('new certificate refused: the one before it stays until the files are right', {
+          reason: (err as Error).message,
+        })
       }
     }
   }
 }
 
-async function readPair ({ certPath, keyPath }: CertificateInit): Promise<TlsCertificate> {
+async function readPair({ certPath, keyPath }: CertificateInit): Promise<TlsCertificate> {
   const read = async (path: string): Promise<string> => {
     try {
       return await readFile(path, 'utf8')
@@ -124,8 +128,8 @@ async function readPair ({ certPath, keyPath }: CertificateInit): Promise<TlsCer
   return { cert: await read(certPath), key: await read(keyPath) }
 }
 
-function checkPair (pair: TlsCertificate, { certPath, keyPath }: CertificateInit): void {
-  const check = <T> (message: string, run: () => T): T => {
+function checkPair(pair: TlsCertificate, { certPath, keyPath }: CertificateInit): void {
+  const check = <T>(message: string, run: () => T): T => {
     try {
       return run()
     } catch (err) {

@@ -8,11 +8,11 @@ import type { Turns } from './turns.ts'
 const codes: Record<string, OciErrorCode> = {
   HPE_HEADER_OVERFLOW: 'HEADERS_TOO_LARGE',
   HPE_CHUNK_EXTENSIONS_OVERFLOW: 'BODY_TOO_LARGE',
-  ERR_HTTP_REQUEST_TIMEOUT: 'REQUEST_TIMEOUT'
+  ERR_HTTP_REQUEST_TIMEOUT: 'REQUEST_TIMEOUT',
 }
 
 /** Answers what is no request of HTTP/1, or none in time, and closes the connection: nobody knows where the next one would begin */
-export function answerClientErrors (turns: Turns): (err: NodeJS.ErrnoException, socket: Duplex) => void {
+export function answerClientErrors(turns: Turns): (err: NodeJS.ErrnoException, socket: Duplex) => void {
   const answered = new WeakSet<Duplex>()
   return (err, socket) => {
     if (answered.has(socket)) {
@@ -24,11 +24,13 @@ export function answerClientErrors (turns: Turns): (err: NodeJS.ErrnoException, 
       socket.destroy()
       return
     }
-    socket.end(responseOf(new OciError(codes[err.code ?? ''] ?? 'REQUEST_INVALID')), () => { socket.destroy() })
+    socket.end(responseOf(new OciError(codes[err.code ?? ''] ?? 'REQUEST_INVALID')), () => {
+      socket.destroy()
+    })
   }
 }
 
-function responseOf (error: OciError): string {
+function responseOf(error: OciError): string {
   const { type, body } = ociBody(error)
   return [
     `HTTP/1.1 ${error.status} ${STATUS_CODES[error.status]}`,
@@ -37,6 +39,6 @@ function responseOf (error: OciError): string {
     `Content-Length: ${Buffer.byteLength(body)}`,
     'Connection: close',
     '',
-    body
+    body,
   ].join('\r\n')
 }

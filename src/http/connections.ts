@@ -12,38 +12,44 @@ export class Connections {
   /** By {@link endOf}: of TLS and HTTP/2, a request knows another object as its socket */
   readonly #surplus = new Map<string, OciError>()
 
-  constructor (init: { max: number, maxPerClient: number }) {
+  constructor(init: { max: number; maxPerClient: number }) {
     this.#slots = new ClientSlots({ ...init, what: 'connections' })
   }
 
-  add (socket: Socket): void {
+  add(socket: Socket): void {
     const end = endOf(socket)
     const refusal = this.#slots.refusal(socket.remoteAddress)
     if (refusal === undefined) {
       const slot = this.#slots.take(socket.remoteAddress)
-      socket.once('close', () => { slot[Symbol.dispose]() })
+      socket.once('close', () => {
+        slot[Symbol.dispose]()
+      })
     } else {
       this.#surplus.set(end, refusal)
-      const timer = setTimeout(() => { socket.destroy() }, surplusTime)
+      const timer = setTimeout(() => {
+        socket.destroy()
+      }, surplusTime)
       socket.once('close', () => {
         clearTimeout(timer)
         this.#surplus.delete(end)
       })
     }
     this.#open.add(socket)
-    socket.once('close', () => { this.#open.delete(socket) })
+    socket.once('close', () => {
+      this.#open.delete(socket)
+    })
   }
 
   /** Why requests of a connection are refused; undefined: they are not */
-  refusalOf (socket: Pick<Socket, 'remoteAddress' | 'remotePort'>): OciError | undefined {
+  refusalOf(socket: Pick<Socket, 'remoteAddress' | 'remotePort'>): OciError | undefined {
     return this.#surplus.size === 0 ? undefined : this.#surplus.get(endOf(socket))
   }
 
-  destroy (): void {
+  destroy(): void {
     this.#open.forEach(socket => socket.destroy())
   }
 }
 
-function endOf ({ remoteAddress, remotePort }: Pick<Socket, 'remoteAddress' | 'remotePort'>): string {
+function endOf({ remoteAddress, remotePort }: Pick<Socket, 'remoteAddress' | 'remotePort'>): string {
   return `${remoteAddress} ${remotePort}`
 }

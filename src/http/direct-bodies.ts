@@ -14,15 +14,15 @@ const bufferSize = 256 * 1024
 const bodies = new WeakMap<IncomingMessage, DirectBody>()
 
 /** The body of a request, if it comes this way: each chunk is overwritten once the next one is asked for */
-export function directBodyOf (req: IncomingMessage): AsyncIterable<Uint8Array> | undefined {
+export function directBodyOf(req: IncomingMessage): AsyncIterable<Uint8Array> | undefined {
   return bodies.get(req)
 }
 
 /** What a server needs for {@link takeDirectBodies} */
-export function directBodyOptions (isBusy: (socket: Socket) => boolean): ServerOptions {
+export function directBodyOptions(isBusy: (socket: Socket) => boolean): ServerOptions {
   return {
     IncomingMessage: Http1Request,
-    shouldUpgradeCallback: req => isLargeUpload(req) && readsInto(req.socket) && !isBusy(req.socket)
+    shouldUpgradeCallback: req => isLargeUpload(req) && readsInto(req.socket) && !isBusy(req.socket),
   }
 }
 
@@ -31,20 +31,26 @@ export function directBodyOptions (isBusy: (socket: Socket) => boolean): ServerO
  *
  * @param lateTime in which the rest of a body has to come that nobody wants; milliseconds
  */
-export function takeDirectBodies (server: Server, handle: RequestListener, lateTime: number): void {
+export function takeDirectBodies(server: Server, handle: RequestListener, lateTime: number): void {
   // Node ends its parser where a request is to go on in another protocol, and hands over the connection with what was read of it
   server.on('upgrade', (req: IncomingMessage, socket: Socket, head: Buffer) => {
     const res = new ServerResponse(req)
     res.shouldKeepAlive = false
     res.assignSocket(socket)
-    socket.on('timeout', () => { socket.destroy() })
+    socket.on('timeout', () => {
+      socket.destroy()
+    })
     // 'close' follows
     socket.on('error', () => {})
     const body = new DirectBody(socket, head, Number(req.headers['content-length']))
     bodies.set(req, body)
     // its own stream ended with the parser: whoever waits for that need not wait
     req.resume()
-    res.once('finish', () => { void body.discard(lateTime).then(() => { socket.destroySoon() }) })
+    res.once('finish', () => {
+      void body.discard(lateTime).then(() => {
+        socket.destroySoon()
+      })
+    })
     handle(req, res)
   })
 }
@@ -54,12 +60,12 @@ class Http1Request extends IncomingMessage {
   declare asked: boolean | undefined
   declare decided: boolean | undefined
 
-  get upgrade (): boolean {
+  get upgrade(): boolean {
     return this.decided ?? (this.asked === true || isLargeUpload(this))
   }
 
   /** Is set by Node to what the client asked for, and once the method is known to what the server decides */
-  set upgrade (value: boolean) {
+  set upgrade(value: boolean) {
     if (typeof this.method === 'string') {
       this.decided = value
     } else {
@@ -68,12 +74,19 @@ class Http1Request extends IncomingMessage {
   }
 }
 
-function isLargeUpload ({ method, url = '', httpVersion, headers }: IncomingMessage): boolean {
+function isLargeUpload({ method, url = '', httpVersion, headers }: IncomingMessage): boolean {
   const { host, connection = 'keep-alive', 'content-length': length = '' } = headers
-  return (method === 'PATCH' || method === 'PUT' || method === 'POST') && /^\/v2\/.*\/blobs\/uploads\//.test(url) &&
-    httpVersion === '1.1' && host !== undefined && /^(?:keep-alive|close)$/i.test(connection) &&
-    /^\d{1,15}$/.test(length) && Number(length) >= minLength &&
-    headers['transfer-encoding'] === undefined && headers.expect === undefined
+  return (
+    (method === 'PATCH' || method === 'PUT' || method === 'POST') &&
+    /^\/v2\/.*\/blobs\/uploads\//.test(url) &&
+    httpVersion === '1.1' &&
+    host !== undefined &&
+    /^(?:keep-alive|close)$/i.test(connection) &&
+    /^\d{1,15}$/.test(length) &&
+    Number(length) >= minLength &&
+    headers['transfer-encoding'] === undefined &&
+    headers.expect === undefined
+  )
 }
 
 class DirectBody implements AsyncIterable<Uint8Array> {
@@ -86,11 +99,15 @@ class DirectBody implements AsyncIterable<Uint8Array> {
   #next: PromiseWithResolvers<Uint8Array> | undefined
 
   /** @param head what was read of it, less than all */
-  constructor (socket: Socket, head: Uint8Array, length: number) {
+  constructor(socket: Socket, head: Uint8Array, length: number) {
     this.#socket = socket
     this.#head = head
     this.#left = length - head.byteLength
-    readInto(socket, () => this.#buffer.subarray(0, Math.min(bufferSize, Math.max(1, this.#left))), length => this.#received(length))
+    readInto(
+      socket,
+      () => this.#buffer.subarray(0, Math.min(bufferSize, Math.max(1, this.#left))),
+      length => this.#received(length),
+    )
     // nothing is read until somebody waits for it
     socket.pause()
     // whoever ends the connection before the body does not wait for a response
@@ -99,11 +116,13 @@ class DirectBody implements AsyncIterable<Uint8Array> {
         socket.destroy()
       }
     })
-    socket.once('close', () => { this.#fail() })
+    socket.once('close', () => {
+      this.#fail()
+    })
   }
 
   /** @throws Error with code ECONNRESET where the body breaks off */
-  async * [Symbol.asyncIterator] (): AsyncGenerator<Uint8Array> {
+  async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array> {
     if (this.#head !== undefined) {
       const head = this.#head
       this.#head = undefined
@@ -115,8 +134,10 @@ class DirectBody implements AsyncIterable<Uint8Array> {
   }
 
   /** Reads what is left: unread it would reset the connection, and a response might be lost. Ends in time, however much has come. */
-  async discard (time: number): Promise<void> {
-    const timer = setTimeout(() => { this.#socket.destroy() }, time).unref()
+  async discard(time: number): Promise<void> {
+    const timer = setTimeout(() => {
+      this.#socket.destroy()
+    }, time).unref()
     try {
       while (this.#left > 0) {
         await this.#read()
@@ -128,7 +149,7 @@ class DirectBody implements AsyncIterable<Uint8Array> {
     }
   }
 
-  async #read (): Promise<Uint8Array> {
+  async #read(): Promise<Uint8Array> {
     if (this.#failure !== undefined) {
       throw this.#failure
     }
@@ -138,14 +159,14 @@ class DirectBody implements AsyncIterable<Uint8Array> {
   }
 
   /** @returns whether reading goes on at once */
-  #received (length: number): boolean {
+  #received(length: number): boolean {
     this.#left -= length
     this.#next?.resolve(this.#buffer.subarray(0, length))
     this.#next = undefined
     return false
   }
 
-  #fail (): void {
+  #fail(): void {
     if (this.#left > 0) {
       this.#failure ??= Object.assign(new Error('aborted'), { code: 'ECONNRESET' })
       this.#next?.reject(this.#failure)
@@ -159,17 +180,23 @@ interface ReadingInto {
   _handle?: { useUserBuffer?: (buffer: Uint8Array) => void } | null
 }
 
-const slots = Object.fromEntries(['kBuffer', 'kBufferCb', 'kBufferGen'].map(name => [
-  name, Object.getOwnPropertySymbols(new Socket()).find(({ description }) => description === name)
-]))
+const slots = Object.fromEntries(
+  ['kBuffer', 'kBufferCb', 'kBufferGen'].map(name => [
+    name,
+    Object.getOwnPropertySymbols(new Socket()).find(({ description }) => description === name),
+  ]),
+)
 
 /** Whether this version of Node has what {@link readInto} needs */
-function readsInto (socket: Socket & ReadingInto): boolean {
-  return Object.values(slots).every(slot => slot !== undefined && slot in socket) && typeof socket._handle?.useUserBuffer === 'function'
+function readsInto(socket: Socket & ReadingInto): boolean {
+  return (
+    Object.values(slots).every(slot => slot !== undefined && slot in socket) &&
+    typeof socket._handle?.useUserBuffer === 'function'
+  )
 }
 
 /** Does to a socket what the option `onread` of `net.connect` does */
-function readInto (socket: Socket & ReadingInto, buffer: () => Uint8Array, received: (length: number) => boolean): void {
+function readInto(socket: Socket & ReadingInto, buffer: () => Uint8Array, received: (length: number) => boolean): void {
   const first = buffer()
   Object.assign(socket, { [slots['kBuffer']!]: first, [slots['kBufferCb']!]: received, [slots['kBufferGen']!]: buffer })
   socket._handle?.useUserBuffer?.(first)

@@ -7,13 +7,29 @@ import { Http2Request } from './http2.ts'
  * What is left of a body after its response stands between that and the next request. It is read and thrown away, but not for ever: then the
  * connection is closed, or of HTTP/2 the stream.
  */
-export function endLateBody (req: IncomingMessage | Http2Request, res: ServerResponse, ms: number): void {
+export function endLateBody(req: IncomingMessage | Http2Request, res: ServerResponse, ms: number): void {
   if (req instanceof Http2Request) {
     // not the response: it has finished only when its stream is closed
     const { stream } = req
-    stream.once('finish', () => { breakOffLater(stream, () => { stream.close(constants.NGHTTP2_CANCEL) }, ms) })
+    stream.once('finish', () => {
+      breakOffLater(
+        stream,
+        () => {
+          stream.close(constants.NGHTTP2_CANCEL)
+        },
+        ms,
+      )
+    })
   } else {
-    res.once('finish', () => { breakOffLater(req, () => { req.socket.destroy() }, ms) })
+    res.once('finish', () => {
+      breakOffLater(
+        req,
+        () => {
+          req.socket.destroy()
+        },
+        ms,
+      )
+    })
   }
 }
 
@@ -28,7 +44,7 @@ const timeToRead = 200
  * From now on nothing of a body is read, and its connection closes after the response. To throw it away would take memory as well: each piece is
  * new to Node, and garbage for a long time. A client that reads no response before it has sent everything may see the connection reset instead.
  */
-export function leaveUnread (req: IncomingMessage | Http2Request): void {
+export function leaveUnread(req: IncomingMessage | Http2Request): void {
   unread.add(req)
 }
 
@@ -36,22 +52,30 @@ export function leaveUnread (req: IncomingMessage | Http2Request): void {
  * Throws away what is left of a body that nobody reads any more: it stands between the response and the next request. Over HTTP/2 the client of one
  * that is not even thrown away is told to stop (RFC 9113, section 8.1).
  */
-export function discardBody (req: IncomingMessage | Http2Request): void {
+export function discardBody(req: IncomingMessage | Http2Request): void {
   if (!unread.has(req)) {
     req.resume()
   } else if (req instanceof Http2Request) {
     const { stream } = req
     // the frame that says so would overtake those of the response
-    stream.once('finish', () => { breakOffLater(stream, () => { stream.close(constants.NGHTTP2_NO_ERROR) }, timeToRead) })
+    stream.once('finish', () => {
+      breakOffLater(
+        stream,
+        () => {
+          stream.close(constants.NGHTTP2_NO_ERROR)
+        },
+        timeToRead,
+      )
+    })
   }
 }
 
 /** How long a response has to wait for the end of a body before it may end the connection; 0: not at all */
-export function timeToLinger (req: IncomingMessage, res: ServerResponse): number {
+export function timeToLinger(req: IncomingMessage, res: ServerResponse): number {
   if (req.complete || req instanceof Http2Request) {
     return 0
   }
-  return unread.has(req) ? lingerTime : res.shouldKeepAlive ? 0 : req.socket.timeout ?? 0
+  return unread.has(req) ? lingerTime : res.shouldKeepAlive ? 0 : (req.socket.timeout ?? 0)
 }
 
 /**
@@ -59,11 +83,15 @@ export function timeToLinger (req: IncomingMessage, res: ServerResponse): number
  *
  * @throws its error, or the reason of the signal
  */
-export async function changeOf (stream: Readable, signal: AbortSignal): Promise<void> {
+export async function changeOf(stream: Readable, signal: AbortSignal): Promise<void> {
   signal.throwIfAborted()
   const { promise, resolve, reject } = Promise.withResolvers<void>()
-  const change = (): void => { resolve() }
-  const abort = (): void => { reject(signal.reason as Error) }
+  const change = (): void => {
+    resolve()
+  }
+  const abort = (): void => {
+    reject(signal.reason as Error)
+  }
   const events = ['readable', 'end', 'close'] as const
   events.forEach(event => stream.on(event, change))
   stream.on('error', reject)
@@ -77,12 +105,14 @@ export async function changeOf (stream: Readable, signal: AbortSignal): Promise<
   }
 }
 
-function breakOffLater (body: Readable, breakOff: () => void, ms: number): void {
+function breakOffLater(body: Readable, breakOff: () => void, ms: number): void {
   if (body.readableEnded || body.destroyed) {
     return
   }
   const timer = setTimeout(breakOff, ms).unref()
   for (const event of ['end', 'close']) {
-    body.once(event, () => { clearTimeout(timer) })
+    body.once(event, () => {
+      clearTimeout(timer)
+    })
   }
 }

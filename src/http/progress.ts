@@ -9,7 +9,11 @@ const interval = 1000
  * Answers with lines of JSON while something takes long: `{"progress":...}` now and then, at last `{"result":...}` or `{"error":"<message>"}`.
  * What fails before the first line is thrown, for a status of its own. A client that goes away stops nothing.
  */
-export async function sendProgress<Progress, Result> (res: Response, log: Logger, work: (onProgress: (progress: Progress) => void) => Promise<Result>): Promise<void> {
+export async function sendProgress<Progress, Result>(
+  res: Response,
+  log: Logger,
+  work: (onProgress: (progress: Progress) => void) => Promise<Result>,
+): Promise<void> {
   let progress: Progress | undefined
   const write = (line: string): void => {
     if (res.closed) {
@@ -20,9 +24,17 @@ export async function sendProgress<Progress, Result> (res: Response, log: Logger
     }
     res.write(`${line}\n`)
   }
-  const timer = setInterval(() => { write(JSON.stringify({ progress })) }, interval)
+  const timer = setInterval(() => {
+    write(JSON.stringify({ progress }))
+  }, interval)
   try {
-    write(JSON.stringify({ result: await work(latest => { progress = latest }) }))
+    write(
+      JSON.stringify({
+        result: await work(latest => {
+          progress = latest
+        }),
+      }),
+    )
   } catch (err) {
     if (!res.headersSent) {
       throw err

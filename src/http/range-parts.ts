@@ -16,15 +16,18 @@ const smallBytes = 64 * 1024
  *
  * @param read reads one range; a chunk may be overwritten once the next one is asked for
  */
-export async function * readParts (read: (range: ByteRange) => AsyncIterable<Uint8Array>, parts: readonly RangePart[]): AsyncGenerator<Uint8Array> {
+export async function* readParts(
+  read: (range: ByteRange) => AsyncIterable<Uint8Array>,
+  parts: readonly RangePart[],
+): AsyncGenerator<Uint8Array> {
   for (const group of groupsOf(parts)) {
     const start = group[0]!.range.start
     const end = group.at(-1)!.range.end
-    yield * cut(read({ start, end }), start, group)
+    yield* cut(read({ start, end }), start, group)
   }
 }
 
-function groupsOf (parts: readonly RangePart[]): RangePart[][] {
+function groupsOf(parts: readonly RangePart[]): RangePart[][] {
   const groups: RangePart[][] = []
   let last = Infinity
   for (const part of parts) {
@@ -39,7 +42,11 @@ function groupsOf (parts: readonly RangePart[]): RangePart[][] {
   return groups
 }
 
-async function * cut (chunks: AsyncIterable<Uint8Array>, start: number, group: readonly RangePart[]): AsyncGenerator<Uint8Array> {
+async function* cut(
+  chunks: AsyncIterable<Uint8Array>,
+  start: number,
+  group: readonly RangePart[],
+): AsyncGenerator<Uint8Array> {
   let next = 0
   let position = start
   for await (const chunk of chunks) {
@@ -47,7 +54,7 @@ async function * cut (chunks: AsyncIterable<Uint8Array>, start: number, group: r
     for (let part = group[next]; part !== undefined && part.range.start < end; part = group[next]) {
       const { header, range } = part
       const bytes = chunk.subarray(Math.max(range.start - position, 0), range.end + 1 - position)
-      yield * range.start < position ? [bytes] : withHeader(header, bytes)
+      yield* range.start < position ? [bytes] : withHeader(header, bytes)
       if (range.end >= end) {
         break
       }
@@ -57,6 +64,6 @@ async function * cut (chunks: AsyncIterable<Uint8Array>, start: number, group: r
   }
 }
 
-function withHeader (header: string, bytes: Uint8Array): Uint8Array[] {
+function withHeader(header: string, bytes: Uint8Array): Uint8Array[] {
   return bytes.byteLength > smallBytes ? [Buffer.from(header), bytes] : [Buffer.concat([Buffer.from(header), bytes])]
 }

@@ -1,5 +1,12 @@
 import { once } from 'node:events'
-import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerOptions, type ServerResponse } from 'node:http'
+import {
+  createServer,
+  type IncomingMessage,
+  type RequestListener,
+  type Server,
+  type ServerOptions,
+  type ServerResponse,
+} from 'node:http'
 import { createSecureServer, type Http2SecureServer } from 'node:http2'
 import type { AddressInfo, Socket } from 'node:net'
 import type { TlsCertificate } from './certificate.ts'
@@ -17,14 +24,18 @@ export interface HttpServerComponents {
   app: RequestListener
 }
 
-export type HttpServerInit = HttpServerOptions & ({
-  host: string
-  /** 0: any free port */
-  port: number
-} | {
-  /** Of a Unix socket */
-  path: string
-})
+export type HttpServerInit = HttpServerOptions &
+  (
+    | {
+        host: string
+        /** 0: any free port */
+        port: number
+      }
+    | {
+        /** Of a Unix socket */
+        path: string
+      }
+  )
 
 export interface HttpServerOptions {
   /** Undefined: plain HTTP */
@@ -49,7 +60,13 @@ export interface HttpLimits {
   connectionsPerClient: number
 }
 
-const defaultLimits: HttpLimits = { headerBytes: 32 * 1024, headerCount: 100, headerTimeout: 30 * second, connections: 0, connectionsPerClient: 0 }
+const defaultLimits: HttpLimits = {
+  headerBytes: 32 * 1024,
+  headerCount: 100,
+  headerTimeout: 30 * second,
+  connections: 0,
+  connectionsPerClient: 0,
+}
 
 /** HTTP/1.1; with TLS also HTTP/2, where the client asks for it by ALPN */
 export class HttpServer {
@@ -58,7 +75,7 @@ export class HttpServer {
   readonly #connections: Connections
 
   /** @throws Error of OpenSSL where the certificate and the key are none, or not of each other */
-  constructor ({ app }: HttpServerComponents, init: HttpServerInit) {
+  constructor({ app }: HttpServerComponents, init: HttpServerInit) {
     const { idleTimeout, tls, limits = defaultLimits } = init
     this.#init = init
     this.#connections = new Connections({ max: limits.connections, maxPerClient: limits.connectionsPerClient })
@@ -67,18 +84,25 @@ export class HttpServer {
       endLateBody(req, res, idleTimeout)
       refusal === undefined ? app(req, res) : sendError(req, res, refusal, ociBody(refusal))
     })
-    const handle: RequestListener = (req, res) => { turns.handle(req, res) }
-    this.#server = tls === undefined ? createPlainServer(handle, { turns, idleTimeout, limits }) : createTlsServer(handle, { idleTimeout, tls, limits })
+    const handle: RequestListener = (req, res) => {
+      turns.handle(req, res)
+    }
+    this.#server =
+      tls === undefined
+        ? createPlainServer(handle, { turns, idleTimeout, limits })
+        : createTlsServer(handle, { idleTimeout, tls, limits })
     this.#server.setTimeout(idleTimeout)
     if (limits.connections > 0) {
       this.#server.maxConnections = limits.connections + Math.ceil(limits.connections / 10)
     }
-    this.#server.on('connection', (socket: Socket) => { this.#connections.add(socket) })
+    this.#server.on('connection', (socket: Socket) => {
+      this.#connections.add(socket)
+    })
     this.#server.on('clientError', answerClientErrors(turns))
   }
 
   /** @throws Error with code EADDRINUSE or EACCES */
-  async start (): Promise<void> {
+  async start(): Promise<void> {
     if (!this.#server.listening) {
       const init = this.#init
       this.#server.listen('path' in init ? { path: init.path } : { host: init.host, port: init.port })
@@ -87,7 +111,7 @@ export class HttpServer {
   }
 
   /** For the connections that come from now on; those that are there stay as they are */
-  setCertificate (certificate: TlsCertificate): void {
+  setCertificate(certificate: TlsCertificate): void {
     if (!('setSecureContext' in this.#server)) {
       throw new Error('this server has no TLS')
     }
@@ -95,7 +119,7 @@ export class HttpServer {
   }
 
   /** Takes no new connections, lets requests end within the drain timeout, then closes what is left */
-  async stop (): Promise<void> {
+  async stop(): Promise<void> {
     if (!this.#server.listening) {
       return
     }
@@ -103,9 +127,13 @@ export class HttpServer {
     // tells the clients of HTTP/2, too, that no more requests are taken
     this.#server.close()
     this.#server.closeIdleConnections()
-    const timer = setTimeout(() => { this.#connections.destroy() }, this.#init.drainTimeout)
+    const timer = setTimeout(() => {
+      this.#connections.destroy()
+    }, this.#init.drainTimeout)
     // a connection whose request has ended since is kept alive by its client: close these too, until none is left
-    const sweep = setInterval(() => { this.#server.closeIdleConnections() }, 50)
+    const sweep = setInterval(() => {
+      this.#server.closeIdleConnections()
+    }, 50)
     try {
       await closed
     } finally {
@@ -115,37 +143,57 @@ export class HttpServer {
   }
 
   /** Of a server that has one */
-  get address (): { host: string, port: number } {
+  get address(): { host: string; port: number } {
     const { address, port } = this.#server.address() as AddressInfo
     return { host: address, port }
   }
 }
 
 /** Of its HTTP/1 connections; the types do not know of it */
-type TlsServer = Http2SecureServer<typeof IncomingMessage, typeof ServerResponse, typeof Http2Request, typeof Http2Response> & Pick<Server, 'closeIdleConnections'>
+type TlsServer = Http2SecureServer<
+  typeof IncomingMessage,
+  typeof ServerResponse,
+  typeof Http2Request,
+  typeof Http2Response
+> &
+  Pick<Server, 'closeIdleConnections'>
 
 const minVersion = 'TLSv1.2'
 
-function http1Options ({ headerBytes, headerTimeout }: HttpLimits): ServerOptions {
+function http1Options({ headerBytes, headerTimeout }: HttpLimits): ServerOptions {
   return {
     // an upload may take hours as long as it moves: the idle timeout guards it
     requestTimeout: 0,
     headersTimeout: headerTimeout,
     connectionsCheckingInterval: Math.min(headerTimeout / 2, 5 * second),
     keepAliveTimeout: 75 * second,
-    maxHeaderSize: headerBytes
+    maxHeaderSize: headerBytes,
   }
 }
 
-function createPlainServer (app: RequestListener, { turns, idleTimeout, limits }: { turns: Turns, idleTimeout: number, limits: HttpLimits }): Server {
-  const server = createServer({ ...http1Options(limits), ...directBodyOptions(socket => turns.current(socket) !== undefined) }, app)
+function createPlainServer(
+  app: RequestListener,
+  { turns, idleTimeout, limits }: { turns: Turns; idleTimeout: number; limits: HttpLimits },
+): Server {
+  const server = createServer(
+    { ...http1Options(limits), ...directBodyOptions(socket => turns.current(socket) !== undefined) },
+    app,
+  )
   takeDirectBodies(server, app, idleTimeout)
   return server
 }
 
-function createTlsServer (app: RequestListener, { tls, idleTimeout, limits }: { tls: TlsCertificate, idleTimeout: number, limits: HttpLimits }): TlsServer {
+function createTlsServer(
+  app: RequestListener,
+  { tls, idleTimeout, limits }: { tls: TlsCertificate; idleTimeout: number; limits: HttpLimits },
+): TlsServer {
   const server = createSecureServer({
-    ...tls, ...http2Options(limits), minVersion, handshakeTimeout: limits.headerTimeout, allowHTTP1: true, http1Options: http1Options(limits)
+    ...tls,
+    ...http2Options(limits),
+    minVersion,
+    handshakeTimeout: limits.headerTimeout,
+    allowHTTP1: true,
+    http1Options: http1Options(limits),
   })
   server.on('session', session => {
     // its handshake was under way when the server stopped

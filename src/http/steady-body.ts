@@ -16,11 +16,14 @@ const looksPerPeriod = 10
  *
  * @throws OciError REQUEST_TIMEOUT where the body trickles
  */
-export function steadyBody (source: AsyncIterable<Uint8Array>, { bytes: least, period }: BodyRate): AsyncIterable<Uint8Array> {
+export function steadyBody(
+  source: AsyncIterable<Uint8Array>,
+  { bytes: least, period }: BodyRate,
+): AsyncIterable<Uint8Array> {
   return least === 0 ? source : { [Symbol.asyncIterator]: () => watch(source[Symbol.asyncIterator](), least, period) }
 }
 
-function watch (source: AsyncIterator<Uint8Array>, least: number, period: number): AsyncIterator<Uint8Array> {
+function watch(source: AsyncIterator<Uint8Array>, least: number, period: number): AsyncIterator<Uint8Array> {
   let failWaiting: ((err: OciError) => void) | undefined
   let looks = 0
   let bytes = 0
@@ -29,12 +32,19 @@ function watch (source: AsyncIterator<Uint8Array>, least: number, period: number
       return
     }
     if (bytes < least) {
-      failWaiting(new OciError('REQUEST_TIMEOUT', { detail: { reason: `less than ${least} bytes within ${period / 1000} s` }, headers: { Connection: 'close' } }))
+      failWaiting(
+        new OciError('REQUEST_TIMEOUT', {
+          detail: { reason: `less than ${least} bytes within ${period / 1000} s` },
+          headers: { Connection: 'close' },
+        }),
+      )
     }
     looks = 0
     bytes = 0
   }, period / looksPerPeriod)
-  const end = (): void => { clearInterval(timer) }
+  const end = (): void => {
+    clearInterval(timer)
+  }
 
   return {
     next: async () => {
@@ -58,7 +68,7 @@ function watch (source: AsyncIterator<Uint8Array>, least: number, period: number
     },
     return: async () => {
       end()
-      return await source.return?.() ?? { done: true, value: undefined }
-    }
+      return (await source.return?.()) ?? { done: true, value: undefined }
+    },
   }
 }

@@ -10,18 +10,18 @@ const maxWaiting = 100
  */
 export class Turns {
   readonly #app: RequestListener
-  readonly #busy = new WeakMap<Duplex, { res: ServerResponse, waiting: Array<() => void> }>()
+  readonly #busy = new WeakMap<Duplex, { res: ServerResponse; waiting: Array<() => void> }>()
 
-  constructor (app: RequestListener) {
+  constructor(app: RequestListener) {
     this.#app = app
   }
 
   /** The response that is under way on a connection */
-  current (socket: Duplex): ServerResponse | undefined {
+  current(socket: Duplex): ServerResponse | undefined {
     return this.#busy.get(socket)?.res
   }
 
-  handle (req: IncomingMessage, res: ServerResponse): void {
+  handle(req: IncomingMessage, res: ServerResponse): void {
     if (req.httpVersionMajor > 1) {
       this.#app(req, res)
       return
@@ -31,13 +31,15 @@ export class Turns {
     if (busy === undefined) {
       this.#start(req, res, [])
     } else if (busy.waiting.length < maxWaiting) {
-      busy.waiting.push(() => { this.#start(req, res, busy.waiting) })
+      busy.waiting.push(() => {
+        this.#start(req, res, busy.waiting)
+      })
     } else {
       socket.destroy()
     }
   }
 
-  #start (req: IncomingMessage, res: ServerResponse, waiting: Array<() => void>): void {
+  #start(req: IncomingMessage, res: ServerResponse, waiting: Array<() => void>): void {
     const { socket } = req
     this.#busy.set(socket, { res, waiting })
     res.once('close', () => {

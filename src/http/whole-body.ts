@@ -27,7 +27,7 @@ const mostPiece = 256 * 1024
  * @throws OciError with `tooLarge` where it is longer than `maxBytes`; REQUEST_TIMEOUT where it comes more slowly than `rate`; TOOMANYREQUESTS or
  *   UNAVAILABLE where there is no room for it
  */
-export async function readBody (req: Request, init: WholeBodyInit): Promise<WholeBody> {
+export async function readBody(req: Request, init: WholeBodyInit): Promise<WholeBody> {
   const { maxBytes, tooLarge, memory } = init
   const length = contentLength(req)
   if (length !== undefined && length > maxBytes) {
@@ -37,7 +37,12 @@ export async function readBody (req: Request, init: WholeBodyInit): Promise<Whol
   try {
     const bytes = await collect(req, length, held, init)
     held.isWhole = true
-    return { bytes, [Symbol.dispose]: () => { held[Symbol.dispose]() } }
+    return {
+      bytes,
+      [Symbol.dispose]: () => {
+        held[Symbol.dispose]()
+      },
+    }
   } catch (err) {
     held[Symbol.dispose]()
     if (isRefusal(err)) {
@@ -47,7 +52,12 @@ export async function readBody (req: Request, init: WholeBodyInit): Promise<Whol
   }
 }
 
-async function collect (req: Request, length: number | undefined, held: HeldBody, { maxBytes, tooLarge, rate }: WholeBodyInit): Promise<Uint8Array> {
+async function collect(
+  req: Request,
+  length: number | undefined,
+  held: HeldBody,
+  { maxBytes, tooLarge, rate }: WholeBodyInit,
+): Promise<Uint8Array> {
   const pieces: Array<Uint8Array<ArrayBuffer>> = []
   let piece = new Uint8Array()
   let filled = 0
@@ -57,7 +67,7 @@ async function collect (req: Request, length: number | undefined, held: HeldBody
       if (size + chunk.byteLength > maxBytes) {
         throw new OciError(tooLarge, { detail: { maxBytes } })
       }
-      for (let taken = 0; taken < chunk.byteLength;) {
+      for (let taken = 0; taken < chunk.byteLength; ) {
         if (filled === piece.byteLength) {
           const left = Math.max((length ?? maxBytes) - size, chunk.byteLength - taken)
           const wanted = Math.min(left, Math.max(size, leastPiece), mostPiece)
@@ -81,12 +91,12 @@ async function collect (req: Request, length: number | undefined, held: HeldBody
 }
 
 /** At once: garbage of this kind can be many times what is reserved before anybody collects it */
-function free ({ buffer }: Uint8Array<ArrayBuffer>): void {
+function free({ buffer }: Uint8Array<ArrayBuffer>): void {
   buffer.transfer(0)
 }
 
 /** Unlike the stream's own iterator, it can be given up while it waits */
-async function * chunksOf (req: Request, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+async function* chunksOf(req: Request, signal: AbortSignal): AsyncGenerator<Uint8Array> {
   while (!req.readableEnded) {
     signal.throwIfAborted()
     const chunk = req.read() as Uint8Array | null
@@ -101,11 +111,11 @@ async function * chunksOf (req: Request, signal: AbortSignal): AsyncGenerator<Ui
 }
 
 /** Whether there was no room: then there is none for what is still to come either */
-function isRefusal (err: unknown): boolean {
+function isRefusal(err: unknown): boolean {
   return err instanceof OciError && (err.code === 'TOOMANYREQUESTS' || err.code === 'UNAVAILABLE')
 }
 
-function contentLength (req: Request): number | undefined {
+function contentLength(req: Request): number | undefined {
   const length = req.get('Content-Length')
   return length === undefined ? undefined : Number(length)
 }

@@ -3,7 +3,7 @@ export class LockedError extends Error {
   static readonly name = 'LockedError'
   readonly name = 'LockedError'
 
-  constructor (message = 'The index is in use by another process', options?: ErrorOptions) {
+  constructor(message = 'The index is in use by another process', options?: ErrorOptions) {
     super(message, options)
   }
 }
@@ -13,9 +13,12 @@ export class StorageFullError extends Error {
   static readonly name = 'StorageFullError'
   readonly name = 'StorageFullError'
 
-  readonly detail: { limit: 'file system', reason: string } = { limit: 'file system', reason: 'too little is free for the index' }
+  readonly detail: { limit: 'file system'; reason: string } = {
+    limit: 'file system',
+    reason: 'too little is free for the index',
+  }
 
-  constructor (message = 'No space left on the file system of the index', options?: ErrorOptions) {
+  constructor(message = 'No space left on the file system of the index', options?: ErrorOptions) {
     super(message, options)
   }
 }
@@ -25,14 +28,14 @@ export class DamagedIndexError extends Error {
   static readonly name = 'DamagedIndexError'
   readonly name = 'DamagedIndexError'
 
-  constructor (message = 'The index is damaged', options?: ErrorOptions) {
+  constructor(message = 'The index is damaged', options?: ErrorOptions) {
     super(message, options)
   }
 }
 
 /** Why a store did not open, by the code of Level's error */
-export function openError (err: unknown): unknown {
-  const { code, message } = ((err as Error).cause ?? {}) as { code?: string, message?: string }
+export function openError(err: unknown): unknown {
+  const { code, message } = ((err as Error).cause ?? {}) as { code?: string; message?: string }
   switch (code) {
     case 'LEVEL_LOCKED':
       return new LockedError(undefined, { cause: err })

@@ -81,16 +81,16 @@ export interface UploadRecord {
  */
 export interface Index {
   blob: (digest: Digest) => Promise<BlobRecord | undefined>
-  blobs: () => AsyncIterable<{ digest: Digest, record: BlobRecord }>
+  blobs: () => AsyncIterable<{ digest: Digest; record: BlobRecord }>
   /** Whether the repository may serve the blob */
   isLinked: (repository: string, digest: Digest) => Promise<boolean>
   link: (repository: string, digest: Digest) => Promise<LinkRecord | undefined>
   /** Of all repositories, one after the other */
-  links: () => AsyncIterable<{ repository: string, digest: Digest, record: LinkRecord }>
+  links: () => AsyncIterable<{ repository: string; digest: Digest; record: LinkRecord }>
   manifest: (repository: string, digest: Digest) => Promise<ManifestRecord | undefined>
-  manifests: (repository: string) => AsyncIterable<{ digest: Digest, record: ManifestRecord }>
+  manifests: (repository: string) => AsyncIterable<{ digest: Digest; record: ManifestRecord }>
   tag: (repository: string, tag: string) => Promise<TagRecord | undefined>
-  tags: (repository: string, page: Page) => AsyncIterable<{ tag: string, record: TagRecord }>
+  tags: (repository: string, page: Page) => AsyncIterable<{ tag: string; record: TagRecord }>
   /** Whether the repository may serve any blob */
   hasLinks: (repository: string) => Promise<boolean>
   /** Whether the repository holds a manifest */
@@ -100,14 +100,14 @@ export interface Index {
   referrers: (repository: string, subject: Digest, page: Page) => AsyncIterable<Descriptor>
   upload: (id: string) => Promise<UploadRecord | undefined>
   uploadLeaves: (id: string) => Promise<string[]>
-  uploads: () => AsyncIterable<{ id: string, record: UploadRecord }>
+  uploads: () => AsyncIterable<{ id: string; record: UploadRecord }>
   published: () => Promise<PublishedRecord | undefined>
   /** Undefined in a new index, and in one of an older version */
   condition: () => Promise<ConditionRecord | undefined>
   /** Whether there is no record of any kind */
   isEmpty: () => Promise<boolean>
   /** Roots of images of other nodes */
-  cached: () => AsyncIterable<{ root: string, record: CachedRecord }>
+  cached: () => AsyncIterable<{ root: string; record: CachedRecord }>
   /** All as it is now; to be disposed of */
   snapshot: () => IndexSnapshot
   /** Gathers changes that take effect together */
@@ -117,10 +117,10 @@ export interface Index {
 /** What the registry knew at one moment */
 export interface IndexSnapshot extends AsyncDisposable {
   repositories: () => AsyncIterable<string>
-  manifests: (repository: string) => AsyncIterable<{ digest: Digest, record: ManifestRecord }>
-  tags: (repository: string) => AsyncIterable<{ tag: string, record: TagRecord }>
+  manifests: (repository: string) => AsyncIterable<{ digest: Digest; record: ManifestRecord }>
+  tags: (repository: string) => AsyncIterable<{ tag: string; record: TagRecord }>
   /** Those that the repository may serve */
-  blobs: (repository: string) => AsyncIterable<{ digest: Digest, record: BlobRecord }>
+  blobs: (repository: string) => AsyncIterable<{ digest: Digest; record: BlobRecord }>
 }
 
 export interface IndexChange {

@@ -25,13 +25,14 @@ export const keys = {
   link: (repository: string, digest: Digest) => `${prefixes.links()}${repository}:${digest}`,
   manifest: (repository: string, digest: Digest) => `${prefixes.manifests(repository)}${digest}`,
   tag: (repository: string, tag: string) => `${prefixes.tags(repository)}${tag}`,
-  referrer: (repository: string, subject: Digest, digest: Digest) => `${prefixes.referrers(repository, subject)}${digest}`,
+  referrer: (repository: string, subject: Digest, digest: Digest) =>
+    `${prefixes.referrers(repository, subject)}${digest}`,
   repository: (repository: string) => `${prefixes.repositories()}${repository}`,
   condition: () => '/condition',
   published: () => '/published',
   cached: (root: string) => `${prefixes.cached()}${root}`,
   upload: (id: string) => `${prefixes.uploads()}${id}`,
-  uploadLeaves: (id: string, position: number) => `${prefixes.uploadLeaves(id)}${String(position).padStart(10, '0')}`
+  uploadLeaves: (id: string, position: number) => `${prefixes.uploadLeaves(id)}${String(position).padStart(10, '0')}`,
 }
 
 /** What all keys of a listing begin with; the rest of the key is the listed thing's name */
@@ -44,7 +45,7 @@ export const prefixes = {
   repositories: () => '/repository/',
   cached: () => '/cached/',
   uploads: () => '/upload/',
-  uploadLeaves: (id: string) => `/upload-leaves/${id}:`
+  uploadLeaves: (id: string) => `/upload-leaves/${id}:`,
 }
 
 /** Sorts behind every character of a key */
@@ -55,6 +56,6 @@ const afterAll = '\uffff'
  *
  * @param last what is left out, with all before it
  */
-export function within (prefix: string, last?: string): { gt: string, lt: string } {
+export function within(prefix: string, last?: string): { gt: string; lt: string } {
   return { gt: `${prefix}${last ?? ''}`, lt: `${prefix}${afterAll}` }
 }

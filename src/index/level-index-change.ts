@@ -1,7 +1,17 @@
 import type { LevelDatastore } from 'datastore-level'
 import type { Digest } from '../oci/digest.ts'
 import type { Descriptor } from '../oci/descriptor.ts'
-import type { BlobRecord, CachedRecord, ConditionRecord, IndexChange, LinkRecord, ManifestRecord, PublishedRecord, TagRecord, UploadRecord } from './index.ts'
+import type {
+  BlobRecord,
+  CachedRecord,
+  ConditionRecord,
+  IndexChange,
+  LinkRecord,
+  ManifestRecord,
+  PublishedRecord,
+  TagRecord,
+  UploadRecord,
+} from './index.ts'
 import { keys, prefixes, within } from './keys.ts'
 import type { RecordCache } from './record-cache.ts'
 import type { IndexWriter, Operation } from './writer.ts'
@@ -16,104 +26,109 @@ export class LevelIndexChange implements IndexChange {
   readonly #operations: Operation[] = []
   readonly #endedUploads: string[] = []
 
-  constructor (db: Level, writer: IndexWriter, cache: RecordCache) {
+  constructor(db: Level, writer: IndexWriter, cache: RecordCache) {
     this.#db = db
     this.#writer = writer
     this.#cache = cache
   }
 
-  putBlob (digest: Digest, record: BlobRecord): this {
+  putBlob(digest: Digest, record: BlobRecord): this {
     return this.#put(keys.blob(digest), record)
   }
 
-  deleteBlob (digest: Digest): this {
+  deleteBlob(digest: Digest): this {
     return this.#delete(keys.blob(digest))
   }
 
-  putLink (repository: string, digest: Digest): this {
+  putLink(repository: string, digest: Digest): this {
     return this.#put(keys.link(repository, digest), { updated: new Date().toISOString() } satisfies LinkRecord)
   }
 
-  deleteLink (repository: string, digest: Digest): this {
+  deleteLink(repository: string, digest: Digest): this {
     return this.#delete(keys.link(repository, digest))
   }
 
-  putManifest (repository: string, digest: Digest, record: ManifestRecord): this {
+  putManifest(repository: string, digest: Digest, record: ManifestRecord): this {
     return this.#put(keys.manifest(repository, digest), record)
   }
 
-  deleteManifest (repository: string, digest: Digest): this {
+  deleteManifest(repository: string, digest: Digest): this {
     return this.#delete(keys.manifest(repository, digest))
   }
 
-  putTag (repository: string, tag: string, record: TagRecord): this {
+  putTag(repository: string, tag: string, record: TagRecord): this {
     return this.#put(keys.tag(repository, tag), record)
   }
 
-  deleteTag (repository: string, tag: string): this {
+  deleteTag(repository: string, tag: string): this {
     return this.#delete(keys.tag(repository, tag))
   }
 
-  putReferrer (repository: string, subject: Digest, descriptor: Descriptor): this {
+  putReferrer(repository: string, subject: Digest, descriptor: Descriptor): this {
     return this.#put(keys.referrer(repository, subject, descriptor.digest), descriptor)
   }
 
-  deleteReferrer (repository: string, subject: Digest, digest: Digest): this {
+  deleteReferrer(repository: string, subject: Digest, digest: Digest): this {
     return this.#delete(keys.referrer(repository, subject, digest))
   }
 
-  putRepository (repository: string): this {
+  putRepository(repository: string): this {
     return this.#put(keys.repository(repository), {})
   }
 
-  deleteRepository (repository: string): this {
+  deleteRepository(repository: string): this {
     return this.#delete(keys.repository(repository))
   }
 
-  putPublished (record: PublishedRecord): this {
+  putPublished(record: PublishedRecord): this {
     return this.#put(keys.published(), record)
   }
 
-  putCondition (record: ConditionRecord): this {
+  putCondition(record: ConditionRecord): this {
     return this.#put(keys.condition(), record)
   }
 
-  putCached (root: string, record: CachedRecord): this {
+  putCached(root: string, record: CachedRecord): this {
     return this.#put(keys.cached(root), record)
   }
 
-  deleteCached (root: string): this {
+  deleteCached(root: string): this {
     return this.#delete(keys.cached(root))
   }
 
-  putUpload (id: string, record: UploadRecord): this {
+  putUpload(id: string, record: UploadRecord): this {
     return this.#put(keys.upload(id), record)
   }
 
-  putUploadLeaves (id: string, position: number, leaves: string[]): this {
+  putUploadLeaves(id: string, position: number, leaves: string[]): this {
     return this.#put(keys.uploadLeaves(id, position), leaves)
   }
 
-  deleteUpload (id: string): this {
+  deleteUpload(id: string): this {
     this.#endedUploads.push(id)
     return this.#delete(keys.upload(id))
   }
 
-  async commit ({ durable }: { durable: boolean }): Promise<void> {
+  async commit({ durable }: { durable: boolean }): Promise<void> {
     for (const id of this.#endedUploads) {
       await this.#writer.available
       const leaves = await this.#db.keys(within(prefixes.uploadLeaves(id))).all()
       this.#operations.push(...leaves.map(key => ({ type: 'del' as const, key })))
     }
-    await this.#cache.write(this.#operations.map(({ key }) => key), async () => { await this.#writer.write(this.#operations, { durable }) })
+    await this.#cache.write(
+      this.#operations.map(({ key }) => key),
+      async () => {
+        await this.#writer.write(this.#operations, { durable })
+      },
+    )
   }
 
-  #put (key: string, value: unknown): this {
+  #put(key: string, value: unknown): this {
     this.#operations.push({ type: 'put', key, value: new TextEncoder().encode(JSON.stringify(value)) })
     return this
   }
 
-  #delete (key: string): this {
+  #delete(key: string): this {
     this.#operations.push({ type: 'del', key })
     return this
   }

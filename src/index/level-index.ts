@@ -3,7 +3,18 @@ import type { Digest } from '../oci/digest.ts'
 import type { Descriptor } from '../oci/descriptor.ts'
 import { everything, type Page } from '../oci/pagination.ts'
 import { openError } from './errors.ts'
-import type { BlobRecord, CachedRecord, ConditionRecord, Index, IndexChange, LinkRecord, ManifestRecord, PublishedRecord, TagRecord, UploadRecord } from './index.ts'
+import type {
+  BlobRecord,
+  CachedRecord,
+  ConditionRecord,
+  Index,
+  IndexChange,
+  LinkRecord,
+  ManifestRecord,
+  PublishedRecord,
+  TagRecord,
+  UploadRecord,
+} from './index.ts'
 import { keys, prefixes, within } from './keys.ts'
 import { LevelIndexChange } from './level-index-change.ts'
 import { LevelSnapshot } from './level-snapshot.ts'
@@ -22,13 +33,13 @@ export class LevelIndex implements Index {
   readonly #cache = new RecordCache(maxCachedRecords)
 
   /** @param store a path, or a store that shares Level's interface, as memory-level */
-  constructor (store: ConstructorParameters<typeof LevelDatastore>[0]) {
+  constructor(store: ConstructorParameters<typeof LevelDatastore>[0]) {
     this.#store = new LevelDatastore(store)
     this.#writer = new IndexWriter(this.#store.db, typeof store === 'string' ? store : undefined)
   }
 
   /** @throws LockedError, DamagedIndexError */
-  async open (): Promise<void> {
+  async open(): Promise<void> {
     try {
       // the datastore's own open() would hide the code of the error
       await this.#db.open({ createIfMissing: true })
@@ -37,111 +48,111 @@ export class LevelIndex implements Index {
     }
   }
 
-  async close (): Promise<void> {
+  async close(): Promise<void> {
     await this.#store.close()
   }
 
-  async blob (digest: Digest): Promise<BlobRecord | undefined> {
+  async blob(digest: Digest): Promise<BlobRecord | undefined> {
     return await this.#getOften(keys.blob(digest))
   }
 
-  async * blobs (): AsyncGenerator<{ digest: Digest, record: BlobRecord }> {
+  async *blobs(): AsyncGenerator<{ digest: Digest; record: BlobRecord }> {
     for await (const [digest, record] of this.#scan<BlobRecord>(prefixes.blobs(), everything)) {
       yield { digest: digest as Digest, record }
     }
   }
 
-  async isLinked (repository: string, digest: Digest): Promise<boolean> {
-    return await this.link(repository, digest) !== undefined
+  async isLinked(repository: string, digest: Digest): Promise<boolean> {
+    return (await this.link(repository, digest)) !== undefined
   }
 
-  async link (repository: string, digest: Digest): Promise<LinkRecord | undefined> {
+  async link(repository: string, digest: Digest): Promise<LinkRecord | undefined> {
     return await this.#getOften(keys.link(repository, digest))
   }
 
-  async * links (): AsyncGenerator<{ repository: string, digest: Digest, record: LinkRecord }> {
+  async *links(): AsyncGenerator<{ repository: string; digest: Digest; record: LinkRecord }> {
     for await (const [link, record] of this.#scan<LinkRecord>(prefixes.links(), everything)) {
       const colon = link.indexOf(':')
       yield { repository: link.slice(0, colon), digest: link.slice(colon + 1) as Digest, record }
     }
   }
 
-  async manifest (repository: string, digest: Digest): Promise<ManifestRecord | undefined> {
+  async manifest(repository: string, digest: Digest): Promise<ManifestRecord | undefined> {
     return await this.#getOften(keys.manifest(repository, digest))
   }
 
-  async * manifests (repository: string): AsyncGenerator<{ digest: Digest, record: ManifestRecord }> {
+  async *manifests(repository: string): AsyncGenerator<{ digest: Digest; record: ManifestRecord }> {
     for await (const [digest, record] of this.#scan<ManifestRecord>(prefixes.manifests(repository), everything)) {
       yield { digest: digest as Digest, record }
     }
   }
 
-  async tag (repository: string, tag: string): Promise<TagRecord | undefined> {
+  async tag(repository: string, tag: string): Promise<TagRecord | undefined> {
     return await this.#getOften(keys.tag(repository, tag))
   }
 
-  async * tags (repository: string, page: Page): AsyncGenerator<{ tag: string, record: TagRecord }> {
+  async *tags(repository: string, page: Page): AsyncGenerator<{ tag: string; record: TagRecord }> {
     for await (const [tag, record] of this.#scan<TagRecord>(prefixes.tags(repository), page)) {
       yield { tag, record }
     }
   }
 
-  async hasLinks (repository: string): Promise<boolean> {
+  async hasLinks(repository: string): Promise<boolean> {
     await this.#writer.available
     return (await this.#db.keys({ ...within(`${prefixes.links()}${repository}:`), limit: 1 }).all()).length > 0
   }
 
-  async hasRepository (repository: string): Promise<boolean> {
-    return await this.#getOften(keys.repository(repository)) !== undefined
+  async hasRepository(repository: string): Promise<boolean> {
+    return (await this.#getOften(keys.repository(repository))) !== undefined
   }
 
-  async * repositories (page: Page): AsyncGenerator<string> {
+  async *repositories(page: Page): AsyncGenerator<string> {
     for await (const [repository] of this.#scan(prefixes.repositories(), page)) {
       yield repository
     }
   }
 
-  async * referrers (repository: string, subject: Digest, page: Page): AsyncGenerator<Descriptor> {
+  async *referrers(repository: string, subject: Digest, page: Page): AsyncGenerator<Descriptor> {
     for await (const [, descriptor] of this.#scan<Descriptor>(prefixes.referrers(repository, subject), page)) {
       yield descriptor
     }
   }
 
-  async published (): Promise<PublishedRecord | undefined> {
+  async published(): Promise<PublishedRecord | undefined> {
     return await this.#get(keys.published())
   }
 
-  async condition (): Promise<ConditionRecord | undefined> {
+  async condition(): Promise<ConditionRecord | undefined> {
     return await this.#get(keys.condition())
   }
 
-  async isEmpty (): Promise<boolean> {
+  async isEmpty(): Promise<boolean> {
     return (await this.#db.keys({ limit: 1 }).all()).length === 0
   }
 
-  async * cached (): AsyncGenerator<{ root: string, record: CachedRecord }> {
+  async *cached(): AsyncGenerator<{ root: string; record: CachedRecord }> {
     for await (const [root, record] of this.#scan<CachedRecord>(prefixes.cached(), everything)) {
       yield { root, record }
     }
   }
 
-  async upload (id: string): Promise<UploadRecord | undefined> {
+  async upload(id: string): Promise<UploadRecord | undefined> {
     return await this.#get(keys.upload(id))
   }
 
-  async uploadLeaves (id: string): Promise<string[]> {
+  async uploadLeaves(id: string): Promise<string[]> {
     const segments = await Array.fromAsync(this.#scan<string[]>(prefixes.uploadLeaves(id), everything))
     return segments.flatMap(([, leaves]) => leaves)
   }
 
-  async * uploads (): AsyncGenerator<{ id: string, record: UploadRecord }> {
+  async *uploads(): AsyncGenerator<{ id: string; record: UploadRecord }> {
     for await (const [id, record] of this.#scan<UploadRecord>(prefixes.uploads(), everything)) {
       yield { id, record }
     }
   }
 
   /** How many blobs there are in all repositories; one scan over their keys */
-  async countBlobs (): Promise<number> {
+  async countBlobs(): Promise<number> {
     let count = 0
     for await (const _ of this.#db.keys(within(prefixes.blobs()))) {
       count++
@@ -149,30 +160,30 @@ export class LevelIndex implements Index {
     return count
   }
 
-  snapshot (): LevelSnapshot {
+  snapshot(): LevelSnapshot {
     return new LevelSnapshot(this.#db)
   }
 
-  change (): IndexChange {
+  change(): IndexChange {
     return new LevelIndexChange(this.#db, this.#writer, this.#cache)
   }
 
-  get #db (): Level {
+  get #db(): Level {
     return this.#store.db
   }
 
-  async #get<T> (key: string): Promise<T | undefined> {
+  async #get<T>(key: string): Promise<T | undefined> {
     await this.#writer.available
     const value = await this.#db.get(key)
     return value === undefined ? undefined : decode<T>(value)
   }
 
-  async #getOften<T extends object> (key: string): Promise<T | undefined> {
+  async #getOften<T extends object>(key: string): Promise<T | undefined> {
     return await this.#cache.get<T>(key, async () => await this.#get(key))
   }
 
   /** Yields the rest of each key after the prefix, and its value */
-  async * #scan<T> (prefix: string, { limit, last }: Page): AsyncGenerator<[string, T]> {
+  async *#scan<T>(prefix: string, { limit, last }: Page): AsyncGenerator<[string, T]> {
     await this.#writer.available
     for await (const [key, value] of this.#db.iterator({ ...within(prefix, last), limit })) {
       yield [key.slice(prefix.length), decode<T>(value)]
@@ -180,6 +191,6 @@ export class LevelIndex implements Index {
   }
 }
 
-function decode<T> (value: Uint8Array): T {
+function decode<T>(value: Uint8Array): T {
   return JSON.parse(new TextDecoder().decode(value)) as T
 }

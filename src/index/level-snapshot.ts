@@ -10,30 +10,30 @@ export class LevelSnapshot implements IndexSnapshot {
   readonly #db: Level
   readonly #snapshot: ReturnType<Level['snapshot']>
 
-  constructor (db: Level) {
+  constructor(db: Level) {
     this.#db = db
     this.#snapshot = db.snapshot()
   }
 
-  async * repositories (): AsyncGenerator<string> {
+  async *repositories(): AsyncGenerator<string> {
     for await (const [repository] of this.#scan(prefixes.repositories())) {
       yield repository
     }
   }
 
-  async * manifests (repository: string): AsyncGenerator<{ digest: Digest, record: ManifestRecord }> {
+  async *manifests(repository: string): AsyncGenerator<{ digest: Digest; record: ManifestRecord }> {
     for await (const [digest, record] of this.#scan<ManifestRecord>(prefixes.manifests(repository))) {
       yield { digest: digest as Digest, record }
     }
   }
 
-  async * tags (repository: string): AsyncGenerator<{ tag: string, record: TagRecord }> {
+  async *tags(repository: string): AsyncGenerator<{ tag: string; record: TagRecord }> {
     for await (const [tag, record] of this.#scan<TagRecord>(prefixes.tags(repository))) {
       yield { tag, record }
     }
   }
 
-  async * blobs (repository: string): AsyncGenerator<{ digest: Digest, record: BlobRecord }> {
+  async *blobs(repository: string): AsyncGenerator<{ digest: Digest; record: BlobRecord }> {
     for await (const [digest] of this.#scan(`${prefixes.links()}${repository}:`)) {
       const value = await this.#db.get(keys.blob(digest as Digest), { snapshot: this.#snapshot })
       if (value !== undefined) {
@@ -42,17 +42,21 @@ export class LevelSnapshot implements IndexSnapshot {
     }
   }
 
-  async [Symbol.asyncDispose] (): Promise<void> {
+  async [Symbol.asyncDispose](): Promise<void> {
     await this.#snapshot.close()
   }
 
-  async * #scan<T> (prefix: string): AsyncGenerator<[string, T]> {
-    for await (const [key, value] of this.#db.iterator({ gt: prefix, lt: `${prefix}\uffff`, snapshot: this.#snapshot })) {
+  async *#scan<T>(prefix: string): AsyncGenerator<[string, T]> {
+    for await (const [key, value] of this.#db.iterator({
+      gt: prefix,
+      lt: `${prefix}\uffff`,
+      snapshot: this.#snapshot,
+    })) {
       yield [key.slice(prefix.length), decode<T>(value)]
     }
   }
 }
 
-function decode<T> (value: Uint8Array): T {
+function decode<T>(value: Uint8Array): T {
   return JSON.parse(new TextDecoder().decode(value)) as T
 }

@@ -14,15 +14,15 @@ export class RecordCache {
   readonly #writing = new Map<string, number>()
 
   /** @param max records that are kept */
-  constructor (max: number) {
+  constructor(max: number) {
     this.#records = new LRUCache({ max })
   }
 
   /** @param read is asked where the record is not here; what it returns may not be changed by anybody */
-  async get<T extends object> (key: string, read: () => Promise<T | undefined>): Promise<T | undefined> {
+  async get<T extends object>(key: string, read: () => Promise<T | undefined>): Promise<T | undefined> {
     const cached = this.#records.get(key) ?? this.#reading.get(key)?.record
     if (cached !== undefined) {
-      return await cached as T | undefined
+      return (await cached) as T | undefined
     }
     if (this.#writing.has(key)) {
       return await read()
@@ -43,7 +43,7 @@ export class RecordCache {
   }
 
   /** Runs a write of records; nothing of theirs is kept until it is over */
-  async write (keys: readonly string[], work: () => Promise<void>): Promise<void> {
+  async write(keys: readonly string[], work: () => Promise<void>): Promise<void> {
     for (const key of keys) {
       this.#records.delete(key)
       const reading = this.#reading.get(key)

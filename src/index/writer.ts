@@ -7,7 +7,7 @@ import { statfs } from 'node:fs/promises'
 import type { LevelDatastore } from 'datastore-level'
 import { StorageFullError } from './errors.ts'
 
-export type Operation = { type: 'put', key: string, value: Uint8Array } | { type: 'del', key: string }
+export type Operation = { type: 'put'; key: string; value: Uint8Array } | { type: 'del'; key: string }
 
 /** Below this nothing is written: LevelDB needs room for its own files when it is opened */
 const reservedBytes = 4 * 1024 * 1024
@@ -28,13 +28,13 @@ export class IndexWriter {
   #reopening: Promise<void> = Promise.resolve()
 
   /** @param path where the store is; undefined: in memory */
-  constructor (db: LevelDatastore['db'], path: string | undefined) {
+  constructor(db: LevelDatastore['db'], path: string | undefined) {
     this.#db = db
     this.#path = path
   }
 
   /** Reads wait for it: for a moment the store may be closed */
-  get available (): Promise<void> {
+  get available(): Promise<void> {
     return this.#reopening
   }
 
@@ -43,14 +43,14 @@ export class IndexWriter {
    *
    * @throws StorageFullError
    */
-  async write (operations: Operation[], { durable }: { durable: boolean }): Promise<void> {
+  async write(operations: Operation[], { durable }: { durable: boolean }): Promise<void> {
     const { promise, resolve, reject } = Promise.withResolvers<void>()
     this.#waiting.push({ operations, durable, resolve, reject })
     void this.#run()
     await promise
   }
 
-  async #run (): Promise<void> {
+  async #run(): Promise<void> {
     if (this.#running) {
       return
     }
@@ -60,21 +60,28 @@ export class IndexWriter {
       this.#waiting = []
       try {
         await this.#writeGroup(writes)
-        writes.forEach(({ resolve }) => { resolve() })
+        writes.forEach(({ resolve }) => {
+          resolve()
+        })
       } catch (err) {
-        writes.forEach(({ reject }) => { reject(err) })
+        writes.forEach(({ reject }) => {
+          reject(err)
+        })
       }
     }
     this.#running = false
   }
 
-  async #writeGroup (writes: Write[]): Promise<void> {
+  async #writeGroup(writes: Write[]): Promise<void> {
     await this.#requireSpace()
     if (this.#torn) {
       await this.#reopen()
     }
     try {
-      await this.#db.batch(writes.flatMap(({ operations }) => operations), { sync: writes.some(({ durable }) => durable) })
+      await this.#db.batch(
+        writes.flatMap(({ operations }) => operations),
+        { sync: writes.some(({ durable }) => durable) },
+      )
     } catch (err) {
       this.#torn = true
       await this.#requireSpace(err)
@@ -82,7 +89,7 @@ export class IndexWriter {
     }
   }
 
-  async #reopen (): Promise<void> {
+  async #reopen(): Promise<void> {
     this.#reopening = (async () => {
       await this.#db.close()
       await this.#db.open()
@@ -95,7 +102,7 @@ export class IndexWriter {
     }
   }
 
-  async #requireSpace (cause?: unknown): Promise<void> {
+  async #requireSpace(cause?: unknown): Promise<void> {
     if (this.#path === undefined) {
       return
     }

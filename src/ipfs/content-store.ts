@@ -90,7 +90,7 @@ export interface ContentReader {
    *
    * @throws as {@link ContentReader.read}
    */
-  list: (directory: string, options?: StoreOptions) => AsyncIterable<{ name: string, cid: string }>
+  list: (directory: string, options?: StoreOptions) => AsyncIterable<{ name: string; cid: string }>
   /**
    * Whether the DAG of a file is the one that our own writer makes of its bytes: then whoever has these bytes has this CID. Only nodes are
    * read, so this says nothing of what the leaves hold: that is known to whoever has read the whole file.
@@ -107,7 +107,7 @@ export interface ContentStore extends ContentReader {
    * @param init.state what an earlier writer of the same file had stored
    * @param init.digest algorithm of the digest that {@link ContentWriter.close} is to return
    */
-  writer: (init?: { state?: WriterState | undefined, digest?: DigestAlgorithm | undefined }) => ContentWriter
+  writer: (init?: { state?: WriterState | undefined; digest?: DigestAlgorithm | undefined }) => ContentWriter
   /** Stores bytes that are in memory anyway */
   add: (bytes: Uint8Array) => Promise<Content>
   /** Stores a directory of links; one of a hundred thousand takes a while */

@@ -18,7 +18,7 @@ export class StorageFullError extends Error {
   readonly name = 'StorageFullError'
   readonly detail: StorageFullDetail | undefined
 
-  constructor (detail?: StorageFullDetail, options?: ErrorOptions) {
+  constructor(detail?: StorageFullDetail, options?: ErrorOptions) {
     super(`No space left for blocks${detail === undefined ? '' : `: ${detail.reason}`}`, options)
     this.detail = detail
   }
@@ -28,9 +28,9 @@ export class StorageFullError extends Error {
 export class BlobTooLargeError extends Error {
   static readonly name = 'BlobTooLargeError'
   readonly name = 'BlobTooLargeError'
-  readonly detail: { limit: 'storage.maxBytes' | 'file system', maxBytes: number, bytes: number }
+  readonly detail: { limit: 'storage.maxBytes' | 'file system'; maxBytes: number; bytes: number }
 
-  constructor (detail: BlobTooLargeError['detail']) {
+  constructor(detail: BlobTooLargeError['detail']) {
     super(`A blob of ${detail.bytes} bytes or more, where ${detail.maxBytes} fit in`)
     this.detail = detail
   }
@@ -41,7 +41,7 @@ export class DamagedBlockError extends Error {
   static readonly name = 'DamagedBlockError'
   readonly name = 'DamagedBlockError'
 
-  constructor (message = 'A block is damaged', options?: ErrorOptions) {
+  constructor(message = 'A block is damaged', options?: ErrorOptions) {
     super(message, options)
   }
 }
@@ -66,7 +66,7 @@ export class UnavailableError extends Error {
   static readonly name = 'UnavailableError'
   readonly name = 'UnavailableError'
 
-  constructor (message = 'Not delivered in time', options?: ErrorOptions) {
+  constructor(message = 'Not delivered in time', options?: ErrorOptions) {
     super(message, options)
   }
 }

@@ -20,7 +20,7 @@ import { CID } from 'multiformats/cid'
 import { decode as decodeMultihash } from 'multiformats/hashes/digest'
 
 /** What an image root is asked for by: its CID, or a name whose owner says which one it is */
-export type RootReference = { cid: string, name?: undefined } | { name: string, cid?: undefined }
+export type RootReference = { cid: string; name?: undefined } | { name: string; cid?: undefined }
 
 const dagPb = 0x70
 const libp2pKey = 0x72
@@ -44,7 +44,7 @@ const { identity: _, ...textBases } = bases
  *
  * @returns the CID as CIDv1 in base32, the IPNS key in base36, or the domain; undefined where the text is none of them
  */
-export function parseRoot (text: string): RootReference | undefined {
+export function parseRoot(text: string): RootReference | undefined {
   const { scheme, rest } = split(text)
   if (scheme === 'ipns') {
     const name = parseKey(rest) ?? (domain.test(rest) ? rest.toLowerCase() : undefined)
@@ -61,7 +61,7 @@ export function parseRoot (text: string): RootReference | undefined {
 }
 
 /** The repository that stands for an image root, as a client of a registry asks for it */
-export function repositoryOf (root: RootReference): string {
+export function repositoryOf(root: RootReference): string {
   return root.cid ?? (root.name.includes('.') ? `ipns/${root.name}` : root.name)
 }
 
@@ -70,7 +70,7 @@ export function repositoryOf (root: RootReference): string {
  *
  * @returns undefined where the text names no image root
  */
-export function toDockerFormat (text: string): string | undefined {
+export function toDockerFormat(text: string): string | undefined {
   const root = parseRoot(text)
   const cid = parseCid(split(text).rest)
   if (cid?.version === 0 && root?.cid !== undefined) {
@@ -84,7 +84,7 @@ export function toDockerFormat (text: string): string | undefined {
  *
  * @returns undefined where the text names no image root
  */
-export function toIpfsFormat (text: string): string | undefined {
+export function toIpfsFormat(text: string): string | undefined {
   const root = parseRoot(text)
   const cid = parseCid(split(text).rest)
   if (cid?.version === 0 && root?.cid !== undefined) {
@@ -94,17 +94,19 @@ export function toIpfsFormat (text: string): string | undefined {
 }
 
 /** @returns the CIDv0 of a CIDv1, or undefined where there is none: only dag-pb by sha2-256 has one */
-export function toCidV0 (cid: string): string | undefined {
+export function toCidV0(cid: string): string | undefined {
   const parsed = parseCid(cid)
-  return parsed?.code === dagPb && parsed.multihash.code === sha256 && parsed.multihash.size === 32 ? parsed.toV0().toString() : undefined
+  return parsed?.code === dagPb && parsed.multihash.code === sha256 && parsed.multihash.size === 32
+    ? parsed.toV0().toString()
+    : undefined
 }
 
-function split (text: string): { scheme: 'ipfs' | 'ipns' | undefined, rest: string } {
+function split(text: string): { scheme: 'ipfs' | 'ipns' | undefined; rest: string } {
   const [, path, url, rest] = /^(?:\/?(ipfs|ipns)\/|(ipfs|ipns):\/\/)?(.*?)\/?$/s.exec(text)!
   return { scheme: (path ?? url) as 'ipfs' | 'ipns' | undefined, rest: rest! }
 }
 
-function parseCid (text: string): CID | undefined {
+function parseCid(text: string): CID | undefined {
   if (text.length < minLength || text.length > maxLength) {
     return undefined
   }
@@ -119,12 +121,12 @@ function parseCid (text: string): CID | undefined {
 }
 
 /** @returns undefined for a CIDv0, which has no multibase */
-function baseOf (text: string): MultibaseDecoder<string> | undefined {
+function baseOf(text: string): MultibaseDecoder<string> | undefined {
   return Object.values(textBases).find(({ prefix }) => text.startsWith(prefix))?.decoder
 }
 
 /** A key as a CID, or as the bare multihash that peer ids are written as */
-function parseKey (text: string): string | undefined {
+function parseKey(text: string): string | undefined {
   const cid = parseCid(text)
   if (cid?.code === libp2pKey || text.length > maxLength) {
     return cid?.toString(base36)
@@ -138,6 +140,6 @@ function parseKey (text: string): string | undefined {
   }
 }
 
-function isDigestSize (bytes: number): boolean {
+function isDigestSize(bytes: number): boolean {
   return bytes >= minDigestBytes && bytes <= maxDigestBytes
 }

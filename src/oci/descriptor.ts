@@ -13,7 +13,7 @@ export interface Descriptor {
 }
 
 /** @throws OciError MANIFEST_INVALID, its detail naming the field */
-export function descriptors (value: unknown, field: string): Descriptor[] {
+export function descriptors(value: unknown, field: string): Descriptor[] {
   if (!Array.isArray(value)) {
     throw invalid(field, 'must be an array of descriptors')
   }
@@ -21,7 +21,7 @@ export function descriptors (value: unknown, field: string): Descriptor[] {
 }
 
 /** @throws as {@link descriptors} */
-export function descriptor (value: unknown, field: string): Descriptor {
+export function descriptor(value: unknown, field: string): Descriptor {
   if (!isObject(value)) {
     throw invalid(field, 'must be a descriptor')
   }
@@ -38,7 +38,7 @@ export function descriptor (value: unknown, field: string): Descriptor {
   return { ...value, mediaType, digest, size: Number(size) }
 }
 
-export function isDescriptor (value: object): value is Descriptor {
+export function isDescriptor(value: object): value is Descriptor {
   const { mediaType, digest, size } = value as Record<string, unknown>
   return isString(mediaType) && isDigest(digest) && Number.isSafeInteger(size) && Number(size) >= 0
 }

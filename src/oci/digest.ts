@@ -15,37 +15,41 @@ export type Digest = `${DigestAlgorithm}:${string}`
 
 export const digestAlgorithms = Object.keys(hexLengths) as DigestAlgorithm[]
 
-export function isDigestAlgorithm (text: unknown): text is DigestAlgorithm {
+export function isDigestAlgorithm(text: unknown): text is DigestAlgorithm {
   return typeof text === 'string' && Object.hasOwn(hexLengths, text)
 }
 
-export function isDigest (text: unknown): text is Digest {
+export function isDigest(text: unknown): text is Digest {
   if (typeof text !== 'string') {
     return false
   }
   const colon = text.indexOf(':')
   const algorithm = text.slice(0, colon)
-  return isDigestAlgorithm(algorithm) && text.length === colon + 1 + hexLengths[algorithm] && /^[a-f0-9]+$/.test(text.slice(colon + 1))
+  return (
+    isDigestAlgorithm(algorithm) &&
+    text.length === colon + 1 + hexLengths[algorithm] &&
+    /^[a-f0-9]+$/.test(text.slice(colon + 1))
+  )
 }
 
 /** @throws OciError DIGEST_INVALID */
-export function parseDigest (text: unknown): Digest {
+export function parseDigest(text: unknown): Digest {
   if (!isDigest(text)) {
     throw new OciError('DIGEST_INVALID', {
-      detail: { digest: typeof text === 'string' ? text.slice(0, 200) : null, supported: digestAlgorithms }
+      detail: { digest: typeof text === 'string' ? text.slice(0, 200) : null, supported: digestAlgorithms },
     })
   }
   return text
 }
 
-export function algorithmOf (digest: Digest): DigestAlgorithm {
+export function algorithmOf(digest: Digest): DigestAlgorithm {
   return digest.slice(0, digest.indexOf(':')) as DigestAlgorithm
 }
 
-export function hexOf (digest: Digest): string {
+export function hexOf(digest: Digest): string {
   return digest.slice(digest.indexOf(':') + 1)
 }
 
-export function digestFrom (algorithm: DigestAlgorithm, hex: string): Digest {
+export function digestFrom(algorithm: DigestAlgorithm, hex: string): Digest {
   return `${algorithm}:${hex}`
 }

@@ -26,7 +26,7 @@ export const OCI_ERRORS = {
   UNAVAILABLE: { status: 503, message: 'service unavailable' },
   UNKNOWN: { status: 500, message: 'unknown error' },
 
-  BLOB_TOO_LARGE: { status: 413, message: 'blob is larger than the registry\'s storage' },
+  BLOB_TOO_LARGE: { status: 413, message: "blob is larger than the registry's storage" },
   BODY_TOO_LARGE: { status: 413, message: 'body is larger than this request may have' },
   HEADERS_TOO_LARGE: { status: 431, message: 'headers are longer or more than this registry accepts' },
   MANIFEST_TOO_LARGE: { status: 413, message: 'manifest is larger than this registry accepts' },
@@ -34,9 +34,9 @@ export const OCI_ERRORS = {
   NOT_FOUND: { status: 404, message: 'no such endpoint' },
   REQUEST_INVALID: { status: 400, message: 'malformed request' },
   REQUEST_TIMEOUT: { status: 408, message: 'the request came too slowly' },
-  STORAGE_FULL: { status: 507, message: 'no space left in the registry\'s storage' },
-  URI_TOO_LONG: { status: 414, message: 'path and query are longer than this registry accepts' }
-} as const satisfies Record<string, { status: number, message: string }>
+  STORAGE_FULL: { status: 507, message: "no space left in the registry's storage" },
+  URI_TOO_LONG: { status: 414, message: 'path and query are longer than this registry accepts' },
+} as const satisfies Record<string, { status: number; message: string }>
 
 export type OciErrorCode = keyof typeof OCI_ERRORS
 
@@ -56,14 +56,14 @@ export class OciError extends Error {
   readonly detail: Record<string, unknown> | undefined
   readonly headers: Record<string, string>
 
-  constructor (code: OciErrorCode, init: OciErrorInit = {}) {
+  constructor(code: OciErrorCode, init: OciErrorInit = {}) {
     super(OCI_ERRORS[code].message, { cause: init.cause })
     this.code = code
     this.detail = init.detail
     this.headers = init.headers ?? {}
   }
 
-  get status (): number {
+  get status(): number {
     return OCI_ERRORS[this.code].status
   }
 }

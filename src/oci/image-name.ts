@@ -19,24 +19,25 @@ const hostPattern = /^(?:localhost|[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]
  *
  * @throws OciError NAME_INVALID, TAG_INVALID or DIGEST_INVALID
  */
-export function parseImageName (text: string): ImageName {
+export function parseImageName(text: string): ImageName {
   const slash = text.indexOf('/')
   const first = slash === -1 ? '' : text.slice(0, slash)
   const hasHost = /[.:]/.test(first) || first === 'localhost'
   if (hasHost && !hostPattern.test(first)) {
     throw new OciError('NAME_INVALID', { detail: { host: first.slice(0, 255) } })
   }
-  const [, repository, tag, digest] = /^([^:@]*)(?::([^@]*))?(?:@(.*))?$/s.exec(hasHost ? text.slice(slash + 1) : text) ?? []
+  const [, repository, tag, digest] =
+    /^([^:@]*)(?::([^@]*))?(?:@(.*))?$/s.exec(hasHost ? text.slice(slash + 1) : text) ?? []
   const checkedTag = tag === undefined ? undefined : parseTag(tag)
   return {
     host: hasHost ? first : undefined,
     repository: parseName(repository),
     reference: digest === undefined ? { tag: checkedTag ?? 'latest' } : requireDigest(digest),
-    explicit: tag !== undefined || digest !== undefined
+    explicit: tag !== undefined || digest !== undefined,
   }
 }
 
-function requireDigest (text: string): Reference {
+function requireDigest(text: string): Reference {
   const reference = parseReference(text)
   if (reference.digest === undefined) {
     throw new OciError('DIGEST_INVALID', { detail: { digest: text.slice(0, 200) } })
@@ -45,7 +46,7 @@ function requireDigest (text: string): Reference {
 }
 
 /** `repository:tag` or `repository@digest`, below the host if there is one */
-export function formatImageName ({ host, repository, reference }: Omit<ImageName, 'explicit'>): string {
+export function formatImageName({ host, repository, reference }: Omit<ImageName, 'explicit'>): string {
   const name = host === undefined ? repository : `${host}/${repository}`
   return reference.digest === undefined ? `${name}:${reference.tag}` : `${name}@${reference.digest}`
 }

@@ -31,8 +31,12 @@ const [other, quoteKind, commaKind, colonKind, openingKind, closingKind] = [0, 1
 kinds[quote] = quoteKind
 kinds[comma] = commaKind
 kinds[colon] = colonKind
-openings.forEach(byte => { kinds[byte] = openingKind })
-closings.forEach(byte => { kinds[byte] = closingKind })
+openings.forEach(byte => {
+  kinds[byte] = openingKind
+})
+closings.forEach(byte => {
+  kinds[byte] = closingKind
+})
 
 /**
  * Looks in one pass over the bytes whether JSON is within limits, before anybody parses it; 4 MiB take some ten milliseconds. Of bytes that are no
@@ -40,7 +44,7 @@ closings.forEach(byte => { kinds[byte] = closingKind })
  *
  * @returns what is wrong, or undefined
  */
-export function exceededLimit (bytes: Uint8Array, limits: JsonLimits): string | undefined {
+export function exceededLimit(bytes: Uint8Array, limits: JsonLimits): string | undefined {
   const names = new Names()
   let level = 0
   // each comma and each opening is followed by one value, and the first is there without either
@@ -81,7 +85,7 @@ export function exceededLimit (bytes: Uint8Array, limits: JsonLimits): string | 
 }
 
 /** @returns where its quote is, or the end of the bytes */
-function endOfString (bytes: Uint8Array, start: number): number {
+function endOfString(bytes: Uint8Array, start: number): number {
   let i = start
   for (; i < bytes.length && bytes[i] !== quote; i++) {
     if (bytes[i] === backslash) {
@@ -97,7 +101,7 @@ class Names {
   #count = 0
 
   /** @returns how many different ones there were so far */
-  add (bytes: Uint8Array, start: number, end: number): number {
+  add(bytes: Uint8Array, start: number, end: number): number {
     // FNV-1a
     let hash = seed
     for (let i = start; i < end; i++) {

@@ -2,8 +2,17 @@ import { descriptor, descriptors, isDescriptor, type Descriptor } from './descri
 import { OciError } from './errors.ts'
 import { exceededLimit } from './json-limits.ts'
 import {
-  DOCKER_MANIFEST, DOCKER_MANIFEST_LIST, DOCKER_MANIFEST_V1, DOCKER_MANIFEST_V1_SIGNED,
-  OCI_ARTIFACT, OCI_INDEX, OCI_MANIFEST, isForeignLayer, isManifestType, isMediaType, saysNothing
+  DOCKER_MANIFEST,
+  DOCKER_MANIFEST_LIST,
+  DOCKER_MANIFEST_V1,
+  DOCKER_MANIFEST_V1_SIGNED,
+  OCI_ARTIFACT,
+  OCI_INDEX,
+  OCI_MANIFEST,
+  isForeignLayer,
+  isManifestType,
+  isMediaType,
+  saysNothing,
 } from './media-types.ts'
 import { invalid, isObject, isString, isStringMap, notEmpty, optional } from './manifest-fields.ts'
 
@@ -48,7 +57,7 @@ const kinds: Readonly<Record<string, ManifestKind>> = {
   [DOCKER_MANIFEST]: 'image',
   [OCI_INDEX]: 'index',
   [DOCKER_MANIFEST_LIST]: 'index',
-  [OCI_ARTIFACT]: 'artifact'
+  [OCI_ARTIFACT]: 'artifact',
 }
 
 /**
@@ -59,7 +68,11 @@ const kinds: Readonly<Record<string, ManifestKind>> = {
  * @throws OciError MANIFEST_INVALID, its detail naming the field
  * @see https://github.com/opencontainers/image-spec/blob/main/manifest.md
  */
-export function parseManifest (bytes: Uint8Array, contentType: string | undefined, limits: ManifestLimits = defaultLimits): Manifest {
+export function parseManifest(
+  bytes: Uint8Array,
+  contentType: string | undefined,
+  limits: ManifestLimits = defaultLimits,
+): Manifest {
   const steps = parsing(bytes, contentType, limits)
   for (let step = steps.next(); ; step = steps.next()) {
     if (step.done === true) {
@@ -73,7 +86,12 @@ export function parseManifest (bytes: Uint8Array, contentType: string | undefine
  *
  * @param pause awaited between the steps, so that others get their turn
  */
-export async function parseManifestInSteps (bytes: Uint8Array, contentType: string | undefined, limits: ManifestLimits = defaultLimits, pause: () => Promise<void>): Promise<Manifest> {
+export async function parseManifestInSteps(
+  bytes: Uint8Array,
+  contentType: string | undefined,
+  limits: ManifestLimits = defaultLimits,
+  pause: () => Promise<void>,
+): Promise<Manifest> {
   const steps = parsing(bytes, contentType, limits)
   for (let step = steps.next(); ; step = steps.next()) {
     if (step.done === true) {
@@ -83,7 +101,11 @@ export async function parseManifestInSteps (bytes: Uint8Array, contentType: stri
   }
 }
 
-function * parsing (bytes: Uint8Array, contentType: string | undefined, limits: ManifestLimits): Generator<undefined, Manifest, undefined> {
+function* parsing(
+  bytes: Uint8Array,
+  contentType: string | undefined,
+  limits: ManifestLimits,
+): Generator<undefined, Manifest, undefined> {
   requireSimple(bytes, limits)
   yield
   const json = parseObject(bytes)
@@ -92,7 +114,10 @@ function * parsing (bytes: Uint8Array, contentType: string | undefined, limits: 
   const mediaType = mediaTypeOf(json, contentType)
   const kind = kinds[mediaType.toLowerCase()]
   if (kind === undefined) {
-    throw invalid('mediaType', `${mediaType} is none of a manifest or an index: push an image manifest with this as its artifactType`)
+    throw invalid(
+      'mediaType',
+      `${mediaType} is none of a manifest or an index: push an image manifest with this as its artifactType`,
+    )
   }
   return manifestOf(json, mediaType, kind, limits)
 }
@@ -102,13 +127,22 @@ function * parsing (bytes: Uint8Array, contentType: string | undefined, limits: 
  *
  * @throws OciError MANIFEST_INVALID
  */
-export function parseStoredManifest (bytes: Uint8Array, mediaType: string, limits: ManifestLimits = defaultLimits): Manifest {
+export function parseStoredManifest(
+  bytes: Uint8Array,
+  mediaType: string,
+  limits: ManifestLimits = defaultLimits,
+): Manifest {
   requireSimple(bytes, limits)
   const json = parseObject(bytes)
   return manifestOf(json, mediaType, kinds[mediaType.toLowerCase()], limits)
 }
 
-function manifestOf (json: Record<string, unknown>, mediaType: string, kind: ManifestKind | undefined, limits: ManifestLimits): Manifest {
+function manifestOf(
+  json: Record<string, unknown>,
+  mediaType: string,
+  kind: ManifestKind | undefined,
+  limits: ManifestLimits,
+): Manifest {
   const required = requiredOf(json, kind)
   const subject = json.subject === undefined || json.subject === null ? undefined : descriptor(json.subject, 'subject')
   const artifactType = notEmpty(optional(json, 'artifactType', isString, 'a string'))
@@ -116,26 +150,39 @@ function manifestOf (json: Record<string, unknown>, mediaType: string, kind: Man
     mediaType,
     kind,
     ...required,
-    others: othersOf(json, [...required.blobs, ...required.manifests, ...(subject === undefined ? [] : [subject])], limits),
+    others: othersOf(
+      json,
+      [...required.blobs, ...required.manifests, ...(subject === undefined ? [] : [subject])],
+      limits,
+    ),
     subject,
-    artifactType: kind === 'image' ? artifactType ?? required.blobs[0]?.mediaType : artifactType,
-    annotations: optional(json, 'annotations', isStringMap, 'an object of strings')
+    artifactType: kind === 'image' ? (artifactType ?? required.blobs[0]?.mediaType) : artifactType,
+    annotations: optional(json, 'annotations', isStringMap, 'an object of strings'),
   }
 }
 
-function requiredOf (json: Record<string, unknown>, kind: ManifestKind | undefined): Pick<Manifest, 'blobs' | 'manifests'> {
+function requiredOf(
+  json: Record<string, unknown>,
+  kind: ManifestKind | undefined,
+): Pick<Manifest, 'blobs' | 'manifests'> {
   switch (kind) {
     case 'image': {
       requireSchemaVersion(json)
       refuse(json, 'manifests')
       const layers = descriptors(json.layers, 'layers')
-      return { blobs: [descriptor(json.config, 'config'), ...layers.filter(layer => !isElsewhere(layer))], manifests: [] }
+      return {
+        blobs: [descriptor(json.config, 'config'), ...layers.filter(layer => !isElsewhere(layer))],
+        manifests: [],
+      }
     }
     case 'index': {
       requireSchemaVersion(json)
       refuse(json, 'config', 'layers')
       const listed = descriptors(json.manifests, 'manifests')
-      return { blobs: listed.filter(({ mediaType }) => !isManifestType(mediaType)), manifests: listed.filter(({ mediaType }) => isManifestType(mediaType)) }
+      return {
+        blobs: listed.filter(({ mediaType }) => !isManifestType(mediaType)),
+        manifests: listed.filter(({ mediaType }) => isManifestType(mediaType)),
+      }
     }
     case 'artifact':
       refuse(json, 'manifests', 'config', 'layers')
@@ -145,12 +192,16 @@ function requiredOf (json: Record<string, unknown>, kind: ManifestKind | undefin
   }
 }
 
-function isElsewhere ({ mediaType, urls }: Descriptor): boolean {
+function isElsewhere({ mediaType, urls }: Descriptor): boolean {
   return isForeignLayer(mediaType) && Array.isArray(urls) && urls.length > 0
 }
 
 /** Every other descriptor, wherever it is: what this version knows nothing of may be needed all the same */
-function othersOf (json: Record<string, unknown>, known: readonly Descriptor[], { descriptors: max }: ManifestLimits): Descriptor[] {
+function othersOf(
+  json: Record<string, unknown>,
+  known: readonly Descriptor[],
+  { descriptors: max }: ManifestLimits,
+): Descriptor[] {
   const seen = new Set<string>(known.map(({ digest }) => digest))
   const others: Descriptor[] = []
   const left: object[] = [json]
@@ -171,14 +222,18 @@ function othersOf (json: Record<string, unknown>, known: readonly Descriptor[], 
   return others
 }
 
-function requireSimple (bytes: Uint8Array, { depth, descriptors }: ManifestLimits): void {
-  const excess = exceededLimit(bytes, { depth, values: otherValues + descriptors * valuesPerDescriptor, names: maxNames })
+function requireSimple(bytes: Uint8Array, { depth, descriptors }: ManifestLimits): void {
+  const excess = exceededLimit(bytes, {
+    depth,
+    values: otherValues + descriptors * valuesPerDescriptor,
+    names: maxNames,
+  })
   if (excess !== undefined) {
     throw new OciError('MANIFEST_INVALID', { detail: { reason: excess } })
   }
 }
 
-function parseObject (bytes: Uint8Array): Record<string, unknown> {
+function parseObject(bytes: Uint8Array): Record<string, unknown> {
   let value: unknown
   try {
     value = JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes))
@@ -191,25 +246,28 @@ function parseObject (bytes: Uint8Array): Record<string, unknown> {
   return value
 }
 
-function requireFew (json: Record<string, unknown>, maxDescriptors: number): void {
+function requireFew(json: Record<string, unknown>, maxDescriptors: number): void {
   const lists = [json.layers, json.manifests, json.blobs].filter(list => Array.isArray(list))
   if (lists.reduce((total, { length }) => total + length, 0) > maxDescriptors) {
     throw tooMany(maxDescriptors)
   }
 }
 
-function tooMany (maxDescriptors: number): OciError {
+function tooMany(maxDescriptors: number): OciError {
   return new OciError('MANIFEST_INVALID', { detail: { reason: `has more than ${maxDescriptors} descriptors` } })
 }
 
 /** What the manifest is and what the request says must not differ: one client would take it for this, another for that */
-function mediaTypeOf (json: Record<string, unknown>, contentType: string | undefined): string {
+function mediaTypeOf(json: Record<string, unknown>, contentType: string | undefined): string {
   const own = notEmpty(optional(json, 'mediaType', isString, 'a string'))
   if (own !== undefined && !isMediaType(own)) {
     throw invalid('mediaType', 'is not a media type')
   }
   const named = contentType === undefined || saysNothing(contentType) ? undefined : contentType
-  if ([DOCKER_MANIFEST_V1, DOCKER_MANIFEST_V1_SIGNED].includes((own ?? named ?? '').toLowerCase()) || (own === undefined && json.fsLayers !== undefined)) {
+  if (
+    [DOCKER_MANIFEST_V1, DOCKER_MANIFEST_V1_SIGNED].includes((own ?? named ?? '').toLowerCase()) ||
+    (own === undefined && json.fsLayers !== undefined)
+  ) {
     // its digest is of the payload without the signatures: it could not be served by the digest of its bytes
     throw invalid('mediaType', 'docker schema 1 is not supported; push the image again with a current client')
   }
@@ -221,7 +279,10 @@ function mediaTypeOf (json: Record<string, unknown>, contentType: string | undef
   }
   const kind = kindOf(json)
   if (named !== undefined && kind !== undefined && kinds[named] !== kind) {
-    throw invalid('mediaType', `is missing, and the fields are those of an ${kind}, which the Content-Type ${named} is none of`)
+    throw invalid(
+      'mediaType',
+      `is missing, and the fields are those of an ${kind}, which the Content-Type ${named} is none of`,
+    )
   }
   const mediaType = named ?? (kind === 'index' ? OCI_INDEX : kind === 'image' ? OCI_MANIFEST : undefined)
   if (mediaType === undefined) {
@@ -231,21 +292,21 @@ function mediaTypeOf (json: Record<string, unknown>, contentType: string | undef
 }
 
 /** Of an image or an index only: an artifact has to name its media type */
-function kindOf (json: Record<string, unknown>): Exclude<ManifestKind, 'artifact'> | undefined {
+function kindOf(json: Record<string, unknown>): Exclude<ManifestKind, 'artifact'> | undefined {
   if (Array.isArray(json.manifests)) {
     return 'index'
   }
   return json.config !== undefined && Array.isArray(json.layers) ? 'image' : undefined
 }
 
-function requireSchemaVersion (json: Record<string, unknown>): void {
+function requireSchemaVersion(json: Record<string, unknown>): void {
   if (json.schemaVersion !== 2) {
     throw invalid('schemaVersion', 'must be 2')
   }
 }
 
 /** What is an image to one client and an index to another is neither (CVE-2021-41190) */
-function refuse (json: Record<string, unknown>, ...fields: string[]): void {
+function refuse(json: Record<string, unknown>, ...fields: string[]): void {
   for (const field of fields) {
     if (json[field] !== undefined) {
       throw invalid(field, 'has no place in a manifest of this media type')

@@ -19,13 +19,13 @@ export const maxPageSize = 10_000
  * @see https://github.com/opencontainers/distribution-spec/blob/main/spec.md#listing-tags
  * @throws OciError PAGINATION_NUMBER_INVALID
  */
-export function parsePage (query: { n?: unknown, last?: unknown }): Page {
+export function parsePage(query: { n?: unknown; last?: unknown }): Page {
   const { n, last } = query
   if (n !== undefined && (typeof n !== 'string' || !/^\d{1,15}$/.test(n))) {
     throw new OciError('PAGINATION_NUMBER_INVALID', { detail: { n: typeof n === 'string' ? n.slice(0, 50) : null } })
   }
   return {
     limit: n === undefined ? maxPageSize : Math.min(Number(n), maxPageSize),
-    last: typeof last === 'string' && last !== '' ? last : undefined
+    last: typeof last === 'string' && last !== '' ? last : undefined,
   }
 }

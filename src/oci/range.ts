@@ -20,17 +20,22 @@ const maxUnordered = 64
  * @throws OciError RANGE_INVALID where no range lies within the body; REQUEST_INVALID where there are too many, or in an order that costs a
  *   read each: podman asks for half as many after 400, and gives up after 416
  */
-export function parseRange (header: string | undefined, size: number, maxRanges = 1024): ByteRange[] | undefined {
+export function parseRange(header: string | undefined, size: number, maxRanges = 1024): ByteRange[] | undefined {
   const match = /^bytes=(.+)$/i.exec(header?.trim() ?? '')
   if (match?.[1] === undefined) {
     return undefined
   }
-  const specs = match[1].split(',').map(spec => spec.trim()).filter(spec => spec !== '')
+  const specs = match[1]
+    .split(',')
+    .map(spec => spec.trim())
+    .filter(spec => spec !== '')
   if (specs.length === 0 || !specs.every(spec => /^(\d{1,15}-\d{0,15}|-\d{1,15})$/.test(spec))) {
     return undefined
   }
   if (specs.length > maxRanges) {
-    throw new OciError('REQUEST_INVALID', { detail: { reason: `more than ${maxRanges} ranges in one request`, maxRanges } })
+    throw new OciError('REQUEST_INVALID', {
+      detail: { reason: `more than ${maxRanges} ranges in one request`, maxRanges },
+    })
   }
   const asked = specs.map(spec => {
     const [first = '', last = ''] = spec.split('-')
@@ -39,7 +44,9 @@ export function parseRange (header: string | undefined, size: number, maxRanges 
       : { start: Number(first), end: last === '' ? size - 1 : Math.min(Number(last), size - 1) }
   })
   if (asked.filter(({ start }, i) => start <= (asked[i - 1]?.end ?? -1)).length > maxUnordered) {
-    throw new OciError('REQUEST_INVALID', { detail: { reason: `more than ${maxUnordered} ranges begin before the end of the one that they follow` } })
+    throw new OciError('REQUEST_INVALID', {
+      detail: { reason: `more than ${maxUnordered} ranges begin before the end of the one that they follow` },
+    })
   }
   // one that ends before it starts is refused like one beyond the body: whoever asks for it does not want the whole blob
   const ranges = asked.filter(({ start, end }) => start <= end)
@@ -55,7 +62,7 @@ export function parseRange (header: string | undefined, size: number, maxRanges 
  * @see https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pushing-a-blob-in-chunks
  * @throws OciError RANGE_INVALID where the text is neither
  */
-export function parseContentRange (text: string): ByteRange {
+export function parseContentRange(text: string): ByteRange {
   const match = /^(?:bytes[ =])?(\d{1,15})-(\d{1,15})(?:\/(?:\d+|\*))?$/.exec(text.trim())
   const start = Number(match?.[1])
   const end = Number(match?.[2])

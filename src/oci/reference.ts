@@ -13,26 +13,28 @@ const tagPattern = /^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$/
  *
  * @see https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pulling-manifests
  */
-export type Reference = { tag: string, digest?: undefined } | { digest: Digest, tag?: undefined }
+export type Reference = { tag: string; digest?: undefined } | { digest: Digest; tag?: undefined }
 
-export function isName (text: unknown): text is string {
+export function isName(text: unknown): text is string {
   return typeof text === 'string' && text.length <= maxNameLength && namePattern.test(text)
 }
 
 /** @throws OciError NAME_INVALID */
-export function parseName (text: unknown): string {
+export function parseName(text: unknown): string {
   if (!isName(text)) {
-    throw new OciError('NAME_INVALID', { detail: { name: typeof text === 'string' ? text.slice(0, maxNameLength) : null } })
+    throw new OciError('NAME_INVALID', {
+      detail: { name: typeof text === 'string' ? text.slice(0, maxNameLength) : null },
+    })
   }
   return text
 }
 
-export function isTag (text: unknown): text is string {
+export function isTag(text: unknown): text is string {
   return typeof text === 'string' && tagPattern.test(text)
 }
 
 /** @throws OciError TAG_INVALID */
-export function parseTag (text: unknown): string {
+export function parseTag(text: unknown): string {
   if (!isTag(text)) {
     throw new OciError('TAG_INVALID', { detail: { tag: typeof text === 'string' ? text.slice(0, 128) : null } })
   }
@@ -44,7 +46,7 @@ export function parseTag (text: unknown): string {
  *
  * @throws OciError DIGEST_INVALID or TAG_INVALID
  */
-export function parseReference (text: unknown): Reference {
+export function parseReference(text: unknown): Reference {
   if (isDigest(text)) {
     return { digest: text }
   }

@@ -19,11 +19,11 @@ export class ClientSlots {
   readonly #taken = new Map<string, number>()
   #total = 0
 
-  constructor (init: ClientSlotsInit) {
+  constructor(init: ClientSlotsInit) {
     this.#init = init
   }
 
-  get total (): number {
+  get total(): number {
     return this.#total
   }
 
@@ -32,7 +32,7 @@ export class ClientSlots {
    * @returns what gives the slot back, once
    * @throws OciError TOOMANYREQUESTS where the client has as many as it may, UNAVAILABLE where all together have
    */
-  take (client: string | undefined): Disposable {
+  take(client: string | undefined): Disposable {
     const refusal = this.refusal(client)
     if (refusal !== undefined) {
       throw refusal
@@ -41,7 +41,7 @@ export class ClientSlots {
   }
 
   /** As {@link take}, beyond all limits */
-  add (client: string | undefined): Disposable {
+  add(client: string | undefined): Disposable {
     const key = client === undefined ? undefined : clientKey(client)
     this.#add(key, 1)
     let held = true
@@ -51,15 +51,18 @@ export class ClientSlots {
           held = false
           this.#add(key, -1)
         }
-      }
+      },
     }
   }
 
   /** What {@link take} would throw */
-  refusal (client: string | undefined): OciError | undefined {
+  refusal(client: string | undefined): OciError | undefined {
     const { what, max, maxPerClient } = this.#init
     if (client !== undefined && maxPerClient > 0 && (this.#taken.get(clientKey(client)) ?? 0) >= maxPerClient) {
-      return new OciError('TOOMANYREQUESTS', { detail: { reason: `more than ${maxPerClient} ${what} of one client` }, headers: retryAfter })
+      return new OciError('TOOMANYREQUESTS', {
+        detail: { reason: `more than ${maxPerClient} ${what} of one client` },
+        headers: retryAfter,
+      })
     }
     if (max > 0 && this.#total >= max) {
       return new OciError('UNAVAILABLE', { detail: { reason: `more than ${max} ${what}` }, headers: retryAfter })
@@ -67,7 +70,7 @@ export class ClientSlots {
     return undefined
   }
 
-  #add (key: string | undefined, difference: 1 | -1): void {
+  #add(key: string | undefined, difference: 1 | -1): void {
     this.#total += difference
     if (key === undefined) {
       return
@@ -78,7 +81,7 @@ export class ClientSlots {
 }
 
 /** Who an address belongs to: of IPv6, everybody has the addresses of a whole /64 */
-export function clientKey (address: string): string {
+export function clientKey(address: string): string {
   const [plain = ''] = address.split('%')
   if (!isIPv6(plain) || plain.includes('.')) {
     return plain.replace(/^::ffff:/i, '')
@@ -87,5 +90,8 @@ export function clientKey (address: string): string {
   const groups = head === '' ? [] : head.split(':')
   const behind = tail === undefined || tail === '' ? [] : tail.split(':')
   const zeros = tail === undefined ? [] : Array<string>(8 - groups.length - behind.length).fill('0')
-  return [...groups, ...zeros, ...behind].slice(0, 4).map(group => Number.parseInt(group, 16).toString(16)).join(':')
+  return [...groups, ...zeros, ...behind]
+    .slice(0, 4)
+    .map(group => Number.parseInt(group, 16).toString(16))
+    .join(':')
 }

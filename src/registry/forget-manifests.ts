@@ -8,7 +8,11 @@ import { everything } from '../oci/pagination.ts'
  *
  * @returns the change, which the caller commits, and the tags that go with it
  */
-export async function forgetManifests (index: Index, repository: string, manifests: ReadonlyMap<Digest, ManifestRecord>): Promise<{ change: IndexChange, tags: string[] }> {
+export async function forgetManifests(
+  index: Index,
+  repository: string,
+  manifests: ReadonlyMap<Digest, ManifestRecord>,
+): Promise<{ change: IndexChange; tags: string[] }> {
   const change = index.change()
   const tags: string[] = []
   for (const [digest, { subject }] of manifests) {
@@ -23,13 +27,17 @@ export async function forgetManifests (index: Index, repository: string, manifes
       tags.push(tag)
     }
   }
-  if (!await hasOthers(index, repository, manifests)) {
+  if (!(await hasOthers(index, repository, manifests))) {
     change.deleteRepository(repository)
   }
   return { change, tags }
 }
 
-async function hasOthers (index: Index, repository: string, manifests: ReadonlyMap<Digest, ManifestRecord>): Promise<boolean> {
+async function hasOthers(
+  index: Index,
+  repository: string,
+  manifests: ReadonlyMap<Digest, ManifestRecord>,
+): Promise<boolean> {
   for await (const { digest } of index.manifests(repository)) {
     if (!manifests.has(digest)) {
       return true

@@ -19,56 +19,58 @@ export class IndexCondition {
   /** A backup is read, of which the index has nothing yet */
   #isReading = false
 
-  constructor (components: IndexConditionComponents) {
+  constructor(components: IndexConditionComponents) {
     this.#components = components
   }
 
-  get isWhole (): boolean {
+  get isWhole(): boolean {
     return this.#state === 'whole'
   }
 
   /** Whether it has, or may have, a part of a backup */
-  get isRestoring (): boolean {
+  get isRestoring(): boolean {
     return this.#state === 'restoring'
   }
 
   /** Whether records of manifests may lack some of what these name */
-  get hasOldRecords (): boolean {
+  get hasOldRecords(): boolean {
     return this.#records === undefined
   }
 
   /** To be called before anything else writes to the index or the blocks */
-  async start (): Promise<void> {
+  async start(): Promise<void> {
     const { index, blocks, log } = this.#components
     const known = await index.condition()
     if (known === undefined) {
       const isEmpty = await index.isEmpty()
       this.#records = isEmpty ? 2 : undefined
-      await this.#put(isEmpty && !await blocks.isEmpty() ? 'lost' : 'whole')
+      await this.#put(isEmpty && !(await blocks.isEmpty()) ? 'lost' : 'whole')
     } else {
       this.#state = known.state
       this.#records = known.records
     }
     if (this.#state !== 'whole') {
-      log.error(`${reasons[this.#state]}; until then nothing is published or collected as garbage`, { since: known?.since })
+      log.error(`${reasons[this.#state]}; until then nothing is published or collected as garbage`, {
+        since: known?.since,
+      })
     }
   }
 
-  async stop (): Promise<void> {}
+  async stop(): Promise<void> {}
 
   /** From now on the index counts as complete */
-  async restored (): Promise<void> {
+  async restored(): Promise<void> {
     await this.#put('whole')
   }
 
   /** From now on the records of all manifests have what these name */
-  async recordsUpgraded (): Promise<void> {
+  async recordsUpgraded(): Promise<void> {
     this.#records = 2
     await this.#put(this.#state)
   }
 
   /** From now on, restarts included, the index has a part of a backup */
-  async restoring (): Promise<void> {
+  async restoring(): Promise<void> {
     await this.#put('restoring')
   }
 
@@ -77,16 +79,20 @@ export class IndexCondition {
    *
    * @throws OciError UNAVAILABLE where it is done already
    */
-  beginRestore (): Disposable {
+  beginRestore(): Disposable {
     if (this.#isReading) {
       throw new OciError('UNAVAILABLE', { detail: { reason: 'a backup is being restored' } })
     }
     this.#isReading = true
-    return { [Symbol.dispose]: () => { this.#isReading = false } }
+    return {
+      [Symbol.dispose]: () => {
+        this.#isReading = false
+      },
+    }
   }
 
   /** @throws OciError UNAVAILABLE where the index does not know all that it should */
-  requireWhole (): void {
+  requireWhole(): void {
     if (this.#isReading) {
       this.requireServing()
     }
@@ -96,19 +102,24 @@ export class IndexCondition {
   }
 
   /** @throws OciError UNAVAILABLE where the index may have a part of a backup */
-  requireServing (): void {
+  requireServing(): void {
     if (this.#isReading || this.isRestoring) {
-      throw new OciError('UNAVAILABLE', { detail: { reason: this.#isReading ? 'a backup is being restored' : reasons.restoring } })
+      throw new OciError('UNAVAILABLE', {
+        detail: { reason: this.#isReading ? 'a backup is being restored' : reasons.restoring },
+      })
     }
   }
 
-  async #put (state: ConditionRecord['state']): Promise<void> {
-    await this.#components.index.change().putCondition({ state, since: new Date().toISOString(), records: this.#records }).commit({ durable: true })
+  async #put(state: ConditionRecord['state']): Promise<void> {
+    await this.#components.index
+      .change()
+      .putCondition({ state, since: new Date().toISOString(), records: this.#records })
+      .commit({ durable: true })
     this.#state = state
   }
 }
 
 const reasons = {
   lost: 'the index was lost: first restore it with "ipdr fsck --rebuild"',
-  restoring: 'a backup was not restored to its end: run "ipdr restore" again'
+  restoring: 'a backup was not restored to its end: run "ipdr restore" again',
 }

@@ -27,7 +27,7 @@ export class LinkGuard {
   readonly #started: number
   readonly #deletions = new Map<string, Promise<void>>()
 
-  constructor ({ period, now = Date.now }: LinkGuardInit) {
+  constructor({ period, now = Date.now }: LinkGuardInit) {
     this.#period = period
     this.#now = now
     this.#started = now()
@@ -35,13 +35,13 @@ export class LinkGuard {
   }
 
   /** To be called before it is looked whether a repository has a blob; resolves when a deletion of that that is under way has ended */
-  ask (repository: string, digest: Digest): Promise<void> | undefined {
+  ask(repository: string, digest: Digest): Promise<void> | undefined {
     this.#asked.note(digestKey(digest))
     return this.#deletions.get(`${repository}:${digest}`)
   }
 
   /** Runs what gives the blob a link, once it is sure that it is there */
-  async add<T> (digest: Digest, work: () => Promise<T>): Promise<T> {
+  async add<T>(digest: Digest, work: () => Promise<T>): Promise<T> {
     return await this.#blobs.run(digest, async () => {
       this.#asked.note(digestKey(digest))
       try {
@@ -54,7 +54,7 @@ export class LinkGuard {
   }
 
   /** Until it is disposed of, {@link removeBlob} leaves blobs alone that get a link from now on */
-  beginCollection (): Disposable {
+  beginCollection(): Disposable {
     return this.#linked.hold()
   }
 
@@ -63,7 +63,7 @@ export class LinkGuard {
    * @param period milliseconds, where it is to be shorter than usual
    * @returns whether nobody has relied on it for the period. What happened before the start is not known, so it counts as if it was asked for then.
    */
-  isForgotten (digest: Digest, updated: string | undefined, period = Infinity): boolean {
+  isForgotten(digest: Digest, updated: string | undefined, period = Infinity): boolean {
     const last = updated === undefined ? this.#started : Math.max(this.#started, Date.parse(updated))
     const least = Math.min(period, this.#period)
     return this.#now() - last >= least && !this.#asked.has(digestKey(digest), least)
@@ -76,8 +76,12 @@ export class LinkGuard {
    * @param period as {@link isForgotten}
    * @returns whether it was deleted
    */
-  async removeLink (
-    repository: string, digest: Digest, updated: () => Promise<{ updated?: string | undefined } | undefined>, work: () => Promise<void>, period?: number
+  async removeLink(
+    repository: string,
+    digest: Digest,
+    updated: () => Promise<{ updated?: string | undefined } | undefined>,
+    work: () => Promise<void>,
+    period?: number,
   ): Promise<boolean> {
     return await this.#blobs.run(digest, async () => {
       const record = await updated()
@@ -87,7 +91,13 @@ export class LinkGuard {
       }
       const key = `${repository}:${digest}`
       const deletion = work()
-      this.#deletions.set(key, deletion.then(() => {}, () => {}))
+      this.#deletions.set(
+        key,
+        deletion.then(
+          () => {},
+          () => {},
+        ),
+      )
       try {
         await deletion
         return true
@@ -102,7 +112,7 @@ export class LinkGuard {
    *
    * @returns whether it was deleted
    */
-  async removeBlob (digest: Digest, work: () => Promise<void>): Promise<boolean> {
+  async removeBlob(digest: Digest, work: () => Promise<void>): Promise<boolean> {
     return await this.#blobs.run(digest, async () => {
       if (this.#linked.has(digestKey(digest))) {
         return false

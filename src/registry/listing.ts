@@ -12,7 +12,11 @@ export interface TakeOptions<T> {
  *
  * @param list lists what comes after `page.last`; it is asked for one item more than the page holds, to see whether there is more
  */
-export async function take<T> (page: Page, list: (page: Page) => AsyncIterable<T>, options?: TakeOptions<T>): Promise<Listing<T>> {
+export async function take<T>(
+  page: Page,
+  list: (page: Page) => AsyncIterable<T>,
+  options?: TakeOptions<T>,
+): Promise<Listing<T>> {
   const items: T[] = []
   let bytes = 0
   if (page.limit === 0) {

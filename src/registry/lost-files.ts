@@ -21,17 +21,17 @@ export class LostFiles {
   readonly #components: LostFilesComponents
   readonly #roots = new LRUCache<string, true>({ max: maxFiles })
 
-  constructor (components: LostFilesComponents) {
+  constructor(components: LostFilesComponents) {
     this.#components = components
   }
 
   /** To be called where something below the root could not be read */
-  note (root: string): void {
+  note(root: string): void {
     this.#roots.set(root, true)
   }
 
   /** Whether blocks of the file are missing and nobody repairs them; from then on somebody does */
-  async has (root: string): Promise<boolean> {
+  async has(root: string): Promise<boolean> {
     if (!this.#roots.has(root)) {
       return false
     }
@@ -41,7 +41,9 @@ export class LostFiles {
       this.#roots.delete(root)
     }
     const isLost = missing.some(cid => !repairer.isRepairing(cid.toString()))
-    missing.slice(0, maxRequests).forEach(cid => { repairer.request(cid) })
+    missing.slice(0, maxRequests).forEach(cid => {
+      repairer.request(cid)
+    })
     return isLost
   }
 }

@@ -5,7 +5,7 @@ import type { Descriptor } from '../oci/descriptor.ts'
 import type { Manifest } from '../oci/manifest.ts'
 
 /** What is kept of a manifest whose bytes are stored as `content`; its image root comes later */
-export function manifestRecord (manifest: Manifest, { cid, dagSize, size }: Content): Omit<ManifestRecord, 'root'> {
+export function manifestRecord(manifest: Manifest, { cid, dagSize, size }: Content): Omit<ManifestRecord, 'root'> {
   return {
     mediaType: manifest.mediaType,
     size,
@@ -13,22 +13,29 @@ export function manifestRecord (manifest: Manifest, { cid, dagSize, size }: Cont
     dagSize,
     blobs: [...manifest.blobs, ...manifest.others].map(blob => blob.digest),
     manifests: manifest.manifests.map(child => child.digest),
-    subject: manifest.subject?.digest
+    subject: manifest.subject?.digest,
   }
 }
 
 /** What the referrers API answers with for a manifest that has a subject */
-export function referrerDescriptor ({ mediaType, artifactType, annotations }: Manifest, { digest, size }: Pick<Descriptor, 'digest' | 'size'>): Descriptor {
+export function referrerDescriptor(
+  { mediaType, artifactType, annotations }: Manifest,
+  { digest, size }: Pick<Descriptor, 'digest' | 'size'>,
+): Descriptor {
   return {
     mediaType,
     digest,
     size,
     ...(artifactType === undefined ? {} : { artifactType }),
-    ...(annotations === undefined ? {} : { annotations })
+    ...(annotations === undefined ? {} : { annotations }),
   }
 }
 
 /** Everything that a manifest names and that is kept with it: each may be a blob, a manifest or both, whatever its descriptor says */
-export function referencesOf ({ blobs, manifests, subject }: Pick<ManifestRecord, 'blobs' | 'manifests' | 'subject'>): Digest[] {
+export function referencesOf({
+  blobs,
+  manifests,
+  subject,
+}: Pick<ManifestRecord, 'blobs' | 'manifests' | 'subject'>): Digest[] {
   return [...blobs, ...manifests, ...(subject === undefined ? [] : [subject])]
 }

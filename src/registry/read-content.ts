@@ -17,8 +17,10 @@ export interface ReadContentOptions extends RequestOptions, Partial<ByteRange> {
  *
  * @throws OciError UNAVAILABLE where a block is missing or damaged
  */
-export async function * readContent (
-  content: Pick<ContentStore, 'read'>, { cid, size }: { cid: string, size: number }, options: ReadContentOptions = {}
+export async function* readContent(
+  content: Pick<ContentStore, 'read'>,
+  { cid, size }: { cid: string; size: number },
+  options: ReadContentOptions = {},
 ): AsyncGenerator<Uint8Array> {
   const { start = 0, end = size - 1 } = options
   let left = end - start + 1
@@ -42,7 +44,7 @@ export async function * readContent (
 }
 
 /** Reads a file that fits into memory; throws as {@link readContent} */
-export async function readWhole (...args: Parameters<typeof readContent>): Promise<Uint8Array> {
+export async function readWhole(...args: Parameters<typeof readContent>): Promise<Uint8Array> {
   const bytes = new Uint8Array(args[1].size)
   let filled = 0
   for await (const chunk of readContent(...args)) {
@@ -53,7 +55,12 @@ export async function readWhole (...args: Parameters<typeof readContent>): Promi
 }
 
 /** Hashes a whole file; throws what {@link ContentStore.read} throws */
-export async function digestOfContent (content: Pick<ContentStore, 'read'>, cid: string, algorithm: DigestAlgorithm, options: RequestOptions): Promise<Digest> {
+export async function digestOfContent(
+  content: Pick<ContentStore, 'read'>,
+  cid: string,
+  algorithm: DigestAlgorithm,
+  options: RequestOptions,
+): Promise<Digest> {
   const hash = createHash(algorithm)
   for await (const chunk of content.read(cid, options)) {
     hash.update(chunk)

@@ -62,7 +62,7 @@ export interface Repository {
   referrers: (subject: Digest, page: Page, artifactType?: string) => Promise<Listing<Descriptor>>
 
   /** @throws OciError MANIFEST_INVALID, MANIFEST_BLOB_UNKNOWN, DIGEST_INVALID or STORAGE_FULL; nothing is changed then */
-  putManifest: (manifest: PutManifest) => Promise<{ manifest: StoredManifest, subject: Digest | undefined }>
+  putManifest: (manifest: PutManifest) => Promise<{ manifest: StoredManifest; subject: Digest | undefined }>
   /** Deletes a tag, or a manifest with the tags that point at it */
   deleteManifest: (reference: Reference) => Promise<void>
   deleteBlob: (digest: Digest) => Promise<void>

@@ -5,11 +5,13 @@ export class KeyedLock {
   readonly #last = new Map<string, Promise<void>>()
 
   /** @throws AbortError where the signal fires before the work's turn has come */
-  async run<T> (key: string, work: () => Promise<T>, options: { signal?: AbortSignal | undefined } = {}): Promise<T> {
+  async run<T>(key: string, work: () => Promise<T>, options: { signal?: AbortSignal | undefined } = {}): Promise<T> {
     const previous = this.#last.get(key) ?? Promise.resolve()
     const { promise: done, resolve: release } = Promise.withResolvers<void>()
     // one that gave up waiting still stands between its neighbours
-    const last = previous.then(async () => { await done })
+    const last = previous.then(async () => {
+      await done
+    })
     this.#last.set(key, last)
     void last.then(() => {
       if (this.#last.get(key) === last) {
@@ -25,12 +27,12 @@ export class KeyedLock {
   }
 
   /** Whether work runs or waits */
-  has (key: string): boolean {
+  has(key: string): boolean {
     return this.#last.has(key)
   }
 
   /** Resolves when all work that runs or waits now has ended */
-  async idle (): Promise<void> {
+  async idle(): Promise<void> {
     await Promise.all(this.#last.values())
   }
 }

@@ -13,12 +13,12 @@ export class Pace {
   readonly #isHurried: () => boolean
   #began = performance.now()
 
-  constructor ({ isHurried = () => false }: PaceInit = {}) {
+  constructor({ isHurried = () => false }: PaceInit = {}) {
     this.#isHurried = isHurried
   }
 
   /** To be called between two pieces of work */
-  async rest ({ signal }: { signal?: AbortSignal | undefined } = {}): Promise<void> {
+  async rest({ signal }: { signal?: AbortSignal | undefined } = {}): Promise<void> {
     const worked = performance.now() - this.#began
     if (worked >= leastWork && !this.#isHurried()) {
       await sleep(Math.min(worked, longestRest), undefined, signal === undefined ? {} : { signal })

@@ -10,13 +10,13 @@ export class RateLimit {
   #paid = 0
 
   /** @param bytesPerSecond Infinity: no limit */
-  constructor (bytesPerSecond: number) {
+  constructor(bytesPerSecond: number) {
     this.#bytesPerSecond = bytesPerSecond
   }
 
-  async take (bytes: number, { signal }: { signal?: AbortSignal | undefined } = {}): Promise<void> {
+  async take(bytes: number, { signal }: { signal?: AbortSignal | undefined } = {}): Promise<void> {
     const now = performance.now()
-    this.#paid = Math.max(this.#paid, now) + bytes / this.#bytesPerSecond * 1000
+    this.#paid = Math.max(this.#paid, now) + (bytes / this.#bytesPerSecond) * 1000
     const wait = this.#paid - now - burst
     if (wait > 0) {
       await sleep(wait, undefined, signal === undefined ? {} : { signal })

@@ -19,28 +19,28 @@ export class TaskThread<Task extends object, Answer extends { id: number }> {
   #tasks = 0
 
   /** @param source of a function body that has `port`, and may `require`: text, so that it works from whatever file the program was packed into */
-  constructor (source: string) {
+  constructor(source: string) {
     this.#source = source
   }
 
   /** Tasks without an answer yet */
-  get waiting (): number {
+  get waiting(): number {
     return this.#waiting.size
   }
 
-  worker (): Worker {
+  worker(): Worker {
     this.#worker ??= this.#start()
     return this.#worker
   }
 
   /** @returns whether it runs; one that does not yet has begun to start, and lets tasks wait until it does */
-  start (): boolean {
+  start(): boolean {
     this.worker()
     return this.#running
   }
 
   /** @param worker of {@link worker}; fails where it has ended since */
-  async ask (worker: Worker, task: Task): Promise<Answer> {
+  async ask(worker: Worker, task: Task): Promise<Answer> {
     if (worker !== this.#worker) {
       throw new Error('the thread has ended')
     }
@@ -54,14 +54,16 @@ export class TaskThread<Task extends object, Answer extends { id: number }> {
     return await promise
   }
 
-  async stop (): Promise<void> {
+  async stop(): Promise<void> {
     await this.#worker?.terminate()
   }
 
-  #start (): Worker {
+  #start(): Worker {
     const worker = new Worker(`${lowerOwnPriority}${this.#source}`, { eval: true, execArgv: [], resourceLimits })
     worker.unref()
-    worker.on('online', () => { this.#running = true })
+    worker.on('online', () => {
+      this.#running = true
+    })
     worker.on('message', (answer: Answer) => {
       this.#waiting.get(answer.id)?.resolve(answer)
       this.#waiting.delete(answer.id)
@@ -70,12 +72,16 @@ export class TaskThread<Task extends object, Answer extends { id: number }> {
         worker.unref()
       }
     })
-    worker.on('error', err => { this.#end(worker, err instanceof Error ? err : new Error('the thread failed', { cause: err })) })
-    worker.on('exit', () => { this.#end(worker, new Error('the thread has ended')) })
+    worker.on('error', err => {
+      this.#end(worker, err instanceof Error ? err : new Error('the thread failed', { cause: err }))
+    })
+    worker.on('exit', () => {
+      this.#end(worker, new Error('the thread has ended'))
+    })
     return worker
   }
 
-  #end (worker: Worker, err: Error): void {
+  #end(worker: Worker, err: Error): void {
     if (this.#worker === worker) {
       this.#worker = undefined
       this.#running = false

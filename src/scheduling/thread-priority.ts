@@ -16,7 +16,7 @@ export const lowerOwnPriority = `try {
 `
 
 /** Lowers the priority of the threads that Node has for its file system calls; they are there once the first of these was made */
-export async function lowerPoolThreads (): Promise<void> {
+export async function lowerPoolThreads(): Promise<void> {
   for (const thread of await readdir(threads).catch(() => [])) {
     try {
       if ((await readFile(`${threads}/${thread}/comm`, 'utf8')).trim() === 'libuv-worker') {

@@ -8,13 +8,13 @@ export class Turns {
   #began = performance.now()
 
   /** Ends the turn where it has taken long enough */
-  async pause (): Promise<void> {
+  async pause(): Promise<void> {
     if (performance.now() - this.#began > turnTime) {
       await this.end()
     }
   }
 
-  async end (): Promise<void> {
+  async end(): Promise<void> {
     await setImmediate()
     this.#began = performance.now()
   }

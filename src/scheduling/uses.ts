@@ -3,7 +3,7 @@ export class Uses {
   readonly #counts = new Map<string, number>()
 
   /** The key is in use at least until this is disposed of */
-  begin (key: string): Disposable {
+  begin(key: string): Disposable {
     this.#counts.set(key, (this.#counts.get(key) ?? 0) + 1)
     return {
       [Symbol.dispose]: () => {
@@ -13,15 +13,15 @@ export class Uses {
         } else {
           this.#counts.delete(key)
         }
-      }
+      },
     }
   }
 
-  has (key: string): boolean {
+  has(key: string): boolean {
     return this.#counts.has(key)
   }
 
-  keys (): string[] {
+  keys(): string[] {
     return [...this.#counts.keys()]
   }
 }

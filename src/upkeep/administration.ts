@@ -29,8 +29,8 @@ export interface AdministrationComponents {
     peers: () => Peer[]
     connect: (address: string, options?: RequestOptions) => Promise<string>
   }
-  names: { resolve: (name: string, options?: RequestOptions) => Promise<{ cid: string, path: string[], ttl: number }> }
-  publisher: { publish: () => Promise<{ name: string, cid: string }> }
+  names: { resolve: (name: string, options?: RequestOptions) => Promise<{ cid: string; path: string[]; ttl: number }> }
+  publisher: { publish: () => Promise<{ name: string; cid: string }> }
   collector: Pick<GarbageCollector, 'collect'>
   scrubber: Pick<Scrubber, 'scrub'>
   backups: Pick<Backups, 'begin'>
@@ -42,16 +42,16 @@ export interface AdministrationComponents {
 export class Administration {
   readonly #components: AdministrationComponents
 
-  constructor (components: AdministrationComponents) {
+  constructor(components: AdministrationComponents) {
     this.#components = components
   }
 
-  peers (): Peer[] {
+  peers(): Peer[] {
     return this.#components.node.peers()
   }
 
   /** @returns the id of the peer that it is connected to now */
-  async connect (address: string, options: RequestOptions = {}): Promise<string> {
+  async connect(address: string, options: RequestOptions = {}): Promise<string> {
     try {
       return await this.#components.node.connect(address, options)
     } catch (err) {
@@ -59,7 +59,8 @@ export class Administration {
       const { name, message } = err as Error
       const own = name === 'NetworkConfigError' || name === 'NodeOfflineError'
       throw new OciError(name === 'NetworkConfigError' ? 'REQUEST_INVALID' : 'UNAVAILABLE', {
-        detail: { reason: own ? message : `no connection to ${address.slice(0, 200)}` }, cause: err
+        detail: { reason: own ? message : `no connection to ${address.slice(0, 200)}` },
+        cause: err,
       })
     }
   }
@@ -69,7 +70,7 @@ export class Administration {
    *
    * @returns `ttl` in seconds; 0 where the answer holds only now
    */
-  async resolve (name: string, options: RequestOptions = {}): Promise<{ cid: string, path: string[], ttl: number }> {
+  async resolve(name: string, options: RequestOptions = {}): Promise<{ cid: string; path: string[]; ttl: number }> {
     const isName = isKey(name.split('/')[0]!) || /^\/?ip[fn]s\//.test(name)
     try {
       return isName ? await this.#components.names.resolve(name, options) : await this.#resolveTag(name, options)
@@ -80,11 +81,14 @@ export class Administration {
   }
 
   /** A name with a dot may be a domain, too: it is one where no repository has that name */
-  async #resolveTag (name: string, options: RequestOptions): Promise<{ cid: string, path: string[], ttl: number }> {
+  async #resolveTag(name: string, options: RequestOptions): Promise<{ cid: string; path: string[]; ttl: number }> {
     const colon = name.lastIndexOf(':')
     const [repository, reference] = colon === -1 ? [name, 'latest'] : [name.slice(0, colon), name.slice(colon + 1)]
     try {
-      const { root } = await (await this.#components.registry.repository(parseName(repository))).manifest(parseReference(reference), options)
+      const { root } = await (await this.#components.registry.repository(parseName(repository))).manifest(
+        parseReference(reference),
+        options,
+      )
       return { cid: root, path: [], ttl: 0 }
     } catch (err) {
       if (/^[^/:]+\.[^/:]+$/.test(name)) {
@@ -95,48 +99,50 @@ export class Administration {
   }
 
   /** Collects garbage, in a cycle that begins after the call */
-  async collect (options: CollectOptions = {}): Promise<CollectionResult> {
+  async collect(options: CollectOptions = {}): Promise<CollectionResult> {
     return await translateErrors(async () => await this.#components.collector.collect(options))
   }
 
   /** Checks all that is stored, after the checks that were asked for before */
-  async scrub (options: ScrubOptions = {}): Promise<ScrubResult> {
+  async scrub(options: ScrubOptions = {}): Promise<ScrubResult> {
     return await translateErrors(async () => await this.#components.scrubber.scrub(options))
   }
 
   /** Restores an index that was lost */
-  async rebuild (options: { onProgress?: (progress: RebuildProgress) => void } = {}): Promise<RebuildResult> {
+  async rebuild(options: { onProgress?: (progress: RebuildProgress) => void } = {}): Promise<RebuildResult> {
     return await translateErrors(async () => await this.#components.rebuilder.rebuild(options))
   }
 
   /** Takes a lost index as it is */
-  async waiveRebuild (): Promise<void> {
-    await translateErrors(async () => { await this.#components.rebuilder.waive() })
+  async waiveRebuild(): Promise<void> {
+    await translateErrors(async () => {
+      await this.#components.rebuilder.waive()
+    })
   }
 
   /** @param keys of the blocks that the backup leaves out, as {@link readBlockKeys} takes them */
-  async backup (keys: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<Backup> {
+  async backup(keys: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<Backup> {
     return await translateErrors(async () => await this.#components.backups.begin(await readBlockKeys(keys), signal))
   }
 
   /** Fills an empty registry from a backup */
-  async restore (source: CarSource, options: RestoreOptions): Promise<RestoreResult> {
+  async restore(source: CarSource, options: RestoreOptions): Promise<RestoreResult> {
     return await translateErrors(async () => await this.#components.restorer.restore(source, options))
   }
 
   /** Publishes all tags as they are now */
-  async publish (): Promise<{ name: string, cid: string }> {
+  async publish(): Promise<{ name: string; cid: string }> {
     return await translateErrors(async () => await this.#components.publisher.publish())
   }
 }
 
 /** A key of IPNS in any form, or a peer id */
-function isKey (text: string): boolean {
+function isKey(text: string): boolean {
   return parseRoot(`/ipns/${text}`)?.name?.includes('.') === false
 }
 
 const nameErrors: Record<string, 'REQUEST_INVALID' | 'NAME_UNKNOWN' | 'UNAVAILABLE'> = {
   InvalidNameError: 'REQUEST_INVALID',
   NameNotFoundError: 'NAME_UNKNOWN',
-  UnavailableError: 'UNAVAILABLE'
+  UnavailableError: 'UNAVAILABLE',
 }

@@ -26,10 +26,10 @@ const answers: Record<string, () => Error> = {
   '/ipns/invalid': () => new InvalidNameError('invalid is no name'),
   'nothing.example': () => new NameNotFoundError('nothing.example has no valid DNSLink'),
   'away.example': () => new UnavailableError('No DNS server answers'),
-  'bug.example': () => new TypeError('secret')
+  'bug.example': () => new TypeError('secret'),
 }
 
-async function answer<T> (question: string, value: T): Promise<T> {
+async function answer<T>(question: string, value: T): Promise<T> {
   const error = answers[question]?.()
   if (error !== undefined) {
     throw error
@@ -39,14 +39,15 @@ async function answer<T> (question: string, value: T): Promise<T> {
 
 // one tag is known; the rest of a repository is asked for nothing here
 const registry = {
-  repository: async (name: string) => ({
-    manifest: async ({ tag }: { tag?: string }) => {
-      if (name !== 'images/known' || tag !== 'v1') {
-        throw new OciError('MANIFEST_UNKNOWN', { detail: { reason: `no ${name}:${tag}` } })
-      }
-      return { root: cid }
-    }
-  } as unknown as Repository)
+  repository: async (name: string) =>
+    ({
+      manifest: async ({ tag }: { tag?: string }) => {
+        if (name !== 'images/known' || tag !== 'v1') {
+          throw new OciError('MANIFEST_UNKNOWN', { detail: { reason: `no ${name}:${tag}` } })
+        }
+        return { root: cid }
+      },
+    }) as unknown as Repository,
 }
 
 const administration = new Administration({
@@ -55,17 +56,35 @@ const administration = new Administration({
   names: { resolve: async name => await answer(name, { cid, path: ['a'], ttl: 60 }) },
   publisher: { publish: async () => ({ name: 'k51', cid }) },
   backups: {
-    begin: async ({ size }) => ({ root: cid, leftOut: [{ repository: 'a/b', digest: 'sha256:1', reason: 'gone' }], bytes: encodeCar(cid, blocks(size)), [Symbol.asyncDispose]: async () => { backupsEnded++ } })
+    begin: async ({ size }) => ({
+      root: cid,
+      leftOut: [{ repository: 'a/b', digest: 'sha256:1', reason: 'gone' }],
+      bytes: encodeCar(cid, blocks(size)),
+      [Symbol.asyncDispose]: async () => {
+        backupsEnded++
+      },
+    }),
   },
   restorer: {
     restore: async source => {
       const root = await readCarRoot(source)
-      return { root, blocks: (await Array.fromAsync(readCarBlocks(source))).length, bytes: 0, repositories: 1, tags: 1, manifests: 1, blobs: 1, seconds: 0.1 }
-    }
+      return {
+        root,
+        blocks: (await Array.fromAsync(readCarBlocks(source))).length,
+        bytes: 0,
+        repositories: 1,
+        tags: 1,
+        manifests: 1,
+        blobs: 1,
+        seconds: 0.1,
+      }
+    },
   },
   rebuilder: {
     rebuild: async () => await answer('rebuild', rebuilt),
-    waive: async () => { rebuilt = { ...rebuilt, whole: true } }
+    waive: async () => {
+      rebuilt = { ...rebuilt, whole: true }
+    },
   },
   collector: {
     collect: async ({ dryRun = false, grace, onProgress } = {}) => {
@@ -73,38 +92,67 @@ const administration = new Administration({
       onProgress?.(progress)
       await collecting(dryRun)
       return { ...collected, dryRun }
-    }
+    },
   },
   scrubber: {
     scrub: async ({ repair = true, rate, onProgress } = {}) => {
       onProgress?.(scrubProgress)
       return { ...scrubbed, repair, bytes: rate ?? scrubbed.bytes }
-    }
-  }
+    },
+  },
 })
 
 let backupsEnded = 0
-async function * blocks (count: number): AsyncGenerator<Block> {
+async function* blocks(count: number): AsyncGenerator<Block> {
   for (let i = 0; i < count; i++) {
     yield await leafBlock(new TextEncoder().encode(`block ${i}`))
   }
 }
 
-let rebuilt: RebuildResult = { whole: false, tags: 1, manifests: 2, blobs: 3, recovered: [], partial: 0, absent: [], problems: [{ repository: 'a', tag: 'v1', reason: 'gone' }], seconds: 0.1 }
+let rebuilt: RebuildResult = {
+  whole: false,
+  tags: 1,
+  manifests: 2,
+  blobs: 3,
+  recovered: [],
+  partial: 0,
+  absent: [],
+  problems: [{ repository: 'a', tag: 'v1', reason: 'gone' }],
+  seconds: 0.1,
+}
 const progress = { phase: 'mark' as const, roots: 7, blocks: 0, bytes: 0 }
 const collected = { dryRun: false, manifests: 1, links: 2, cached: 0, blocks: 3, bytes: 4096, seconds: 0.5 }
 const scrubProgress = { phase: 'index' as const, blocks: 1, bytes: 4096, bad: 0, repaired: 0 }
-const scrubbed = { repair: true, blocks: 1, bytes: 4096, missing: 0, damaged: 0, repaired: 0, unneeded: 0, images: [], others: [], unlisted: 0, seconds: 0.5 }
+const scrubbed = {
+  repair: true,
+  blocks: 1,
+  bytes: 4096,
+  missing: 0,
+  damaged: 0,
+  repaired: 0,
+  unneeded: 0,
+  images: [],
+  others: [],
+  unlisted: 0,
+  seconds: 0.5,
+}
 /** Of the collections that were asked for; milliseconds */
 const graces: Array<number | undefined> = []
 let collecting: (dryRun: boolean) => Promise<void> = async () => {}
 
-function post (body: unknown, headers: Record<string, string> = {}): RequestInit {
-  return { body: typeof body === 'string' ? body : JSON.stringify(body), headers: { 'Content-Type': 'application/json', ...headers } }
+function post(body: unknown, headers: Record<string, string> = {}): RequestInit {
+  return {
+    body: typeof body === 'string' ? body : JSON.stringify(body),
+    headers: { 'Content-Type': 'application/json', ...headers },
+  }
 }
 
-function linesOf ({ body }: Reply): unknown[] {
-  return body.toString().trimEnd().split('\n').map(line => JSON.parse(line) as unknown)
+function linesOf({ body }: Reply): unknown[] {
+  return body
+    .toString()
+    .trimEnd()
+    .split('\n')
+    .map(line => JSON.parse(line) as unknown)
 }
 
 for (const over of ['TCP', 'the socket'] as const) {
@@ -116,10 +164,16 @@ for (const over of ['TCP', 'the socket'] as const) {
       socketPath = join(resources.use(await temporaryDirectory('administration')).path, 'admin.sock')
       app = resources.use(await TestApp.start({ administration, socket: socketPath }))
     })
-    after(async () => { await resources.disposeAsync() })
+    after(async () => {
+      await resources.disposeAsync()
+    })
 
-    async function ask (method: string, path: string, init: RequestInit = {}): Promise<Reply> {
-      return await app.request(method, `/ipdr/v1/${path}`, over === 'the socket' ? { ...init, socketPath } : { ...init, headers: { ...init.headers, ...authorized } })
+    async function ask(method: string, path: string, init: RequestInit = {}): Promise<Reply> {
+      return await app.request(
+        method,
+        `/ipdr/v1/${path}`,
+        over === 'the socket' ? { ...init, socketPath } : { ...init, headers: { ...init.headers, ...authorized } },
+      )
     }
 
     it('lists peers and connects to them', async () => {
@@ -128,13 +182,28 @@ for (const over of ['TCP', 'the socket'] as const) {
     })
 
     it('resolves names and publishes', async () => {
-      assert.deepEqual(json(await ask('GET', 'resolve?name=example.com')), { name: 'example.com', cid, path: ['a'], ttl: 60 })
-      assert.deepEqual(json(await ask('GET', 'resolve?name=images/known:v1')), { name: 'images/known:v1', cid, path: [], ttl: 0 })
-      assert.deepEqual(json(await ask('POST', 'publish', post({}, { 'Content-Type': 'application/json; charset=utf-8' }))), { name: 'k51', cid })
+      assert.deepEqual(json(await ask('GET', 'resolve?name=example.com')), {
+        name: 'example.com',
+        cid,
+        path: ['a'],
+        ttl: 60,
+      })
+      assert.deepEqual(json(await ask('GET', 'resolve?name=images/known:v1')), {
+        name: 'images/known:v1',
+        cid,
+        path: [],
+        ttl: 0,
+      })
+      assert.deepEqual(
+        json(await ask('POST', 'publish', post({}, { 'Content-Type': 'application/json; charset=utf-8' }))),
+        { name: 'k51', cid },
+      )
     })
 
     it('collects garbage, and tells how far it is when that takes long', async () => {
-      collecting = async dryRun => { await (dryRun ? undefined : sleep(1200)) }
+      collecting = async dryRun => {
+        await (dryRun ? undefined : sleep(1200))
+      }
       const dry = await ask('POST', 'gc', post({ dryRun: true }))
       assert.deepEqual(linesOf(dry), [{ result: { ...collected, dryRun: true } }])
       assert.equal(dry.headers['content-type'], 'application/x-ndjson')
@@ -143,33 +212,68 @@ for (const over of ['TCP', 'the socket'] as const) {
 
     it('checks what is stored', async () => {
       assert.deepEqual(linesOf(await ask('POST', 'fsck', post({}))), [{ result: scrubbed }])
-      assert.deepEqual(linesOf(await ask('POST', 'fsck', post({ repair: false, rate: 7 }))), [{ result: { ...scrubbed, repair: false, bytes: 7 } }])
+      assert.deepEqual(linesOf(await ask('POST', 'fsck', post({ repair: false, rate: 7 }))), [
+        { result: { ...scrubbed, repair: false, bytes: 7 } },
+      ])
     })
 
     it('tells what went wrong with a collection, before and after the first line', async () => {
-      collecting = async () => { throw new OciError('UNAVAILABLE', { detail: { reason: 'blocks are missing' } }) }
+      collecting = async () => {
+        throw new OciError('UNAVAILABLE', { detail: { reason: 'blocks are missing' } })
+      }
       const reply = await ask('POST', 'gc', post({}))
       assert.deepEqual([reply.status, json(reply)], [503, { error: 'service unavailable: blocks are missing' }])
       collecting = async dryRun => {
         await sleep(1200)
         throw dryRun ? new TypeError('secret') : new OciError('UNAVAILABLE', { detail: { reason: 'the server stops' } })
       }
-      assert.deepEqual(linesOf(await ask('POST', 'gc', post({}))), [{ progress }, { error: 'service unavailable: the server stops' }])
-      assert.deepEqual(linesOf(await ask('POST', 'gc', post({ dryRun: true }))), [{ progress }, { error: 'unknown error' }])
+      assert.deepEqual(linesOf(await ask('POST', 'gc', post({}))), [
+        { progress },
+        { error: 'service unavailable: the server stops' },
+      ])
+      assert.deepEqual(linesOf(await ask('POST', 'gc', post({ dryRun: true }))), [
+        { progress },
+        { error: 'unknown error' },
+      ])
     })
 
     it('sends a backup without the blocks that it is told of, and takes one', async () => {
       backupsEnded = 0
       const headers = { 'Content-Type': 'application/vnd.ipdr.block-keys' }
-      const reply = await ask('POST', 'backup', { headers, body: Buffer.concat([Buffer.alloc(16, 1), Buffer.alloc(16, 2), Buffer.alloc(16, 1)]), chunked: true })
-      assert.deepEqual([reply.status, reply.headers['content-type'], reply.headers['x-ipfs-roots']], [200, 'application/vnd.ipld.car', cid])
-      const source = asyncIterableReader((async function * () { yield reply.body })())
+      const reply = await ask('POST', 'backup', {
+        headers,
+        body: Buffer.concat([Buffer.alloc(16, 1), Buffer.alloc(16, 2), Buffer.alloc(16, 1)]),
+        chunked: true,
+      })
+      assert.deepEqual(
+        [reply.status, reply.headers['content-type'], reply.headers['x-ipfs-roots']],
+        [200, 'application/vnd.ipld.car', cid],
+      )
+      const source = asyncIterableReader(
+        (async function* () {
+          yield reply.body
+        })(),
+      )
       assert.equal(await readCarRoot(source), cid)
-      assert.deepEqual((await Array.fromAsync(readCarBlocks(source))).map(({ cid }) => cid), (await Array.fromAsync(blocks(2))).map(({ cid }) => cid))
+      assert.deepEqual(
+        (await Array.fromAsync(readCarBlocks(source))).map(({ cid }) => cid),
+        (await Array.fromAsync(blocks(2))).map(({ cid }) => cid),
+      )
       assert.equal(backupsEnded, 1)
       assert.equal((await ask('POST', 'backup', { headers, body: Buffer.alloc(17) })).status, 503)
-      const [{ result }] = linesOf(await ask('POST', 'restore', { headers: { 'Content-Type': 'application/vnd.ipld.car' }, body: reply.body })) as [{ result: unknown }]
-      assert.deepEqual(result, { root: cid, blocks: 2, bytes: 0, repositories: 1, tags: 1, manifests: 1, blobs: 1, seconds: 0.1 })
+      const [{ result }] = linesOf(
+        await ask('POST', 'restore', { headers: { 'Content-Type': 'application/vnd.ipld.car' }, body: reply.body }),
+      ) as [{ result: unknown }]
+      assert.deepEqual(result, {
+        root: cid,
+        blocks: 2,
+        bytes: 0,
+        repositories: 1,
+        tags: 1,
+        manifests: 1,
+        blobs: 1,
+        seconds: 0.1,
+      })
     })
 
     it('restores a lost index, or takes it as it is', async () => {
@@ -179,7 +283,14 @@ for (const over of ['TCP', 'the socket'] as const) {
     })
 
     for (const [what, method, path, init, status, message] of [
-      ['a backup asked for by a form', 'POST', 'backup', post({}), 400, /Content-Type must be application\/vnd.ipdr.block-keys/],
+      [
+        'a backup asked for by a form',
+        'POST',
+        'backup',
+        post({}),
+        400,
+        /Content-Type must be application\/vnd.ipdr.block-keys/,
+      ],
       ['a restore that is no CAR', 'POST', 'restore', post({}), 400, /Content-Type must be application\/vnd.ipld.car/],
       ['a waiver that is neither', 'POST', 'rebuild', post({ waive: 'no' }), 400, /must be true or false/],
       ['a connection to nonsense', 'POST', 'peers', post({ address: '/nonsense' }), 400, /no multiaddr/],
@@ -189,7 +300,14 @@ for (const over of ['TCP', 'the socket'] as const) {
       ['a check with a body without end', 'POST', 'fsck', post({ rate: 'x'.repeat(20_000) }), 413, /larger than/],
       ['a rebuild with a body without end', 'POST', 'rebuild', post({ waive: 'x'.repeat(20_000) }), 413, /larger than/],
       ['a connection while offline', 'POST', 'peers', post({ address: '/offline' }), 503, /not connected/],
-      ['a connection to nobody', 'POST', 'peers', post({ address: '/unreachable' }), 503, /no connection to \/unreachable$/],
+      [
+        'a connection to nobody',
+        'POST',
+        'peers',
+        post({ address: '/unreachable' }),
+        503,
+        /no connection to \/unreachable$/,
+      ],
       ['no name', 'GET', 'resolve', {}, 400, /'name' missing/],
       ['a collection with a grace that is none', 'POST', 'gc', post({ grace: -1 }), 400, /grace must be a number/],
       ['a collection that is neither dry nor not', 'POST', 'gc', post({ dryRun: 'no' }), 400, /must be true or false/],
@@ -201,7 +319,7 @@ for (const over of ['TCP', 'the socket'] as const) {
       ['a domain without DNSLink', 'GET', 'resolve?name=nothing.example', {}, 404, /no valid DNSLink/],
       ['a DNS server that is away', 'GET', 'resolve?name=away.example', {}, 503, /No DNS server/],
       ['a bug', 'GET', 'resolve?name=bug.example', {}, 500, /^unknown error$/],
-      ['another method', 'DELETE', 'peers', {}, 405, /unsupported/]
+      ['another method', 'DELETE', 'peers', {}, 405, /unsupported/],
     ] as const) {
       it(`answers ${what} with ${status}`, async () => {
         const reply = await ask(method, path, init)
@@ -217,22 +335,51 @@ for (const over of ['TCP', 'the socket'] as const) {
 
 describe('/ipdr/v1 over TCP', () => {
   let app: TestApp
-  before(async () => { app = await TestApp.start({ administration }) })
-  after(async () => { await app[Symbol.asyncDispose]() })
+  before(async () => {
+    app = await TestApp.start({ administration })
+  })
+  after(async () => {
+    await app[Symbol.asyncDispose]()
+  })
 
-  const endpoints = [['GET', 'peers'], ['POST', 'peers'], ['GET', 'resolve'], ['POST', 'publish'], ['POST', 'gc'], ['POST', 'fsck'], ['POST', 'rebuild'], ['POST', 'backup'], ['POST', 'restore'], ['HEAD', 'peers'], ['DELETE', 'gc']] as const
+  const endpoints = [
+    ['GET', 'peers'],
+    ['POST', 'peers'],
+    ['GET', 'resolve'],
+    ['POST', 'publish'],
+    ['POST', 'gc'],
+    ['POST', 'fsck'],
+    ['POST', 'rebuild'],
+    ['POST', 'backup'],
+    ['POST', 'restore'],
+    ['HEAD', 'peers'],
+    ['DELETE', 'gc'],
+  ] as const
   for (const [method, path] of endpoints) {
     it(`${method} ${path} is not for who does not show the token`, async () => {
       const reply = await app.request(method, `/ipdr/v1/${path}`, method === 'POST' ? post({}) : {})
-      assert.deepEqual([reply.status, reply.headers['www-authenticate'], reply.headers['content-type']], [401, 'Bearer realm="ipdr"', 'application/json'])
-      assert.deepEqual(method === 'HEAD' ? undefined : json(reply), method === 'HEAD' ? undefined : { error: 'authentication required: the token of the administration is missing' })
+      assert.deepEqual(
+        [reply.status, reply.headers['www-authenticate'], reply.headers['content-type']],
+        [401, 'Bearer realm="ipdr"', 'application/json'],
+      )
+      assert.deepEqual(
+        method === 'HEAD' ? undefined : json(reply),
+        method === 'HEAD'
+          ? undefined
+          : { error: 'authentication required: the token of the administration is missing' },
+      )
     })
   }
 
   for (const [what, headers] of [
-    ['this machine', { Host: 'localhost' }], ['a proxy that says nothing', { Connection: 'close' }], ['a proxy that says for whom', { 'X-Forwarded-For': '127.0.0.1' }],
-    ['who shows a password', { Authorization: 'Basic dG9rZW46dG9rZW4=' }], ['who shows two tokens', { Authorization: [authorized.Authorization, authorized.Authorization].join(', ') }],
-    ['who shows nothing', { Authorization: 'Bearer ' }], ['who shows it as something else', { Authorization: authorized.Authorization.replace('Bearer', 'Token') }], ['a cookie', { Cookie: 'token=token-of-the-test-app' }]
+    ['this machine', { Host: 'localhost' }],
+    ['a proxy that says nothing', { Connection: 'close' }],
+    ['a proxy that says for whom', { 'X-Forwarded-For': '127.0.0.1' }],
+    ['who shows a password', { Authorization: 'Basic dG9rZW46dG9rZW4=' }],
+    ['who shows two tokens', { Authorization: [authorized.Authorization, authorized.Authorization].join(', ') }],
+    ['who shows nothing', { Authorization: 'Bearer ' }],
+    ['who shows it as something else', { Authorization: authorized.Authorization.replace('Bearer', 'Token') }],
+    ['a cookie', { Cookie: 'token=token-of-the-test-app' }],
   ] as const) {
     it(`is not for ${what}`, async () => {
       const reply = await app.request('POST', '/ipdr/v1/publish', post({}, headers))
@@ -240,27 +387,56 @@ describe('/ipdr/v1 over TCP', () => {
     })
   }
 
-  for (const wrong of [`${authorized.Authorization}x`, authorized.Authorization.slice(0, -1), authorized.Authorization.toUpperCase(), 'Bearer x']) {
+  for (const wrong of [
+    `${authorized.Authorization}x`,
+    authorized.Authorization.slice(0, -1),
+    authorized.Authorization.toUpperCase(),
+    'Bearer x',
+  ]) {
     it(`is not for who shows ${wrong}`, async () => {
       const reply = await app.get('/ipdr/v1/peers', { Authorization: wrong })
-      assert.deepEqual([reply.status, reply.headers['www-authenticate']], [401, 'Bearer realm="ipdr", error="invalid_token"'])
+      assert.deepEqual(
+        [reply.status, reply.headers['www-authenticate']],
+        [401, 'Bearer realm="ipdr", error="invalid_token"'],
+      )
       assert.deepEqual(json(reply), { error: 'authentication required: this is not the token of the administration' })
     })
   }
 
   it('takes the token wherever it comes from, but from no page', async () => {
-    assert.equal((await app.get('/ipdr/v1/peers', { ...authorized, Host: 'registry.example', 'X-Forwarded-For': '192.0.2.1' })).status, 200)
-    for (const [name, value] of [['Origin', 'https://evil.example'], ['Origin', 'http://127.0.0.1:1'], ['Sec-Fetch-Site', 'cross-site']] as const) {
+    assert.equal(
+      (await app.get('/ipdr/v1/peers', { ...authorized, Host: 'registry.example', 'X-Forwarded-For': '192.0.2.1' }))
+        .status,
+      200,
+    )
+    for (const [name, value] of [
+      ['Origin', 'https://evil.example'],
+      ['Origin', 'http://127.0.0.1:1'],
+      ['Sec-Fetch-Site', 'cross-site'],
+    ] as const) {
       assert.equal((await app.get('/ipdr/v1/peers', { ...authorized, [name]: value })).status, 403)
     }
     for (const type of ['application/x-www-form-urlencoded', 'text/plain']) {
-      assert.equal((await app.request('POST', '/ipdr/v1/publish', post({}, { ...authorized, 'Content-Type': type }))).status, 400)
+      assert.equal(
+        (await app.request('POST', '/ipdr/v1/publish', post({}, { ...authorized, 'Content-Type': type }))).status,
+        400,
+      )
     }
   })
 })
 
 describe('paths that look like those of administration', () => {
-  for (const path of ['/IPDR/V1/gc', '/ipdr/V1/gc', '/ipdr/v1/GC', '/ipdr/v1/gc/', '/Ipdr/v1/backup', '/ipdr/v1/backup/', '//ipdr/v1/gc', '/ipdr//v1/gc', '/ipdr/v1/%67c/']) {
+  for (const path of [
+    '/IPDR/V1/gc',
+    '/ipdr/V1/gc',
+    '/ipdr/v1/GC',
+    '/ipdr/v1/gc/',
+    '/Ipdr/v1/backup',
+    '/ipdr/v1/backup/',
+    '//ipdr/v1/gc',
+    '/ipdr//v1/gc',
+    '/ipdr/v1/%67c/',
+  ]) {
     it(`${path} leads nowhere`, async () => {
       await using app = await TestApp.start({ administration })
       assertError(await app.request('POST', path, post({}, authorized)), 'NOT_FOUND')
@@ -270,12 +446,21 @@ describe('paths that look like those of administration', () => {
 
 describe('/ipdr/v1 and a body that trickles', () => {
   for (const [path, type] of [
-    ['peers', 'application/json'], ['gc', 'application/json'], ['fsck', 'application/json'], ['rebuild', 'application/json'], ['backup', 'application/vnd.ipdr.block-keys'],
-    ['restore', 'application/vnd.ipld.car']
+    ['peers', 'application/json'],
+    ['gc', 'application/json'],
+    ['fsck', 'application/json'],
+    ['rebuild', 'application/json'],
+    ['backup', 'application/vnd.ipdr.block-keys'],
+    ['restore', 'application/vnd.ipld.car'],
   ] as const) {
     it(`ends it: ${path}`, async () => {
       await using app = await TestApp.start({ administration, limits: { bodyRate: { bytes: 20, period: 300 } } })
-      assert.match(await app.exchange(`POST /ipdr/v1/${path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: ${authorized.Authorization}\r\nContent-Type: ${type}\r\nContent-Length: 1000\r\n\r\n{`), /^HTTP\/1\.1 408 |"error":"[^"]*too slowly/)
+      assert.match(
+        await app.exchange(
+          `POST /ipdr/v1/${path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: ${authorized.Authorization}\r\nContent-Type: ${type}\r\nContent-Length: 1000\r\n\r\n{`,
+        ),
+        /^HTTP\/1\.1 408 |"error":"[^"]*too slowly/,
+      )
     })
   }
 })

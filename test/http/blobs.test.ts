@@ -22,18 +22,25 @@ before(async () => {
   app = await TestApp.start()
   await app.pushBlob('a/b', bytes)
 })
-after(async () => { await app[Symbol.asyncDispose]() })
+after(async () => {
+  await app[Symbol.asyncDispose]()
+})
 
 /** The parts of a multipart/byteranges body: their Content-Range and bytes */
-function parts ({ headers, body }: Reply): Array<[string, Buffer]> {
+function parts({ headers, body }: Reply): Array<[string, Buffer]> {
   const [, boundary] = /^multipart\/byteranges; boundary=(\S+)$/.exec(String(headers['content-type'])) ?? []
   const text = body.toString('latin1')
   assert.ok(text.startsWith(`--${boundary}\r\n`) && text.endsWith(`\r\n--${boundary}--\r\n`))
-  return text.slice(0, -`\r\n--${boundary}--\r\n`.length).split(new RegExp(`(?:^|\r\n)--${boundary}\r\n`)).slice(1).map(part => {
-    const end = part.indexOf('\r\n\r\n')
-    const [, range] = /^Content-Type: application\/octet-stream\r\nContent-Range: (.+)$/.exec(part.slice(0, end)) ?? []
-    return [range!, Buffer.from(part.slice(end + 4), 'latin1')]
-  })
+  return text
+    .slice(0, -`\r\n--${boundary}--\r\n`.length)
+    .split(new RegExp(`(?:^|\r\n)--${boundary}\r\n`))
+    .slice(1)
+    .map(part => {
+      const end = part.indexOf('\r\n\r\n')
+      const [, range] =
+        /^Content-Type: application\/octet-stream\r\nContent-Range: (.+)$/.exec(part.slice(0, end)) ?? []
+      return [range!, Buffer.from(part.slice(end + 4), 'latin1')]
+    })
 }
 
 describe('a blob', () => {
@@ -41,9 +48,28 @@ describe('a blob', () => {
     const reply = await app.get(path)
     assert.ok(reply.body.equals(bytes))
     const { cid } = await app.stores.content.add(bytes)
-    const { 'content-type': type, 'content-length': length, 'docker-content-digest': named, etag, 'accept-ranges': ranges, 'x-ipfs-cid': root, 'cache-control': cache } = reply.headers
-    assert.deepEqual([reply.status, type, length, named, etag, ranges, root, cache],
-      [200, 'application/octet-stream', String(size), digest, quoted, 'bytes', cid, 'public, max-age=31536000, immutable'])
+    const {
+      'content-type': type,
+      'content-length': length,
+      'docker-content-digest': named,
+      etag,
+      'accept-ranges': ranges,
+      'x-ipfs-cid': root,
+      'cache-control': cache,
+    } = reply.headers
+    assert.deepEqual(
+      [reply.status, type, length, named, etag, ranges, root, cache],
+      [
+        200,
+        'application/octet-stream',
+        String(size),
+        digest,
+        quoted,
+        'bytes',
+        cid,
+        'public, max-age=31536000, immutable',
+      ],
+    )
   })
 
   it('may be empty', async () => {
@@ -81,25 +107,48 @@ describe('a blob', () => {
 
 describe('a range of a blob', () => {
   for (const [range, start, end] of [
-    ['bytes=0-0', 0, 0], ['bytes=0-', 0, size - 1], ['bytes=100-199', 100, 199], [`bytes=${mebibyte - 1}-${mebibyte}`, mebibyte - 1, mebibyte], [`bytes=${size - 1}-`, size - 1, size - 1],
-    ['bytes=5-99999999999', 5, size - 1], ['bytes=-1', size - 1, size - 1], ['bytes=-99999999', 0, size - 1], ['bytes=0-1,99999999-', 0, 1]
+    ['bytes=0-0', 0, 0],
+    ['bytes=0-', 0, size - 1],
+    ['bytes=100-199', 100, 199],
+    [`bytes=${mebibyte - 1}-${mebibyte}`, mebibyte - 1, mebibyte],
+    [`bytes=${size - 1}-`, size - 1, size - 1],
+    ['bytes=5-99999999999', 5, size - 1],
+    ['bytes=-1', size - 1, size - 1],
+    ['bytes=-99999999', 0, size - 1],
+    ['bytes=0-1,99999999-', 0, 1],
   ] as const) {
     it(`${range} is sent alone`, async () => {
       const reply = await app.get(path, { Range: range })
-      assert.deepEqual([reply.status, reply.headers['content-range'], reply.headers['content-length'], reply.headers['content-type'], reply.headers['docker-content-digest']],
-        [206, `bytes ${start}-${end}/${size}`, String(end - start + 1), 'application/octet-stream', digest])
+      assert.deepEqual(
+        [
+          reply.status,
+          reply.headers['content-range'],
+          reply.headers['content-length'],
+          reply.headers['content-type'],
+          reply.headers['docker-content-digest'],
+        ],
+        [206, `bytes ${start}-${end}/${size}`, String(end - start + 1), 'application/octet-stream', digest],
+      )
       assert.ok(reply.body.equals(bytes.subarray(start, end + 1)))
     })
   }
 
   for (const [range, ...expected] of [
-    ['bytes=0-0,-1', [0, 0], [size - 1, size - 1]], [`bytes=${mebibyte - 5}-${mebibyte + 5}, 3-4 ,10-`, [mebibyte - 5, mebibyte + 5], [3, 4], [10, size - 1]], ['bytes=5-9,0-9,99999999-', [5, 9], [0, 9]]
+    ['bytes=0-0,-1', [0, 0], [size - 1, size - 1]],
+    [`bytes=${mebibyte - 5}-${mebibyte + 5}, 3-4 ,10-`, [mebibyte - 5, mebibyte + 5], [3, 4], [10, size - 1]],
+    ['bytes=5-9,0-9,99999999-', [5, 9], [0, 9]],
   ] as const) {
     it(`${range} are several, sent in parts`, async () => {
       const reply = await app.get(path, { Range: range })
-      assert.deepEqual([reply.status, reply.headers['content-range'], reply.headers['content-length']], [206, undefined, String(reply.body.byteLength)])
+      assert.deepEqual(
+        [reply.status, reply.headers['content-range'], reply.headers['content-length']],
+        [206, undefined, String(reply.body.byteLength)],
+      )
       const found = parts(reply)
-      assert.deepEqual(found.map(([range]) => range), (expected as ReadonlyArray<readonly [number, number]>).map(([start, end]) => `bytes ${start}-${end}/${size}`))
+      assert.deepEqual(
+        found.map(([range]) => range),
+        (expected as ReadonlyArray<readonly [number, number]>).map(([start, end]) => `bytes ${start}-${end}/${size}`),
+      )
       expected.forEach(([start, end], i) => assert.ok(found[i]![1].equals(bytes.subarray(start, end + 1))))
     })
   }
@@ -109,11 +158,17 @@ describe('a range of a blob', () => {
       const reply = await app.get(path, { Range: range })
       assertError(reply, 'RANGE_INVALID')
       assert.equal(reply.headers['content-range'], `bytes */${size}`)
-      assert.deepEqual([reply.headers['etag'], reply.headers['accept-ranges'], reply.headers['docker-content-digest']], [undefined, undefined, undefined])
+      assert.deepEqual(
+        [reply.headers['etag'], reply.headers['accept-ranges'], reply.headers['docker-content-digest']],
+        [undefined, undefined, undefined],
+      )
     })
   }
 
-  for (const [what, ranges] of [['too many', Array(1025).fill('0-0')], ['too many backwards', Array.from({ length: 100 }, (_, i) => `${200 - i}-${300 - i}`)]] as const) {
+  for (const [what, ranges] of [
+    ['too many', Array(1025).fill('0-0')],
+    ['too many backwards', Array.from({ length: 100 }, (_, i) => `${200 - i}-${300 - i}`)],
+  ] as const) {
     it(`is refused so that clients ask for fewer: ${what}`, async () => {
       const reply = await app.get(path, { Range: `bytes=${ranges.join()}` })
       assertError(reply, 'REQUEST_INVALID')
@@ -122,7 +177,7 @@ describe('a range of a blob', () => {
   }
 
   it('is one of a thousand: each comes, and no block is read for each', async () => {
-    const starts = Array.from({ length: 1000 }, (_, i) => Math.floor(i * size / 1000))
+    const starts = Array.from({ length: 1000 }, (_, i) => Math.floor((i * size) / 1000))
     const reply = await app.get(path, { Range: `bytes=${starts.map(start => `${start}-${start + 9}`).join()}` })
     assert.equal(reply.status, 206)
     const found = parts(reply)
@@ -139,27 +194,48 @@ describe('a range of a blob', () => {
 
   it('is not what HEAD asks for', async () => {
     const reply = await app.request('HEAD', path, { headers: { Range: 'bytes=0-0' } })
-    assert.deepEqual([reply.status, reply.headers['content-length'], reply.headers['content-range']], [200, String(size), undefined])
+    assert.deepEqual(
+      [reply.status, reply.headers['content-length'], reply.headers['content-range']],
+      [200, String(size), undefined],
+    )
   })
 
-  for (const [condition, status] of [[quoted, 206], [`W/${quoted}`, 200], ['"other"', 200], [digest, 200], ['Tue, 24 Nov 2026 12:00:00 GMT', 200], ['', 200]] as const) {
+  for (const [condition, status] of [
+    [quoted, 206],
+    [`W/${quoted}`, 200],
+    ['"other"', 200],
+    [digest, 200],
+    ['Tue, 24 Nov 2026 12:00:00 GMT', 200],
+    ['', 200],
+  ] as const) {
     it(`with If-Range ${condition.slice(0, 20)} is answered by ${status}`, async () => {
       const reply = await app.get(path, { Range: 'bytes=1-2', 'If-Range': condition })
       assert.deepEqual([reply.status, reply.body.byteLength], [status, status === 206 ? 2 : size])
     })
   }
 
-  it('that can\'t be sent is the whole where the client has another blob', async () => {
+  it("that can't be sent is the whole where the client has another blob", async () => {
     assert.equal((await app.get(path, { Range: 'bytes=99999999-', 'If-Range': '"other"' })).status, 200)
   })
 })
 
 describe('If-None-Match', () => {
-  for (const [known, status] of [[quoted, 304], [`W/${quoted}`, 304], [`"a", ${quoted} , "b"`, 304], ['*', 304], ['"a"', 200], [digest, 200], ['', 200]] as const) {
+  for (const [known, status] of [
+    [quoted, 304],
+    [`W/${quoted}`, 304],
+    [`"a", ${quoted} , "b"`, 304],
+    ['*', 304],
+    ['"a"', 200],
+    [digest, 200],
+    ['', 200],
+  ] as const) {
     it(`${known.slice(0, 20)} gets ${status}`, async () => {
       for (const method of ['GET', 'HEAD']) {
         const reply = await app.request(method, path, { headers: { 'If-None-Match': known } })
-        assert.deepEqual([reply.status, reply.headers.etag, reply.body.byteLength], [status, quoted, status === 200 && method === 'GET' ? size : 0])
+        assert.deepEqual(
+          [reply.status, reply.headers.etag, reply.body.byteLength],
+          [status, quoted, status === 200 && method === 'GET' ? size : 0],
+        )
       }
     })
   }
@@ -172,7 +248,7 @@ describe('If-None-Match', () => {
 
 describe('a blob that is damaged', () => {
   /** A blob without its leaf of this number */
-  async function damaged (seed: string, leaf: number): Promise<string> {
+  async function damaged(seed: string, leaf: number): Promise<string> {
     const bytes = randomBytes(3 * mebibyte, seed)
     await app.pushBlob('a/b', bytes)
     const { cid } = (await app.stores.index.blob(sha256(bytes)))!
@@ -185,17 +261,27 @@ describe('a blob that is damaged', () => {
     const path = await damaged('first', 0)
     const reply = await app.get(path)
     assertError(reply, 'UNAVAILABLE')
-    assert.deepEqual([reply.headers.etag, reply.headers['x-ipfs-cid'], reply.headers['cache-control']], [undefined, undefined, undefined])
+    assert.deepEqual(
+      [reply.headers.etag, reply.headers['x-ipfs-cid'], reply.headers['cache-control']],
+      [undefined, undefined, undefined],
+    )
     assertError(await app.get(path, { Range: 'bytes=0-0' }), 'UNAVAILABLE')
     assert.equal((await app.get(path, { Range: `bytes=-${mebibyte}` })).body.byteLength, mebibyte)
   })
 
-  for (const [what, range] of [['in its middle', undefined], ['in a range', 'bytes=10-'], ['in the second of two ranges', `bytes=0-0,${2 * mebibyte}-`]] as const) {
+  for (const [what, range] of [
+    ['in its middle', undefined],
+    ['in a range', 'bytes=10-'],
+    ['in the second of two ranges', `bytes=0-0,${2 * mebibyte}-`],
+  ] as const) {
     it(`${what} breaks the connection, rather than end what looks like a response`, async () => {
       const path = await damaged(what, 2)
       const before = (await app.metrics.text()).match(/ipdr_http_broken_responses_total (\d+)/)?.[1]
       await assert.rejects(app.get(path, range === undefined ? {} : { Range: range }), { code: 'ECONNRESET' })
-      assert.equal((await app.metrics.text()).match(/ipdr_http_broken_responses_total (\d+)/)?.[1], String(Number(before) + 1))
+      assert.equal(
+        (await app.metrics.text()).match(/ipdr_http_broken_responses_total (\d+)/)?.[1],
+        String(Number(before) + 1),
+      )
       const line = await until('the log line', () => app.requests.findLast(({ url }) => url === path))
       assert.equal(line['status'], 'aborted')
     })
@@ -232,7 +318,10 @@ describe('a client', () => {
     assert.equal(line['remote'], '127.0.0.1')
     assert.ok(read < 24, `${read} blocks were read for nobody`)
     Reflect.deleteProperty(app.stores.blockstore, 'read')
-    assert.deepEqual(app.stores.logged.filter(({ level, id }) => level === 'error' && id === 'gone'), [])
+    assert.deepEqual(
+      app.stores.logged.filter(({ level, id }) => level === 'error' && id === 'gone'),
+      [],
+    )
   })
 
   it('that goes away before its blob is found gets nothing read', async () => {
@@ -255,7 +344,9 @@ describe('a client', () => {
     socket.destroy()
     await app.logLine('early')
     resolve()
-    await until('the end of the handler', () => app.stores.logged.some(({ message, id }) => message === 'client gone' && id === 'early'))
+    await until('the end of the handler', () =>
+      app.stores.logged.some(({ message, id }) => message === 'client gone' && id === 'early'),
+    )
     assert.equal(reads, 0)
     Reflect.deleteProperty(index, 'blob')
     Reflect.deleteProperty(blockstore, 'read')
@@ -288,8 +379,14 @@ describe('a client', () => {
   })
 
   it('may ask for many blobs on one connection', async () => {
-    const request = (path: string, close: boolean): string => `GET ${path} HTTP/1.1\r\nHost: a\r\n${close ? 'Connection: close\r\n' : ''}\r\n`
-    const text = await app.exchange(request(absent, false) + request('/v2/', false) + request(absent, false) + request('/v2/', true))
-    assert.deepEqual([...text.matchAll(/HTTP\/1\.1 (\d+)/g)].map(match => match[1]), ['404', '200', '404', '200'])
+    const request = (path: string, close: boolean): string =>
+      `GET ${path} HTTP/1.1\r\nHost: a\r\n${close ? 'Connection: close\r\n' : ''}\r\n`
+    const text = await app.exchange(
+      request(absent, false) + request('/v2/', false) + request(absent, false) + request('/v2/', true),
+    )
+    assert.deepEqual(
+      [...text.matchAll(/HTTP\/1\.1 (\d+)/g)].map(match => match[1]),
+      ['404', '200', '404', '200'],
+    )
   })
 })

@@ -11,18 +11,24 @@ const apps: TestApp[] = []
 const sockets: Socket[] = []
 
 afterEach(async () => {
-  sockets.splice(0).forEach(socket => { socket.destroy() })
-  await Promise.all(apps.splice(0).map(async app => { await app[Symbol.asyncDispose]() }))
+  sockets.splice(0).forEach(socket => {
+    socket.destroy()
+  })
+  await Promise.all(
+    apps.splice(0).map(async app => {
+      await app[Symbol.asyncDispose]()
+    }),
+  )
 })
 
-async function start (init: TestAppInit): Promise<TestApp> {
+async function start(init: TestAppInit): Promise<TestApp> {
   const app = await TestApp.start({ maxManifestBytes: 1024 * kibibyte, ...init })
   apps.push(app)
   return app
 }
 
 /** A manifest that lacks its last byte; @returns the first line of what comes back, once something does */
-function sendUnfinished (app: TestApp, bytes: number, { chunked = false } = {}): Promise<string> {
+function sendUnfinished(app: TestApp, bytes: number, { chunked = false } = {}): Promise<string> {
   const socket = app.connect()
   sockets.push(socket)
   const framing = chunked ? 'Transfer-Encoding: chunked' : `Content-Length: ${bytes}`
@@ -39,7 +45,9 @@ describe('manifests that never end', () => {
       const app = await start({ bodyMemory: { max: 4096 * kibibyte, maxPerClient: 1024 * kibibyte, patience: 300 } })
       const replies = Array.from({ length: 20 }, () => sendUnfinished(app, 512 * kibibyte, { chunked }))
       let most = 0
-      const watch = setInterval(() => { most = Math.max(most, app.bodies.total) }, 1)
+      const watch = setInterval(() => {
+        most = Math.max(most, app.bodies.total)
+      }, 1)
       try {
         const refused = await Promise.any(replies)
         assert.match(refused, /^HTTP\/1\.1 429 [\s\S]*\r\nRetry-After: 5\r\n[\s\S]*"TOOMANYREQUESTS"/)
@@ -60,7 +68,9 @@ describe('manifests that never end', () => {
 
   it('keep nobody from pushing a small one, of the same address neither', async () => {
     const app = await start({ bodyMemory: { max: 1024 * kibibyte, maxPerClient: 1024 * kibibyte } })
-    Array.from({ length: 20 }, () => sendUnfinished(app, 512 * kibibyte)).forEach(reply => { reply.catch(() => {}) })
+    Array.from({ length: 20 }, () => sendUnfinished(app, 512 * kibibyte)).forEach(reply => {
+      reply.catch(() => {})
+    })
     await until('all is taken', () => app.bodies.total > 900 * kibibyte)
     for (let i = 0; i < 5; i++) {
       assert.equal((await app.pushManifest('r', `t${i}`, small, ociIndex)).status, 201)
@@ -69,9 +79,13 @@ describe('manifests that never end', () => {
 
   it('give back what they took once their clients are gone', async () => {
     const app = await start({ bodyMemory: { max: 1024 * kibibyte, maxPerClient: 0 } })
-    Array.from({ length: 3 }, () => sendUnfinished(app, 300 * kibibyte)).forEach(reply => { reply.catch(() => {}) })
+    Array.from({ length: 3 }, () => sendUnfinished(app, 300 * kibibyte)).forEach(reply => {
+      reply.catch(() => {})
+    })
     await until('all is taken', () => app.bodies.total > 800 * kibibyte)
-    sockets.splice(0).forEach(socket => { socket.destroy() })
+    sockets.splice(0).forEach(socket => {
+      socket.destroy()
+    })
     await until('nothing is taken', () => app.bodies.total === 0)
   })
 })
@@ -80,8 +94,13 @@ describe('ordinary pushes', () => {
   it('never see a limit, however many there are at a time', async () => {
     const app = await start({ bodyMemory: { max: 256 * kibibyte, maxPerClient: 128 * kibibyte } })
     const annotated = (i: number): Buffer => imageIndex([], { annotations: { a: `${i}`.repeat(8 * kibibyte) } })
-    const replies = await Promise.all(Array.from({ length: 40 }, async (_, i) => await app.pushManifest('r', `t${i}`, annotated(i % 10), ociIndex)))
-    assert.deepEqual(replies.map(({ status }) => status), Array(40).fill(201))
+    const replies = await Promise.all(
+      Array.from({ length: 40 }, async (_, i) => await app.pushManifest('r', `t${i}`, annotated(i % 10), ociIndex)),
+    )
+    assert.deepEqual(
+      replies.map(({ status }) => status),
+      Array(40).fill(201),
+    )
     assert.equal(app.bodies.total, 0)
   })
 
@@ -89,7 +108,10 @@ describe('ordinary pushes', () => {
     const app = await start({ bodyMemory: { max: 256 * kibibyte, maxPerClient: 128 * kibibyte } })
     assertError(await app.pushManifest('r', 'a', Buffer.from('{'), ociIndex), 'MANIFEST_INVALID')
     assertError(await app.pushManifest('r', 'a', Buffer.alloc(1025 * kibibyte), ociIndex), 'MANIFEST_TOO_LARGE')
-    assertError(await app.request('PUT', '/v2/r/manifests/a', { body: Buffer.alloc(1025 * kibibyte), chunked: true }), 'TOOMANYREQUESTS')
+    assertError(
+      await app.request('PUT', '/v2/r/manifests/a', { body: Buffer.alloc(1025 * kibibyte), chunked: true }),
+      'TOOMANYREQUESTS',
+    )
     assert.equal(app.bodies.total, 0)
   })
 })

@@ -18,12 +18,23 @@ describe('/dig', () => {
       }
     }
   })
-  after(async () => { await app[Symbol.asyncDispose]() })
+  after(async () => {
+    await app[Symbol.asyncDispose]()
+  })
 
   const text = 'text/plain; charset=utf-8'
 
   it('tells the CID of a tag, however its repository is written', async () => {
-    for (const q of ['team/app:v1', 'localhost/team/app:v1', 'localhost:5000/team/app:v1', '192.0.2.1:5000/team/app:v1', '[::1]:5000/team/app:v1', 'registry.example/team/app:v1', 'my.org/app:v1', 'localhost:5000/my.org/app:v1']) {
+    for (const q of [
+      'team/app:v1',
+      'localhost/team/app:v1',
+      'localhost:5000/team/app:v1',
+      '192.0.2.1:5000/team/app:v1',
+      '[::1]:5000/team/app:v1',
+      'registry.example/team/app:v1',
+      'my.org/app:v1',
+      'localhost:5000/my.org/app:v1',
+    ]) {
       const { status, headers, body } = await app.get(`/dig?q=${encodeURIComponent(q)}&short=true`)
       assert.deepEqual([status, headers['content-type'], String(body)], [200, text, `${cid}\n`], q)
     }
@@ -44,17 +55,33 @@ describe('/dig', () => {
   })
 
   it('answers in JSON on demand', async () => {
-    assert.deepEqual(json(await app.get('/dig?q=team/app&json=true')), { name: 'team/app', tags: ['latest', 'v1', 'v2'] })
+    assert.deepEqual(json(await app.get('/dig?q=team/app&json=true')), {
+      name: 'team/app',
+      tags: ['latest', 'v1', 'v2'],
+    })
     const { digest, ...found } = json(await app.get('/dig?q=team/app:v1&json=true')) as Record<string, unknown>
     assert.deepEqual(found, { name: 'team/app', tag: 'v1', cid })
-    assert.equal((json(await app.get(`/dig?q=team/app@${String(digest)}&json=true`)) as Record<string, unknown>)['cid'], cid)
+    assert.equal(
+      (json(await app.get(`/dig?q=team/app@${String(digest)}&json=true`)) as Record<string, unknown>)['cid'],
+      cid,
+    )
   })
 
   for (const [query, status, message] of [
-    ['', 400, /'q' missing/], ['?q=', 400, /'q' missing/], ['?q=a&q=b', 400, /'q' missing/],
-    ['?q=team/nothing', 404, /not known/], ['?q=team/app:v9', 404, /unknown/], ['?q=team/app:v9&json=true', 404, /unknown/], ['?q=registry.example/nothing:v1', 404, /unknown/],
-    ['?q=../../../../etc:passwd', 400, /name/], ['?q=../..', 400, /name/], ['?q=/etc/passwd', 400, /name/], ['?q=team/app:..%2f..%2fetc', 400, /tag/], ['?q=team/app:', 400, /tag/],
-    ['?q=localhost:5000/../x', 400, /name/], ['?q=team/app%0Ax', 400, /name/]
+    ['', 400, /'q' missing/],
+    ['?q=', 400, /'q' missing/],
+    ['?q=a&q=b', 400, /'q' missing/],
+    ['?q=team/nothing', 404, /not known/],
+    ['?q=team/app:v9', 404, /unknown/],
+    ['?q=team/app:v9&json=true', 404, /unknown/],
+    ['?q=registry.example/nothing:v1', 404, /unknown/],
+    ['?q=../../../../etc:passwd', 400, /name/],
+    ['?q=../..', 400, /name/],
+    ['?q=/etc/passwd', 400, /name/],
+    ['?q=team/app:..%2f..%2fetc', 400, /tag/],
+    ['?q=team/app:', 400, /tag/],
+    ['?q=localhost:5000/../x', 400, /name/],
+    ['?q=team/app%0Ax', 400, /name/],
   ] as const) {
     it(`answers ${query === '' ? 'without a question' : query} with ${status} and one line`, async () => {
       const { status: actual, headers, body } = await app.get(`/dig${query}`)

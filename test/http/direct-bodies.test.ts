@@ -14,24 +14,40 @@ const digest = sha256(bytes)
 
 let app: TestApp
 
-before(async () => { app = await TestApp.start() })
-after(async () => { await app[Symbol.asyncDispose]() })
+before(async () => {
+  app = await TestApp.start()
+})
+after(async () => {
+  await app[Symbol.asyncDispose]()
+})
 
-function head (method: string, path: string, headers: Record<string, string | number> = {}, length = bytes.byteLength): string {
-  return [`${method} ${path} HTTP/1.1`, 'Host: a', `Content-Length: ${length}`, ...Object.entries(headers).map(([name, value]) => `${name}: ${value}`), '', ''].join('\r\n')
+function head(
+  method: string,
+  path: string,
+  headers: Record<string, string | number> = {},
+  length = bytes.byteLength,
+): string {
+  return [
+    `${method} ${path} HTTP/1.1`,
+    'Host: a',
+    `Content-Length: ${length}`,
+    ...Object.entries(headers).map(([name, value]) => `${name}: ${value}`),
+    '',
+    '',
+  ].join('\r\n')
 }
 
-async function drained (socket: Socket, data: Uint8Array): Promise<void> {
+async function drained(socket: Socket, data: Uint8Array): Promise<void> {
   if (!socket.write(data)) {
     await once(socket, 'drain')
   }
 }
 
-async function assertStored (at = app): Promise<void> {
+async function assertStored(at = app): Promise<void> {
   assert.ok((await at.get(`/v2/a/b/blobs/${digest}`)).body.equals(bytes))
 }
 
-async function withApp (init: TestAppInit, work: (app: TestApp) => Promise<void>): Promise<void> {
+async function withApp(init: TestAppInit, work: (app: TestApp) => Promise<void>): Promise<void> {
   await using other = await TestApp.start(init)
   await work(other)
 }
@@ -41,7 +57,7 @@ describe('a large body', () => {
     for (const [method, path, status] of [
       ['POST', () => `/v2/a/b/blobs/uploads/?digest=${digest}`, 201],
       ['PUT', async () => `${await app.startUpload('a/b')}?digest=${digest}`, 201],
-      ['PATCH', async () => await app.startUpload('a/b'), 202]
+      ['PATCH', async () => await app.startUpload('a/b'), 202],
     ] as const) {
       const reply = received(app.connect().end(Buffer.concat([Buffer.from(head(method, await path())), bytes])))
       assert.match(await reply, new RegExp(`^HTTP/1\\.1 ${status} [^]*\r\nConnection: close\r\n`))
@@ -54,8 +70,19 @@ describe('a large body', () => {
   it('is a body like others to a client that keeps its connections', async () => {
     const agent = new Agent({ keepAlive: true })
     try {
-      const send = async (method: string, path: string, body?: Uint8Array): Promise<{ status: number, location: string }> => {
-        const req = request({ host: '127.0.0.1', port: app.port, method, path, agent, headers: { 'Content-Length': body?.byteLength ?? 0, 'X-Request-Id': `${method}-large` } }).end(body)
+      const send = async (
+        method: string,
+        path: string,
+        body?: Uint8Array,
+      ): Promise<{ status: number; location: string }> => {
+        const req = request({
+          host: '127.0.0.1',
+          port: app.port,
+          method,
+          path,
+          agent,
+          headers: { 'Content-Length': body?.byteLength ?? 0, 'X-Request-Id': `${method}-large` },
+        }).end(body)
         const [res] = await once(req, 'response')
         res.resume()
         await once(res, 'end')
@@ -66,7 +93,7 @@ describe('a large body', () => {
         assert.equal((await send('PATCH', location, bytes)).status, 202)
         assert.equal((await send('PUT', `${location}?digest=${digest}`)).status, 201)
       }
-      const { status, bytesIn } = await app.logLine('PATCH-large') as { status: string, bytesIn: number }
+      const { status, bytesIn } = (await app.logLine('PATCH-large')) as { status: string; bytesIn: number }
       assert.equal(status, '202')
       assert.ok(bytesIn > bytes.byteLength && bytesIn < bytes.byteLength + 1000)
     } finally {
@@ -78,7 +105,19 @@ describe('a large body', () => {
     const socket = app.connect()
     const reply = received(socket)
     const text = Buffer.concat([Buffer.from(head('PUT', `${await app.startUpload('a/b')}?digest=${digest}`)), bytes])
-    const ends = [1, 50, 400, 401, 70_000, 70_001, 1_000_000, 1_262_144, 9_000_001, text.byteLength - 1, text.byteLength]
+    const ends = [
+      1,
+      50,
+      400,
+      401,
+      70_000,
+      70_001,
+      1_000_000,
+      1_262_144,
+      9_000_001,
+      text.byteLength - 1,
+      text.byteLength,
+    ]
     for (let i = 0; i < ends.length; i++) {
       await drained(socket, text.subarray(ends[i - 1] ?? 0, ends[i]))
       await sleep(20)
@@ -91,9 +130,12 @@ describe('a large body', () => {
     for (const end of ['end', 'resetAndDestroy'] as const) {
       const path = await app.startUpload('a/b')
       const socket = app.connect()
-      await drained(socket, Buffer.concat([Buffer.from(head('PATCH', path, { 'X-Request-Id': end })), bytes.subarray(0, 10 * mebibyte)]))
+      await drained(
+        socket,
+        Buffer.concat([Buffer.from(head('PATCH', path, { 'X-Request-Id': end })), bytes.subarray(0, 10 * mebibyte)]),
+      )
       const size = async (): Promise<number> => Number(String((await app.get(path)).headers.range).split('-')[1]) + 1
-      await until('most of it', async () => await size() > 9 * mebibyte)
+      await until('most of it', async () => (await size()) > 9 * mebibyte)
       socket[end]()
       assert.equal((await app.logLine(end))['status'], 'aborted')
       const kept = await size()
@@ -106,7 +148,7 @@ describe('a large body', () => {
     for (const [path, status] of [
       [`/v2/a/b/blobs/uploads/00000000-0000-4000-8000-000000000000?digest=${digest}`, 404],
       [`${await app.startUpload('a/b')}?digest=nonsense`, 400],
-      ['/v2/a/b/blobs/uploads/', 405]
+      ['/v2/a/b/blobs/uploads/', 405],
     ] as const) {
       const socket = app.connect()
       const reply = received(socket)
@@ -121,7 +163,9 @@ describe('a large body', () => {
     await withApp({ server: { idleTimeout: 400 } }, async app => {
       const socket = app.connect()
       socket.write(head('PUT', `/v2/a/b/blobs/uploads/00000000-0000-4000-8000-000000000000?digest=${digest}`))
-      const timer = setInterval(() => { socket.write('x') }, 20)
+      const timer = setInterval(() => {
+        socket.write('x')
+      }, 20)
       try {
         assert.match(await received(socket), /^HTTP\/1\.1 404 /)
       } finally {
@@ -131,22 +175,34 @@ describe('a large body', () => {
   })
 
   it('of other bytes than its digest says is refused', async () => {
-    assertError(await app.request('PUT', `${await app.startUpload('a/b')}?digest=${sha256(Buffer.from('other'))}`, { body: bytes }), 'DIGEST_INVALID')
+    assertError(
+      await app.request('PUT', `${await app.startUpload('a/b')}?digest=${sha256(Buffer.from('other'))}`, {
+        body: bytes,
+      }),
+      'DIGEST_INVALID',
+    )
   })
 
   it('of another length than its range says is refused', async () => {
     const path = await app.startUpload('a/b')
     assertError(await app.request('PATCH', path, { body: bytes, headers: { 'Content-Range': '0-99' } }), 'SIZE_INVALID')
-    assertError(await app.request('PATCH', path, { body: bytes, headers: { 'Content-Range': `5-${bytes.byteLength + 4}` } }), 'RANGE_INVALID')
+    assertError(
+      await app.request('PATCH', path, { body: bytes, headers: { 'Content-Range': `5-${bytes.byteLength + 4}` } }),
+      'RANGE_INVALID',
+    )
   })
 
   it('waits for its turn on a connection', async () => {
     const path = await app.startUpload('a/b')
     const socket = app.connect()
     const reply = received(socket)
-    socket.write(Buffer.concat([
-      Buffer.from('GET /v2/ HTTP/1.1\r\nHost: a\r\n\r\n'), Buffer.from(head('PUT', `${path}?digest=${digest}`, { Connection: 'close' })), bytes
-    ]))
+    socket.write(
+      Buffer.concat([
+        Buffer.from('GET /v2/ HTTP/1.1\r\nHost: a\r\n\r\n'),
+        Buffer.from(head('PUT', `${path}?digest=${digest}`, { Connection: 'close' })),
+        bytes,
+      ]),
+    )
     assert.deepEqual((await reply).match(/HTTP\/1\.1 \d+/g), ['HTTP/1.1 200', 'HTTP/1.1 201'])
     await assertStored()
   })
@@ -165,7 +221,17 @@ describe('a large body', () => {
   it('of a client that would rather speak another protocol is that of its request', async () => {
     for (const upgrade of ['h2c', 'websocket']) {
       const socket = app.connect()
-      socket.write(Buffer.concat([Buffer.from(head('PUT', `${await app.startUpload('a/b')}?digest=${digest}`, { Connection: 'Upgrade', Upgrade: upgrade })), bytes]))
+      socket.write(
+        Buffer.concat([
+          Buffer.from(
+            head('PUT', `${await app.startUpload('a/b')}?digest=${digest}`, {
+              Connection: 'Upgrade',
+              Upgrade: upgrade,
+            }),
+          ),
+          bytes,
+        ]),
+      )
       const reply = received(socket)
       const [first] = await once(socket, 'data')
       assert.match(String(first), /^HTTP\/1\.1 201 /)
@@ -177,7 +243,13 @@ describe('a large body', () => {
 
   it('is not taken for another request', async () => {
     const inner = Buffer.from('GET /v2/_catalog HTTP/1.1\r\nHost: a\r\n\r\n')
-    const reply = await received(app.connect().end(Buffer.concat([Buffer.from(head('PUT', `${await app.startUpload('a/b')}?digest=${digest}`)), bytes, inner])))
+    const reply = await received(
+      app
+        .connect()
+        .end(
+          Buffer.concat([Buffer.from(head('PUT', `${await app.startUpload('a/b')}?digest=${digest}`)), bytes, inner]),
+        ),
+    )
     assert.deepEqual(reply.match(/HTTP\/1\.1 \d+/g), ['HTTP/1.1 201'])
   })
 
@@ -191,8 +263,12 @@ describe('a large body', () => {
     })
     await withApp({ limits: { bodyRate: { bytes: 1000, period: 200 } } }, async app => {
       const socket = app.connect()
-      socket.write(Buffer.concat([Buffer.from(head('PATCH', await app.startUpload('a/b'))), bytes.subarray(0, mebibyte)]))
-      const timer = setInterval(() => { socket.write('x') }, 20)
+      socket.write(
+        Buffer.concat([Buffer.from(head('PATCH', await app.startUpload('a/b'))), bytes.subarray(0, mebibyte)]),
+      )
+      const timer = setInterval(() => {
+        socket.write('x')
+      }, 20)
       try {
         const [first] = await once(socket, 'data')
         assert.match(String(first), /^HTTP\/1\.1 408 /)
@@ -207,7 +283,9 @@ describe('a large body', () => {
     const replies: Array<Promise<string>> = []
     await withApp({ server: { drainTimeout: 300 } }, async app => {
       const socket = app.connect()
-      socket.write(Buffer.concat([Buffer.from(head('PATCH', await app.startUpload('a/b'))), bytes.subarray(0, mebibyte)]))
+      socket.write(
+        Buffer.concat([Buffer.from(head('PATCH', await app.startUpload('a/b'))), bytes.subarray(0, mebibyte)]),
+      )
       replies.push(received(socket))
       await sleep(100)
     })

@@ -13,22 +13,39 @@ const apps: TestApp[] = []
 
 afterEach(async () => {
   mock.timers.reset()
-  await Promise.all(apps.splice(0).map(async app => { await app[Symbol.asyncDispose]() }))
+  await Promise.all(
+    apps.splice(0).map(async app => {
+      await app[Symbol.asyncDispose]()
+    }),
+  )
 })
 
-async function start (init: TestAppInit = {}): Promise<TestApp> {
+async function start(init: TestAppInit = {}): Promise<TestApp> {
   const app = await TestApp.start(init)
   apps.push(app)
   return app
 }
 
 /** Limits of connections and headers, of which a test names the ones that it is about */
-function server (limits: { headerBytes?: number, headerTimeout?: number, connections?: number, connectionsPerClient?: number }, idleTimeout = 20_000): TestAppInit['server'] {
-  return { idleTimeout, limits: { headerBytes: 16_384, headerCount: 100, headerTimeout: 20_000, connections: 0, connectionsPerClient: 0, ...limits } }
+function server(
+  limits: { headerBytes?: number; headerTimeout?: number; connections?: number; connectionsPerClient?: number },
+  idleTimeout = 20_000,
+): TestAppInit['server'] {
+  return {
+    idleTimeout,
+    limits: {
+      headerBytes: 16_384,
+      headerCount: 100,
+      headerTimeout: 20_000,
+      connections: 0,
+      connectionsPerClient: 0,
+      ...limits,
+    },
+  }
 }
 
 /** What came back is one error of the specification, and the connection is closed */
-function assertRawError (text: string, code: OciErrorCode): void {
+function assertRawError(text: string, code: OciErrorCode): void {
   const [head = '', body = ''] = text.split('\r\n\r\n')
   assert.match(head, new RegExp(`^HTTP/1\\.1 ${OCI_ERRORS[code].status} `))
   assert.match(head, /\r\nConnection: close(\r\n|$)/i)
@@ -39,12 +56,16 @@ describe('what a request may be', () => {
   it('as long as headerBytes, else 431', async () => {
     const app = await start({ server: server({ headerBytes: 16_384 }) })
     assert.equal((await app.get('/v2/', { 'X-Long': 'x'.repeat(15_000) })).status, 200)
-    assertRawError(await app.exchange(`GET /v2/ HTTP/1.1\r\nHost: a\r\nX-Long: ${'x'.repeat(17_000)}\r\n\r\n`), 'HEADERS_TOO_LARGE')
+    assertRawError(
+      await app.exchange(`GET /v2/ HTTP/1.1\r\nHost: a\r\nX-Long: ${'x'.repeat(17_000)}\r\n\r\n`),
+      'HEADERS_TOO_LARGE',
+    )
   })
 
   it('of as many headers as headerCount, else 431', async () => {
     const app = await start({ limits: { requests: { urlBytes: 8192, headerBytes: 32_768, headerCount: 20 } } })
-    const headers = (count: number): Record<string, string> => Object.fromEntries(Array.from({ length: count }, (_, i) => [`X-${i}`, 'x']))
+    const headers = (count: number): Record<string, string> =>
+      Object.fromEntries(Array.from({ length: count }, (_, i) => [`X-${i}`, 'x']))
     assert.equal((await app.get('/v2/', headers(15))).status, 200)
     assertError(await app.get('/v2/', headers(25)), 'HEADERS_TOO_LARGE')
   })
@@ -57,7 +78,15 @@ describe('what a request may be', () => {
 
   it('a manifest of manifestBytes, else 413', async () => {
     const app = await start({ maxManifestBytes: 2000 })
-    const manifest = (padding: number): Buffer => Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType: ociIndex, manifests: [], annotations: { a: 'x'.repeat(padding) } }))
+    const manifest = (padding: number): Buffer =>
+      Buffer.from(
+        JSON.stringify({
+          schemaVersion: 2,
+          mediaType: ociIndex,
+          manifests: [],
+          annotations: { a: 'x'.repeat(padding) },
+        }),
+      )
     assert.equal((await app.pushManifest('r', 'a', manifest(1000), ociIndex)).status, 201)
     assertError(await app.pushManifest('r', 'a', manifest(2000), ociIndex), 'MANIFEST_TOO_LARGE')
   })
@@ -66,10 +95,29 @@ describe('what a request may be', () => {
     const app = await start({ manifestLimits: { depth: 10, descriptors: 3 } })
     await app.pushEmptyConfig('r')
     const config = { mediaType: 'application/vnd.oci.empty.v1+json', digest: sha256(emptyJson), size: 2 }
-    const manifest = (layers: number, more: object = {}): Buffer => Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType: ociManifest, config, layers: Array(layers).fill(config), ...more }))
+    const manifest = (layers: number, more: object = {}): Buffer =>
+      Buffer.from(
+        JSON.stringify({
+          schemaVersion: 2,
+          mediaType: ociManifest,
+          config,
+          layers: Array(layers).fill(config),
+          ...more,
+        }),
+      )
     assert.equal((await app.pushManifest('r', 'a', manifest(3))).status, 201)
-    assert.match(String(assertError(await app.pushManifest('r', 'a', manifest(4)), 'MANIFEST_INVALID')?.['reason']), /more than 3 descriptors/)
-    assert.match(String(assertError(await app.pushManifest('r', 'a', manifest(1, { x: [[[[[[[[[[]]]]]]]]]] })), 'MANIFEST_INVALID')?.['reason']), /deeper than 10 levels/)
+    assert.match(
+      String(assertError(await app.pushManifest('r', 'a', manifest(4)), 'MANIFEST_INVALID')?.['reason']),
+      /more than 3 descriptors/,
+    )
+    assert.match(
+      String(
+        assertError(await app.pushManifest('r', 'a', manifest(1, { x: [[[[[[[[[[]]]]]]]]]] })), 'MANIFEST_INVALID')?.[
+          'reason'
+        ],
+      ),
+      /deeper than 10 levels/,
+    )
   })
 
   it('for as many ranges as allowed, else 400, on which podman asks for fewer', async () => {
@@ -78,7 +126,10 @@ describe('what a request may be', () => {
     await app.pushBlob('r', bytes)
     const path = `/v2/r/blobs/${sha256(bytes)}`
     assert.equal((await app.get(path, { Range: 'bytes=0-0,2-2,4-4' })).status, 206)
-    assert.match(String(assertError(await app.get(path, { Range: 'bytes=0-0,2-2,4-4,6-6' }), 'REQUEST_INVALID')?.['reason']), /more than 3 ranges/)
+    assert.match(
+      String(assertError(await app.get(path, { Range: 'bytes=0-0,2-2,4-4,6-6' }), 'REQUEST_INVALID')?.['reason']),
+      /more than 3 ranges/,
+    )
     assertError(await app.get(path, { Range: 'bytes=10-10,11-11,12-12,13-13' }), 'REQUEST_INVALID')
     assertError(await app.get(path, { Range: 'bytes=10-10' }), 'RANGE_INVALID')
   })
@@ -89,7 +140,9 @@ describe('slow clients', () => {
     const app = await start({ server: server({ headerTimeout: 200 }) })
     const socket = app.connect()
     socket.write('GET /v2/ HTTP/1.1\r\nHost: a\r\n')
-    const drip = setInterval(() => { socket.write('X: y\r\n') }, 50)
+    const drip = setInterval(() => {
+      socket.write('X: y\r\n')
+    }, 50)
     try {
       assertRawError(await received(socket), 'REQUEST_TIMEOUT')
     } finally {
@@ -106,7 +159,9 @@ describe('slow clients', () => {
       return socket
     }
     const [slow, steadily] = [patch(trickling, 1000), patch(steady, 600)]
-    const drips = setInterval(() => { slow.write('x') }, 100)
+    const drips = setInterval(() => {
+      slow.write('x')
+    }, 100)
     let left = 600
     const sends = setInterval(() => {
       // what came after the body would be a malformed request
@@ -133,7 +188,9 @@ describe('slow clients', () => {
     const app = await start({ server: server({}, 1000) })
     const socket = app.connect()
     socket.write('PUT /v2/UPPER/manifests/a HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n')
-    const drips = setInterval(() => { socket.write('x') }, 50)
+    const drips = setInterval(() => {
+      socket.write('x')
+    }, 50)
     try {
       assert.match(await received(socket), /^HTTP\/1\.1 400 /)
     } finally {
@@ -158,7 +215,9 @@ describe('slow clients', () => {
   it('that send a hundred requests ahead are answered in order, and no more than that', async () => {
     const app = await start()
     const socket = app.connect()
-    socket.write(`${'GET /v2/ HTTP/1.1\r\nHost: a\r\n\r\n'.repeat(99)}GET /v2/x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`)
+    socket.write(
+      `${'GET /v2/ HTTP/1.1\r\nHost: a\r\n\r\n'.repeat(99)}GET /v2/x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`,
+    )
     const answers = (await received(socket)).match(/HTTP\/1\.1 \d+/g)
     assert.deepEqual(answers, [...Array(99).fill('HTTP/1.1 200'), 'HTTP/1.1 404'])
     const cut = await app.exchange('GET /v2/ HTTP/1.1\r\nHost: a\r\n\r\n'.repeat(200))
@@ -170,11 +229,17 @@ describe('connections', () => {
   it('of one client beyond the limit get 429', async () => {
     const app = await start({ server: server({ connectionsPerClient: 2 }) })
     const held = [app.connect(), app.connect()]
-    await Promise.all(held.map(async socket => { await once(socket, 'connect') }))
+    await Promise.all(
+      held.map(async socket => {
+        await once(socket, 'connect')
+      }),
+    )
     const refused = await app.get('/v2/')
     assertError(refused, 'TOOMANYREQUESTS')
     assert.deepEqual([refused.headers['retry-after'], refused.headers.connection], ['5', 'close'])
-    held.forEach(socket => { socket.destroy() })
+    held.forEach(socket => {
+      socket.destroy()
+    })
     await until('one is free', async () => (await app.get('/v2/')).status === 200)
   })
 
@@ -190,11 +255,22 @@ describe('connections', () => {
       assertError(await app.get('/v2/'), 'UNAVAILABLE')
       let dropped = 0
       const began = performance.now()
-      held.push(...Array.from({ length: 5 }, () => app.connect().resume().once('close', () => { dropped++ })))
+      held.push(
+        ...Array.from({ length: 5 }, () =>
+          app
+            .connect()
+            .resume()
+            .once('close', () => {
+              dropped++
+            }),
+        ),
+      )
       await until('all but one are closed', () => dropped >= 4)
       assert.ok(performance.now() - began < 4000, 'they were closed at once')
     } finally {
-      held.forEach(socket => { socket.destroy() })
+      held.forEach(socket => {
+        socket.destroy()
+      })
     }
   })
 })

@@ -21,19 +21,21 @@ before(async () => {
     await app.pushManifest('a/b', tag, manifest)
   }
 })
-after(async () => { await app[Symbol.asyncDispose]() })
+after(async () => {
+  await app[Symbol.asyncDispose]()
+})
 
 /** The path in the Link to the next page */
-function next ({ headers: { link } }: Reply): string | undefined {
+function next({ headers: { link } }: Reply): string | undefined {
   const [, path] = /^<(\/[^>]*)>; rel="next"$/.exec(String(link)) ?? []
   assert.equal(path === undefined, link === undefined, String(link))
   return path
 }
 
 /** Follows the links to the end; returns what each page has */
-async function pages (path: string, items: (reply: Reply) => string[]): Promise<string[][]> {
+async function pages(path: string, items: (reply: Reply) => string[]): Promise<string[][]> {
   const found: string[][] = []
-  for (let at: string | undefined = path; at !== undefined;) {
+  for (let at: string | undefined = path; at !== undefined; ) {
     const reply = await app.get(at)
     assert.equal(reply.status, 200)
     found.push(items(reply))
@@ -45,7 +47,12 @@ async function pages (path: string, items: (reply: Reply) => string[]): Promise<
 
 for (const [what, path, all, items] of [
   ['tags', '/v2/a/b/tags/list', tagNames, (reply: Reply) => (json(reply) as { tags: string[] }).tags],
-  ['repositories', '/v2/_catalog', repositories, (reply: Reply) => (json(reply) as { repositories: string[] }).repositories]
+  [
+    'repositories',
+    '/v2/_catalog',
+    repositories,
+    (reply: Reply) => (json(reply) as { repositories: string[] }).repositories,
+  ],
 ] as const) {
   describe(`the list of ${what}`, () => {
     it('is sorted, and whole without n', async () => {
@@ -58,7 +65,10 @@ for (const [what, path, all, items] of [
       it(`in pages of ${n} leads to its end`, async () => {
         const found = await pages(`${path}?n=${n}`, items)
         assert.deepEqual(found.flat(), all)
-        assert.deepEqual(found.map(page => page.length), Array.from({ length: Math.ceil(all.length / n) }, (_, i) => Math.min(n, all.length - i * n)))
+        assert.deepEqual(
+          found.map(page => page.length),
+          Array.from({ length: Math.ceil(all.length / n) }, (_, i) => Math.min(n, all.length - i * n)),
+        )
       })
     }
 
@@ -69,7 +79,24 @@ for (const [what, path, all, items] of [
       }
     })
 
-    for (const last of [all[0], all[3], all.at(-1), 'aa', '0', '~', '%ff', '%00', '%f0%9f%98%80', '%ef%bf%bf', 'a/', 'a:', '/', '..%2f..', '%0d%0aX:%20y', 'x'.repeat(4000)]) {
+    for (const last of [
+      all[0],
+      all[3],
+      all.at(-1),
+      'aa',
+      '0',
+      '~',
+      '%ff',
+      '%00',
+      '%f0%9f%98%80',
+      '%ef%bf%bf',
+      'a/',
+      'a:',
+      '/',
+      '..%2f..',
+      '%0d%0aX:%20y',
+      'x'.repeat(4000),
+    ]) {
       it(`goes on after ${last?.slice(0, 20)}, whether or not that is there`, async () => {
         const text = Buffer.from(new URLSearchParams(`last=${last}`).get('last')!)
         const expected = all.filter(name => Buffer.compare(Buffer.from(name), text) > 0)
@@ -86,7 +113,10 @@ for (const [what, path, all, items] of [
 
     it('does not mind what else a query says', async () => {
       assert.deepEqual(items(await app.get(`${path}?x=y&N=1&__proto__=z&last`)), all)
-      assert.deepEqual(items(await app.get(`${path}?${Array.from({ length: 1200 }, (_, i) => `a${i}`).join('&')}`)), all)
+      assert.deepEqual(
+        items(await app.get(`${path}?${Array.from({ length: 1200 }, (_, i) => `a${i}`).join('&')}`)),
+        all,
+      )
     })
   })
 }
@@ -129,10 +159,13 @@ describe('referrers', () => {
   const descriptors = Array.from({ length: 9 }, (_, i) => {
     const artifactType = i % 3 === 0 ? 'application/spdx+json' : 'application/vnd.example.signature'
     const annotations = { i: String(i) }
-    const bytes = i % 2 === 0 ? imageManifest({ subject, artifactType, annotations }) : imageIndex([], { subject, artifactType, annotations })
+    const bytes =
+      i % 2 === 0
+        ? imageManifest({ subject, artifactType, annotations })
+        : imageIndex([], { subject, artifactType, annotations })
     const mediaType = i % 2 === 0 ? ociManifest : ociIndex
     return { bytes, descriptor: { ...descriptorOf(bytes, mediaType), artifactType, annotations } }
-  }).sort((a, b) => a.descriptor.digest < b.descriptor.digest ? -1 : 1)
+  }).sort((a, b) => (a.descriptor.digest < b.descriptor.digest ? -1 : 1))
   const all = descriptors.map(({ descriptor }) => descriptor)
   const signatures = all.filter(({ artifactType }) => artifactType === 'application/vnd.example.signature')
   const items = (reply: Reply): typeof all => (json(reply) as { manifests: typeof all }).manifests
@@ -147,14 +180,25 @@ describe('referrers', () => {
 
   it('are an image index', async () => {
     const reply = await app.get(path)
-    assert.deepEqual([reply.status, reply.headers['content-type'], reply.headers['oci-filters-applied'], reply.headers.link], [200, ociIndex, undefined, undefined])
+    assert.deepEqual(
+      [reply.status, reply.headers['content-type'], reply.headers['oci-filters-applied'], reply.headers.link],
+      [200, ociIndex, undefined, undefined],
+    )
     assert.deepEqual(json(reply), { schemaVersion: 2, mediaType: ociIndex, manifests: all })
   })
 
   it('are none, but never an error, of what has none', async () => {
-    for (const none of [`/v2/a/referrers/${sha256(Buffer.from('none'))}`, `/v2/none/referrers/${subject.digest}`, `/v2/a/b/referrers/${subject.digest}`, `/v2/a/referrers/sha512:${'a'.repeat(128)}`]) {
+    for (const none of [
+      `/v2/a/referrers/${sha256(Buffer.from('none'))}`,
+      `/v2/none/referrers/${subject.digest}`,
+      `/v2/a/b/referrers/${subject.digest}`,
+      `/v2/a/referrers/sha512:${'a'.repeat(128)}`,
+    ]) {
       const reply = await app.get(none)
-      assert.deepEqual([reply.status, reply.headers['content-type'], json(reply)], [200, ociIndex, { schemaVersion: 2, mediaType: ociIndex, manifests: [] }])
+      assert.deepEqual(
+        [reply.status, reply.headers['content-type'], json(reply)],
+        [200, ociIndex, { schemaVersion: 2, mediaType: ociIndex, manifests: [] }],
+      )
     }
   })
 
@@ -169,9 +213,15 @@ describe('referrers', () => {
   })
 
   it('come in pages that lead to the end', async () => {
-    assert.deepEqual((await pages(`${path}?n=4`, digests)).map(page => page.length), [4, 4, 1])
+    assert.deepEqual(
+      (await pages(`${path}?n=4`, digests)).map(page => page.length),
+      [4, 4, 1],
+    )
     const found = await pages(`${path}?n=2&artifactType=application/vnd.example.signature`, digests)
-    assert.deepEqual([found.map(page => page.length), found.flat()], [[2, 2, 2], signatures.map(({ digest }) => digest)])
+    assert.deepEqual(
+      [found.map(page => page.length), found.flat()],
+      [[2, 2, 2], signatures.map(({ digest }) => digest)],
+    )
     assertError(await app.get(`${path}?n=x`), 'PAGINATION_NUMBER_INVALID')
   })
 

@@ -3,7 +3,16 @@ import { once } from 'node:events'
 import { after, before, beforeEach, describe, it } from 'node:test'
 import { CID } from 'multiformats/cid'
 import { randomBytes, sha256 } from '../fixtures/images.ts'
-import { descriptorOf, emptyJson, foreignLayer, imageIndex, imageManifest, ociIndex, ociManifest, sha512 } from '../fixtures/manifests.ts'
+import {
+  descriptorOf,
+  emptyJson,
+  foreignLayer,
+  imageIndex,
+  imageManifest,
+  ociIndex,
+  ociManifest,
+  sha512,
+} from '../fixtures/manifests.ts'
 import { TestApp, assertError, json, type Reply } from '../fixtures/app.ts'
 
 const dockerManifest = 'application/vnd.docker.distribution.manifest.v2+json'
@@ -18,13 +27,20 @@ before(async () => {
   app = await TestApp.start({ maxManifestBytes })
   await app.pushEmptyConfig('a/b')
 })
-after(async () => { await app[Symbol.asyncDispose]() })
+after(async () => {
+  await app[Symbol.asyncDispose]()
+})
 
-async function put (reference: string, body: Uint8Array | string, headers: Record<string, string> = { 'Content-Type': ociManifest }, chunked = false): Promise<Reply> {
+async function put(
+  reference: string,
+  body: Uint8Array | string,
+  headers: Record<string, string> = { 'Content-Type': ociManifest },
+  chunked = false,
+): Promise<Reply> {
   return await app.request('PUT', `${base}/${reference}`, { body, headers, chunked })
 }
 
-async function tags (): Promise<string[]> {
+async function tags(): Promise<string[]> {
   return (json(await app.get('/v2/a/b/tags/list')) as { tags: string[] }).tags
 }
 
@@ -36,16 +52,37 @@ describe('a manifest', () => {
   it('is put by tag', async () => {
     const { status, headers, body } = await put('latest', manifest)
     const root = (await app.stores.index.manifest('a/b', digest))!.root
-    assert.deepEqual([status, headers.location, headers['docker-content-digest'], headers['x-ipfs-cid'], headers['x-docker-content-id'], headers['oci-subject'], headers['oci-tag'], body.byteLength],
-      [201, `${base}/${digest}`, digest, root, root, undefined, undefined, 0])
+    assert.deepEqual(
+      [
+        status,
+        headers.location,
+        headers['docker-content-digest'],
+        headers['x-ipfs-cid'],
+        headers['x-docker-content-id'],
+        headers['oci-subject'],
+        headers['oci-tag'],
+        body.byteLength,
+      ],
+      [201, `${base}/${digest}`, digest, root, root, undefined, undefined, 0],
+    )
   })
 
   it('comes as it was put, by tag and by digest', async () => {
     const root = (await app.stores.index.manifest('a/b', digest))!.root
     for (const reference of ['latest', digest]) {
       const { status, headers, body } = await app.get(`${base}/${reference}`)
-      assert.deepEqual([status, headers['content-type'], headers['content-length'], headers['docker-content-digest'], headers.etag, headers['x-ipfs-cid'], headers['x-docker-content-id']],
-        [200, ociManifest, String(manifest.byteLength), digest, `"${digest}"`, root, root])
+      assert.deepEqual(
+        [
+          status,
+          headers['content-type'],
+          headers['content-length'],
+          headers['docker-content-digest'],
+          headers.etag,
+          headers['x-ipfs-cid'],
+          headers['x-docker-content-id'],
+        ],
+        [200, ociManifest, String(manifest.byteLength), digest, `"${digest}"`, root, root],
+      )
       assert.ok(body.equals(manifest))
     }
   })
@@ -59,14 +96,24 @@ describe('a manifest', () => {
 
   it('is not sent again to who has it', async () => {
     for (const method of ['GET', 'HEAD']) {
-      const { status, headers, body } = await app.request(method, `${base}/latest`, { headers: { 'If-None-Match': `"${digest}"` } })
-      assert.deepEqual([status, headers.etag, headers['docker-content-digest'], body.byteLength], [304, `"${digest}"`, digest, 0])
+      const { status, headers, body } = await app.request(method, `${base}/latest`, {
+        headers: { 'If-None-Match': `"${digest}"` },
+      })
+      assert.deepEqual(
+        [status, headers.etag, headers['docker-content-digest'], body.byteLength],
+        [304, `"${digest}"`, digest, 0],
+      )
     }
     assert.equal((await app.get(`${base}/latest`, { 'If-None-Match': '"other"' })).status, 200)
   })
 
   it('is unknown where it is not', async () => {
-    for (const path of [`${base}/none`, `${base}/${sha256(Buffer.from('none'))}`, '/v2/a/manifests/latest', `/v2/c/manifests/${digest}`]) {
+    for (const path of [
+      `${base}/none`,
+      `${base}/${sha256(Buffer.from('none'))}`,
+      '/v2/a/manifests/latest',
+      `/v2/c/manifests/${digest}`,
+    ]) {
       for (const method of ['GET', 'DELETE']) {
         assertError(await app.request(method, path), 'MANIFEST_UNKNOWN')
       }
@@ -89,7 +136,10 @@ describe('a manifest', () => {
 
   it('may have any algorithm that is known', async () => {
     const reply = await put(sha512(manifest), manifest)
-    assert.deepEqual([reply.status, reply.headers['docker-content-digest'], reply.headers.location], [201, sha512(manifest), `${base}/${sha512(manifest)}`])
+    assert.deepEqual(
+      [reply.status, reply.headers['docker-content-digest'], reply.headers.location],
+      [201, sha512(manifest), `${base}/${sha512(manifest)}`],
+    )
     assert.ok((await app.get(`${base}/${sha512(manifest)}`)).body.equals(manifest))
   })
 
@@ -101,10 +151,20 @@ describe('a manifest', () => {
 
   it('gets the tags of ?tag=, each once', async () => {
     const { status, headers, rawHeaders } = await put(`${digest}?tag=t1&tag=t2&tag=t1`, manifest)
-    assert.deepEqual([status, headers['oci-tag'], rawHeaders.filter((_, i) => rawHeaders[i - 1] === 'OCI-Tag')], [201, 't1, t2', ['t1', 't2']])
+    assert.deepEqual(
+      [status, headers['oci-tag'], rawHeaders.filter((_, i) => rawHeaders[i - 1] === 'OCI-Tag')],
+      [201, 't1, t2', ['t1', 't2']],
+    )
     await put('t3?tag=t4', manifest)
     assert.ok(['t1', 't2', 't3', 't4'].every(async tag => (await tags()).includes(tag)))
-    for (const query of ['tag=', 'tag=.', 'tag=a&tag=b/c', 'tag=%00', `tag=${digest}`, Array.from({ length: 101 }, (_, i) => `tag=x${i}`).join('&')]) {
+    for (const query of [
+      'tag=',
+      'tag=.',
+      'tag=a&tag=b/c',
+      'tag=%00',
+      `tag=${digest}`,
+      Array.from({ length: 101 }, (_, i) => `tag=x${i}`).join('&'),
+    ]) {
       assertError(await put(`${digest}?${query}`, manifest), 'TAG_INVALID')
     }
     assert.ok(!(await tags()).some(tag => tag === 'a' || tag.startsWith('x')))
@@ -115,8 +175,17 @@ describe('the media type of a manifest', () => {
   const untyped = Buffer.from(JSON.stringify({ schemaVersion: 2, config: descriptorOf(emptyJson), layers: [] }))
 
   for (const [type, expected] of [
-    [ociManifest, ociManifest], [dockerManifest, dockerManifest], [`${dockerManifest}; charset=utf-8`, dockerManifest], [dockerManifest.toUpperCase(), dockerManifest],
-    ...['application/json', 'nonsense', 'application/x-www-form-urlencoded', 'text/plain', 'application/octet-stream'].map(type => [type, ociManifest] as const)
+    [ociManifest, ociManifest],
+    [dockerManifest, dockerManifest],
+    [`${dockerManifest}; charset=utf-8`, dockerManifest],
+    [dockerManifest.toUpperCase(), dockerManifest],
+    ...[
+      'application/json',
+      'nonsense',
+      'application/x-www-form-urlencoded',
+      'text/plain',
+      'application/octet-stream',
+    ].map(type => [type, ociManifest] as const),
   ] as const) {
     it(`is ${expected} for ${type}`, async () => {
       assert.equal((await put('typed', untyped, { 'Content-Type': type })).status, 201)
@@ -130,8 +199,14 @@ describe('the media type of a manifest', () => {
   })
 
   it('is what both say, or refused', async () => {
-    assertError(await put('typed', untyped, { 'Content-Type': 'application/vnd.example.thing+json' }), 'MANIFEST_INVALID')
-    assert.equal(assertError(await put('typed', manifest, { 'Content-Type': dockerManifest }), 'MANIFEST_INVALID')?.['field'], 'mediaType')
+    assertError(
+      await put('typed', untyped, { 'Content-Type': 'application/vnd.example.thing+json' }),
+      'MANIFEST_INVALID',
+    )
+    assert.equal(
+      assertError(await put('typed', manifest, { 'Content-Type': dockerManifest }), 'MANIFEST_INVALID')?.['field'],
+      'mediaType',
+    )
   })
 
   it('is one that can be sent', async () => {
@@ -143,8 +218,14 @@ describe('the media type of a manifest', () => {
 
 describe('what is no manifest', () => {
   for (const [what, body] of [
-    ['nothing', ''], ['text', 'hello'], ['half of one', manifest.subarray(0, 100)], ['an array', '[]'], ['no object', '5'], ['bytes', Buffer.from([0xff, 0xfe])],
-    ['nested deeply', `{"a":${'['.repeat(100_000)}${']'.repeat(100_000)}}`], ['without a config', JSON.stringify({ schemaVersion: 2, layers: [] })]
+    ['nothing', ''],
+    ['text', 'hello'],
+    ['half of one', manifest.subarray(0, 100)],
+    ['an array', '[]'],
+    ['no object', '5'],
+    ['bytes', Buffer.from([0xff, 0xfe])],
+    ['nested deeply', `{"a":${'['.repeat(100_000)}${']'.repeat(100_000)}}`],
+    ['without a config', JSON.stringify({ schemaVersion: 2, layers: [] })],
   ] as const) {
     it(`is refused: ${what}`, async () => {
       assertError(await put('refused', body), 'MANIFEST_INVALID')
@@ -153,16 +234,35 @@ describe('what is no manifest', () => {
   }
 
   it('is refused: another than its digest says', async () => {
-    assert.deepEqual(assertError(await put(sha256(Buffer.from('other')), manifest), 'DIGEST_INVALID'), { digest: sha256(Buffer.from('other')), actual: digest })
+    assert.deepEqual(assertError(await put(sha256(Buffer.from('other')), manifest), 'DIGEST_INVALID'), {
+      digest: sha256(Buffer.from('other')),
+      actual: digest,
+    })
     assertError(await put(sha512(Buffer.from('other')), manifest), 'DIGEST_INVALID')
   })
 
   it('is refused: one without its blobs', async () => {
     const [config, layer] = [descriptorOf(Buffer.from('no config')), descriptorOf(Buffer.from('no layer'))]
-    const detail = assertError(await put('refused', imageManifest({ config, layers: [layer, { ...descriptorOf(Buffer.from('foreign'), foreignLayer), urls: ['https://example.org'] }] })), 'MANIFEST_BLOB_UNKNOWN')
+    const detail = assertError(
+      await put(
+        'refused',
+        imageManifest({
+          config,
+          layers: [layer, { ...descriptorOf(Buffer.from('foreign'), foreignLayer), urls: ['https://example.org'] }],
+        }),
+      ),
+      'MANIFEST_BLOB_UNKNOWN',
+    )
     assert.deepEqual(detail, { digests: [config.digest, layer.digest] })
     assertError(await app.request('PUT', '/v2/elsewhere/manifests/latest', { body: manifest }), 'MANIFEST_BLOB_UNKNOWN')
-    assert.equal((await put('sparse', imageIndex([descriptorOf(Buffer.from('nothing'), ociManifest)]), { 'Content-Type': ociIndex })).status, 201)
+    assert.equal(
+      (
+        await put('sparse', imageIndex([descriptorOf(Buffer.from('nothing'), ociManifest)]), {
+          'Content-Type': ociIndex,
+        })
+      ).status,
+      201,
+    )
   })
 })
 
@@ -175,7 +275,9 @@ describe('the size of a manifest', () => {
       assert.equal((await put('largest', largest, undefined, chunked)).status, 201)
       assert.ok((await app.get(`${base}/largest`)).body.equals(largest))
       for (const size of [maxManifestBytes + 1, maxManifestBytes * 3]) {
-        assert.deepEqual(assertError(await put('too-large', sized(size), undefined, chunked), 'MANIFEST_TOO_LARGE'), { maxBytes: maxManifestBytes })
+        assert.deepEqual(assertError(await put('too-large', sized(size), undefined, chunked), 'MANIFEST_TOO_LARGE'), {
+          maxBytes: maxManifestBytes,
+        })
       }
       assertError(await app.get(`${base}/too-large`), 'MANIFEST_UNKNOWN')
     })
@@ -191,7 +293,10 @@ describe('the size of a manifest', () => {
 
   it('that is shorter than it was to be makes no manifest', async () => {
     const short = imageManifest({ annotations: { short: 'yes' } })
-    for (const head of [`Content-Length: ${short.byteLength + 1}\r\n\r\n`, `Transfer-Encoding: chunked\r\n\r\n${short.byteLength.toString(16)}\r\n`]) {
+    for (const head of [
+      `Content-Length: ${short.byteLength + 1}\r\n\r\n`,
+      `Transfer-Encoding: chunked\r\n\r\n${short.byteLength.toString(16)}\r\n`,
+    ]) {
       const socket = app.connect()
       socket.write(`PUT ${base}/short HTTP/1.1\r\nHost: a\r\nX-Request-Id: short\r\n${head}`)
       socket.write(short)

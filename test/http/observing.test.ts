@@ -19,9 +19,11 @@ before(async () => {
   await app.pushEmptyConfig('a')
   await app.pushManifest('a', 'latest', imageManifest())
 })
-after(async () => { await app[Symbol.asyncDispose]() })
+after(async () => {
+  await app[Symbol.asyncDispose]()
+})
 
-async function metric (name: string): Promise<number> {
+async function metric(name: string): Promise<number> {
   const line = (await app.metrics.text()).split('\n').find(line => line.startsWith(`${name} `))
   return Number(line?.slice(name.length) ?? 0)
 }
@@ -33,14 +35,33 @@ describe('X-Request-Id', () => {
     })
   }
 
-  for (const id of ['', ' ', 'a b', 'x'.repeat(65), '<script>', '"', 'a,b', 'é', 'a;b', '../x', '$(x)', '%0d%0a', '{"a":1}', 'a\tb']) {
+  for (const id of [
+    '',
+    ' ',
+    'a b',
+    'x'.repeat(65),
+    '<script>',
+    '"',
+    'a,b',
+    'é',
+    'a;b',
+    '../x',
+    '$(x)',
+    '%0d%0a',
+    '{"a":1}',
+    'a\tb',
+  ]) {
     it(`is a new one where it is not: ${JSON.stringify(id).slice(0, 12)}`, async () => {
       assert.match(String((await app.get('/v2/', { 'X-Request-Id': id })).headers['x-request-id']), uuid)
     })
   }
 
   it('is on errors too, and differs for each request', async () => {
-    const ids = await Promise.all(['/nowhere', '/v2/none/tags/list', '/v2/%ff/tags/list', '/v2/'].map(async path => String((await app.get(path)).headers['x-request-id'])))
+    const ids = await Promise.all(
+      ['/nowhere', '/v2/none/tags/list', '/v2/%ff/tags/list', '/v2/'].map(async path =>
+        String((await app.get(path)).headers['x-request-id']),
+      ),
+    )
     assert.equal(new Set(ids).size, 4)
     assert.ok(ids.every(id => uuid.test(id)))
   })
@@ -54,11 +75,16 @@ describe('the log', () => {
   it('has one line for each request', async () => {
     const before = app.requests.length
     const ids = Array.from({ length: 10 }, (_, i) => `line${i}`)
-    await Promise.all(ids.map(async (id, i) => await app.get(i % 2 === 0 ? '/v2/' : '/v2/none/tags/list', { 'X-Request-Id': id })))
+    await Promise.all(
+      ids.map(async (id, i) => await app.get(i % 2 === 0 ? '/v2/' : '/v2/none/tags/list', { 'X-Request-Id': id })),
+    )
     await until('all lines', () => app.requests.length >= before + 10)
     for (const [i, id] of ids.entries()) {
       const lines = app.requests.filter(line => line['id'] === id)
-      assert.deepEqual(lines.map(({ level, method, status }) => [level, method, status]), [['info', 'GET', i % 2 === 0 ? '200' : '404']])
+      assert.deepEqual(
+        lines.map(({ level, method, status }) => [level, method, status]),
+        [['info', 'GET', i % 2 === 0 ? '200' : '404']],
+      )
     }
   })
 
@@ -66,15 +92,32 @@ describe('the log', () => {
     const { headers } = await app.get('/v2/a/manifests/latest', { 'X-Request-Id': 'what', 'User-Agent': 'test/1' })
     const { time, ms, bytesIn, bytesOut, ...line } = await app.logLine('what')
     assert.deepEqual(line, {
-      level: 'info', message: 'request', id: 'what', method: 'GET', url: '/v2/a/manifests/latest', status: '200', remote: '127.0.0.1', http: '1.1', agent: 'test/1',
-      digest: headers['docker-content-digest'], cid: headers['x-ipfs-cid']
+      level: 'info',
+      message: 'request',
+      id: 'what',
+      method: 'GET',
+      url: '/v2/a/manifests/latest',
+      status: '200',
+      remote: '127.0.0.1',
+      http: '1.1',
+      agent: 'test/1',
+      digest: headers['docker-content-digest'],
+      cid: headers['x-ipfs-cid'],
     })
     assert.ok(typeof time === 'string' && Number.isInteger(ms) && Number(bytesIn) > 100 && Number(bytesOut) > 300)
   })
 
   it('keeps what is secret out', async () => {
-    await app.get('/v2/', { 'X-Request-Id': 'secret', Authorization: 'Basic c2VjcmV0OnNlY3JldA==', Cookie: 'session=c2VjcmV0', 'Proxy-Authorization': 'Bearer c2VjcmV0' })
-    await app.request('PUT', '/v2/a/manifests/x', { headers: { Authorization: 'Bearer c2VjcmV0', 'X-Request-Id': 'secret2' }, body: 'c2VjcmV0' })
+    await app.get('/v2/', {
+      'X-Request-Id': 'secret',
+      Authorization: 'Basic c2VjcmV0OnNlY3JldA==',
+      Cookie: 'session=c2VjcmV0',
+      'Proxy-Authorization': 'Bearer c2VjcmV0',
+    })
+    await app.request('PUT', '/v2/a/manifests/x', {
+      headers: { Authorization: 'Bearer c2VjcmV0', 'X-Request-Id': 'secret2' },
+      body: 'c2VjcmV0',
+    })
     await app.logLine('secret')
     await app.logLine('secret2')
     assert.ok(!JSON.stringify(app.stores.logged).includes('c2VjcmV0'))
@@ -96,12 +139,27 @@ describe('bytes', () => {
   it('of the requests of one connection are all of its bytes', async () => {
     const agent = new Agent({ keepAlive: true, maxSockets: 1 })
     const body = randomBytes(100_000, 'bytes')
-    const sockets = new Set<{ bytesRead: number, bytesWritten: number }>()
-    const [receivedBefore, sentBefore] = [await metric('ipdr_http_received_bytes_total'), await metric('ipdr_http_sent_bytes_total')]
+    const sockets = new Set<{ bytesRead: number; bytesWritten: number }>()
+    const [receivedBefore, sentBefore] = [
+      await metric('ipdr_http_received_bytes_total'),
+      await metric('ipdr_http_sent_bytes_total'),
+    ]
     const ids: string[] = []
-    for (const [method, path, content] of [['GET', '/v2/', ''], ['POST', `/v2/a/blobs/uploads/?digest=${sha256(body)}`, body], ['GET', `/v2/a/blobs/${sha256(body)}`, ''], ['GET', '/nowhere', '']] as const) {
+    for (const [method, path, content] of [
+      ['GET', '/v2/', ''],
+      ['POST', `/v2/a/blobs/uploads/?digest=${sha256(body)}`, body],
+      ['GET', `/v2/a/blobs/${sha256(body)}`, ''],
+      ['GET', '/nowhere', ''],
+    ] as const) {
       ids.push(`bytes${ids.length}`)
-      const req = request({ host: '127.0.0.1', port: app.port, method, path, agent, headers: { 'X-Request-Id': ids.at(-1), 'Content-Length': Buffer.byteLength(content) } }).end(content)
+      const req = request({
+        host: '127.0.0.1',
+        port: app.port,
+        method,
+        path,
+        agent,
+        headers: { 'X-Request-Id': ids.at(-1), 'Content-Length': Buffer.byteLength(content) },
+      }).end(content)
       const [res] = await once(req, 'response')
       sockets.add(req.socket!)
       await text(res)
@@ -115,24 +173,33 @@ describe('bytes', () => {
     assert.deepEqual([sum('bytesIn'), sum('bytesOut')], [socket!.bytesWritten, socket!.bytesRead])
     assert.ok(lines.every(({ bytesIn, bytesOut }) => Number(bytesIn) > 50 && Number(bytesOut) > 50))
     assert.ok(Number(lines[1]!['bytesIn']) > 100_000 && Number(lines[2]!['bytesOut']) > 100_000)
-    assert.equal(await metric('ipdr_http_received_bytes_total') - receivedBefore, sum('bytesIn'))
-    assert.equal(await metric('ipdr_http_sent_bytes_total') - sentBefore, sum('bytesOut'))
+    assert.equal((await metric('ipdr_http_received_bytes_total')) - receivedBefore, sum('bytesIn'))
+    assert.equal((await metric('ipdr_http_sent_bytes_total')) - sentBefore, sum('bytesOut'))
   })
 })
 
 describe('metrics', () => {
   it('count requests by method, route and status; what a client makes up is no label', async () => {
-    const name = (method: string, route: string, status: string): string => `ipdr_http_requests_total{method="${method}",route="${route}",status="${status}"}`
+    const name = (method: string, route: string, status: string): string =>
+      `ipdr_http_requests_total{method="${method}",route="${route}",status="${status}"}`
     const expected = [
-      ['GET', '/v2/', 'base', '200'], ['HEAD', '/v2/a/manifests/latest', 'manifest', '200'], ['GET', '/v2/a/manifests/none', 'manifest', '404'], ['GET', '/v2/a/tags/list', 'tags', '200'],
-      ['GET', '/v2/_catalog', 'catalog', '200'], ['POST', '/v2/a/blobs/uploads/', 'uploads', '202'], ['GET', '/v2/a/blobs/uploads/x', 'upload', '404'], ['GET', '/no/where', 'none', '404'],
-      ['PROPFIND', '/v2/', 'base', '405'], ['GET', `/v2/a/referrers/${sha256(Buffer.from('x'))}`, 'referrers', '200'], ['GET', `/v2/a/blobs/${sha256(Buffer.from('x'))}`, 'blob', '404']
+      ['GET', '/v2/', 'base', '200'],
+      ['HEAD', '/v2/a/manifests/latest', 'manifest', '200'],
+      ['GET', '/v2/a/manifests/none', 'manifest', '404'],
+      ['GET', '/v2/a/tags/list', 'tags', '200'],
+      ['GET', '/v2/_catalog', 'catalog', '200'],
+      ['POST', '/v2/a/blobs/uploads/', 'uploads', '202'],
+      ['GET', '/v2/a/blobs/uploads/x', 'upload', '404'],
+      ['GET', '/no/where', 'none', '404'],
+      ['PROPFIND', '/v2/', 'base', '405'],
+      ['GET', `/v2/a/referrers/${sha256(Buffer.from('x'))}`, 'referrers', '200'],
+      ['GET', `/v2/a/blobs/${sha256(Buffer.from('x'))}`, 'blob', '404'],
     ] as const
     for (const [method, path, route, status] of expected) {
       const label = name(method === 'PROPFIND' ? 'other' : method, route, status)
       const before = await metric(label)
       await app.request(method, path, { headers: { 'X-Request-Id': 'counted' } })
-      await until(label, async () => await metric(label) === before + 1)
+      await until(label, async () => (await metric(label)) === before + 1)
     }
   })
 
@@ -181,7 +248,10 @@ describe('health', () => {
     try {
       const { status, body } = await app.get('/readyz')
       assert.deepEqual([status, String(body)], [503, 'starting or stopping\n'])
-      assert.deepEqual([(await app.get('/livez')).status, (await app.get('/health')).status, (await app.get('/v2/')).status], [200, 200, 200])
+      assert.deepEqual(
+        [(await app.get('/livez')).status, (await app.get('/health')).status, (await app.get('/v2/')).status],
+        [200, 200, 200],
+      )
     } finally {
       app.notReady = undefined
     }

@@ -14,28 +14,48 @@ before(async () => {
   await app.pushEmptyConfig('a/b')
   await app.pushManifest('a/b', 'latest', manifest)
 })
-after(async () => { await app[Symbol.asyncDispose]() })
+after(async () => {
+  await app[Symbol.asyncDispose]()
+})
 
 describe('/v2/', () => {
   for (const path of ['/v2/', '/v2', '/v2/?a=b']) {
     it(`${path} says that this is a registry`, async () => {
       const reply = await app.get(path, { Accept: 'text/html', Authorization: 'Basic eDp5' })
-      assert.deepEqual([reply.status, json(reply), reply.headers['docker-distribution-api-version']], [200, {}, 'registry/2.0'])
+      assert.deepEqual(
+        [reply.status, json(reply), reply.headers['docker-distribution-api-version']],
+        [200, {}, 'registry/2.0'],
+      )
       assert.match(String(reply.headers['content-type']), /^application\/json/)
     })
   }
 
   it('takes an absolute form of the URL', async () => {
-    assert.match(await app.exchange('GET http://registry.example/v2/ HTTP/1.1\r\nHost: registry.example\r\nConnection: close\r\n\r\n'), /^HTTP\/1.1 200 /)
+    assert.match(
+      await app.exchange(
+        'GET http://registry.example/v2/ HTTP/1.1\r\nHost: registry.example\r\nConnection: close\r\n\r\n',
+      ),
+      /^HTTP\/1.1 200 /,
+    )
   })
 })
 
 describe('methods', () => {
   const paths: Array<[path: string, ...methods: string[]]> = [
-    ['/v2/', 'GET', 'HEAD'], ['/v2/_catalog', 'GET', 'HEAD'], ['/v2/a/b/tags/list', 'GET', 'HEAD'], [`/v2/a/b/referrers/${digest}`, 'GET', 'HEAD'],
-    [`/v2/a/b/blobs/${digest}`, 'GET', 'HEAD', 'DELETE'], ['/v2/a/b/manifests/latest', 'GET', 'HEAD', 'PUT', 'DELETE'], [`/v2/a/b/manifests/${digest}`, 'GET', 'HEAD', 'PUT', 'DELETE'],
-    ['/v2/a/b/blobs/uploads/', 'POST'], ['/v2/a/b/blobs/uploads', 'POST'], ['/v2/a/b/blobs/uploads/id', 'GET', 'HEAD', 'PATCH', 'PUT', 'DELETE'],
-    ['/livez', 'GET', 'HEAD'], ['/readyz', 'GET', 'HEAD'], ['/health', 'GET', 'HEAD'], ['/metrics', 'GET', 'HEAD']
+    ['/v2/', 'GET', 'HEAD'],
+    ['/v2/_catalog', 'GET', 'HEAD'],
+    ['/v2/a/b/tags/list', 'GET', 'HEAD'],
+    [`/v2/a/b/referrers/${digest}`, 'GET', 'HEAD'],
+    [`/v2/a/b/blobs/${digest}`, 'GET', 'HEAD', 'DELETE'],
+    ['/v2/a/b/manifests/latest', 'GET', 'HEAD', 'PUT', 'DELETE'],
+    [`/v2/a/b/manifests/${digest}`, 'GET', 'HEAD', 'PUT', 'DELETE'],
+    ['/v2/a/b/blobs/uploads/', 'POST'],
+    ['/v2/a/b/blobs/uploads', 'POST'],
+    ['/v2/a/b/blobs/uploads/id', 'GET', 'HEAD', 'PATCH', 'PUT', 'DELETE'],
+    ['/livez', 'GET', 'HEAD'],
+    ['/readyz', 'GET', 'HEAD'],
+    ['/health', 'GET', 'HEAD'],
+    ['/metrics', 'GET', 'HEAD'],
   ]
   for (const [path, ...allowed] of paths) {
     it(`${path.replace(digest, '<digest>')} takes ${allowed.join(', ')} and no other`, async () => {
@@ -52,12 +72,24 @@ describe('methods', () => {
   }
 
   it('CONNECT gets no tunnel', async () => {
-    assert.doesNotMatch(await app.exchange('CONNECT example.org:80 HTTP/1.1\r\nHost: example.org\r\n\r\n'), /^HTTP\/1.1 2/)
+    assert.doesNotMatch(
+      await app.exchange('CONNECT example.org:80 HTTP/1.1\r\nHost: example.org\r\n\r\n'),
+      /^HTTP\/1.1 2/,
+    )
   })
 })
 
 describe('HEAD', () => {
-  for (const path of ['/v2/', '/v2/_catalog', '/v2/a/b/tags/list', `/v2/a/b/referrers/${digest}`, `/v2/a/b/blobs/${digest}`, '/v2/a/b/manifests/latest', '/livez', '/readyz']) {
+  for (const path of [
+    '/v2/',
+    '/v2/_catalog',
+    '/v2/a/b/tags/list',
+    `/v2/a/b/referrers/${digest}`,
+    `/v2/a/b/blobs/${digest}`,
+    '/v2/a/b/manifests/latest',
+    '/livez',
+    '/readyz',
+  ]) {
     it(`${path.replace(digest, '<digest>')} has the headers of GET and no body`, async () => {
       const [get, head] = [await app.get(path), await app.request('HEAD', path)]
       assert.equal(head.body.byteLength, 0)
@@ -68,10 +100,21 @@ describe('HEAD', () => {
     })
   }
 
-  for (const path of ['/v2/none/tags/list', '/v2/a/b/manifests/none', `/v2/a/b/blobs/${sha256(Buffer.from('none'))}`, '/v2/a/b/manifests/.', '/v2/A/tags/list', '/nowhere', '/v2/a/b/blobs/uploads/none']) {
+  for (const path of [
+    '/v2/none/tags/list',
+    '/v2/a/b/manifests/none',
+    `/v2/a/b/blobs/${sha256(Buffer.from('none'))}`,
+    '/v2/a/b/manifests/.',
+    '/v2/A/tags/list',
+    '/nowhere',
+    '/v2/a/b/blobs/uploads/none',
+  ]) {
     it(`${path.slice(0, 30)} has no body for an error either`, async () => {
       const [get, head] = [await app.get(path), await app.request('HEAD', path)]
-      assert.deepEqual([head.status, head.headers['content-type'], head.headers['content-length'], head.body.byteLength], [get.status, 'application/json', String(get.body.byteLength), 0])
+      assert.deepEqual(
+        [head.status, head.headers['content-type'], head.headers['content-length'], head.body.byteLength],
+        [get.status, 'application/json', String(get.body.byteLength), 0],
+      )
       assert.ok(get.status >= 400 && get.status < 500)
     })
   }
@@ -79,10 +122,45 @@ describe('HEAD', () => {
 
 describe('paths that lead nowhere', () => {
   for (const path of [
-    '/', '/v1/', '/v2x', '/V2/', '/v2//', '//v2/', '/v2/..', '/v2/a', '/v2/a/b', '/v2/a/blobs', '/v2/a/blobs/', '/v2/a/manifests', '/v2/a/manifests/', '/v2/a/tags', '/v2/a/tags/', '/v2/a/tags/list/',
-    '/v2/_catalog/', '/v2/_CATALOG', '/v2/manifests/latest', '/v2/blobs/uploads/', `/v2/a/referrers/${digest}/`, '/v2/a/Tags/list', '/v2/tags/list', '/favicon.ico', '/.env', '/%2e%2e/etc/passwd',
-    '/LIVEZ', '/livez/', '/Readyz', '/readyz/', '/Health', '/METRICS', '/metrics/', '/DIG?q=a/b', '/dig/?q=a/b',
-    '/../../etc/passwd', '/v2%2f', '/?/v2/', `/${'x'.repeat(8000)}`
+    '/',
+    '/v1/',
+    '/v2x',
+    '/V2/',
+    '/v2//',
+    '//v2/',
+    '/v2/..',
+    '/v2/a',
+    '/v2/a/b',
+    '/v2/a/blobs',
+    '/v2/a/blobs/',
+    '/v2/a/manifests',
+    '/v2/a/manifests/',
+    '/v2/a/tags',
+    '/v2/a/tags/',
+    '/v2/a/tags/list/',
+    '/v2/_catalog/',
+    '/v2/_CATALOG',
+    '/v2/manifests/latest',
+    '/v2/blobs/uploads/',
+    `/v2/a/referrers/${digest}/`,
+    '/v2/a/Tags/list',
+    '/v2/tags/list',
+    '/favicon.ico',
+    '/.env',
+    '/%2e%2e/etc/passwd',
+    '/LIVEZ',
+    '/livez/',
+    '/Readyz',
+    '/readyz/',
+    '/Health',
+    '/METRICS',
+    '/metrics/',
+    '/DIG?q=a/b',
+    '/dig/?q=a/b',
+    '/../../etc/passwd',
+    '/v2%2f',
+    '/?/v2/',
+    `/${'x'.repeat(8000)}`,
   ]) {
     it(path.slice(0, 40), async () => {
       for (const method of ['GET', 'POST', 'PUT', 'DELETE', 'OPTIONS']) {
@@ -94,14 +172,53 @@ describe('paths that lead nowhere', () => {
 
 describe('names, references and digests that are none', () => {
   const names = [
-    'A', 'a/B', '..', 'a/..', '../a', '%2e%2e', '%2e%2e%2fa', '..%2f..%2fetc', 'a%00', '%00', 'a%0a', 'a%20b', 'a%5cb', '%c3%a9', '_a', 'a_', 'a//b', '/a', 'a/', '-', 'a%3ab', '*', 'a%23', 'a%3f', '%252e',
-    `a/${'b'.repeat(254)}`, 'x'.repeat(4000), `${'a/'.repeat(200)}a`, '_catalog', '__proto__', '%f0%9f%98%80', 'a%e2%80%ae'
+    'A',
+    'a/B',
+    '..',
+    'a/..',
+    '../a',
+    '%2e%2e',
+    '%2e%2e%2fa',
+    '..%2f..%2fetc',
+    'a%00',
+    '%00',
+    'a%0a',
+    'a%20b',
+    'a%5cb',
+    '%c3%a9',
+    '_a',
+    'a_',
+    'a//b',
+    '/a',
+    'a/',
+    '-',
+    'a%3ab',
+    '*',
+    'a%23',
+    'a%3f',
+    '%252e',
+    `a/${'b'.repeat(254)}`,
+    'x'.repeat(4000),
+    `${'a/'.repeat(200)}a`,
+    '_catalog',
+    '__proto__',
+    '%f0%9f%98%80',
+    'a%e2%80%ae',
   ]
   for (const name of names) {
     it(`name ${name.slice(0, 30)}`, async () => {
       for (const [method, rest] of [
-        ['GET', 'tags/list'], ['GET', 'manifests/latest'], ['PUT', 'manifests/latest'], ['DELETE', 'manifests/latest'], ['GET', `blobs/${digest}`], ['DELETE', `blobs/${digest}`],
-        ['POST', 'blobs/uploads/'], ['PATCH', 'blobs/uploads/id'], ['PUT', `blobs/uploads/id?digest=${digest}`], ['GET', 'blobs/uploads/id'], ['GET', `referrers/${digest}`]
+        ['GET', 'tags/list'],
+        ['GET', 'manifests/latest'],
+        ['PUT', 'manifests/latest'],
+        ['DELETE', 'manifests/latest'],
+        ['GET', `blobs/${digest}`],
+        ['DELETE', `blobs/${digest}`],
+        ['POST', 'blobs/uploads/'],
+        ['PATCH', 'blobs/uploads/id'],
+        ['PUT', `blobs/uploads/id?digest=${digest}`],
+        ['GET', 'blobs/uploads/id'],
+        ['GET', `referrers/${digest}`],
       ] as const) {
         const detail = assertError(await app.request(method, `/v2/${name}/${rest}`), 'NAME_INVALID')
         assert.ok(String(detail?.['name']).length <= 255)
@@ -116,13 +233,34 @@ describe('names, references and digests that are none', () => {
 
   for (const bad of ['%ff', '%', '%zz', 'a%e0%a4', '%c0%ae%c0%ae', '%ed%a0%80']) {
     it(`${bad} can't be decoded`, async () => {
-      for (const path of [`/v2/${bad}/tags/list`, `/v2/a/manifests/${bad}`, `/v2/a/blobs/${bad}`, `/v2/a/blobs/uploads/${bad}`, `/v2/a/referrers/${bad}`]) {
+      for (const path of [
+        `/v2/${bad}/tags/list`,
+        `/v2/a/manifests/${bad}`,
+        `/v2/a/blobs/${bad}`,
+        `/v2/a/blobs/uploads/${bad}`,
+        `/v2/a/referrers/${bad}`,
+      ]) {
         assertError(await app.get(path), 'REQUEST_INVALID')
       }
     })
   }
 
-  for (const tag of ['.', '..', '.a', '-a', 'a%00', 'a%2fb', '..%2f..', 'a%20', '%c3%a9', 'x'.repeat(129), 'x'.repeat(8000), 'a%0d%0ax', '*', '@']) {
+  for (const tag of [
+    '.',
+    '..',
+    '.a',
+    '-a',
+    'a%00',
+    'a%2fb',
+    '..%2f..',
+    'a%20',
+    '%c3%a9',
+    'x'.repeat(129),
+    'x'.repeat(8000),
+    'a%0d%0ax',
+    '*',
+    '@',
+  ]) {
     it(`tag ${tag.slice(0, 30)}`, async () => {
       for (const method of ['GET', 'PUT', 'DELETE']) {
         const detail = assertError(await app.request(method, `/v2/a/b/manifests/${tag}`), 'TAG_INVALID')
@@ -131,11 +269,28 @@ describe('names, references and digests that are none', () => {
     })
   }
 
-  for (const text of ['sha256:', 'sha256:abc', `sha256:${'A'.repeat(64)}`, `md5:${'a'.repeat(32)}`, `sha256:${'a'.repeat(65)}`, `sha256:${'a'.repeat(62)}%2f`, `sha256:${'%00'.repeat(64)}`, `:${'a'.repeat(8000)}`, 'sha256%3aabc', '..:..']) {
+  for (const text of [
+    'sha256:',
+    'sha256:abc',
+    `sha256:${'A'.repeat(64)}`,
+    `md5:${'a'.repeat(32)}`,
+    `sha256:${'a'.repeat(65)}`,
+    `sha256:${'a'.repeat(62)}%2f`,
+    `sha256:${'%00'.repeat(64)}`,
+    `:${'a'.repeat(8000)}`,
+    'sha256%3aabc',
+    '..:..',
+  ]) {
     it(`digest ${text.slice(0, 30)}`, async () => {
       for (const [method, path] of [
-        ['GET', `manifests/${text}`], ['PUT', `manifests/${text}`], ['GET', `blobs/${text}`], ['DELETE', `blobs/${text}`], ['GET', `referrers/${text}`], ['PUT', `blobs/uploads/id?digest=${text}`],
-        ['POST', `blobs/uploads/?digest=${text}`], ['POST', `blobs/uploads/?mount=${text}&from=a/b`]
+        ['GET', `manifests/${text}`],
+        ['PUT', `manifests/${text}`],
+        ['GET', `blobs/${text}`],
+        ['DELETE', `blobs/${text}`],
+        ['GET', `referrers/${text}`],
+        ['PUT', `blobs/uploads/id?digest=${text}`],
+        ['POST', `blobs/uploads/?digest=${text}`],
+        ['POST', `blobs/uploads/?mount=${text}&from=a/b`],
       ] as const) {
         const detail = assertError(await app.request(method, `/v2/a/b/${path}`), 'DIGEST_INVALID')
         assert.ok(String(detail?.['digest']).length <= 200)
@@ -143,10 +298,29 @@ describe('names, references and digests that are none', () => {
     })
   }
 
-  for (const id of ['none', '..', '..%2f..%2fblob%2f', '%00', 'x'.repeat(8000), '00000000-0000-0000-0000-000000000000', '__proto__', '%f0%9f%98%80', '%ef%bf%bf', '*']) {
+  for (const id of [
+    'none',
+    '..',
+    '..%2f..%2fblob%2f',
+    '%00',
+    'x'.repeat(8000),
+    '00000000-0000-0000-0000-000000000000',
+    '__proto__',
+    '%f0%9f%98%80',
+    '%ef%bf%bf',
+    '*',
+  ]) {
     it(`upload ${id.slice(0, 30)}`, async () => {
-      for (const [method, query] of [['GET', ''], ['PATCH', ''], ['PUT', `?digest=${digest}`], ['DELETE', '']] as const) {
-        const detail = assertError(await app.request(method, `/v2/a/b/blobs/uploads/${id}${query}`), 'BLOB_UPLOAD_UNKNOWN')
+      for (const [method, query] of [
+        ['GET', ''],
+        ['PATCH', ''],
+        ['PUT', `?digest=${digest}`],
+        ['DELETE', ''],
+      ] as const) {
+        const detail = assertError(
+          await app.request(method, `/v2/a/b/blobs/uploads/${id}${query}`),
+          'BLOB_UPLOAD_UNKNOWN',
+        )
         assert.ok(String(detail?.['upload']).length <= 100)
       }
     })
@@ -169,10 +343,17 @@ describe('names, references and digests that are none', () => {
 
 describe('what is no request', () => {
   for (const [what, text] of [
-    ['garbage', 'garbage\r\n\r\n'], ['a NUL in the path', 'GET /v2/\0 HTTP/1.1\r\nHost: a\r\n\r\n'], ['a space in the path', 'GET /v2/ x HTTP/1.1\r\nHost: a\r\n\r\n'],
-    ['no host', 'GET /v2/ HTTP/1.1\r\n\r\n'], ['two lengths', 'PUT /v2/a/manifests/b HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab'],
-    ['a length and chunks', 'PUT /v2/a/manifests/b HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n'],
-    ['a negative length', 'PUT /v2/a/manifests/b HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n'], ['headers without end', `GET /v2/ HTTP/1.1\r\nHost: a\r\n${'X: y\r\n'.repeat(20_000)}\r\n`]
+    ['garbage', 'garbage\r\n\r\n'],
+    ['a NUL in the path', 'GET /v2/\0 HTTP/1.1\r\nHost: a\r\n\r\n'],
+    ['a space in the path', 'GET /v2/ x HTTP/1.1\r\nHost: a\r\n\r\n'],
+    ['no host', 'GET /v2/ HTTP/1.1\r\n\r\n'],
+    ['two lengths', 'PUT /v2/a/manifests/b HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab'],
+    [
+      'a length and chunks',
+      'PUT /v2/a/manifests/b HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n',
+    ],
+    ['a negative length', 'PUT /v2/a/manifests/b HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n'],
+    ['headers without end', `GET /v2/ HTTP/1.1\r\nHost: a\r\n${'X: y\r\n'.repeat(20_000)}\r\n`],
   ] as const) {
     it(`${what} is answered by 4xx, and the next request is served`, async () => {
       assert.match(await app.exchange(text), /^(HTTP\/1.1 4\d\d |$)/)
@@ -185,16 +366,25 @@ describe('errors', () => {
   it('of ours tell neither text nor place of what went wrong', async () => {
     const secret = new Error('secret at /var/lib/ipdr')
     await using broken = await TestApp.start()
-    broken.stores.index.hasRepository = async () => { throw secret }
+    broken.stores.index.hasRepository = async () => {
+      throw secret
+    }
     const reply = await broken.get('/v2/a/tags/list', { 'X-Request-Id': 'broken' })
     assert.equal(assertError(reply, 'UNKNOWN'), undefined)
     assert.deepEqual(json(reply), { errors: [{ code: 'UNKNOWN', message: 'unknown error' }] })
-    const { level, id, err } = broken.stores.logged.find(({ message }) => message === 'request failed')! as { level: string, id: string, err: Error }
+    const { level, id, err } = broken.stores.logged.find(({ message }) => message === 'request failed')! as {
+      level: string
+      id: string
+      err: Error
+    }
     assert.deepEqual([level, id, err.message], ['error', 'broken', secret.message])
     assert.match(String(err.stack), /Error: secret/)
   })
 
   it('of the client are no errors of ours', async () => {
-    assert.deepEqual(app.stores.logged.filter(({ level }) => level === 'error'), [])
+    assert.deepEqual(
+      app.stores.logged.filter(({ level }) => level === 'error'),
+      [],
+    )
   })
 })

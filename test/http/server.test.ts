@@ -14,28 +14,45 @@ afterEach(async () => {
   await Promise.all(open.splice(0).map(async server => await server.stop()))
 })
 
-async function serve (app: RequestListener, init: { idleTimeout?: number, drainTimeout?: number } = {}): Promise<HttpServer> {
-  const server = new HttpServer({ app }, { host: '127.0.0.1', port: 0, idleTimeout: 10_000, drainTimeout: 10_000, ...init })
+async function serve(
+  app: RequestListener,
+  init: { idleTimeout?: number; drainTimeout?: number } = {},
+): Promise<HttpServer> {
+  const server = new HttpServer(
+    { app },
+    { host: '127.0.0.1', port: 0, idleTimeout: 10_000, drainTimeout: 10_000, ...init },
+  )
   open.push(server)
   await server.start()
   return server
 }
 
 /** A client, and all that it gets until it is closed */
-function client (server: HttpServer, text: string): { socket: Socket, closed: Promise<string> } {
+function client(server: HttpServer, text: string): { socket: Socket; closed: Promise<string> } {
   const socket = connect(server.address.port, '127.0.0.1').on('error', () => {})
   sockets.push(socket)
   let received = ''
-  socket.setEncoding('utf8').on('data', data => { received += data })
+  socket.setEncoding('utf8').on('data', data => {
+    received += data
+  })
   socket.write(text)
-  return { socket, closed: new Promise(resolve => socket.once('close', () => { resolve(received) })) }
+  return {
+    socket,
+    closed: new Promise(resolve =>
+      socket.once('close', () => {
+        resolve(received)
+      }),
+    ),
+  }
 }
 
 const get = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n'
 
 describe('the HTTP server', () => {
   it('may be started and stopped twice, and again', async () => {
-    const server = await serve((_req, res) => { res.end('hello') })
+    const server = await serve((_req, res) => {
+      res.end('hello')
+    })
     await server.start()
     const { port, host } = server.address
     assert.ok(port > 0)
@@ -62,7 +79,9 @@ describe('the HTTP server', () => {
         return
       }
       begin()
-      void promise.then(() => { res.end('ended') })
+      void promise.then(() => {
+        res.end('ended')
+      })
     })
     const { host, port } = server.address
     const idle = client(server, get)
@@ -81,7 +100,12 @@ describe('the HTTP server', () => {
   })
 
   it('breaks off what does not end in time', async () => {
-    const server = await serve((_req, res) => { res.write('begun') }, { drainTimeout: 50 })
+    const server = await serve(
+      (_req, res) => {
+        res.write('begun')
+      },
+      { drainTimeout: 50 },
+    )
     const { socket, closed } = client(server, get)
     await once(socket, 'data')
     await server.stop()
@@ -89,10 +113,20 @@ describe('the HTTP server', () => {
   })
 
   it('closes a connection on which nothing moves, but none that moves', async () => {
-    const server = await serve((req, res) => {
-      let size = 0
-      req.on('data', chunk => { size += chunk.byteLength }).on('end', () => { res.end(`got ${size}`) }).on('error', () => {})
-    }, { idleTimeout: 500 })
+    const server = await serve(
+      (req, res) => {
+        let size = 0
+        req
+          .on('data', chunk => {
+            size += chunk.byteLength
+          })
+          .on('end', () => {
+            res.end(`got ${size}`)
+          })
+          .on('error', () => {})
+      },
+      { idleTimeout: 500 },
+    )
     const stuck = client(server, 'PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 20\r\n\r\nab')
     const slow = client(server, 'PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 8\r\nConnection: close\r\n\r\n')
     for (let i = 0; i < 8; i++) {

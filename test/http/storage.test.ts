@@ -12,26 +12,41 @@ const maxBytes = 8 * mebibyte
 
 let app: TestApp
 
-beforeEach(async () => { app = await TestApp.start({ maxBytes }) })
-afterEach(async () => { await app[Symbol.asyncDispose]() })
+beforeEach(async () => {
+  app = await TestApp.start({ maxBytes })
+})
+afterEach(async () => {
+  await app[Symbol.asyncDispose]()
+})
 
 /** The ways in which a blob may come */
 const ways: Record<string, (bytes: Buffer) => Promise<Reply>> = {
   'a POST': async bytes => await app.request('POST', `/v2/a/blobs/uploads/?digest=${sha256(bytes)}`, { body: bytes }),
-  'a POST of unknown length': async bytes => await app.request('POST', `/v2/a/blobs/uploads/?digest=${sha256(bytes)}`, { body: bytes, chunked: true }),
-  'a PUT': async bytes => await app.request('PUT', `${await app.startUpload('a')}?digest=${sha256(bytes)}`, { body: bytes }),
-  'a PUT of unknown length': async bytes => await app.request('PUT', `${await app.startUpload('a')}?digest=${sha256(bytes)}`, { body: bytes, chunked: true }),
+  'a POST of unknown length': async bytes =>
+    await app.request('POST', `/v2/a/blobs/uploads/?digest=${sha256(bytes)}`, { body: bytes, chunked: true }),
+  'a PUT': async bytes =>
+    await app.request('PUT', `${await app.startUpload('a')}?digest=${sha256(bytes)}`, { body: bytes }),
+  'a PUT of unknown length': async bytes =>
+    await app.request('PUT', `${await app.startUpload('a')}?digest=${sha256(bytes)}`, { body: bytes, chunked: true }),
   'a PATCH': async bytes => await app.request('PATCH', await app.startUpload('a'), { body: bytes }),
-  'a PATCH of unknown length': async bytes => await app.request('PATCH', await app.startUpload('a'), { body: bytes, chunked: true }),
+  'a PATCH of unknown length': async bytes =>
+    await app.request('PATCH', await app.startUpload('a'), { body: bytes, chunked: true }),
   'many PATCHes': async bytes => {
     const path = await app.startUpload('a')
     let reply: Reply | undefined
-    for (let offset = 0; offset < bytes.byteLength && (reply === undefined || reply.status === 202); offset += mebibyte) {
+    for (
+      let offset = 0;
+      offset < bytes.byteLength && (reply === undefined || reply.status === 202);
+      offset += mebibyte
+    ) {
       const chunk = bytes.subarray(offset, offset + mebibyte)
-      reply = await app.request('PATCH', path, { body: chunk, headers: { 'Content-Range': `${offset}-${offset + chunk.byteLength - 1}` } })
+      reply = await app.request('PATCH', path, {
+        body: chunk,
+        headers: { 'Content-Range': `${offset}-${offset + chunk.byteLength - 1}` },
+      })
     }
     return reply!
-  }
+  },
 }
 
 for (const [way, push] of Object.entries(ways)) {
@@ -80,15 +95,21 @@ describe('where blocks may take no more', () => {
     const blob = randomBytes(2 * mebibyte, 'blob')
     const path = await app.startUpload('a')
     assert.equal((await app.request('PATCH', path, { body: blob.subarray(0, 1000) })).status, 202)
-    assertError(await app.request('PUT', `${path}?digest=${sha256(blob)}`, { body: blob.subarray(1000) }), 'STORAGE_FULL')
+    assertError(
+      await app.request('PUT', `${path}?digest=${sha256(blob)}`, { body: blob.subarray(1000) }),
+      'STORAGE_FULL',
+    )
     const { blockstore } = app.stores
     for await (const { cid } of blockstore.getAll()) {
-      if (await blockstore.size(cid) === mebibyte) {
+      if ((await blockstore.size(cid)) === mebibyte) {
         await blockstore.delete(cid)
       }
     }
     assert.equal((await app.get(path)).headers.range, '0-999')
-    assert.equal((await app.request('PUT', `${path}?digest=${sha256(blob)}`, { body: blob.subarray(1000) })).status, 201)
+    assert.equal(
+      (await app.request('PUT', `${path}?digest=${sha256(blob)}`, { body: blob.subarray(1000) })).status,
+      201,
+    )
   })
 })
 
@@ -105,23 +126,35 @@ describe('an upload', () => {
     const { blocks, bsize } = await statfs(tmpdir())
     await using unlimited = await TestApp.start()
     const path = await unlimited.startUpload('a')
-    const text = await unlimited.exchange(`PATCH ${path} HTTP/1.1\r\nHost: a\r\nContent-Length: ${blocks * bsize + 1}\r\nConnection: close\r\n\r\nx`)
+    const text = await unlimited.exchange(
+      `PATCH ${path} HTTP/1.1\r\nHost: a\r\nContent-Length: ${blocks * bsize + 1}\r\nConnection: close\r\n\r\nx`,
+    )
     assert.match(text, /^HTTP\/1\.1 413 .*BLOB_TOO_LARGE.*"limit":"file system"/s)
   })
 })
 
 describe('many uploads at once', () => {
   it('together take no more than there is', async () => {
-    const replies = await Promise.all(Array.from({ length: 8 }, async (_, i) => {
-      const bytes = randomBytes(3 * mebibyte, `together ${i}`)
-      return await app.stores.pushBlob('a', bytes).then(() => 201, (err: { status: number }) => err.status)
-    }))
+    const replies = await Promise.all(
+      Array.from({ length: 8 }, async (_, i) => {
+        const bytes = randomBytes(3 * mebibyte, `together ${i}`)
+        return await app.stores.pushBlob('a', bytes).then(
+          () => 201,
+          (err: { status: number }) => err.status,
+        )
+      }),
+    )
     assert.ok(app.stores.blockstore.space.usage.total! <= maxBytes)
-    assert.ok(replies.every(status => status === 201 || status === 507), replies.join())
+    assert.ok(
+      replies.every(status => status === 201 || status === 507),
+      replies.join(),
+    )
     assert.ok(replies.includes(507))
     const id = await app.stores.uploads.create('a').catch(() => undefined)
     if (id !== undefined) {
-      await assert.rejects(app.stores.uploads.append('a', id, stream(randomBytes(4 * mebibyte, 'one more'))), { status: 507 })
+      await assert.rejects(app.stores.uploads.append('a', id, stream(randomBytes(4 * mebibyte, 'one more'))), {
+        status: 507,
+      })
     }
   })
 })

@@ -15,25 +15,41 @@ const uploadPath = /^\/v2\/a\/b\/blobs\/uploads\/[0-9a-f-]{36}$/
 
 let app: TestApp
 
-before(async () => { app = await TestApp.start() })
-after(async () => { await app[Symbol.asyncDispose]() })
+before(async () => {
+  app = await TestApp.start()
+})
+after(async () => {
+  await app[Symbol.asyncDispose]()
+})
 
-async function patch (path: string, body: Uint8Array, headers: Record<string, string> = {}): Promise<Reply> {
+async function patch(path: string, body: Uint8Array, headers: Record<string, string> = {}): Promise<Reply> {
   return await app.request('PATCH', path, { body, headers })
 }
 
-function assertUpload (reply: Reply, status: number, path: string, size: number): void {
+function assertUpload(reply: Reply, status: number, path: string, size: number): void {
   assert.deepEqual(
-    [reply.status, reply.headers.location, reply.headers.range, reply.headers['docker-upload-uuid'], reply.body.byteLength],
-    [status, path, `0-${Math.max(0, size - 1)}`, path.split('/').at(-1), 0]
+    [
+      reply.status,
+      reply.headers.location,
+      reply.headers.range,
+      reply.headers['docker-upload-uuid'],
+      reply.body.byteLength,
+    ],
+    [status, path, `0-${Math.max(0, size - 1)}`, path.split('/').at(-1), 0],
   )
 }
 
-async function assertStored (reply: Reply, content: Uint8Array, as = sha256(content)): Promise<void> {
+async function assertStored(reply: Reply, content: Uint8Array, as = sha256(content)): Promise<void> {
   const { cid } = await app.stores.content.add(content)
   assert.deepEqual(
-    [reply.status, reply.headers.location, reply.headers['docker-content-digest'], reply.headers['x-ipfs-cid'], reply.headers['content-length']],
-    [201, `/v2/a/b/blobs/${as}`, as, cid, '0']
+    [
+      reply.status,
+      reply.headers.location,
+      reply.headers['docker-content-digest'],
+      reply.headers['x-ipfs-cid'],
+      reply.headers['content-length'],
+    ],
+    [201, `/v2/a/b/blobs/${as}`, as, cid, '0'],
   )
   assert.ok((await app.get(`/v2/a/b/blobs/${as}`)).body.equals(content))
 }
@@ -41,7 +57,9 @@ async function assertStored (reply: Reply, content: Uint8Array, as = sha256(cont
 describe('an upload', () => {
   it('begins with a POST, and its Location is relative', async () => {
     for (const path of ['/v2/a/b/blobs/uploads/', '/v2/a/b/blobs/uploads', '/v2/a/b/blobs/uploads/?x=y']) {
-      const reply = await app.request('POST', path, { headers: { Host: 'evil.example', 'X-Forwarded-Host': 'evil.example' } })
+      const reply = await app.request('POST', path, {
+        headers: { Host: 'evil.example', 'X-Forwarded-Host': 'evil.example' },
+      })
       assert.match(String(reply.headers.location), uploadPath)
       assertUpload(reply, 202, String(reply.headers.location), 0)
     }
@@ -53,7 +71,10 @@ describe('an upload', () => {
       assertUpload(await app.request('PATCH', path, { body: bytes.subarray(0, 400_000), chunked }), 202, path, 400_000)
       assertUpload(await app.get(path), 204, path, 400_000)
       assertUpload(await app.request('HEAD', path), 204, path, 400_000)
-      await assertStored(await app.request('PUT', `${path}?digest=${digest}`, { body: bytes.subarray(400_000), chunked }), bytes)
+      await assertStored(
+        await app.request('PUT', `${path}?digest=${digest}`, { body: bytes.subarray(400_000), chunked }),
+        bytes,
+      )
       assertError(await app.get(path), 'BLOB_UPLOAD_UNKNOWN')
     })
   }
@@ -62,28 +83,53 @@ describe('an upload', () => {
     const path = await app.startUpload('a/b')
     await patch(path, bytes)
     await assertStored(await app.request('PUT', `${path}?digest=${digest}`), bytes)
-    await assertStored(await app.request('PUT', `${await app.startUpload('a/b')}?digest=${digest}`, { body: bytes }), bytes)
+    await assertStored(
+      await app.request('PUT', `${await app.startUpload('a/b')}?digest=${digest}`, { body: bytes }),
+      bytes,
+    )
     await assertStored(await app.request('POST', `/v2/a/b/blobs/uploads/?digest=${digest}`, { body: bytes }), bytes)
-    await assertStored(await app.request('POST', `/v2/a/b/blobs/uploads/?digest=${encodeURIComponent(digest)}`, { body: bytes, chunked: true }), bytes)
-    await assertStored(await app.request('POST', `/v2/a/b/blobs/uploads/?digest=${sha256(Buffer.alloc(0))}`), Buffer.alloc(0))
+    await assertStored(
+      await app.request('POST', `/v2/a/b/blobs/uploads/?digest=${encodeURIComponent(digest)}`, {
+        body: bytes,
+        chunked: true,
+      }),
+      bytes,
+    )
+    await assertStored(
+      await app.request('POST', `/v2/a/b/blobs/uploads/?digest=${sha256(Buffer.alloc(0))}`),
+      Buffer.alloc(0),
+    )
   })
 
   it('of one POST that fails leaves nothing behind', async () => {
     const before = await app.stores.uploads.count()
-    assertError(await app.request('POST', `/v2/a/b/blobs/uploads/?digest=${sha256(Buffer.from('other'))}`, { body: bytes }), 'DIGEST_INVALID')
+    assertError(
+      await app.request('POST', `/v2/a/b/blobs/uploads/?digest=${sha256(Buffer.from('other'))}`, { body: bytes }),
+      'DIGEST_INVALID',
+    )
     const socket = app.connect()
     socket.write(`POST /v2/a/b/blobs/uploads/?digest=${digest} HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\nabc`)
-    await until('the upload', async () => await app.stores.uploads.count() > before)
+    await until('the upload', async () => (await app.stores.uploads.count()) > before)
     socket.destroy()
-    await until('its end', async () => await app.stores.uploads.count() === before)
+    await until('its end', async () => (await app.stores.uploads.count()) === before)
   })
 
   it('ends with the digest that the client says, in any algorithm', async () => {
-    for (const [query, as] of [['', sha512(bytes)], ['?digest-algorithm=sha512', sha512(bytes)], ['?digest-algorithm=sha512', digest], ['?digest-algorithm=sha256', digest]] as const) {
+    for (const [query, as] of [
+      ['', sha512(bytes)],
+      ['?digest-algorithm=sha512', sha512(bytes)],
+      ['?digest-algorithm=sha512', digest],
+      ['?digest-algorithm=sha256', digest],
+    ] as const) {
       const { headers } = await app.request('POST', `/v2/a/b/blobs/uploads/${query}`)
       await assertStored(await app.request('PUT', `${headers.location}?digest=${as}`, { body: bytes }), bytes, as)
     }
-    for (const query of ['?digest-algorithm=md5', '?digest-algorithm=', '?digest-algorithm=sha256&digest-algorithm=sha512', '?digest-algorithm=__proto__']) {
+    for (const query of [
+      '?digest-algorithm=md5',
+      '?digest-algorithm=',
+      '?digest-algorithm=sha256&digest-algorithm=sha512',
+      '?digest-algorithm=__proto__',
+    ]) {
       assertError(await app.request('POST', `/v2/a/b/blobs/uploads/${query}`), 'DIGEST_INVALID')
     }
   })
@@ -91,14 +137,25 @@ describe('an upload', () => {
   it('whose digest differs is dropped', async () => {
     const path = await app.startUpload('a/b')
     const other = sha256(Buffer.from('other'))
-    assert.deepEqual(assertError(await app.request('PUT', `${path}?digest=${other}`, { body: bytes }), 'DIGEST_INVALID'), { digest: other, actual: digest })
+    assert.deepEqual(
+      assertError(await app.request('PUT', `${path}?digest=${other}`, { body: bytes }), 'DIGEST_INVALID'),
+      { digest: other, actual: digest },
+    )
     assertError(await app.get(`/v2/a/b/blobs/${other}`), 'BLOB_UNKNOWN')
     assertError(await app.get(path), 'BLOB_UPLOAD_UNKNOWN')
   })
 
   it('without a digest, or with two, does not end, and can still', async () => {
     const path = await app.startUpload('a/b')
-    for (const query of ['', '?digest=', '?digest', '?digest=abc', `?digest=${digest}&digest=${digest}`, `?digest[]=${digest}`, `?Digest=${digest}`]) {
+    for (const query of [
+      '',
+      '?digest=',
+      '?digest',
+      '?digest=abc',
+      `?digest=${digest}&digest=${digest}`,
+      `?digest[]=${digest}`,
+      `?Digest=${digest}`,
+    ]) {
       assertError(await app.request('PUT', `${path}${query}`, { body: bytes }), 'DIGEST_INVALID')
     }
     assertUpload(await app.get(path), 204, path, 0)
@@ -107,8 +164,16 @@ describe('an upload', () => {
 
   it('belongs to its repository', async () => {
     const id = (await app.startUpload('a/b')).split('/').at(-1)
-    for (const [method, query] of [['GET', ''], ['PATCH', ''], ['PUT', `?digest=${digest}`], ['DELETE', '']] as const) {
-      assertError(await app.request(method, `/v2/a/blobs/uploads/${id}${query}`, { body: bytes }), 'BLOB_UPLOAD_UNKNOWN')
+    for (const [method, query] of [
+      ['GET', ''],
+      ['PATCH', ''],
+      ['PUT', `?digest=${digest}`],
+      ['DELETE', ''],
+    ] as const) {
+      assertError(
+        await app.request(method, `/v2/a/blobs/uploads/${id}${query}`, { body: bytes }),
+        'BLOB_UPLOAD_UNKNOWN',
+      )
     }
     assert.equal((await app.get(`/v2/a/b/blobs/uploads/${id}`)).status, 204)
   })
@@ -129,13 +194,25 @@ describe('a chunk', () => {
     assertUpload(await patch(path, bytes.subarray(0, 10), { 'Content-Range': '0-9' }), 202, path, 10)
     assertUpload(await patch(path, bytes.subarray(10, 20), { 'Content-Range': 'bytes 10-19/*' }), 202, path, 20)
     for (const range of ['0-9', '10-19', '19-28', '21-30']) {
-      for (const [method, query] of [['PATCH', ''], ['PUT', `?digest=${digest}`]] as const) {
-        const reply = await app.request(method, path + query, { body: bytes.subarray(0, 10), headers: { 'Content-Range': range } })
+      for (const [method, query] of [
+        ['PATCH', ''],
+        ['PUT', `?digest=${digest}`],
+      ] as const) {
+        const reply = await app.request(method, path + query, {
+          body: bytes.subarray(0, 10),
+          headers: { 'Content-Range': range },
+        })
         assertError(reply, 'RANGE_INVALID')
         assert.equal(reply.headers.range, '0-19')
       }
     }
-    await assertStored(await app.request('PUT', `${path}?digest=${digest}`, { body: bytes.subarray(20), headers: { 'Content-Range': `20-${bytes.byteLength - 1}` } }), bytes)
+    await assertStored(
+      await app.request('PUT', `${path}?digest=${digest}`, {
+        body: bytes.subarray(20),
+        headers: { 'Content-Range': `20-${bytes.byteLength - 1}` },
+      }),
+      bytes,
+    )
   })
 
   for (const range of ['', 'x', '5', '9-0', 'bytes */10', '0-9,10-19', `0-${'9'.repeat(30)}`]) {
@@ -152,8 +229,18 @@ describe('a chunk', () => {
       assertError(await patch(path, bytes.subarray(0, 10), { 'Content-Range': range }), 'SIZE_INVALID')
       assertUpload(await app.get(path), 204, path, 0)
     }
-    assertError(await app.request('PATCH', path, { body: bytes, headers: { 'Content-Range': '0-8' }, chunked: true }), 'SIZE_INVALID')
-    assertError(await app.request('PATCH', path, { body: bytes.subarray(0, 5), headers: { 'Content-Range': '0-8' }, chunked: true }), 'SIZE_INVALID')
+    assertError(
+      await app.request('PATCH', path, { body: bytes, headers: { 'Content-Range': '0-8' }, chunked: true }),
+      'SIZE_INVALID',
+    )
+    assertError(
+      await app.request('PATCH', path, {
+        body: bytes.subarray(0, 5),
+        headers: { 'Content-Range': '0-8' },
+        chunked: true,
+      }),
+      'SIZE_INVALID',
+    )
     const { range } = (await app.get(path)).headers
     const next = range === '0-0' ? 0 : Number(range?.split('-')[1]) + 1
     await assertStored(await app.request('PUT', `${path}?digest=${digest}`, { body: bytes.subarray(next) }), bytes)
@@ -166,15 +253,20 @@ describe('a body that is refused half-way', () => {
     const chunk = (size: number): string => `${size.toString(16)}\r\n${'x'.repeat(size)}\r\n`
     const text = await app.exchange(
       `PATCH ${path} HTTP/1.1\r\nHost: a\r\nContent-Range: 0-9\r\nTransfer-Encoding: chunked\r\n\r\n${chunk(20)}${chunk(100_000).repeat(20)}0\r\n\r\n` +
-      'GET /v2/ HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n'
+        'GET /v2/ HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n',
     )
-    assert.deepEqual([...text.matchAll(/HTTP\/1\.1 (\d+)/g)].map(match => match[1]), ['400', '200'])
+    assert.deepEqual(
+      [...text.matchAll(/HTTP\/1\.1 (\d+)/g)].map(match => match[1]),
+      ['400', '200'],
+    )
     assert.match(text, /SIZE_INVALID/)
   })
 
   it('by a full disk gets 507, and can be sent again', async () => {
     const path = await app.startUpload('a/b')
-    app.stores.blockstore.beforePut = () => { throw new StorageFullError() }
+    app.stores.blockstore.beforePut = () => {
+      throw new StorageFullError()
+    }
     const large = randomBytes(12 * mebibyte, 'large')
     for (const chunked of [false, true]) {
       assertError(await app.request('PATCH', path, { body: large, chunked }), 'STORAGE_FULL')
@@ -187,7 +279,10 @@ describe('a body that is refused half-way', () => {
 })
 
 describe('a client that goes away in mid-upload', () => {
-  for (const [what, head] of [['a length', `Content-Length: ${bytes.byteLength}`], ['chunks', 'Transfer-Encoding: chunked']] as const) {
+  for (const [what, head] of [
+    ['a length', `Content-Length: ${bytes.byteLength}`],
+    ['chunks', 'Transfer-Encoding: chunked'],
+  ] as const) {
     for (const how of ['destroy', 'end', 'resetAndDestroy'] as const) {
       it(`after a part of ${what}, by ${how}, can go on later`, async () => {
         const path = await app.startUpload('a/b')
@@ -197,9 +292,17 @@ describe('a client that goes away in mid-upload', () => {
         socket.write(bytes.subarray(0, 500_000))
         await until('the bytes', async () => (await app.get(path)).headers.range === '0-499999')
         socket[how]()
-        await until('the end of the request', () => app.requests.some(({ url, method }) => url === path && method === 'PATCH'))
+        await until('the end of the request', () =>
+          app.requests.some(({ url, method }) => url === path && method === 'PATCH'),
+        )
         assertUpload(await app.get(path), 204, path, 500_000)
-        await assertStored(await app.request('PUT', `${path}?digest=${digest}`, { body: bytes.subarray(500_000), headers: { 'Content-Range': `500000-${bytes.byteLength - 1}` } }), bytes)
+        await assertStored(
+          await app.request('PUT', `${path}?digest=${digest}`, {
+            body: bytes.subarray(500_000),
+            headers: { 'Content-Range': `500000-${bytes.byteLength - 1}` },
+          }),
+          bytes,
+        )
       })
     }
   }
@@ -245,7 +348,11 @@ describe('a client that goes away in mid-upload', () => {
     assertUpload(await app.get(path), 204, path, 10)
   })
 
-  it('is no error of ours', () => assert.deepEqual(app.stores.logged.filter(({ level, err }) => level === 'error' && (err as Error).name !== 'OciError'), []))
+  it('is no error of ours', () =>
+    assert.deepEqual(
+      app.stores.logged.filter(({ level, err }) => level === 'error' && (err as Error).name !== 'OciError'),
+      [],
+    ))
 })
 
 describe('a mount', () => {
@@ -254,14 +361,23 @@ describe('a mount', () => {
   })
 
   it('makes the blob a part of the repository', async () => {
-    for (const query of [`mount=${digest}&from=source`, `mount=${encodeURIComponent(digest)}&from=source`, `mount=${digest}`, `mount=${digest}&from=`]) {
+    for (const query of [
+      `mount=${digest}&from=source`,
+      `mount=${encodeURIComponent(digest)}&from=source`,
+      `mount=${digest}`,
+      `mount=${digest}&from=`,
+    ]) {
       assert.equal((await app.request('DELETE', `/v2/a/b/blobs/${digest}`)).status === 202, true)
       await assertStored(await app.request('POST', `/v2/a/b/blobs/uploads/?${query}`), bytes)
     }
   })
 
   it('becomes an upload where the blob is not there', async () => {
-    for (const query of [`mount=${digest}&from=elsewhere`, `mount=${sha256(Buffer.from('none'))}&from=source`, `mount=${sha256(Buffer.from('none'))}`]) {
+    for (const query of [
+      `mount=${digest}&from=elsewhere`,
+      `mount=${sha256(Buffer.from('none'))}&from=source`,
+      `mount=${sha256(Buffer.from('none'))}`,
+    ]) {
       const reply = await app.request('POST', `/v2/a/b/blobs/uploads/?${query}`)
       assertUpload(reply, 202, String(reply.headers.location), 0)
     }

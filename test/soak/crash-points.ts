@@ -5,12 +5,17 @@ import type { Soak } from './soak.ts'
 export const crashPoints: Soak = async ({ rounds = Infinity, print }) => {
   await using beginning = await makeBeginning()
   const problems: string[] = []
-  for (const [what, from] of [['the first start and pushes', undefined], ['pushes, deletes and a sweep', beginning]] as const) {
+  for (const [what, from] of [
+    ['the first start and pushes', undefined],
+    ['pushes, deletes and a sweep', beginning],
+  ] as const) {
     for (let [point, crashed] = [0, true]; crashed && point < rounds; point++) {
       const result = await tryCrashPoint(point, from)
       crashed = result.crashed
       problems.push(...result.problems.map(problem => `${what}, point ${point}: ${problem}`))
-      print(`${what}, point ${point}: ${crashed ? 'killed' : 'not reached'}, ${result.acknowledged} acknowledged, ${result.problems.length} problems`)
+      print(
+        `${what}, point ${point}: ${crashed ? 'killed' : 'not reached'}, ${result.acknowledged} acknowledged, ${result.problems.length} problems`,
+      )
     }
   }
   return problems

@@ -7,7 +7,9 @@ export const kill: Soak = async ({ seed, rounds = 300, print }) => {
   for (let round = 1; round <= rounds && run.problems.length === 0; round++) {
     const began = performance.now()
     const moment = await run.round(round)
-    print(`round ${round} of ${rounds}: killed after ${moment} ms; ${run.figures()}, ${Math.round(performance.now() - began)} ms`)
+    print(
+      `round ${round} of ${rounds}: killed after ${moment} ms; ${run.figures()}, ${Math.round(performance.now() - began)} ms`,
+    )
   }
   await run.end()
   print(`${run.figures()} in all`)

@@ -8,7 +8,10 @@ export const powerFailures: Soak = async ({ seed, rounds = 3, print }) => {
   const run = await recordRun()
   const points = failurePoints(run)
   const problems: string[] = []
-  const kinds: Array<readonly [string, Survival]> = [['only what was synced', 'synced'], ['names without bytes', 'names']]
+  const kinds: Array<readonly [string, Survival]> = [
+    ['only what was synced', 'synced'],
+    ['names without bytes', 'names'],
+  ]
   for (let i = 0; i < rounds; i++) {
     kinds.push([`chance ${i}`, new Random(`${seed} ${i}`)])
   }

@@ -34,7 +34,10 @@ describe('administration', { timeout: 3 * minute }, () => {
     const client = new RegistryClient(server)
     assert.equal((await client.pushBlob('a', emptyJson)).status, 201)
     assert.equal((await client.pushManifest('a', 'latest', imageManifest())).status, 201)
-    await until('the key of the name is made', async () => (await tryIpdr(['publish', '--data-dir', server.dataDir])).code === 0)
+    await until(
+      'the key of the name is made',
+      async () => (await tryIpdr(['publish', '--data-dir', server.dataDir])).code === 0,
+    )
   })
   after(async () => {
     await server?.[Symbol.asyncDispose]()
@@ -43,14 +46,24 @@ describe('administration', { timeout: 3 * minute }, () => {
 
   /** As another user of this machine */
   const asNobody = async (...command: string[]): ReturnType<typeof tryRun> => {
-    return await tryRun(installedTool('setpriv'), ['--reuid', String(nobody), '--regid', String(nobody), '--clear-groups', ...command])
+    return await tryRun(installedTool('setpriv'), [
+      '--reuid',
+      String(nobody),
+      '--regid',
+      String(nobody),
+      '--clear-groups',
+      ...command,
+    ])
   }
-  const secrets = async (): Promise<string[]> => ['admin.token', ...(await readdir(join(server.dataDir, 'datastore'))).map(name => join('datastore', name))]
+  const secrets = async (): Promise<string[]> => [
+    'admin.token',
+    ...(await readdir(join(server.dataDir, 'datastore'))).map(name => join('datastore', name)),
+  ]
   const modeOf = async (name: string): Promise<number> => (await stat(join(server.dataDir, name))).mode & 0o7777
 
-  async function assertClosed (): Promise<void> {
+  async function assertClosed(): Promise<void> {
     assert.deepEqual(await Promise.all(['.', 'datastore', 'index'].map(modeOf)), [0o700, 0o700, 0o700])
-    for (const name of [...await secrets(), 'admin.sock']) {
+    for (const name of [...(await secrets()), 'admin.sock']) {
       assert.equal((await modeOf(name)).toString(8), '600', name)
       const { code, stdout } = await asNobody('cat', join(server.dataDir, name))
       assert.deepEqual([code, stdout], [1, ''], name)
@@ -90,12 +103,20 @@ describe('administration', { timeout: 3 * minute }, () => {
     assert.match(await ipdr(['backup', join(scratch.path, 'new.car'), ...at]), /^Wrote \d+ blocks/)
     const { code, stderr } = await asNobody(process.execPath, main, 'gc', ...at)
     assert.equal(code, 1)
-    assert.match(stderr, new RegExp(`^ipdr: no permission for ${server.dataDir}/admin.sock: it belongs to user 0, and this is user ${nobody}\nRun this as`))
+    assert.match(
+      stderr,
+      new RegExp(
+        `^ipdr: no permission for ${server.dataDir}/admin.sock: it belongs to user 0, and this is user ${nobody}\nRun this as`,
+      ),
+    )
   })
 
   it('goes on after a crash, as the socket that it left is replaced', async () => {
     await server.kill()
-    assert.match((await tryIpdr(['gc', '--data-dir', server.dataDir])).stderr, /^ipdr: no server answers at \S+admin\.sock\n/)
+    assert.match(
+      (await tryIpdr(['gc', '--data-dir', server.dataDir])).stderr,
+      /^ipdr: no server answers at \S+admin\.sock\n/,
+    )
     await server.start()
     assert.match(await ipdr(['gc', '--data-dir', server.dataDir]), /^Freed /)
   })
@@ -111,7 +132,10 @@ describe('administration', { timeout: 3 * minute }, () => {
   it('takes a token over TCP, from elsewhere or from a file of the operator', async () => {
     const token = join(server.dataDir, 'admin.token')
     assert.match(await ipdr(['gc', '--docker-registry-host', server.host, '--admin-token-file', token]), /^Freed /)
-    assert.match((await tryIpdr(['gc', '--docker-registry-host', server.host])).stderr, /can only be administered with its token/)
+    assert.match(
+      (await tryIpdr(['gc', '--docker-registry-host', server.host])).stderr,
+      /can only be administered with its token/,
+    )
   })
 
   describe('through a proxy on the same machine', () => {
@@ -124,29 +148,64 @@ describe('administration', { timeout: 3 * minute }, () => {
       const proxy = createServer(client => {
         const upstream = connect(server.port, '127.0.0.1')
         client.pipe(upstream).pipe(client)
-        client.on('error', () => { upstream.destroy() })
-        upstream.on('error', () => { client.destroy() })
+        client.on('error', () => {
+          upstream.destroy()
+        })
+        upstream.on('error', () => {
+          client.destroy()
+        })
       }).listen(0, '127.0.0.1')
       await once(proxy, 'listening')
-      resources.defer(() => { proxy.close() })
+      resources.defer(() => {
+        proxy.close()
+      })
       ports['TCP'] = (proxy.address() as AddressInfo).port
     })
-    after(async () => { await resources.disposeAsync() })
+    after(async () => {
+      await resources.disposeAsync()
+    })
 
-    async function ask (port: number, method: string, path: string, headers: Record<string, string>): Promise<{ status: number | undefined, body: string }> {
-      const req = request({ host: '127.0.0.1', port, method, path, agent: false, headers }).end(method === 'POST' ? '{}' : undefined)
-      const [response] = await once(req, 'response') as [IncomingMessage]
+    async function ask(
+      port: number,
+      method: string,
+      path: string,
+      headers: Record<string, string>,
+    ): Promise<{ status: number | undefined; body: string }> {
+      const req = request({ host: '127.0.0.1', port, method, path, agent: false, headers }).end(
+        method === 'POST' ? '{}' : undefined,
+      )
+      const [response] = (await once(req, 'response')) as [IncomingMessage]
       return { status: response.statusCode, body: String(await buffer(response)) }
     }
 
     for (const name of ['nginx', 'TCP']) {
       it(`of ${name} it is refused, and images are served`, async () => {
-        for (const headers of [{}, { Host: 'localhost' }, { Host: `127.0.0.1:${server.port}` }] as Array<Record<string, string>>) {
-          for (const [method, path] of [['GET', '/ipdr/v1/peers'], ['POST', '/ipdr/v1/gc'], ['POST', '/ipdr/v1/backup'], ['POST', '/ipdr/v1/restore'], ['GET', '/metrics']] as const) {
-            const { status, body } = await ask(ports[name]!, method, path, { ...headers, ...(method === 'POST' ? { 'Content-Type': 'application/json', 'Content-Length': '2' } : {}) })
+        for (const headers of [{}, { Host: 'localhost' }, { Host: `127.0.0.1:${server.port}` }] as Array<
+          Record<string, string>
+        >) {
+          for (const [method, path] of [
+            ['GET', '/ipdr/v1/peers'],
+            ['POST', '/ipdr/v1/gc'],
+            ['POST', '/ipdr/v1/backup'],
+            ['POST', '/ipdr/v1/restore'],
+            ['GET', '/metrics'],
+          ] as const) {
+            const { status, body } = await ask(ports[name]!, method, path, {
+              ...headers,
+              ...(method === 'POST' ? { 'Content-Type': 'application/json', 'Content-Length': '2' } : {}),
+            })
             assert.equal(status, 401, `${method} ${path}: ${body}`)
           }
-          assert.equal((await ask(ports[name]!, 'POST', '/IPDR/V1/gc', { ...headers, 'Content-Type': 'application/json', 'Content-Length': '2' })).status, 404)
+          assert.equal(
+            (
+              await ask(ports[name]!, 'POST', '/IPDR/V1/gc', {
+                ...headers,
+                'Content-Type': 'application/json',
+                'Content-Length': '2',
+              })
+            ).status,
+            404,
+          )
           assert.equal((await ask(ports[name]!, 'GET', '/v2/a/manifests/latest', headers)).status, 200)
           assert.equal((await ask(ports[name]!, 'GET', '/readyz', headers)).status, 200)
         }

@@ -17,17 +17,31 @@ const mebibyte = 1024 * 1024
 const shared = randomBytes(5 * mebibyte + 3, 'shared')
 
 /** @returns the bytes of the manifest */
-async function pushImage (client: RegistryClient, repository: string, tag: string, layers: readonly Buffer[], subject?: Buffer): Promise<Buffer> {
+async function pushImage(
+  client: RegistryClient,
+  repository: string,
+  tag: string,
+  layers: readonly Buffer[],
+  subject?: Buffer,
+): Promise<Buffer> {
   for (const blob of [emptyJson, ...layers]) {
     assert.equal((await client.pushBlob(repository, blob)).status, 201)
   }
-  const manifest = imageManifest({ config: descriptorOf(emptyJson, ociEmpty), layers: layers.map(layer => descriptorOf(layer, ociLayer)), annotations: { tag }, ...(subject === undefined ? {} : { subject: descriptorOf(subject, ociManifest) }) })
-  assert.equal((await client.pushManifest(repository, subject === undefined ? tag : sha256(manifest), manifest)).status, 201)
+  const manifest = imageManifest({
+    config: descriptorOf(emptyJson, ociEmpty),
+    layers: layers.map(layer => descriptorOf(layer, ociLayer)),
+    annotations: { tag },
+    ...(subject === undefined ? {} : { subject: descriptorOf(subject, ociManifest) }),
+  })
+  assert.equal(
+    (await client.pushManifest(repository, subject === undefined ? tag : sha256(manifest), manifest)).status,
+    201,
+  )
   return manifest
 }
 
 /** Pushes and deletes until it is stopped */
-function load (client: RegistryClient): { pushed: () => number, stop: () => Promise<void> } {
+function load(client: RegistryClient): { pushed: () => number; stop: () => Promise<void> } {
   let isStopped = false
   let pushed = 0
   const running = (async () => {
@@ -43,11 +57,11 @@ function load (client: RegistryClient): { pushed: () => number, stop: () => Prom
     stop: async () => {
       isStopped = true
       await running
-    }
+    },
   }
 }
 
-async function verify (client: RegistryClient, images: ReadonlyMap<string, Buffer>): Promise<void> {
+async function verify(client: RegistryClient, images: ReadonlyMap<string, Buffer>): Promise<void> {
   for (const [path, manifest] of images) {
     const repository = path.split('/manifests/')[0]!
     assert.equal(await client.digestOf(`/v2/${path}`), sha256(manifest), path)
@@ -57,7 +71,9 @@ async function verify (client: RegistryClient, images: ReadonlyMap<string, Buffe
   }
 }
 
-test('a registry is copied while clients push and garbage is collected, and brought back elsewhere', { timeout: 3 * minute }, async () => {
+test('a registry is copied while clients push and garbage is collected, and brought back elsewhere', {
+  timeout: 3 * minute,
+}, async () => {
   await using scratch = await temporaryDirectory('backup')
   await using server = await ServerProcess.start({ args: ['--gc-interval', '50ms'] })
   const client = new RegistryClient(server)
@@ -81,8 +97,17 @@ test('a registry is copied while clients push and garbage is collected, and brou
   const second = JSON.parse(await ipdr(['backup', target, ...at(server)])) as BackupResult
   assert.ok(second.bytes < before.size / 4, `${second.bytes} of ${before.size} bytes`)
   const third = JSON.parse(await ipdr(['backup', target, ...at(server)])) as BackupResult
-  assert.deepEqual(third, { root: second.root, blocks: 0, bytes: 0, problems: [], lost: [], leftOut: { count: 0, names: [] } })
-  const alone = JSON.parse(await ipdr(['backup', join(scratch.path, 'new.car'), '--since', first.file!, ...at(server)])) as BackupResult
+  assert.deepEqual(third, {
+    root: second.root,
+    blocks: 0,
+    bytes: 0,
+    problems: [],
+    lost: [],
+    leftOut: { count: 0, names: [] },
+  })
+  const alone = JSON.parse(
+    await ipdr(['backup', join(scratch.path, 'new.car'), '--since', first.file!, ...at(server)]),
+  ) as BackupResult
   assert.deepEqual([alone.root, alone.bytes], [second.root, second.bytes])
 
   await using copy = await ServerProcess.start()
@@ -90,8 +115,21 @@ test('a registry is copied while clients push and garbage is collected, and brou
   const whole = await readFile(first.file!)
   const needed = whole.indexOf(shared.subarray(0, 100))
   for (const [damage, reason] of [
-    [async () => { await writeFile(first.file!, Buffer.concat([whole.subarray(0, needed), Buffer.from([whole[needed]! ^ 1]), whole.subarray(needed + 1)])) }, /backup .*000001-.*car: what it has as baf\w+ is another block/],
-    [async () => { await truncate(first.file!, needed) }, /backup .*000001-.*car: it is cut short/]
+    [
+      async () => {
+        await writeFile(
+          first.file!,
+          Buffer.concat([whole.subarray(0, needed), Buffer.from([whole[needed]! ^ 1]), whole.subarray(needed + 1)]),
+        )
+      },
+      /backup .*000001-.*car: what it has as baf\w+ is another block/,
+    ],
+    [
+      async () => {
+        await truncate(first.file!, needed)
+      },
+      /backup .*000001-.*car: it is cut short/,
+    ],
   ] as const) {
     await damage()
     assert.equal((await tryIpdr(['backup', '--verify', target])).code, 1)
@@ -99,7 +137,10 @@ test('a registry is copied while clients push and garbage is collected, and brou
     assert.equal(code, 1)
     assert.match(stderr, reason)
     // once the server has noticed that no more comes
-    await until('the copy is as empty as before', async () => await (await copied.request('GET', '/v2/_catalog')).text() === '{"repositories":[]}')
+    await until(
+      'the copy is as empty as before',
+      async () => (await (await copied.request('GET', '/v2/_catalog')).text()) === '{"repositories":[]}',
+    )
   }
   const { code, stderr } = await tryIpdr(['restore', second.file!, ...at(copy)])
   assert.equal(code, 1)
@@ -110,11 +151,18 @@ test('a registry is copied while clients push and garbage is collected, and brou
   const restored = JSON.parse(await ipdr(['restore', target, ...at(copy)])) as RestoreResult
   assert.equal(restored.root, second.root)
   for (const path of ['_catalog', 'team/app/tags/list', 'load/tags/list', `team/app/referrers/${sha256(signed)}`]) {
-    assert.deepEqual(await (await copied.request('GET', `/v2/${path}`)).json(), await (await client.request('GET', `/v2/${path}`)).json(), path)
+    assert.deepEqual(
+      await (await copied.request('GET', `/v2/${path}`)).json(),
+      await (await client.request('GET', `/v2/${path}`)).json(),
+      path,
+    )
   }
-  const { tags } = await (await client.request('GET', '/v2/load/tags/list')).json() as { tags: string[] }
+  const { tags } = (await (await client.request('GET', '/v2/load/tags/list')).json()) as { tags: string[] }
   for (const tag of tags) {
-    images.set(`load/manifests/${tag}`, Buffer.from(await (await client.request('GET', `/v2/load/manifests/${tag}`)).arrayBuffer()))
+    images.set(
+      `load/manifests/${tag}`,
+      Buffer.from(await (await client.request('GET', `/v2/load/manifests/${tag}`)).arrayBuffer()),
+    )
   }
   assert.ok(images.size > 4)
   await verify(client, images)
@@ -126,7 +174,9 @@ test('a registry is copied while clients push and garbage is collected, and brou
   // the first one by itself is what there was under load
   await using older = await ServerProcess.start()
   await ipdr(['restore', first.file!, ...at(older)])
-  images.forEach((_, path) => { /v2$|^load/.test(path) && images.delete(path) })
+  images.forEach((_, path) => {
+    ;/v2$|^load/.test(path) && images.delete(path)
+  })
   await verify(new RegistryClient(older), images)
   const { missing, damaged } = JSON.parse(await ipdr(['fsck', ...at(older)]))
   assert.deepEqual({ missing, damaged }, { missing: 0, damaged: 0 })

@@ -32,24 +32,28 @@ describe('the files of a certificate', { timeout: 30_000 }, () => {
   })
 
   /** Looks at the files every 20 ms, if not told otherwise */
-  async function watch ({ cert, key }: CertificatePaths, interval = 20): Promise<Certificate> {
+  async function watch({ cert, key }: CertificatePaths, interval = 20): Promise<Certificate> {
     certificate = await Certificate.open({ log }, { certPath: cert, keyPath: key, interval })
-    certificate.start(pair => { applied.push(new X509Certificate(pair.cert).subject) })
+    certificate.start(pair => {
+      applied.push(new X509Certificate(pair.cert).subject)
+    })
     return certificate
   }
 
-  function path (...names: string[]): string {
+  function path(...names: string[]): string {
     return join(directory.path, ...names)
   }
 
-  function warnings (): string[] {
+  function warnings(): string[] {
     return log.lines.filter(({ level }) => level === 'warn').map(({ fields }) => String(fields['reason']))
   }
 
-  async function replaced (): Promise<void> {
+  async function replaced(): Promise<void> {
     await until('the certificate is replaced', () => applied.length > 0)
     assert.deepEqual(applied, ['CN=second'])
-    assert.ok(log.lines.some(({ message, fields }) => message === 'certificate replaced' && fields['subject'] === 'CN=second'))
+    assert.ok(
+      log.lines.some(({ message, fields }) => message === 'certificate replaced' && fields['subject'] === 'CN=second'),
+    )
   }
 
   it('are read again where one after the other is renamed over', async () => {
@@ -83,7 +87,10 @@ describe('the files of a certificate', { timeout: 30_000 }, () => {
     await symlink(first.cert, links.cert)
     await symlink(first.key, links.key)
     await watch(links)
-    for (const [link, target] of [[links.cert, second.cert], [links.key, second.key]] as const) {
+    for (const [link, target] of [
+      [links.cert, second.cert],
+      [links.key, second.key],
+    ] as const) {
       await symlink(target, `${link}.new`)
       await rename(`${link}.new`, link)
     }
@@ -100,7 +107,9 @@ describe('the files of a certificate', { timeout: 30_000 }, () => {
     await current.stop()
     assert.equal(current.current, before)
     assert.deepEqual(warnings(), [`${first.cert} can't be read: ENOENT`])
-    current.start(pair => { applied.push(new X509Certificate(pair.cert).subject) })
+    current.start(pair => {
+      applied.push(new X509Certificate(pair.cert).subject)
+    })
     await writeFile(first.cert, text)
     await copyFile(second.key, first.key)
     await replaced()
@@ -128,7 +137,9 @@ describe('the files of a certificate', { timeout: 30_000 }, () => {
     // another one that watches the same files tells that the time is over
     const other = await Certificate.open({ log }, { certPath: second.cert, keyPath: second.key, interval: 20 })
     const { promise, resolve } = Promise.withResolvers<void>()
-    other.start(() => { resolve() })
+    other.start(() => {
+      resolve()
+    })
     await (await CertificateAuthority.create(directory.path)).issue('second')
     await promise
     await other.stop()

@@ -31,14 +31,16 @@ suite('ipdr beside a Docker Engine', { timeout: 5 * minute }, () => {
     await docker.run(['build', '--tag', 'example/helloworld', join(scratch.path, 'context')])
   })
 
-  after(async () => { await resources.disposeAsync() })
+  after(async () => {
+    await resources.disposeAsync()
+  })
 
-  async function removeImages (): Promise<void> {
+  async function removeImages(): Promise<void> {
     const images = (await docker.run(['image', 'ls', '--quiet', '--no-trunc'])).split('\n').filter(Boolean)
     await docker.run(['image', 'rm', '--force', ...new Set(images)])
   }
 
-  async function push (...args: string[]): Promise<string> {
+  async function push(...args: string[]): Promise<string> {
     return await ipdr(['push', 'example/helloworld', '-s', ...args], { env })
   }
 
@@ -52,23 +54,39 @@ suite('ipdr beside a Docker Engine', { timeout: 5 * minute }, () => {
     } finally {
       await kubo.stop()
     }
-    assert.deepEqual((await readdir(tmpdir())).filter(name => /^ipdr-[^-]{6}$/.test(name) && !before.includes(name)), [])
-    assert.match(await ipdr(['push', 'example/helloworld', '--docker-registry-host', host], { env }), new RegExp(`\n/ipfs/${cid}$`))
+    assert.deepEqual(
+      (await readdir(tmpdir())).filter(name => /^ipdr-[^-]{6}$/.test(name) && !before.includes(name)),
+      [],
+    )
+    assert.match(
+      await ipdr(['push', 'example/helloworld', '--docker-registry-host', host], { env }),
+      new RegExp(`\n/ipfs/${cid}$`),
+    )
   })
 
   test('gives an image the CID that it has when docker pushes it', async () => {
     await docker.run(['tag', 'example/helloworld', `${host}/pushed/by-docker`])
     await docker.run(['push', `${host}/pushed/by-docker`])
-    const cid = (await fetch(`http://${host}/v2/pushed/by-docker/manifests/latest`, { method: 'HEAD' })).headers.get('X-Ipfs-Cid')
+    const cid = (await fetch(`http://${host}/v2/pushed/by-docker/manifests/latest`, { method: 'HEAD' })).headers.get(
+      'X-Ipfs-Cid',
+    )
     await using other = await ServerProcess.start()
     const kubo = await startKubo({ profile: 'unixfs-v1-2025' })
     try {
-      assert.deepEqual([
-        await push('--docker-registry-host', `localhost:${other.port}`),
-        await push('--ipfs-host', kubo.api),
-        await push('--docker-registry-host', `localhost:${other.port}`, '--from', `${host}/pushed/by-docker:latest`)
-      ], [cid, cid, cid])
-      assert.deepEqual((await docker.run(['image', 'ls', '--format', '{{.Repository}}'])).split('\n').filter(name => name.startsWith('127.0.0.1')), [])
+      assert.deepEqual(
+        [
+          await push('--docker-registry-host', `localhost:${other.port}`),
+          await push('--ipfs-host', kubo.api),
+          await push('--docker-registry-host', `localhost:${other.port}`, '--from', `${host}/pushed/by-docker:latest`),
+        ],
+        [cid, cid, cid],
+      )
+      assert.deepEqual(
+        (await docker.run(['image', 'ls', '--format', '{{.Repository}}']))
+          .split('\n')
+          .filter(name => name.startsWith('127.0.0.1')),
+        [],
+      )
     } finally {
       await kubo.stop()
     }
@@ -132,10 +150,15 @@ suite('ipdr beside a Docker Engine', { timeout: 5 * minute }, () => {
 })
 
 /** The image with another config */
-function withConfig (image: ReturnType<typeof makeImage>, old: string, bytes: Buffer): ReturnType<typeof makeImage> {
+function withConfig(image: ReturnType<typeof makeImage>, old: string, bytes: Buffer): ReturnType<typeof makeImage> {
   const config = sha256(bytes)
-  const manifest = JSON.parse(String(image.content.get(image.descriptor.digest))) as { config: object, layers: { digest: `sha256:${string}` }[] }
-  const changed = Buffer.from(JSON.stringify({ ...manifest, config: { ...manifest.config, digest: config, size: bytes.length } }))
+  const manifest = JSON.parse(String(image.content.get(image.descriptor.digest))) as {
+    config: object
+    layers: { digest: `sha256:${string}` }[]
+  }
+  const changed = Buffer.from(
+    JSON.stringify({ ...manifest, config: { ...manifest.config, digest: config, size: bytes.length } }),
+  )
   const content = new Map([...image.content].filter(([digest]) => digest !== old && digest !== image.descriptor.digest))
   content.set(config, bytes).set(sha256(changed), changed)
   return { content, descriptor: { ...image.descriptor, digest: sha256(changed), size: changed.length } }

@@ -6,7 +6,16 @@ import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { after, before, suite, test } from 'node:test'
-import { makeImage, makeMultiPlatformImage, randomBytes, randomStream, readLayout, sha256, writeLayout, type Image } from '../fixtures/images.ts'
+import {
+  makeImage,
+  makeMultiPlatformImage,
+  randomBytes,
+  randomStream,
+  readLayout,
+  sha256,
+  writeLayout,
+  type Image,
+} from '../fixtures/images.ts'
 import { ipdr, tryIpdr } from '../fixtures/ipdr.ts'
 import { startKubo, type Kubo } from '../fixtures/kubo.ts'
 import { descriptorOf, emptyJson, imageManifest, ociLayer, ociManifest } from '../fixtures/manifests.ts'
@@ -30,20 +39,34 @@ suite('ipdr push and pull', { timeout: 5 * minute }, () => {
   before(async () => {
     scratch = resources.use(await temporaryDirectory('cli'))
     kubo = await startKubo({ profile: 'unixfs-v1-2025' })
-    resources.defer(async () => { await kubo.stop() })
+    resources.defer(async () => {
+      await kubo.stop()
+    })
     first = resources.use(await ServerProcess.start())
     second = resources.use(await ServerProcess.start())
-    image = makeMultiPlatformImage(new Map([
-      ['amd64', makeImage([{ 'bin/data': randomBytes(5 * MiB, 'amd64') }, { 'etc/hostname': Buffer.from('test') }])],
-      ['arm64', makeImage([{ 'bin/data': randomBytes(100_000, 'arm64') }], { architecture: 'arm64', os: 'linux' })]
-    ]))
+    image = makeMultiPlatformImage(
+      new Map([
+        ['amd64', makeImage([{ 'bin/data': randomBytes(5 * MiB, 'amd64') }, { 'etc/hostname': Buffer.from('test') }])],
+        ['arm64', makeImage([{ 'bin/data': randomBytes(100_000, 'arm64') }], { architecture: 'arm64', os: 'linux' })],
+      ]),
+    )
     await writeLayout(join(scratch.path, 'image'), image)
-    cid = await ipdr(['push', 'example/image:v1', '-s', '--from', join(scratch.path, 'image'), '--docker-registry-host', `localhost:${first.port}`])
+    cid = await ipdr([
+      'push',
+      'example/image:v1',
+      '-s',
+      '--from',
+      join(scratch.path, 'image'),
+      '--docker-registry-host',
+      `localhost:${first.port}`,
+    ])
   })
 
-  after(async () => { await resources.disposeAsync() })
+  after(async () => {
+    await resources.disposeAsync()
+  })
 
-  async function assertWhole (directory: string): Promise<void> {
+  async function assertWhole(directory: string): Promise<void> {
     for (const [digest, bytes] of image.content) {
       assert.ok((await readLayout(directory, digest)).equals(bytes), digest)
     }
@@ -51,15 +74,35 @@ suite('ipdr push and pull', { timeout: 5 * minute }, () => {
 
   test('give an image one CID on every way', async () => {
     const from = `localhost:${first.port}/example/image:v1`
-    assert.equal(await ipdr(['push', 'example/copy', '-s', '--from', from, '--docker-registry-host', `localhost:${second.port}`]), cid)
+    assert.equal(
+      await ipdr(['push', 'example/copy', '-s', '--from', from, '--docker-registry-host', `localhost:${second.port}`]),
+      cid,
+    )
     assert.equal(await ipdr(['push', 'example/image', '-s', '--from', from, '--ipfs-host', kubo.api]), cid)
-    assert.equal(await ipdr(['push', 'example/image', '-s', '--from', join(scratch.path, 'image'), '--ipfs-host', new URL(kubo.api).host]), cid)
+    assert.equal(
+      await ipdr([
+        'push',
+        'example/image',
+        '-s',
+        '--from',
+        join(scratch.path, 'image'),
+        '--ipfs-host',
+        new URL(kubo.api).host,
+      ]),
+      cid,
+    )
   })
 
   test('keep what is in kubo from its garbage collector', async () => {
     await kubo.ipfs('repo', 'gc')
     const { stdout } = await kubo.ipfs('ls', '--size=false', cid)
-    assert.deepEqual(stdout.trim().split('\n').map(line => line.split(' ').at(-1)), ['blobs/', 'index.json', 'manifests/', 'oci-layout'])
+    assert.deepEqual(
+      stdout
+        .trim()
+        .split('\n')
+        .map(line => line.split(' ').at(-1)),
+      ['blobs/', 'index.json', 'manifests/', 'oci-layout'],
+    )
     const layout = join(scratch.path, 'gotten')
     await kubo.ipfs('get', '--output', layout, cid)
     await assertWhole(layout)
@@ -68,14 +111,18 @@ suite('ipdr push and pull', { timeout: 5 * minute }, () => {
   const ways: Record<string, () => string[]> = {
     'an appliance': () => ['--docker-registry-host', `localhost:${second.port}`],
     'a kubo': () => ['--ipfs-host', kubo.api],
-    'a node of their own': () => ['--docker-registry-host', nobody, '--network', 'lan', '--peer', kubo.addrs[0]!]
+    'a node of their own': () => ['--docker-registry-host', nobody, '--network', 'lan', '--peer', kubo.addrs[0]!],
   }
   for (const [way, flags] of Object.entries(ways)) {
     test(`have every platform from ${way}`, async () => {
       const output = join(scratch.path, `from ${way}`)
       assert.equal(await ipdr(['pull', `/ipfs/${cid}`, '-s', '--output', output, ...flags()]), output)
       await assertWhole(output)
-      assert.equal((JSON.parse(await run('skopeo', ['inspect', '--raw', `oci:${output}`])) as { manifests: unknown[] }).manifests.length, 3)
+      assert.equal(
+        (JSON.parse(await run('skopeo', ['inspect', '--raw', `oci:${output}`])) as { manifests: unknown[] }).manifests
+          .length,
+        3,
+      )
     })
   }
 
@@ -88,12 +135,23 @@ suite('ipdr push and pull', { timeout: 5 * minute }, () => {
 
   test('read what older IPDR programs wrote', async () => {
     const amd64 = makeImage([{ data: Buffer.from('old') }])
-    const { content, descriptor: { digest: top } } = amd64
+    const {
+      content,
+      descriptor: { digest: top },
+    } = amd64
     const config = (JSON.parse(String(content.get(top))) as { config: { digest: string } }).config.digest
     const layouts = {
-      fork: (digest: string) => digest === top ? ['manifests/latest', `manifests/${top.replace(':', '/')}`] : [`blobs/${digest.replace(':', '/')}`],
-      original: (digest: string) => digest === top ? ['manifests/latest', `manifests/${top}`] : [`blobs/${digest}`],
-      legacy: (digest: string) => digest === top ? ['manifests/latest-v2'] : digest === config ? [`blobs/${digest}/${digest.slice(7)}.json`] : [`blobs/${digest}`]
+      fork: (digest: string) =>
+        digest === top
+          ? ['manifests/latest', `manifests/${top.replace(':', '/')}`]
+          : [`blobs/${digest.replace(':', '/')}`],
+      original: (digest: string) => (digest === top ? ['manifests/latest', `manifests/${top}`] : [`blobs/${digest}`]),
+      legacy: (digest: string) =>
+        digest === top
+          ? ['manifests/latest-v2']
+          : digest === config
+            ? [`blobs/${digest}/${digest.slice(7)}.json`]
+            : [`blobs/${digest}`],
     }
     for (const [name, pathsOf] of Object.entries(layouts)) {
       const directory = join(scratch.path, name)
@@ -104,7 +162,14 @@ suite('ipdr push and pull', { timeout: 5 * minute }, () => {
         }
       }
       // as they added it: 256 KiB chunks, and the oldest without CIDv1
-      const { stdout } = await kubo.ipfs('add', '--recursive', '--quieter', '--chunker=size-262144', `--cid-version=${name === 'legacy' ? 0 : 1}`, directory)
+      const { stdout } = await kubo.ipfs(
+        'add',
+        '--recursive',
+        '--quieter',
+        '--chunker=size-262144',
+        `--cid-version=${name === 'legacy' ? 0 : 1}`,
+        directory,
+      )
       const root = stdout.trim()
       const output = join(scratch.path, `pulled ${name}`)
       const docker = await ipdr(['convert', root, '-f', 'docker'])
@@ -118,8 +183,19 @@ suite('ipdr push and pull', { timeout: 5 * minute }, () => {
 
   test('write an archive for docker load', async () => {
     const output = join(scratch.path, 'image.tar')
-    await ipdr(['pull', 'example/image:v1', '--platform', 'linux/amd64', '--output', output, '--docker-registry-host', `localhost:${first.port}`])
-    const [{ Config, Layers }] = JSON.parse(await run('tar', ['-xOf', output, 'manifest.json'])) as [{ Config: string, Layers: string[] }]
+    await ipdr([
+      'pull',
+      'example/image:v1',
+      '--platform',
+      'linux/amd64',
+      '--output',
+      output,
+      '--docker-registry-host',
+      `localhost:${first.port}`,
+    ])
+    const [{ Config, Layers }] = JSON.parse(await run('tar', ['-xOf', output, 'manifest.json'])) as [
+      { Config: string; Layers: string[] },
+    ]
     const names = (await run('tar', ['-tf', output])).split('\n')
     assert.ok([Config, ...Layers].every(path => names.includes(path)))
     assert.match(await run('skopeo', ['inspect', `oci-archive:${output}`]), /"Architecture": "amd64"/)
@@ -130,22 +206,40 @@ suite('ipdr push and pull', { timeout: 5 * minute }, () => {
     const directory = join(scratch.path, 'large')
     const hash = createHash('sha256')
     await mkdir(join(directory, 'blobs/sha256'), { recursive: true })
-    await pipeline(Readable.from(randomStream(size, 'large')), async function * (chunks: AsyncIterable<Buffer>) {
-      for await (const chunk of chunks) {
-        hash.update(chunk)
-        yield chunk
-      }
-    }, createWriteStream(join(directory, 'layer')))
+    await pipeline(
+      Readable.from(randomStream(size, 'large')),
+      async function* (chunks: AsyncIterable<Buffer>) {
+        for await (const chunk of chunks) {
+          hash.update(chunk)
+          yield chunk
+        }
+      },
+      createWriteStream(join(directory, 'layer')),
+    )
     const layer = { mediaType: ociLayer, digest: `sha256:${hash.digest('hex')}` as const, size }
     const manifest = imageManifest({ layers: [layer] })
     await rename(join(directory, 'layer'), join(directory, 'blobs', layer.digest.replace(':', '/')))
-    await writeLayout(directory, { descriptor: descriptorOf(manifest, ociManifest), content: new Map([[sha256(emptyJson), emptyJson], [sha256(manifest), manifest]]) })
+    await writeLayout(directory, {
+      descriptor: descriptorOf(manifest, ociManifest),
+      content: new Map([
+        [sha256(emptyJson), emptyJson],
+        [sha256(manifest), manifest],
+      ]),
+    })
     const output = join(scratch.path, 'large.tar')
     for (const args of [
       ['push', 'example/large', '-s', '--from', directory, '--docker-registry-host', `localhost:${first.port}`],
-      ['push', 'example/large', '-s', '--from', `localhost:${first.port}/example/large`, '--docker-registry-host', `localhost:${second.port}`],
+      [
+        'push',
+        'example/large',
+        '-s',
+        '--from',
+        `localhost:${first.port}/example/large`,
+        '--docker-registry-host',
+        `localhost:${second.port}`,
+      ],
       ['push', 'example/large', '-s', '--from', directory, '--ipfs-host', kubo.api],
-      ['pull', 'example/large', '-s', '--output', output, '--docker-registry-host', `localhost:${first.port}`]
+      ['pull', 'example/large', '-s', '--output', output, '--docker-registry-host', `localhost:${first.port}`],
     ]) {
       const peak = await peakMemory(args)
       assert.ok(peak < 350 * MiB, `${args.join(' ')}: ${Math.round(peak / MiB)} MiB`)
@@ -166,8 +260,10 @@ suite('ipdr push and pull', { timeout: 5 * minute }, () => {
 })
 
 /** @returns bytes that the program had in memory at most */
-async function peakMemory (args: readonly string[]): Promise<number> {
-  const { code, stderr } = await tryIpdr(args, { env: { NODE_OPTIONS: `--import=${import.meta.resolve('../fixtures/report-peak.ts')}` } })
+async function peakMemory(args: readonly string[]): Promise<number> {
+  const { code, stderr } = await tryIpdr(args, {
+    env: { NODE_OPTIONS: `--import=${import.meta.resolve('../fixtures/report-peak.ts')}` },
+  })
   assert.equal(code, 0, stderr)
   return Number(/^peak (\d+)$/m.exec(stderr)?.[1]) * 1024
 }

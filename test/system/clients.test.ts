@@ -25,29 +25,36 @@ suite('other clients', { timeout: 5 * minute }, () => {
     client = new RegistryClient(server)
     directory = resources.use(await temporaryDirectory('clients')).path
     const common = { hello: randomBytes(2 * mebibyte, 'common') }
-    image = makeMultiPlatformImage(new Map(['amd64', 'arm64'].map(architecture => [
-      architecture, makeImage([common, { arch: randomBytes(1000, architecture) }], { architecture, os: 'linux' })
-    ])))
+    image = makeMultiPlatformImage(
+      new Map(
+        ['amd64', 'arm64'].map(architecture => [
+          architecture,
+          makeImage([common, { arch: randomBytes(1000, architecture) }], { architecture, os: 'linux' }),
+        ]),
+      ),
+    )
     await writeLayout(path('layout'), image)
     await mkdir(path('home'))
   })
 
-  after(async () => { await resources.disposeAsync() })
+  after(async () => {
+    await resources.disposeAsync()
+  })
 
-  function path (name: string): string {
+  function path(name: string): string {
     return join(directory, name)
   }
 
   /** Runs a client whose settings and log-ins are not those of whoever runs the tests */
-  async function use (tool: string, args: readonly string[], options: RunOptions = {}): Promise<string> {
+  async function use(tool: string, args: readonly string[], options: RunOptions = {}): Promise<string> {
     return await run(builtTool(tool), args, withHome(options))
   }
 
-  function withHome (options: RunOptions = {}): RunOptions {
+  function withHome(options: RunOptions = {}): RunOptions {
     return { cwd: directory, ...options, env: { HOME: path('home'), DOCKER_CONFIG: path('home'), ...options.env } }
   }
 
-  async function manifestDigest (name: string, reference: string): Promise<Digest | undefined> {
+  async function manifestDigest(name: string, reference: string): Promise<Digest | undefined> {
     return await client.digestOf(`/v2/${name}/manifests/${reference}`)
   }
 
@@ -61,7 +68,10 @@ suite('other clients', { timeout: 5 * minute }, () => {
 
     test('pushes an index, and reads its digest and bytes', async () => {
       assert.equal(await crane('digest', at('crane/index:latest')), image.descriptor.digest)
-      assert.equal(await crane('manifest', at('crane/index:latest')), image.content.get(image.descriptor.digest)!.toString().trimEnd())
+      assert.equal(
+        await crane('manifest', at('crane/index:latest')),
+        image.content.get(image.descriptor.digest)!.toString().trimEnd(),
+      )
     })
 
     test('finds every image well-formed', async () => {
@@ -73,7 +83,9 @@ suite('other clients', { timeout: 5 * minute }, () => {
 
     test('pulls a layout and a tarball', async () => {
       await crane('pull', '--format', 'oci', at('crane/index:latest'), path('crane-layout'))
-      const { manifests } = JSON.parse(await readFile(path('crane-layout/index.json'), 'utf8')) as { manifests: { digest: string }[] }
+      const { manifests } = JSON.parse(await readFile(path('crane-layout/index.json'), 'utf8')) as {
+        manifests: { digest: string }[]
+      }
       assert.equal(manifests[0]!.digest, image.descriptor.digest)
       for (const [digest, bytes] of image.content) {
         assert.ok(bytes.equals(await readFile(path(`crane-layout/blobs/${digest.replace(':', '/')}`))), digest)
@@ -106,19 +118,35 @@ suite('other clients', { timeout: 5 * minute }, () => {
     })
 
     test('appends a layer to an image that is there', async () => {
-      await writeFile(path('layer.tar.gz'), [...image.content.values()].find(bytes => bytes.readUInt16BE(0) === 0x1f8b)!)
-      await crane('append', '--platform', 'linux/amd64', '--base', at('crane/index:latest'), '--new_layer', path('layer.tar.gz'), '--new_tag', at('crane/appended:latest'))
+      await writeFile(
+        path('layer.tar.gz'),
+        [...image.content.values()].find(bytes => bytes.readUInt16BE(0) === 0x1f8b)!,
+      )
+      await crane(
+        'append',
+        '--platform',
+        'linux/amd64',
+        '--base',
+        at('crane/index:latest'),
+        '--new_layer',
+        path('layer.tar.gz'),
+        '--new_tag',
+        at('crane/appended:latest'),
+      )
       assert.match(await crane('validate', '--remote', at('crane/appended:latest')), /^PASS/)
     })
   })
 
   suite('oras', () => {
-    const oras = async (command: string, ...args: string[]): Promise<string> => await use('oras', [...command.split(' '), '--plain-http', ...args])
+    const oras = async (command: string, ...args: string[]): Promise<string> =>
+      await use('oras', [...command.split(' '), '--plain-http', ...args])
     const at = (name: string): string => `localhost:${server.port}/${name}`
 
-    interface Referrers { referrers?: ({ digest: Digest, artifactType: string } & Referrers)[] }
+    interface Referrers {
+      referrers?: ({ digest: Digest; artifactType: string } & Referrers)[]
+    }
 
-    async function referrers (name: string): Promise<Referrers['referrers']> {
+    async function referrers(name: string): Promise<Referrers['referrers']> {
       return (JSON.parse(await oras('discover', '--format', 'json', at(name))) as Referrers).referrers
     }
 
@@ -126,7 +154,14 @@ suite('other clients', { timeout: 5 * minute }, () => {
       await writeFile(path('artifact.bin'), randomBytes(5 * mebibyte + 3, 'artifact'))
       await writeFile(path('note.txt'), 'a note\n')
       await writeFile(path('signature.txt'), 'a signature of the note\n')
-      await oras('push', '--artifact-type', 'application/vnd.example', at('oras/artifact:v1'), 'artifact.bin:application/octet-stream', 'note.txt:text/plain')
+      await oras(
+        'push',
+        '--artifact-type',
+        'application/vnd.example',
+        at('oras/artifact:v1'),
+        'artifact.bin:application/octet-stream',
+        'note.txt:text/plain',
+      )
     })
 
     test('pushes and pulls an artifact', async () => {
@@ -138,23 +173,52 @@ suite('other clients', { timeout: 5 * minute }, () => {
 
     test('attaches, discovers and copies referrers of referrers', async () => {
       await oras('tag', at('oras/artifact:v1'), 'signed')
-      await oras('attach', '--artifact-type', 'application/vnd.example.note', at('oras/artifact:signed'), 'note.txt:text/plain')
-      const [note] = await referrers('oras/artifact:signed') ?? []
+      await oras(
+        'attach',
+        '--artifact-type',
+        'application/vnd.example.note',
+        at('oras/artifact:signed'),
+        'note.txt:text/plain',
+      )
+      const [note] = (await referrers('oras/artifact:signed')) ?? []
       assert.equal(note?.artifactType, 'application/vnd.example.note')
-      await oras('attach', '--artifact-type', 'application/vnd.example.signature', at(`oras/artifact@${note.digest}`), 'signature.txt:text/plain')
+      await oras(
+        'attach',
+        '--artifact-type',
+        'application/vnd.example.signature',
+        at(`oras/artifact@${note.digest}`),
+        'signature.txt:text/plain',
+      )
 
       const tree = await referrers('oras/artifact:signed')
-      assert.deepEqual(tree?.map(({ artifactType, referrers }) => [artifactType, referrers?.map(inner => inner.artifactType)]), [
-        ['application/vnd.example.note', ['application/vnd.example.signature']]
-      ])
-      const filtered = JSON.parse(await oras('discover', '--format', 'json', '--artifact-type', 'application/vnd.example.other', at('oras/artifact:signed'))) as Referrers
+      assert.deepEqual(
+        tree?.map(({ artifactType, referrers }) => [artifactType, referrers?.map(inner => inner.artifactType)]),
+        [['application/vnd.example.note', ['application/vnd.example.signature']]],
+      )
+      const filtered = JSON.parse(
+        await oras(
+          'discover',
+          '--format',
+          'json',
+          '--artifact-type',
+          'application/vnd.example.other',
+          at('oras/artifact:signed'),
+        ),
+      ) as Referrers
       assert.deepEqual(filtered.referrers ?? [], [])
 
-      await use('oras', ['cp', '--recursive', '--from-plain-http', '--to-plain-http', at('oras/artifact:signed'), at('oras/copied:signed')])
+      await use('oras', [
+        'cp',
+        '--recursive',
+        '--from-plain-http',
+        '--to-plain-http',
+        at('oras/artifact:signed'),
+        at('oras/copied:signed'),
+      ])
       const copied = await referrers('oras/copied:signed')
       assert.deepEqual(
         copied?.map(({ digest, referrers }) => [digest, referrers?.map(inner => inner.digest)]),
-        tree?.map(({ digest, referrers }) => [digest, referrers?.map(inner => inner.digest)])
+        tree?.map(({ digest, referrers }) => [digest, referrers?.map(inner => inner.digest)]),
       )
     })
 
@@ -163,7 +227,9 @@ suite('other clients', { timeout: 5 * minute }, () => {
       await oras('blob push', at(`oras/blobs@${digest}`), path('artifact.bin'))
       await oras('blob fetch', '--output', path('blob.bin'), at(`oras/blobs@${digest}`))
       assert.equal(sha256(await readFile(path('blob.bin'))), digest)
-      const descriptor = JSON.parse(await oras('blob fetch', '--descriptor', at(`oras/blobs@${digest}`))) as { size: number }
+      const descriptor = JSON.parse(await oras('blob fetch', '--descriptor', at(`oras/blobs@${digest}`))) as {
+        size: number
+      }
       assert.equal(descriptor.size, 5 * mebibyte + 3)
 
       await oras('blob delete', '--force', at(`oras/blobs@${digest}`))
@@ -177,7 +243,16 @@ suite('other clients', { timeout: 5 * minute }, () => {
       await oras('manifest delete', '--force', at(`oras/deleted@${digest}`))
       assert.equal(await oras('repo tags', at('oras/deleted')), 'two')
       assert.match(await oras('repo ls', `localhost:${server.port}`), /^oras\/deleted$/m)
-      assert.equal((await tryRun(builtTool('oras'), ['manifest', 'fetch', '--plain-http', at(`oras/deleted@${digest}`)], withHome())).code, 1)
+      assert.equal(
+        (
+          await tryRun(
+            builtTool('oras'),
+            ['manifest', 'fetch', '--plain-http', at(`oras/deleted@${digest}`)],
+            withHome(),
+          )
+        ).code,
+        1,
+      )
     })
 
     test('lists no tags where there are but blobs', async () => {
@@ -187,16 +262,25 @@ suite('other clients', { timeout: 5 * minute }, () => {
 
       await oras('blob push', at('oras/only-blobs'), path('note.txt'))
       assert.equal(await oras('repo tags', at('oras/only-blobs')), '')
-      assert.deepEqual(await (await client.request('GET', '/v2/oras/only-blobs/tags/list')).json(), { name: 'oras/only-blobs', tags: [] })
+      assert.deepEqual(await (await client.request('GET', '/v2/oras/only-blobs/tags/list')).json(), {
+        name: 'oras/only-blobs',
+        tags: [],
+      })
     })
 
     test('takes no referrer with the subject that is deleted', async () => {
       await oras('push', at('oras/subject:v1'), 'artifact.bin:application/octet-stream')
       const subject = await oras('resolve', at('oras/subject:v1'))
-      await oras('attach', '--artifact-type', 'application/vnd.example.note', at('oras/subject:v1'), 'note.txt:text/plain')
-      const [note] = await referrers('oras/subject:v1') ?? []
+      await oras(
+        'attach',
+        '--artifact-type',
+        'application/vnd.example.note',
+        at('oras/subject:v1'),
+        'note.txt:text/plain',
+      )
+      const [note] = (await referrers('oras/subject:v1')) ?? []
       await oras('manifest delete', '--force', at(`oras/subject@${note!.digest}`))
-      assert.deepEqual(await referrers('oras/subject:v1') ?? [], [])
+      assert.deepEqual((await referrers('oras/subject:v1')) ?? [], [])
       assert.equal(await manifestDigest('oras/subject', subject), subject)
     })
   })
@@ -204,7 +288,7 @@ suite('other clients', { timeout: 5 * minute }, () => {
   suite('regctl', () => {
     const at = (name: string): string => `${server.host}/${name}`
 
-    async function regctl (command: string, args: string[], options: RunOptions = {}): Promise<string> {
+    async function regctl(command: string, args: string[], options: RunOptions = {}): Promise<string> {
       return await use('regctl', ['--host', `reg=${server.host},tls=disabled`, ...command.split(' '), ...args], options)
     }
 
@@ -242,14 +326,22 @@ suite('other clients', { timeout: 5 * minute }, () => {
     test('lists referrers', async () => {
       await regctl('image copy', [at('regctl/index:latest'), at('regctl/subject:latest')])
       for (const type of ['first', 'second']) {
-        await regctl('artifact put', ['--artifact-type', `application/vnd.example.${type}`, '--subject', at('regctl/subject:latest')], { input: `${type}\n` })
+        await regctl(
+          'artifact put',
+          ['--artifact-type', `application/vnd.example.${type}`, '--subject', at('regctl/subject:latest')],
+          { input: `${type}\n` },
+        )
       }
       const list = async (...args: string[]): Promise<string[]> => {
-        const response = JSON.parse(await regctl('artifact list', [...args, '--format', '{{json .}}', at('regctl/subject:latest')])) as { descriptors: { artifactType: string }[] }
+        const response = JSON.parse(
+          await regctl('artifact list', [...args, '--format', '{{json .}}', at('regctl/subject:latest')]),
+        ) as { descriptors: { artifactType: string }[] }
         return response.descriptors.map(({ artifactType }) => artifactType).sort()
       }
       assert.deepEqual(await list(), ['application/vnd.example.first', 'application/vnd.example.second'])
-      assert.deepEqual(await list('--filter-artifact-type', 'application/vnd.example.second'), ['application/vnd.example.second'])
+      assert.deepEqual(await list('--filter-artifact-type', 'application/vnd.example.second'), [
+        'application/vnd.example.second',
+      ])
       // no fallback tag was needed
       assert.equal(await regctl('tag ls', [at('regctl/subject')]), 'latest')
     })
@@ -258,7 +350,10 @@ suite('other clients', { timeout: 5 * minute }, () => {
       const bytes = randomBytes(3 * mebibyte + 5, 'regctl blob')
       const digest = sha256(bytes)
       assert.equal(await regctl('blob put', [at('regctl/blobs')], { input: bytes }), digest)
-      assert.match(await regctl('blob head', [at('regctl/blobs'), digest]), new RegExp(`Content-Length: ${bytes.length}\\b`, 'i'))
+      assert.match(
+        await regctl('blob head', [at('regctl/blobs'), digest]),
+        new RegExp(`Content-Length: ${bytes.length}\\b`, 'i'),
+      )
       const args = ['--host', `reg=${server.host},tls=disabled`, 'blob', 'get', at('regctl/blobs'), digest]
       assert.ok(bytes.equals(await runBinary(builtTool('regctl'), args, withHome())))
     })

@@ -17,7 +17,7 @@ suite('docker-compose.yml', { timeout: 20 * minute }, () => {
   const resources = new AsyncDisposableStack()
   let docker: Docker
   let scratch: TemporaryDirectory
-  let ports: { registry: number, p2p: number, one: number, two: number }
+  let ports: { registry: number; p2p: number; one: number; two: number }
 
   before(async () => {
     scratch = resources.use(await temporaryDirectory('compose'))
@@ -31,11 +31,15 @@ suite('docker-compose.yml', { timeout: 20 * minute }, () => {
     await compose('build')
   })
 
-  afterEach(async () => { await compose('--profile', 'app', '--profile', 'pair', 'down', '--volumes') })
+  afterEach(async () => {
+    await compose('--profile', 'app', '--profile', 'pair', 'down', '--volumes')
+  })
 
-  after(async () => { await resources.disposeAsync() })
+  after(async () => {
+    await resources.disposeAsync()
+  })
 
-  async function compose (...args: string[]): Promise<string> {
+  async function compose(...args: string[]): Promise<string> {
     const env = {
       DOCKER_HOST: docker.host,
       DOCKER_CONFIG: scratch.path,
@@ -46,13 +50,13 @@ suite('docker-compose.yml', { timeout: 20 * minute }, () => {
       REGISTRY_PORT: `${ports.registry}`,
       P2P_PORT: `${ports.p2p}`,
       ONE_PORT: `${ports.one}`,
-      TWO_PORT: `${ports.two}`
+      TWO_PORT: `${ports.two}`,
     }
     return await run(installedTool('docker-compose'), args, { cwd: projectDirectory, env, timeout: 10 * minute })
   }
 
   /** Pushes to a port of this machine once the registry there answers, and lets the engine forget the image */
-  async function push (port: number): Promise<void> {
+  async function push(port: number): Promise<void> {
     await until('the registry answers', async () => (await fetch(`http://localhost:${port}/readyz`)).ok, minute)
     const name = `localhost:${port}/example/helloworld`
     await docker.run(['tag', 'helloworld', name])
@@ -72,7 +76,11 @@ suite('docker-compose.yml', { timeout: 20 * minute }, () => {
     await compose('--profile', 'pair', 'up', '--detach', 'one', 'two')
     await push(ports.one)
     const cid = await compose('exec', '-T', 'one', 'ipdr', 'dig', 'example/helloworld:latest')
-    await until('they are connected', async () => JSON.parse(await compose('exec', '-T', 'two', 'ipdr', 'peers', '--json')).length > 0, minute)
+    await until(
+      'they are connected',
+      async () => JSON.parse(await compose('exec', '-T', 'two', 'ipdr', 'peers', '--json')).length > 0,
+      minute,
+    )
 
     const name = `localhost:${ports.two}/${cid}`
     await docker.run(['pull', name])
@@ -80,10 +88,18 @@ suite('docker-compose.yml', { timeout: 20 * minute }, () => {
   })
 })
 
-async function freePorts (count: number): Promise<number[]> {
+async function freePorts(count: number): Promise<number[]> {
   const servers = Array.from({ length: count }, () => createServer().listen(0))
-  await Promise.all(servers.map(async server => { await once(server, 'listening') }))
+  await Promise.all(
+    servers.map(async server => {
+      await once(server, 'listening')
+    }),
+  )
   const ports = servers.map(server => (server.address() as AddressInfo).port)
-  await Promise.all(servers.map(async server => { await once(server.close(), 'close') }))
+  await Promise.all(
+    servers.map(async server => {
+      await once(server.close(), 'close')
+    }),
+  )
   return ports
 }

@@ -16,14 +16,14 @@ const everyOption = {
   OCI_API_BLOBS_UPLOAD_CANCEL: 'true',
   OCI_API_MANIFESTS_DIGEST_HEADER: 'true',
   OCI_API_MANIFESTS_TAG_PARAM: 'true',
-  OCI_DATA_SPARSE: 'true'
+  OCI_DATA_SPARSE: 'true',
 }
 
 for (const { version, env, args, disabled, http } of [
   // cancelling an upload, once for each digest algorithm: this version does not ask for it
   { version: '1.1', env: {}, args: [], disabled: 2, http: '1.1' },
   { version: 'dev', env: everyOption, args: ['--missing-blobs', 'accept'], disabled: 0, http: '1.1' },
-  { version: 'dev', env: everyOption, args: ['--missing-blobs', 'accept'], disabled: 0, http: '2.0' }
+  { version: 'dev', env: everyOption, args: ['--missing-blobs', 'accept'], disabled: 0, http: '2.0' },
 ]) {
   test(`passes the OCI conformance suite, version ${version}, over HTTP/${http}`, { timeout: 10 * minute }, async t => {
     await using directory = await temporaryDirectory('conformance')
@@ -41,9 +41,9 @@ for (const { version, env, args, disabled, http } of [
         OCI_LOG: 'error',
         OCI_RESULTS_DIR: directory.path,
         OCI_VERSION: version,
-        ...env
+        ...env,
       },
-      timeout: 8 * minute
+      timeout: 8 * minute,
     })
 
     const results = await readFile(join(directory.path, 'junit.xml'), 'utf8').catch(() => {
@@ -61,11 +61,11 @@ for (const { version, env, args, disabled, http } of [
   })
 }
 
-function attributes (element = ''): Record<string, number> {
+function attributes(element = ''): Record<string, number> {
   return Object.fromEntries([...element.matchAll(/(\w+)="([^"]*)"/g)].map(([, name, value]) => [name!, Number(value)]))
 }
 
-function unsuccessful (results: string): string[] {
+function unsuccessful(results: string): string[] {
   return [...results.matchAll(/<testcase name="([^"]*)"[^>]* status="(\w+)"/g)]
     .filter(([, , status]) => status !== 'passed' && status !== 'skipped')
     .map(([, name]) => name!)

@@ -34,22 +34,24 @@ suite('the container image', { timeout: 20 * minute }, () => {
     await buildHello(docker)
   })
 
-  after(async () => { await resources.disposeAsync() })
+  after(async () => {
+    await resources.disposeAsync()
+  })
 
-  async function buildHello (engine: Docker): Promise<void> {
+  async function buildHello(engine: Docker): Promise<void> {
     const context = join(scratch.path, 'hello')
     await writeBusyboxContext(context)
     await engine.run(['build', '--tag', 'helloworld', context])
   }
 
-  async function push (host: string, engine = docker): Promise<void> {
+  async function push(host: string, engine = docker): Promise<void> {
     const name = `${host}/example/helloworld`
     await engine.run(['tag', 'helloworld', name])
     await engine.run(['push', name])
     await engine.run(['image', 'rm', name])
   }
 
-  async function pullAndRun (host: string, engine = docker): Promise<string> {
+  async function pullAndRun(host: string, engine = docker): Promise<string> {
     const name = `${host}/example/helloworld`
     await engine.run(['pull', name])
     const printed = await engine.run(['run', '--rm', '--network', 'none', name])
@@ -58,7 +60,7 @@ suite('the container image', { timeout: 20 * minute }, () => {
   }
 
   /** A server that is expected to end at once */
-  async function tryServer (...options: string[]): Promise<RunResult> {
+  async function tryServer(...options: string[]): Promise<RunResult> {
     return await tryRun('docker', ['run', '--rm', ...options, 'ipdr-server'], { env: { DOCKER_HOST: docker.host } })
   }
 
@@ -131,11 +133,21 @@ suite('the container image', { timeout: 20 * minute }, () => {
 
   test('runs any command of the CLI', async () => {
     assert.match(await docker.run(['run', '--rm', 'ipdr-server', 'push', '--help']), /^Usage: ipdr push/)
-    assert.match(await docker.run(['run', '--rm', 'ipdr-server', 'version']), new RegExp(`^ipdr +${packageJson.version.replaceAll('.', '\\.')}\ncommit +[0-9a-f]{40}`))
+    assert.match(
+      await docker.run(['run', '--rm', 'ipdr-server', 'version']),
+      new RegExp(`^ipdr +${packageJson.version.replaceAll('.', '\\.')}\ncommit +[0-9a-f]{40}`),
+    )
   })
 
   test('takes its configuration from the environment', async () => {
-    await using server = await ServerContainer.start(docker, ['--publish', '127.0.0.1::5055', '--env', 'IPDR_PORT=5055', '--env', `BOOTSTRAP=${peer}`])
+    await using server = await ServerContainer.start(docker, [
+      '--publish',
+      '127.0.0.1::5055',
+      '--env',
+      'IPDR_PORT=5055',
+      '--env',
+      `BOOTSTRAP=${peer}`,
+    ])
     await server.healthy()
     assert.match(await server.exec('ipdr', 'config', 'show'), new RegExp(`port: 5055[\\s\\S]*bootstrap:\\s+- ${peer}`))
     assert.equal(await server.exec('ipdr', 'healthcheck'), 'http://127.0.0.1:5055 is ready')
@@ -145,7 +157,12 @@ suite('the container image', { timeout: 20 * minute }, () => {
   test('takes it from /etc/ipdr/ipdr.yml', async () => {
     const file = join(scratch.path, 'ipdr.yml')
     await writeFile(file, 'port: 5056\nadmin:\n  port: 5057\n')
-    await using server = await ServerContainer.start(docker, ['--publish', '127.0.0.1::5056', '--volume', `${file}:/etc/ipdr/ipdr.yml:ro`])
+    await using server = await ServerContainer.start(docker, [
+      '--publish',
+      '127.0.0.1::5056',
+      '--volume',
+      `${file}:/etc/ipdr/ipdr.yml:ro`,
+    ])
     await server.healthy()
     assert.equal(await server.exec('ipdr', 'healthcheck'), 'http://127.0.0.1:5057 is ready')
     await push(await server.host(5056))
@@ -158,14 +175,26 @@ suite('the container image', { timeout: 20 * minute }, () => {
     // for the tests only: any user may read it
     await chmod(key, 0o644)
     const flags = ['--port', '5443', '--tlsCertPath', cert, '--tlsKeyPath', key]
-    await using server = await ServerContainer.start(docker, ['--init', '--volume', `${directory}:${directory}:ro`], ['server', ...flags])
+    await using server = await ServerContainer.start(
+      docker,
+      ['--init', '--volume', `${directory}:${directory}:ro`],
+      ['server', ...flags],
+    )
     await server.healthy()
     assert.equal(await server.exec('ipdr', 'healthcheck'), 'https://127.0.0.1:5443 is ready')
   })
 
   for (const [what, message, options] of [
-    ['belongs to somebody else', /^ipdr: .*belongs to user 0, and this is user 1000; chown -R 1000 it/, (path: string) => ['--volume', `${path}:/data`]],
-    ['is read-only', /^ipdr: .*read-only/, (_: string) => ['--mount', 'type=volume,source=never-written,target=/data,readonly']]
+    [
+      'belongs to somebody else',
+      /^ipdr: .*belongs to user 0, and this is user 1000; chown -R 1000 it/,
+      (path: string) => ['--volume', `${path}:/data`],
+    ],
+    [
+      'is read-only',
+      /^ipdr: .*read-only/,
+      (_: string) => ['--mount', 'type=volume,source=never-written,target=/data,readonly'],
+    ],
   ] as const) {
     test(`tells in one line that its volume ${what}`, async () => {
       const path = join(scratch.path, 'foreign')

@@ -23,7 +23,7 @@ const failures = 3
 const seed = process.env.CRASH_SEED ?? String(Date.now())
 
 /** One of each of so many equal parts */
-function sample (from: number, to: number, count: number, random: Random): number[] {
+function sample(from: number, to: number, count: number, random: Random): number[] {
   const part = (to - from) / count
   return Array.from({ length: count }, (_, i) => Math.floor(from + (i + random.next()) * part))
 }
@@ -31,7 +31,9 @@ function sample (from: number, to: number, count: number, random: Random): numbe
 describe('a server that is cut off at a step of its disk', { timeout: 5 * minute }, () => {
   let run: RecordedRun
 
-  before(async () => { run = await recordRun() })
+  before(async () => {
+    run = await recordRun()
+  })
 
   it('by kill -9 has everything that it acknowledged, and takes everything again', async t => {
     t.diagnostic(`CRASH_SEED=${seed}`)
@@ -52,7 +54,11 @@ describe('a server that is cut off at a step of its disk', { timeout: 5 * minute
     it(`by a power failure that leaves ${survival} has everything that it acknowledged`, async t => {
       const points = failurePoints(run)
       const random = new Random(`${seed} ${survival}`)
-      const kind = { 'only what was synced': 'synced', 'names, but not what is in the files': 'names', 'some of the rest': random } as const
+      const kind = {
+        'only what was synced': 'synced',
+        'names, but not what is in the files': 'names',
+        'some of the rest': random,
+      } as const
       t.diagnostic(`CRASH_SEED=${seed}, ${points.length} points`)
       for (const i of sample(0, points.length, failures, random)) {
         assert.deepEqual(await tryPowerFailure(run, points[i]!, kind[survival]), [], `point ${i}`)
@@ -63,13 +69,22 @@ describe('a server that is cut off at a step of its disk', { timeout: 5 * minute
   it('by a power failure after its end knows what its blocks take', async () => {
     await using directory = await temporaryDirectory('stopped')
     const journal = join(directory.path, 'journal')
-    await using server = await ServerProcess.start(faultyServer({ plan: {}, directory: join(directory.path, 'data'), journal }, ['--gc-unreferenced', '0', '--storage-max-bytes', '1GiB']))
+    await using server = await ServerProcess.start(
+      faultyServer({ plan: {}, directory: join(directory.path, 'data'), journal }, [
+        '--gc-unreferenced',
+        '0',
+        '--storage-max-bytes',
+        '1GiB',
+      ]),
+    )
     await prepare(new RegistryClient(server), new Ledger())
     await server.restart()
     await workload(new RegistryClient(server), new Ledger())
     await server.stop()
     const model = new DiskModel()
-    new Journal(journal).read().forEach(({ entry }) => { model.apply(entry) })
+    new Journal(journal).read().forEach(({ entry }) => {
+      model.apply(entry)
+    })
     await model.write(join(directory.path, 'left'), 'synced')
     const location = join(directory.path, 'left', 'blocks')
     // its name is not synced, but may have got to the disk before others

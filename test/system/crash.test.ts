@@ -37,12 +37,14 @@ test('kill -9 in the middle of ten pushes loses nothing that was acknowledged', 
   for (let round = 1; round <= rounds; round++) {
     const acknowledged: Acknowledged = new Map()
     // spread over the whole of it: early, in the middle, late
-    const moment = (round - 1 + fraction(`${seed}/${round}`)) / rounds * 0.8 * duration
+    const moment = ((round - 1 + fraction(`${seed}/${round}`)) / rounds) * 0.8 * duration
     const pushing = pushAll(client, `${seed}/${round}`, acknowledged)
     await sleep(moment)
     await server.kill('SIGKILL')
     const broken = await pushing
-    t.diagnostic(`round ${round}: killed after ${Math.round(moment)} ms, ${acknowledged.size} of ${pushes * 5} acknowledged, ${broken} of ${pushes} pushes broken`)
+    t.diagnostic(
+      `round ${round}: killed after ${Math.round(moment)} ms, ${acknowledged.size} of ${pushes * 5} acknowledged, ${broken} of ${pushes} pushes broken`,
+    )
 
     survived += acknowledged.size
     lost += broken
@@ -51,13 +53,17 @@ test('kill -9 in the middle of ten pushes loses nothing that was acknowledged', 
     await verify(client, acknowledged)
     assert.equal(await pushAll(client, `${seed}/${round}`, acknowledged), 0, 'pushes that fail when they are repeated')
     await verify(client, acknowledged)
-    acknowledged.forEach((digest, path) => { everything.set(path, digest) })
+    acknowledged.forEach((digest, path) => {
+      everything.set(path, digest)
+    })
   }
   await verify(client, everything)
   assert.ok(survived > 0 && lost > 0, 'the server was never killed in the middle')
 })
 
-test('an upload that a crash cuts off goes on from the offset that the server tells', { timeout: 5 * minute }, async t => {
+test('an upload that a crash cuts off goes on from the offset that the server tells', {
+  timeout: 5 * minute,
+}, async t => {
   const blob = randomBytes(90 * mebibyte, 'interrupted upload')
   const sent = 70 * mebibyte + 123
   await using server = await ServerProcess.start()
@@ -69,10 +75,13 @@ test('an upload that a crash cuts off goes on from the offset that the server te
     return Number(/^(?:bytes=)?0-(\d+)$/.exec(response.headers.get('Range') ?? '')?.[1]) + 1
   }
 
-  const patch = request(new URL(upload, server.url), { method: 'PATCH', headers: { 'Content-Type': 'application/octet-stream' } })
+  const patch = request(new URL(upload, server.url), {
+    method: 'PATCH',
+    headers: { 'Content-Type': 'application/octet-stream' },
+  })
   patch.on('error', () => {})
   patch.write(blob.subarray(0, sent))
-  await until('what was sent has arrived', async () => await offset() === sent, minute)
+  await until('what was sent has arrived', async () => (await offset()) === sent, minute)
   await server.kill('SIGKILL')
   await server.start()
 
@@ -99,7 +108,9 @@ test('an upload goes on after a regular restart without a byte lost', { timeout:
   assert.equal(await client.digestOf(`/v2/crash/restart/blobs/${sha256(blob)}`), sha256(blob))
 })
 
-test('kill -9 in mixed load, with deletes, mounts, moved tags and garbage collection, loses nothing', { timeout: 5 * minute }, async t => {
+test('kill -9 in mixed load, with deletes, mounts, moved tags and garbage collection, loses nothing', {
+  timeout: 5 * minute,
+}, async t => {
   const seed = process.env.CRASH_SEED ?? String(Date.now())
   t.diagnostic(`CRASH_SEED=${seed}`)
   // `npm run soak -- kill` does it three hundred times
@@ -112,7 +123,9 @@ test('kill -9 in mixed load, with deletes, mounts, moved tags and garbage collec
   assert.deepEqual(run.problems, [])
 })
 
-test('an upload in chunks goes on after each kill -9, with every chunk that was acknowledged, whatever the algorithm', { timeout: 2 * minute }, async () => {
+test('an upload in chunks goes on after each kill -9, with every chunk that was acknowledged, whatever the algorithm', {
+  timeout: 2 * minute,
+}, async () => {
   const blob = randomBytes(9 * mebibyte + 321, 'upload in chunks')
   const chunk = 2 * mebibyte + 1000
   await using server = await ServerProcess.start()
@@ -138,10 +151,12 @@ test('an upload in chunks goes on after each kill -9, with every chunk that was 
 })
 
 /** @returns how many pushes broke off */
-async function pushAll (client: RegistryClient, seed: string, acknowledged: Acknowledged): Promise<number> {
-  const results = await Promise.allSettled(Array.from({ length: pushes }, async (_, number) => {
-    await push(client, `crash/image${number}`, `${seed}/${number}`, acknowledged)
-  }))
+async function pushAll(client: RegistryClient, seed: string, acknowledged: Acknowledged): Promise<number> {
+  const results = await Promise.allSettled(
+    Array.from({ length: pushes }, async (_, number) => {
+      await push(client, `crash/image${number}`, `${seed}/${number}`, acknowledged)
+    }),
+  )
   for (const result of results) {
     // a broken connection is what a crash looks like; an answer that says no is a bug
     if (result.status === 'rejected' && result.reason instanceof assert.AssertionError) {
@@ -152,38 +167,60 @@ async function pushAll (client: RegistryClient, seed: string, acknowledged: Ackn
 }
 
 /** A config and two layers, one in a single request and one in chunks, and a manifest under a tag of its own: five acknowledgements */
-async function push (client: RegistryClient, repository: string, seed: string, acknowledged: Acknowledged): Promise<void> {
+async function push(
+  client: RegistryClient,
+  repository: string,
+  seed: string,
+  acknowledged: Acknowledged,
+): Promise<void> {
   const expect = (response: Response, kind: string, name: string, digest: Digest): void => {
     assert.equal(response.status, 201, `${kind} ${name}`)
     acknowledged.set(`/v2/${repository}/${kind}/${name}`, digest)
   }
-  const config = Buffer.from(JSON.stringify({ architecture: 'amd64', os: 'linux', seed, rootfs: { type: 'layers', diff_ids: [] } }))
+  const config = Buffer.from(
+    JSON.stringify({ architecture: 'amd64', os: 'linux', seed, rootfs: { type: 'layers', diff_ids: [] } }),
+  )
   const layers = [randomBytes(size(`${seed}/0`), `${seed}/0`), randomBytes(size(`${seed}/1`), `${seed}/1`)]
   const descriptor = (mediaType: string, bytes: Buffer) => ({ mediaType, digest: sha256(bytes), size: bytes.length })
-  const manifest = Buffer.from(JSON.stringify({
-    schemaVersion: 2, mediaType: ociManifest, config: descriptor(ociConfig, config), layers: layers.map(layer => descriptor(ociLayer, layer))
-  }))
+  const manifest = Buffer.from(
+    JSON.stringify({
+      schemaVersion: 2,
+      mediaType: ociManifest,
+      config: descriptor(ociConfig, config),
+      layers: layers.map(layer => descriptor(ociLayer, layer)),
+    }),
+  )
   const tag = `t${seed.replaceAll(/[^0-9a-z]/g, '-')}`
 
   expect(await client.pushBlob(repository, layers[0]!), 'blobs', sha256(layers[0]!), sha256(layers[0]!))
-  expect(await client.pushBlobInChunks(repository, layers[1]!, mebibyte + 1), 'blobs', sha256(layers[1]!), sha256(layers[1]!))
+  expect(
+    await client.pushBlobInChunks(repository, layers[1]!, mebibyte + 1),
+    'blobs',
+    sha256(layers[1]!),
+    sha256(layers[1]!),
+  )
   expect(await client.pushBlob(repository, config), 'blobs', sha256(config), sha256(config))
-  expect(await client.pushManifest(repository, sha256(manifest), manifest), 'manifests', sha256(manifest), sha256(manifest))
+  expect(
+    await client.pushManifest(repository, sha256(manifest), manifest),
+    'manifests',
+    sha256(manifest),
+    sha256(manifest),
+  )
   expect(await client.pushManifest(repository, tag, manifest), 'manifests', tag, sha256(manifest))
 }
 
-async function verify (client: RegistryClient, acknowledged: Acknowledged): Promise<void> {
+async function verify(client: RegistryClient, acknowledged: Acknowledged): Promise<void> {
   for (const [path, digest] of acknowledged) {
     assert.equal(await client.digestOf(path), digest, path)
   }
 }
 
 /** From 100 KiB to about 6 MiB */
-function size (seed: string): number {
+function size(seed: string): number {
   return 100 * 1024 + Math.floor(fraction(seed) * 6 * mebibyte)
 }
 
 /** From 0 to 1 */
-function fraction (seed: string): number {
+function fraction(seed: string): number {
   return createHash('sha256').update(seed).digest().readUInt32BE() / 2 ** 32
 }

@@ -21,17 +21,29 @@ const mebibyte = 1024 * 1024
 const args = ['--names-publish', 'false', '--gc-interval', 'off', '--fsck-rate', 'off', '--log-format', 'json']
 const lan = [...args, '--network', 'lan', '--p2p-host', '127.0.0.1', '--p2p-port', '0']
 
-interface Manifest { repository: string, tag: string, mediaType: string, bytes: Buffer, children: Digest[] }
+interface Manifest {
+  repository: string
+  tag: string
+  mediaType: string
+  bytes: Buffer
+  children: Digest[]
+}
 
-const layers = { leaf: randomBytes(90_000, 'leaf'), shared: randomBytes(2 * mebibyte + 5, 'shared'), own: randomBytes(mebibyte + 1, 'own') }
-const configs = ['amd64', 'arm64'].map(architecture => Buffer.from(JSON.stringify({ architecture, os: 'linux', rootfs: { type: 'layers', diff_ids: [] } })))
+const layers = {
+  leaf: randomBytes(90_000, 'leaf'),
+  shared: randomBytes(2 * mebibyte + 5, 'shared'),
+  own: randomBytes(mebibyte + 1, 'own'),
+}
+const configs = ['amd64', 'arm64'].map(architecture =>
+  Buffer.from(JSON.stringify({ architecture, os: 'linux', rootfs: { type: 'layers', diff_ids: [] } })),
+)
 const blobs = [...Object.values(layers), ...configs]
 
-function manifest (repository: string, tag: string, config: number, parts: Buffer[], subject?: Buffer): Manifest {
+function manifest(repository: string, tag: string, config: number, parts: Buffer[], subject?: Buffer): Manifest {
   const bytes = imageManifest({
     config: descriptorOf(configs[config]!, ociConfig),
     layers: parts.map(part => descriptorOf(part, ociLayer)),
-    ...(subject === undefined ? {} : { subject: descriptorOf(subject, ociManifest) })
+    ...(subject === undefined ? {} : { subject: descriptorOf(subject, ociManifest) }),
   })
   return { repository, tag, mediaType: ociManifest, bytes, children: [] }
 }
@@ -40,13 +52,25 @@ const one = manifest('team/app', 'amd64', 0, [layers.leaf, layers.shared])
 const two = manifest('team/app', 'arm64', 1, [layers.shared, layers.own])
 const both = imageIndex([descriptorOf(one.bytes, ociManifest), descriptorOf(two.bytes, ociManifest)])
 const manifests: Manifest[] = [
-  one, two,
-  { repository: 'team/app', tag: 'latest', mediaType: ociIndex, bytes: both, children: [sha256(one.bytes), sha256(two.bytes)] },
-  manifest('notes', 'v1', 0, [layers.leaf], one.bytes)
+  one,
+  two,
+  {
+    repository: 'team/app',
+    tag: 'latest',
+    mediaType: ociIndex,
+    bytes: both,
+    children: [sha256(one.bytes), sha256(two.bytes)],
+  },
+  manifest('notes', 'v1', 0, [layers.leaf], one.bytes),
 ]
 
 /** What a client asks for, with the blocks that it takes */
-interface Content { path: string, bytes: Buffer, blocks: Set<string>, isCached: boolean }
+interface Content {
+  path: string
+  bytes: Buffer
+  blocks: Set<string>
+  isCached: boolean
+}
 
 /** One server with all images, and what each block on its disk is part of */
 class Store {
@@ -59,13 +83,13 @@ class Store {
   readonly blocks = new Map<string, Buffer>()
   readonly #files: BlockFiles
 
-  private constructor (server: ServerProcess) {
+  private constructor(server: ServerProcess) {
     this.server = server
     this.client = new RegistryClient(server)
     this.#files = new BlockFiles(join(server.dataDir, 'blocks'))
   }
 
-  static async fill (server: ServerProcess): Promise<Store> {
+  static async fill(server: ServerProcess): Promise<Store> {
     const store = new Store(server)
     for (const { repository, tag, mediaType, bytes } of manifests) {
       for (const blob of blobs.filter(blob => bytes.includes(sha256(blob)))) {
@@ -78,11 +102,14 @@ class Store {
   }
 
   /** @returns what of these came right; anything else is an error, or no whole response */
-  async pull (wanted: readonly Content[]): Promise<Content[]> {
+  async pull(wanted: readonly Content[]): Promise<Content[]> {
     const right: Content[] = []
     for (const content of wanted) {
       const response = await this.client.request('GET', content.path, { headers: { Accept: '*/*' } })
-      const body = await response.arrayBuffer().then(bytes => Buffer.from(bytes), () => undefined)
+      const body = await response.arrayBuffer().then(
+        bytes => Buffer.from(bytes),
+        () => undefined,
+      )
       if (response.status === 200 && body !== undefined) {
         assert.ok(body.equals(content.bytes), `wrong bytes of ${content.path}`)
         right.push(content)
@@ -93,17 +120,23 @@ class Store {
     return right
   }
 
-  async check (repair: boolean): Promise<ScrubResult> {
-    const response = await this.client.request('POST', '/ipdr/v1/fsck', { headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ repair }) })
+  async check(repair: boolean): Promise<ScrubResult> {
+    const response = await this.client.request('POST', '/ipdr/v1/fsck', {
+      headers: { 'Content-Type': 'application/json' },
+      body: JSON.stringify({ repair }),
+    })
     const lines = (await response.text()).trimEnd().split('\n')
     return (JSON.parse(lines.at(-1)!) as { result: ScrubResult }).result
   }
 
-  hurtBy (block: string): string[] {
-    return [...this.images].filter(([, blocks]) => blocks.has(block)).map(([image]) => image).sort()
+  hurtBy(block: string): string[] {
+    return [...this.images]
+      .filter(([, blocks]) => blocks.has(block))
+      .map(([image]) => image)
+      .sort()
   }
 
-  async #look (): Promise<void> {
+  async #look(): Promise<void> {
     for await (const cid of this.#files.list()) {
       this.blocks.set(this.#files.path(cid), await readFile(this.#files.path(cid)))
     }
@@ -116,30 +149,37 @@ class Store {
       const digest = sha256(bytes)
       // a manifest by its tag may come from memory; by the CID of its image root it is read
       this.content.push({ path: `/v2/${repository}/manifests/${tag}`, bytes, blocks: new Set(), isCached: true })
-      this.content.push({ path: `/v2/${root}/manifests/latest`, bytes, blocks: new Set(this.#named(root, ['manifests', 'latest'])), isCached: false })
+      this.content.push({
+        path: `/v2/${root}/manifests/latest`,
+        bytes,
+        blocks: new Set(this.#named(root, ['manifests', 'latest'])),
+        isCached: false,
+      })
       const blocks = this.#below(root)
       for (const child of children) {
-        this.images.get(`${repository}@${child}`)!.forEach(block => { blocks.add(block) })
+        this.images.get(`${repository}@${child}`)!.forEach(block => {
+          blocks.add(block)
+        })
       }
       this.images.set(`${repository}@${digest}`, blocks)
     }
   }
 
-  async #cidOf (path: string): Promise<string> {
+  async #cidOf(path: string): Promise<string> {
     const response = await this.client.request('HEAD', path)
     assert.equal(response.status, 200)
     return response.headers.get('X-Ipfs-Cid')!
   }
 
   /** Blocks on the way to a name below a directory, and that one's own first block */
-  #named (root: string, names: string[]): string[] {
+  #named(root: string, names: string[]): string[] {
     const path = this.#files.path(CID.parse(root))
     const [name, ...rest] = names
     const link = dagPb.decode(this.blocks.get(path)!).Links.find(({ Name }) => Name === name)!
     return rest.length === 0 ? [path, this.#files.path(link.Hash)] : [path, ...this.#named(link.Hash.toString(), rest)]
   }
 
-  #below (root: string): Set<string> {
+  #below(root: string): Set<string> {
     const cid = CID.parse(root)
     const path = this.#files.path(cid)
     const links = cid.code === dagPb.code ? dagPb.decode(this.blocks.get(path)!).Links : []
@@ -147,27 +187,43 @@ class Store {
   }
 }
 
-async function addressOf (server: ServerProcess): Promise<string> {
-  const line = await until('the node listens', () => server.log.split('\n').find(line => line.includes('IPFS node started')))
+async function addressOf(server: ServerProcess): Promise<string> {
+  const line = await until('the node listens', () =>
+    server.log.split('\n').find(line => line.includes('IPFS node started')),
+  )
   return (JSON.parse(line) as { addresses: string[] }).addresses[0]!
 }
 
-function each (store: Store, t: TestContext): Array<{ path: string, bytes: Buffer, what: string, damage: (path: string) => Promise<void> }> {
+function each(
+  store: Store,
+  t: TestContext,
+): Array<{ path: string; bytes: Buffer; what: string; damage: (path: string) => Promise<void> }> {
   t.diagnostic(`${store.blocks.size} blocks, ${Object.keys(damages).length} ways`)
   // block after block: a peer sends the same one again only after some seconds
-  return Object.entries(damages).flatMap(([way, damage]) => [...store.blocks].map(([path, bytes]) => ({ path, bytes, damage, what: `${basename(path)} ${way}` })))
+  return Object.entries(damages).flatMap(([way, damage]) =>
+    [...store.blocks].map(([path, bytes]) => ({ path, bytes, damage, what: `${basename(path)} ${way}` })),
+  )
 }
 
-async function isRight (path: string, bytes: Buffer): Promise<boolean> {
-  return await readFile(path).then(now => now.equals(bytes), () => false)
+async function isRight(path: string, bytes: Buffer): Promise<boolean> {
+  return await readFile(path).then(
+    now => now.equals(bytes),
+    () => false,
+  )
 }
 
-test('every block damaged in every way: no wrong byte is served, and a peer has all of them repaired', { timeout: 5 * minute }, async t => {
+test('every block damaged in every way: no wrong byte is served, and a peer has all of them repaired', {
+  timeout: 5 * minute,
+}, async t => {
   await using origin = await ServerProcess.start({ args: lan })
   await Store.fill(origin)
-  await using server = await ServerProcess.start({ args: [...lan, '--limits-retrieval-timeout', '6s', '--p2p-peers', await addressOf(origin)] })
+  await using server = await ServerProcess.start({
+    args: [...lan, '--limits-retrieval-timeout', '6s', '--p2p-peers', await addressOf(origin)],
+  })
   const store = await Store.fill(server)
-  await until('the peer is there', async () => (await (await store.client.request('GET', '/ipdr/v1/peers')).text()).includes('12D3'))
+  await until('the peer is there', async () =>
+    (await (await store.client.request('GET', '/ipdr/v1/peers')).text()).includes('12D3'),
+  )
   assert.equal((await store.pull(store.content)).length, store.content.length)
   for (const { path, bytes, what, damage } of each(store, t)) {
     await damage(path)
@@ -175,7 +231,11 @@ test('every block damaged in every way: no wrong byte is served, and a peer has 
     await store.pull(affected)
     // what somebody reads is repaired by that alone, and right at a next try
     if (affected.length > 0) {
-      await until(`pulled after ${what}`, async () => (await store.pull(affected)).length === affected.length, 30 * second)
+      await until(
+        `pulled after ${what}`,
+        async () => (await store.pull(affected)).length === affected.length,
+        30 * second,
+      )
       await until(`repaired after ${what}`, async () => await isRight(path, bytes), 30 * second)
     } else {
       const { images, others, repaired } = await store.check(true)
@@ -184,14 +244,19 @@ test('every block damaged in every way: no wrong byte is served, and a peer has 
     }
   }
   const { images, others, missing, damaged, unneeded } = await store.check(false)
-  assert.deepEqual({ images, others, missing, damaged, unneeded }, { images: [], others: [], missing: 0, damaged: 0, unneeded: 0 })
+  assert.deepEqual(
+    { images, others, missing, damaged, unneeded },
+    { images: [], others: [], missing: 0, damaged: 0, unneeded: 0 },
+  )
   assert.equal((await store.pull(store.content)).length, store.content.length)
   assert.ok((await store.client.metrics())('ipdr_fsck_repairs_total{result="success"}') > 0)
   // of three ways two leave something to be kept
   assert.equal((await readdir(join(server.dataDir, 'quarantine'))).length, 2 * store.blocks.size)
 })
 
-test('every block damaged in every way without a peer: no wrong byte is served, and ipdr fsck names the images', { timeout: 5 * minute }, async t => {
+test('every block damaged in every way without a peer: no wrong byte is served, and ipdr fsck names the images', {
+  timeout: 5 * minute,
+}, async t => {
   await using server = await ServerProcess.start({ args })
   const store = await Store.fill(server)
   for (const { path, bytes, what, damage } of each(store, t)) {
@@ -201,7 +266,10 @@ test('every block damaged in every way without a peer: no wrong byte is served, 
     const { images, others, missing, damaged } = await store.check(false)
     assert.deepEqual(images.map(({ repository, digest }) => `${repository}@${digest}`).sort(), store.hurtBy(path), what)
     // what was pulled by a CID is kept as an image of other nodes, too
-    assert.deepEqual({ what, others: others.filter(({ what }) => !what.startsWith('image of other nodes')), bad: missing + damaged }, { what, others: [], bad: 1 })
+    assert.deepEqual(
+      { what, others: others.filter(({ what }) => !what.startsWith('image of other nodes')), bad: missing + damaged },
+      { what, others: [], bad: 1 },
+    )
     await writeFile(path, bytes)
     assert.equal((await store.pull(affected)).length, affected.length, what)
   }

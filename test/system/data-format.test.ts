@@ -10,11 +10,16 @@ import { RegistryClient } from '../fixtures/registry-client.ts'
 import { ServerProcess } from '../fixtures/server.ts'
 import { temporaryDirectory } from '../fixtures/temporary.ts'
 
-const formats = globSync('data-format-*.tar.gz', { cwd: join(import.meta.dirname, '../fixtures') }).map(file => /^data-format-(.+)\.tar\.gz$/.exec(file)![1]!)
+const formats = globSync('data-format-*.tar.gz', { cwd: join(import.meta.dirname, '../fixtures') }).map(
+  file => /^data-format-(.+)\.tar\.gz$/.exec(file)![1]!,
+)
 
 test('there is a data directory of the present format', async () => {
   await using server = await ServerProcess.start()
-  assert.ok(formats.includes(readFileSync(join(server.dataDir, 'format'), 'utf8').trim()), 'run scripts/data-fixture.ts')
+  assert.ok(
+    formats.includes(readFileSync(join(server.dataDir, 'format'), 'utf8').trim()),
+    'run scripts/data-fixture.ts',
+  )
 })
 
 for (const format of formats) {
@@ -22,8 +27,18 @@ for (const format of formats) {
     await using scratch = await temporaryDirectory('format')
     const dataDir = join(scratch.path, 'data')
     await mkdir(dataDir)
-    execFileSync('tar', ['--extract', '--gzip', '--file', dataFormatFile(format, 'tar.gz'), '--no-same-owner', '--directory', dataDir])
-    const { texts, blobs, name, upload } = JSON.parse(readFileSync(dataFormatFile(format, 'json'), 'utf8')) as DataAnswers
+    execFileSync('tar', [
+      '--extract',
+      '--gzip',
+      '--file',
+      dataFormatFile(format, 'tar.gz'),
+      '--no-same-owner',
+      '--directory',
+      dataDir,
+    ])
+    const { texts, blobs, name, upload } = JSON.parse(
+      readFileSync(dataFormatFile(format, 'json'), 'utf8'),
+    ) as DataAnswers
     // the upload was begun long ago
     await using server = await ServerProcess.start({ dataDir, args: ['--gc-uploads', '3650d'] })
     const client = new RegistryClient(server)
@@ -48,7 +63,7 @@ for (const format of formats) {
     assert.equal((await client.finishUpload(upload.path, upload.digest)).status, 201)
     assert.equal(await client.digestOf(`/v2/team/app/blobs/${upload.digest}`), upload.digest)
 
-    const { missing, damaged } = JSON.parse(await ipdr(['fsck', ...at])) as { missing: number, damaged: number }
+    const { missing, damaged } = JSON.parse(await ipdr(['fsck', ...at])) as { missing: number; damaged: number }
     assert.deepEqual({ missing, damaged }, { missing: 0, damaged: 0 })
     await ipdr(['gc', ...at])
     await assertSame()

@@ -25,32 +25,51 @@ class Running implements AsyncDisposable {
   readonly #closed: Promise<unknown[]>
   log = ''
 
-  constructor ([program, ...args]: CommandLine, env: Record<string, string>) {
-    this.#child = spawn(program, args, { env: { ...withoutSettings(process.env), ...env }, stdio: ['ignore', 'pipe', 'pipe'] })
+  constructor([program, ...args]: CommandLine, env: Record<string, string>) {
+    this.#child = spawn(program, args, {
+      env: { ...withoutSettings(process.env), ...env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
     this.#closed = once(this.#child, 'close')
     for (const stream of [this.#child.stdout!, this.#child.stderr!]) {
-      stream.setEncoding('utf8').on('data', (text: string) => { this.log += text })
+      stream.setEncoding('utf8').on('data', (text: string) => {
+        this.log += text
+      })
     }
   }
 
   /** Its answer, asked in its own network */
-  async get (port: number, path: string): Promise<string> {
-    return await until(`an answer to ${path}`, async () => {
-      return await run(installedTool('nsenter'), ['--net', `--target=${this.#child.pid}`, 'curl', '--silent', '--show-error', '--fail', `http://127.0.0.1:${port}${path}`])
-    }, 30 * second).catch((err: unknown) => { throw new Error(this.log, { cause: err }) })
+  async get(port: number, path: string): Promise<string> {
+    return await until(
+      `an answer to ${path}`,
+      async () => {
+        return await run(installedTool('nsenter'), [
+          '--net',
+          `--target=${this.#child.pid}`,
+          'curl',
+          '--silent',
+          '--show-error',
+          '--fail',
+          `http://127.0.0.1:${port}${path}`,
+        ])
+      },
+      30 * second,
+    ).catch((err: unknown) => {
+      throw new Error(this.log, { cause: err })
+    })
   }
 
-  async shell (command: string): Promise<void> {
+  async shell(command: string): Promise<void> {
     await run('sh', ['-c', command], { env: { MAINPID: String(this.#child.pid) } })
   }
 
   /** @returns the exit code */
-  async stop (signal: NodeJS.Signals): Promise<unknown> {
+  async stop(signal: NodeJS.Signals): Promise<unknown> {
     this.#child.kill(signal)
     return (await this.#closed)[0]
   }
 
-  async [Symbol.asyncDispose] (): Promise<void> {
+  async [Symbol.asyncDispose](): Promise<void> {
     await this.stop('SIGKILL')
   }
 }
@@ -60,7 +79,7 @@ describe('config/ipdr.service', { timeout: 2 * minute }, () => {
 
   before(async () => {
     for (const [, name, value] of (await readFile(unitFile, 'utf8')).matchAll(/^(\w+)=(.*)$/gm)) {
-      settings.set(name!, [...settings.get(name!) ?? [], value!])
+      settings.set(name!, [...(settings.get(name!) ?? []), value!])
     }
   })
 
@@ -72,15 +91,26 @@ describe('config/ipdr.service', { timeout: 2 * minute }, () => {
 
   it('leaves the service little to do harm with', async () => {
     // 0 to 100, of which a service without any protection has 96
-    await run(installedTool('systemd-analyze'), ['security', '--no-pager', '--offline=true', '--threshold=15', unitFile])
+    await run(installedTool('systemd-analyze'), [
+      'security',
+      '--no-pager',
+      '--offline=true',
+      '--threshold=15',
+      unitFile,
+    ])
   })
 
   it('starts, reloads and stops what it says, with its environment', async () => {
     await using state = await temporaryDirectory('systemd')
     await mkdir(join(state.path, settings.get('StateDirectory')![0]!))
-    const environment = Object.fromEntries(settings.get('Environment')!.map(text => text.replaceAll('%S', state.path).split('=')))
+    const environment = Object.fromEntries(
+      settings.get('Environment')!.map(text => text.replaceAll('%S', state.path).split('=')),
+    )
     const [start] = settings.get('ExecStart')!
-    await using server = new Running(withIpdrInstalled(start!.split(' ') as [string, ...string[]]), { ...environment, PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' })
+    await using server = new Running(withIpdrInstalled(start!.split(' ') as [string, ...string[]]), {
+      ...environment,
+      PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+    })
     assert.equal(await server.get(5000, '/readyz'), 'OK')
     assert.equal(await readFile(join(state.path, 'ipdr/format'), 'utf8').then(text => text.length > 0), true)
 
@@ -91,14 +121,18 @@ describe('config/ipdr.service', { timeout: 2 * minute }, () => {
   })
 })
 
-interface Named { name: string }
+interface Named {
+  name: string
+}
 
 interface Service {
   metadata: Named
-  spec: { selector: Record<string, string>, clusterIP?: string, ports: Array<{ port: number, targetPort: string }> }
+  spec: { selector: Record<string, string>; clusterIP?: string; ports: Array<{ port: number; targetPort: string }> }
 }
 
-interface Probe { httpGet: { path: string, port: string } }
+interface Probe {
+  httpGet: { path: string; port: string }
+}
 
 interface StatefulSet {
   spec: {
@@ -107,7 +141,7 @@ interface StatefulSet {
     template: {
       metadata: { labels: Record<string, string> }
       spec: {
-        securityContext: { runAsUser: number, runAsGroup: number, fsGroup: number }
+        securityContext: { runAsUser: number; runAsGroup: number; fsGroup: number }
         volumes: Array<Named & { configMap: Named }>
         containers: Array<{
           ports: Array<Named & { containerPort: number }>
@@ -123,12 +157,14 @@ interface StatefulSet {
 }
 
 describe('config/kubernetes.yml', { timeout: 2 * minute }, () => {
-  let config: { metadata: Named, data: Record<string, string> }
+  let config: { metadata: Named; data: Record<string, string> }
   let services: Service[]
   let set: StatefulSet
 
   before(async () => {
-    const objects = parseAllDocuments(await readFile(manifestFile, 'utf8')).map(document => document.toJS() as { kind: string })
+    const objects = parseAllDocuments(await readFile(manifestFile, 'utf8')).map(
+      document => document.toJS() as { kind: string },
+    )
     const ofKind = (kind: string): unknown[] => objects.filter(object => object.kind === kind)
     config = ofKind('ConfigMap')[0] as typeof config
     services = ofKind('Service') as Service[]
@@ -136,44 +172,76 @@ describe('config/kubernetes.yml', { timeout: 2 * minute }, () => {
   })
 
   it('has no field that Kubernetes does not know, and no value of another type', async () => {
-    const output = await run(builtTool('kubernetes-validate'), ['--strict', manifestFile], { env: { PYTHONDONTWRITEBYTECODE: '1' } })
+    const output = await run(builtTool('kubernetes-validate'), ['--strict', manifestFile], {
+      env: { PYTHONDONTWRITEBYTECODE: '1' },
+    })
     assert.equal(output.match(/ passed for resource /g)?.length, 4, output)
   })
 
   it('fits together', () => {
-    const { metadata: { labels }, spec: pod } = set.spec.template
+    const {
+      metadata: { labels },
+      spec: pod,
+    } = set.spec.template
     const [container] = pod.containers
     const ports = container!.ports.map(({ name }) => name)
     assert.deepEqual(set.spec.selector.matchLabels, labels)
     assert.equal(services.find(({ metadata }) => metadata.name === set.spec.serviceName)?.spec.clusterIP, 'None')
     for (const { spec } of services) {
       assert.deepEqual(spec.selector, labels)
-      assert.deepEqual(spec.ports.filter(({ targetPort }) => !ports.includes(targetPort)), [])
+      assert.deepEqual(
+        spec.ports.filter(({ targetPort }) => !ports.includes(targetPort)),
+        [],
+      )
     }
-    assert.deepEqual(container!.volumeMounts.map(({ name }) => name).sort(), [...pod.volumes, ...set.spec.volumeClaimTemplates.map(({ metadata }) => metadata)].map(({ name }) => name).sort())
+    assert.deepEqual(
+      container!.volumeMounts.map(({ name }) => name).sort(),
+      [...pod.volumes, ...set.spec.volumeClaimTemplates.map(({ metadata }) => metadata)].map(({ name }) => name).sort(),
+    )
     assert.equal(pod.volumes[0]!.configMap.name, config.metadata.name)
   })
 
   it('is made for the image', async () => {
     const dockerfile = await readFile(join(projectDirectory, 'Dockerfile'), 'utf8')
-    const { securityContext, containers: [container] } = set.spec.template.spec
+    const {
+      securityContext,
+      containers: [container],
+    } = set.spec.template.spec
     assert.equal(/^USER (.+)$/m.exec(dockerfile)?.[1], `${securityContext.runAsUser}:${securityContext.runAsGroup}`)
     assert.equal(securityContext.fsGroup, securityContext.runAsGroup)
-    assert.deepEqual(container!.ports.map(({ containerPort }) => String(containerPort)), /^EXPOSE (.+)$/m.exec(dockerfile)?.[1]?.split(' '))
-    assert.equal(container!.volumeMounts.find(({ name }) => name === 'data')?.mountPath, /^VOLUME (.+)$/m.exec(dockerfile)?.[1])
+    assert.deepEqual(
+      container!.ports.map(({ containerPort }) => String(containerPort)),
+      /^EXPOSE (.+)$/m.exec(dockerfile)?.[1]?.split(' '),
+    )
+    assert.equal(
+      container!.volumeMounts.find(({ name }) => name === 'data')?.mountPath,
+      /^VOLUME (.+)$/m.exec(dockerfile)?.[1],
+    )
   })
 
   it('runs the server with a configuration that it takes, and asks it where it answers', async () => {
     await using directory = await temporaryDirectory('kubernetes')
-    const { containers: [container] } = set.spec.template.spec
+    const {
+      containers: [container],
+    } = set.spec.template.spec
     const file = join(directory.path, 'ipdr.yml')
     await writeFile(file, config.data['ipdr.yml']!)
     assert.equal(await ipdr(['config', 'verify', file]), 'ok')
 
-    const serviceLinks = { IPDR_PORT: 'tcp://10.0.0.1:5000', IPDR_SERVICE_HOST: '10.0.0.1', IPDR_PORT_5000_TCP_ADDR: '10.0.0.1', IPDR_PEERS_PORT: 'tcp://10.0.0.2:4001' }
+    const serviceLinks = {
+      IPDR_PORT: 'tcp://10.0.0.1:5000',
+      IPDR_SERVICE_HOST: '10.0.0.1',
+      IPDR_PORT_5000_TCP_ADDR: '10.0.0.1',
+      IPDR_PEERS_PORT: 'tcp://10.0.0.2:4001',
+    }
     const environment = { ...serviceLinks, IPDR_DATA_DIR: join(directory.path, 'data') }
-    await using server = new Running(withSystemFile(file, withIpdrInstalled(['/usr/local/sbin/ipdr', 'server'])), environment)
-    for (const { httpGet: { path, port } } of [container!.startupProbe, container!.readinessProbe, container!.livenessProbe]) {
+    await using server = new Running(
+      withSystemFile(file, withIpdrInstalled(['/usr/local/sbin/ipdr', 'server'])),
+      environment,
+    )
+    for (const {
+      httpGet: { path, port },
+    } of [container!.startupProbe, container!.readinessProbe, container!.livenessProbe]) {
       assert.equal(await server.get(container!.ports.find(({ name }) => name === port)!.containerPort, path), 'OK')
     }
     assert.match(server.log, /^\{.*"message":"started"/m)

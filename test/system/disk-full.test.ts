@@ -28,22 +28,38 @@ test('a full disk refuses pushes, loses nothing, and serves pulls', { timeout: 3
   }
   const pushImage = async (tag: string): Promise<number> => {
     const config = Buffer.from(JSON.stringify({ architecture: 'amd64', os: 'linux', tag }))
-    const status = await check(await client.pushBlob(repository, config), `/v2/${repository}/blobs/${sha256(config)}`, sha256(config))
+    const status = await check(
+      await client.pushBlob(repository, config),
+      `/v2/${repository}/blobs/${sha256(config)}`,
+      sha256(config),
+    )
     if (status !== 201) {
       return status
     }
-    const manifest = Buffer.from(JSON.stringify({
-      schemaVersion: 2, mediaType: ociManifest, config: { mediaType: ociConfig, digest: sha256(config), size: config.length }, layers: []
-    }))
-    return await check(await client.pushManifest(repository, tag, manifest), `/v2/${repository}/manifests/${tag}`, sha256(manifest))
+    const manifest = Buffer.from(
+      JSON.stringify({
+        schemaVersion: 2,
+        mediaType: ociManifest,
+        config: { mediaType: ociConfig, digest: sha256(config), size: config.length },
+        layers: [],
+      }),
+    )
+    return await check(
+      await client.pushManifest(repository, tag, manifest),
+      `/v2/${repository}/manifests/${tag}`,
+      sha256(manifest),
+    )
   }
   const check = async (response: Response, path: string, digest: Digest): Promise<number> => {
     if (response.status === 201) {
       acknowledged.set(path, digest)
     } else {
       assert.equal(response.status, 507, await response.clone().text())
-      const { errors } = await response.json() as { errors: { code: string, message: string }[] }
-      assert.deepEqual(errors.map(({ code }) => code), ['STORAGE_FULL'])
+      const { errors } = (await response.json()) as { errors: { code: string; message: string }[] }
+      assert.deepEqual(
+        errors.map(({ code }) => code),
+        ['STORAGE_FULL'],
+      )
       assert.doesNotMatch(JSON.stringify(errors), /ENOSPC|\/data/)
     }
     return response.status
@@ -101,17 +117,24 @@ test('a full disk refuses pushes, loses nothing, and serves pulls', { timeout: 3
 })
 
 /** Takes all space that is left, as another program may */
-async function fill (path: string): Promise<AsyncDisposable> {
+async function fill(path: string): Promise<AsyncDisposable> {
   const file = await open(path, 'w')
   try {
     for (const piece of [mebibyte, 4096]) {
       const bytes = Buffer.alloc(piece)
-      for (let written = piece; written === piece;) {
-        written = await file.write(bytes).then(({ bytesWritten }) => bytesWritten, () => 0)
+      for (let written = piece; written === piece; ) {
+        written = await file.write(bytes).then(
+          ({ bytesWritten }) => bytesWritten,
+          () => 0,
+        )
       }
     }
   } finally {
     await file.close()
   }
-  return { [Symbol.asyncDispose]: async () => { await rm(path, { force: true }) } }
+  return {
+    [Symbol.asyncDispose]: async () => {
+      await rm(path, { force: true })
+    },
+  }
 }

@@ -22,16 +22,18 @@ suite('docker', { timeout: 5 * minute }, () => {
     await docker.run(['build', '--tag', 'helloworld', context.path])
   })
 
-  after(async () => { await resources.disposeAsync() })
+  after(async () => {
+    await resources.disposeAsync()
+  })
 
-  async function removeImages (): Promise<void> {
+  async function removeImages(): Promise<void> {
     const images = (await docker.run(['image', 'ls', '--quiet', '--no-trunc'])).split('\n').filter(Boolean)
     if (images.length > 0) {
       await docker.run(['image', 'rm', '--force', ...new Set(images)])
     }
   }
 
-  async function push (name: string): Promise<{ output: string, digest: string }> {
+  async function push(name: string): Promise<{ output: string; digest: string }> {
     const output = await docker.run(['push', name])
     const digest = /digest: (sha256:[0-9a-f]{64})/.exec(output)?.[1]
     assert.ok(digest, output)
@@ -70,7 +72,7 @@ suite('docker', { timeout: 5 * minute }, () => {
     await using context = await temporaryDirectory('docker')
     await writeBusyboxContext(context.path)
     await docker.run(['build', '--tag', `${repository}:two`, '--file', '-', context.path], {
-      input: `FROM ${repository}\nCMD ["/bin/busybox", "echo", "two"]\n`
+      input: `FROM ${repository}\nCMD ["/bin/busybox", "echo", "two"]\n`,
     })
     await docker.run(['tag', repository, `${repository}:one`])
     await push(`${repository}:one`)

@@ -28,8 +28,12 @@ interface Case {
 
 const cases: Case[] = [
   // the start has about fifteen steps, and what all share is pushed in about a hundred
-  { disk: 'that fails now and then, is slow, and writes only a part', plan: { calm: 200, fail: 0.02, delay: 0.1, tear: 0.05 }, statuses: [500] },
-  { disk: 'that fills up', plan: { capacity: 16 * mebibyte }, statuses: [507] }
+  {
+    disk: 'that fails now and then, is slow, and writes only a part',
+    plan: { calm: 200, fail: 0.02, delay: 0.1, tear: 0.05 },
+    statuses: [500],
+  },
+  { disk: 'that fills up', plan: { capacity: 16 * mebibyte }, statuses: [507] },
 ]
 
 describe('a server on a disk', () => {
@@ -44,14 +48,16 @@ describe('a server on a disk', () => {
       const shared = await pushShared(client, layers)
       const loads = Array.from({ length: clients }, (_, number) => new LoadClient({ number, seed, layers }))
       let refused = 0
-      await Promise.all(loads.map(async load => {
-        for (let i = 0; i < steps; i++) {
-          await load.step(client).catch((err: unknown) => {
-            assert.ok(err instanceof UnexpectedStatusError && statuses.includes(err.status), String(err))
-            refused++
-          })
-        }
-      }))
+      await Promise.all(
+        loads.map(async load => {
+          for (let i = 0; i < steps; i++) {
+            await load.step(client).catch((err: unknown) => {
+              assert.ok(err instanceof UnexpectedStatusError && statuses.includes(err.status), String(err))
+              refused++
+            })
+          }
+        }),
+      )
       assert.equal((await client.request('GET', '/livez')).status, 200)
       await server.kill()
 

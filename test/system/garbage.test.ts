@@ -24,12 +24,13 @@ const successes = 'ipdr_gc_cycles_total{result="success"}'
 /** Shared by all clients: they mount, delete and push them again and again */
 const layers = Array.from({ length: 6 }, (_, i) => randomBytes(300_000 + i * 400_000, `shared layer ${i}`))
 
-async function collect (server: ServerProcess, ...args: string[]): Promise<CollectionResult> {
+async function collect(server: ServerProcess, ...args: string[]): Promise<CollectionResult> {
   return JSON.parse(await ipdr(['gc', '--json', '--data-dir', server.dataDir, ...args])) as CollectionResult
 }
 
-async function blockCount (server: ServerProcess): Promise<number> {
-  return (await readdir(join(server.dataDir, 'blocks'), { recursive: true })).filter(name => name.endsWith('.data')).length
+async function blockCount(server: ServerProcess): Promise<number> {
+  return (await readdir(join(server.dataDir, 'blocks'), { recursive: true })).filter(name => name.endsWith('.data'))
+    .length
 }
 
 /** What the server said yes to, by path */
@@ -43,22 +44,36 @@ interface ImageInit {
   thrifty: boolean
 }
 
-async function pushImage (client: RegistryClient, { repository, tag, layers, thrifty }: ImageInit): Promise<{ manifest: Buffer, paths: Acknowledged }> {
-  const config = Buffer.from(JSON.stringify({ architecture: 'amd64', os: 'linux', tag, rootfs: { type: 'layers', diff_ids: [] } }))
+async function pushImage(
+  client: RegistryClient,
+  { repository, tag, layers, thrifty }: ImageInit,
+): Promise<{ manifest: Buffer; paths: Acknowledged }> {
+  const config = Buffer.from(
+    JSON.stringify({ architecture: 'amd64', os: 'linux', tag, rootfs: { type: 'layers', diff_ids: [] } }),
+  )
   const descriptor = (mediaType: string, bytes: Buffer) => ({ mediaType, digest: sha256(bytes), size: bytes.length })
-  const manifest = Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType: ociManifest, config: descriptor(ociConfig, config), layers: layers.map(layer => descriptor(ociLayer, layer)) }))
+  const manifest = Buffer.from(
+    JSON.stringify({
+      schemaVersion: 2,
+      mediaType: ociManifest,
+      config: descriptor(ociConfig, config),
+      layers: layers.map(layer => descriptor(ociLayer, layer)),
+    }),
+  )
   for (const blob of [config, ...layers]) {
-    if (!thrifty || !await isHere(client, repository, sha256(blob))) {
+    if (!thrifty || !(await isHere(client, repository, sha256(blob)))) {
       assert.equal((await client.pushBlobInChunks(repository, blob, mebibyte)).status, 201)
     }
   }
   assert.equal((await client.pushManifest(repository, tag, manifest)).status, 201, `manifest of ${repository}:${tag}`)
-  const paths = new Map([config, ...layers].map((blob): [string, Digest] => [`/v2/${repository}/blobs/${sha256(blob)}`, sha256(blob)]))
+  const paths = new Map(
+    [config, ...layers].map((blob): [string, Digest] => [`/v2/${repository}/blobs/${sha256(blob)}`, sha256(blob)]),
+  )
   return { manifest, paths: paths.set(`/v2/${repository}/manifests/${tag}`, sha256(manifest)) }
 }
 
 /** By HEAD, else by a mount */
-async function isHere (client: RegistryClient, repository: string, digest: Digest): Promise<boolean> {
+async function isHere(client: RegistryClient, repository: string, digest: Digest): Promise<boolean> {
   if ((await client.request('HEAD', `/v2/${repository}/blobs/${digest}`)).status === 200) {
     return true
   }
@@ -69,25 +84,34 @@ async function isHere (client: RegistryClient, repository: string, digest: Diges
   return mounted.status === 201
 }
 
-async function verify (client: RegistryClient, paths: Acknowledged): Promise<void> {
+async function verify(client: RegistryClient, paths: Acknowledged): Promise<void> {
   for (const [path, digest] of paths) {
     assert.equal(await client.digestOf(path), digest, path)
   }
 }
 
-test('nothing is lost while clients push, mount, delete and pull and garbage is collected without pause', { timeout: 5 * minute }, async t => {
-  await using server = await ServerProcess.start({ args: ['--gc-interval', '1ms', '--gc-unreferenced', '2s', '--gc-grace', '2s'] })
+test('nothing is lost while clients push, mount, delete and pull and garbage is collected without pause', {
+  timeout: 5 * minute,
+}, async t => {
+  await using server = await ServerProcess.start({
+    args: ['--gc-interval', '1ms', '--gc-unreferenced', '2s', '--gc-grace', '2s'],
+  })
   const client = new RegistryClient(server)
   const kept: Acknowledged = new Map()
   let [pushed, again] = [0, 0]
 
   /** The images of a client: the same ones over and over, so that what is deleted comes back while its blocks go */
-  function image (number: number, i: number): ImageInit {
+  function image(number: number, i: number): ImageInit {
     const some = layers.filter((_, layer) => (layer * 7 + (i % images) * 3 + number) % 3 === 0)
-    return { repository: `load/${number}`, tag: `v${i % images}`, layers: [...some, randomBytes(1_200_000 + number, `${number} ${i % images}`)], thrifty: i % 2 === 0 }
+    return {
+      repository: `load/${number}`,
+      tag: `v${i % images}`,
+      layers: [...some, randomBytes(1_200_000 + number, `${number} ${i % images}`)],
+      thrifty: i % 2 === 0,
+    }
   }
 
-  async function push (init: ImageInit): ReturnType<typeof pushImage> {
+  async function push(init: ImageInit): ReturnType<typeof pushImage> {
     for (let tries = 0; ; tries++) {
       try {
         pushed++
@@ -103,7 +127,7 @@ test('nothing is lost while clients push, mount, delete and pull and garbage is 
   }
 
   let isOver = false
-  async function work (number: number): Promise<void> {
+  async function work(number: number): Promise<void> {
     for (let i = 0; !isOver; i++) {
       const init = image(number, i)
       const path = `/v2/${init.repository}/manifests/${init.tag}`
@@ -119,16 +143,35 @@ test('nothing is lost while clients push, mount, delete and pull and garbage is 
   }
 
   for (let i = 0; i < images; i++) {
-    await Promise.all(Array.from({ length: clients }, async (_, number) => { await push(image(number, i)) }))
+    await Promise.all(
+      Array.from({ length: clients }, async (_, number) => {
+        await push(image(number, i))
+      }),
+    )
   }
-  const old = await push({ repository: 'kept', tag: 'old', layers: [layers[0]!, randomBytes(2_000_000, 'kept')], thrifty: false })
-  old.paths.forEach((digest, path) => { kept.set(path, digest) })
+  const old = await push({
+    repository: 'kept',
+    tag: 'old',
+    layers: [layers[0]!, randomBytes(2_000_000, 'kept')],
+    thrifty: false,
+  })
+  old.paths.forEach((digest, path) => {
+    kept.set(path, digest)
+  })
   // what was there before a start is not protected by having been written lately
   await server.restart()
-  const load = Promise.all(Array.from({ length: clients }, async (_, number) => { await work(number) }))
+  const load = Promise.all(
+    Array.from({ length: clients }, async (_, number) => {
+      await work(number)
+    }),
+  )
   const enough = async (): Promise<void> => {
     await sleep(duration)
-    await until('garbage was collected often enough', async () => (await client.metrics())(successes) >= minCycles, 2 * minute)
+    await until(
+      'garbage was collected often enough',
+      async () => (await client.metrics())(successes) >= minCycles,
+      2 * minute,
+    )
   }
   try {
     // no wait for cycles where a client has failed
@@ -139,13 +182,17 @@ test('nothing is lost while clients push, mount, delete and pull and garbage is 
   }
   for (let number = 0; number < clients; number++) {
     for (let i = 0; i < images; i++) {
-      (await push(image(number, i))).paths.forEach((digest, path) => { kept.set(path, digest) })
+      ;(await push(image(number, i))).paths.forEach((digest, path) => {
+        kept.set(path, digest)
+      })
     }
   }
   await verify(client, kept)
   const metric = await client.metrics()
   const freed = metric('ipdr_gc_freed_blocks_total')
-  t.diagnostic(`${pushed} pushes, ${again} begun anew, ${metric(successes)} cycles, ${freed} blocks freed, ${kept.size} paths verified`)
+  t.diagnostic(
+    `${pushed} pushes, ${again} begun anew, ${metric(successes)} cycles, ${freed} blocks freed, ${kept.size} paths verified`,
+  )
   assert.ok(freed > 5, `${freed} blocks freed`)
   // there is none before the first failure
   assert.equal(metric('ipdr_gc_cycles_total{result="failure"}'), Number.NaN)
@@ -153,9 +200,13 @@ test('nothing is lost while clients push, mount, delete and pull and garbage is 
   await verify(client, kept)
 })
 
-test('ipdr gc says what it would free, frees it, and disk use goes back to what it was', { timeout: 2 * minute }, async () => {
+test('ipdr gc says what it would free, frees it, and disk use goes back to what it was', {
+  timeout: 2 * minute,
+}, async () => {
   // the directory of tags is published half a second after the start: its blocks would come between two counts
-  await using server = await ServerProcess.start({ args: ['--gc-interval', 'off', '--gc-unreferenced', '0', '--names-publish', 'false'] })
+  await using server = await ServerProcess.start({
+    args: ['--gc-interval', 'off', '--gc-unreferenced', '0', '--names-publish', 'false'],
+  })
   const client = new RegistryClient(server)
   const first = await pushImage(client, { repository: 'a', tag: 'v1', layers: layers.slice(0, 2), thrifty: false })
   const second = await pushImage(client, { repository: 'a', tag: 'v2', layers: layers.slice(1), thrifty: false })
@@ -167,7 +218,12 @@ test('ipdr gc says what it would free, frees it, and disk use goes back to what 
   const dry = await collect(server, '--dry-run')
   assert.equal(await blockCount(server), before)
   const text = await ipdr(['gc', '--data-dir', server.dataDir])
-  assert.match(text, new RegExp(`^Freed .+ MiB in ${dry.blocks} blocks; 0 untagged manifests, \\d+ unused blobs and 0 cached images went`))
+  assert.match(
+    text,
+    new RegExp(
+      `^Freed .+ MiB in ${dry.blocks} blocks; 0 untagged manifests, \\d+ unused blobs and 0 cached images went`,
+    ),
+  )
   assert.equal(await blockCount(server), before - dry.blocks)
   assert.ok(dry.bytes > 4 * mebibyte)
   assert.equal((await collect(server)).blocks, 0)
@@ -177,13 +233,18 @@ test('ipdr gc says what it would free, frees it, and disk use goes back to what 
 
 test('kill -9 in the middle of a sweep leaves everything that is needed', { timeout: 3 * minute }, async t => {
   // what was published before is garbage half a second after each start, which may be between the last two cycles
-  await using server = await ServerProcess.start({ args: ['--gc-interval', 'off', '--gc-unreferenced', '0', '--names-publish', 'false'], env: { IPDR_STORAGE_FSYNC: 'false' } })
+  await using server = await ServerProcess.start({
+    args: ['--gc-interval', 'off', '--gc-unreferenced', '0', '--names-publish', 'false'],
+    env: { IPDR_STORAGE_FSYNC: 'false' },
+  })
   const client = new RegistryClient(server)
   const kept = await pushImage(client, { repository: 'kept', tag: 'v1', layers, thrifty: false })
   const manifests: Buffer[] = []
   for (let i = 0; i < 25; i++) {
     const many = Array.from({ length: 16 }, (_, layer) => randomBytes(1000, `${i} ${layer}`))
-    manifests.push((await pushImage(client, { repository: 'gone', tag: `v${i}`, layers: many, thrifty: false })).manifest)
+    manifests.push(
+      (await pushImage(client, { repository: 'gone', tag: `v${i}`, layers: many, thrifty: false })).manifest,
+    )
   }
   for (const manifest of manifests) {
     assert.equal((await client.request('DELETE', `/v2/gone/manifests/${sha256(manifest)}`)).status, 202)
@@ -192,8 +253,10 @@ test('kill -9 in the middle of a sweep leaves everything that is needed', { time
   const before = await blockCount(server)
   let left = before
   for (let tries = 0; tries < 3 && left > before / 10; tries++) {
-    const collecting = client.request('POST', '/ipdr/v1/gc', { headers: { 'Content-Type': 'application/json' }, body: '{}' }).catch(() => {})
-    await until('the sweep runs, or is over', async () => await blockCount(server) < left, 30 * second)
+    const collecting = client
+      .request('POST', '/ipdr/v1/gc', { headers: { 'Content-Type': 'application/json' }, body: '{}' })
+      .catch(() => {})
+    await until('the sweep runs, or is over', async () => (await blockCount(server)) < left, 30 * second)
     await server.kill('SIGKILL')
     await collecting
     left = await blockCount(server)
@@ -203,22 +266,42 @@ test('kill -9 in the middle of a sweep leaves everything that is needed', { time
   }
   await collect(server)
   await verify(client, kept.paths)
-  assert.deepEqual((await (await client.request('GET', '/v2/_catalog')).json() as { repositories: string[] }).repositories, ['kept'])
+  assert.deepEqual(
+    ((await (await client.request('GET', '/v2/_catalog')).json()) as { repositories: string[] }).repositories,
+    ['kept'],
+  )
   // the image, and nothing else
-  assert.ok(await blockCount(server) < 60, `${await blockCount(server)} blocks are left`)
+  assert.ok((await blockCount(server)) < 60, `${await blockCount(server)} blocks are left`)
   assert.equal((await collect(server)).blocks, 0)
 })
 
-test('an image of another node stays while there is room, and is fetched again after it went', { timeout: 3 * minute }, async () => {
-  const lan = ['--network', 'lan', '--p2p-host', '127.0.0.1', '--p2p-port', '0', '--gc-interval', 'off', '--log-format', 'json']
+test('an image of another node stays while there is room, and is fetched again after it went', {
+  timeout: 3 * minute,
+}, async () => {
+  const lan = [
+    '--network',
+    'lan',
+    '--p2p-host',
+    '127.0.0.1',
+    '--p2p-port',
+    '0',
+    '--gc-interval',
+    'off',
+    '--log-format',
+    'json',
+  ]
   await using origin = await ServerProcess.start({ args: lan })
   const init = { repository: 'a', tag: 'v1', layers: layers.slice(0, 3), thrifty: false }
   await pushImage(new RegistryClient(origin), init)
   const manifest = await new RegistryClient(origin).request('GET', '/v2/a/manifests/v1')
   const root = manifest.headers.get('X-Ipfs-Cid')!
-  const node = await until('the node listens', () => origin.log.split('\n').find(line => line.includes('IPFS node started')))
+  const node = await until('the node listens', () =>
+    origin.log.split('\n').find(line => line.includes('IPFS node started')),
+  )
   const [address] = (JSON.parse(node) as { addresses: string[] }).addresses
-  await using server = await ServerProcess.start({ args: [...lan, '--p2p-peers', address!, '--cache-max-bytes', '3MiB'] })
+  await using server = await ServerProcess.start({
+    args: [...lan, '--p2p-peers', address!, '--cache-max-bytes', '3MiB'],
+  })
   const client = new RegistryClient(server)
   const pull = async (): Promise<void> => {
     for (const layer of layers.slice(0, 3)) {
@@ -233,7 +316,11 @@ test('an image of another node stays while there is room, and is fetched again a
   assert.equal((await collect(server)).cached, 0)
   assert.equal(await blockCount(server), held)
   // a second image takes the room
-  await pushImage(new RegistryClient(origin), { ...init, tag: 'v2', layers: layers.slice(3, 4).concat(randomBytes(1_000_000, 'v2')) })
+  await pushImage(new RegistryClient(origin), {
+    ...init,
+    tag: 'v2',
+    layers: layers.slice(3, 4).concat(randomBytes(1_000_000, 'v2')),
+  })
   const other = (await new RegistryClient(origin).request('GET', '/v2/a/manifests/v2')).headers.get('X-Ipfs-Cid')!
   assert.equal((await client.request('GET', `/v2/${other}/manifests/latest`)).status, 200)
   assert.equal(await client.digestOf(`/v2/${other}/blobs/${sha256(layers[3]!)}`), sha256(layers[3]!))

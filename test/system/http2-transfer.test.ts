@@ -28,15 +28,27 @@ describe('blobs over HTTP/2', { timeout: 120_000 }, () => {
     const authority = await CertificateAuthority.create(path)
     server = resources.use(await ServerProcess.start({ tls: await authority.issue('server') }))
     session = connect(server.url, { ca: await readFile(authority.cert), settings: { initialWindowSize: mebibyte } })
-    session.once('connect', () => { session.setLocalWindowSize(256 * mebibyte) })
-    resources.defer(async () => { session.destroy() })
+    session.once('connect', () => {
+      session.setLocalWindowSize(256 * mebibyte)
+    })
+    resources.defer(async () => {
+      session.destroy()
+    })
   })
 
-  after(async () => { await resources.disposeAsync() })
+  after(async () => {
+    await resources.disposeAsync()
+  })
 
-  async function ask (headers: OutgoingHttpHeaders, body: Iterable<Uint8Array> = []): Promise<{ headers: IncomingHttpHeaders, digest: string }> {
+  async function ask(
+    headers: OutgoingHttpHeaders,
+    body: Iterable<Uint8Array> = [],
+  ): Promise<{ headers: IncomingHttpHeaders; digest: string }> {
     const stream = session.request(headers, { endStream: false })
-    const [[answer]] = await Promise.all([once(stream, 'response'), pipeline(Readable.from(body, { objectMode: false }), stream, { end: true })])
+    const [[answer]] = await Promise.all([
+      once(stream, 'response'),
+      pipeline(Readable.from(body, { objectMode: false }), stream, { end: true }),
+    ])
     const hash = createHash('sha256')
     for await (const chunk of stream) {
       hash.update(chunk)
@@ -49,10 +61,16 @@ describe('blobs over HTTP/2', { timeout: 120_000 }, () => {
     const hash = createHash('sha256')
     const { headers } = await ask({ ':method': 'POST', ':path': '/v2/large/blobs/uploads/' })
     await constant(t, 'push', idle, async () => {
-      const sent = await ask({ ':method': 'PATCH', ':path': headers.location }, hashed(randomStream(size, 'http2'), hash))
+      const sent = await ask(
+        { ':method': 'PATCH', ':path': headers.location },
+        hashed(randomStream(size, 'http2'), hash),
+      )
       assert.equal(sent.headers[':status'], 202)
       digest = `sha256:${hash.digest('hex')}`
-      assert.equal((await ask({ ':method': 'PUT', ':path': `${headers.location}?digest=${digest}` })).headers[':status'], 201)
+      assert.equal(
+        (await ask({ ':method': 'PUT', ':path': `${headers.location}?digest=${digest}` })).headers[':status'],
+        201,
+      )
     })
     await constant(t, 'pull', idle, async () => {
       assert.equal((await ask({ ':path': `/v2/large/blobs/${digest}` })).digest, digest)
@@ -61,11 +79,13 @@ describe('blobs over HTTP/2', { timeout: 120_000 }, () => {
 
   it('are pulled over a connection on which many others wait for their client', async () => {
     const path = `/v2/large/blobs/${digest}`
-    const waiting = await Promise.all(Array.from({ length: 100 }, async () => {
-      const stream = session.request({ ':path': path })
-      await once(stream, 'response')
-      return stream
-    }))
+    const waiting = await Promise.all(
+      Array.from({ length: 100 }, async () => {
+        const stream = session.request({ ':path': path })
+        await once(stream, 'response')
+        return stream
+      }),
+    )
     // as much as the windows let through; the rest waits in the server
     await until('data has come on all', () => waiting.every(stream => stream.readableLength > 0), 30_000)
     for (let i = 0; i < 10; i++) {
@@ -75,7 +95,7 @@ describe('blobs over HTTP/2', { timeout: 120_000 }, () => {
     waiting.forEach(stream => stream.destroy())
   })
 
-  async function constant (t: TestContext, what: string, idle: number, work: () => Promise<void>): Promise<void> {
+  async function constant(t: TestContext, what: string, idle: number, work: () => Promise<void>): Promise<void> {
     await server.resetPeak()
     await work()
     const above = (await server.memory()).peak - idle
@@ -84,7 +104,7 @@ describe('blobs over HTTP/2', { timeout: 120_000 }, () => {
   }
 })
 
-function * hashed (source: Iterable<Buffer>, hash: ReturnType<typeof createHash>): Generator<Buffer> {
+function* hashed(source: Iterable<Buffer>, hash: ReturnType<typeof createHash>): Generator<Buffer> {
   for (const chunk of source) {
     hash.update(chunk)
     yield chunk

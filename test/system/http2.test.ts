@@ -1,7 +1,13 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
-import { connect, constants, type ClientHttp2Session, type ClientHttp2Stream, type OutgoingHttpHeaders } from 'node:http2'
+import {
+  connect,
+  constants,
+  type ClientHttp2Session,
+  type ClientHttp2Stream,
+  type OutgoingHttpHeaders,
+} from 'node:http2'
 import { text } from 'node:stream/consumers'
 import { after, afterEach, before, describe, it } from 'node:test'
 import { connect as connectTls, type TLSSocket } from 'node:tls'
@@ -22,11 +28,16 @@ import { temporaryDirectory, type TemporaryDirectory } from '../fixtures/tempora
 import { until } from '../fixtures/until.ts'
 
 const mebibyte = 1024 * 1024
-const whole = { maxBytes: mebibyte, tooLarge: 'SIZE_INVALID' as const, rate: { bytes: 0, period: 1000 }, memory: new BodyMemory({ max: 0, maxPerClient: 0 }) }
+const whole = {
+  maxBytes: mebibyte,
+  tooLarge: 'SIZE_INVALID' as const,
+  rate: { bytes: 0, period: 1000 },
+  memory: new BodyMemory({ max: 0, maxPerClient: 0 }),
+}
 
 describe('HTTP/2', { timeout: 60_000 }, () => {
   let directory: TemporaryDirectory
-  let tls: { cert: string, key: string }
+  let tls: { cert: string; key: string }
   let ca: string
   const log = recordingLog()
   const metrics = new Metrics()
@@ -49,13 +60,21 @@ describe('HTTP/2', { timeout: 60_000 }, () => {
     log.lines.length = 0
   })
 
-  after(async () => { await directory[Symbol.asyncDispose]() })
+  after(async () => {
+    await directory[Symbol.asyncDispose]()
+  })
 
   /** A server whose middleware is the registry's, and a session with it */
-  async function serve (handler: RequestHandler, init: { idleTimeout?: number, drainTimeout?: number } = {}): Promise<{ server: HttpServer, session: ClientHttp2Session }> {
+  async function serve(
+    handler: RequestHandler,
+    init: { idleTimeout?: number; drainTimeout?: number } = {},
+  ): Promise<{ server: HttpServer; session: ClientHttp2Session }> {
     const app = express()
     app.use(observeRequests({ log, metrics }), handler, errorHandler({ log, metrics }))
-    const server = new HttpServer({ app: forBothVersions(app) }, { tls, host: '127.0.0.1', port: 0, idleTimeout: 10_000, drainTimeout: 10_000, ...init })
+    const server = new HttpServer(
+      { app: forBothVersions(app) },
+      { tls, host: '127.0.0.1', port: 0, idleTimeout: 10_000, drainTimeout: 10_000, ...init },
+    )
     servers.push(server)
     await server.start()
     const session = connect(`https://localhost:${server.address.port}`, { ca }).on('error', () => {})
@@ -64,8 +83,14 @@ describe('HTTP/2', { timeout: 60_000 }, () => {
   }
 
   /** A connection on which the test writes the frames itself; its one request has begun */
-  async function rawSession (server: HttpServer, headers: Uint8Array): Promise<TLSSocket> {
-    const socket = connectTls({ port: server.address.port, host: '127.0.0.1', servername: 'localhost', ca, ALPNProtocols: ['h2'] }).on('error', () => {})
+  async function rawSession(server: HttpServer, headers: Uint8Array): Promise<TLSSocket> {
+    const socket = connectTls({
+      port: server.address.port,
+      host: '127.0.0.1',
+      servername: 'localhost',
+      ca,
+      ALPNProtocols: ['h2'],
+    }).on('error', () => {})
     sockets.push(socket)
     await once(socket, 'secureConnect')
     socket.write('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n')
@@ -74,30 +99,43 @@ describe('HTTP/2', { timeout: 60_000 }, () => {
     return socket
   }
 
-  async function requestLine (): Promise<Record<string, unknown>> {
+  async function requestLine(): Promise<Record<string, unknown>> {
     return await until('the request is logged', () => log.lines.find(({ message }) => message === 'request')?.fields)
   }
 
   it('answers many requests at once, and knows the host that was asked for', async () => {
-    const { session, server } = await serve((req, res) => { res.status(201).set('X-Host', req.get('Host')).json({ path: req.path, q: req.query['q'], ip: req.ip }) })
-    const replies = await Promise.all(['a', 'b', 'c'].map(async q => {
-      const stream = session.request({ ':path': `/x?q=${q}` })
-      const [headers] = await once(stream, 'response')
-      return { status: headers[':status'], host: headers['x-host'], body: await text(stream) }
-    }))
+    const { session, server } = await serve((req, res) => {
+      res.status(201).set('X-Host', req.get('Host')).json({ path: req.path, q: req.query['q'], ip: req.ip })
+    })
+    const replies = await Promise.all(
+      ['a', 'b', 'c'].map(async q => {
+        const stream = session.request({ ':path': `/x?q=${q}` })
+        const [headers] = await once(stream, 'response')
+        return { status: headers[':status'], host: headers['x-host'], body: await text(stream) }
+      }),
+    )
     const host = `localhost:${server.address.port}`
-    assert.deepEqual(replies, ['a', 'b', 'c'].map(q => ({ status: 201, host, body: `{"path":"/x","q":"${q}","ip":"127.0.0.1"}` })))
+    assert.deepEqual(
+      replies,
+      ['a', 'b', 'c'].map(q => ({ status: 201, host, body: `{"path":"/x","q":"${q}","ip":"127.0.0.1"}` })),
+    )
   })
 
   it('says in the log and in the metrics what a request moved', async () => {
-    const { session } = await serve(async (req, res) => { res.send(String((await readBody(req, whole)).bytes.byteLength)) })
-    const received = async (): Promise<number> => Number(/ipdr_http_received_bytes_total (\d+)/.exec(await metrics.text())?.[1])
+    const { session } = await serve(async (req, res) => {
+      res.send(String((await readBody(req, whole)).bytes.byteLength))
+    })
+    const received = async (): Promise<number> =>
+      Number(/ipdr_http_received_bytes_total (\d+)/.exec(await metrics.text())?.[1])
     const before = await received()
     const stream = request(session, { ':method': 'PUT' }, Buffer.alloc(70_000))
     assert.equal(await text(stream), '70000')
     const { method, status, bytesIn, bytesOut, http } = await requestLine()
-    assert.deepEqual({ method, status, bytesIn, bytesOut, http }, { method: 'PUT', status: '200', bytesIn: 70_000, bytesOut: 5, http: '2.0' })
-    assert.equal(await received() - before, 70_000)
+    assert.deepEqual(
+      { method, status, bytesIn, bytesOut, http },
+      { method: 'PUT', status: '200', bytesIn: 70_000, bytesOut: 5, http: '2.0' },
+    )
+    assert.equal((await received()) - before, 70_000)
   })
 
   it('sends no body to HEAD, and an error without the headers of what failed', async () => {
@@ -121,8 +159,15 @@ describe('HTTP/2', { timeout: 60_000 }, () => {
 
   it('refuses headers that belong to a connection of HTTP/1', async () => {
     const paths: string[] = []
-    const { server } = await serve((req, res) => { res.end(String(paths.push(req.path))) })
-    for (const [name, value] of Object.entries({ 'transfer-encoding': 'chunked', connection: 'keep-alive', upgrade: 'h2c', te: 'gzip' })) {
+    const { server } = await serve((req, res) => {
+      res.end(String(paths.push(req.path)))
+    })
+    for (const [name, value] of Object.entries({
+      'transfer-encoding': 'chunked',
+      connection: 'keep-alive',
+      upgrade: 'h2c',
+      te: 'gzip',
+    })) {
       const socket = await rawSession(server, Buffer.concat([requestHeaders('POST'), header(name, value)]))
       socket.write(frame(frameTypes.data, Buffer.from('GET /smuggled HTTP/1.1'), endStream))
       const sent = await received(socket, frameTypes.reset)
@@ -132,8 +177,18 @@ describe('HTTP/2', { timeout: 60_000 }, () => {
   })
 
   for (const [what, giveUp] of [
-    ['resets', (socket: TLSSocket) => { socket.write(frame(frameTypes.reset, Buffer.from([0, 0, 0, constants.NGHTTP2_CANCEL]))) }],
-    ['leaves with its connection', (socket: TLSSocket) => { socket.destroy() }]
+    [
+      'resets',
+      (socket: TLSSocket) => {
+        socket.write(frame(frameTypes.reset, Buffer.from([0, 0, 0, constants.NGHTTP2_CANCEL])))
+      },
+    ],
+    [
+      'leaves with its connection',
+      (socket: TLSSocket) => {
+        socket.destroy()
+      },
+    ],
   ] as const) {
     it(`an upload that its client ${what} does not look complete`, async () => {
       const { promise: seen, resolve } = Promise.withResolvers<unknown>()
@@ -178,7 +233,13 @@ describe('HTTP/2', { timeout: 60_000 }, () => {
     let produced = 0
     const { session } = await serve(async (req, res) => {
       if (req.method === 'GET') {
-        await writeBody(res, blocks(64, () => { produced++ }), clientSignal(res)).catch(() => {})
+        await writeBody(
+          res,
+          blocks(64, () => {
+            produced++
+          }),
+          clientSignal(res),
+        ).catch(() => {})
         res.end()
       }
     })
@@ -201,10 +262,13 @@ describe('HTTP/2', { timeout: 60_000 }, () => {
   })
 
   it('breaks off a stream on which nothing moves, but not its connection', async () => {
-    const { session } = await serve(async (req, res) => {
-      const body = await readBody(req, whole).catch(() => undefined)
-      res.end(`got ${body?.bytes.byteLength}`)
-    }, { idleTimeout: 500 })
+    const { session } = await serve(
+      async (req, res) => {
+        const body = await readBody(req, whole).catch(() => undefined)
+        res.end(`got ${body?.bytes.byteLength}`)
+      },
+      { idleTimeout: 500 },
+    )
     const stuck = session.request({ ':method': 'PUT' }, { endStream: false }).on('error', () => {})
     stuck.write('ab')
     const slow = session.request({ ':method': 'PUT' }, { endStream: false })
@@ -238,7 +302,12 @@ describe('HTTP/2', { timeout: 60_000 }, () => {
   })
 
   it('breaks off what does not end in time', async () => {
-    const { session, server } = await serve((_req, res) => { res.write('begun') }, { drainTimeout: 50 })
+    const { session, server } = await serve(
+      (_req, res) => {
+        res.write('begun')
+      },
+      { drainTimeout: 50 },
+    )
     const stream = session.request().on('error', () => {})
     await once(stream, 'response')
     const closed = once(session, 'close')
@@ -247,13 +316,13 @@ describe('HTTP/2', { timeout: 60_000 }, () => {
   })
 })
 
-function request (session: ClientHttp2Session, headers: OutgoingHttpHeaders, body: Uint8Array): ClientHttp2Stream {
+function request(session: ClientHttp2Session, headers: OutgoingHttpHeaders, body: Uint8Array): ClientHttp2Stream {
   const stream = session.request(headers, { endStream: false })
   stream.end(body)
   return stream
 }
 
-async function * blocks (count: number, onTaken: () => void): AsyncGenerator<Uint8Array> {
+async function* blocks(count: number, onTaken: () => void): AsyncGenerator<Uint8Array> {
   for (let i = 0; i < count; i++) {
     onTaken()
     yield Buffer.alloc(mebibyte)
@@ -261,7 +330,7 @@ async function * blocks (count: number, onTaken: () => void): AsyncGenerator<Uin
 }
 
 /** Waits until a number stays the same */
-async function settled (value: () => number): Promise<void> {
+async function settled(value: () => number): Promise<void> {
   let last = Number.NaN
   let since = performance.now()
   await until('it comes to rest', () => {

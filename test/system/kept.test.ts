@@ -9,5 +9,14 @@ const manifests = 400
 test('whatever a manifest names is there as long as the manifest is', { timeout: 10 * minute }, async t => {
   const seed = process.env.KEPT_SEED ?? String(Date.now())
   t.diagnostic(`KEPT_SEED=${seed}`)
-  assert.deepEqual(await runKeptModel({ seed, manifests, print: line => { t.diagnostic(line) } }), [])
+  assert.deepEqual(
+    await runKeptModel({
+      seed,
+      manifests,
+      print: line => {
+        t.diagnostic(line)
+      },
+    }),
+    [],
+  )
 })

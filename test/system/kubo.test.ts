@@ -27,7 +27,9 @@ describe('beside a real kubo', () => {
   before(async () => {
     scratch = await temporaryDirectory('kubo')
     kubo = await startKubo({ profile: 'unixfs-v1-2025' })
-    server = await ServerProcess.start({ args: ['--network', 'lan', '--p2p-host', '127.0.0.1', '--p2p-port', '0', '--log-format', 'json'] })
+    server = await ServerProcess.start({
+      args: ['--network', 'lan', '--p2p-host', '127.0.0.1', '--p2p-port', '0', '--log-format', 'json'],
+    })
     client = new RegistryClient(server)
     await kubo.ipfs('swarm', 'connect', listenAddress(server.log))
   })
@@ -51,7 +53,7 @@ describe('beside a real kubo', () => {
 
   it('has it pin what is pushed, where it is the remote kubo of the server', async () => {
     await using pinning = await ServerProcess.start({
-      args: ['--network', 'lan', '--p2p-host', '127.0.0.1', '--p2p-port', '0', '--ipfs-host', new URL(kubo.api).host]
+      args: ['--network', 'lan', '--p2p-host', '127.0.0.1', '--p2p-port', '0', '--ipfs-host', new URL(kubo.api).host],
     })
     const registry = new RegistryClient(pinning)
     const { content, descriptor } = makeImage([{ pinned: randomBytes(3 * MiB, 'pinned') }])
@@ -60,8 +62,15 @@ describe('beside a real kubo', () => {
         await registry.pushBlob('kubo/pinned', bytes)
       }
     }
-    const root = (await registry.pushManifest('kubo/pinned', 'latest', content.get(descriptor.digest)!)).headers.get('X-Ipfs-Cid')
-    await until('kubo has pinned it', async () => (await kubo.ipfs('pin', 'ls', '--type=recursive', '--quiet')).stdout.split('\n').includes(String(root)), 60_000)
+    const root = (await registry.pushManifest('kubo/pinned', 'latest', content.get(descriptor.digest)!)).headers.get(
+      'X-Ipfs-Cid',
+    )
+    await until(
+      'kubo has pinned it',
+      async () =>
+        (await kubo.ipfs('pin', 'ls', '--type=recursive', '--quiet')).stdout.split('\n').includes(String(root)),
+      60_000,
+    )
   })
 
   describe('connected to it', () => {
@@ -73,7 +82,7 @@ describe('beside a real kubo', () => {
     before(async () => {
       image = makeImage([{ 'bin/data': randomBytes(5 * MiB, 'layer'), 'etc/hostname': Buffer.from('test') }])
       const { descriptor, content } = image
-      layer = [...content.values()].reduce((largest, bytes) => bytes.length > largest.length ? bytes : largest)
+      layer = [...content.values()].reduce((largest, bytes) => (bytes.length > largest.length ? bytes : largest))
       for (const [digest, bytes] of content) {
         if (digest !== descriptor.digest) {
           const pushed = await client.pushBlob('kubo/image', bytes)
@@ -93,14 +102,23 @@ describe('beside a real kubo', () => {
 
     it('lets it list the image root', async () => {
       const { stdout } = await kubo.ipfs('ls', '--size=false', root)
-      assert.deepEqual(stdout.trim().split('\n').map(line => line.split(' ').at(-1)), ['blobs/', 'index.json', 'manifests/', 'oci-layout'])
+      assert.deepEqual(
+        stdout
+          .trim()
+          .split('\n')
+          .map(line => line.split(' ').at(-1)),
+        ['blobs/', 'index.json', 'manifests/', 'oci-layout'],
+      )
     })
 
     it('gives it an OCI image layout that skopeo reads', async () => {
       const directory = join(scratch.path, 'layout')
       await kubo.ipfs('get', '--output', directory, root)
 
-      const inspected = JSON.parse(await run('skopeo', ['inspect', `oci:${directory}`])) as { Digest: string, Layers: string[] }
+      const inspected = JSON.parse(await run('skopeo', ['inspect', `oci:${directory}`])) as {
+        Digest: string
+        Layers: string[]
+      }
       assert.equal(inspected.Digest, image.descriptor.digest)
       assert.ok(inspected.Layers.includes(sha256(layer)))
       // what older IPDR programs ask for
@@ -114,8 +132,13 @@ describe('beside a real kubo', () => {
 
       const umoci = async (...args: string[]): Promise<string> => await run(installedTool('umoci'), args)
       assert.equal(await umoci('ls', '--layout', directory), 'latest')
-      const { history } = JSON.parse(await umoci('stat', '--json', '--image', `${directory}:latest`)) as { history: { layer: { digest: string } }[] }
-      assert.deepEqual(history.map(({ layer }) => layer.digest), [sha256(layer)])
+      const { history } = JSON.parse(await umoci('stat', '--json', '--image', `${directory}:latest`)) as {
+        history: { layer: { digest: string } }[]
+      }
+      assert.deepEqual(
+        history.map(({ layer }) => layer.digest),
+        [sha256(layer)],
+      )
       const bundle = join(scratch.path, 'bundle')
       await umoci('unpack', '--image', directory, bundle)
       assert.deepEqual(await readFile(join(bundle, 'rootfs/bin/data')), randomBytes(5 * MiB, 'layer'))
@@ -130,7 +153,7 @@ describe('beside a real kubo', () => {
 })
 
 /** Pushes without holding the blob; returns its CID */
-async function pushStream (client: RegistryClient, size: number): Promise<string> {
+async function pushStream(client: RegistryClient, size: number): Promise<string> {
   const hash = createHash('sha256')
   for (const chunk of randomStream(size, 'cid')) {
     hash.update(chunk)
@@ -145,9 +168,11 @@ async function pushStream (client: RegistryClient, size: number): Promise<string
 }
 
 /** Where the IPFS node listens, as its log says */
-function listenAddress (log: string): string {
+function listenAddress(log: string): string {
   for (const line of log.split('\n')) {
-    const { message, addresses } = line.startsWith('{') ? JSON.parse(line) as { message: string, addresses?: string[] } : { message: '' }
+    const { message, addresses } = line.startsWith('{')
+      ? (JSON.parse(line) as { message: string; addresses?: string[] })
+      : { message: '' }
     if (message === 'IPFS node started' && addresses?.[0] !== undefined) {
       return addresses[0]
     }

@@ -27,7 +27,15 @@ suite('start', { timeout: 2 * minute }, () => {
     assert.equal((await client.pushBlob('lifecycle/lock', blob)).status, 201)
     const before = await snapshot(server.dataDir)
 
-    const { code, stdout, stderr } = await ipdr(['server', '--port', '0', '--data-dir', server.dataDir, '--network', 'offline'])
+    const { code, stdout, stderr } = await ipdr([
+      'server',
+      '--port',
+      '0',
+      '--data-dir',
+      server.dataDir,
+      '--network',
+      'offline',
+    ])
 
     assert.equal(code, 1)
     assert.equal(stdout, '')
@@ -39,7 +47,16 @@ suite('start', { timeout: 2 * minute }, () => {
   test('a port that is in use is told in one line', async () => {
     await using server = await ServerProcess.start()
     await using directory = await temporaryDirectory('lifecycle')
-    const args = ['--host', '127.0.0.1', '--port', String(server.port), '--data-dir', directory.path, '--network', 'offline']
+    const args = [
+      '--host',
+      '127.0.0.1',
+      '--port',
+      String(server.port),
+      '--data-dir',
+      directory.path,
+      '--network',
+      'offline',
+    ]
 
     const { code, stdout, stderr } = await ipdr(['server', ...args])
 
@@ -53,7 +70,9 @@ suite('start', { timeout: 2 * minute }, () => {
 
   test('an unknown variable of ours is refused', async () => {
     await using directory = await temporaryDirectory('lifecycle')
-    const { code, stdout, stderr } = await ipdr(['server', '--data-dir', join(directory.path, 'data')], { IPDR_FOO: '1' })
+    const { code, stdout, stderr } = await ipdr(['server', '--data-dir', join(directory.path, 'data')], {
+      IPDR_FOO: '1',
+    })
     assert.equal(code, 1)
     assert.equal(stdout, '')
     assert.match(stderr, /^ipdr: IPDR_FOO: .*unknown.*\n$/)
@@ -95,7 +114,10 @@ suite('stop', { timeout: 2 * minute }, () => {
     assert.equal((await client.finishUpload(upload.location, sha256(blob))).status, 201)
   })
 
-  for (const [name, code] of [['SIGTERM', 143], ['SIGINT', 130]] as const) {
+  for (const [name, code] of [
+    ['SIGTERM', 143],
+    ['SIGINT', 130],
+  ] as const) {
     test(`a second ${name} ends the server at once`, async () => {
       await using server = await ServerProcess.start({ args: ['--limits-drain-timeout', '1h'] })
       const upload = await beginUpload(server, randomBytes(4 * mebibyte, name))
@@ -125,26 +147,46 @@ suite('npm', { timeout: 2 * minute }, () => {
   // as after a log-in: without the folders that npm adds for its scripts
   const env = {
     ...Object.fromEntries(Object.entries(withoutSettings(process.env)).filter(([name]) => !name.startsWith('npm_'))),
-    PATH: (process.env.PATH ?? '').split(delimiter).filter(directory => !directory.includes('node_modules')).join(delimiter)
+    PATH: (process.env.PATH ?? '')
+      .split(delimiter)
+      .filter(directory => !directory.includes('node_modules'))
+      .join(delimiter),
   }
 
   test('npm run ipdr prints nothing but what the command prints', async () => {
     const { code, stdout } = await tryRun('npm', ['run', '-s', 'ipdr', '--', 'version'], { cwd: projectDirectory, env })
     assert.equal(code, 0)
-    const { version } = JSON.parse(await readFile(join(projectDirectory, 'package.json'), 'utf8')) as { version: string }
+    const { version } = JSON.parse(await readFile(join(projectDirectory, 'package.json'), 'utf8')) as {
+      version: string
+    }
     assert.match(stdout, new RegExp(`^ipdr +${version.replaceAll('.', '\\.')}\\ncommit +\\S.*\\nnode +24\\.`))
   })
 
   test('npm start serves until npm is told to stop', async () => {
     await using directory = await temporaryDirectory('npm')
     const port = await freePort()
-    const args = ['start', '--', '-p', String(port), '--data-dir', directory.path, '--network', 'offline', '--host', '127.0.0.1']
+    const args = [
+      'start',
+      '--',
+      '-p',
+      String(port),
+      '--data-dir',
+      directory.path,
+      '--network',
+      'offline',
+      '--host',
+      '127.0.0.1',
+    ]
     const npm = spawn('npm', args, { cwd: projectDirectory, env, stdio: ['ignore', 'pipe', 'pipe'] })
     const output = text(npm.stdout)
     const log = text(npm.stderr)
     const ended = once(npm, 'close')
     try {
-      await until('the server is ready', async () => (await fetch(`http://127.0.0.1:${port}/readyz`)).status === 200, 30 * second)
+      await until(
+        'the server is ready',
+        async () => (await fetch(`http://127.0.0.1:${port}/readyz`)).status === 200,
+        30 * second,
+      )
     } finally {
       npm.kill('SIGTERM')
       await ended
@@ -158,19 +200,24 @@ suite('npm', { timeout: 2 * minute }, () => {
   })
 })
 
-async function ipdr (args: readonly string[], variables: Record<string, string> = {}): Promise<RunResult> {
-  return await tryRun(process.execPath, [join(projectDirectory, 'src/main.ts'), ...args], { env: { ...variables }, timeout: 30 * second })
+async function ipdr(args: readonly string[], variables: Record<string, string> = {}): Promise<RunResult> {
+  return await tryRun(process.execPath, [join(projectDirectory, 'src/main.ts'), ...args], {
+    env: { ...variables },
+    timeout: 30 * second,
+  })
 }
 
 /** What a user is told, without the log */
-function messages (stderr: string): string[] {
+function messages(stderr: string): string[] {
   return stderr.split('\n').filter(line => line !== '' && !/^\d{4}-\d\d-\d\dT\S+ (info|debug)/.test(line))
 }
 
 /** Every file with its digest; LevelDB's diary is left out, as it tells of failed attempts to open too */
-async function snapshot (directory: string): Promise<string[]> {
+async function snapshot(directory: string): Promise<string[]> {
   const entries = await readdir(directory, { recursive: true, withFileTypes: true })
-  const files = entries.filter(entry => entry.isFile() && !/^LOG(\.old)?$/.test(entry.name)).map(({ parentPath, name }) => join(parentPath, name))
+  const files = entries
+    .filter(entry => entry.isFile() && !/^LOG(\.old)?$/.test(entry.name))
+    .map(({ parentPath, name }) => join(parentPath, name))
   return await Promise.all(files.sort().map(async file => `${file} ${sha256(await readFile(file))}`))
 }
 
@@ -182,7 +229,7 @@ interface Upload {
 }
 
 /** Begins the last request of an upload; returns once half of the blob has arrived */
-async function beginUpload (server: ServerProcess, blob: Buffer): Promise<Upload> {
+async function beginUpload(server: ServerProcess, blob: Buffer): Promise<Upload> {
   const client = new RegistryClient(server)
   const upload = location(await client.startUpload('lifecycle/upload'))
   const sent = Math.floor(blob.length / 2)
@@ -203,7 +250,7 @@ async function beginUpload (server: ServerProcess, blob: Buffer): Promise<Upload
   return { location: upload, request: put, sent, response: async () => await response.promise }
 }
 
-async function refuses (port: number): Promise<boolean> {
+async function refuses(port: number): Promise<boolean> {
   const socket = connect(port, '127.0.0.1')
   try {
     await once(socket, 'connect')
@@ -215,7 +262,7 @@ async function refuses (port: number): Promise<boolean> {
   }
 }
 
-async function freePort (): Promise<number> {
+async function freePort(): Promise<number> {
   await using server = await ServerProcess.start()
   return server.port
 }

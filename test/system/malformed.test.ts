@@ -41,49 +41,79 @@ describe('twenty thousand malformed requests', { timeout: 4 * minute }, () => {
   const kept = makeImage([{ 'a.txt': randomBytes(3 * mebibyte, 'kept') }])
 
   before(async () => {
-    server = await ServerProcess.start({ args: ['--names-publish', 'false', '--names-dns', '127.0.0.1:9', '--limits-idle-timeout', '5s', '--limits-header-timeout', '5s', '--log-level', 'error'] })
+    server = await ServerProcess.start({
+      args: [
+        '--names-publish',
+        'false',
+        '--names-dns',
+        '127.0.0.1:9',
+        '--limits-idle-timeout',
+        '5s',
+        '--limits-header-timeout',
+        '5s',
+        '--log-level',
+        'error',
+      ],
+    })
     client = new RegistryClient(server)
     for (const [digest, bytes] of kept.content) {
       const isManifest = digest === kept.descriptor.digest
-      const pushed = isManifest ? await client.pushManifest('kept/image', 'latest', bytes) : await client.pushBlob('kept/image', bytes)
+      const pushed = isManifest
+        ? await client.pushManifest('kept/image', 'latest', bytes)
+        : await client.pushBlob('kept/image', bytes)
       assert.equal(pushed.status, 201)
     }
     const [blob] = [...kept.content.keys()]
-    targets = { blob: `/v2/kept/image/blobs/${blob}`, upload: location(await client.startUpload('fuzz/a')), token: (await readFile(join(server.dataDir, 'admin.token'), 'utf8')).trim() }
+    targets = {
+      blob: `/v2/kept/image/blobs/${blob}`,
+      upload: location(await client.startUpload('fuzz/a')),
+      token: (await readFile(join(server.dataDir, 'admin.token'), 'utf8')).trim(),
+    }
   })
 
-  after(async () => { await server?.[Symbol.asyncDispose]() })
+  after(async () => {
+    await server?.[Symbol.asyncDispose]()
+  })
 
   it('get an answer or an end, never a 500, a stack or a path; afterwards all is as it was', async t => {
     // the threads that read blocks start with the first ones, and have files of their own
     await client.digestOf(targets.blob)
     let before = await state()
-    await until('no more files are opened', async () => {
-      const { files } = before
-      await sleep(second)
-      before = await state()
-      return before.files === files
-    }, 20_000)
+    await until(
+      'no more files are opened',
+      async () => {
+        const { files } = before
+        await sleep(second)
+        before = await state()
+        return before.files === files
+      },
+      20_000,
+    )
     const opened: string[] = []
     const kinds = new Map<string, number>()
     const random = new Random(seed)
     const requests = Array.from({ length: count }, () => malformed(random, targets))
     let next = 0
     let warm: number | undefined
-    await Promise.all(Array.from({ length: clients }, async () => {
-      const raw = new RawClient(server.port, limit)
-      for (let request = requests[next++]; request !== undefined; request = requests[next++]) {
-        const { bytes, framed, kind } = request
-        const reply = await (framed ? raw.ask(bytes) : raw.exchange(bytes)).catch((err: Error) => ({ status: -1, text: err.message }))
-        assertHarmless(reply, `${kind}: ${JSON.stringify(bytes.toString('latin1').slice(0, 300))}`)
-        kinds.set(`${kind} ${reply.status}`, (kinds.get(`${kind} ${reply.status}`) ?? 0) + 1)
-        opened.push(...[...reply.text.matchAll(/^Location: (\S+\/uploads\/\S+)\r$/gm)].map(([, path]) => path!))
-        if (next >= warmUp) {
-          warm ??= (await server.memory()).now
+    await Promise.all(
+      Array.from({ length: clients }, async () => {
+        const raw = new RawClient(server.port, limit)
+        for (let request = requests[next++]; request !== undefined; request = requests[next++]) {
+          const { bytes, framed, kind } = request
+          const reply = await (framed ? raw.ask(bytes) : raw.exchange(bytes)).catch((err: Error) => ({
+            status: -1,
+            text: err.message,
+          }))
+          assertHarmless(reply, `${kind}: ${JSON.stringify(bytes.toString('latin1').slice(0, 300))}`)
+          kinds.set(`${kind} ${reply.status}`, (kinds.get(`${kind} ${reply.status}`) ?? 0) + 1)
+          opened.push(...[...reply.text.matchAll(/^Location: (\S+\/uploads\/\S+)\r$/gm)].map(([, path]) => path!))
+          if (next >= warmUp) {
+            warm ??= (await server.memory()).now
+          }
         }
-      }
-      raw.close()
-    }))
+        raw.close()
+      }),
+    )
     report(t, kinds)
     assert.equal(server.log.match(/request failed/g), null, server.log.slice(0, 2000))
 
@@ -99,16 +129,21 @@ describe('twenty thousand malformed requests', { timeout: 4 * minute }, () => {
       const path = digest === kept.descriptor.digest ? 'manifests' : 'blobs'
       assert.equal(await client.digestOf(`/v2/kept/image/${path}/${digest}`), digest)
     }
-    assert.deepEqual(await (await client.request('GET', '/v2/kept/image/tags/list')).json(), { name: 'kept/image', tags: ['latest'] })
+    assert.deepEqual(await (await client.request('GET', '/v2/kept/image/tags/list')).json(), {
+      name: 'kept/image',
+      tags: ['latest'],
+    })
     const { now } = await server.memory()
-    t.diagnostic(`memory: ${Math.round(warm! / mebibyte)} MiB after ${warmUp}, ${Math.round(now / mebibyte)} MiB after ${count}`)
+    t.diagnostic(
+      `memory: ${Math.round(warm! / mebibyte)} MiB after ${warmUp}, ${Math.round(now / mebibyte)} MiB after ${count}`,
+    )
     assert.ok(now - warm! < memoryMargin, 'memory is flat')
   })
 
-  async function state (): Promise<{ uploads: number, files: number }> {
+  async function state(): Promise<{ uploads: number; files: number }> {
     return {
       uploads: (await client.metrics())('ipdr_open_uploads'),
-      files: (await readdir(`/proc/${server.pid}/fd`)).length
+      files: (await readdir(`/proc/${server.pid}/fd`)).length,
     }
   }
 })
@@ -120,7 +155,10 @@ describe('sessions of HTTP/2 that are none', { timeout: minute }, () => {
   before(async () => {
     directory = await temporaryDirectory('malformed')
     const authority = await CertificateAuthority.create(directory.path)
-    server = await ServerProcess.start({ tls: await authority.issue('server'), args: ['--names-publish', 'false', '--limits-idle-timeout', '5s', '--log-level', 'error'] })
+    server = await ServerProcess.start({
+      tls: await authority.issue('server'),
+      args: ['--names-publish', 'false', '--limits-idle-timeout', '5s', '--log-level', 'error'],
+    })
   })
 
   after(async () => {
@@ -134,31 +172,57 @@ describe('sessions of HTTP/2 that are none', { timeout: minute }, () => {
     const random = new Random(seed)
     let warm = 0
     for (let done = 0; done < sessions; done += clients) {
-      await Promise.all(Array.from({ length: clients }, async () => {
-        const { bytes, kinds } = malformedSession(random)
-        const text = await exchange(server.port, bytes).catch((err: Error) => { throw new Error(`${err.message}: ${kinds.join()}`, { cause: err }) })
-        assert.doesNotMatch(text, secrets, kinds.join())
-      }))
+      await Promise.all(
+        Array.from({ length: clients }, async () => {
+          const { bytes, kinds } = malformedSession(random)
+          const text = await exchange(server.port, bytes).catch((err: Error) => {
+            throw new Error(`${err.message}: ${kinds.join()}`, { cause: err })
+          })
+          assert.doesNotMatch(text, secrets, kinds.join())
+        }),
+      )
       warm ||= done >= sessions / 3 ? (await server.memory()).now : 0
     }
-    await until('all files are closed', async () => await files() <= before + 2, 20_000)
-    const [response] = await once(get(`${server.url}/v2/`, { rejectUnauthorized: false, agent: false }), 'response') as [IncomingMessage]
+    await until('all files are closed', async () => (await files()) <= before + 2, 20_000)
+    const [response] = (await once(
+      get(`${server.url}/v2/`, { rejectUnauthorized: false, agent: false }),
+      'response',
+    )) as [IncomingMessage]
     response.resume()
     assert.equal(response.statusCode, 200)
     assert.equal(server.log, '')
     const { now } = await server.memory()
-    t.diagnostic(`memory: ${Math.round(warm / mebibyte)} MiB after ${sessions / 3} sessions, ${Math.round(now / mebibyte)} MiB after ${sessions}`)
+    t.diagnostic(
+      `memory: ${Math.round(warm / mebibyte)} MiB after ${sessions / 3} sessions, ${Math.round(now / mebibyte)} MiB after ${sessions}`,
+    )
     assert.ok(now - warm < memoryMargin, 'memory is flat')
   })
 })
 
 /** Sends bytes as a client of HTTP/2, and returns what comes back until the connection is closed; our side ends when nothing comes any more */
-async function exchange (port: number, bytes: Uint8Array): Promise<string> {
-  const socket = connectTls({ port, host: '127.0.0.1', rejectUnauthorized: false, ALPNProtocols: ['h2'] }).on('error', () => {})
+async function exchange(port: number, bytes: Uint8Array): Promise<string> {
+  const socket = connectTls({ port, host: '127.0.0.1', rejectUnauthorized: false, ALPNProtocols: ['h2'] }).on(
+    'error',
+    () => {},
+  )
   let text = ''
-  socket.setEncoding('latin1').setTimeout(100, () => { socket.end() }).on('data', data => { text += data })
+  socket
+    .setEncoding('latin1')
+    .setTimeout(100, () => {
+      socket.end()
+    })
+    .on('data', data => {
+      text += data
+    })
   socket.write(bytes)
-  const closed = await Promise.race([new Promise<true>(resolve => { socket.once('close', () => { resolve(true) }) }), sleep(limit, false, { ref: false })])
+  const closed = await Promise.race([
+    new Promise<true>(resolve => {
+      socket.once('close', () => {
+        resolve(true)
+      })
+    }),
+    sleep(limit, false, { ref: false }),
+  ])
   socket.destroy()
   if (!closed) {
     throw new Error(`no end within ${limit} ms`)
@@ -166,12 +230,17 @@ async function exchange (port: number, bytes: Uint8Array): Promise<string> {
   return text
 }
 
-function assertHarmless ({ status, text }: RawReply, what: string): void {
+function assertHarmless({ status, text }: RawReply, what: string): void {
   assert.notEqual(status, -1, `${text}\n${what}`)
   assert.doesNotMatch(text, /^HTTP\/1\.1 5(?!03)\d\d /m, `${text.slice(0, 500)}\n${what}`)
   assert.doesNotMatch(text, secrets, what)
 }
 
-function report (t: TestContext, kinds: Map<string, number>): void {
-  t.diagnostic([...kinds].sort().map(([kind, count]) => `${kind}: ${count}`).join(', '))
+function report(t: TestContext, kinds: Map<string, number>): void {
+  t.diagnostic(
+    [...kinds]
+      .sort()
+      .map(([kind, count]) => `${kind}: ${count}`)
+      .join(', '),
+  )
 }

@@ -41,23 +41,23 @@ test('a blob of 4 GiB is pushed and pulled in constant memory', { timeout: 10 * 
   assert.ok(pulled.peak - idle <= allowance, `the pull took ${inMebibytes(pulled.peak - idle)} above idle`)
 })
 
-async function patch (url: URL, body: Iterable<Buffer>): Promise<void> {
+async function patch(url: URL, body: Iterable<Buffer>): Promise<void> {
   const upload = request(url, { method: 'PATCH', headers: { 'Content-Type': 'application/octet-stream' } })
   const answered = once(upload, 'response')
   await pipeline(Readable.from(body, { objectMode: false, highWaterMark: 4 * mebibyte }), upload)
-  const [response] = await answered as [IncomingMessage]
+  const [response] = (await answered) as [IncomingMessage]
   response.resume()
   assert.equal(response.statusCode, 202)
 }
 
-function * hashed (source: Iterable<Buffer>, hash: ReturnType<typeof createHash>): Generator<Buffer> {
+function* hashed(source: Iterable<Buffer>, hash: ReturnType<typeof createHash>): Generator<Buffer> {
   for (const chunk of source) {
     hash.update(chunk)
     yield chunk
   }
 }
 
-async function peakOf (server: ServerProcess, work: () => Promise<void>): Promise<{ peak: number, seconds: number }> {
+async function peakOf(server: ServerProcess, work: () => Promise<void>): Promise<{ peak: number; seconds: number }> {
   await server.resetPeak()
   const began = performance.now()
   await work()
@@ -65,10 +65,17 @@ async function peakOf (server: ServerProcess, work: () => Promise<void>): Promis
   return { peak: (await server.memory()).peak, seconds }
 }
 
-function report (t: TestContext, what: string, { peak, seconds }: { peak: number, seconds: number }, idle: number): void {
-  t.diagnostic(`${what}: peak ${inMebibytes(peak)}, ${inMebibytes(peak - idle)} above idle; ${seconds.toFixed(1)} s, ${Math.round(size / mebibyte / seconds)} MiB/s`)
+function report(
+  t: TestContext,
+  what: string,
+  { peak, seconds }: { peak: number; seconds: number },
+  idle: number,
+): void {
+  t.diagnostic(
+    `${what}: peak ${inMebibytes(peak)}, ${inMebibytes(peak - idle)} above idle; ${seconds.toFixed(1)} s, ${Math.round(size / mebibyte / seconds)} MiB/s`,
+  )
 }
 
-function inMebibytes (bytes: number): string {
+function inMebibytes(bytes: number): string {
   return `${Math.round(bytes / mebibyte)} MiB`
 }

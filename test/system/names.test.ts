@@ -55,7 +55,10 @@ describe('names in a private swarm', { timeout: 5 * minute }, () => {
     const { cid } = await publish(a)
     assert.equal((await kubo.ipfs('name', 'resolve', '--nocache', `/ipns/${name}`)).stdout, `/ipfs/${cid}\n`)
     assert.equal((await kubo.ipfs('cat', `/ipns/${name}/cids/team/app/v1`)).stdout, root['v1'])
-    assert.equal((await kubo.ipfs('cat', `/ipns/${name}/images/team/app/v1/oci-layout`)).stdout, '{"imageLayoutVersion":"1.0.0"}')
+    assert.equal(
+      (await kubo.ipfs('cat', `/ipns/${name}/images/team/app/v1/oci-layout`)).stdout,
+      '{"imageLayoutVersion":"1.0.0"}',
+    )
   })
 
   it('another appliance pulls by the tag, and follows when it moves', async () => {
@@ -64,7 +67,7 @@ describe('names in a private swarm', { timeout: 5 * minute }, () => {
     const moved = await push(a, 'team/app', 'v1', 'again')
     assert.notEqual(moved, root['v1'])
     // the record holds for a minute, and was asked for a moment ago
-    await until('the tag has moved', async () => await tagCid(b, 'team/app', 'v1') === moved, 90 * second)
+    await until('the tag has moved', async () => (await tagCid(b, 'team/app', 'v1')) === moved, 90 * second)
   })
 
   it('a tag that nobody has is unknown', async () => {
@@ -87,16 +90,19 @@ describe('names in a private swarm', { timeout: 5 * minute }, () => {
     const sequence = await sequenceOf(kubo, name)
     await a.restart()
     assert.deepEqual(await publish(a), { name: before, cid })
-    await until('kubo has the record', async () => await sequenceOf(kubo, name) === sequence, 30 * second)
+    await until('kubo has the record', async () => (await sequenceOf(kubo, name)) === sequence, 30 * second)
     await push(a, 'team/app', 'v2')
     await publish(a)
-    await until('kubo has the next record', async () => await sequenceOf(kubo, name) === sequence + 1, 30 * second)
+    await until('kubo has the next record', async () => (await sequenceOf(kubo, name)) === sequence + 1, 30 * second)
   })
 })
 
 describe('a data directory that comes from a backup', () => {
   it('publishes above the sequence that the network knows', async () => {
-    const [cidA, cidB] = ['bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy', 'bafybeifdu6szz4rerwwo577ttks42zqyurteguvwp7zrztmumxxx3b62ma'] as const
+    const [cidA, cidB] = [
+      'bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy',
+      'bafybeifdu6szz4rerwwo577ttks42zqyurteguvwp7zrztmumxxx3b62ma',
+    ] as const
     const key = swarmKey()
     await using other = await startNames(key)
     const datastore = new MemoryDatastore()
@@ -117,12 +123,21 @@ describe('a data directory that comes from a backup', () => {
 })
 
 describe('DNSLink', { timeout: 2 * minute }, () => {
-  const cids = ['bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy', 'bafybeifdu6szz4rerwwo577ttks42zqyurteguvwp7zrztmumxxx3b62ma'] as const
+  const cids = [
+    'bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy',
+    'bafybeifdu6szz4rerwwo577ttks42zqyurteguvwp7zrztmumxxx3b62ma',
+  ] as const
 
   it('leads to IPFS, to another domain and to an IPNS key, and is read again when its TTL is over', async () => {
-    await using dns = await DnsServer.start({
-      txt: { '_dnslink.a.test': [`dnslink=/ipfs/${cids[0]}/some/path`], '_dnslink.b.test': ['dnslink=/ipns/a.test/below'] }
-    }, 2)
+    await using dns = await DnsServer.start(
+      {
+        txt: {
+          '_dnslink.a.test': [`dnslink=/ipfs/${cids[0]}/some/path`],
+          '_dnslink.b.test': ['dnslink=/ipns/a.test/below'],
+        },
+      },
+      2,
+    )
     await using server = await ServerProcess.start({ args: ['--names-dns', dns.address] })
     assert.deepEqual(await resolve(server, 'a.test'), { name: 'a.test', cid: cids[0], path: ['some', 'path'], ttl: 2 })
     const { path } = await resolve(server, '/ipns/b.test/file')
@@ -137,28 +152,43 @@ describe('DNSLink', { timeout: 2 * minute }, () => {
   })
 
   it('takes the first valid record, of the domain itself where its _dnslink has none, and never a file', async () => {
-    await using dns = await DnsServer.start({
-      txt: {
-        '_dnslink.many.test': ['v=spf1', 'dnslink=file:/etc', 'dnslink=/ipfs/nothing', `dnslink=/ipfs/${cids[1]}`, `dnslink=/ipfs/${cids[0]}`],
-        'plain.test': [`dnslink=/ipfs/${cids[0]}`],
-        '_dnslink.file.test': ['dnslink=file:/etc', 'dnslink=/../etc', `/ipfs/${cids[0]}`],
-        '_dnslink.long.test': [`dnslink=/ipfs/${cids[0]}/${'a/'.repeat(300)}`, ...Array.from({ length: 20 }, (_, i) => `${i}${'x'.repeat(200)}`)],
-        '_dnslink.circle.test': ['dnslink=/ipns/circle.test']
+    await using dns = await DnsServer.start(
+      {
+        txt: {
+          '_dnslink.many.test': [
+            'v=spf1',
+            'dnslink=file:/etc',
+            'dnslink=/ipfs/nothing',
+            `dnslink=/ipfs/${cids[1]}`,
+            `dnslink=/ipfs/${cids[0]}`,
+          ],
+          'plain.test': [`dnslink=/ipfs/${cids[0]}`],
+          '_dnslink.file.test': ['dnslink=file:/etc', 'dnslink=/../etc', `/ipfs/${cids[0]}`],
+          '_dnslink.long.test': [
+            `dnslink=/ipfs/${cids[0]}/${'a/'.repeat(300)}`,
+            ...Array.from({ length: 20 }, (_, i) => `${i}${'x'.repeat(200)}`),
+          ],
+          '_dnslink.circle.test': ['dnslink=/ipns/circle.test'],
+        },
+        cname: { '_dnslink.alias.test': '_dnslink.many.test' },
       },
-      cname: { '_dnslink.alias.test': '_dnslink.many.test' }
-    }, 60)
+      60,
+    )
     await using server = await ServerProcess.start({ args: ['--names-dns', dns.address] })
     // in alphabetical order, as there is no other
     assert.equal((await resolve(server, 'many.test'))['cid'], cids[0])
     assert.equal((await resolve(server, 'plain.test'))['cid'], cids[0])
     assert.equal((await resolve(server, 'alias.test'))['cid'], cids[0])
-    assert.equal((await resolve(server, 'long.test') as { path: string[] }).path.length, 300)
+    assert.equal(((await resolve(server, 'long.test')) as { path: string[] }).path.length, 300)
     for (const [domain, status, message] of [
-      ['file.test', 404, /has no valid DNSLink/], ['nothing.test', 404, /has no valid DNSLink/], ['circle.test', 400, /more than/], ['elsewhere.example', 503, /No DNS server/]
+      ['file.test', 404, /has no valid DNSLink/],
+      ['nothing.test', 404, /has no valid DNSLink/],
+      ['circle.test', 400, /more than/],
+      ['elsewhere.example', 503, /No DNS server/],
     ] as const) {
       const response = await new RegistryClient(server).request('GET', `/ipdr/v1/resolve?name=${domain}`)
       assert.equal(response.status, status, domain)
-      assert.match((await response.json() as { error: string }).error, message)
+      assert.match(((await response.json()) as { error: string }).error, message)
     }
   })
 
@@ -179,7 +209,11 @@ describe('--cid-resolver', { timeout: 2 * minute }, () => {
   it('finds tags in a directory, in IPFS, by an IPNS name and by a domain, in this order', async () => {
     await using scratch = await temporaryDirectory('resolvers')
     await using a = await ServerProcess.start({})
-    const roots = { v1: await push(a, 'team/app', 'v1'), v2: await push(a, 'team/app', 'v2'), v3: await push(a, 'team/app', 'v3') }
+    const roots = {
+      v1: await push(a, 'team/app', 'v1'),
+      v2: await push(a, 'team/app', 'v2'),
+      v3: await push(a, 'team/app', 'v3'),
+    }
     const { cid, name } = await publish(a)
     await a.stop()
     await mkdir(join(scratch.path, 'other/app'), { recursive: true })
@@ -190,7 +224,19 @@ describe('--cid-resolver', { timeout: 2 * minute }, () => {
     await using dns = await DnsServer.start({ txt: { '_dnslink.registry.test': [`dnslink=/ipns/${name}/cids`] } }, 60)
     for (const resolver of [`/ipfs/${cid}/cids`, `/ipns/${name}/cids`, 'registry.test']) {
       // the same data without the tags, which the directory that was published still has
-      await using b = await ServerProcess.start({ dataDir: a.dataDir, args: ['--names-publish', 'false', '--names-dns', dns.address, '--cid-resolver', `file:${scratch.path}`, '--cid-resolver', resolver] })
+      await using b = await ServerProcess.start({
+        dataDir: a.dataDir,
+        args: [
+          '--names-publish',
+          'false',
+          '--names-dns',
+          dns.address,
+          '--cid-resolver',
+          `file:${scratch.path}`,
+          '--cid-resolver',
+          resolver,
+        ],
+      })
       await deleteAll(b, 'team/app')
       assert.equal(await tagCid(b, 'team/app', 'v1'), roots.v3, 'the directory goes first')
       assert.equal(await tagCid(b, 'team/app', 'v2'), roots.v2)
@@ -202,14 +248,23 @@ describe('--cid-resolver', { timeout: 2 * minute }, () => {
   })
 
   it('says 503, not 404, where a resolver can not be asked', async () => {
-    await using server = await ServerProcess.start({ args: ['--names-dns', '127.0.0.1:1', '--cid-resolver', 'registry.test'] })
+    await using server = await ServerProcess.start({
+      args: ['--names-dns', '127.0.0.1:1', '--cid-resolver', 'registry.test'],
+    })
     assert.equal((await fetch(`${server.url}/v2/team/app/manifests/v1`)).status, 503)
     assert.equal((await fetch(`${server.url}/dig?q=team/app`)).status, 503)
   })
 
   it('is refused at the start where it is none', async () => {
-    for (const [resolver, message] of [['cids', 'must be file:'], ['/ipfs/nothing', 'must be file:'], ['file:/nonexistent/cids', 'no such directory']] as const) {
-      await assert.rejects(ServerProcess.start({ args: ['--cid-resolver', resolver] }), ({ message: told }: Error) => told.includes(message) && !told.includes(' at '))
+    for (const [resolver, message] of [
+      ['cids', 'must be file:'],
+      ['/ipfs/nothing', 'must be file:'],
+      ['file:/nonexistent/cids', 'no such directory'],
+    ] as const) {
+      await assert.rejects(
+        ServerProcess.start({ args: ['--cid-resolver', resolver] }),
+        ({ message: told }: Error) => told.includes(message) && !told.includes(' at '),
+      )
     }
   })
 })
@@ -221,46 +276,77 @@ describe('--cid-store', { timeout: minute }, () => {
     await using server = await ServerProcess.start({ args: ['--cid-store', directory] })
     const root = await push(server, 'team/app', 'v1')
     const file = join(directory, 'team/app/v1')
-    await until('the file is there', async () => await readFile(file, 'utf8') === root)
+    await until('the file is there', async () => (await readFile(file, 'utf8')) === root)
     assert.equal((await new RegistryClient(server).request('DELETE', '/v2/team/app/manifests/v1')).status, 202)
-    await until('the file is gone', async () => await readFile(file).then(() => false, () => true))
+    await until(
+      'the file is gone',
+      async () =>
+        await readFile(file).then(
+          () => false,
+          () => true,
+        ),
+    )
   })
 })
 
 /** Names of a node in a private swarm, in this process */
-async function startNames (key: Uint8Array, datastore = new MemoryDatastore(), peers: readonly string[] = []): Promise<Names & AsyncDisposable & { addresses: string[] }> {
+async function startNames(
+  key: Uint8Array,
+  datastore = new MemoryDatastore(),
+  peers: readonly string[] = [],
+): Promise<Names & AsyncDisposable & { addresses: string[] }> {
   const { node } = ipfsNode({ network: 'private', swarmKey: key, peers }, { datastore })
   await node.start()
-  const names = new Names({ node, datastore, log: recordingLog() }, { network: 'private', dns: [], republish: minute, ttl: 1 * second })
+  const names = new Names(
+    { node, datastore, log: recordingLog() },
+    { network: 'private', dns: [], republish: minute, ttl: 1 * second },
+  )
   await names.start()
   return Object.assign(names, {
     addresses: node.multiaddrs,
     [Symbol.asyncDispose]: async () => {
       await names.stop()
       await node.stop()
-    }
+    },
   })
 }
 
-async function copy (from: MemoryDatastore, to: MemoryDatastore): Promise<void> {
+async function copy(from: MemoryDatastore, to: MemoryDatastore): Promise<void> {
   for await (const { key, value } of from.query({})) {
     to.put(key, value)
   }
 }
 
 /** In the private swarm of a kubo, on the loopback interface */
-async function startNode (scratch: TemporaryDirectory, kubo: Kubo, ...args: string[]): Promise<ServerProcess> {
-  const network = ['--network', 'private', '--p2p-swarm-key', join(scratch.path, 'swarm.key'), '--p2p-host', '127.0.0.1', '--p2p-port', '0']
-  const server = await ServerProcess.start({ args: [...network, '--p2p-peers', kubo.addrs[0]!, '--log-format', 'json', '--log-level', 'debug', ...args] })
-  await until('it is connected', async () => {
-    const { peers } = await (await new RegistryClient(server).request('GET', '/ipdr/v1/peers')).json() as { peers: Array<{ peer: string }> }
-    return peers.some(({ peer }) => peer === kubo.id)
-  }, 30 * second)
+async function startNode(scratch: TemporaryDirectory, kubo: Kubo, ...args: string[]): Promise<ServerProcess> {
+  const network = [
+    '--network',
+    'private',
+    '--p2p-swarm-key',
+    join(scratch.path, 'swarm.key'),
+    '--p2p-host',
+    '127.0.0.1',
+    '--p2p-port',
+    '0',
+  ]
+  const server = await ServerProcess.start({
+    args: [...network, '--p2p-peers', kubo.addrs[0]!, '--log-format', 'json', '--log-level', 'debug', ...args],
+  })
+  await until(
+    'it is connected',
+    async () => {
+      const { peers } = (await (await new RegistryClient(server).request('GET', '/ipdr/v1/peers')).json()) as {
+        peers: Array<{ peer: string }>
+      }
+      return peers.some(({ peer }) => peer === kubo.id)
+    },
+    30 * second,
+  )
   return server
 }
 
 /** Pushes a manifest of its own for each tag and content; returns the image root */
-async function push (server: ServerProcess, repository: string, tag: string, content = tag): Promise<string> {
+async function push(server: ServerProcess, repository: string, tag: string, content = tag): Promise<string> {
   const client = new RegistryClient(server)
   assert.equal((await client.pushBlob(repository, emptyJson)).status, 201)
   const response = await client.pushManifest(repository, tag, imageManifest({ annotations: { content } }))
@@ -268,7 +354,7 @@ async function push (server: ServerProcess, repository: string, tag: string, con
   return response.headers.get('X-Ipfs-Cid')!
 }
 
-async function deleteAll (server: ServerProcess, repository: string): Promise<void> {
+async function deleteAll(server: ServerProcess, repository: string): Promise<void> {
   const client = new RegistryClient(server)
   for (const tag of ['v1', 'v2', 'v3']) {
     const digest = await client.digestOf(`/v2/${repository}/manifests/${tag}`)
@@ -278,31 +364,37 @@ async function deleteAll (server: ServerProcess, repository: string): Promise<vo
   }
 }
 
-async function publish (server: ServerProcess): Promise<{ name: string, cid: string }> {
-  const response = await new RegistryClient(server).request('POST', '/ipdr/v1/publish', { body: '{}', headers: { 'Content-Type': 'application/json' } })
+async function publish(server: ServerProcess): Promise<{ name: string; cid: string }> {
+  const response = await new RegistryClient(server).request('POST', '/ipdr/v1/publish', {
+    body: '{}',
+    headers: { 'Content-Type': 'application/json' },
+  })
   assert.equal(response.status, 200)
-  return await response.json() as { name: string, cid: string }
+  return (await response.json()) as { name: string; cid: string }
 }
 
-async function resolve (server: ServerProcess, name: string): Promise<Record<string, unknown>> {
-  const response = await new RegistryClient(server).request('GET', `/ipdr/v1/resolve?${new URLSearchParams({ name }).toString()}`)
-  const body = await response.json() as Record<string, unknown>
+async function resolve(server: ServerProcess, name: string): Promise<Record<string, unknown>> {
+  const response = await new RegistryClient(server).request(
+    'GET',
+    `/ipdr/v1/resolve?${new URLSearchParams({ name }).toString()}`,
+  )
+  const body = (await response.json()) as Record<string, unknown>
   assert.equal(response.status, 200, JSON.stringify(body))
   return body
 }
 
-async function tagCid (server: ServerProcess, repository: string, tag: string): Promise<string | undefined> {
+async function tagCid(server: ServerProcess, repository: string, tag: string): Promise<string | undefined> {
   const response = await fetch(`${server.url}/v2/${repository}/manifests/${tag}`)
   const body = await response.text()
   assert.ok([200, 404].includes(response.status), body)
   return response.headers.get('X-Ipfs-Cid') ?? undefined
 }
 
-async function tags (server: ServerProcess, repository: string): Promise<string[]> {
-  return (await (await fetch(`${server.url}/v2/${repository}/tags/list`)).json() as { tags: string[] }).tags
+async function tags(server: ServerProcess, repository: string): Promise<string[]> {
+  return ((await (await fetch(`${server.url}/v2/${repository}/tags/list`)).json()) as { tags: string[] }).tags
 }
 
-async function sequenceOf (kubo: Kubo, name: string): Promise<number> {
+async function sequenceOf(kubo: Kubo, name: string): Promise<number> {
   const { stdout } = await kubo.ipfs('routing', 'get', `/ipns/${name}`)
   return Number(IPNSEntry.decode(Buffer.from(stdout, 'latin1')).sequence)
 }

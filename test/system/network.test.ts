@@ -23,7 +23,7 @@ const second = 1000
 const MiB = 1024 * 1024
 const usualPort = 4001
 
-async function start (t: TestContext, init: Parameters<typeof ipfsNode>[0]): Promise<IpfsNode & { address: string }> {
+async function start(t: TestContext, init: Parameters<typeof ipfsNode>[0]): Promise<IpfsNode & { address: string }> {
   const { node } = ipfsNode(init)
   t.after(async () => node.stop())
   await node.start()
@@ -31,15 +31,15 @@ async function start (t: TestContext, init: Parameters<typeof ipfsNode>[0]): Pro
   return Object.assign(node, { address: node.multiaddrs[0] ?? '' })
 }
 
-async function exchange (from: IpfsNode, to: IpfsNode): Promise<void> {
+async function exchange(from: IpfsNode, to: IpfsNode): Promise<void> {
   const { cid, bytes } = randomBlock(MiB)
   await from.helia.blockstore.put(cid, bytes)
   assert.ok((await readBlock(to, cid)).equals(bytes))
 }
 
 describe('two nodes', () => {
-  it('of a local network find each other and exchange blocks', async (t) => {
-    if (!await multicastWorks()) {
+  it('of a local network find each other and exchange blocks', async t => {
+    if (!(await multicastWorks())) {
       t.skip('no multicast here')
       return
     }
@@ -50,7 +50,7 @@ describe('two nodes', () => {
     await exchange(b, a)
   })
 
-  it('that know each other by a configured address exchange blocks', async (t) => {
+  it('that know each other by a configured address exchange blocks', async t => {
     const a = await start(t, { network: 'lan' })
     const b = await start(t, { network: 'lan', peers: [a.address] })
     await until('they are connected', () => b.peers().some(({ peer }) => peer === a.peerId))
@@ -58,7 +58,7 @@ describe('two nodes', () => {
     await exchange(b, a)
   })
 
-  it('of the public network exchange blocks once connected', async (t) => {
+  it('of the public network exchange blocks once connected', async t => {
     const a = await start(t, { network: 'public' })
     const b = await start(t, { network: 'public', peers: [a.address] })
     await until('they are connected', () => b.peers().some(({ peer }) => peer === a.peerId))
@@ -66,7 +66,7 @@ describe('two nodes', () => {
     await exchange(b, a)
   })
 
-  it('of a private network exchange blocks, and keep others out', async (t) => {
+  it('of a private network exchange blocks, and keep others out', async t => {
     const key = swarmKey()
     const a = await start(t, { network: 'private', swarmKey: key })
     const b = await start(t, { network: 'private', swarmKey: key, bootstrap: [a.address] })
@@ -84,7 +84,7 @@ describe('two nodes', () => {
     }
   })
 
-  it('tell the DHT of nothing but what is provided', async (t) => {
+  it('tell the DHT of nothing but what is provided', async t => {
     const key = swarmKey()
     const a = await start(t, { network: 'private', swarmKey: key })
     const b = await start(t, { network: 'private', swarmKey: key, peers: [a.address] })
@@ -94,20 +94,29 @@ describe('two nodes', () => {
     await a.helia.blockstore.put(stored.cid, stored.bytes)
     await a.helia.blockstore.put(provided.cid, provided.bytes)
 
-    await until('the provider is found', async () => {
-      await a.helia.routing.provide(provided.cid, { signal: AbortSignal.timeout(5 * second) })
+    await until(
+      'the provider is found',
+      async () => {
+        await a.helia.routing.provide(provided.cid, { signal: AbortSignal.timeout(5 * second) })
 
-      return (await providers(b, provided.cid)).includes(a.peerId ?? '')
-    }, 20 * second)
+        return (await providers(b, provided.cid)).includes(a.peerId ?? '')
+      },
+      20 * second,
+    )
     assert.deepEqual(await providers(b, stored.cid), [])
   })
 })
 
-async function providers (node: IpfsNode, cid: ReturnType<typeof randomBlock>['cid']): Promise<string[]> {
+async function providers(node: IpfsNode, cid: ReturnType<typeof randomBlock>['cid']): Promise<string[]> {
   const found = []
 
   for await (const { id } of node.helia.routing.findProviders(cid, { signal: AbortSignal.timeout(5 * second) })) {
-    found.push(node.libp2p?.getPeers().find(peer => peer.toCID().equals(id))?.toString() ?? id.toString())
+    found.push(
+      node.libp2p
+        ?.getPeers()
+        .find(peer => peer.toCID().equals(id))
+        ?.toString() ?? id.toString(),
+    )
   }
 
   return found
@@ -116,7 +125,10 @@ async function providers (node: IpfsNode, cid: ReturnType<typeof randomBlock>['c
 describe('beside a real kubo', () => {
   const size = 64 * MiB
 
-  for (const [network, key] of [['lan', undefined], ['private', swarmKey()]] as const) {
+  for (const [network, key] of [
+    ['lan', undefined],
+    ['private', swarmKey()],
+  ] as const) {
     describe(`in a ${network} network`, () => {
       let kubo: Kubo
       let ours: TestNode
@@ -133,10 +145,14 @@ describe('beside a real kubo', () => {
         await kubo?.stop()
       })
 
-      for (const [name, path] of [['reads', 'cat'], ['pins', 'pin/add'], ['exports', 'dag/export']] as const) {
+      for (const [name, path] of [
+        ['reads', 'cat'],
+        ['pins', 'pin/add'],
+        ['exports', 'dag/export'],
+      ] as const) {
         it(`kubo ${name} a large file of ours`, { timeout: 120 * second }, async () => {
           const hash = createHash('sha256')
-          const content = (async function * () {
+          const content = (async function* () {
             for await (const chunk of randomStream(size, `${network} ${name}`)) {
               hash.update(chunk)
               yield chunk
@@ -168,13 +184,13 @@ describe('beside a real kubo', () => {
         const form = new FormData()
         form.append('data', new Blob([new Uint8Array(bytes)]))
         const response = await fetch(`${kubo.api}/api/v0/block/put?cid-codec=raw`, { method: 'POST', body: form })
-        assert.equal((await response.json() as { Key: string }).Key, cid.toString())
+        assert.equal(((await response.json()) as { Key: string }).Key, cid.toString())
         assert.ok((await readBlock(ours.node, cid)).equals(bytes))
       })
     })
   }
 
-  it('a kubo without the swarm key is kept out', async (t) => {
+  it('a kubo without the swarm key is kept out', async t => {
     const kubo = await startKubo()
     t.after(async () => kubo.stop())
     const node = await start(t, { network: 'private', swarmKey: swarmKey() })
@@ -186,7 +202,7 @@ describe('beside a real kubo', () => {
 })
 
 describe('sockets', () => {
-  it('are none when offline', async (t) => {
+  it('are none when offline', async t => {
     const before = await openSockets()
     const node = await start(t, { network: 'offline' })
     const { cid, bytes } = randomBlock(1000)
@@ -199,12 +215,12 @@ describe('sockets', () => {
     const before = await openSockets()
     const { node } = ipfsNode({ network: 'lan' })
     await node.start()
-    assert.ok(await openSockets() > before)
+    assert.ok((await openSockets()) > before)
     await node.stop()
-    await until('all are closed', async () => await openSockets() === before)
+    await until('all are closed', async () => (await openSockets()) === before)
   })
 
-  it('use a free port where the usual one is taken, unless it was asked for', async (t) => {
+  it('use a free port where the usual one is taken, unless it was asked for', async t => {
     const server = createServer()
     server.listen(usualPort, '127.0.0.1')
     await once(server, 'listening')
@@ -217,10 +233,13 @@ describe('sockets', () => {
     assert.ok(lines.some(({ level, fields }) => level === 'info' && fields['port'] === usualPort))
 
     const asked = ipfsNode({ network: 'lan', port: usualPort }).node
-    await assert.rejects(asked.start(), { name: 'ListenError', message: /port 4001 of 127\.0\.0\.1: the port is taken/ })
+    await assert.rejects(asked.start(), {
+      name: 'ListenError',
+      message: /port 4001 of 127\.0\.0\.1: the port is taken/,
+    })
   })
 
-  it('use the usual port where it is free', async (t) => {
+  it('use the usual port where it is free', async t => {
     const node = await start(t, { network: 'lan', port: undefined })
     assert.match(node.address, /\/tcp\/4001\//)
   })
@@ -229,28 +248,42 @@ describe('sockets', () => {
 describe('the public network', () => {
   it('starts at once without a route to anywhere, and quietly', { timeout: 60 * second }, async () => {
     const script = fileURLToPath(new URL('../fixtures/public-node.ts', import.meta.url))
-    const { stdout, stderr } = await promisify(execFile)('unshare', ['--map-root-user', '--net', process.execPath, script])
+    const { stdout, stderr } = await promisify(execFile)('unshare', [
+      '--map-root-user',
+      '--net',
+      process.execPath,
+      script,
+    ])
     const { start, stop, addresses, warnings, lines } = JSON.parse(stdout) as {
-      start: number, stop: number, addresses: string[], warnings: string[], lines: Array<{ level: string }>
+      start: number
+      stop: number
+      addresses: string[]
+      warnings: string[]
+      lines: Array<{ level: string }>
     }
 
     assert.ok(start < 3 * second, `started in ${start} ms`)
     assert.ok(stop < 3 * second, `stopped in ${stop} ms`)
     assert.ok(Array.isArray(addresses))
     assert.deepEqual(warnings, [])
-    assert.deepEqual(lines.filter(({ level }) => level !== 'info'), [])
+    assert.deepEqual(
+      lines.filter(({ level }) => level !== 'info'),
+      [],
+    )
     assert.ok(lines.length <= 3, JSON.stringify(lines))
     assert.equal(stderr, '')
   })
 })
 
-async function openSockets (): Promise<number> {
-  const links = await Promise.all((await readdir('/proc/self/fd')).map(async (fd) => readlink(`/proc/self/fd/${fd}`).catch(() => '')))
+async function openSockets(): Promise<number> {
+  const links = await Promise.all(
+    (await readdir('/proc/self/fd')).map(async fd => readlink(`/proc/self/fd/${fd}`).catch(() => '')),
+  )
 
   return links.filter(link => link.startsWith('socket:')).length
 }
 
-async function multicastWorks (): Promise<boolean> {
+async function multicastWorks(): Promise<boolean> {
   const group = '224.0.0.251'
   const socket = createSocket({ type: 'udp4', reuseAddr: true })
 

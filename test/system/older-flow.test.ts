@@ -26,10 +26,15 @@ describe('the flow of the original IPDR', { timeout: 300_000 }, () => {
     docker = await startDocker()
     env = { DOCKER_HOST: docker.host }
     kubo = await startKubo()
-    server = await ServerProcess.start({ args: ['--network', 'lan', '--p2p-host', '127.0.0.1', '--p2p-port', '0', '--p2p-peers', kubo.addrs[0]!] })
+    server = await ServerProcess.start({
+      args: ['--network', 'lan', '--p2p-host', '127.0.0.1', '--p2p-port', '0', '--p2p-peers', kubo.addrs[0]!],
+    })
     await writeBusyboxContext(scratch.path)
     await docker.run(['build', '--tag', 'example/helloworld', scratch.path])
-    assert.match(await docker.run(['run', '--rm', '--network', 'none', 'example/helloworld:latest']), new RegExp(greeting))
+    assert.match(
+      await docker.run(['run', '--rm', '--network', 'none', 'example/helloworld:latest']),
+      new RegExp(greeting),
+    )
   })
 
   after(async () => {
@@ -71,15 +76,27 @@ describe('the flow of the original IPDR', { timeout: 300_000 }, () => {
     await docker.run(['tag', 'example/helloworld:latest', name])
     await docker.run(['push', '--quiet', name])
     const store = join(server.dataDir, 'cids')
-    const cid = await until('the CID is in the store', async () => await readFile(join(store, 'hello-world/latest'), 'utf8').catch(() => undefined))
+    const cid = await until(
+      'the CID is in the store',
+      async () => await readFile(join(store, 'hello-world/latest'), 'utf8').catch(() => undefined),
+    )
 
     const directory = (await kubo.ipfs('add', '--recursive', '--quieter', store)).stdout.trim()
     await using dns = await DnsServer.start({ txt: { '_dnslink.example.test': [`dnslink=/ipfs/${directory}`] } }, 60)
     await using resolving = await ServerProcess.start({
       args: [
-        '--network', 'lan', '--p2p-host', '127.0.0.1', '--p2p-port', '0', '--p2p-peers', kubo.addrs[0]!,
-        '--cid-resolver=example.test', '--names-dns', dns.address
-      ]
+        '--network',
+        'lan',
+        '--p2p-host',
+        '127.0.0.1',
+        '--p2p-port',
+        '0',
+        '--p2p-peers',
+        kubo.addrs[0]!,
+        '--cid-resolver=example.test',
+        '--names-dns',
+        dns.address,
+      ],
     })
     const dig = ['dig', 'hello-world:latest', '--docker-registry-host', `localhost:${resolving.port}`]
     assert.equal(await ipdr(dig), cid)

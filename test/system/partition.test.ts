@@ -4,7 +4,9 @@ import { PartitionRun } from '../fixtures/load/partition-run.ts'
 
 const minute = 60_000
 
-test('a pull from a peer that goes away in the middle and comes back ends right or with an error in time', { timeout: 5 * minute }, async t => {
+test('a pull from a peer that goes away in the middle and comes back ends right or with an error in time', {
+  timeout: 5 * minute,
+}, async t => {
   const seed = process.env.PARTITION_SEED ?? String(Date.now())
   t.diagnostic(`PARTITION_SEED=${seed}`)
   await using run = await PartitionRun.start(seed)

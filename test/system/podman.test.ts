@@ -25,18 +25,23 @@ suite('podman and buildah', { timeout: 5 * minute }, () => {
     await tools.podman(['build', '--layers', '--network', 'none', '--tag', repository, context])
   })
 
-  after(async () => { await resources.disposeAsync() })
+  after(async () => {
+    await resources.disposeAsync()
+  })
 
-  async function removeImages (): Promise<void> {
+  async function removeImages(): Promise<void> {
     await tools.podman(['image', 'rm', '--all', '--force'])
   }
 
-  async function start (image: string): Promise<string> {
+  async function start(image: string): Promise<string> {
     return await tools.podman(['run', '--rm', '--pull', 'never', '--network', 'none', image])
   }
 
-  async function digestOf (reference: string): Promise<string> {
-    const response = await fetch(`${server.url}/v2/example/helloworld/manifests/${reference}`, { method: 'HEAD', headers: { Accept: '*/*' } })
+  async function digestOf(reference: string): Promise<string> {
+    const response = await fetch(`${server.url}/v2/example/helloworld/manifests/${reference}`, {
+      method: 'HEAD',
+      headers: { Accept: '*/*' },
+    })
     assert.equal(response.status, 200)
     return response.headers.get('Docker-Content-Digest')!
   }
@@ -60,7 +65,7 @@ suite('podman and buildah', { timeout: 5 * minute }, () => {
     await tools.podman(['tag', `${repository}@${digest}`, repository])
   })
 
-  test('pushes docker\'s format beside the one of OCI', async () => {
+  test("pushes docker's format beside the one of OCI", async () => {
     await tools.podman(['push', '--format', 'v2s2', repository, `${repository}:v2s2`])
     await removeImages()
     await tools.podman(['pull', `${repository}:v2s2`])
@@ -78,7 +83,11 @@ suite('podman and buildah', { timeout: 5 * minute }, () => {
     await tools.podman(['push', `${repository}:two`, other])
 
     await removeImages()
-    for (const [image, line] of [[repository, greeting], [`${repository}:two`, 'two'], [other, 'two']] as const) {
+    for (const [image, line] of [
+      [repository, greeting],
+      [`${repository}:two`, 'two'],
+      [other, 'two'],
+    ] as const) {
       await tools.podman(['pull', image])
       assert.equal(await start(image), line)
     }

@@ -43,7 +43,9 @@ describe('behind nginx, which ends TLS', { timeout: 300_000 }, () => {
     server = resources.use(await ServerProcess.start())
     const tls = await authority.issue('nginx')
     for (const config of ['nginx.conf', 'nginx-prefix.conf']) {
-      proxies[config] = resources.use(await startNginx({ directory: join(directory, config), config, tls, registry: server.host }))
+      proxies[config] = resources.use(
+        await startNginx({ directory: join(directory, config), config, tls, registry: server.host }),
+      )
     }
     const etc = await copyEtc(directory, { 'registry.example': '127.0.0.1' })
     docker = resources.use(await startDocker({ etc }))
@@ -56,24 +58,40 @@ describe('behind nginx, which ends TLS', { timeout: 300_000 }, () => {
     await writeBusyboxContext(context)
     await docker.run(['build', '--tag', 'helloworld', context])
     // a layer that is many times what a proxy buffers
-    await run(installedTool('dd'), ['if=/dev/urandom', `of=${join(context, 'large')}`, 'bs=1M', `count=${large / mebibyte}`, 'status=none'])
-    await run(installedTool('sh'), ['-c', 'printf "FROM helloworld\\nCOPY large /large\\n" > Dockerfile'], { cwd: context })
+    await run(installedTool('dd'), [
+      'if=/dev/urandom',
+      `of=${join(context, 'large')}`,
+      'bs=1M',
+      `count=${large / mebibyte}`,
+      'status=none',
+    ])
+    await run(installedTool('sh'), ['-c', 'printf "FROM helloworld\\nCOPY large /large\\n" > Dockerfile'], {
+      cwd: context,
+    })
     await docker.run(['build', '--tag', 'large', context])
   })
 
-  after(async () => { await resources.disposeAsync() })
+  after(async () => {
+    await resources.disposeAsync()
+  })
 
-  async function ask (config: string, method: string, path: string, body?: Uint8Array, options: RequestOptions = {}): Promise<Reply> {
+  async function ask(
+    config: string,
+    method: string,
+    path: string,
+    body?: Uint8Array,
+    options: RequestOptions = {},
+  ): Promise<Reply> {
     const req = request({ method, path, host: 'localhost', port: proxies[config]!.port, ca, agent: false, ...options })
     req.end(body)
-    const [res] = await once(req, 'response') as [IncomingMessage]
+    const [res] = (await once(req, 'response')) as [IncomingMessage]
     return { status: res.statusCode, headers: res.headers, body: await buffer(res) }
   }
 
   for (const { config, name, base } of [
     { config: 'nginx.conf', name: 'app', base: '/v2' },
     { config: 'nginx-prefix.conf', name: 'registry/prefixed', base: '/v2/registry' },
-    { config: 'nginx-prefix.conf', name: undefined, base: '/registry/v2' }
+    { config: 'nginx-prefix.conf', name: undefined, base: '/registry/v2' },
   ]) {
     describe(`${config}, below ${base}/`, () => {
       if (name !== undefined) {
@@ -99,7 +117,9 @@ describe('behind nginx, which ends TLS', { timeout: 300_000 }, () => {
         for (let start = 0; start < bytes.length; start += mebibyte) {
           assert.match(String(headers.location), new RegExp(`^${base}/chunks/blobs/uploads/[^/]+$`))
           const chunk = bytes.subarray(start, start + mebibyte)
-          ;({ status, headers } = await ask(config, 'PATCH', String(headers.location), chunk, { headers: { 'Content-Range': `${start}-${start + chunk.length - 1}` } }))
+          ;({ status, headers } = await ask(config, 'PATCH', String(headers.location), chunk, {
+            headers: { 'Content-Range': `${start}-${start + chunk.length - 1}` },
+          }))
           assert.equal(status, 202)
         }
         ;({ status, headers } = await ask(config, 'PUT', `${headers.location}?digest=${digest}`))
@@ -127,25 +147,46 @@ describe('behind nginx, which ends TLS', { timeout: 300_000 }, () => {
 
   it('what the registry says to this machine alone is not for the clients of the proxy', async () => {
     for (const config of Object.keys(proxies)) {
-      for (const path of ['/ipdr/v1/peers', '/metrics', '/registry/ipdr/v1/peers', '/v2/../ipdr/v1/peers', '/v2/registry/../../ipdr/v1/peers']) {
+      for (const path of [
+        '/ipdr/v1/peers',
+        '/metrics',
+        '/registry/ipdr/v1/peers',
+        '/v2/../ipdr/v1/peers',
+        '/v2/registry/../../ipdr/v1/peers',
+      ]) {
         assert.equal((await ask(config, 'GET', path)).status, 404, path)
       }
     }
   })
 
   it('headers that a client sends about another host change nothing', async () => {
-    const headers = { 'X-Forwarded-Host': 'evil.example', 'X-Forwarded-Proto': 'http', 'X-Forwarded-Prefix': '/evil', Forwarded: 'host=evil.example' }
+    const headers = {
+      'X-Forwarded-Host': 'evil.example',
+      'X-Forwarded-Proto': 'http',
+      'X-Forwarded-Prefix': '/evil',
+      Forwarded: 'host=evil.example',
+    }
     const { headers: answered } = await ask('nginx.conf', 'POST', '/v2/app/blobs/uploads/', undefined, { headers })
     assert.match(String(answered.location), /^\/v2\/app\/blobs\/uploads\//)
   })
 
-  async function pushManifest (config: string, repository: string, tag: string): Promise<void> {
+  async function pushManifest(config: string, repository: string, tag: string): Promise<void> {
     const empty = sha256(emptyJson)
     await ask(config, 'POST', `${repository}/blobs/uploads/?digest=${empty}`, emptyJson)
     const descriptor = { mediaType: 'application/vnd.oci.empty.v1+json', digest: empty, size: emptyJson.byteLength }
     const type = 'application/vnd.oci.image.manifest.v1+json'
-    const manifest = Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType: type, artifactType: 'application/test', config: descriptor, layers: [descriptor] }))
-    const { status, headers } = await ask(config, 'PUT', `${repository}/manifests/${tag}`, manifest, { headers: { 'Content-Type': type } })
+    const manifest = Buffer.from(
+      JSON.stringify({
+        schemaVersion: 2,
+        mediaType: type,
+        artifactType: 'application/test',
+        config: descriptor,
+        layers: [descriptor],
+      }),
+    )
+    const { status, headers } = await ask(config, 'PUT', `${repository}/manifests/${tag}`, manifest, {
+      headers: { 'Content-Type': type },
+    })
     assert.deepEqual([status, headers.location], [201, `${repository}/manifests/${sha256(manifest)}`])
   }
 })

@@ -22,8 +22,12 @@ const MiB = 1024 * 1024
 
 describe('an image of another appliance', { timeout: 10 * minute }, () => {
   let docker: Docker
-  before(async () => { docker = await startDocker() })
-  after(async () => { await docker?.[Symbol.asyncDispose]() })
+  before(async () => {
+    docker = await startDocker()
+  })
+  after(async () => {
+    await docker?.[Symbol.asyncDispose]()
+  })
 
   it('is pulled by docker from a peer that it was told to connect to, and its container runs', async () => {
     await using a = await startNode()
@@ -60,9 +64,13 @@ describe('an image of another appliance', { timeout: 10 * minute }, () => {
     await using b = await startNode('--p2p-peers', await addressOf(a))
     const image = bigImage(32)
     const root = await push(a, image)
-    await until('the nodes are connected', async () => await metric(b, 'ipdr_peers') > 0)
+    await until('the nodes are connected', async () => (await metric(b, 'ipdr_peers')) > 0)
 
-    await Promise.all(Array.from({ length: 10 }, async () => { await assertSame(b, root, image) }))
+    await Promise.all(
+      Array.from({ length: 10 }, async () => {
+        await assertSame(b, root, image)
+      }),
+    )
 
     const blocks = await metric(b, 'ipdr_retrieved_blocks{source="peers"}')
     // 33 leaves and their root, the config, the manifest, and the directories on the way
@@ -74,7 +82,7 @@ describe('an image of another appliance', { timeout: 10 * minute }, () => {
     await using b = await startNode('--p2p-peers', await addressOf(a))
     const size = 512 * MiB
     const { root, layer } = await pushLarge(a, size)
-    await until('the nodes are connected', async () => await metric(b, 'ipdr_peers') > 0)
+    await until('the nodes are connected', async () => (await metric(b, 'ipdr_peers')) > 0)
     const idle = (await b.memory()).now
     await b.resetPeak()
     assert.equal(await new RegistryClient(b).digestOf(`/v2/${root}/blobs/${layer}`), layer)
@@ -109,7 +117,7 @@ describe('an image of another appliance', { timeout: 10 * minute }, () => {
 
     const before = await metric(b, 'ipdr_retrieved_blocks{source="peers"}')
     await a.start()
-    await until('the nodes are connected again', async () => await metric(b, 'ipdr_peers') > 0, 60_000)
+    await until('the nodes are connected again', async () => (await metric(b, 'ipdr_peers')) > 0, 60_000)
     assert.equal(await new RegistryClient(b).digestOf(path), layer)
     const after = await metric(b, 'ipdr_retrieved_blocks{source="peers"}')
     assert.ok(before > 1 && after <= 70, `${before} blocks before, ${after} in all: none came twice`)
@@ -117,9 +125,11 @@ describe('an image of another appliance', { timeout: 10 * minute }, () => {
 
   it('that nobody has ends with an error that says so', async () => {
     await using b = await startNode('--limits-retrieval-timeout', '1s')
-    const response = await fetch(`${b.url}/v2/bafybeifdu6szz4rerwwo577ttks42zqyurteguvwp7zrztmumxxx3b62ma/manifests/latest`)
+    const response = await fetch(
+      `${b.url}/v2/bafybeifdu6szz4rerwwo577ttks42zqyurteguvwp7zrztmumxxx3b62ma/manifests/latest`,
+    )
     assert.equal(response.status, 503)
-    const { errors } = await response.json() as { errors: Array<{ code: string, detail: { reason: string } }> }
+    const { errors } = (await response.json()) as { errors: Array<{ code: string; detail: { reason: string } }> }
     assert.equal(errors[0]?.code, 'UNAVAILABLE')
     assert.match(errors[0]?.detail.reason ?? '', /no peer or gateway/)
   })
@@ -131,11 +141,13 @@ describe('an image of another appliance', { timeout: 10 * minute }, () => {
     const [layer] = layersOf(image)
     for (const honest of [true, false]) {
       await using gateway = await startGateway(a, honest)
-      await using b = await ServerProcess.start({ args: ['--ipfs-gateway', gateway.url, '--limits-retrieval-timeout', '2s'] })
+      await using b = await ServerProcess.start({
+        args: ['--ipfs-gateway', gateway.url, '--limits-retrieval-timeout', '2s'],
+      })
       const client = new RegistryClient(b)
       if (honest) {
         await assertSame(b, root, image)
-        assert.ok(await metric(b, 'ipdr_retrieved_blocks{source="gateways"}') >= 6)
+        assert.ok((await metric(b, 'ipdr_retrieved_blocks{source="gateways"}')) >= 6)
       } else {
         await assert.rejects(client.digestOf(`/v2/${root}/blobs/${layer}`), /503/)
         assert.equal(await metric(b, 'ipdr_blobs'), 0)
@@ -147,7 +159,10 @@ describe('an image of another appliance', { timeout: 10 * minute }, () => {
     await using a = await startNode()
     const client = new RegistryClient(a)
     const root = 'bafybeifdu6szz4rerwwo577ttks42zqyurteguvwp7zrztmumxxx3b62ma'
-    for (const response of [await client.startUpload(root), await client.pushManifest(root, 'latest', Buffer.from('{}'))]) {
+    for (const response of [
+      await client.startUpload(root),
+      await client.pushManifest(root, 'latest', Buffer.from('{}')),
+    ]) {
       assert.equal(response.status, 403)
       assert.match(await response.text(), /push to another name/)
     }
@@ -155,34 +170,52 @@ describe('an image of another appliance', { timeout: 10 * minute }, () => {
 })
 
 /** On the loopback interface; finds others there by mDNS */
-async function startNode (...args: string[]): Promise<ServerProcess> {
-  return await ServerProcess.start({ args: ['--network', 'lan', '--p2p-host', '127.0.0.1', '--p2p-port', String(await freePort()), '--log-format', 'json', ...args] })
+async function startNode(...args: string[]): Promise<ServerProcess> {
+  return await ServerProcess.start({
+    args: [
+      '--network',
+      'lan',
+      '--p2p-host',
+      '127.0.0.1',
+      '--p2p-port',
+      String(await freePort()),
+      '--log-format',
+      'json',
+      ...args,
+    ],
+  })
 }
 
-async function freePort (): Promise<number> {
+async function freePort(): Promise<number> {
   const server = createServer()
-  await new Promise<void>(resolve => { server.listen(0, '127.0.0.1', resolve) })
+  await new Promise<void>(resolve => {
+    server.listen(0, '127.0.0.1', resolve)
+  })
   const { port } = server.address() as AddressInfo
-  await new Promise(resolve => { server.close(resolve) })
+  await new Promise(resolve => {
+    server.close(resolve)
+  })
   return port
 }
 
-async function addressOf (server: ServerProcess): Promise<string> {
-  const line = await until('the node listens', () => server.log.split('\n').find(line => line.includes('IPFS node started')))
+async function addressOf(server: ServerProcess): Promise<string> {
+  const line = await until('the node listens', () =>
+    server.log.split('\n').find(line => line.includes('IPFS node started')),
+  )
   return (JSON.parse(line) as { addresses: string[] }).addresses[0]!
 }
 
-function bigImage (size: number): Image {
+function bigImage(size: number): Image {
   return makeImage([{ 'data/random': randomBytes(size * MiB, `layer of ${size}`) }])
 }
 
-function layersOf ({ content, descriptor }: Image): Digest[] {
+function layersOf({ content, descriptor }: Image): Digest[] {
   const { layers } = JSON.parse(content.get(descriptor.digest)!.toString()) as { layers: Array<{ digest: Digest }> }
   return layers.map(({ digest }) => digest)
 }
 
 /** Returns the image root's CID */
-async function push (server: ServerProcess, { content, descriptor }: Image): Promise<string> {
+async function push(server: ServerProcess, { content, descriptor }: Image): Promise<string> {
   const client = new RegistryClient(server)
   for (const [digest, bytes] of content) {
     if (digest !== descriptor.digest) {
@@ -195,7 +228,7 @@ async function push (server: ServerProcess, { content, descriptor }: Image): Pro
 }
 
 /** Builds an image, pushes it and takes it out of the engine again; returns the image root's CID */
-async function pushByDocker (docker: Docker, server: ServerProcess): Promise<string> {
+async function pushByDocker(docker: Docker, server: ServerProcess): Promise<string> {
   await using context = await temporaryDirectory('context')
   const name = `localhost:${server.port}/example/helloworld`
   await writeBusyboxContext(context.path)
@@ -205,7 +238,7 @@ async function pushByDocker (docker: Docker, server: ServerProcess): Promise<str
   return await rootOf(server, 'example/helloworld')
 }
 
-async function assertRuns (docker: Docker, server: ServerProcess, repository: string): Promise<void> {
+async function assertRuns(docker: Docker, server: ServerProcess, repository: string): Promise<void> {
   const name = `localhost:${server.port}/${repository}`
   await docker.run(['pull', name])
   assert.match(await docker.run(['run', '--rm', '--network', 'none', name]), new RegExp(greeting))
@@ -213,7 +246,7 @@ async function assertRuns (docker: Docker, server: ServerProcess, repository: st
 }
 
 /** An image of one layer that is nowhere as a whole */
-async function pushLarge (server: ServerProcess, size: number): Promise<{ root: string, layer: Digest }> {
+async function pushLarge(server: ServerProcess, size: number): Promise<{ root: string; layer: Digest }> {
   const client = new RegistryClient(server)
   const hash = createHash('sha256')
   for (const chunk of randomStream(size, 'large')) {
@@ -221,28 +254,33 @@ async function pushLarge (server: ServerProcess, size: number): Promise<{ root: 
   }
   const layer: Digest = `sha256:${hash.digest('hex')}`
   const body = Readable.toWeb(Readable.from(randomStream(size, 'large'))) as ReadableStream
-  const pushed = await client.request('PUT', `${location(await client.startUpload('images/large'))}?digest=${layer}`, { body, duplex: 'half' })
+  const pushed = await client.request('PUT', `${location(await client.startUpload('images/large'))}?digest=${layer}`, {
+    body,
+    duplex: 'half',
+  })
   await pushed.arrayBuffer()
   assert.equal(pushed.status, 201)
   const config = Buffer.from('{}')
   assert.equal((await client.pushBlob('images/large', config)).status, 201)
-  const manifest = Buffer.from(JSON.stringify({
-    schemaVersion: 2,
-    mediaType: ociManifest,
-    config: { mediaType: 'application/vnd.oci.empty.v1+json', digest: sha256(config), size: config.length },
-    layers: [{ mediaType: ociLayer, digest: layer, size }]
-  }))
+  const manifest = Buffer.from(
+    JSON.stringify({
+      schemaVersion: 2,
+      mediaType: ociManifest,
+      config: { mediaType: 'application/vnd.oci.empty.v1+json', digest: sha256(config), size: config.length },
+      layers: [{ mediaType: ociLayer, digest: layer, size }],
+    }),
+  )
   const root = (await client.pushManifest('images/large', 'latest', manifest)).headers.get('X-Ipfs-Cid')!
   return { root, layer }
 }
 
-async function rootOf (server: ServerProcess, repository: string): Promise<string> {
+async function rootOf(server: ServerProcess, repository: string): Promise<string> {
   const response = await fetch(`${server.url}/v2/${repository}/manifests/latest`)
   await response.arrayBuffer()
   return response.headers.get('X-Ipfs-Cid')!
 }
 
-async function assertSame (server: ServerProcess, root: string, { content, descriptor }: Image): Promise<void> {
+async function assertSame(server: ServerProcess, root: string, { content, descriptor }: Image): Promise<void> {
   const client = new RegistryClient(server)
   assert.equal(await client.digestOf(`/v2/${root}/manifests/latest`), descriptor.digest)
   for (const [digest] of content) {
@@ -251,6 +289,6 @@ async function assertSame (server: ServerProcess, root: string, { content, descr
   }
 }
 
-async function metric (server: ServerProcess, name: string): Promise<number> {
+async function metric(server: ServerProcess, name: string): Promise<number> {
   return (await new RegistryClient(server).metrics())(name)
 }

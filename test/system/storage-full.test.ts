@@ -16,21 +16,31 @@ const minute = 60_000
 const mebibyte = 1024 * 1024
 const limits = {
   'a file system of 64 MiB': { args: [], limit: 'storage.minFree' },
-  'storage.maxBytes': { args: ['--storage-max-bytes', '52MiB'], limit: 'storage.maxBytes' }
+  'storage.maxBytes': { args: ['--storage-max-bytes', '52MiB'], limit: 'storage.maxBytes' },
 }
 
-const [kept, deleted, large, next] = [imageOf(8, 'kept'), imageOf(14, 'deleted'), imageOf(46, 'large'), imageOf(32, 'next')]
+const [kept, deleted, large, next] = [
+  imageOf(8, 'kept'),
+  imageOf(14, 'deleted'),
+  imageOf(46, 'large'),
+  imageOf(32, 'next'),
+]
 
-function imageOf (mebibytes: number, seed: string): Image {
+function imageOf(mebibytes: number, seed: string): Image {
   return makeImage([{ [seed]: randomBytes(mebibytes * mebibyte, seed) }])
 }
 
 for (const [what, { args, limit }] of Object.entries(limits)) {
-  test(`${what}, filled in mid-push, loses nothing and takes pushes again after deletes`, { timeout: 3 * minute }, async t => {
+  test(`${what}, filled in mid-push, loses nothing and takes pushes again after deletes`, {
+    timeout: 3 * minute,
+  }, async t => {
     await using volume = limit === 'storage.minFree' ? await smallVolume('64m') : await temporaryDirectory('quota')
     await using scratch = await temporaryDirectory('layouts')
     // the directory of tags is published half a second after the start, and its blocks would be counted too
-    await using server = await ServerProcess.start({ dataDir: join(volume.path, 'data'), args: [...args, '--names-publish', 'false'] })
+    await using server = await ServerProcess.start({
+      dataDir: join(volume.path, 'data'),
+      args: [...args, '--names-publish', 'false'],
+    })
     const client = new RegistryClient(server)
     const crane = builtTool('crane')
     const layout = (name: string): string => join(scratch.path, name)
@@ -60,10 +70,36 @@ for (const [what, { args, limit }] of Object.entries(limits)) {
       const blob = join(layout('large'), 'blobs', layer.replace(':', '/'))
       const started = await client.startUpload('full/curl')
       const url = new URL(started.headers.get('Location') ?? '/nowhere', server.url).href
-      const status = await run('curl', ['-s', '-X', 'PATCH', '-T', '-', '-H', 'Expect:', '-o', layout('answer'), '-w', '%{http_code}', url, '--retry', '0'], { input: await readLayout(layout('large'), layer) })
+      const status = await run(
+        'curl',
+        [
+          '-s',
+          '-X',
+          'PATCH',
+          '-T',
+          '-',
+          '-H',
+          'Expect:',
+          '-o',
+          layout('answer'),
+          '-w',
+          '%{http_code}',
+          url,
+          '--retry',
+          '0',
+        ],
+        { input: await readLayout(layout('large'), layer) },
+      )
       assert.equal(status, '507', blob)
       assert.equal(JSON.parse(await run('cat', [layout('answer')])).errors[0].detail.limit, limit)
-      const pushed = await tryIpdr(['push', 'full/large', '--from', layout('large'), '--docker-registry-host', server.host])
+      const pushed = await tryIpdr([
+        'push',
+        'full/large',
+        '--from',
+        layout('large'),
+        '--docker-registry-host',
+        server.host,
+      ])
       assert.equal(pushed.code, 1)
       assert.match(pushed.stderr, /507 STORAGE_FULL .*ipdr gc/s)
     })
@@ -73,13 +109,13 @@ for (const [what, { args, limit }] of Object.entries(limits)) {
       assert.equal((await client.request('GET', '/readyz')).status, 200)
       await verify('kept', kept)
       await verify('deleted', deleted)
-      assert.ok(await metric('ipdr_storage_refused') > 0)
+      assert.ok((await metric('ipdr_storage_refused')) > 0)
       assert.equal(await metric('ipdr_storage_max_bytes'), limit === 'storage.maxBytes' ? 52 * mebibyte : Number.NaN)
-      assert.ok(await metric('ipdr_storage_free_bytes') >= await metric('ipdr_storage_min_free_bytes'))
+      assert.ok((await metric('ipdr_storage_free_bytes')) >= (await metric('ipdr_storage_min_free_bytes')))
     })
 
     await t.test('what the refused pushes brought goes without being asked', async () => {
-      await until('the room', async () => await bytesOnDisk(join(server.dataDir, 'blocks')) < 26 * mebibyte, minute)
+      await until('the room', async () => (await bytesOnDisk(join(server.dataDir, 'blocks'))) < 26 * mebibyte, minute)
     })
 
     await t.test('after a delete and a garbage collection the next push fits in', async () => {
@@ -89,7 +125,7 @@ for (const [what, { args, limit }] of Object.entries(limits)) {
       await verify('kept', kept)
       await server.kill()
       await server.start()
-      const known = await until('the count', async () => await metric('ipdr_blockstore_bytes') || undefined)
+      const known = await until('the count', async () => (await metric('ipdr_blockstore_bytes')) || undefined)
       assert.equal(known, await bytesOnDisk(join(server.dataDir, 'blocks')))
       await verify('next', next)
     })

@@ -9,5 +9,14 @@ const actions = 450
 test('a stranger harms nobody else, whatever is pushed, pulled or delivered', { timeout: 10 * minute }, async t => {
   const seed = process.env.TENANTS_SEED ?? String(Date.now())
   t.diagnostic(`TENANTS_SEED=${seed}`)
-  assert.deepEqual(await runTenants({ seed, actions, print: line => { t.diagnostic(line) } }), [])
+  assert.deepEqual(
+    await runTenants({
+      seed,
+      actions,
+      print: line => {
+        t.diagnostic(line)
+      },
+    }),
+    [],
+  )
 })

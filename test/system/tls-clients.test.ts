@@ -26,16 +26,20 @@ describe('names and certificates that clients know', { timeout: 240_000 }, () =>
     authority = await CertificateAuthority.create(directory)
     // docker trusts whatever is at a loopback address, so the one that it must not trust has another
     etc = await copyEtc(directory, { 'docker.local': '127.0.0.1', 'registry.test': outsideAddress() })
-    secure = resources.use(await ServerProcess.start({ tls: await authority.issue('server'), args: ['--host', '0.0.0.0'] }))
+    secure = resources.use(
+      await ServerProcess.start({ tls: await authority.issue('server'), args: ['--host', '0.0.0.0'] }),
+    )
     plain = resources.use(await ServerProcess.start())
     docker = resources.use(await startDocker({ etc }))
     await writeBusyboxContext(join(directory, 'context'))
     await docker.run(['build', '--tag', 'helloworld', join(directory, 'context')])
   })
 
-  after(async () => { await resources.disposeAsync() })
+  after(async () => {
+    await resources.disposeAsync()
+  })
 
-  async function pushPullRun (name: string): Promise<void> {
+  async function pushPullRun(name: string): Promise<void> {
     await docker.run(['tag', 'helloworld', name])
     await docker.run(['push', name])
     await docker.run(['image', 'rm', name])
@@ -62,7 +66,13 @@ describe('names and certificates that clients know', { timeout: 240_000 }, () =>
   it('ipdr pulls by that name where it is asked to, as a name alone says nothing of where it leads', async () => {
     const root = await cidOf('hello-world')
     const [unshare, ...args] = withEtc(etc, [
-      process.execPath, join(projectDirectory, 'src/main.ts'), 'pull', `/ipfs/${root}`, '--docker-registry-host', `docker.local:${plain.port}`, '--plain-http'
+      process.execPath,
+      join(projectDirectory, 'src/main.ts'),
+      'pull',
+      `/ipfs/${root}`,
+      '--docker-registry-host',
+      `docker.local:${plain.port}`,
+      '--plain-http',
     ])
     const printed = await run(unshare, args, { env: { DOCKER_HOST: docker.host } })
     const name = `docker.local:${plain.port}/${root}`
@@ -84,7 +94,7 @@ describe('names and certificates that clients know', { timeout: 240_000 }, () =>
     assert.equal(await podman.podman(['run', '--rm', '--pull', 'never', '--network', 'none', name]), greeting)
   })
 
-  async function cidOf (repository: string): Promise<string> {
+  async function cidOf(repository: string): Promise<string> {
     const response = await fetch(`${plain.url}/v2/${repository}/manifests/latest`, { method: 'HEAD' })
     return response.headers.get('X-Ipfs-Cid')!
   }

@@ -39,13 +39,18 @@ describe('TLS', { timeout: 120_000 }, () => {
     await directory?.[Symbol.asyncDispose]()
   })
 
-  async function crane (args: readonly string[]): Promise<string> {
+  async function crane(args: readonly string[]): Promise<string> {
     return await run(builtTool('crane'), args, { env: { SSL_CERT_FILE: authority.cert } })
   }
 
   /** Whose certificate a new connection gets */
-  async function certificateName (): Promise<string> {
-    const socket = connect({ port: server.port, host: '127.0.0.1', servername: 'localhost', ca: await readFile(authority.cert) })
+  async function certificateName(): Promise<string> {
+    const socket = connect({
+      port: server.port,
+      host: '127.0.0.1',
+      servername: 'localhost',
+      ca: await readFile(authority.cert),
+    })
     await once(socket, 'secureConnect')
     const { subject } = socket.getPeerCertificate()
     socket.destroy()
@@ -53,39 +58,64 @@ describe('TLS', { timeout: 120_000 }, () => {
   }
 
   /** Moves a new certificate over the one that the server uses, the key after the certificate */
-  async function replaceCertificate (name: string): Promise<void> {
+  async function replaceCertificate(name: string): Promise<void> {
     const { cert, key } = await authority.issue(name)
     await rename(cert, join(directory.path, 'server.crt'))
     await rename(key, join(directory.path, 'server.key'))
   }
 
   /** Slowly, so that it is still under way when the certificate is replaced */
-  async function pullByCurl (version: string): Promise<void> {
+  async function pullByCurl(version: string): Promise<void> {
     const bytes = await runBinary(installedTool('curl'), [
-      '--silent', '--show-error', '--fail', version, '--cacert', authority.cert, '--limit-rate', '1M', `https://localhost:${server.port}/v2/tls/app/blobs/${blob}`
+      '--silent',
+      '--show-error',
+      '--fail',
+      version,
+      '--cacert',
+      authority.cert,
+      '--limit-rate',
+      '1M',
+      `https://localhost:${server.port}/v2/tls/app/blobs/${blob}`,
     ])
     assert.equal(await digestOf([bytes]), blob)
   }
 
   /** A pull that has begun, and goes on once it is read */
-  async function beginPull (): Promise<IncomingMessage> {
-    const request = get(`https://localhost:${server.port}/v2/tls/app/blobs/${blob}`, { ca: await readFile(authority.cert), agent: false })
-    const [response] = await once(request, 'response') as [IncomingMessage]
+  async function beginPull(): Promise<IncomingMessage> {
+    const request = get(`https://localhost:${server.port}/v2/tls/app/blobs/${blob}`, {
+      ca: await readFile(authority.cert),
+      agent: false,
+    })
+    const [response] = (await once(request, 'response')) as [IncomingMessage]
     return response
   }
 
   it('takes the flags of the original IPDR, and no version before 1.2', async () => {
     const { cert, key } = await authority.issue('older')
     await using older = await ServerProcess.start({ args: ['--tlsCertPath', cert, `--tlsKeyPath=${key}`] })
-    const sClient = async (version: string): Promise<number | null> => (await tryRun('openssl', ['s_client', '-connect', older.host, version, '-cipher', 'DEFAULT@SECLEVEL=0'])).code
+    const sClient = async (version: string): Promise<number | null> =>
+      (await tryRun('openssl', ['s_client', '-connect', older.host, version, '-cipher', 'DEFAULT@SECLEVEL=0'])).code
     assert.equal(await sClient('-tls1_2'), 0)
     assert.equal(await sClient('-tls1_3'), 0)
     assert.notEqual(await sClient('-tls1_1'), 0)
   })
 
   it('speaks HTTP/2 or HTTP/1.1, as the client asks', async () => {
-    for (const [flag, version] of [['--http2', '2'], ['--http1.1', '1.1']] as const) {
-      const args = ['--silent', '--cacert', authority.cert, '--output', join(directory.path, 'out'), flag, '--write-out', '%{http_version} %{response_code}', `https://localhost:${server.port}/v2/`]
+    for (const [flag, version] of [
+      ['--http2', '2'],
+      ['--http1.1', '1.1'],
+    ] as const) {
+      const args = [
+        '--silent',
+        '--cacert',
+        authority.cert,
+        '--output',
+        join(directory.path, 'out'),
+        flag,
+        '--write-out',
+        '%{http_version} %{response_code}',
+        `https://localhost:${server.port}/v2/`,
+      ]
       assert.equal(await run(installedTool('curl'), args), `${version} 200`)
     }
   })
@@ -93,21 +123,23 @@ describe('TLS', { timeout: 120_000 }, () => {
   it('gets a new certificate while 50 pulls are under way, and none of them fails', async () => {
     assert.equal(await certificateName(), 'server')
     let ended = 0
-    const pulls = Promise.all(Array.from({ length: 50 }, async (_, i) => {
-      if (i < 10) {
-        await crane(['pull', `${server.host}/tls/app:v1`, join(directory.path, `${i}.tar`)])
-      } else {
-        await pullByCurl(i % 2 === 0 ? '--http2' : '--http1.1')
-      }
-      ended++
-    }))
+    const pulls = Promise.all(
+      Array.from({ length: 50 }, async (_, i) => {
+        if (i < 10) {
+          await crane(['pull', `${server.host}/tls/app:v1`, join(directory.path, `${i}.tar`)])
+        } else {
+          await pullByCurl(i % 2 === 0 ? '--http2' : '--http1.1')
+        }
+        ended++
+      }),
+    )
     const held = await Promise.all([beginPull(), beginPull()])
     await replaceCertificate('by signal')
     server.signal('SIGHUP')
-    await until('new connections get it', async () => await certificateName() === 'by signal')
+    await until('new connections get it', async () => (await certificateName()) === 'by signal')
     assert.ok(ended < 50, 'pulls are under way')
     await replaceCertificate('by files')
-    await until('new connections get it', async () => await certificateName() === 'by files', 20_000)
+    await until('new connections get it', async () => (await certificateName()) === 'by files', 20_000)
     for (const response of held) {
       assert.equal(await digestOf(response), blob)
     }
@@ -123,7 +155,7 @@ describe('TLS', { timeout: 120_000 }, () => {
   })
 })
 
-async function digestOf (body: Iterable<Uint8Array> | AsyncIterable<Uint8Array>): Promise<string> {
+async function digestOf(body: Iterable<Uint8Array> | AsyncIterable<Uint8Array>): Promise<string> {
   const hash = createHash('sha256')
   for await (const chunk of body) {
     hash.update(chunk)

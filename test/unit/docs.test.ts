@@ -5,30 +5,46 @@ import { describe, it } from 'node:test'
 import { configKeys } from '../../src/config/schema.ts'
 
 const root = join(import.meta.dirname, '../..')
-const pages = ['*.md', 'docs/**/*.md', 'bench/*.md', 'test/soak/*.md'].flatMap(pattern => globSync(pattern, { cwd: root })).sort()
+const pages = ['*.md', 'docs/**/*.md', 'bench/*.md', 'test/soak/*.md']
+  .flatMap(pattern => globSync(pattern, { cwd: root }))
+  .sort()
 
-function read (page: string): string {
+function read(page: string): string {
   return readFileSync(join(root, page), 'utf8')
 }
 
 /** As GitHub makes the anchor of a heading */
-function anchorsOf (page: string): Set<string> {
-  const headings = read(page).replaceAll(/```[\s\S]*?```/g, '').matchAll(/^#+ (.+)$/gm)
-  return new Set(Array.from(headings, ([, heading]) => heading!.toLowerCase().replaceAll(/[^\w\- ]/g, '').replaceAll(' ', '-')))
+function anchorsOf(page: string): Set<string> {
+  const headings = read(page)
+    .replaceAll(/```[\s\S]*?```/g, '')
+    .matchAll(/^#+ (.+)$/gm)
+  return new Set(
+    Array.from(headings, ([, heading]) =>
+      heading!
+        .toLowerCase()
+        .replaceAll(/[^\w\- ]/g, '')
+        .replaceAll(' ', '-'),
+    ),
+  )
 }
 
-function brokenLinks (page: string): string[] {
-  return Array.from(read(page).matchAll(/\[[^\]]+\]\(([^)\s]+)\)/g), ([, target]) => target!).filter(target => !/^https?:/.test(target)).filter(target => {
-    const [path = '', anchor] = target.split('#')
-    const file = path === '' ? page : normalize(join(dirname(page), path))
-    return !existsSync(join(root, file)) || (anchor !== undefined && !anchorsOf(file).has(anchor))
-  })
+function brokenLinks(page: string): string[] {
+  return Array.from(read(page).matchAll(/\[[^\]]+\]\(([^)\s]+)\)/g), ([, target]) => target!)
+    .filter(target => !/^https?:/.test(target))
+    .filter(target => {
+      const [path = '', anchor] = target.split('#')
+      const file = path === '' ? page : normalize(join(dirname(page), path))
+      return !existsSync(join(root, file)) || (anchor !== undefined && !anchorsOf(file).has(anchor))
+    })
 }
 
 describe('the documents', () => {
   it('lead only to what is there', () => {
     assert.ok(pages.includes('README.md') && pages.includes(join('docs', 'configuration.md')))
-    assert.deepEqual(pages.flatMap(page => brokenLinks(page).map(target => `${page}: ${target}`)), [])
+    assert.deepEqual(
+      pages.flatMap(page => brokenLinks(page).map(target => `${page}: ${target}`)),
+      [],
+    )
   })
 
   it('have every key of the configuration, and no other', () => {

@@ -11,8 +11,12 @@ const script = `
 
 describe('the server', () => {
   it('loads no native library but that of its index', async () => {
-    const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '--eval', script], { cwd: `${import.meta.dirname}/../..` })
-    const loaded = (JSON.parse(stdout) as string[]).filter(path => path.endsWith('.node')).map(path => /node_modules\/([^/]+)/.exec(path)?.[1])
+    const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '--eval', script], {
+      cwd: `${import.meta.dirname}/../..`,
+    })
+    const loaded = (JSON.parse(stdout) as string[])
+      .filter(path => path.endsWith('.node'))
+      .map(path => /node_modules\/([^/]+)/.exec(path)?.[1])
     assert.deepEqual(loaded, ['classic-level'])
   })
 })

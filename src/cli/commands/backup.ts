@@ -13,7 +13,7 @@ interface Flags extends AdminFlags {
   verify?: true
 }
 
-export function addBackupCommand (program: Command, context: CliContext): void {
+export function addBackupCommand(program: Command, context: CliContext): void {
   addAdminFlags(program.command('backup'))
     .description('Copy all that an appliance has, while it goes on')
     .argument('<target>', 'a directory, which gets only what is new since the last time, or a file that ends in .car')
@@ -27,8 +27,11 @@ export function addBackupCommand (program: Command, context: CliContext): void {
     })
 }
 
-async function copy (target: string, flags: Flags, context: CliContext, signal: AbortSignal): Promise<void> {
-  const [{ appliance }, { backup }] = await Promise.all([openAdministration(flags, context), import('../../client/backup.ts')])
+async function copy(target: string, flags: Flags, context: CliContext, signal: AbortSignal): Promise<void> {
+  const [{ appliance }, { backup }] = await Promise.all([
+    openAdministration(flags, context),
+    import('../../client/backup.ts'),
+  ])
   const result = await backup(appliance, { target, since: flags.since, quick: flags.quick }, { signal })
   for (const { path, problem } of flags.json === true ? [] : result.problems) {
     context.stderr.write(`${path}: ${problem}\n`)
@@ -41,35 +44,41 @@ async function copy (target: string, flags: Flags, context: CliContext, signal: 
 }
 
 /** @throws ClientError where something is not in the backup */
-function requireComplete ({ leftOut: { count, names } }: BackupResult): void {
+function requireComplete({ leftOut: { count, names } }: BackupResult): void {
   if (count > 0) {
     const more = count > names.length ? `, and ${count - names.length} more` : ''
     throw new ClientError(`not in the backup, as blocks are missing or damaged: ${names.join(', ')}${more}`, {
-      hint: 'The rest is. "ipdr fsck" repairs what other nodes have; else push it again.'
+      hint: 'The rest is. "ipdr fsck" repairs what other nodes have; else push it again.',
     })
   }
 }
 
-async function verify (target: string, flags: Flags, { stdout }: CliContext, signal: AbortSignal): Promise<void> {
+async function verify(target: string, flags: Flags, { stdout }: CliContext, signal: AbortSignal): Promise<void> {
   const { verifyBackup } = await import('../../client/verify-backup.ts')
   const result = await verifyBackup(target, flags.since ?? [], { signal })
   stdout.write(flags.json === true ? `${JSON.stringify(result)}\n` : describeVerification(result))
   if (result.problems.length > 0) {
-    throw new ClientError('the backup is damaged or not complete', { hint: 'The next ipdr backup into the directory writes what is missing anew, as far as the appliance has it.' })
+    throw new ClientError('the backup is damaged or not complete', {
+      hint: 'The next ipdr backup into the directory writes what is missing anew, as far as the appliance has it.',
+    })
   }
 }
 
-function describe ({ file, blocks, bytes, problems }: BackupResult): string {
+function describe({ file, blocks, bytes, problems }: BackupResult): string {
   if (file !== undefined) {
     return `Wrote ${blocks} blocks of ${formatSize(bytes)} to ${file}`
   }
-  return problems.length === 0 ? 'Nothing has changed since the last backup' : 'Nothing was to be written: all that the appliance has is there'
+  return problems.length === 0
+    ? 'Nothing has changed since the last backup'
+    : 'Nothing was to be written: all that the appliance has is there'
 }
 
-function describeVerification ({ files, blocks, bytes, problems, known }: BackupVerification): string {
+function describeVerification({ files, blocks, bytes, problems, known }: BackupVerification): string {
   return [
     ...known.map(({ path, problem }) => `${path}: ${problem}, as was known before`),
     ...problems.map(({ path, problem }) => `${path}: ${problem}`),
-    `${files} files with ${blocks} blocks of ${formatSize(bytes)}: ${problems.length} problems`
-  ].map(line => `${line}\n`).join('')
+    `${files} files with ${blocks} blocks of ${formatSize(bytes)}: ${problems.length} problems`,
+  ]
+    .map(line => `${line}\n`)
+    .join('')
 }

@@ -3,7 +3,7 @@ import { stringify } from 'yaml'
 import { addConfigFlags, configOf } from '../config-flags.ts'
 import type { CliContext } from '../context.ts'
 
-export function addConfigShowCommand (group: Command, context: CliContext): void {
+export function addConfigShowCommand(group: Command, context: CliContext): void {
   addConfigFlags(group.command('show'))
     .description('Print the configuration that results from flags, environment, file and defaults, as YAML')
     .action((_, command: Command) => {

@@ -5,15 +5,20 @@ import { UsageError } from '../usage-error.ts'
 
 const formats = { docker: toDockerFormat, ipfs: toIpfsFormat }
 
-export function addConvertCommand (program: Command, { stdout }: CliContext): void {
-  program.command('convert')
+export function addConvertCommand(program: Command, { stdout }: CliContext): void {
+  program
+    .command('convert')
     .description('Write the CID of an image as a repository name may be written (docker), or as IPFS tools do (ipfs)')
     .argument('<hash>', 'CID, /ipfs/<cid>, ciq... or IPNS name')
-    .addOption(new Option('-f, --format <format>', 'what to convert to').choices(Object.keys(formats)).makeOptionMandatory())
+    .addOption(
+      new Option('-f, --format <format>', 'what to convert to').choices(Object.keys(formats)).makeOptionMandatory(),
+    )
     .action((hash: string, { format }: { format: keyof typeof formats }) => {
       const converted = formats[format](hash)
       if (converted === undefined) {
-        throw new UsageError(`"${hash.slice(0, 200)}" is neither a CID nor a hash in docker format (ciq...) nor an IPNS name`)
+        throw new UsageError(
+          `"${hash.slice(0, 200)}" is neither a CID nor a hash in docker format (ciq...) nor an IPNS name`,
+        )
       }
       stdout.write(`${converted}\n`)
     })

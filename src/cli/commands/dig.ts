@@ -9,17 +9,19 @@ interface DigFlags extends ApplianceFlags {
   short: boolean
 }
 
-export function addDigCommand (program: Command, context: CliContext): void {
+export function addDigCommand(program: Command, context: CliContext): void {
   addApplianceFlags(program.command('dig'))
     .description('Print the CID that a tag stands for, or the tags of a repository')
     .argument('<name>', '[host/]repository[:tag]')
     .option('--short [boolean]', '--short=false prints the manifest instead of the CID', parseBoolean, true)
     .action(async (name: string, flags: DigFlags) => {
-      await runClient(context, async signal => { await dig(name, flags, context, signal) })
+      await runClient(context, async signal => {
+        await dig(name, flags, context, signal)
+      })
     })
 }
 
-async function dig (text: string, flags: DigFlags, context: CliContext, signal: AbortSignal): Promise<void> {
+async function dig(text: string, flags: DigFlags, context: CliContext, signal: AbortSignal): Promise<void> {
   const { parseTarget } = await import('../../client/inspect.ts')
   const { explicit, host, reference, repository } = parseTarget(text)
   const { appliance, registry } = await openAppliance(flags, context, host)
@@ -37,11 +39,13 @@ async function dig (text: string, flags: DigFlags, context: CliContext, signal: 
     return
   }
   const what = explicit ? { cid: found } : { tags: found.split('\n') }
-  context.stdout.write(jsonLine({ name: repository, ...(explicit ? { tag: reference.digest ?? reference.tag } : {}), ...what }))
+  context.stdout.write(
+    jsonLine({ name: repository, ...(explicit ? { tag: reference.digest ?? reference.tag } : {}), ...what }),
+  )
 }
 
 /** What is a manifest has lines only where they say nothing */
-function requireJson (text: string, host: string): void {
+function requireJson(text: string, host: string): void {
   try {
     JSON.parse(text)
   } catch (err) {
@@ -49,7 +53,7 @@ function requireJson (text: string, host: string): void {
   }
 }
 
-function parseBoolean (text: string): boolean {
+function parseBoolean(text: string): boolean {
   if (!['true', 'false'].includes(text)) {
     throw new InvalidArgumentError('It is true or false.')
   }

@@ -13,11 +13,14 @@ interface Flags extends AdminFlags {
   grace?: string
 }
 
-export function addGcCommand (program: Command, context: CliContext): void {
+export function addGcCommand(program: Command, context: CliContext): void {
   addAdminFlags(program.command('gc'))
     .description('Collect the garbage of an appliance while it goes on')
     .option('--dry-run', 'delete nothing, only say what would be')
-    .option('--grace <duration>', 'what nothing needs goes if it is older than this; shortens gc.grace, gc.unreferenced and gc.uploads')
+    .option(
+      '--grace <duration>',
+      'what nothing needs goes if it is older than this; shortens gc.grace, gc.unreferenced and gc.uploads',
+    )
     .action(async (flags: Flags) => {
       const grace = flags.grace === undefined ? undefined : parseDuration(flags.grace)
       if (flags.grace !== undefined && grace === undefined) {
@@ -26,19 +29,29 @@ export function addGcCommand (program: Command, context: CliContext): void {
       await runClient(context, async signal => {
         const { appliance } = await openAdministration(flags, context)
         const dryRun = flags.dryRun === true
-        const result = await appliance.collect({ dryRun, grace }, progress => { show(progress, context, flags) }, { signal })
+        const result = await appliance.collect(
+          { dryRun, grace },
+          progress => {
+            show(progress, context, flags)
+          },
+          { signal },
+        )
         context.stdout.write(flags.json === true ? jsonLine(result) : line`${describe(result)}`)
       })
     })
 }
 
-function show ({ phase, roots, blocks, bytes }: CollectionProgress, { stderr }: CliContext, { json }: Flags): void {
+function show({ phase, roots, blocks, bytes }: CollectionProgress, { stderr }: CliContext, { json }: Flags): void {
   if (json !== true) {
-    const what = { index: 'looking through the index', mark: `${roots} roots marked`, sweep: `${roots} roots marked, ${blocks} blocks of ${formatSize(bytes)} found` }[phase]
+    const what = {
+      index: 'looking through the index',
+      mark: `${roots} roots marked`,
+      sweep: `${roots} roots marked, ${blocks} blocks of ${formatSize(bytes)} found`,
+    }[phase]
     stderr.write(line`${what}`)
   }
 }
 
-function describe ({ dryRun, manifests, links, cached, blocks, bytes, seconds }: CollectionResult): string {
+function describe({ dryRun, manifests, links, cached, blocks, bytes, seconds }: CollectionResult): string {
   return `${dryRun ? 'Would free' : 'Freed'} ${formatSize(bytes)} in ${blocks} blocks; ${manifests} untagged manifests, ${links} unused blobs and ${cached} cached images ${dryRun ? 'would go' : 'went'} (${seconds} s)`
 }

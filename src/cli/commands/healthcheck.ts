@@ -22,13 +22,18 @@ const pause = 0.1 * second
 const maxShown = 200
 
 /** What a server that listens on every address is asked at */
-const loopbacks = new Map([['0.0.0.0', '127.0.0.1'], ['::', '::1']])
+const loopbacks = new Map([
+  ['0.0.0.0', '127.0.0.1'],
+  ['::', '::1'],
+])
 
-export function addHealthcheckCommand (program: Command, context: CliContext): void {
+export function addHealthcheckCommand(program: Command, context: CliContext): void {
   const healthcheck = addConfigFlags(program.command('healthcheck'))
   const configOptions = [...healthcheck.options]
   healthcheck
-    .description('Ask the server of the same configuration whether it is ready; in a container, the one that this was started for')
+    .description(
+      'Ask the server of the same configuration whether it is ready; in a container, the one that this was started for',
+    )
     .option('--wait <duration>', 'how long a server that is not ready may take', '0s')
     .action(async ({ wait }: { wait: string }, command: Command) => {
       const given = configOptions.some(option => command.getOptionValueSource(option.attributeName()) === 'cli')
@@ -38,13 +43,15 @@ export function addHealthcheckCommand (program: Command, context: CliContext): v
         throw new UsageError(`--wait must be a duration such as 5s, got ${wait}`)
       }
       await runClient(context, async signal => {
-        context.stdout.write(line`${await waitUntilReady(config, performance.now() + seconds * second, signal)} is ready`)
+        context.stdout.write(
+          line`${await waitUntilReady(config, performance.now() + seconds * second, signal)} is ready`,
+        )
       })
     })
 }
 
 /** @param end - on the clock of `performance` */
-async function waitUntilReady (config: Config, end: number, signal: AbortSignal): Promise<string> {
+async function waitUntilReady(config: Config, end: number, signal: AbortSignal): Promise<string> {
   for (;;) {
     try {
       return await check(config, signal)
@@ -61,22 +68,26 @@ async function waitUntilReady (config: Config, end: number, signal: AbortSignal)
  * @returns what was asked
  * @throws ClientError where the server does not answer that it is ready
  */
-async function check (config: Config, signal: AbortSignal): Promise<string> {
+async function check(config: Config, signal: AbortSignal): Promise<string> {
   const url = urlOf(config)
   const limit = AbortSignal.any([signal, AbortSignal.timeout(timeout)])
   let answer: string
   let status: number | undefined
   try {
     // whose certificate it is does not matter to somebody who asks whether anybody is there
-    const request = url.protocol === 'https:'
-      ? getHttps(url, { rejectUnauthorized: false, agent: false, signal: limit })
-      : getHttp(url, { agent: false, signal: limit })
-    const [response] = await once(request, 'response') as [IncomingMessage]
+    const request =
+      url.protocol === 'https:'
+        ? getHttps(url, { rejectUnauthorized: false, agent: false, signal: limit })
+        : getHttp(url, { agent: false, signal: limit })
+    const [response] = (await once(request, 'response')) as [IncomingMessage]
     status = response.statusCode
     answer = await beginningOf(response)
   } catch (err) {
     const { code, message } = err as NodeJS.ErrnoException
-    throw new ClientError(`${url.origin} ${code === 'ABORT_ERR' ? 'does not answer' : `can't be reached: ${code ?? message}`}`, { cause: err })
+    throw new ClientError(
+      `${url.origin} ${code === 'ABORT_ERR' ? 'does not answer' : `can't be reached: ${code ?? message}`}`,
+      { cause: err },
+    )
   }
   if (status !== 200) {
     throw new ClientError(`${url.origin} is not ready: ${status} ${answer.trim()}`)
@@ -85,7 +96,7 @@ async function check (config: Config, signal: AbortSignal): Promise<string> {
 }
 
 /** As much as is told of it: it may have no end */
-async function beginningOf (response: IncomingMessage): Promise<string> {
+async function beginningOf(response: IncomingMessage): Promise<string> {
   let text = ''
   for await (const chunk of response.setEncoding('utf8')) {
     text += chunk as string
@@ -97,7 +108,7 @@ async function beginningOf (response: IncomingMessage): Promise<string> {
 }
 
 /** Where the server tells whether it is ready */
-function urlOf ({ admin, host, port, tls }: Config): URL {
+function urlOf({ admin, host, port, tls }: Config): URL {
   const registry = { scheme: tls.certPath === undefined ? 'http' : 'https', host, port }
   const asked = admin.port === undefined ? registry : { scheme: 'http', host: admin.host, port: admin.port }
   if (asked.port === 0) {

@@ -6,29 +6,45 @@ import { jsonLine, line } from '../printable.ts'
 import { runClient } from '../run-client.ts'
 import { formatSize, table } from '../table.ts'
 
-export function addInspectCommand (program: Command, context: CliContext): void {
+export function addInspectCommand(program: Command, context: CliContext): void {
   addApplianceFlags(program.command('inspect'))
     .description('Show platforms, layers and CIDs of an image')
     .argument('<name>', '[host/]repository[:tag], CID or IPNS name')
     .action(async (name: string, flags: ApplianceFlags) => {
-      await runClient(context, async signal => { await run(name, flags, context, signal) })
+      await runClient(context, async signal => {
+        await run(name, flags, context, signal)
+      })
     })
 }
 
-async function run (text: string, flags: ApplianceFlags, context: CliContext, signal: AbortSignal): Promise<void> {
+async function run(text: string, flags: ApplianceFlags, context: CliContext, signal: AbortSignal): Promise<void> {
   const { inspect, parseTarget } = await import('../../client/inspect.ts')
   const { host, reference, repository } = parseTarget(text)
   const { registry } = await openAppliance(flags, context, host)
-  const image = { name: repository, ...await inspect(registry, repository, reference, { signal, blobs: true }) }
+  const image = { name: repository, ...(await inspect(registry, repository, reference, { signal, blobs: true })) }
   context.stdout.write(flags.json === true ? jsonLine(image) : `${line`Name      ${repository}`}${describe(image)}`)
 }
 
-function describe (manifest: InspectedManifest): string {
+function describe(manifest: InspectedManifest): string {
   const { cid, config, digest, layers, manifests, mediaType, missing, platform, size } = manifest
   const lines = [
-    ['Platform', platform], ['CID', cid], ['Digest', digest], ['Type', mediaType], ['Size', formatSize(size)], ['Missing', missing.length === 0 ? undefined : missing.join(', ')]
-  ].filter(([, value]) => value !== undefined).map(([name, value]) => line`${name!.padEnd(8)}  ${value}`)
-  const blobs = [...(config === undefined ? [] : [['Config', config] as const]), ...layers.map(layer => ['Layer', layer] as const)]
+    ['Platform', platform],
+    ['CID', cid],
+    ['Digest', digest],
+    ['Type', mediaType],
+    ['Size', formatSize(size)],
+    ['Missing', missing.length === 0 ? undefined : missing.join(', ')],
+  ]
+    .filter(([, value]) => value !== undefined)
+    .map(([name, value]) => line`${name!.padEnd(8)}  ${value}`)
+  const blobs = [
+    ...(config === undefined ? [] : [['Config', config] as const]),
+    ...layers.map(layer => ['Layer', layer] as const),
+  ]
   const rows = blobs.map(([what, { cid, digest, size }]) => [what, digest, formatSize(size), cid ?? '-'])
-  return [...lines, rows.length === 0 ? '' : table([['', 'DIGEST', 'SIZE', 'CID'], ...rows]), ...manifests.map(child => `\n${describe(child)}`)].join('')
+  return [
+    ...lines,
+    rows.length === 0 ? '' : table([['', 'DIGEST', 'SIZE', 'CID'], ...rows]),
+    ...manifests.map(child => `\n${describe(child)}`),
+  ].join('')
 }

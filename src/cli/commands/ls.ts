@@ -6,16 +6,23 @@ import { jsonLine } from '../printable.ts'
 import { runClient } from '../run-client.ts'
 import { formatSize, table } from '../table.ts'
 
-export function addLsCommand (program: Command, context: CliContext): void {
+export function addLsCommand(program: Command, context: CliContext): void {
   addApplianceFlags(program.command('ls'))
     .description('List the tags of an appliance, with sizes and CIDs')
     .argument('[repository]', 'only the tags of this one')
     .action(async (repository: string | undefined, flags: ApplianceFlags) => {
-      await runClient(context, async signal => { await ls(repository, flags, context, signal) })
+      await runClient(context, async signal => {
+        await ls(repository, flags, context, signal)
+      })
     })
 }
 
-async function ls (repository: string | undefined, flags: ApplianceFlags, context: CliContext, signal: AbortSignal): Promise<void> {
+async function ls(
+  repository: string | undefined,
+  flags: ApplianceFlags,
+  context: CliContext,
+  signal: AbortSignal,
+): Promise<void> {
   const { listTags } = await import('../../client/inspect.ts')
   const { registry } = await openAppliance(flags, context)
   const tags = await listTags(registry, repository === undefined ? undefined : parseName(repository), { signal })

@@ -5,11 +5,13 @@ import { jsonLine, line } from '../printable.ts'
 import { runClient } from '../run-client.ts'
 import { table } from '../table.ts'
 
-export function addPeersCommand (program: Command, context: CliContext): void {
+export function addPeersCommand(program: Command, context: CliContext): void {
   const peers = addAdminFlags(program.command('peers'))
     .description('List the peers that an appliance is connected to')
     .action(async (flags: AdminFlags) => {
-      await runClient(context, async signal => { await list(flags, context, signal) })
+      await runClient(context, async signal => {
+        await list(flags, context, signal)
+      })
     })
   addAdminFlags(peers.command('connect'))
     .description('Connect an appliance to a peer')
@@ -25,11 +27,18 @@ export function addPeersCommand (program: Command, context: CliContext): void {
     })
 }
 
-async function list (flags: AdminFlags, context: CliContext, signal: AbortSignal): Promise<void> {
+async function list(flags: AdminFlags, context: CliContext, signal: AbortSignal): Promise<void> {
   const { appliance } = await openAdministration(flags, context)
   const peers = await appliance.peers({ signal })
   const rows = peers.map(({ address, direction, latency, limited, peer }) => {
-    return [peer, limited ? `${direction}, relayed` : direction, latency === undefined ? '-' : `${Math.round(latency)} ms`, address]
+    return [
+      peer,
+      limited ? `${direction}, relayed` : direction,
+      latency === undefined ? '-' : `${Math.round(latency)} ms`,
+      address,
+    ]
   })
-  context.stdout.write(flags.json === true ? jsonLine(peers) : table([['PEER', 'DIRECTION', 'LATENCY', 'ADDRESS'], ...rows]))
+  context.stdout.write(
+    flags.json === true ? jsonLine(peers) : table([['PEER', 'DIRECTION', 'LATENCY', 'ADDRESS'], ...rows]),
+  )
 }

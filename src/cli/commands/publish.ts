@@ -4,7 +4,7 @@ import type { CliContext } from '../context.ts'
 import { jsonLine, line } from '../printable.ts'
 import { runClient } from '../run-client.ts'
 
-export function addPublishCommand (program: Command, context: CliContext): void {
+export function addPublishCommand(program: Command, context: CliContext): void {
   addAdminFlags(program.command('publish'))
     .description('Publish the tags of an appliance under its IPNS name, and print the DNS record that leads to them')
     .action(async (flags: AdminFlags) => {
@@ -12,9 +12,11 @@ export function addPublishCommand (program: Command, context: CliContext): void 
         const { appliance } = await openAdministration(flags, context)
         const { cid, name } = await appliance.publish({ signal })
         const record = `dnslink=/ipns/${name}/cids`
-        context.stdout.write(flags.json === true
-          ? jsonLine({ name, cid, record })
-          : line`Published /ipfs/${cid} as /ipns/${name}\nFor a domain, set the TXT record of _dnslink.<domain>, once:\n${record}`)
+        context.stdout.write(
+          flags.json === true
+            ? jsonLine({ name, cid, record })
+            : line`Published /ipfs/${cid} as /ipns/${name}\nFor a domain, set the TXT record of _dnslink.<domain>, once:\n${record}`,
+        )
       })
     })
 }

@@ -4,7 +4,7 @@ import type { CliContext } from '../context.ts'
 import { jsonLine, line } from '../printable.ts'
 import { runClient } from '../run-client.ts'
 
-export function addResolveCommand (program: Command, context: CliContext): void {
+export function addResolveCommand(program: Command, context: CliContext): void {
   addAdminFlags(program.command('resolve'))
     .description('Ask an appliance what an IPNS name or a domain leads to')
     .argument('<name>', 'k51..., /ipns/... or a domain')
@@ -12,7 +12,9 @@ export function addResolveCommand (program: Command, context: CliContext): void 
       await runClient(context, async signal => {
         const { appliance } = await openAdministration(flags, context)
         const { cid, path } = await appliance.resolve(name, { signal })
-        context.stdout.write(flags.json === true ? jsonLine({ name, cid, path }) : line`${['/ipfs', cid, ...path].join('/')}`)
+        context.stdout.write(
+          flags.json === true ? jsonLine({ name, cid, path }) : line`${['/ipfs', cid, ...path].join('/')}`,
+        )
       })
     })
 }

@@ -10,12 +10,12 @@ import { aborted, stopSignal } from '../signals.ts'
 
 /** What this command uses of the appliance */
 export interface Server {
-  start (): Promise<void>
-  stop (): Promise<void>
+  start(): Promise<void>
+  stop(): Promise<void>
   /** Reads again what may change while it runs: the certificate */
-  reload (): Promise<void>
+  reload(): Promise<void>
   /** The registry's, once started */
-  readonly address: { host: string, port: number }
+  readonly address: { host: string; port: number }
   /** Undefined where the node is offline */
   readonly peerId: string | undefined
   readonly multiaddrs: readonly string[]
@@ -23,13 +23,17 @@ export interface Server {
 
 export type CreateServer = (components: { log: Logger }, config: Config) => Promise<Server>
 
-export function addServerCommand (program: Command, context: CliContext, createServer: CreateServer = createAppliance): void {
+export function addServerCommand(
+  program: Command,
+  context: CliContext,
+  createServer: CreateServer = createAppliance,
+): void {
   addConfigFlags(program.command('server'))
     .description('Run the registry and its IPFS node until SIGINT or SIGTERM; SIGHUP reads the certificate again')
     .action(async (_, command: Command) => serve(configOf(command, context), context, createServer))
 }
 
-async function serve (config: Config, context: CliContext, createServer: CreateServer): Promise<void> {
+async function serve(config: Config, context: CliContext, createServer: CreateServer): Promise<void> {
   using stop = stopSignal(context.process)
   const log = createLog({ ...config.log, stream: context.stderr })
   using _crash = crashHandler(context.process, log)
@@ -52,7 +56,7 @@ async function serve (config: Config, context: CliContext, createServer: CreateS
 }
 
 /** Loaded when needed: it brings the whole IPFS node with it */
-async function createAppliance (components: { log: Logger }, config: Config): Promise<Server> {
+async function createAppliance(components: { log: Logger }, config: Config): Promise<Server> {
   const { Appliance } = await import('../../appliance/appliance.ts')
   // Buffers outside the heap count as the heap does, instead of against a limit of 64 MiB of their own, which starts a full collection for every few
   // blocks. After the imports, as V8 takes no compiled code from a cache that other flags have made.
@@ -64,27 +68,32 @@ async function createAppliance (components: { log: Logger }, config: Config): Pr
 }
 
 /** Without a listener the signal would end the process */
-function reloadOn (signal: string, events: ProcessEvents, reload: () => Promise<void>): Disposable {
-  const listener = (): void => { void reload() }
+function reloadOn(signal: string, events: ProcessEvents, reload: () => Promise<void>): Disposable {
+  const listener = (): void => {
+    void reload()
+  }
   events.on(signal, listener)
   return { [Symbol.dispose]: () => events.off(signal, listener) }
 }
 
 /** What nobody caught leaves the process in an unknown state: log it and go, as everything acknowledged is on disk */
-function crashHandler (events: ProcessEvents, log: Logger): Disposable {
+function crashHandler(events: ProcessEvents, log: Logger): Disposable {
   const crash = (error: unknown): void => {
     log.error('crashed: this is a bug', { error })
     // one turn later, when the line has been written
     setImmediate(() => events.exit(1))
   }
   const names = ['uncaughtException', 'unhandledRejection']
-  names.forEach((name) => events.on(name, crash))
-  return { [Symbol.dispose]: () => names.forEach((name) => events.off(name, crash)) }
+  names.forEach(name => events.on(name, crash))
+  return { [Symbol.dispose]: () => names.forEach(name => events.off(name, crash)) }
 }
 
-function banner ({ address, multiaddrs, peerId }: Server, config: Config): string {
+function banner({ address, multiaddrs, peerId }: Server, config: Config): string {
   const registry = `${clientHost(address.host)}:${address.port}`
-  const node = peerId === undefined ? ['  peer id   none (offline)'] : [`  peer id   ${peerId}`, ...multiaddrs.map((multiaddr) => `  address   ${multiaddr}`)]
+  const node =
+    peerId === undefined
+      ? ['  peer id   none (offline)']
+      : [`  peer id   ${peerId}`, ...multiaddrs.map(multiaddr => `  address   ${multiaddr}`)]
   return [
     'IPDR is ready',
     `  registry  ${config.tls.certPath === undefined ? 'http' : 'https'}://${registry} (listening on ${bracketed(address.host)}:${address.port})`,
@@ -94,11 +103,11 @@ function banner ({ address, multiaddrs, peerId }: Server, config: Config): strin
     'Push an image:',
     `  docker tag helloworld ${registry}/example/helloworld`,
     `  docker push ${registry}/example/helloworld`,
-    ''
+    '',
   ].join('\n')
 }
 
 /** docker trusts a registry without TLS on localhost only, so that is the name to use wherever it works */
-function clientHost (host: string): string {
+function clientHost(host: string): string {
   return ['0.0.0.0', '::', '127.0.0.1', '::1'].includes(host) ? 'localhost' : bracketed(host)
 }

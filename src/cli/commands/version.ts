@@ -20,23 +20,24 @@ export interface Versions {
   helia: string
 }
 
-export function versions (): Versions {
+export function versions(): Versions {
   const build = readBuild()
   return {
     ipdr: build.ipdr ?? readPackage('..').version,
     commit: build.commit ?? 'unknown',
     node: process.versions.node,
-    helia: build.helia ?? readPackage('helia').version
+    helia: build.helia ?? readPackage('helia').version,
   }
 }
 
 /** The version of ipdr alone, which takes no process of git */
-export function ipdrVersion (): string {
+export function ipdrVersion(): string {
   return isSea() ? readBuild().ipdr! : readPackage('..').version
 }
 
-export function addVersionCommand (program: Command, { stdout }: CliContext): void {
-  program.command('version')
+export function addVersionCommand(program: Command, { stdout }: CliContext): void {
+  program
+    .command('version')
     .description('Print the versions of ipdr, Node and Helia, and the commit')
     .option('--json', 'as JSON')
     .action(({ json }: { json?: boolean }) => {
@@ -46,7 +47,7 @@ export function addVersionCommand (program: Command, { stdout }: CliContext): vo
     })
 }
 
-function readBuild (): Partial<Versions> {
+function readBuild(): Partial<Versions> {
   if (isSea()) {
     return JSON.parse(getAsset(buildFile, 'utf8')) as Versions
   }
@@ -56,16 +57,19 @@ function readBuild (): Partial<Versions> {
     return commitOf(directory)
   }
   const file = join(directory, buildFile)
-  return existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) as Partial<Versions> : {}
+  return existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as Partial<Versions>) : {}
 }
 
-function commitOf (directory: string): { commit?: string } {
-  const { status, stdout } = spawnSync('git', ['describe', '--always', '--exclude=*', '--abbrev=40', '--dirty'], { cwd: directory, encoding: 'utf8' })
+function commitOf(directory: string): { commit?: string } {
+  const { status, stdout } = spawnSync('git', ['describe', '--always', '--exclude=*', '--abbrev=40', '--dirty'], {
+    cwd: directory,
+    encoding: 'utf8',
+  })
   return status === 0 ? { commit: stdout.trim() } : {}
 }
 
 /** @param specifier - a package, or `..` for the one that this file belongs to */
-function readPackage (specifier: string): { directory: string, version: string } {
+function readPackage(specifier: string): { directory: string; version: string } {
   const file = findPackageJSON(specifier, import.meta.url)!
   return { directory: dirname(file), version: (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version }
 }

@@ -11,12 +11,12 @@ import type { RequestHandler } from 'express'
  */
 const contentHeaders = {
   'X-Content-Type-Options': 'nosniff',
-  'Content-Security-Policy': 'sandbox; default-src \'none\'; frame-ancestors \'none\'',
-  'Cross-Origin-Resource-Policy': 'same-origin'
+  'Content-Security-Policy': "sandbox; default-src 'none'; frame-ancestors 'none'",
+  'Cross-Origin-Resource-Policy': 'same-origin',
 }
 
 /** Has browsers take what is sent for data, whatever it is */
-export function setContentHeaders (res: ServerResponse): void {
+export function setContentHeaders(res: ServerResponse): void {
   for (const [name, value] of Object.entries(contentHeaders)) {
     res.setHeader(name, value)
   }

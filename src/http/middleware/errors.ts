@@ -8,21 +8,33 @@ import { discardBody, timeToLinger } from '../late-body.ts'
 import { logFields } from './requests.ts'
 
 /** How an error looks in the body of a response */
-export type ErrorBody = (error: OciError) => { type: string, body: string }
+export type ErrorBody = (error: OciError) => { type: string; body: string }
 
 /** `{"errors":[{"code","message","detail"}]}`, as the specification has it */
 export const ociBody: ErrorBody = ({ code, message, detail }) => {
-  return { type: 'application/json', body: JSON.stringify({ errors: [{ code, message, ...(detail === undefined ? {} : { detail }) }] }) }
+  return {
+    type: 'application/json',
+    body: JSON.stringify({ errors: [{ code, message, ...(detail === undefined ? {} : { detail }) }] }),
+  }
 }
 
 /** One line of text */
-export const textBody: ErrorBody = error => ({ type: 'text/plain; charset=utf-8', body: `${messageOf(error).replace(/[\r\n]+/g, ' ')}\n` })
+export const textBody: ErrorBody = error => ({
+  type: 'text/plain; charset=utf-8',
+  body: `${messageOf(error).replace(/[\r\n]+/g, ' ')}\n`,
+})
 
 /** `{"error":"<message>"}` */
-export const jsonBody: ErrorBody = error => ({ type: 'application/json', body: JSON.stringify({ error: messageOf(error) }) })
+export const jsonBody: ErrorBody = error => ({
+  type: 'application/json',
+  body: JSON.stringify({ error: messageOf(error) }),
+})
 
 /** The only place that writes an error response, and no body on HEAD */
-export function errorHandler ({ log, metrics }: { log: Logger, metrics: Metrics }, bodyOf: ErrorBody = ociBody): ErrorRequestHandler {
+export function errorHandler(
+  { log, metrics }: { log: Logger; metrics: Metrics },
+  bodyOf: ErrorBody = ociBody,
+): ErrorRequestHandler {
   return (err: unknown, req, res, _next) => {
     const error = toClientError(err)
     if (req.socket.destroyed) {
@@ -46,7 +58,12 @@ export function errorHandler ({ log, metrics }: { log: Logger, metrics: Metrics 
 }
 
 /** Answers with an error instead of whatever was to be sent */
-export function sendError (req: IncomingMessage, res: ServerResponse, { status, headers }: OciError, { type, body }: ReturnType<ErrorBody>): void {
+export function sendError(
+  req: IncomingMessage,
+  res: ServerResponse,
+  { status, headers }: OciError,
+  { type, body }: ReturnType<ErrorBody>,
+): void {
   for (const name of res.getHeaderNames()) {
     if (!keptHeaders.has(name)) {
       res.removeHeader(name)
@@ -66,7 +83,9 @@ export function sendError (req: IncomingMessage, res: ServerResponse, { status, 
   } else {
     // the end closes the connection: with a body still coming in that would be a reset, which can overtake the response
     res.write(body)
-    const timer = setTimeout(() => { res.end() }, lingerTime).unref()
+    const timer = setTimeout(() => {
+      res.end()
+    }, lingerTime).unref()
     req.once('close', () => {
       clearTimeout(timer)
       res.end()
@@ -78,17 +97,19 @@ export function sendError (req: IncomingMessage, res: ServerResponse, { status, 
 const keptHeaders = new Set(['x-request-id', 'docker-distribution-api-version', 'connection'])
 
 /** What the detail gives as the reason says more than the message of the code */
-function messageOf ({ message, detail }: OciError): string {
+function messageOf({ message, detail }: OciError): string {
   const reason = detail?.['reason']
   return typeof reason === 'string' ? `${message}: ${reason}` : message
 }
 
 /** What a client may know: an OciError as it is; of anything else only whether it was the client's fault */
-export function toClientError (err: unknown): OciError {
+export function toClientError(err: unknown): OciError {
   if ((err as Error | undefined)?.name === 'OciError') {
     return err as OciError
   }
   // of Express: a path that can't be decoded
   const status = (err as { status?: unknown } | undefined)?.status
-  return new OciError(typeof status === 'number' && status >= 400 && status < 500 ? 'REQUEST_INVALID' : 'UNKNOWN', { cause: err })
+  return new OciError(typeof status === 'number' && status >= 400 && status < 500 ? 'REQUEST_INVALID' : 'UNKNOWN', {
+    cause: err,
+  })
 }

@@ -10,7 +10,7 @@ export interface RequestLimits {
 }
 
 /** Refuses requests that are longer than any client sends */
-export function limitRequests ({ urlBytes, headerBytes, headerCount }: RequestLimits): RequestHandler {
+export function limitRequests({ urlBytes, headerBytes, headerCount }: RequestLimits): RequestHandler {
   return (req, _res, next) => {
     if (req.url.length > urlBytes) {
       throw new OciError('URI_TOO_LONG', { detail: { maxBytes: urlBytes } })
@@ -28,6 +28,6 @@ export function limitRequests ({ urlBytes, headerBytes, headerCount }: RequestLi
 }
 
 /** As HTTP/1 would write them: a colon and a space behind each name, a line break behind each value */
-function bytesOf (rawHeaders: readonly string[]): number {
+function bytesOf(rawHeaders: readonly string[]): number {
   return rawHeaders.reduce((bytes, text) => bytes + text.length + 2, 0)
 }

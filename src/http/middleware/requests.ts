@@ -6,7 +6,7 @@ import type { Metrics } from '../../metrics.ts'
 import { bodyBytes } from '../http2.ts'
 
 /** Gives each request an id, writes one line to the log when it is over, and counts it */
-export function observeRequests ({ log, metrics }: { log: Logger, metrics: Metrics }): RequestHandler {
+export function observeRequests({ log, metrics }: { log: Logger; metrics: Metrics }): RequestHandler {
   return (req, res, next) => {
     const started = performance.now()
     const { socket, ip } = req
@@ -24,8 +24,16 @@ export function observeRequests ({ log, metrics }: { log: Logger, metrics: Metri
       metrics.receivedBytes.inc(bytesIn)
       metrics.sentBytes.inc(bytesOut)
       const fields = {
-        ...logFields(res), method: req.method, url: req.originalUrl, status, ms: Math.round(seconds * 1000),
-        bytesIn, bytesOut, remote: ip, http: req.httpVersion, agent: req.get('User-Agent')
+        ...logFields(res),
+        method: req.method,
+        url: req.originalUrl,
+        status,
+        ms: Math.round(seconds * 1000),
+        bytesIn,
+        bytesOut,
+        remote: ip,
+        http: req.httpVersion,
+        agent: req.get('User-Agent'),
       }
       if (route === 'health') {
         log.debug('request', fields)
@@ -38,10 +46,10 @@ export function observeRequests ({ log, metrics }: { log: Logger, metrics: Metri
 }
 
 /** What each connection had received and sent when its last request was over */
-const countedBytes = new WeakMap<Socket, { received: number, sent: number }>()
+const countedBytes = new WeakMap<Socket, { received: number; sent: number }>()
 
 /** Bytes that a connection moved since the last call: the first bytes of a request are read before anybody knows of the request */
-function newBytes (socket: Socket): { bytesIn: number, bytesOut: number } {
+function newBytes(socket: Socket): { bytesIn: number; bytesOut: number } {
   const { bytesRead: received, bytesWritten: sent } = socket
   const before = countedBytes.get(socket) ?? { received: 0, sent: 0 }
   countedBytes.set(socket, { received, sent })
@@ -49,7 +57,7 @@ function newBytes (socket: Socket): { bytesIn: number, bytesOut: number } {
 }
 
 /** Names the route of a request for metrics */
-export function route (name: string): RequestHandler {
+export function route(name: string): RequestHandler {
   return (_req, res, next) => {
     res.locals.route = name
     next()
@@ -57,15 +65,15 @@ export function route (name: string): RequestHandler {
 }
 
 /** Adds to what the log says of a request */
-export function addLogFields (res: Response, fields: Record<string, unknown>): void {
+export function addLogFields(res: Response, fields: Record<string, unknown>): void {
   Object.assign(res.locals.fields, fields)
 }
 
-export function logFields (res: Response): Record<string, unknown> {
+export function logFields(res: Response): Record<string, unknown> {
   return res.locals.fields
 }
 
 /** A client chooses the method: only known ones become a label */
-function methodLabel (method: string): string {
+function methodLabel(method: string): string {
   return ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'].includes(method) ? method : 'other'
 }

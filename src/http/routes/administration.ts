@@ -39,19 +39,32 @@ const maxBodyBytes = 16 * 1024
  * POST /ipdr/v1/rebuild {"waive":false}  the same lines; restores an index that was lost, or has it count as complete as it is
  * ```
  */
-export function administrationRoutes (
-  { administration, bodies, ...components }: { administration: Administration, bodies: BodyMemory, log: Logger, metrics: Metrics }, init: AdministrationRoutesInit
+export function administrationRoutes(
+  {
+    administration,
+    bodies,
+    ...components
+  }: { administration: Administration; bodies: BodyMemory; log: Logger; metrics: Metrics },
+  init: AdministrationRoutesInit,
 ): Router {
   const router = createRouter()
   const { bodyRate } = init
   const guard = [route('administration'), refuseOtherSites, ...init.guard]
   const jsonOf = async (req: Request): Promise<Record<string, unknown>> => {
-    using body = await readBody(req, { maxBytes: maxBodyBytes, tooLarge: 'BODY_TOO_LARGE', rate: bodyRate, memory: bodies })
+    using body = await readBody(req, {
+      maxBytes: maxBodyBytes,
+      tooLarge: 'BODY_TOO_LARGE',
+      rate: bodyRate,
+      memory: bodies,
+    })
     return parseBody(body.bytes)
   }
-  router.route('/ipdr/v1/peers')
+  router
+    .route('/ipdr/v1/peers')
     .all(guard)
-    .get((_req, res) => { res.json({ peers: administration.peers() }) })
+    .get((_req, res) => {
+      res.json({ peers: administration.peers() })
+    })
     .post(requireJson, async (req, res) => {
       const signal = clientSignal(res)
       const { address } = await jsonOf(req)
@@ -62,23 +75,28 @@ export function administrationRoutes (
     })
     .all(onlyMethods('GET', 'HEAD', 'POST'))
 
-  router.route('/ipdr/v1/resolve')
+  router
+    .route('/ipdr/v1/resolve')
     .all(guard)
     .get(async (req, res) => {
       const { name } = req.query
       if (typeof name !== 'string' || name === '') {
-        throw invalid('Required parameter \'name\' missing')
+        throw invalid("Required parameter 'name' missing")
       }
-      res.json({ name, ...await administration.resolve(name, { signal: clientSignal(res) }) })
+      res.json({ name, ...(await administration.resolve(name, { signal: clientSignal(res) })) })
     })
     .all(onlyMethods('GET', 'HEAD'))
 
-  router.route('/ipdr/v1/publish')
+  router
+    .route('/ipdr/v1/publish')
     .all(guard)
-    .post(requireJson, async (_req, res) => { res.json(await administration.publish()) })
+    .post(requireJson, async (_req, res) => {
+      res.json(await administration.publish())
+    })
     .all(onlyMethods('POST'))
 
-  router.route('/ipdr/v1/gc')
+  router
+    .route('/ipdr/v1/gc')
     .all(guard)
     .post(requireJson, async (req, res) => {
       const { dryRun = false, grace } = await jsonOf(req)
@@ -88,11 +106,17 @@ export function administrationRoutes (
       if (grace !== undefined && (typeof grace !== 'number' || grace < 0)) {
         throw invalid('grace must be a number of seconds')
       }
-      await sendProgress(res, components.log, async onProgress => await administration.collect({ dryRun, grace: grace === undefined ? undefined : grace * second, onProgress }))
+      await sendProgress(
+        res,
+        components.log,
+        async onProgress =>
+          await administration.collect({ dryRun, grace: grace === undefined ? undefined : grace * second, onProgress }),
+      )
     })
     .all(onlyMethods('POST'))
 
-  router.route('/ipdr/v1/fsck')
+  router
+    .route('/ipdr/v1/fsck')
     .all(guard)
     .post(requireJson, async (req, res) => {
       const { repair = true, rate } = await jsonOf(req)
@@ -102,11 +126,16 @@ export function administrationRoutes (
       if (typeof repair !== 'boolean') {
         throw invalid('repair must be true or false')
       }
-      await sendProgress(res, components.log, async onProgress => await administration.scrub({ repair, rate, onProgress }))
+      await sendProgress(
+        res,
+        components.log,
+        async onProgress => await administration.scrub({ repair, rate, onProgress }),
+      )
     })
     .all(onlyMethods('POST'))
 
-  router.route('/ipdr/v1/rebuild')
+  router
+    .route('/ipdr/v1/rebuild')
     .all(guard)
     .post(requireJson, async (req, res) => {
       const { waive = false } = await jsonOf(req)
@@ -130,15 +159,15 @@ const requireJson: RequestHandler = (req, _res, next) => {
   next()
 }
 
-function parseBody (bytes: Uint8Array): Record<string, unknown> {
+function parseBody(bytes: Uint8Array): Record<string, unknown> {
   try {
     const value: unknown = JSON.parse(new TextDecoder().decode(bytes))
-    return typeof value === 'object' && value !== null ? value as Record<string, unknown> : {}
+    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {}
   } catch (err) {
     throw new OciError('REQUEST_INVALID', { detail: { reason: 'the body is not JSON' }, cause: err })
   }
 }
 
-function invalid (reason: string): OciError {
+function invalid(reason: string): OciError {
   return new OciError('REQUEST_INVALID', { detail: { reason } })
 }

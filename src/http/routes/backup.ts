@@ -29,14 +29,20 @@ const maxNamed = 20
  *
  * @param init.guard what comes before each
  */
-export function backupRoutes ({ administration, log }: { administration: Administration, log: Logger }, { guard, bodyRate }: { guard: RequestHandler[], bodyRate: BodyRate }): Router {
+export function backupRoutes(
+  { administration, log }: { administration: Administration; log: Logger },
+  { guard, bodyRate }: { guard: RequestHandler[]; bodyRate: BodyRate },
+): Router {
   const router = createRouter()
-  router.route('/ipdr/v1/backup')
+  router
+    .route('/ipdr/v1/backup')
     .all(guard)
     .post(async (req, res) => {
       requireType(req, blockKeysType)
       const signal = clientSignal(res)
-      const waiting = setInterval(() => { res.writeProcessing?.() }, interval)
+      const waiting = setInterval(() => {
+        res.writeProcessing?.()
+      }, interval)
       try {
         await using backup = await administration.backup(bodyOf(req, bodyRate), signal)
         clearInterval(waiting)
@@ -49,7 +55,8 @@ export function backupRoutes ({ administration, log }: { administration: Adminis
     })
     .all(onlyMethods('POST'))
 
-  router.route('/ipdr/v1/restore')
+  router
+    .route('/ipdr/v1/restore')
     .all(guard)
     .post(async (req, res) => {
       requireType(req, carType)
@@ -63,12 +70,12 @@ export function backupRoutes ({ administration, log }: { administration: Adminis
 }
 
 /** How many manifests and blobs are not in the backup, and the first of them */
-function leftOutHeader (leftOut: readonly LeftOut[]): Record<string, string> {
+function leftOutHeader(leftOut: readonly LeftOut[]): Record<string, string> {
   const first = leftOut.slice(0, maxNamed).map(({ repository, digest }) => `${repository}@${digest}`)
   return leftOut.length === 0 ? {} : { 'X-Ipdr-Left-Out': [leftOut.length, ...first].join(' ') }
 }
 
-function requireType (req: Request, type: string): void {
+function requireType(req: Request, type: string): void {
   if (req.get('Content-Type') !== type) {
     throw new OciError('REQUEST_INVALID', { detail: { reason: `Content-Type must be ${type}` } })
   }

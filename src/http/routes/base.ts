@@ -5,15 +5,18 @@ import { createRouter } from '../router.ts'
 import { paths } from './paths.ts'
 
 /** `GET /v2/`: whether this is a registry, and which version of the API it speaks */
-export function baseRoutes (): Router {
+export function baseRoutes(): Router {
   const router = createRouter()
   router.use('/v2', (_req, res, next) => {
     res.set('Docker-Distribution-API-Version', 'registry/2.0')
     next()
   })
-  router.route(paths.base)
+  router
+    .route(paths.base)
     .all(route('base'))
-    .get((_req, res) => { res.json({}) })
+    .get((_req, res) => {
+      res.json({})
+    })
     .all(onlyMethods('GET', 'HEAD'))
   return router
 }

@@ -16,19 +16,23 @@ import { paths } from './paths.ts'
 const contentType = 'application/octet-stream'
 
 /** @see https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pulling-blobs */
-export function blobRoutes ({ registry }: { registry: Registry }, { maxRanges }: { maxRanges: number }): Router {
+export function blobRoutes({ registry }: { registry: Registry }, { maxRanges }: { maxRanges: number }): Router {
   const router = createRouter()
-  router.route(paths.blob)
+  router
+    .route(paths.blob)
     .all(route('blob'))
     .get(async (req, res) => {
       const repository = await registry.repository(parseName(req.params.name))
-      const blob = await repository.blob(parseDigest(req.params.digest), { ...requestOptions(req, res), whole: req.method === 'HEAD' })
+      const blob = await repository.blob(parseDigest(req.params.digest), {
+        ...requestOptions(req, res),
+        whole: req.method === 'HEAD',
+      })
       res.set({
         'Docker-Content-Digest': blob.digest,
         ETag: etag(blob.digest),
         'Cache-Control': 'public, max-age=31536000, immutable',
         'Accept-Ranges': 'bytes',
-        'X-Ipfs-Cid': blob.cid
+        'X-Ipfs-Cid': blob.cid,
       })
       if (isNotModified(req, blob.digest)) {
         res.status(304).end()
@@ -53,19 +57,19 @@ export function blobRoutes ({ registry }: { registry: Registry }, { maxRanges }:
 }
 
 /** A range is asked for by GET only, and only of the blob that the client has a part of */
-function wantedRanges (req: Request, blob: Blob, maxRanges: number): ByteRange[] | undefined {
+function wantedRanges(req: Request, blob: Blob, maxRanges: number): ByteRange[] | undefined {
   const condition = req.get('If-Range')
   const applies = req.method === 'GET' && (condition === undefined || condition === etag(blob.digest))
   return applies ? parseRange(req.get('Range'), blob.size, maxRanges) : undefined
 }
 
-async function sendRanges (req: Request, res: Response, blob: Blob, ranges: ByteRange[]): Promise<void> {
+async function sendRanges(req: Request, res: Response, blob: Blob, ranges: ByteRange[]): Promise<void> {
   const [first] = ranges
   if (ranges.length === 1 && first !== undefined) {
     res.set({
       'Content-Type': contentType,
       'Content-Range': contentRange(first, blob.size),
-      'Content-Length': String(first.end - first.start + 1)
+      'Content-Length': String(first.end - first.start + 1),
     })
     await sendBlob(req, res, blob, first)
     return
@@ -74,17 +78,24 @@ async function sendRanges (req: Request, res: Response, blob: Blob, ranges: Byte
   const boundary = randomUUID()
   const parts = ranges.map((range, i) => ({
     header: `${i === 0 ? '' : '\r\n'}--${boundary}\r\nContent-Type: ${contentType}\r\nContent-Range: ${contentRange(range, blob.size)}\r\n\r\n`,
-    range
+    range,
   }))
   const end = `\r\n--${boundary}--\r\n`
-  const length = parts.reduce((total, { header, range }) => total + header.length + range.end - range.start + 1, end.length)
+  const length = parts.reduce(
+    (total, { header, range }) => total + header.length + range.end - range.start + 1,
+    end.length,
+  )
   res.set({ 'Content-Type': `multipart/byteranges; boundary=${boundary}`, 'Content-Length': String(length) })
   const options = requestOptions(req, res)
-  await writeBody(res, readParts(range => blob.read({ ...options, ...range }), parts), options.signal)
+  await writeBody(
+    res,
+    readParts(range => blob.read({ ...options, ...range }), parts),
+    options.signal,
+  )
   res.end(end)
 }
 
-async function sendBlob (req: Request, res: Response, blob: Blob, range?: ByteRange): Promise<void> {
+async function sendBlob(req: Request, res: Response, blob: Blob, range?: ByteRange): Promise<void> {
   if (req.method !== 'HEAD') {
     const options = requestOptions(req, res)
     await writeBody(res, blob.read({ ...options, ...range }), options.signal)
@@ -92,6 +103,6 @@ async function sendBlob (req: Request, res: Response, blob: Blob, range?: ByteRa
   res.end()
 }
 
-function contentRange ({ start, end }: ByteRange, size: number): string {
+function contentRange({ start, end }: ByteRange, size: number): string {
   return `bytes ${start}-${end}/${size}`
 }

@@ -12,7 +12,10 @@ import { onlyMethods } from '../middleware/methods.ts'
 import { addLogFields, route } from '../middleware/requests.ts'
 import { createRouter } from '../router.ts'
 
-interface Question { name: string, reference: Reference | undefined }
+interface Question {
+  name: string
+  reference: Reference | undefined
+}
 
 const pageSize = 1000
 const notHere = new Set(['MANIFEST_UNKNOWN', 'NAME_UNKNOWN', 'NAME_INVALID'])
@@ -21,14 +24,17 @@ const notHere = new Set(['MANIFEST_UNKNOWN', 'NAME_UNKNOWN', 'NAME_INVALID'])
  * `GET /dig?q=name[:tag]&short=true`: the CID of a tag, without `short` its manifest, without a tag the list of tags, a line each.
  * `json=true` tells CID and digest, or the tags, as JSON. Older IPDR programs ask for it; theirs are also the forms of the answers.
  */
-export function digRoutes ({ registry, ...components }: { registry: Registry, log: Logger, metrics: Metrics }): Router {
+export function digRoutes({ registry, ...components }: { registry: Registry; log: Logger; metrics: Metrics }): Router {
   const router = createRouter()
-  router.route('/dig')
+  router
+    .route('/dig')
     .all(route('dig'))
     .get(async (req, res) => {
       const { q, short, json } = req.query
       if (typeof q !== 'string' || q === '') {
-        throw new OciError('REQUEST_INVALID', { detail: { reason: 'Required parameter \'q\' missing. /dig?q=name:tag&short=true' } })
+        throw new OciError('REQUEST_INVALID', {
+          detail: { reason: "Required parameter 'q' missing. /dig?q=name:tag&short=true" },
+        })
       }
       const options = requestOptions(req, res)
       const { name, reference, repository } = await find(registry, q)
@@ -55,13 +61,15 @@ export function digRoutes ({ registry, ...components }: { registry: Registry, lo
 }
 
 /** A name with a dot before its first slash may begin with a host; the repository of the whole name goes first */
-async function find (registry: Registry, text: string): Promise<Question & { repository: Repository }> {
+async function find(registry: Registry, text: string): Promise<Question & { repository: Repository }> {
   const [whole, withoutHost] = readingsOf(text)
   if (withoutHost !== undefined) {
     try {
       const question = parseQuestion(whole)
       const repository = await registry.repository(question.name)
-      await (question.reference === undefined ? repository.tags({ limit: 1, last: undefined }) : repository.manifest(question.reference))
+      await (question.reference === undefined
+        ? repository.tags({ limit: 1, last: undefined })
+        : repository.manifest(question.reference))
       return { ...question, repository }
     } catch (err) {
       if (!notHere.has((err as OciError).code)) {
@@ -74,7 +82,7 @@ async function find (registry: Registry, text: string): Promise<Question & { rep
 }
 
 /** The text without `host:port/`, or where the host is in doubt, as it is and without it */
-function readingsOf (text: string): [string, string?] {
+function readingsOf(text: string): [string, string?] {
   const slash = text.indexOf('/')
   const first = text.slice(0, Math.max(slash, 0))
   const rest = text.slice(slash + 1)
@@ -85,15 +93,15 @@ function readingsOf (text: string): [string, string?] {
 }
 
 /** @throws OciError NAME_INVALID, TAG_INVALID, DIGEST_INVALID */
-function parseQuestion (text: string): Question {
+function parseQuestion(text: string): Question {
   const [, path, reference] = /^([^:@]*)(?:[:@](.*))?$/s.exec(text)!
   const name = parseName(toDockerFormat(path!) ?? path)
   return { name, reference: reference === undefined ? undefined : parseReference(reference) }
 }
 
-async function tagsOf (repository: Repository, options: RequestOptions): Promise<string[]> {
+async function tagsOf(repository: Repository, options: RequestOptions): Promise<string[]> {
   const tags: string[] = []
-  for (let more = true; more;) {
+  for (let more = true; more; ) {
     const page = await repository.tags({ limit: pageSize, last: tags.at(-1) }, options)
     tags.push(...page.items)
     more = page.more

@@ -14,14 +14,20 @@ export interface Health {
  *
  * @param init.metricsGuard what comes before metrics
  */
-export function healthRoutes ({ health, metrics }: { health: Health, metrics: Metrics }, { metricsGuard }: { metricsGuard: RequestHandler[] }): Router {
+export function healthRoutes(
+  { health, metrics }: { health: Health; metrics: Metrics },
+  { metricsGuard }: { metricsGuard: RequestHandler[] },
+): Router {
   const router = createRouter()
   router.get(['/livez', '/health'], route('health'), (_req, res) => {
     res.type('text/plain').send('OK\n')
   })
   router.get('/readyz', route('health'), (_req, res) => {
     const reason = health.notReady()
-    res.status(reason === undefined ? 200 : 503).type('text/plain').send(`${reason ?? 'OK'}\n`)
+    res
+      .status(reason === undefined ? 200 : 503)
+      .type('text/plain')
+      .send(`${reason ?? 'OK'}\n`)
   })
   router.get('/metrics', route('health'), ...metricsGuard, async (_req, res) => {
     res.type(metrics.contentType).send(await metrics.text())

@@ -21,14 +21,21 @@ const maxTags = 100
  *
  * @see https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pulling-manifests
  */
-export function manifestRoutes ({ registry, bodies }: { registry: Registry, bodies: BodyMemory }, { maxManifestBytes, bodyRate }: { maxManifestBytes: number, bodyRate: BodyRate }): Router {
+export function manifestRoutes(
+  { registry, bodies }: { registry: Registry; bodies: BodyMemory },
+  { maxManifestBytes, bodyRate }: { maxManifestBytes: number; bodyRate: BodyRate },
+): Router {
   const router = createRouter()
-  router.route(paths.manifest)
+  router
+    .route(paths.manifest)
     .all(route('manifest'))
     .get(async (req, res) => {
       const options = requestOptions(req, res)
       const repository = await registry.repository(parseName(req.params.name))
-      const manifest = await repository.manifest(parseReference(req.params.reference), { ...options, whole: req.method === 'HEAD' })
+      const manifest = await repository.manifest(parseReference(req.params.reference), {
+        ...options,
+        whole: req.method === 'HEAD',
+      })
       addLogFields(res, { digest: manifest.digest, cid: manifest.root })
       res.set({ 'Docker-Content-Digest': manifest.digest, ETag: etag(manifest.digest), ...rootHeaders(manifest.root) })
       if (isNotModified(req, manifest.digest)) {
@@ -37,7 +44,10 @@ export function manifestRoutes ({ registry, bodies }: { registry: Registry, bodi
       }
       const bytes = req.method === 'HEAD' ? undefined : await manifest.read(options)
       // not by res.type(): it would add a charset, which the specification asks registries not to
-      res.setHeader('Content-Type', isSafeManifestType(manifest.mediaType) ? manifest.mediaType : 'application/octet-stream')
+      res.setHeader(
+        'Content-Type',
+        isSafeManifestType(manifest.mediaType) ? manifest.mediaType : 'application/octet-stream',
+      )
       res.setHeader('Content-Length', manifest.size)
       res.end(bytes)
     })
@@ -45,7 +55,12 @@ export function manifestRoutes ({ registry, bodies }: { registry: Registry, bodi
       const repository = await registry.repository(parseName(req.params.name))
       const reference = parseReference(req.params.reference)
       const tags = parseTags(req.query.tag)
-      using body = await readBody(req, { maxBytes: maxManifestBytes, tooLarge: 'MANIFEST_TOO_LARGE', rate: bodyRate, memory: bodies })
+      using body = await readBody(req, {
+        maxBytes: maxManifestBytes,
+        tooLarge: 'MANIFEST_TOO_LARGE',
+        rate: bodyRate,
+        memory: bodies,
+      })
       const contentType = parseMediaType(req.get('Content-Type'))
       const { manifest, subject } = await repository.putManifest({ reference, bytes: body.bytes, contentType, tags })
       addLogFields(res, { digest: manifest.digest, cid: manifest.root })
@@ -53,7 +68,7 @@ export function manifestRoutes ({ registry, bodies }: { registry: Registry, bodi
         Location: manifestPath(repository.name, manifest.digest),
         'Docker-Content-Digest': manifest.digest,
         ...rootHeaders(manifest.root),
-        ...(subject === undefined ? {} : { 'OCI-Subject': subject })
+        ...(subject === undefined ? {} : { 'OCI-Subject': subject }),
       })
       if (tags.length > 0) {
         res.setHeader('OCI-Tag', tags)
@@ -69,7 +84,7 @@ export function manifestRoutes ({ registry, bodies }: { registry: Registry, bodi
   return router
 }
 
-function parseTags (query: unknown): string[] {
+function parseTags(query: unknown): string[] {
   const tags = (query === undefined ? [] : [query].flat()).map(tag => parseTag(tag))
   if (tags.length > maxTags) {
     throw new OciError('TAG_INVALID', { detail: { reason: `more than ${maxTags} tags at once` } })
@@ -78,6 +93,6 @@ function parseTags (query: unknown): string[] {
 }
 
 /** The image root, by our own header and by the one that older IPDR programs read */
-function rootHeaders (cid: string): Record<string, string> {
+function rootHeaders(cid: string): Record<string, string> {
   return { 'X-Ipfs-Cid': cid, 'X-Docker-Content-ID': cid }
 }

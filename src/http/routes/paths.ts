@@ -10,23 +10,23 @@ export const paths = {
   upload: /^\/v2\/(?<name>.+)\/blobs\/uploads\/(?<id>[^/]+)$/,
   manifest: /^\/v2\/(?<name>.+)\/manifests\/(?<reference>[^/]+)$/,
   tags: /^\/v2\/(?<name>.+)\/tags\/list$/,
-  referrers: /^\/v2\/(?<name>.+)\/referrers\/(?<digest>[^/]+)$/
+  referrers: /^\/v2\/(?<name>.+)\/referrers\/(?<digest>[^/]+)$/,
 }
 
-export function blobPath (name: string, digest: string): string {
+export function blobPath(name: string, digest: string): string {
   return `/v2/${name}/blobs/${digest}`
 }
 
-export function uploadPath (name: string, id: string): string {
+export function uploadPath(name: string, id: string): string {
   return `/v2/${name}/blobs/uploads/${id}`
 }
 
-export function manifestPath (name: string, reference: string): string {
+export function manifestPath(name: string, reference: string): string {
   return `/v2/${name}/manifests/${reference}`
 }
 
 /** The `Link` header that leads to the next page of a listing */
-export function nextPage (path: string, query: Record<string, string | number | undefined>): { Link: string } {
+export function nextPage(path: string, query: Record<string, string | number | undefined>): { Link: string } {
   const params = new URLSearchParams()
   for (const [key, value] of Object.entries(query)) {
     if (value !== undefined) {

@@ -10,15 +10,17 @@ import { createRouter } from '../router.ts'
 import { nextPage, paths } from './paths.ts'
 
 /** @see https://github.com/opencontainers/distribution-spec/blob/main/spec.md#listing-referrers */
-export function referrerRoutes ({ registry }: { registry: Registry }): Router {
+export function referrerRoutes({ registry }: { registry: Registry }): Router {
   const router = createRouter()
-  router.route(paths.referrers)
+  router
+    .route(paths.referrers)
     .all(route('referrers'))
     .get(async (req, res) => {
       const repository = await registry.repository(parseName(req.params.name))
       const subject = parseDigest(req.params.digest)
       const page = parsePage(req.query)
-      const artifactType = typeof req.query.artifactType === 'string' && req.query.artifactType !== '' ? req.query.artifactType : undefined
+      const artifactType =
+        typeof req.query.artifactType === 'string' && req.query.artifactType !== '' ? req.query.artifactType : undefined
       const { items, more } = await repository.referrers(subject, page, artifactType)
       if (artifactType !== undefined) {
         res.set('OCI-Filters-Applied', 'artifactType')
@@ -27,7 +29,9 @@ export function referrerRoutes ({ registry }: { registry: Registry }): Router {
         res.set(nextPage(req.path, { n: page.limit, last: items.at(-1)?.digest, artifactType }))
       }
       // as bytes: of a string Express would add a charset to the type
-      res.set('Content-Type', OCI_INDEX).send(Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType: OCI_INDEX, manifests: items })))
+      res
+        .set('Content-Type', OCI_INDEX)
+        .send(Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType: OCI_INDEX, manifests: items })))
     })
     .all(onlyMethods('GET', 'HEAD'))
   return router

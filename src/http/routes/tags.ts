@@ -13,9 +13,10 @@ import { nextPage, paths } from './paths.ts'
  *
  * @see https://github.com/opencontainers/distribution-spec/blob/main/spec.md#listing-tags
  */
-export function tagRoutes ({ registry }: { registry: Registry }): Router {
+export function tagRoutes({ registry }: { registry: Registry }): Router {
   const router = createRouter()
-  router.route(paths.catalog)
+  router
+    .route(paths.catalog)
     .all(route('catalog'))
     .get(async (req, res) => {
       const page = parsePage(req.query)
@@ -27,7 +28,8 @@ export function tagRoutes ({ registry }: { registry: Registry }): Router {
     })
     .all(onlyMethods('GET', 'HEAD'))
 
-  router.route(paths.tags)
+  router
+    .route(paths.tags)
     .all(route('tags'))
     .get(async (req, res) => {
       const repository = await registry.repository(parseName(req.params.name))

@@ -14,11 +14,12 @@ import { route } from '../middleware/requests.ts'
 import { blobPath, paths, uploadPath } from './paths.ts'
 
 /** @see https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pushing-blobs */
-export function uploadRoutes ({ registry }: { registry: Registry }, { bodyRate }: { bodyRate: BodyRate }): Router {
+export function uploadRoutes({ registry }: { registry: Registry }, { bodyRate }: { bodyRate: BodyRate }): Router {
   const { uploads } = registry
   const router = createRouter()
 
-  router.route(paths.uploads)
+  router
+    .route(paths.uploads)
     .all(route('uploads'))
     .post(async (req, res) => {
       const name = parseName(req.params.name)
@@ -35,7 +36,15 @@ export function uploadRoutes ({ registry }: { registry: Registry }, { bodyRate }
       const digest = parseDigest(req.query.digest)
       const id = await uploads.create(name, algorithm, req.socket.remoteAddress)
       try {
-        sendBlob(res, name, digest, await uploads.commit(name, id, digest, bodyOf(req, bodyRate), { length: contentLength(req), signal: clientSignal(res) }))
+        sendBlob(
+          res,
+          name,
+          digest,
+          await uploads.commit(name, id, digest, bodyOf(req, bodyRate), {
+            length: contentLength(req),
+            signal: clientSignal(res),
+          }),
+        )
       } catch (err) {
         // nobody was told the upload's id: it can't go on
         await uploads.cancel(name, id).catch(() => {})
@@ -44,7 +53,8 @@ export function uploadRoutes ({ registry }: { registry: Registry }, { bodyRate }
     })
     .all(onlyMethods('POST'))
 
-  router.route(paths.upload)
+  router
+    .route(paths.upload)
     .all(route('upload'), (_req, _res, next) => {
       registry.requireServing()
       next()
@@ -56,13 +66,31 @@ export function uploadRoutes ({ registry }: { registry: Registry }, { bodyRate }
     .patch(async (req, res) => {
       const { name, id } = target(req)
       const range = chunkRange(req)
-      sendUpload(res.status(202), name, id, await uploads.append(name, id, bodyOf(req, bodyRate), { range, length: contentLength(req), signal: clientSignal(res) }))
+      sendUpload(
+        res.status(202),
+        name,
+        id,
+        await uploads.append(name, id, bodyOf(req, bodyRate), {
+          range,
+          length: contentLength(req),
+          signal: clientSignal(res),
+        }),
+      )
     })
     .put(async (req, res) => {
       const { name, id } = target(req)
       const digest = parseDigest(req.query.digest)
       const range = chunkRange(req)
-      sendBlob(res, name, digest, await uploads.commit(name, id, digest, bodyOf(req, bodyRate), { range, length: contentLength(req), signal: clientSignal(res) }))
+      sendBlob(
+        res,
+        name,
+        digest,
+        await uploads.commit(name, id, digest, bodyOf(req, bodyRate), {
+          range,
+          length: contentLength(req),
+          signal: clientSignal(res),
+        }),
+      )
     })
     .delete(async (req, res) => {
       const { name, id } = target(req)
@@ -74,24 +102,24 @@ export function uploadRoutes ({ registry }: { registry: Registry }, { bodyRate }
 }
 
 /** Answers a request for a mount where the blob is there; else the client gets an upload, as the specification has it */
-async function mount (repository: Repository, req: Request, res: Response): Promise<boolean> {
+async function mount(repository: Repository, req: Request, res: Response): Promise<boolean> {
   if (req.query.mount === undefined) {
     return false
   }
   const digest = parseDigest(req.query.mount)
   const from = typeof req.query.from === 'string' && req.query.from !== '' ? parseName(req.query.from) : undefined
-  if (!await repository.mountBlob(digest, from)) {
+  if (!(await repository.mountBlob(digest, from))) {
     return false
   }
   sendBlob(res, repository.name, digest, await repository.blob(digest))
   return true
 }
 
-function target (req: Request): { name: string, id: string } {
+function target(req: Request): { name: string; id: string } {
   return { name: parseName(String(req.params.name)), id: String(req.params.id) }
 }
 
-function digestAlgorithm (req: Request): DigestAlgorithm | undefined {
+function digestAlgorithm(req: Request): DigestAlgorithm | undefined {
   const algorithm = req.query['digest-algorithm']
   if (algorithm !== undefined && !isDigestAlgorithm(algorithm)) {
     throw new OciError('DIGEST_INVALID', { detail: { reason: 'digest-algorithm is not supported' } })
@@ -100,13 +128,13 @@ function digestAlgorithm (req: Request): DigestAlgorithm | undefined {
 }
 
 /** Undefined where the body comes in chunks */
-function contentLength (req: Request): number | undefined {
+function contentLength(req: Request): number | undefined {
   const length = req.get('Content-Length')
   return length === undefined ? undefined : Number(length)
 }
 
 /** @throws OciError RANGE_INVALID, or SIZE_INVALID where the range and the Content-Length differ */
-function chunkRange (req: Request): ByteRange | undefined {
+function chunkRange(req: Request): ByteRange | undefined {
   const header = req.get('Content-Range')
   const length = contentLength(req)
   if (header === undefined) {
@@ -119,10 +147,13 @@ function chunkRange (req: Request): ByteRange | undefined {
   return range
 }
 
-function sendUpload (res: Response, name: string, id: string, size: number): void {
+function sendUpload(res: Response, name: string, id: string, size: number): void {
   res.set({ Location: uploadPath(name, id), 'Docker-Upload-UUID': id, ...uploadRange(size) }).end()
 }
 
-function sendBlob (res: Response, name: string, digest: Digest, { cid }: { cid: string }): void {
-  res.status(201).set({ Location: blobPath(name, digest), 'Docker-Content-Digest': digest, 'X-Ipfs-Cid': cid }).end()
+function sendBlob(res: Response, name: string, digest: Digest, { cid }: { cid: string }): void {
+  res
+    .status(201)
+    .set({ Location: blobPath(name, digest), 'Docker-Content-Digest': digest, 'X-Ipfs-Cid': cid })
+    .end()
 }

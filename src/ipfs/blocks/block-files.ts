@@ -18,11 +18,11 @@ export class BlockFiles {
   readonly #sharding = new NextToLast()
 
   /** @param path of the blockstore */
-  constructor (path: string) {
+  constructor(path: string) {
     this.#path = path
   }
 
-  path (cid: CID): string {
+  path(cid: CID): string {
     const { dir, file } = this.#sharding.encode(cid)
     return join(this.#path, dir, file)
   }
@@ -33,7 +33,7 @@ export class BlockFiles {
    * @param into where it is read to, if it fits in
    * @throws NotFoundError, or DamagedBlockError where the disk can't read it or no block is as large
    */
-  async read (cid: CID, into?: Uint8Array): Promise<Uint8Array> {
+  async read(cid: CID, into?: Uint8Array): Promise<Uint8Array> {
     try {
       await using file = await open(this.path(cid))
       const { size } = await file.stat()
@@ -56,7 +56,7 @@ export class BlockFiles {
   }
 
   /** The CIDs of all blocks, in no order. Files do not say what codec a block has: each is named as a leaf is. */
-  async * list ({ signal }: StoreOptions = {}): AsyncGenerator<CID> {
+  async *list({ signal }: StoreOptions = {}): AsyncGenerator<CID> {
     for (const shard of await shardsOf(this.#path)) {
       for (const file of await readdir(join(this.#path, shard))) {
         signal?.throwIfAborted()
@@ -70,7 +70,7 @@ export class BlockFiles {
 }
 
 /** The directories of a blockstore that blocks lie in */
-export async function shardsOf (path: string): Promise<string[]> {
+export async function shardsOf(path: string): Promise<string[]> {
   const found: string[] = []
   for await (const entry of await opendir(path)) {
     if (entry.isDirectory() && entry.name !== 'tmp') {
@@ -81,7 +81,7 @@ export async function shardsOf (path: string): Promise<string[]> {
 }
 
 /** @returns undefined where the file is no block of ours */
-export function multihashOf (file: string): ReturnType<typeof decode> | undefined {
+export function multihashOf(file: string): ReturnType<typeof decode> | undefined {
   const name = /^(.+)\.data$/.exec(file)?.[1]
   try {
     return name === undefined ? undefined : decode(base32upper.decode(name))

@@ -9,7 +9,7 @@ export const keyBytes = 16
  *
  * @throws DamagedBlockError where the last is not whole
  */
-export async function readBlockKeys (source: AsyncIterable<Uint8Array>): Promise<BlockSet> {
+export async function readBlockKeys(source: AsyncIterable<Uint8Array>): Promise<BlockSet> {
   const blocks = new BlockSet()
   let left = new Uint8Array()
   for await (const chunk of source) {

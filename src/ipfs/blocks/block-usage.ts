@@ -37,23 +37,23 @@ export class BlockUsage {
   #counting: Promise<void> | undefined
 
   /** @param path of the blockstore */
-  constructor (path: string) {
+  constructor(path: string) {
     this.#path = path
   }
 
   /** Undefined until they are counted, which begins when this is first asked for */
-  get total (): number | undefined {
+  get total(): number | undefined {
     void this.count()
     return this.#isCounted ? this.#before + this.#added : undefined
   }
 
   /** What is known of the total so far */
-  get atLeast (): number {
+  get atLeast(): number {
     return this.#before + this.#added
   }
 
   /** To be called before the first change */
-  async open (): Promise<void> {
+  async open(): Promise<void> {
     const file = join(this.#path, fileName)
     const text = await readFile(file, 'utf8').catch(() => '')
     await rm(file, { force: true })
@@ -66,7 +66,7 @@ export class BlockUsage {
   }
 
   /** To be called after the last change */
-  async close (): Promise<void> {
+  async close(): Promise<void> {
     this.#controller.abort()
     await this.#counting
     // what still runs, as a write that hangs, may come after
@@ -76,13 +76,13 @@ export class BlockUsage {
   }
 
   /** Resolves when the total is known, or will not be; several calls share one count */
-  async count (): Promise<void> {
+  async count(): Promise<void> {
     this.#counting ??= this.#isCounted ? Promise.resolve() : this.#count().catch(() => {})
     await this.#counting
   }
 
   /** To be called before a block of a directory is written or deleted */
-  change (directory: string): BlockChange {
+  change(directory: string): BlockChange {
     const changes = this.#changes.get(directory) ?? { bytes: 0, running: 0, count: 0 }
     this.#changes.set(directory, changes)
     changes.running++
@@ -92,11 +92,13 @@ export class BlockUsage {
         changes.bytes += bytes
         this.#added += bytes
       },
-      [Symbol.dispose]: () => { changes.running-- }
+      [Symbol.dispose]: () => {
+        changes.running--
+      },
     }
   }
 
-  async #count (): Promise<void> {
+  async #count(): Promise<void> {
     const { signal } = this.#controller
     for (const entry of await readdir(this.#path, { withFileTypes: true })) {
       if (entry.isDirectory() && entry.name !== 'tmp') {
@@ -108,7 +110,7 @@ export class BlockUsage {
   }
 
   /** @returns what it held at the open; counted again where something changed meanwhile, as nobody knows whether that is in it */
-  async #countDirectory (directory: string, signal: AbortSignal): Promise<number> {
+  async #countDirectory(directory: string, signal: AbortSignal): Promise<number> {
     for (;;) {
       const { running = 0, count = 0 } = this.#changes.get(directory) ?? {}
       const bytes = await bytesIn(join(this.#path, directory), signal)
@@ -120,7 +122,7 @@ export class BlockUsage {
     }
   }
 
-  async #save (): Promise<void> {
+  async #save(): Promise<void> {
     const temporary = join(this.#path, 'tmp', fileName)
     await mkdir(join(this.#path, 'tmp'), { recursive: true })
     try {
@@ -139,16 +141,19 @@ export class BlockUsage {
   }
 }
 
-async function bytesIn (directory: string, signal: AbortSignal): Promise<number> {
+async function bytesIn(directory: string, signal: AbortSignal): Promise<number> {
   let total = 0
   await forEach(await readdir(directory), concurrency, signal, async file => {
-    const size = await stat(join(directory, file)).then(({ size }) => size, () => 0)
+    const size = await stat(join(directory, file)).then(
+      ({ size }) => size,
+      () => 0,
+    )
     total += size
   })
   return total
 }
 
-async function syncFile (path: string): Promise<void> {
+async function syncFile(path: string): Promise<void> {
   const handle = await open(path)
   try {
     await handle.sync()

@@ -54,7 +54,7 @@ export class DurableBlockstore extends FsBlockstore {
   /** How much there is for blocks */
   readonly space: StorageSpace
 
-  constructor (location: string, init: DurableBlockstoreInit = {}) {
+  constructor(location: string, init: DurableBlockstoreInit = {}) {
     const sharding = new NextToLast()
     super(location, { shardingStrategy: sharding })
     this.#sharding = sharding
@@ -67,7 +67,7 @@ export class DurableBlockstore extends FsBlockstore {
     this.#tmp = join(this.path, 'tmp')
   }
 
-  override async open (): Promise<void> {
+  override async open(): Promise<void> {
     await super.open()
     await rm(this.#tmp, { recursive: true, force: true })
     await mkdir(this.#tmp)
@@ -78,7 +78,7 @@ export class DurableBlockstore extends FsBlockstore {
     }
   }
 
-  override async close (): Promise<void> {
+  override async close(): Promise<void> {
     this.#unlinked.forEach(directory => this.#unsynced.add(directory))
     await this.sync()
     await this.space.close()
@@ -89,7 +89,11 @@ export class DurableBlockstore extends FsBlockstore {
    *
    * @throws StorageFullError; RefusedDagError where nobody could compare the block with its CID
    */
-  override async put (cid: CID, block: Uint8Array | Iterable<Uint8Array> | AsyncIterable<Uint8Array>, options?: AbortOptions & ReserveOptions): Promise<CID> {
+  override async put(
+    cid: CID,
+    block: Uint8Array | Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
+    options?: AbortOptions & ReserveOptions,
+  ): Promise<CID> {
     options?.signal?.throwIfAborted()
     if (!hasFile(cid)) {
       requireCid(cid)
@@ -104,7 +108,10 @@ export class DurableBlockstore extends FsBlockstore {
       await other
     }
     const stored = this.#store(cid, place, bytes, options)
-    this.#writing.set(file, stored.catch(() => {}))
+    this.#writing.set(
+      file,
+      stored.catch(() => {}),
+    )
     try {
       await stored
     } finally {
@@ -113,13 +120,13 @@ export class DurableBlockstore extends FsBlockstore {
     return cid
   }
 
-  override async has (cid: CID, options?: AbortOptions): Promise<boolean> {
+  override async has(cid: CID, options?: AbortOptions): Promise<boolean> {
     options?.signal?.throwIfAborted()
     return hasFile(cid) ? await super.has(cid) : inlineBlock(cid) !== undefined
   }
 
   /** The whole block in one piece: at most 2 MiB, as everything that IPFS peers exchange */
-  override async * get (cid: CID, options?: AbortOptions): AsyncGenerator<Uint8Array> {
+  override async *get(cid: CID, options?: AbortOptions): AsyncGenerator<Uint8Array> {
     yield await this.read(cid, options)
   }
 
@@ -128,7 +135,10 @@ export class DurableBlockstore extends FsBlockstore {
    * @param options.protect whether a collection of garbage that runs now must leave the block alone
    * @throws NotFoundError, DamagedBlockError
    */
-  async read (cid: CID, options?: AbortOptions & { into?: Uint8Array | undefined, protect?: boolean | undefined }): Promise<Uint8Array> {
+  async read(
+    cid: CID,
+    options?: AbortOptions & { into?: Uint8Array | undefined; protect?: boolean | undefined },
+  ): Promise<Uint8Array> {
     options?.signal?.throwIfAborted()
     if (!hasFile(cid)) {
       return inlineBlock(cid) ?? missing(cid)
@@ -141,7 +151,7 @@ export class DurableBlockstore extends FsBlockstore {
   }
 
   /** Bytes of the file of a block; 0 where there is none */
-  async size (cid: CID): Promise<number> {
+  async size(cid: CID): Promise<number> {
     if (!hasFile(cid)) {
       return 0
     }
@@ -149,7 +159,7 @@ export class DurableBlockstore extends FsBlockstore {
     return await sizeOf(join(this.path, dir, file))
   }
 
-  override async delete (cid: CID, options?: AbortOptions): Promise<void> {
+  override async delete(cid: CID, options?: AbortOptions): Promise<void> {
     options?.signal?.throwIfAborted()
     if (!hasFile(cid)) {
       return
@@ -163,7 +173,7 @@ export class DurableBlockstore extends FsBlockstore {
    *
    * @param isDamaged asked while nobody can put it
    */
-  async quarantine (cid: CID, isDamaged: () => Promise<boolean>): Promise<void> {
+  async quarantine(cid: CID, isDamaged: () => Promise<boolean>): Promise<void> {
     if (!hasFile(cid)) {
       return
     }
@@ -178,7 +188,7 @@ export class DurableBlockstore extends FsBlockstore {
   }
 
   /** Until it is disposed of, no sweep deletes what is put from now on */
-  beginCollection (): Disposable {
+  beginCollection(): Disposable {
     return this.#guard.beginCollection()
   }
 
@@ -187,25 +197,29 @@ export class DurableBlockstore extends FsBlockstore {
    *
    * @param keep all that was reachable at some time after {@link beginCollection}
    */
-  async sweep (keep: BlockSet, options: SweepOptions = {}): Promise<Swept> {
+  async sweep(keep: BlockSet, options: SweepOptions = {}): Promise<Swept> {
     // not synced: a push that waits for its own directories must not wait for all of these
-    return await sweepBlocks(this.path, ({ directory, file, key }) => {
-      if (keep.has(key) || this.#guard.isUsed(file, key, options.recent)) {
-        return undefined
-      }
-      return options.dryRun === true
-        ? sizeOf(join(this.path, directory, file))
-        : this.#guard.delete(file, async () => await this.#unlink(directory, file))
-    }, options)
+    return await sweepBlocks(
+      this.path,
+      ({ directory, file, key }) => {
+        if (keep.has(key) || this.#guard.isUsed(file, key, options.recent)) {
+          return undefined
+        }
+        return options.dryRun === true
+          ? sizeOf(join(this.path, directory, file))
+          : this.#guard.delete(file, async () => await this.#unlink(directory, file))
+      },
+      options,
+    )
   }
 
   /** Resolves when the names of all blocks that were put before the call are on disk. Calls that come while one runs share the next. */
-  async sync (): Promise<void> {
+  async sync(): Promise<void> {
     await this.#unsynced.sync()
   }
 
   /** @returns the bytes that are free now */
-  async #unlink (directory: string, file: string): Promise<number> {
+  async #unlink(directory: string, file: string): Promise<number> {
     const target = join(this.path, directory, file)
     using change = this.space.usage.change(directory)
     const size = await sizeOf(target)
@@ -215,7 +229,7 @@ export class DurableBlockstore extends FsBlockstore {
     return size
   }
 
-  async #moveAway (directory: string, file: string): Promise<void> {
+  async #moveAway(directory: string, file: string): Promise<void> {
     const target = join(this.path, directory, file)
     using change = this.space.usage.change(directory)
     const size = await sizeOf(target)
@@ -223,7 +237,12 @@ export class DurableBlockstore extends FsBlockstore {
     change.done(-size)
   }
 
-  async #store (cid: CID, { dir, file }: { dir: string, file: string }, bytes: Uint8Array, options: ReserveOptions | undefined): Promise<void> {
+  async #store(
+    cid: CID,
+    { dir, file }: { dir: string; file: string },
+    bytes: Uint8Array,
+    options: ReserveOptions | undefined,
+  ): Promise<void> {
     const directory = join(this.path, dir)
     const target = join(directory, file)
     const held = await holdsBytes(target, bytes)
@@ -244,7 +263,7 @@ export class DurableBlockstore extends FsBlockstore {
     this.#unsynced.add(directory)
   }
 
-  async #makeDirectory (directory: string): Promise<void> {
+  async #makeDirectory(directory: string): Promise<void> {
     if (this.#made.has(directory)) {
       return
     }
@@ -253,12 +272,12 @@ export class DurableBlockstore extends FsBlockstore {
     this.#made.add(directory)
   }
 
-  async #write (target: string, cid: CID, bytes: Uint8Array): Promise<void> {
+  async #write(target: string, cid: CID, bytes: Uint8Array): Promise<void> {
     const temporary = join(this.#tmp, `${this.#writes++}`)
     try {
       const handle = await open(temporary, 'wx')
       try {
-        for (let written = 0; written < bytes.byteLength;) {
+        for (let written = 0; written < bytes.byteLength; ) {
           written += (await handle.write(bytes, written)).bytesWritten
         }
         if (this.#fsync) {
@@ -276,21 +295,24 @@ export class DurableBlockstore extends FsBlockstore {
   }
 }
 
-function missing (cid: CID): never {
+function missing(cid: CID): never {
   throw new NotFoundError(`No block ${shown(cid)}`)
 }
 
-function ignoreMissing (err: unknown): void {
+function ignoreMissing(err: unknown): void {
   if (codeOf(err) !== 'ENOENT') {
     throw err
   }
 }
 
 /** Bytes of a file that may be gone by now */
-async function sizeOf (path: string): Promise<number> {
-  return await stat(path).then(({ size }) => size, () => 0)
+async function sizeOf(path: string): Promise<number> {
+  return await stat(path).then(
+    ({ size }) => size,
+    () => 0,
+  )
 }
 
-function codeOf (err: unknown): string | undefined {
+function codeOf(err: unknown): string | undefined {
   return (err as NodeJS.ErrnoException).code
 }

@@ -12,7 +12,10 @@ import { VerifiedBlocks } from './verified-blocks.ts'
 
 const hour = 3_600_000
 /** By the code of their multihash */
-const algorithms = new Map<number, 'sha256' | 'sha512'>([[sha256.code, 'sha256'], [sha512.code, 'sha512']])
+const algorithms = new Map<number, 'sha256' | 'sha512'>([
+  [sha256.code, 'sha256'],
+  [sha512.code, 'sha512'],
+])
 
 export interface CheckingReaderInit {
   /** @default reads on the thread of its caller */
@@ -32,7 +35,7 @@ export class CheckingReader {
   readonly #verified: VerifiedBlocks
   readonly #onDamaged: (cid: CID) => void
 
-  constructor ({ readers, verifiedFor = hour, onDamaged = () => {} }: CheckingReaderInit = {}) {
+  constructor({ readers, verifiedFor = hour, onDamaged = () => {} }: CheckingReaderInit = {}) {
     this.#readers = readers
     this.#verified = new VerifiedBlocks({ period: verifiedFor })
     this.#onDamaged = onDamaged
@@ -42,7 +45,7 @@ export class CheckingReader {
    * @param into where the block is read to, if it fits in; shared memory is filled by another thread
    * @throws NotFoundError, DamagedBlockError
    */
-  async read (cid: CID, path: string, into?: Uint8Array): Promise<Uint8Array> {
+  async read(cid: CID, path: string, into?: Uint8Array): Promise<Uint8Array> {
     const key = blockKey(cid.multihash.digest)
     const known = this.#verified.modified(key)
     const { bytes, modified, digest } = await this.#read(cid, path, into, known)
@@ -56,11 +59,16 @@ export class CheckingReader {
   }
 
   /** Notes that a block was right when its file was written */
-  wrote (cid: CID, modified: number): void {
+  wrote(cid: CID, modified: number): void {
     this.#verified.note(blockKey(cid.multihash.digest), modified)
   }
 
-  async #read (cid: CID, path: string, into: Uint8Array | undefined, known: number | undefined): Promise<Omit<ReadBlock, 'size'> & { bytes: Uint8Array }> {
+  async #read(
+    cid: CID,
+    path: string,
+    into: Uint8Array | undefined,
+    known: number | undefined,
+  ): Promise<Omit<ReadBlock, 'size'> & { bytes: Uint8Array }> {
     try {
       if (this.#readers !== undefined && into !== undefined && isShared(into)) {
         const read = await this.#readers.read(path, into, known)
@@ -68,24 +76,24 @@ export class CheckingReader {
           return { bytes: into.subarray(0, read.size), ...read }
         }
       }
-      return { ...await readFile(path, into), digest: undefined }
+      return { ...(await readFile(path, into)), digest: undefined }
     } catch (err) {
       const { code } = err as NodeJS.ErrnoException
       if (code === 'ENOENT') {
         throw new NotFoundError(`No block ${cid.toString()}`)
       }
-      throw code === 'EIO' ? this.#damaged(cid, 'can\'t be read', err) : err
+      throw code === 'EIO' ? this.#damaged(cid, "can't be read", err) : err
     }
   }
 
-  #damaged (cid: CID, what: string, cause?: unknown): DamagedBlockError {
+  #damaged(cid: CID, what: string, cause?: unknown): DamagedBlockError {
     this.#onDamaged(cid)
     return new DamagedBlockError(`${cid.toString()} ${what}`, { cause })
   }
 }
 
 /** On the thread that calls it */
-async function readFile (path: string, into: Uint8Array | undefined): Promise<{ bytes: Uint8Array, modified: number }> {
+async function readFile(path: string, into: Uint8Array | undefined): Promise<{ bytes: Uint8Array; modified: number }> {
   await using file = await open(path)
   const { size, mtimeMs: modified } = await file.stat()
   const bytes = into !== undefined && into.byteLength >= size ? into.subarray(0, size) : Buffer.allocUnsafeSlow(size)
@@ -97,7 +105,7 @@ async function readFile (path: string, into: Uint8Array | undefined): Promise<{ 
 }
 
 /** @param digest by SHA-256, where it is known */
-function isBlock ({ multihash }: CID, bytes: Uint8Array, digest: Uint8Array | undefined): boolean {
+function isBlock({ multihash }: CID, bytes: Uint8Array, digest: Uint8Array | undefined): boolean {
   const algorithm = algorithms.get(multihash.code)
   if (algorithm === undefined) {
     // of what nobody here can compare nothing is known to be wrong
@@ -108,6 +116,6 @@ function isBlock ({ multihash }: CID, bytes: Uint8Array, digest: Uint8Array | un
   return equals(actual.subarray(0, multihash.digest.byteLength), multihash.digest)
 }
 
-function isShared (bytes: Uint8Array): bytes is Uint8Array<SharedArrayBuffer> {
+function isShared(bytes: Uint8Array): bytes is Uint8Array<SharedArrayBuffer> {
   return bytes.buffer instanceof SharedArrayBuffer
 }

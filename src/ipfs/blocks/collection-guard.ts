@@ -25,24 +25,24 @@ export class BlockGuard {
   readonly #putting = new Uses()
   #collections = 0
 
-  constructor ({ recent = 15 * minute }: BlockGuardInit = {}) {
+  constructor({ recent = 15 * minute }: BlockGuardInit = {}) {
     this.#used = new RecentSet({ period: recent })
   }
 
   /** The block is in use until this is disposed of, and for the period after it */
-  put (file: string, key: BlockKey): Disposable {
+  put(file: string, key: BlockKey): Disposable {
     this.#used.note(key)
     const putting = this.#putting.begin(file)
     return {
       [Symbol.dispose]: () => {
         this.#used.note(key)
         putting[Symbol.dispose]()
-      }
+      },
     }
   }
 
   /** While garbage is collected: the block is in use until that is over */
-  read (file: string, key: BlockKey): Promise<void> | undefined {
+  read(file: string, key: BlockKey): Promise<void> | undefined {
     if (this.#collections === 0) {
       return undefined
     }
@@ -51,21 +51,21 @@ export class BlockGuard {
   }
 
   /** Resolves when a deletion of the block that is under way has ended; undefined where there is none */
-  deletion (file: string): Promise<void> | undefined {
+  deletion(file: string): Promise<void> | undefined {
     return this.#deletions.get(file)
   }
 
-  isPutting (file: string): boolean {
+  isPutting(file: string): boolean {
     return this.#putting.has(file)
   }
 
   /** @param recent milliseconds, where less than usual is to count as lately */
-  isUsed (file: string, key: BlockKey, recent?: number): boolean {
+  isUsed(file: string, key: BlockKey, recent?: number): boolean {
     return this.#putting.has(file) || this.#used.has(key, recent)
   }
 
   /** Until it is disposed of, whatever is put from now on is in use */
-  beginCollection (): Disposable {
+  beginCollection(): Disposable {
     const hold = this.#used.hold()
     this.#collections++
     let running = true
@@ -76,15 +76,18 @@ export class BlockGuard {
           this.#collections--
           hold[Symbol.dispose]()
         }
-      }
+      },
     }
   }
 
   /** Begins a deletion at once: between whatever allowed it and this call may be no pause */
-  async delete<T> (file: string, unlink: () => Promise<T>): Promise<T> {
+  async delete<T>(file: string, unlink: () => Promise<T>): Promise<T> {
     // two of the same block: whoever waits has to wait for both
     const deletion = (this.#deletions.get(file) ?? Promise.resolve()).then(unlink)
-    const ended = deletion.then(() => {}, () => {})
+    const ended = deletion.then(
+      () => {},
+      () => {},
+    )
     this.#deletions.set(file, ended)
     try {
       return await deletion

@@ -18,13 +18,13 @@ export class Quarantine {
   readonly #onQuarantined: (path: string) => void
 
   /** @param directory is made when it is needed */
-  constructor (directory: string, { onQuarantined = () => {} }: QuarantineInit = {}) {
+  constructor(directory: string, { onQuarantined = () => {} }: QuarantineInit = {}) {
     this.#directory = directory
     this.#onQuarantined = onQuarantined
   }
 
   /** Takes the file of a block out of its place. Not synced: what comes back after a power failure is found again. */
-  async add (file: string): Promise<void> {
+  async add(file: string): Promise<void> {
     await mkdir(this.#directory, { recursive: true })
     const target = join(this.#directory, `${new Date().toISOString().replaceAll(':', '')}-${basename(file)}`)
     try {

@@ -25,10 +25,10 @@ export interface ReadBlock {
   digest: Uint8Array | undefined
 }
 
-type Answer = { id: number } & (ReadBlock | { code: string | undefined, message: string })
+type Answer = { id: number } & (ReadBlock | { code: string | undefined; message: string })
 
 /** Gets to the worker as text, so that it works from whatever file the program was packed into: it may use nothing of this module */
-function work (port: MessagePort, fs: typeof import('node:fs'), { hash }: typeof import('node:crypto')): void {
+function work(port: MessagePort, fs: typeof import('node:fs'), { hash }: typeof import('node:crypto')): void {
   const read = (path: string, into: Uint8Array, known: number | undefined): ReadBlock => {
     const file = fs.openSync(path, 'r')
     try {
@@ -37,7 +37,11 @@ function work (port: MessagePort, fs: typeof import('node:fs'), { hash }: typeof
       for (let bytes = -1; size <= into.byteLength && filled < size && bytes !== 0; filled += bytes) {
         bytes = fs.readSync(file, into, filled, size - filled, filled)
       }
-      return { size: size <= into.byteLength ? filled : size, modified, digest: modified === known ? undefined : hash('sha256', into.subarray(0, filled), 'buffer') }
+      return {
+        size: size <= into.byteLength ? filled : size,
+        modified,
+        digest: modified === known ? undefined : hash('sha256', into.subarray(0, filled), 'buffer'),
+      }
     } finally {
       fs.closeSync(file)
     }
@@ -46,7 +50,11 @@ function work (port: MessagePort, fs: typeof import('node:fs'), { hash }: typeof
     try {
       port.postMessage({ id, ...read(path, into, modified) } satisfies Answer)
     } catch (err) {
-      port.postMessage({ id, code: (err as NodeJS.ErrnoException).code, message: (err as Error).message } satisfies Answer)
+      port.postMessage({
+        id,
+        code: (err as NodeJS.ErrnoException).code,
+        message: (err as Error).message,
+      } satisfies Answer)
     }
   })
 }
@@ -55,7 +63,7 @@ function work (port: MessagePort, fs: typeof import('node:fs'), { hash }: typeof
 export class ReadWorkers {
   readonly #threads: Array<TaskThread<Task, Answer>>
 
-  constructor (workers = Math.max(minWorkers, Math.min(maxWorkers, availableParallelism()))) {
+  constructor(workers = Math.max(minWorkers, Math.min(maxWorkers, availableParallelism()))) {
     const source = `(${work.toString()})(require('node:worker_threads').parentPort, require('node:fs'), require('node:crypto'))`
     this.#threads = Array.from({ length: workers }, () => new TaskThread<Task, Answer>(source))
   }
@@ -66,12 +74,16 @@ export class ReadWorkers {
    * @returns undefined where no thread runs yet: until one does takes longer than to read a block
    * @throws what the file system throws, with its `code`
    */
-  async read (path: string, into: Uint8Array<SharedArrayBuffer>, modified: number | undefined): Promise<ReadBlock | undefined> {
+  async read(
+    path: string,
+    into: Uint8Array<SharedArrayBuffer>,
+    modified: number | undefined,
+  ): Promise<ReadBlock | undefined> {
     const running = this.#threads.filter(thread => thread.start())
     if (running.length === 0) {
       return undefined
     }
-    const thread = running.reduce((least, other) => other.waiting < least.waiting ? other : least)
+    const thread = running.reduce((least, other) => (other.waiting < least.waiting ? other : least))
     const answer = await thread.ask(thread.worker(), { path, into, modified })
     if ('message' in answer) {
       throw Object.assign(new Error(answer.message), { code: answer.code })
@@ -80,7 +92,11 @@ export class ReadWorkers {
   }
 
   /** Ends the threads; whatever is being read fails */
-  async stop (): Promise<void> {
-    await Promise.all(this.#threads.map(async thread => { await thread.stop() }))
+  async stop(): Promise<void> {
+    await Promise.all(
+      this.#threads.map(async thread => {
+        await thread.stop()
+      }),
+    )
   }
 }

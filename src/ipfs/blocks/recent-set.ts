@@ -28,19 +28,19 @@ export class RecentSet {
   /** The oldest first */
   readonly #generations: Generation[] = []
 
-  constructor ({ period, now = () => performance.now() }: RecentSetInit) {
+  constructor({ period, now = () => performance.now() }: RecentSetInit) {
     this.#period = period
     this.#now = now
   }
 
-  note (key: BlockKey): void {
+  note(key: BlockKey): void {
     const generation = this.#current()
     generation.keys.add(key)
     generation.noted = this.#now()
   }
 
   /** @param period milliseconds, where it is to be shorter than usual; what is held is there whatever it is */
-  has (key: BlockKey, period = this.#period): boolean {
+  has(key: BlockKey, period = this.#period): boolean {
     this.#dropOld()
     const now = this.#now()
     const first = this.#generations.findIndex(({ holds, noted }) => holds > 0 || now - noted < period)
@@ -48,7 +48,7 @@ export class RecentSet {
   }
 
   /** Whatever is noted from now on stays at least until this is disposed of */
-  hold (): Disposable {
+  hold(): Disposable {
     // one of its own, so that what was noted before stays no longer for it
     const generation = this.#open()
     generation.holds++
@@ -60,17 +60,18 @@ export class RecentSet {
           generation.holds--
           this.#dropOld()
         }
-      }
+      },
     }
   }
 
-  #current (): Generation {
+  #current(): Generation {
     const last = this.#generations.at(-1)
-    const isCurrent = last !== undefined && (last.holds > 0 || this.#now() - last.began < this.#period / generationsPerPeriod)
+    const isCurrent =
+      last !== undefined && (last.holds > 0 || this.#now() - last.began < this.#period / generationsPerPeriod)
     return isCurrent ? last : this.#open()
   }
 
-  #open (): Generation {
+  #open(): Generation {
     this.#dropOld()
     const now = this.#now()
     const generation = { keys: new BlockSet(), began: now, noted: now, holds: 0 }
@@ -79,7 +80,7 @@ export class RecentSet {
   }
 
   /** In their order alone: what is held keeps what came after it, too */
-  #dropOld (): void {
+  #dropOld(): void {
     for (;;) {
       const [oldest] = this.#generations
       if (oldest === undefined || oldest.holds > 0 || this.#now() - oldest.noted < this.#period) {

@@ -9,7 +9,7 @@ export interface SmallBlock {
 }
 
 /** Whether a blockstore has no block, or is not there at all */
-export async function isWithoutBlocks (path: string): Promise<boolean> {
+export async function isWithoutBlocks(path: string): Promise<boolean> {
   try {
     for (const directory of await shardsOf(path)) {
       if ((await readdir(join(path, directory))).some(file => multihashOf(file) !== undefined)) {
@@ -29,8 +29,10 @@ export async function isWithoutBlocks (path: string): Promise<boolean> {
  *
  * @param onDirectory is told how many blocks, large ones too, were looked at
  */
-export async function * smallBlocks (
-  path: string, maxBytes: number, { signal, onDirectory }: { signal: AbortSignal, onDirectory: (blocks: number) => void }
+export async function* smallBlocks(
+  path: string,
+  maxBytes: number,
+  { signal, onDirectory }: { signal: AbortSignal; onDirectory: (blocks: number) => void },
 ): AsyncGenerator<SmallBlock> {
   for (const directory of await shardsOf(path)) {
     const files = await readdir(join(path, directory))

@@ -77,26 +77,26 @@ export class StorageSpace {
   onEvictable: (bytes: number) => void = () => {}
 
   /** @param path of the blockstore */
-  constructor (path: string, init: StorageSpaceInit = {}) {
+  constructor(path: string, init: StorageSpaceInit = {}) {
     this.#path = path
     this.usage = new BlockUsage(path)
     this.maxBytes = init.maxBytes
     this.#minFree = init.minFree
   }
 
-  async open (): Promise<void> {
+  async open(): Promise<void> {
     await this.usage.open()
     if (this.maxBytes !== undefined) {
       void this.usage.count()
     }
   }
 
-  async close (): Promise<void> {
+  async close(): Promise<void> {
     await this.usage.close()
   }
 
   /** Bytes of the file system that are free, and that are to stay so */
-  async free (): Promise<{ free: number, minFree: number }> {
+  async free(): Promise<{ free: number; minFree: number }> {
     const fileSystem = await this.#ask()
     return { free: fileSystem.free, minFree: this.#minFreeOf(fileSystem) }
   }
@@ -107,7 +107,7 @@ export class StorageSpace {
    * @param directory that the block will lie in
    * @throws StorageFullError
    */
-  async reserve (directory: string, bytes: number, { evictable = false }: ReserveOptions = {}): Promise<Reservation> {
+  async reserve(directory: string, bytes: number, { evictable = false }: ReserveOptions = {}): Promise<Reservation> {
     // before anything is awaited, so that whoever comes meanwhile sees it
     this.#reserved += bytes
     try {
@@ -128,7 +128,7 @@ export class StorageSpace {
       [Symbol.dispose]: () => {
         this.#reserved -= bytes
         change[Symbol.dispose]()
-      }
+      },
     }
   }
 
@@ -139,23 +139,27 @@ export class StorageSpace {
    * @param more bytes that are to come
    * @throws BlobTooLargeError where no blob may be as large, StorageFullError where there is no room for it now
    */
-  async require (size: number, more: number): Promise<void> {
+  async require(size: number, more: number): Promise<void> {
     await this.#ask()
     this.requireFits(size + more)
     await this.#requireRoom(more, 0, more)
   }
 
   /** @throws BlobTooLargeError where there would be no room for so many bytes even if they were the only ones */
-  requireFits (bytes: number): void {
+  requireFits(bytes: number): void {
     const { maxBytes = Infinity } = this
     const fileSystem = this.#fileSystem?.size ?? Infinity
     if (bytes > Math.min(maxBytes, fileSystem)) {
-      throw new BlobTooLargeError({ limit: maxBytes <= fileSystem ? 'storage.maxBytes' : 'file system', maxBytes: Math.min(maxBytes, fileSystem), bytes })
+      throw new BlobTooLargeError({
+        limit: maxBytes <= fileSystem ? 'storage.maxBytes' : 'file system',
+        maxBytes: Math.min(maxBytes, fileSystem),
+        bytes,
+      })
     }
   }
 
   /** A write failed because the system says that there is no room */
-  failed (cause: unknown): StorageFullError {
+  failed(cause: unknown): StorageFullError {
     this.#fileSystem = undefined
     return this.#full({ limit: 'file system', reason: 'the file system is full' }, leastMinFree, cause)
   }
@@ -165,18 +169,28 @@ export class StorageSpace {
    * @param share of the storage that must be left beyond them
    * @param wanted in all
    */
-  async #requireRoom (more: number, share: number, wanted: number): Promise<void> {
+  async #requireRoom(more: number, share: number, wanted: number): Promise<void> {
     const { maxBytes } = this
     if (maxBytes !== undefined) {
       const used = this.usage.atLeast
       const left = Math.min(maxBytes * share, mostShare)
       if (used + this.#reserved + more + left > maxBytes) {
-        throw this.#full({ limit: 'storage.maxBytes', maxBytes, used, wanted, reason: `blocks may take ${maxBytes} bytes, and take ${used}` }, maxBytes * wantedShare)
+        throw this.#full(
+          {
+            limit: 'storage.maxBytes',
+            maxBytes,
+            used,
+            wanted,
+            reason: `blocks may take ${maxBytes} bytes, and take ${used}`,
+          },
+          maxBytes * wantedShare,
+        )
       }
     }
     const now = performance.now()
     const known = this.#fileSystem
-    const isFresh = known !== undefined && this.#written - known.writtenBefore < freeSpaceBytes && now - known.askedAt < freeSpaceAge
+    const isFresh =
+      known !== undefined && this.#written - known.writtenBefore < freeSpaceBytes && now - known.askedAt < freeSpaceAge
     if (isFresh && this.#roomIn(known, share) >= more) {
       return
     }
@@ -184,32 +198,49 @@ export class StorageSpace {
     if (this.#roomIn(fileSystem, share) < more) {
       const { free, size } = fileSystem
       const minFree = this.#minFreeOf(fileSystem)
-      throw this.#full({ limit: 'storage.minFree', minFree, free, wanted, reason: `of the file system ${minFree} bytes stay free, and ${free} are` }, size * wantedShare)
+      throw this.#full(
+        {
+          limit: 'storage.minFree',
+          minFree,
+          free,
+          wanted,
+          reason: `of the file system ${minFree} bytes stay free, and ${free} are`,
+        },
+        size * wantedShare,
+      )
     }
   }
 
-  #roomIn (fileSystem: FileSystem, share: number): number {
+  #roomIn(fileSystem: FileSystem, share: number): number {
     // what is written just now is in both: rather too little than too much
-    return fileSystem.free - (this.#written - fileSystem.writtenBefore) - this.#reserved - this.#minFreeOf(fileSystem) - Math.min(fileSystem.size * share, mostShare)
+    return (
+      fileSystem.free -
+      (this.#written - fileSystem.writtenBefore) -
+      this.#reserved -
+      this.#minFreeOf(fileSystem) -
+      Math.min(fileSystem.size * share, mostShare)
+    )
   }
 
-  #minFreeOf ({ size }: FileSystem): number {
+  #minFreeOf({ size }: FileSystem): number {
     return Math.max(leastMinFree, this.#minFree ?? Math.min(mostMinFree, Math.floor(size * minFreeShare)))
   }
 
-  #full (detail: ConstructorParameters<typeof StorageFullError>[0], share: number, cause?: unknown): StorageFullError {
+  #full(detail: ConstructorParameters<typeof StorageFullError>[0], share: number, cause?: unknown): StorageFullError {
     this.refused++
     this.onFull(Math.max(detail?.wanted ?? 0, Math.min(share, mostShare)))
     return new StorageFullError(detail, { cause })
   }
 
   /** Calls that come while one runs share it */
-  async #ask (): Promise<FileSystem> {
-    this.#asking ??= this.#askAnew().finally(() => { this.#asking = undefined })
+  async #ask(): Promise<FileSystem> {
+    this.#asking ??= this.#askAnew().finally(() => {
+      this.#asking = undefined
+    })
     return await this.#asking
   }
 
-  async #askAnew (): Promise<FileSystem> {
+  async #askAnew(): Promise<FileSystem> {
     const writtenBefore = this.#written
     const { bavail, blocks, bsize } = await statfs(this.#path)
     this.#fileSystem = { size: blocks * bsize, free: bavail * bsize, askedAt: performance.now(), writtenBefore }

@@ -40,7 +40,11 @@ export interface SweptBlock {
  *
  * @param collect is called for each block, and decides at once: it returns undefined where the block stays, else the bytes that its end frees
  */
-export async function sweepBlocks (path: string, collect: (block: SweptBlock) => Promise<number> | undefined, { signal, onProgress, pace = new Pace() }: SweepOptions): Promise<Swept> {
+export async function sweepBlocks(
+  path: string,
+  collect: (block: SweptBlock) => Promise<number> | undefined,
+  { signal, onProgress, pace = new Pace() }: SweepOptions,
+): Promise<Swept> {
   const swept: Swept = { blocks: 0, bytes: 0 }
   for (const directory of await shardsOf(path)) {
     signal?.throwIfAborted()
@@ -55,7 +59,13 @@ export async function sweepBlocks (path: string, collect: (block: SweptBlock) =>
   return swept
 }
 
-async function sweepNames (directory: string, names: string[], collect: (block: SweptBlock) => Promise<number> | undefined, swept: Swept, signal: AbortSignal | undefined): Promise<void> {
+async function sweepNames(
+  directory: string,
+  names: string[],
+  collect: (block: SweptBlock) => Promise<number> | undefined,
+  swept: Swept,
+  signal: AbortSignal | undefined,
+): Promise<void> {
   await forEach(names, concurrency, signal, async file => {
     const digest = multihashOf(file)?.digest
     const bytes = digest === undefined ? undefined : await collect({ directory, file, key: blockKey(digest) })

@@ -10,38 +10,42 @@ export class UnsyncedDirectories {
   #next: Promise<void> | undefined
 
   /** @param fsync whether they are synced at all */
-  constructor ({ fsync }: { fsync: boolean }) {
+  constructor({ fsync }: { fsync: boolean }) {
     this.#fsync = fsync
   }
 
-  add (directory: string): void {
+  add(directory: string): void {
     this.#directories.add(directory)
   }
 
   /** Resolves when what was added before the call is on disk. Calls that come while one runs share the next. */
-  async sync (): Promise<void> {
+  async sync(): Promise<void> {
     if (!this.#fsync) {
       this.#directories.clear()
       return
     }
-    this.#next ??= this.#running.catch(() => {}).then(async () => {
-      this.#next = undefined
-      this.#running = this.#sync()
-      await this.#running
-    })
+    this.#next ??= this.#running
+      .catch(() => {})
+      .then(async () => {
+        this.#next = undefined
+        this.#running = this.#sync()
+        await this.#running
+      })
     await this.#next
   }
 
-  async #sync (): Promise<void> {
+  async #sync(): Promise<void> {
     const directories = [...this.#directories]
     this.#directories = new Set()
     try {
       const left = directories.values()
-      await Promise.all(Array.from({ length: concurrency }, async () => {
-        for (const directory of left) {
-          await syncDirectory(directory)
-        }
-      }))
+      await Promise.all(
+        Array.from({ length: concurrency }, async () => {
+          for (const directory of left) {
+            await syncDirectory(directory)
+          }
+        }),
+      )
     } catch (err) {
       directories.forEach(directory => this.#directories.add(directory))
       throw err

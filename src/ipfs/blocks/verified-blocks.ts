@@ -24,12 +24,12 @@ export class VerifiedBlocks {
   /** Zero: the slot is free */
   readonly #verified = new Float64Array(slots)
 
-  constructor ({ period, now = () => performance.now() }: VerifiedBlocksInit) {
+  constructor({ period, now = () => performance.now() }: VerifiedBlocksInit) {
     this.#period = period
     this.#now = now
   }
 
-  note (key: BlockKey, modified: number): void {
+  note(key: BlockKey, modified: number): void {
     const slot = key[0] % slots
     this.#keys.set(key, slot * words)
     this.#modified[slot] = modified
@@ -37,13 +37,15 @@ export class VerifiedBlocks {
   }
 
   /** @returns when the verified file was written; undefined where it has to be verified */
-  modified (key: BlockKey): number | undefined {
+  modified(key: BlockKey): number | undefined {
     const slot = key[0] % slots
     const verified = this.#verified[slot]!
-    return verified > 0 && this.#now() - verified < this.#period && this.#holds(slot, key) ? this.#modified[slot] : undefined
+    return verified > 0 && this.#now() - verified < this.#period && this.#holds(slot, key)
+      ? this.#modified[slot]
+      : undefined
   }
 
-  #holds (slot: number, key: BlockKey): boolean {
+  #holds(slot: number, key: BlockKey): boolean {
     return key.every((word, i) => this.#keys[slot * words + i] === word)
   }
 }

@@ -15,10 +15,15 @@ type Blocks = Pick<DurableBlockstore, 'read'>
  *
  * @throws NotFoundError where one is missing, DamagedBlockError where one does not hold what it should; RefusedDagError
  */
-export async function * blocksBelow (blockstore: Blocks, root: string, without: BlockSet, options: StoreOptions = {}): AsyncGenerator<Block> {
+export async function* blocksBelow(
+  blockstore: Blocks,
+  root: string,
+  without: BlockSet,
+  options: StoreOptions = {},
+): AsyncGenerator<Block> {
   for await (const { cid, bytes, size } of walk(blockstore, root, options)) {
     if (!without.has(blockKey(cid.multihash.digest))) {
-      yield { cid, bytes: bytes ?? await readLeaf(blockstore, cid, size, options) }
+      yield { cid, bytes: bytes ?? (await readLeaf(blockstore, cid, size, options)) }
     }
   }
 }
@@ -32,7 +37,7 @@ interface Found {
 }
 
 /** Each block once, the leaves of a node behind it */
-async function * walk (blockstore: Blocks, root: string, { signal }: StoreOptions): AsyncGenerator<Found> {
+async function* walk(blockstore: Blocks, root: string, { signal }: StoreOptions): AsyncGenerator<Found> {
   const yielded = new BlockSet()
   const isNew = (cid: CID): boolean => hasFile(cid) && yielded.add(blockKey(cid.multihash.digest))
   const load = async (cid: CID): Promise<Uint8Array> => await readVerified(blockstore, cid, { signal })
@@ -56,7 +61,12 @@ async function * walk (blockstore: Blocks, root: string, { signal }: StoreOption
   }
 }
 
-async function readLeaf (blockstore: Blocks, cid: CID, size: number | undefined, options: StoreOptions): Promise<Uint8Array> {
+async function readLeaf(
+  blockstore: Blocks,
+  cid: CID,
+  size: number | undefined,
+  options: StoreOptions,
+): Promise<Uint8Array> {
   const bytes = await readVerified(blockstore, cid, { signal: options.signal })
   return isLeafOf(size, bytes) ? bytes : await refuseLeaf(cid, bytes, size)
 }

@@ -43,25 +43,28 @@ export class BlockstoreContentStore implements ContentStore {
   readonly #buffers = new BufferPool(leafSize, maxFreeBuffers)
   readonly #reader: DagReader
 
-  constructor (components: BlockstoreContentStoreComponents) {
+  constructor(components: BlockstoreContentStoreComponents) {
     this.#components = components
     this.#blockstore = components.blockstore
     this.#hasher = components.hasher ?? inlineHasher
-    this.#reader = new DagReader({ blocks: { read: async (...args) => await this.#read(...args) }, buffers: this.#buffers }, { readAhead, isKnown: components.isKnown ?? true })
+    this.#reader = new DagReader(
+      { blocks: { read: async (...args) => await this.#read(...args) }, buffers: this.#buffers },
+      { readAhead, isKnown: components.isKnown ?? true },
+    )
   }
 
-  writer (init: DagWriterInit = {}): ContentWriter {
+  writer(init: DagWriterInit = {}): ContentWriter {
     return this.#writer(this.#hasher, init)
   }
 
-  async add (bytes: Uint8Array): Promise<Content> {
+  async add(bytes: Uint8Array): Promise<Content> {
     // of bytes that were all in memory there are few
     const writer = this.#writer(inlineHasher)
     await writer.write(bytes)
     return await writer.close()
   }
 
-  async addDirectory (entries: readonly DirectoryEntry[], options: StoreOptions = {}): Promise<Content> {
+  async addDirectory(entries: readonly DirectoryEntry[], options: StoreOptions = {}): Promise<Content> {
     // a block that would be far too large is not even made: it would take a second for a hundred thousand entries
     if (entries.length * minLinkBytes <= maxDirectoryBytes) {
       const block = await directoryBlock(entries)
@@ -73,27 +76,27 @@ export class BlockstoreContentStore implements ContentStore {
     return await this.#addShardedDirectory(entries, options)
   }
 
-  read (...args: Parameters<ContentStore['read']>): ReturnType<ContentStore['read']> {
+  read(...args: Parameters<ContentStore['read']>): ReturnType<ContentStore['read']> {
     return this.#reader.read(...args)
   }
 
-  async find (...args: Parameters<ContentStore['find']>): ReturnType<ContentStore['find']> {
+  async find(...args: Parameters<ContentStore['find']>): ReturnType<ContentStore['find']> {
     return await this.#reader.find(...args)
   }
 
-  list (...args: Parameters<ContentStore['list']>): ReturnType<ContentStore['list']> {
+  list(...args: Parameters<ContentStore['list']>): ReturnType<ContentStore['list']> {
     return this.#reader.list(...args)
   }
 
-  async canonical (...args: Parameters<ContentStore['canonical']>): ReturnType<ContentStore['canonical']> {
+  async canonical(...args: Parameters<ContentStore['canonical']>): ReturnType<ContentStore['canonical']> {
     return await this.#reader.canonical(...args)
   }
 
-  async sync (): Promise<void> {
+  async sync(): Promise<void> {
     await this.#blockstore.sync?.()
   }
 
-  async #addShardedDirectory (entries: readonly DirectoryEntry[], { signal }: StoreOptions): Promise<Content> {
+  async #addShardedDirectory(entries: readonly DirectoryEntry[], { signal }: StoreOptions): Promise<Content> {
     const { get, put, has } = this.#blockstore
     const blockstore = {
       get: get.bind(this.#blockstore),
@@ -102,32 +105,42 @@ export class BlockstoreContentStore implements ContentStore {
       put: async (...[cid, block]: Parameters<typeof put>) => {
         signal?.throwIfAborted()
         return await put.call(this.#blockstore, cid, block)
-      }
+      },
     }
     const added = unixfs({ blockstore }).addAll([], {
       profile: 'unixfs-v1-2025',
       wrapWithDirectory: true,
       shardSplitThresholdBytes: 0,
       // in place of the files to import: links to what is stored already
-      dagBuilder: async function * () {
+      dagBuilder: async function* () {
         const turns = new Turns()
         for (const { name, content } of entries) {
           signal?.throwIfAborted()
           await turns.pause()
           yield async () => ({ path: name, cid: CID.parse(content.cid), size: BigInt(content.dagSize) })
         }
-      }
+      },
     })
     // the last one is the directory
     const { cid, size } = (await Array.fromAsync(added)).at(-1)!
     return { cid: cid.toString(), size: 0, dagSize: Number(size) }
   }
 
-  #writer (hasher: Hasher, init?: DagWriterInit): DagWriter {
-    return new DagWriter({ put: async block => { await this.#put(block) }, get: async cid => await this.#blockstore.read(cid), buffers: this.#buffers, hasher }, init)
+  #writer(hasher: Hasher, init?: DagWriterInit): DagWriter {
+    return new DagWriter(
+      {
+        put: async block => {
+          await this.#put(block)
+        },
+        get: async cid => await this.#blockstore.read(cid),
+        buffers: this.#buffers,
+        hasher,
+      },
+      init,
+    )
   }
 
-  async #read (...[cid, options]: Parameters<DurableBlockstore['read']>): Promise<Uint8Array> {
+  async #read(...[cid, options]: Parameters<DurableBlockstore['read']>): Promise<Uint8Array> {
     try {
       return await this.#components.blockstore.read(cid, options)
     } catch (err) {
@@ -138,7 +151,7 @@ export class BlockstoreContentStore implements ContentStore {
     }
   }
 
-  async #put (block: Block): Promise<void> {
+  async #put(block: Block): Promise<void> {
     await this.#blockstore.put(block.cid, block.bytes)
   }
 }

@@ -19,7 +19,7 @@ type Known = Map<string, FileLink>
  * @returns undefined where it is another DAG, or none that anybody has to walk
  * @throws what `read` throws
  */
-export async function canonicalFile (root: CID, read: Read): Promise<Content | undefined> {
+export async function canonicalFile(root: CID, read: Read): Promise<Content | undefined> {
   if (!isOurs(root)) {
     return undefined
   }
@@ -37,7 +37,14 @@ export async function canonicalFile (root: CID, read: Read): Promise<Content | u
 }
 
 /** @param bytes of its block; undefined where it is not read yet */
-async function subtree (cid: CID, bytes: Uint8Array | undefined, size: number, level: number, read: Read, known: Known): Promise<FileLink | undefined> {
+async function subtree(
+  cid: CID,
+  bytes: Uint8Array | undefined,
+  size: number,
+  level: number,
+  read: Read,
+  known: Known,
+): Promise<FileLink | undefined> {
   if (!isOurs(cid) || (cid.code === raw.code) !== (level === 0)) {
     return undefined
   }
@@ -45,14 +52,21 @@ async function subtree (cid: CID, bytes: Uint8Array | undefined, size: number, l
     return { cid, size, dagSize: size }
   }
   const key = `${cid.toString()} ${size}`
-  const file = known.get(key) ?? await node(cid, bytes ?? await read(cid), size, level, read, known)
+  const file = known.get(key) ?? (await node(cid, bytes ?? (await read(cid)), size, level, read, known))
   if (file !== undefined) {
     known.set(key, file)
   }
   return file
 }
 
-async function node (cid: CID, bytes: Uint8Array, size: number, level: number, read: Read, known: Known): Promise<FileLink | undefined> {
+async function node(
+  cid: CID,
+  bytes: Uint8Array,
+  size: number,
+  level: number,
+  read: Read,
+  known: Known,
+): Promise<FileLink | undefined> {
   const childSize = sizeOfFull(level - 1)
   const { links } = decodeNode(cid, bytes)
   if (links.length !== Math.ceil(size / childSize)) {
@@ -67,10 +81,12 @@ async function node (cid: CID, bytes: Uint8Array, size: number, level: number, r
     children.push(child)
   }
   // whatever else a node may say differs from what is written here
-  return equals(encodeFileNode(children), bytes) ? { cid, size, dagSize: children.reduce((total, { dagSize }) => total + dagSize, bytes.byteLength) } : undefined
+  return equals(encodeFileNode(children), bytes)
+    ? { cid, size, dagSize: children.reduce((total, { dagSize }) => total + dagSize, bytes.byteLength) }
+    : undefined
 }
 
-function levelsOf (size: number): number {
+function levelsOf(size: number): number {
   let levels = 0
   while (sizeOfFull(levels) < size) {
     levels++
@@ -79,10 +95,15 @@ function levelsOf (size: number): number {
 }
 
 /** Bytes below a node that has all its links, at `level` above the leaves */
-function sizeOfFull (level: number): number {
+function sizeOfFull(level: number): number {
   return leafSize * maxLinks ** level
 }
 
-function isOurs ({ version, code, multihash }: CID): boolean {
-  return version === 1 && (code === raw.code || code === dagPb.code) && multihash.code === sha256.code && multihash.digest.byteLength === 32
+function isOurs({ version, code, multihash }: CID): boolean {
+  return (
+    version === 1 &&
+    (code === raw.code || code === dagPb.code) &&
+    multihash.code === sha256.code &&
+    multihash.digest.byteLength === 32
+  )
 }

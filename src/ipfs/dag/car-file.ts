@@ -12,15 +12,15 @@ export class CarFile implements CarSource, AsyncDisposable {
   #start = 0
   pos = 0
 
-  private constructor (handle: FileHandle) {
+  private constructor(handle: FileHandle) {
     this.#handle = handle
   }
 
-  static async open (path: string): Promise<CarFile> {
+  static async open(path: string): Promise<CarFile> {
     return new CarFile(await open(path))
   }
 
-  async upTo (length: number): Promise<Uint8Array> {
+  async upTo(length: number): Promise<Uint8Array> {
     const from = this.pos - this.#start
     if (from < 0 || from + length > this.#window.byteLength) {
       await this.#read(Math.max(length, windowBytes))
@@ -28,7 +28,7 @@ export class CarFile implements CarSource, AsyncDisposable {
     return this.#window.subarray(this.pos - this.#start, this.pos - this.#start + length)
   }
 
-  async exactly (length: number, seek = false): Promise<Uint8Array> {
+  async exactly(length: number, seek = false): Promise<Uint8Array> {
     const bytes = await this.upTo(length)
     if (bytes.byteLength < length) {
       throw new RangeError('unexpected end of the file')
@@ -37,15 +37,15 @@ export class CarFile implements CarSource, AsyncDisposable {
     return bytes
   }
 
-  seek (length: number): void {
+  seek(length: number): void {
     this.pos += length
   }
 
-  async [Symbol.asyncDispose] (): Promise<void> {
+  async [Symbol.asyncDispose](): Promise<void> {
     await this.#handle.close()
   }
 
-  async #read (length: number): Promise<void> {
+  async #read(length: number): Promise<void> {
     // a new one each time: what was returned is in use
     const buffer = Buffer.allocUnsafeSlow(length)
     let filled = 0

@@ -37,7 +37,10 @@ export interface CarScanOptions {
  *
  * @returns the root in the header; undefined where that is damaged
  */
-export async function * scanCar (source: CarSource, { quick = false, signal }: CarScanOptions): AsyncGenerator<ScannedBlock | CarDamage, string | undefined> {
+export async function* scanCar(
+  source: CarSource,
+  { quick = false, signal }: CarScanOptions,
+): AsyncGenerator<ScannedBlock | CarDamage, string | undefined> {
   const head = await lengthAt(source)
   if (head === undefined) {
     yield { damage: 'it has no header', offset: 0 }
@@ -59,7 +62,7 @@ export async function * scanCar (source: CarSource, { quick = false, signal }: C
     const section = await lengthAt(source)
     const block = section === undefined ? undefined : await readSection(source, section, quick)
     if (section === undefined || block === undefined) {
-      yield { damage: 'it is cut short, or what follows can\'t be told apart', offset }
+      yield { damage: "it is cut short, or what follows can't be told apart", offset }
       return root
     }
     yield 'damage' in block ? { ...block, offset } : block
@@ -74,7 +77,7 @@ interface Section {
 }
 
 /** Where the part that begins here has its content; undefined where nothing says so */
-async function lengthAt (source: CarSource): Promise<Section | undefined> {
+async function lengthAt(source: CarSource): Promise<Section | undefined> {
   const number = await source.upTo(maxVarintBytes)
   try {
     const [length, bytes] = varint.decode(number)
@@ -87,7 +90,11 @@ async function lengthAt (source: CarSource): Promise<Section | undefined> {
 }
 
 /** @returns undefined where the CAR ends before its end */
-async function readSection (source: CarSource, { start, end }: Section, quick: boolean): Promise<ScannedBlock | { damage: string } | undefined> {
+async function readSection(
+  source: CarSource,
+  { start, end }: Section,
+  quick: boolean,
+): Promise<ScannedBlock | { damage: string } | undefined> {
   source.seek(start - source.pos)
   const bytes = await source.upTo(quick ? Math.min(end - start, maxCidBytes) : end - start)
   if (quick) {
@@ -101,7 +108,7 @@ async function readSection (source: CarSource, { start, end }: Section, quick: b
   let cid: CID
   let rest: Uint8Array
   try {
-    [cid, rest] = CID.decodeFirst(bytes)
+    ;[cid, rest] = CID.decodeFirst(bytes)
   } catch {
     return { damage: 'a block has no CID' }
   }
@@ -114,7 +121,7 @@ async function readSection (source: CarSource, { start, end }: Section, quick: b
   return damage === undefined ? { cid, bytes: quick ? undefined : rest, offset, length: end - offset } : { damage }
 }
 
-async function otherBytes (cid: CID, bytes: Uint8Array): Promise<string | undefined> {
+async function otherBytes(cid: CID, bytes: Uint8Array): Promise<string | undefined> {
   try {
     await verifyBlock(cid, bytes)
     return undefined

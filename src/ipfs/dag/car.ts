@@ -29,7 +29,7 @@ const hashes = new Set<number>([sha256.code, sha512.code])
 /** Where the bytes of a CAR come from; @ipld/car has one over a stream */
 export type CarSource = Parameters<typeof readHeader>[0]
 
-export async function * encodeCar (root: string, blocks: AsyncIterable<Block>): AsyncGenerator<Uint8Array> {
+export async function* encodeCar(root: string, blocks: AsyncIterable<Block>): AsyncGenerator<Uint8Array> {
   const roots = [CID.parse(root)]
   yield createWriter(new ArrayBuffer(headerLength({ roots })), { roots }).close()
   for await (const { cid, bytes } of blocks) {
@@ -47,7 +47,7 @@ export async function * encodeCar (root: string, blocks: AsyncIterable<Block>): 
  *
  * @throws DamagedBlockError
  */
-export async function readCarRoot (source: CarSource): Promise<string> {
+export async function readCarRoot(source: CarSource): Promise<string> {
   const { roots } = await orDamaged(async () => await readHeader(limited(source, maxHeaderBytes), 1))
   if (roots.length !== 1) {
     throw new DamagedBlockError(`it has ${roots.length} roots instead of one`)
@@ -64,16 +64,18 @@ export async function readCarRoot (source: CarSource): Promise<string> {
  *
  * @throws DamagedBlockError where one is not what its CID says, or the CAR ends in the middle
  */
-export async function * readCarBlocks (source: CarSource): AsyncGenerator<Block> {
+export async function* readCarBlocks(source: CarSource): AsyncGenerator<Block> {
   for await (const { cid, length } of heads(source)) {
     const bytes = await orDamaged(async () => await source.exactly(length, true))
-    await verifyBlock(cid, bytes).catch((err: unknown) => { throw new DamagedBlockError(`what it has as ${cid.toString()} is another block`, { cause: err }) })
+    await verifyBlock(cid, bytes).catch((err: unknown) => {
+      throw new DamagedBlockError(`what it has as ${cid.toString()} is another block`, { cause: err })
+    })
     yield { cid, bytes }
   }
 }
 
 /** @returns what is wrong with a block of this CID and length in a CAR; undefined where nothing is */
-export function whatIsWrong (cid: CID, length: number): string | undefined {
+export function whatIsWrong(cid: CID, length: number): string | undefined {
   const name = cid.toString().slice(0, maxShownCid)
   if (!codecs.has(cid.code)) {
     return `${name} has the codec 0x${cid.code.toString(16)}, which no file or directory has`
@@ -84,7 +86,7 @@ export function whatIsWrong (cid: CID, length: number): string | undefined {
   return length < 0 || length > maxCarBlockBytes ? `${name} has ${length} bytes` : undefined
 }
 
-async function * heads (source: CarSource): AsyncGenerator<{ cid: CID, length: number }> {
+async function* heads(source: CarSource): AsyncGenerator<{ cid: CID; length: number }> {
   while ((await source.upTo(1)).byteLength > 0) {
     const { cid, blockLength } = await orDamaged(async () => await readBlockHead(limited(source, maxCarBlockBytes)))
     const wrong = whatIsWrong(cid, blockLength)
@@ -95,7 +97,7 @@ async function * heads (source: CarSource): AsyncGenerator<{ cid: CID, length: n
   }
 }
 
-function limited (source: CarSource, maxBytes: number): CarSource {
+function limited(source: CarSource, maxBytes: number): CarSource {
   return {
     upTo: async length => await source.upTo(length),
     exactly: async (length, seek) => {
@@ -104,12 +106,16 @@ function limited (source: CarSource, maxBytes: number): CarSource {
       }
       return await source.exactly(length, seek)
     },
-    seek: length => { source.seek(length) },
-    get pos () { return source.pos }
+    seek: length => {
+      source.seek(length)
+    },
+    get pos() {
+      return source.pos
+    },
   }
 }
 
-async function orDamaged<T> (reading: () => Promise<T>): Promise<T> {
+async function orDamaged<T>(reading: () => Promise<T>): Promise<T> {
   try {
     return await reading()
   } catch (err) {

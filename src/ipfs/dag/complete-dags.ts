@@ -22,12 +22,12 @@ export class CompleteDags {
   readonly #walked = new WalkedNodes()
   readonly #leaves = new BlockSet()
 
-  constructor (blockstore: Blocks) {
+  constructor(blockstore: Blocks) {
     this.#blockstore = blockstore
   }
 
   /** @throws NotFoundError where a block is missing, DamagedBlockError where a node does not hold what it should; RefusedDagError */
-  async require (root: string, { signal }: StoreOptions = {}): Promise<void> {
+  async require(root: string, { signal }: StoreOptions = {}): Promise<void> {
     const load = async (cid: CID): Promise<Uint8Array> => await readVerified(this.#blockstore, cid, { signal })
     const cid = parseCid(root)
     for await (const { node } of walkNodes(cid, { load, walked: this.#walked, signal })) {
@@ -42,7 +42,7 @@ export class CompleteDags {
   }
 
   /** @returns what is wrong below the root; undefined where all is here */
-  async problemOf (root: string, options: StoreOptions = {}): Promise<string | undefined> {
+  async problemOf(root: string, options: StoreOptions = {}): Promise<string | undefined> {
     try {
       await this.require(root, options)
       return undefined
@@ -55,12 +55,12 @@ export class CompleteDags {
     }
   }
 
-  async #requireLeaf (cid: CID): Promise<void> {
+  async #requireLeaf(cid: CID): Promise<void> {
     const key = blockKey(cid.multihash.digest)
     if (!hasFile(cid) || this.#leaves.has(key)) {
       return
     }
-    if (!await this.#blockstore.has(cid)) {
+    if (!(await this.#blockstore.has(cid))) {
       throw new NotFoundError(`No block ${cid.toString()}`)
     }
     this.#leaves.add(key)
@@ -68,6 +68,6 @@ export class CompleteDags {
 }
 
 /** Looks once whether all is here below a root; throws as {@link CompleteDags.require} */
-export async function requireBlocks (blockstore: Blocks, root: string, options: StoreOptions = {}): Promise<void> {
+export async function requireBlocks(blockstore: Blocks, root: string, options: StoreOptions = {}): Promise<void> {
   await new CompleteDags(blockstore).require(root, options)
 }

@@ -48,18 +48,23 @@ export class DagChecker {
   /** Blocks that were damaged when they were read last */
   readonly #damaged = new BlockSet()
 
-  constructor (components: DagCheckerComponents) {
+  constructor(components: DagCheckerComponents) {
     this.#components = components
   }
 
   /** Checks a file from its first byte to its last, all of which are read */
-  async file (root: string, algorithm: DigestAlgorithm, options: StoreOptions = {}): Promise<CheckedFile> {
+  async file(root: string, algorithm: DigestAlgorithm, options: StoreOptions = {}): Promise<CheckedFile> {
     const bad = new Map<string, BadBlock>()
     const hash = this.#components.hasher.file(algorithm)
     const buffer = this.#buffers.take()
     let size = 0
     try {
-      for await (const part of walkFile(parseCid(root), async cid => await this.#node(cid, bad, options), 0, Infinity)) {
+      for await (const part of walkFile(
+        parseCid(root),
+        async cid => await this.#node(cid, bad, options),
+        0,
+        Infinity,
+      )) {
         options.signal?.throwIfAborted()
         const isLeaf = !(part instanceof Uint8Array)
         const bytes = isLeaf ? await this.#read(part.cid, buffer, options) : part
@@ -87,7 +92,10 @@ export class DagChecker {
    *
    * @param options.except CIDs in base32, which are left out with what only they lead to
    */
-  async dag (root: string, options: StoreOptions & { except?: ReadonlySet<string> | undefined } = {}): Promise<BadBlock[]> {
+  async dag(
+    root: string,
+    options: StoreOptions & { except?: ReadonlySet<string> | undefined } = {},
+  ): Promise<BadBlock[]> {
     const bad = new Map<string, BadBlock>()
     const { except, signal } = options
     const top = parseCid(root)
@@ -99,7 +107,7 @@ export class DagChecker {
     for await (const walked of walkNodes(top, { load, follow: cid => !isLeft(cid), walked: this.#complete, signal })) {
       for (const { cid, to, size } of leavesOf(walked.node)) {
         signal?.throwIfAborted()
-        if (isLeft(cid) || !await this.#leaf(cid, to === 'part' ? size : undefined, bad, options)) {
+        if (isLeft(cid) || !(await this.#leaf(cid, to === 'part' ? size : undefined, bad, options))) {
           walked.isWhole = false
         }
       }
@@ -108,14 +116,14 @@ export class DagChecker {
   }
 
   /** @returns undefined where the block is right */
-  async block (cid: CID, options: StoreOptions = {}): Promise<BadBlock | undefined> {
+  async block(cid: CID, options: StoreOptions = {}): Promise<BadBlock | undefined> {
     const bad = new Map<string, BadBlock>()
     await this.#leaf(cid, undefined, bad, options)
     return bad.get(cid.toString())
   }
 
   /** The damaged ones of those blocks on disk that were in no file or directory so far; each is named as a leaf is */
-  async * others (options: StoreOptions = {}): AsyncGenerator<BadBlock> {
+  async *others(options: StoreOptions = {}): AsyncGenerator<BadBlock> {
     for await (const cid of this.#components.files.list(options)) {
       const bad = this.#damaged.has(keyOf(cid)) ? undefined : await this.block(cid, options)
       // one that is missing was deleted since it was listed
@@ -126,7 +134,7 @@ export class DagChecker {
   }
 
   /** @returns whether the block is right; what is known to be is not read again */
-  async #leaf (cid: CID, size: number | undefined, bad: Map<string, BadBlock>, options: StoreOptions): Promise<boolean> {
+  async #leaf(cid: CID, size: number | undefined, bad: Map<string, BadBlock>, options: StoreOptions): Promise<boolean> {
     if (inlineBlock(cid) !== undefined || (hasFile(cid) && this.#right.has(keyOf(cid)))) {
       return true
     }
@@ -147,8 +155,14 @@ export class DagChecker {
    * @param digest what it is, where it is known
    * @throws RefusedDagError where it is right, and has not as many bytes as its node says
    */
-  async #noteLeaf (cid: CID, bytes: Uint8Array, size: number | undefined, bad: Map<string, BadBlock>, digest?: Uint8Array): Promise<boolean> {
-    if (!await this.#note(cid, bytes, digest)) {
+  async #noteLeaf(
+    cid: CID,
+    bytes: Uint8Array,
+    size: number | undefined,
+    bad: Map<string, BadBlock>,
+    digest?: Uint8Array,
+  ): Promise<boolean> {
+    if (!(await this.#note(cid, bytes, digest))) {
       bad.set(cid.toString(), this.#isDamaged(cid))
       return false
     }
@@ -156,11 +170,15 @@ export class DagChecker {
   }
 
   /** @returns undefined where it is bad */
-  async #node (cid: CID, bad: Map<string, BadBlock>, options: StoreOptions): Promise<DagNode & { bytes: Uint8Array } | undefined> {
+  async #node(
+    cid: CID,
+    bad: Map<string, BadBlock>,
+    options: StoreOptions,
+  ): Promise<(DagNode & { bytes: Uint8Array }) | undefined> {
     const buffer = this.#buffers.take()
     try {
-      const found = inlineBlock(cid) ?? await this.#read(cid, buffer, options)
-      const isBad = 'problem' in found ? found : await this.#note(cid, found) ? undefined : this.#isDamaged(cid)
+      const found = inlineBlock(cid) ?? (await this.#read(cid, buffer, options))
+      const isBad = 'problem' in found ? found : (await this.#note(cid, found)) ? undefined : this.#isDamaged(cid)
       if (isBad !== undefined) {
         bad.set(isBad.cid, isBad)
         return undefined
@@ -173,7 +191,7 @@ export class DagChecker {
     }
   }
 
-  async #read (cid: CID, buffer: Uint8Array, options: StoreOptions): Promise<Uint8Array | BadBlock> {
+  async #read(cid: CID, buffer: Uint8Array, options: StoreOptions): Promise<Uint8Array | BadBlock> {
     try {
       const bytes = await this.#components.files.read(cid, buffer)
       await this.#components.rate.take(bytes.byteLength, options)
@@ -195,12 +213,12 @@ export class DagChecker {
    *
    * @param digest what it is, where it is known
    */
-  async #note (cid: CID, bytes: Uint8Array, digest?: Uint8Array): Promise<boolean> {
+  async #note(cid: CID, bytes: Uint8Array, digest?: Uint8Array): Promise<boolean> {
     // of what nobody here can compare nothing is known to be wrong, and none has a key that is not another's
     if (!hasFile(cid)) {
       return true
     }
-    if (!equals(digest ?? await this.#digest(cid.multihash.code, bytes), cid.multihash.digest)) {
+    if (!equals(digest ?? (await this.#digest(cid.multihash.code, bytes)), cid.multihash.digest)) {
       return false
     }
     if (this.#right.add(keyOf(cid))) {
@@ -209,12 +227,12 @@ export class DagChecker {
     return true
   }
 
-  #isDamaged (cid: CID): BadBlock {
+  #isDamaged(cid: CID): BadBlock {
     this.#damaged.add(keyOf(cid))
     return { cid: cid.toString(), problem: 'damaged' }
   }
 
-  async #digest (code: number, bytes: Uint8Array): Promise<Uint8Array> {
+  async #digest(code: number, bytes: Uint8Array): Promise<Uint8Array> {
     const algorithm = code === sha512.code ? 'sha512' : 'sha256'
     const hash = this.#components.hasher.file(algorithm)
     try {
@@ -225,6 +243,6 @@ export class DagChecker {
   }
 }
 
-function keyOf (cid: CID): ReturnType<typeof blockKey> {
+function keyOf(cid: CID): ReturnType<typeof blockKey> {
   return blockKey(cid.multihash.digest)
 }

@@ -30,7 +30,7 @@ export const dagLimits = {
   /** Files of other nodes that claim more bytes than this are counted before they are read */
   uncountedBytes: 64 * gibibyte,
   /** How many times what its different blocks hold such a file may claim: it repeats itself */
-  repetition: 1024
+  repetition: 1024,
 } as const
 
 export interface DagLink {
@@ -58,14 +58,14 @@ export interface DagNode {
 }
 
 /** @throws RefusedDagError where it has more bytes than a block may have */
-export function requireBlockSize (cid: CID, { byteLength }: Uint8Array): void {
+export function requireBlockSize(cid: CID, { byteLength }: Uint8Array): void {
   if (byteLength > dagLimits.blockBytes) {
     throw new RefusedDagError(`${shown(cid)} has ${byteLength} bytes, and a block may have ${dagLimits.blockBytes}`)
   }
 }
 
 /** @throws RefusedDagError where it is no node, or has more than {@link dagLimits} */
-export function decodeNode (cid: CID, bytes: Uint8Array): DagNode {
+export function decodeNode(cid: CID, bytes: Uint8Array): DagNode {
   requireCid(cid)
   requireBlockSize(cid, bytes)
   try {
@@ -80,9 +80,13 @@ export function decodeNode (cid: CID, bytes: Uint8Array): DagNode {
  *
  * @throws RefusedDagError; DamagedBlockError where it is refused because it does not hold what it should; what `read` throws
  */
-export async function readNode (cid: CID, read: (cid: CID, options?: StoreOptions) => Promise<Uint8Array>, options: StoreOptions = {}): Promise<DagNode & { bytes: Uint8Array }> {
+export async function readNode(
+  cid: CID,
+  read: (cid: CID, options?: StoreOptions) => Promise<Uint8Array>,
+  options: StoreOptions = {},
+): Promise<DagNode & { bytes: Uint8Array }> {
   requireCid(cid)
-  const bytes = inlineBlock(cid) ?? await read(cid, options)
+  const bytes = inlineBlock(cid) ?? (await read(cid, options))
   try {
     return { bytes, ...decodeNode(cid, bytes) }
   } catch (err) {
@@ -96,16 +100,23 @@ export async function readNode (cid: CID, read: (cid: CID, options?: StoreOption
  * @param weight of these nodes
  * @throws RefusedDagError
  */
-export function requireDepth (cid: CID, depth: number, weight: number): void {
+export function requireDepth(cid: CID, depth: number, weight: number): void {
   if (depth > dagLimits.depth || weight > dagLimits.pathWeight) {
-    throw new RefusedDagError(`${shown(cid)} is on a way of ${depth} nodes of ${weight} KiB, where there may be ${dagLimits.depth} of ${dagLimits.pathWeight}`)
+    throw new RefusedDagError(
+      `${shown(cid)} is on a way of ${depth} nodes of ${weight} KiB, where there may be ${dagLimits.depth} of ${dagLimits.pathWeight}`,
+    )
   }
 }
 
 /** @throws RefusedDagError where a link leads to something else than its node says */
-export function requireChild (link: Pick<DagLink, 'cid' | 'to' | 'size'>, { type, size }: Pick<DagNode, 'type' | 'size'>): void {
+export function requireChild(
+  link: Pick<DagLink, 'cid' | 'to' | 'size'>,
+  { type, size }: Pick<DagNode, 'type' | 'size'>,
+): void {
   if (link.to === 'part' && (type !== 'file' || size !== link.size)) {
-    throw new RefusedDagError(`${shown(link.cid)} is a ${type} of ${size} bytes, and was to be a part of a file, of ${link.size} bytes`)
+    throw new RefusedDagError(
+      `${shown(link.cid)} is a ${type} of ${size} bytes, and was to be a part of a file, of ${link.size} bytes`,
+    )
   }
   if (link.to === 'shard' && type !== 'shard') {
     throw new RefusedDagError(`${shown(link.cid)} is a ${type}, and was to be a part of a directory`)
@@ -117,17 +128,19 @@ export function requireChild (link: Pick<DagLink, 'cid' | 'to' | 'size'>, { type
  *
  * @throws RefusedDagError; DamagedBlockError where that is so because it does not hold what it should
  */
-export async function refuseLeaf (cid: CID, bytes: Uint8Array, expected: number | undefined): Promise<never> {
+export async function refuseLeaf(cid: CID, bytes: Uint8Array, expected: number | undefined): Promise<never> {
   await verifyBlock(cid, bytes)
-  throw new RefusedDagError(`${shown(cid)} has ${bytes.byteLength} bytes instead of ${expected ?? `at most ${dagLimits.blockBytes}`}`)
+  throw new RefusedDagError(
+    `${shown(cid)} has ${bytes.byteLength} bytes instead of ${expected ?? `at most ${dagLimits.blockBytes}`}`,
+  )
 }
 
 /** Whether it has as many bytes as its node says, and no more than a block may have */
-export function isLeafOf (size: number | undefined, bytes: Uint8Array): boolean {
+export function isLeafOf(size: number | undefined, bytes: Uint8Array): boolean {
   return bytes.byteLength === (size ?? bytes.byteLength) && bytes.byteLength <= dagLimits.blockBytes
 }
 
-function toNode (bytes: Uint8Array): DagNode {
+function toNode(bytes: Uint8Array): DagNode {
   const weight = Math.ceil(bytes.byteLength / kibibyte)
   const { Data: data, Links: links } = decodeDagPb(bytes)
   if (data === undefined) {
@@ -146,7 +159,7 @@ function toNode (bytes: Uint8Array): DagNode {
   return { type: unixfs.type, data: undefined, size: 0, weight, links: links.map(link => entry(link, prefix)) }
 }
 
-function decodeDagPb (bytes: Uint8Array): dagPb.PBNode {
+function decodeDagPb(bytes: Uint8Array): dagPb.PBNode {
   if (countLinks(bytes) > dagLimits.links) {
     throw new RangeError(`has more than ${dagLimits.links} links`)
   }
@@ -157,7 +170,7 @@ function decodeDagPb (bytes: Uint8Array): dagPb.PBNode {
   }
 }
 
-function fileNode ({ data, blockSizes, fileSize }: UnixfsData, links: dagPb.PBLink[]): Omit<DagNode, 'weight'> {
+function fileNode({ data, blockSizes, fileSize }: UnixfsData, links: dagPb.PBLink[]): Omit<DagNode, 'weight'> {
   if (blockSizes.length !== links.length) {
     throw new RangeError(`has ${links.length} links and the sizes of ${blockSizes.length}`)
   }
@@ -168,7 +181,7 @@ function fileNode ({ data, blockSizes, fileSize }: UnixfsData, links: dagPb.PBLi
   return { type: 'file', data, size, links: links.map((link, i) => part(link, blockSizes[i]!)) }
 }
 
-function part ({ Hash: cid, Tsize: claimedDagSize = 0 }: dagPb.PBLink, size: number): DagLink {
+function part({ Hash: cid, Tsize: claimedDagSize = 0 }: dagPb.PBLink, size: number): DagLink {
   requireLink(cid)
   if (size === 0) {
     throw new RangeError('has an empty part')
@@ -179,7 +192,7 @@ function part ({ Hash: cid, Tsize: claimedDagSize = 0 }: dagPb.PBLink, size: num
   return { cid, name: '', to: 'part', size, claimedDagSize }
 }
 
-function entry ({ Hash: cid, Name: name = '', Tsize: claimedDagSize = 0 }: dagPb.PBLink, prefix: number): DagLink {
+function entry({ Hash: cid, Name: name = '', Tsize: claimedDagSize = 0 }: dagPb.PBLink, prefix: number): DagLink {
   requireLink(cid)
   const to = name.length === prefix ? 'shard' : 'entry'
   if (name.length < prefix && prefix !== Infinity) {
@@ -191,7 +204,7 @@ function entry ({ Hash: cid, Name: name = '', Tsize: claimedDagSize = 0 }: dagPb
   return { cid, name: prefix === Infinity ? name : name.slice(prefix), to, size: 0, claimedDagSize }
 }
 
-function requireLink (cid: CID): void {
+function requireLink(cid: CID): void {
   try {
     requireCid(cid)
   } catch (err) {
@@ -200,7 +213,7 @@ function requireLink (cid: CID): void {
 }
 
 /** Characters before a name in a sharded directory: the place of its hash, as hexadecimal digits */
-function prefixLength ({ fanout }: UnixfsData): number {
+function prefixLength({ fanout }: UnixfsData): number {
   if (fanout === undefined || fanout < 8 || fanout > 1024 || !Number.isInteger(Math.log2(fanout))) {
     throw new RangeError(`is a part of a sharded directory with a fanout of ${fanout}`)
   }
@@ -208,10 +221,10 @@ function prefixLength ({ fanout }: UnixfsData): number {
 }
 
 /** Without decoding them, which takes its time; 0 where it is no node anyway */
-function countLinks (bytes: Uint8Array): number {
+function countLinks(bytes: Uint8Array): number {
   // each field of a node has a length: links are field 2, data is field 1
   let links = 0
-  for (let offset = 0; offset < bytes.byteLength;) {
+  for (let offset = 0; offset < bytes.byteLength; ) {
     links += Number(bytes[offset] === 0x12)
     let length = 0
     let shift = 0

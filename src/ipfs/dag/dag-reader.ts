@@ -42,16 +42,21 @@ export class DagReader implements ContentReader {
   readonly #readAhead: number
   readonly #isKnown: boolean
 
-  constructor (components: DagReaderComponents, init: DagReaderInit) {
+  constructor(components: DagReaderComponents, init: DagReaderInit) {
     this.#components = components
     this.#readAhead = init.readAhead
     this.#isKnown = init.isKnown ?? false
   }
 
-  async * read (cid: string, options: ReadFileOptions = {}): AsyncGenerator<Uint8Array> {
+  async *read(cid: string, options: ReadFileOptions = {}): AsyncGenerator<Uint8Array> {
     const { signal, start = 0, end = Infinity } = options
     const root = parseCid(cid)
-    const slices = walkFile(root, async cid => await (cid === root ? this.#root(cid, { signal }) : this.#node(cid, { signal })), start, end + 1)
+    const slices = walkFile(
+      root,
+      async cid => await (cid === root ? this.#root(cid, { signal }) : this.#node(cid, { signal })),
+      start,
+      end + 1,
+    )
     for await (const { bytes, buffer } of runAhead(this.#reads(slices, { signal }), this.#readAhead)) {
       yield bytes
       if (buffer !== undefined) {
@@ -60,7 +65,7 @@ export class DagReader implements ContentReader {
     }
   }
 
-  async find (root: string, path: readonly string[], options: StoreOptions = {}): Promise<Found | undefined> {
+  async find(root: string, path: readonly string[], options: StoreOptions = {}): Promise<Found | undefined> {
     let cid = parseCid(root)
     for (const name of path) {
       const child = await this.#child(cid, name, options)
@@ -72,30 +77,41 @@ export class DagReader implements ContentReader {
     return await this.#stat(cid, options)
   }
 
-  async * list (directory: string, options: StoreOptions = {}): AsyncGenerator<{ name: string, cid: string }> {
+  async *list(directory: string, options: StoreOptions = {}): AsyncGenerator<{ name: string; cid: string }> {
     const parts = new Set<string>()
     const load = async (cid: CID): Promise<Uint8Array> => await this.#components.blocks.read(cid, options)
     const root = parseCid(directory)
     // only parts of the directory itself are walked
-    for await (const { node } of walkNodes(root, { load, follow: cid => cid === root || parts.has(cid.toString()), ...options })) {
+    for await (const { node } of walkNodes(root, {
+      load,
+      follow: cid => cid === root || parts.has(cid.toString()),
+      ...options,
+    })) {
       if (node.type === 'directory' || node.type === 'shard') {
-        node.links.filter(({ to }) => to === 'shard').forEach(({ cid }) => { parts.add(cid.toString()) })
-        yield * node.links.filter(({ to }) => to === 'entry').map(({ name, cid }) => ({ name, cid: cid.toString() }))
+        node.links
+          .filter(({ to }) => to === 'shard')
+          .forEach(({ cid }) => {
+            parts.add(cid.toString())
+          })
+        yield* node.links.filter(({ to }) => to === 'entry').map(({ name, cid }) => ({ name, cid: cid.toString() }))
       }
     }
   }
 
-  async canonical (cid: string, options: StoreOptions = {}): Promise<Content | undefined> {
+  async canonical(cid: string, options: StoreOptions = {}): Promise<Content | undefined> {
     return await canonicalFile(parseCid(cid), async cid => await this.#components.blocks.read(cid, options))
   }
 
-  async * #reads (slices: AsyncIterable<LeafSlice | Uint8Array>, options: StoreOptions): AsyncGenerator<() => Promise<{ bytes: Uint8Array, buffer?: Uint8Array }>> {
+  async *#reads(
+    slices: AsyncIterable<LeafSlice | Uint8Array>,
+    options: StoreOptions,
+  ): AsyncGenerator<() => Promise<{ bytes: Uint8Array; buffer?: Uint8Array }>> {
     for await (const slice of slices) {
-      yield async () => slice instanceof Uint8Array ? { bytes: slice } : await this.#readLeaf(slice, options)
+      yield async () => (slice instanceof Uint8Array ? { bytes: slice } : await this.#readLeaf(slice, options))
     }
   }
 
-  async #readLeaf (slice: LeafSlice, options: StoreOptions): Promise<{ bytes: Uint8Array, buffer?: Uint8Array }> {
+  async #readLeaf(slice: LeafSlice, options: StoreOptions): Promise<{ bytes: Uint8Array; buffer?: Uint8Array }> {
     const { blocks, buffers } = this.#components
     const buffer = buffers.take()
     const bytes = await blocks.read(slice.cid, { ...options, into: buffer })
@@ -110,7 +126,7 @@ export class DagReader implements ContentReader {
     return { bytes: wanted }
   }
 
-  async #child (directory: CID, name: string, options: StoreOptions): Promise<CID | undefined> {
+  async #child(directory: CID, name: string, options: StoreOptions): Promise<CID | undefined> {
     const node = directory.code === raw.code ? undefined : await this.#node(directory, options)
     if (node?.type === 'directory') {
       return node.links.find(link => link.name === name)?.cid
@@ -119,9 +135,11 @@ export class DagReader implements ContentReader {
   }
 
   /** A sharded directory has the name under its hash, which the library knows how to follow */
-  async #childOfShard (directory: CID, name: string, options: StoreOptions): Promise<CID | undefined> {
+  async #childOfShard(directory: CID, name: string, options: StoreOptions): Promise<CID | undefined> {
     let failure: unknown
-    const blockstore = this.#asBlockstore(err => { failure = err })
+    const blockstore = this.#asBlockstore(err => {
+      failure = err
+    })
     try {
       return (await unixfs({ blockstore }).stat(directory, { ...signalOf(options), path: name })).cid
     } catch (err) {
@@ -132,9 +150,9 @@ export class DagReader implements ContentReader {
     }
   }
 
-  async #stat (cid: CID, options: StoreOptions): Promise<Found | undefined> {
+  async #stat(cid: CID, options: StoreOptions): Promise<Found | undefined> {
     if (cid.code === raw.code) {
-      const bytes = inlineBlock(cid) ?? await this.#components.blocks.read(cid, options)
+      const bytes = inlineBlock(cid) ?? (await this.#components.blocks.read(cid, options))
       if (!isLeafOf(undefined, bytes)) {
         await refuseLeaf(cid, bytes, undefined)
       }
@@ -149,7 +167,7 @@ export class DagReader implements ContentReader {
   }
 
   /** Of what whoever asks has chosen; what is below it is asked for by this reader */
-  async #root (cid: CID, options: StoreOptions): ReturnType<typeof readNode> {
+  async #root(cid: CID, options: StoreOptions): ReturnType<typeof readNode> {
     const node = await this.#node(cid, options)
     if (!this.#isKnown && node.type === 'file') {
       await requireBacked(cid, node, async cid => await this.#components.blocks.read(cid, options))
@@ -157,31 +175,37 @@ export class DagReader implements ContentReader {
     return node
   }
 
-  async #node (cid: CID, options: StoreOptions): ReturnType<typeof readNode> {
+  async #node(cid: CID, options: StoreOptions): ReturnType<typeof readNode> {
     return await readNode(cid, async (cid, options) => await this.#components.blocks.read(cid, options), options)
   }
 
   /** For the library, which follows a name through a sharded directory: a node at each step, and no more than a DAG is deep */
-  #asBlockstore (onError: (err: unknown) => void): Parameters<typeof unixfs>[0]['blockstore'] {
+  #asBlockstore(onError: (err: unknown) => void): Parameters<typeof unixfs>[0]['blockstore'] {
     let depth = 0
     const read = async (cid: CID, options: StoreOptions): Promise<Uint8Array> => {
       try {
         requireCid(cid)
         requireDepth(cid, ++depth, 0)
-        return cid.code === raw.code ? inlineBlock(cid) ?? await this.#components.blocks.read(cid, options) : (await this.#node(cid, options)).bytes
+        return cid.code === raw.code
+          ? (inlineBlock(cid) ?? (await this.#components.blocks.read(cid, options)))
+          : (await this.#node(cid, options)).bytes
       } catch (err) {
         onError(err)
         throw err
       }
     }
     return {
-      get: async function * (cid, options) { yield await read(cid, { signal: options?.signal }) },
+      get: async function* (cid, options) {
+        yield await read(cid, { signal: options?.signal })
+      },
       has: () => true,
-      put: () => { throw new Error('a reader stores nothing') }
+      put: () => {
+        throw new Error('a reader stores nothing')
+      },
     }
   }
 }
 
-function signalOf ({ signal }: StoreOptions): { signal?: AbortSignal } {
+function signalOf({ signal }: StoreOptions): { signal?: AbortSignal } {
   return signal === undefined ? {} : { signal }
 }

@@ -15,7 +15,7 @@ const types = ['unknown', 'file', 'directory', 'shard', 'symlink'] as const
 
 /** What is kept of a node that was walked with all below it */
 interface Known {
-  type: typeof types[number]
+  type: (typeof types)[number]
   size: number
   /** Nodes on the longest way down from it, itself included */
   height: number
@@ -29,23 +29,28 @@ interface Known {
 export class WalkedNodes {
   readonly #nodes = new BlockMap()
 
-  get ({ multihash: { digest } }: CID): Known | undefined {
+  get({ multihash: { digest } }: CID): Known | undefined {
     const found = this.#nodes.get(blockKey(digest))
     return found === undefined ? undefined : { size: found.exact, ...unpack(found.small) }
   }
 
-  add ({ multihash: { digest } }: CID, { size, ...known }: Known): void {
+  add({ multihash: { digest } }: CID, { size, ...known }: Known): void {
     this.#nodes.set(blockKey(digest), size, pack(known))
   }
 }
 
 /** Three bits for the type, one for what is whole, nine for the height, the rest for the weight */
-function pack ({ type, isWhole, height, weight }: Omit<Known, 'size'>): number {
+function pack({ type, isWhole, height, weight }: Omit<Known, 'size'>): number {
   return types.indexOf(type) + Number(isWhole) * 2 ** 3 + height * 2 ** 4 + weight * 2 ** 13
 }
 
-function unpack (number: number): Omit<Known, 'size'> {
-  return { type: types[number % 2 ** 3]!, isWhole: (number & 2 ** 3) !== 0, height: (number >>> 4) % 2 ** 9, weight: number >>> 13 }
+function unpack(number: number): Omit<Known, 'size'> {
+  return {
+    type: types[number % 2 ** 3]!,
+    isWhole: (number & (2 ** 3)) !== 0,
+    height: (number >>> 4) % 2 ** 9,
+    weight: number >>> 13,
+  }
 }
 
 export interface WalkOptions extends StoreOptions {
@@ -79,7 +84,7 @@ interface Frame extends WalkedNode {
  *
  * @throws RefusedDagError where the DAG has more than {@link dagLimits}, or a node does not hold what the one above it says
  */
-export async function * walkNodes (root: CID, options: WalkOptions): AsyncGenerator<WalkedNode> {
+export async function* walkNodes(root: CID, options: WalkOptions): AsyncGenerator<WalkedNode> {
   requireCid(root)
   const walk = new Walk(options)
   const first = root.code === dagPb.code ? await walk.enter({ cid: root, to: 'entry', size: 0 }) : undefined
@@ -95,7 +100,7 @@ export async function * walkNodes (root: CID, options: WalkOptions): AsyncGenera
 }
 
 /** The leaves that a node links to; what lies in their CIDs is not among them */
-export function leavesOf ({ links }: DagNode): DagLink[] {
+export function leavesOf({ links }: DagNode): DagLink[] {
   return links.filter(({ cid }) => cid.code !== dagPb.code && inlineBlock(cid) === undefined)
 }
 
@@ -109,12 +114,12 @@ class Walk {
   /** Of the path */
   #weight = 0
 
-  constructor (options: WalkOptions) {
+  constructor(options: WalkOptions) {
     this.#options = options
   }
 
   /** The next link to a node; leaves those behind of which all below is walked */
-  next (): DagLink | undefined {
+  next(): DagLink | undefined {
     for (let frame = this.#path.at(-1); frame !== undefined; frame = this.#path.at(-1)) {
       const { links } = frame.node
       while (frame.next < links.length) {
@@ -130,7 +135,7 @@ class Walk {
   }
 
   /** @returns the node that it leads to, unless it was walked or is not to be */
-  async enter (link: Pick<DagLink, 'cid' | 'to' | 'size'>): Promise<Frame | undefined> {
+  async enter(link: Pick<DagLink, 'cid' | 'to' | 'size'>): Promise<Frame | undefined> {
     const { load, follow, signal } = this.#options
     const { cid } = link
     signal?.throwIfAborted()
@@ -145,7 +150,7 @@ class Walk {
       return undefined
     }
     this.#requireNew(cid)
-    const bytes = inline ?? await load(cid)
+    const bytes = inline ?? (await load(cid))
     if (bytes === undefined) {
       const missing: Known = { type: 'unknown', size: 0, height: 1, weight: 0, isWhole: false }
       this.#visited.add(cid, missing)
@@ -161,11 +166,11 @@ class Walk {
     return frame
   }
 
-  #known (cid: CID): Known | undefined {
+  #known(cid: CID): Known | undefined {
     return this.#options.known?.get(cid) ?? this.#options.walked?.get(cid) ?? this.#visited.get(cid)
   }
 
-  #require (link: Pick<DagLink, 'cid' | 'to' | 'size'>, known: Known): void {
+  #require(link: Pick<DagLink, 'cid' | 'to' | 'size'>, known: Known): void {
     if (known.type !== 'unknown') {
       requireChild(link, { type: known.type, size: known.size })
     }
@@ -173,7 +178,7 @@ class Walk {
     this.#note(known)
   }
 
-  #requireNew (cid: CID): void {
+  #requireNew(cid: CID): void {
     if (++this.#nodes > dagLimits.nodes) {
       throw new RefusedDagError(`more than ${dagLimits.nodes} nodes are below a root`)
     }
@@ -182,17 +187,17 @@ class Walk {
     }
   }
 
-  #leave ({ cid, node, height, weight, isWhole }: Frame): void {
+  #leave({ cid, node, height, weight, isWhole }: Frame): void {
     const known = { type: node.type, size: node.size, height: height + 1, weight: weight + node.weight, isWhole }
     this.#weight -= node.weight
     if (inlineBlock(cid) === undefined) {
-      (isWhole ? this.#options.walked ?? this.#visited : this.#visited).add(cid, known)
+      ;(isWhole ? (this.#options.walked ?? this.#visited) : this.#visited).add(cid, known)
     }
     this.#note(known)
   }
 
   /** To the node above */
-  #note ({ height, weight, isWhole }: Pick<Known, 'height' | 'weight' | 'isWhole'>): void {
+  #note({ height, weight, isWhole }: Pick<Known, 'height' | 'weight' | 'isWhole'>): void {
     const above = this.#path.at(-1)
     if (above !== undefined) {
       above.height = Math.max(above.height, height)

@@ -46,7 +46,7 @@ export class DagWriter implements ContentWriter {
   #digest: Digest | undefined
   #failure: unknown
 
-  constructor (components: DagWriterComponents, { state = { size: 0, leaves: [] }, digest }: DagWriterInit = {}) {
+  constructor(components: DagWriterComponents, { state = { size: 0, leaves: [] }, digest }: DagWriterInit = {}) {
     this.#components = components
     this.#algorithm = state.leaves.length === 0 ? digest : undefined
     this.#hasher = components.hasher.file(this.#algorithm)
@@ -55,12 +55,12 @@ export class DagWriter implements ContentWriter {
     this.#tailSize = state.size - state.leaves.length * leafSize
   }
 
-  get size (): number {
+  get size(): number {
     return this.#leaves.length * leafSize + (this.#buffer === undefined ? this.#tailSize : this.#filled)
   }
 
-  async write (chunk: Uint8Array): Promise<void> {
-    for (let taken = 0; taken < chunk.byteLength;) {
+  async write(chunk: Uint8Array): Promise<void> {
+    for (let taken = 0; taken < chunk.byteLength; ) {
       this.#buffer ??= await this.#openBuffer()
       const buffer = this.#buffer
       const part = chunk.subarray(taken, taken + leafSize - this.#filled)
@@ -77,17 +77,19 @@ export class DagWriter implements ContentWriter {
     }
   }
 
-  stored (): WriterState {
+  stored(): WriterState {
     const pending = this.#leaves.indexOf(undefined)
     const leaves = this.#leaves.slice(0, pending === -1 ? undefined : pending).map(cid => `${cid}`)
     return { size: leaves.length * leafSize, leaves }
   }
 
-  blocks (): string[] {
-    return [...this.#fullLeaves(), ...(this.#tail === undefined ? [] : [this.#tail]), ...this.#nodes].map(cid => cid.toString())
+  blocks(): string[] {
+    return [...this.#fullLeaves(), ...(this.#tail === undefined ? [] : [this.#tail]), ...this.#nodes].map(cid =>
+      cid.toString(),
+    )
   }
 
-  async checkpoint (): Promise<WriterState> {
+  async checkpoint(): Promise<WriterState> {
     await this.#settle()
     if (this.#buffer !== undefined && this.#tail === undefined && this.#filled > 0) {
       this.#tail = await this.#storeTail(this.#buffer.subarray(0, this.#filled))
@@ -102,7 +104,7 @@ export class DagWriter implements ContentWriter {
     return { size: this.size, leaves: this.#fullLeaves().map(cid => cid.toString()), tail: this.#tail?.toString() }
   }
 
-  async close (): Promise<Content & { digest: Digest | undefined }> {
+  async close(): Promise<Content & { digest: Digest | undefined }> {
     try {
       await this.checkpoint()
       const links: FileLink[] = this.#fullLeaves().map(cid => ({ cid, size: leafSize, dagSize: leafSize }))
@@ -124,17 +126,19 @@ export class DagWriter implements ContentWriter {
     }
   }
 
-  discard (): void {
+  discard(): void {
     this.#hasher.discard()
   }
 
-  async #openBuffer (): Promise<Uint8Array> {
+  async #openBuffer(): Promise<Uint8Array> {
     const buffer = this.#components.buffers.take()
     if (this.#tail !== undefined) {
       const tail = await this.#components.get(this.#tail)
       // the buffer holds what it held before: were the tail shorter, another file's bytes would follow it
       if (tail.byteLength !== this.#tailSize) {
-        throw new DamagedBlockError(`${this.#tail.toString()} has ${tail.byteLength} bytes instead of ${this.#tailSize}`)
+        throw new DamagedBlockError(
+          `${this.#tail.toString()} has ${tail.byteLength} bytes instead of ${this.#tailSize}`,
+        )
       }
       buffer.set(tail)
     }
@@ -142,7 +146,7 @@ export class DagWriter implements ContentWriter {
     return buffer
   }
 
-  async #storeLeaf (bytes: Uint8Array): Promise<void> {
+  async #storeLeaf(bytes: Uint8Array): Promise<void> {
     const position = this.#leaves.push(undefined) - 1
     const stored = this.#store(position, bytes)
     this.#inFlight.add(stored)
@@ -154,7 +158,7 @@ export class DagWriter implements ContentWriter {
   }
 
   /** Never rejects: a failure is kept for the next call of the writer */
-  async #store (position: number, bytes: Uint8Array): Promise<void> {
+  async #store(position: number, bytes: Uint8Array): Promise<void> {
     try {
       const cid = leafCid(await this.#hasher.leaf(bytes))
       await this.#components.put({ cid, bytes })
@@ -166,13 +170,13 @@ export class DagWriter implements ContentWriter {
     }
   }
 
-  async #storeTail (bytes: Uint8Array): Promise<CID> {
+  async #storeTail(bytes: Uint8Array): Promise<CID> {
     const cid = leafCid(await this.#hashTail(bytes))
     await this.#components.put({ cid, bytes })
     return cid
   }
 
-  async #hashTail (bytes: Uint8Array): Promise<Uint8Array> {
+  async #hashTail(bytes: Uint8Array): Promise<Uint8Array> {
     const { leaf, whole } = await this.#hasher.tail(bytes)
     if (this.#algorithm !== undefined) {
       this.#digest = digestFrom(this.#algorithm, Buffer.from(whole).toString('hex'))
@@ -180,28 +184,30 @@ export class DagWriter implements ContentWriter {
     return leaf
   }
 
-  async #settle (): Promise<void> {
+  async #settle(): Promise<void> {
     await Promise.all(this.#inFlight)
     this.#throwFailure()
   }
 
-  #throwFailure (): void {
+  #throwFailure(): void {
     if (this.#failure !== undefined) {
       throw this.#failure
     }
   }
 
-  #fullLeaves (): CID[] {
+  #fullLeaves(): CID[] {
     return this.#leaves.filter(leaf => leaf !== undefined)
   }
 }
 
 /** What would be refused when it is read is refused here */
-function requireVaried (leaves: readonly FileLink[]): void {
+function requireVaried(leaves: readonly FileLink[]): void {
   const size = leaves.length * leafSize
   if (size > dagLimits.uncountedBytes) {
     const different = new BlockSet()
-    leaves.forEach(({ cid }) => { different.add(blockKey(cid.multihash.digest)) })
+    leaves.forEach(({ cid }) => {
+      different.add(blockKey(cid.multihash.digest))
+    })
     if (size > different.size * leafSize * dagLimits.repetition) {
       throw new RepetitiveFileError(`${leaves.length} MiB that are ${different.size} MiB again and again`)
     }

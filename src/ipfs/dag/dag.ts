@@ -33,19 +33,19 @@ export interface FileLink {
   dagSize: number
 }
 
-export async function hashBlock (codec: number, bytes: Uint8Array): Promise<CID> {
+export async function hashBlock(codec: number, bytes: Uint8Array): Promise<CID> {
   // crypto.subtle works in the thread pool; node:crypto's createHash would hold up the event loop
   const digest = await crypto.subtle.digest('SHA-256', bytes as Uint8Array<ArrayBuffer>)
   return CID.createV1(codec, createMultihash(sha256, new Uint8Array(digest)))
 }
 
 /** @param digest SHA-256 of the leaf */
-export function leafCid (digest: Uint8Array): CID {
+export function leafCid(digest: Uint8Array): CID {
   return CID.createV1(raw.code, createMultihash(sha256, digest))
 }
 
 /** Makes the nodes over the leaves of a file, from the lowest level up; `put` is awaited for each */
-export async function buildFile (leaves: FileLink[], put: (block: Block) => Promise<void>): Promise<Content> {
+export async function buildFile(leaves: FileLink[], put: (block: Block) => Promise<void>): Promise<Content> {
   let level = leaves
   while (level.length > 1) {
     const parents: FileLink[] = []
@@ -61,7 +61,7 @@ export async function buildFile (leaves: FileLink[], put: (block: Block) => Prom
   return { cid: root.cid.toString(), size: root.size, dagSize: root.dagSize }
 }
 
-async function fileNode (children: FileLink[], put: (block: Block) => Promise<void>): Promise<FileLink> {
+async function fileNode(children: FileLink[], put: (block: Block) => Promise<void>): Promise<FileLink> {
   const bytes = encodeFileNode(children)
   const cid = await hashBlock(dagPb.code, bytes)
   await put({ cid, bytes })
@@ -69,10 +69,10 @@ async function fileNode (children: FileLink[], put: (block: Block) => Promise<vo
 }
 
 /** The block of a node over leaves, or over nodes */
-export function encodeFileNode (children: readonly FileLink[]): Uint8Array {
+export function encodeFileNode(children: readonly FileLink[]): Uint8Array {
   return dagPb.encode({
     Data: fileData(children.map(({ size }) => size)),
-    Links: children.map(child => ({ Name: '', Hash: child.cid, Tsize: child.dagSize }))
+    Links: children.map(child => ({ Name: '', Hash: child.cid, Tsize: child.dagSize })),
   })
 }
 
@@ -82,9 +82,11 @@ export function encodeFileNode (children: readonly FileLink[]): Uint8Array {
  *
  * @see https://specs.ipfs.tech/unixfs/#data-field
  */
-function fileData (blockSizes: readonly number[]): Uint8Array {
+function fileData(blockSizes: readonly number[]): Uint8Array {
   const fileSize = blockSizes.reduce((total, size) => total + size, 0)
-  const fields = [[0x08, fileType], [0x18, fileSize], ...blockSizes.map(size => [0x20, size])] as Array<[tag: number, value: number]>
+  const fields = [[0x08, fileType], [0x18, fileSize], ...blockSizes.map(size => [0x20, size])] as Array<
+    [tag: number, value: number]
+  >
   const bytes = new Uint8Array(fields.reduce((total, [, value]) => total + 1 + varint.encodingLength(value), 0))
   let offset = 0
   for (const [tag, value] of fields) {
@@ -95,16 +97,18 @@ function fileData (blockSizes: readonly number[]): Uint8Array {
   return bytes
 }
 
-export async function directoryBlock (entries: readonly DirectoryEntry[]): Promise<Block & { content: Content }> {
-  const bytes = dagPb.encode(dagPb.prepare({
-    Data: new UnixFS({ type: 'directory' }).marshal(),
-    Links: entries.map(({ name, content }) => ({ Name: name, Hash: CID.parse(content.cid), Tsize: content.dagSize }))
-  }))
+export async function directoryBlock(entries: readonly DirectoryEntry[]): Promise<Block & { content: Content }> {
+  const bytes = dagPb.encode(
+    dagPb.prepare({
+      Data: new UnixFS({ type: 'directory' }).marshal(),
+      Links: entries.map(({ name, content }) => ({ Name: name, Hash: CID.parse(content.cid), Tsize: content.dagSize })),
+    }),
+  )
   const cid = await hashBlock(dagPb.code, bytes)
   const dagSize = bytes.byteLength + entries.reduce((total, { content }) => total + content.dagSize, 0)
   return { cid, bytes, content: { cid: cid.toString(), size: 0, dagSize } }
 }
 
-function sum<Key extends string> (items: Array<Record<Key, number>>, key: Key): number {
+function sum<Key extends string>(items: Array<Record<Key, number>>, key: Key): number {
   return items.reduce((total, item) => total + item[key], 0)
 }

@@ -35,14 +35,23 @@ interface Frame {
  * @param end byte after the last one wanted; Infinity: all
  * @throws RefusedDagError where it is no file
  */
-export async function * walkFile (root: CID, load: (cid: CID) => Promise<DagNode | undefined>, start: number, end: number): AsyncGenerator<LeafSlice | Uint8Array> {
+export async function* walkFile(
+  root: CID,
+  load: (cid: CID) => Promise<DagNode | undefined>,
+  start: number,
+  end: number,
+): AsyncGenerator<LeafSlice | Uint8Array> {
   requireCid(root)
   if (root.code === raw.code) {
     yield inlineBlock(root)?.subarray(start, end) ?? { cid: root, leafSize: undefined, start, end }
     return
   }
   const path: Frame[] = []
-  for (let link: Step | undefined = { cid: root, at: 0, size: undefined }; link !== undefined; link = nextStep(path, start, end)) {
+  for (
+    let link: Step | undefined = { cid: root, at: 0, size: undefined };
+    link !== undefined;
+    link = nextStep(path, start, end)
+  ) {
     const { cid, at, size } = link
     const from = Math.max(0, start - at)
     const inline = inlineBlock(cid)
@@ -69,7 +78,7 @@ interface Step {
 }
 
 /** The next link in the range; leaves the nodes behind that have no more */
-function nextStep (path: Frame[], start: number, end: number): Step | undefined {
+function nextStep(path: Frame[], start: number, end: number): Step | undefined {
   for (let frame = path.at(-1); frame !== undefined; frame = path.at(-1)) {
     while (frame.next < frame.links.length && frame.at < end) {
       const { cid, size } = frame.links[frame.next++]!
@@ -85,7 +94,11 @@ function nextStep (path: Frame[], start: number, end: number): Step | undefined 
 }
 
 /** @returns the bytes that lie in the node */
-async function enter ({ cid, at, size }: Step, path: Frame[], load: (cid: CID) => Promise<DagNode | undefined>): Promise<Uint8Array | undefined> {
+async function enter(
+  { cid, at, size }: Step,
+  path: Frame[],
+  load: (cid: CID) => Promise<DagNode | undefined>,
+): Promise<Uint8Array | undefined> {
   if (path.some(above => above.cid.equals(cid))) {
     throw new RefusedDagError(`${shown(cid)} is below itself`)
   }
@@ -110,7 +123,11 @@ async function enter ({ cid, at, size }: Step, path: Frame[], load: (cid: CID) =
  * @param read reads a node
  * @throws RefusedDagError where it repeats itself more than {@link dagLimits} has it
  */
-export async function requireBacked (root: CID, { size }: Pick<DagNode, 'size'>, read: (cid: CID) => Promise<Uint8Array>): Promise<void> {
+export async function requireBacked(
+  root: CID,
+  { size }: Pick<DagNode, 'size'>,
+  read: (cid: CID) => Promise<Uint8Array>,
+): Promise<void> {
   if (size <= dagLimits.uncountedBytes) {
     return
   }

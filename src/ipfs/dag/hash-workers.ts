@@ -27,7 +27,7 @@ interface Answer extends TailHashes {
 /**
  * What a worker does. It gets there as text, so that it works from whatever file the program was packed into: it may use nothing of this module.
  */
-function work (port: MessagePort, { createHash, hash }: typeof import('node:crypto')): void {
+function work(port: MessagePort, { createHash, hash }: typeof import('node:crypto')): void {
   const files = new Map<number, import('node:crypto').Hash>()
   port.on('message', ({ id, file, kind, algorithm, bytes }: Task & { id: number }) => {
     if (kind === 'discard' || bytes === undefined) {
@@ -35,11 +35,15 @@ function work (port: MessagePort, { createHash, hash }: typeof import('node:cryp
       return
     }
     const leaf = hash('sha256', bytes, 'buffer')
-    const whole = algorithm === undefined ? undefined : files.get(file) ?? createHash(algorithm)
+    const whole = algorithm === undefined ? undefined : (files.get(file) ?? createHash(algorithm))
     if (whole !== undefined && kind === 'leaf') {
       files.set(file, whole.update(bytes))
     }
-    port.postMessage({ id, leaf, whole: kind === 'leaf' || whole === undefined ? leaf : whole.copy().update(bytes).digest() } satisfies Answer)
+    port.postMessage({
+      id,
+      leaf,
+      whole: kind === 'leaf' || whole === undefined ? leaf : whole.copy().update(bytes).digest(),
+    } satisfies Answer)
   })
 }
 
@@ -47,7 +51,7 @@ class HashThread extends TaskThread<Task, Answer> {
   /** How many files it works on */
   files = 0
 
-  constructor () {
+  constructor() {
     super(`(${work.toString()})(require('node:worker_threads').parentPort, require('node:crypto'))`)
   }
 }
@@ -57,17 +61,21 @@ export class HashWorkers implements Hasher {
   readonly #threads: HashThread[]
   #files = 0
 
-  constructor (workers = Math.max(1, Math.min(maxWorkers, availableParallelism() - 1))) {
+  constructor(workers = Math.max(1, Math.min(maxWorkers, availableParallelism() - 1))) {
     this.#threads = Array.from({ length: workers }, () => new HashThread())
   }
 
   /** Ends the threads; whatever is being hashed fails */
-  async stop (): Promise<void> {
-    await Promise.all(this.#threads.map(async thread => { await thread.stop() }))
+  async stop(): Promise<void> {
+    await Promise.all(
+      this.#threads.map(async thread => {
+        await thread.stop()
+      }),
+    )
   }
 
-  file (algorithm?: DigestAlgorithm): FileHasher {
-    const thread = this.#threads.reduce((least, other) => other.files < least.files ? other : least)
+  file(algorithm?: DigestAlgorithm): FileHasher {
+    const thread = this.#threads.reduce((least, other) => (other.files < least.files ? other : least))
     return new WorkerFileHasher(thread, this.#files++, algorithm)
   }
 }
@@ -80,25 +88,25 @@ class WorkerFileHasher implements FileHasher {
   #worker: Worker | undefined
   #discarded = false
 
-  constructor (thread: HashThread, file: number, algorithm: DigestAlgorithm | undefined) {
+  constructor(thread: HashThread, file: number, algorithm: DigestAlgorithm | undefined) {
     this.#thread = thread
     this.#file = file
     this.#algorithm = algorithm
     thread.files++
   }
 
-  async leaf (bytes: Uint8Array): Promise<Uint8Array> {
+  async leaf(bytes: Uint8Array): Promise<Uint8Array> {
     return (await this.#ask('leaf', bytes)).leaf
   }
 
-  async tail (bytes: Uint8Array): Promise<TailHashes> {
+  async tail(bytes: Uint8Array): Promise<TailHashes> {
     if (this.#worker === undefined && bytes.byteLength <= smallFile) {
       return await inlineHasher.file(this.#algorithm).tail(bytes)
     }
     return await this.#ask('tail', bytes)
   }
 
-  discard (): void {
+  discard(): void {
     if (!this.#discarded) {
       this.#discarded = true
       this.#thread.files--
@@ -106,7 +114,7 @@ class WorkerFileHasher implements FileHasher {
     }
   }
 
-  async #ask (kind: 'leaf' | 'tail', bytes: Uint8Array): Promise<Answer> {
+  async #ask(kind: 'leaf' | 'tail', bytes: Uint8Array): Promise<Answer> {
     this.#worker ??= this.#thread.worker()
     return await this.#thread.ask(this.#worker, { file: this.#file, kind, algorithm: this.#algorithm, bytes })
   }

@@ -26,7 +26,7 @@ export interface Hasher {
 
 /** On the thread that calls it */
 export const inlineHasher: Hasher = {
-  file: algorithm => new InlineFileHasher(algorithm)
+  file: algorithm => new InlineFileHasher(algorithm),
 }
 
 class InlineFileHasher implements FileHasher {
@@ -34,11 +34,11 @@ class InlineFileHasher implements FileHasher {
   /** Undefined before the first leaf */
   #whole: Hash | undefined
 
-  constructor (algorithm: DigestAlgorithm | undefined) {
+  constructor(algorithm: DigestAlgorithm | undefined) {
     this.#algorithm = algorithm
   }
 
-  async leaf (bytes: Uint8Array): Promise<Uint8Array> {
+  async leaf(bytes: Uint8Array): Promise<Uint8Array> {
     if (this.#algorithm !== undefined) {
       this.#whole ??= createHash(this.#algorithm)
       this.#whole.update(bytes)
@@ -46,13 +46,17 @@ class InlineFileHasher implements FileHasher {
     return hash('sha256', bytes, 'buffer')
   }
 
-  async tail (bytes: Uint8Array): Promise<TailHashes> {
+  async tail(bytes: Uint8Array): Promise<TailHashes> {
     const leaf = hash('sha256', bytes, 'buffer')
     if (this.#whole === undefined) {
-      return { leaf, whole: this.#algorithm === undefined || this.#algorithm === 'sha256' ? leaf : hash(this.#algorithm, bytes, 'buffer') }
+      return {
+        leaf,
+        whole:
+          this.#algorithm === undefined || this.#algorithm === 'sha256' ? leaf : hash(this.#algorithm, bytes, 'buffer'),
+      }
     }
     return { leaf, whole: this.#whole.copy().update(bytes).digest() }
   }
 
-  discard (): void {}
+  discard(): void {}
 }

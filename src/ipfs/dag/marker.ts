@@ -41,12 +41,12 @@ export class Marker {
   /** Nodes that should be here and are not: what is below them is not known */
   readonly missing = new Set<string>()
 
-  constructor ({ blockstore, pace = new Pace() }: MarkerComponents) {
+  constructor({ blockstore, pace = new Pace() }: MarkerComponents) {
     this.#blockstore = blockstore
     this.#pace = pace
   }
 
-  markBlock (cid: string): void {
+  markBlock(cid: string): void {
     this.#mark(CID.parse(cid))
   }
 
@@ -55,7 +55,7 @@ export class Marker {
    *
    * @throws DamagedBlockError where a node does not hold what it should; RefusedDagError, with what was walked until then marked
    */
-  async mark (root: string, { signal, except }: MarkOptions = {}): Promise<void> {
+  async mark(root: string, { signal, except }: MarkOptions = {}): Promise<void> {
     signal?.throwIfAborted()
     const cid = parseCid(root)
     if (except?.has(root) === true) {
@@ -89,7 +89,7 @@ export class Marker {
    *
    * @throws RefusedDagError
    */
-  async unmarked (root: string, { signal, except }: MarkOptions = {}): Promise<Unmarked> {
+  async unmarked(root: string, { signal, except }: MarkOptions = {}): Promise<Unmarked> {
     const cid = parseCid(root)
     const found = new BlockSet()
     const keys: BlockKey[] = []
@@ -116,17 +116,24 @@ export class Marker {
       }
       await this.#pace.rest({ signal })
     }
-    return { bytes, mark: () => { keys.forEach(key => { this.marked.add(key) }) } }
+    return {
+      bytes,
+      mark: () => {
+        keys.forEach(key => {
+          this.marked.add(key)
+        })
+      },
+    }
   }
 
-  #mark (cid: CID): void {
+  #mark(cid: CID): void {
     if (hasFile(cid)) {
       this.marked.add(blockKey(cid.multihash.digest))
     }
   }
 
   /** @returns undefined where the block is not here */
-  async #read (cid: CID): Promise<Uint8Array | undefined> {
+  async #read(cid: CID): Promise<Uint8Array | undefined> {
     try {
       const bytes = await this.#blockstore.read(cid)
       await verifyBlock(cid, bytes)
@@ -140,11 +147,11 @@ export class Marker {
   }
 }
 
-function others (except: ReadonlySet<string> | undefined): ((cid: CID) => boolean) | undefined {
+function others(except: ReadonlySet<string> | undefined): ((cid: CID) => boolean) | undefined {
   return except === undefined ? undefined : cid => !except.has(cid.toString())
 }
 
-function ignoreDamage (err: unknown): undefined {
+function ignoreDamage(err: unknown): undefined {
   if ((err as Error).name !== 'DamagedBlockError') {
     throw err
   }

@@ -10,7 +10,11 @@ import { leavesOf, walkNodes } from './dag-walk.ts'
  * @param root of the file
  * @throws RefusedDagError
  */
-export async function missingBlocks (blockstore: Pick<DurableBlockstore, 'has' | 'read'>, root: string, options: StoreOptions = {}): Promise<CID[]> {
+export async function missingBlocks(
+  blockstore: Pick<DurableBlockstore, 'has' | 'read'>,
+  root: string,
+  options: StoreOptions = {},
+): Promise<CID[]> {
   const missing: CID[] = []
   const top = parseCid(root)
   let isLeaf = true
@@ -25,16 +29,20 @@ export async function missingBlocks (blockstore: Pick<DurableBlockstore, 'has' |
   for await (const { node } of walkNodes(top, { load, ...options })) {
     isLeaf = false
     for (const { cid } of leavesOf(node)) {
-      if (!await blockstore.has(cid)) {
+      if (!(await blockstore.has(cid))) {
         missing.push(cid)
       }
     }
   }
-  return isLeaf && hasFile(top) && !await blockstore.has(top) ? [top] : missing
+  return isLeaf && hasFile(top) && !(await blockstore.has(top)) ? [top] : missing
 }
 
 /** @returns undefined where the block is not here, or is about to go as it is damaged */
-async function read (blockstore: Pick<DurableBlockstore, 'read'>, cid: CID, options: StoreOptions): Promise<Uint8Array | undefined> {
+async function read(
+  blockstore: Pick<DurableBlockstore, 'read'>,
+  cid: CID,
+  options: StoreOptions,
+): Promise<Uint8Array | undefined> {
   try {
     return await blockstore.read(cid, options)
   } catch (err) {

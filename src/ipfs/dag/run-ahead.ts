@@ -2,7 +2,7 @@
  * Runs tasks ahead of whoever takes their results, in order. A slow consumer holds up the tasks: no more than `ahead` results wait for it.
  * At the start fewer do, so that the first result does not share the way with many that nobody waits for yet.
  */
-export async function * runAhead<T> (tasks: AsyncIterable<() => Promise<T>>, ahead: number): AsyncGenerator<T> {
+export async function* runAhead<T>(tasks: AsyncIterable<() => Promise<T>>, ahead: number): AsyncGenerator<T> {
   const started: Array<Promise<T>> = []
   let waiting = 1
   for await (const task of tasks) {

@@ -6,7 +6,13 @@
  */
 
 /** Type by its number; a file may be a `raw` block, too, and nobody writes the others */
-const types = new Map<number, UnixfsData['type']>([[0, 'file'], [1, 'directory'], [2, 'file'], [4, 'symlink'], [5, 'shard']])
+const types = new Map<number, UnixfsData['type']>([
+  [0, 'file'],
+  [1, 'directory'],
+  [2, 'file'],
+  [4, 'symlink'],
+  [5, 'shard'],
+])
 
 export interface UnixfsData {
   /** `shard`: a part of a directory that is too large for one block */
@@ -26,7 +32,7 @@ interface Field {
 }
 
 /** @throws RangeError where it is no such message, has a number that is not exact, or more than `maxSizes` sizes */
-export function decodeUnixfs (bytes: Uint8Array, maxSizes: number): UnixfsData {
+export function decodeUnixfs(bytes: Uint8Array, maxSizes: number): UnixfsData {
   let type: UnixfsData['type'] | undefined
   const decoded: Omit<UnixfsData, 'type'> = { data: undefined, fileSize: undefined, blockSizes: [], fanout: undefined }
   for (const { number, value } of fields(bytes)) {
@@ -59,7 +65,7 @@ export function decodeUnixfs (bytes: Uint8Array, maxSizes: number): UnixfsData {
   return { type, ...decoded }
 }
 
-function numeric (value: number | Uint8Array): number {
+function numeric(value: number | Uint8Array): number {
   if (typeof value !== 'number' || !Number.isSafeInteger(value)) {
     throw new RangeError('is no node of UnixFS, or one of more bytes than a number can say')
   }
@@ -67,7 +73,7 @@ function numeric (value: number | Uint8Array): number {
 }
 
 /** @see https://protobuf.dev/programming-guides/encoding/ */
-function * fields (bytes: Uint8Array): Generator<Field> {
+function* fields(bytes: Uint8Array): Generator<Field> {
   let offset = 0
   const number = (): number => {
     let value = 0

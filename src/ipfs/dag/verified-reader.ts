@@ -8,9 +8,9 @@ import { readVerified } from '../blocks/verify-block.ts'
 const readAhead = 2
 
 /** Reads what is here and compares every block with its CID: for whoever has nothing else to trust */
-export function verifiedReader (blockstore: Pick<DurableBlockstore, 'read'>): ContentReader {
+export function verifiedReader(blockstore: Pick<DurableBlockstore, 'read'>): ContentReader {
   const blocks = {
-    read: async (...args: Parameters<DurableBlockstore['read']>) => await readVerified(blockstore, ...args)
+    read: async (...args: Parameters<DurableBlockstore['read']>) => await readVerified(blockstore, ...args),
   }
   return new DagReader({ blocks, buffers: new BufferPool(leafSize, 2 * readAhead) }, { readAhead })
 }

@@ -18,22 +18,25 @@ export class KuboBlockstore implements PartOfBlockstore {
   readonly #signal: AbortSignal | undefined
 
   /** @param signal of everything that is done through it, beside those of the calls */
-  constructor (api: URL, { signal }: StoreOptions = {}) {
+  constructor(api: URL, { signal }: StoreOptions = {}) {
     this.#api = api
     this.#signal = signal
   }
 
-  async read (cid: CID, options: StoreOptions = {}): Promise<Uint8Array> {
-    const bytes = await fetchBytes(new URL(`api/v0/block/get?arg=${cid.toString()}`, this.#api), { method: 'POST', signal: this.#either(options) })
+  async read(cid: CID, options: StoreOptions = {}): Promise<Uint8Array> {
+    const bytes = await fetchBytes(new URL(`api/v0/block/get?arg=${cid.toString()}`, this.#api), {
+      method: 'POST',
+      signal: this.#either(options),
+    })
     await verifyBlock(cid, bytes)
     return bytes
   }
 
-  async * get (cid: CID, options: StoreOptions = {}): AsyncGenerator<Uint8Array> {
+  async *get(cid: CID, options: StoreOptions = {}): AsyncGenerator<Uint8Array> {
     yield await this.read(cid, options)
   }
 
-  async has (cid: CID, options: StoreOptions = {}): Promise<boolean> {
+  async has(cid: CID, options: StoreOptions = {}): Promise<boolean> {
     await this.read(cid, options)
     return true
   }
@@ -53,9 +56,9 @@ export class KuboBlockstore implements PartOfBlockstore {
     return cid
   }
 
-  async sync (): Promise<void> {}
+  async sync(): Promise<void> {}
 
-  #either ({ signal }: StoreOptions): AbortSignal | undefined {
+  #either({ signal }: StoreOptions): AbortSignal | undefined {
     const signals = [signal, this.#signal].filter(signal => signal != null)
     return signals.length === 0 ? undefined : AbortSignal.any(signals)
   }

@@ -14,25 +14,35 @@ export interface RemotePinsComponents {
 }
 
 /** Has a kubo elsewhere pin each image root: it fetches the blocks from this node, so the two are connected first */
-export function createRemotePins ({ node, kubo, log }: RemotePinsComponents): RootQueue {
-  return new RootQueue({ log }, {
-    name: 'pin at the remote kubo',
-    timeout,
-    isReady: () => true,
-    work: async (root, signal) => {
-      await connect({ node, kubo }, signal)
-      await kubo.pin(root, { signal })
-      log.info('image root pinned at the remote kubo', { cid: root })
-    }
-  })
+export function createRemotePins({ node, kubo, log }: RemotePinsComponents): RootQueue {
+  return new RootQueue(
+    { log },
+    {
+      name: 'pin at the remote kubo',
+      timeout,
+      isReady: () => true,
+      work: async (root, signal) => {
+        await connect({ node, kubo }, signal)
+        await kubo.pin(root, { signal })
+        log.info('image root pinned at the remote kubo', { cid: root })
+      },
+    },
+  )
 }
 
 /** From here to there, or where its addresses can't be reached from here, the other way round */
-async function connect ({ node, kubo }: Pick<RemotePinsComponents, 'node' | 'kubo'>, signal: AbortSignal): Promise<void> {
+async function connect(
+  { node, kubo }: Pick<RemotePinsComponents, 'node' | 'kubo'>,
+  signal: AbortSignal,
+): Promise<void> {
   const limited = (): AbortSignal => AbortSignal.any([signal, AbortSignal.timeout(connectTimeout)])
   const dials = [
-    ...(await kubo.addresses({ signal })).map(address => async () => { await node.connect(address, { signal: limited() }) }),
-    ...node.multiaddrs.map(address => async () => { await kubo.connect(address, { signal: limited() }) })
+    ...(await kubo.addresses({ signal })).map(address => async () => {
+      await node.connect(address, { signal: limited() })
+    }),
+    ...node.multiaddrs.map(address => async () => {
+      await kubo.connect(address, { signal: limited() })
+    }),
   ]
   let failure: unknown
   for (const dial of dials) {

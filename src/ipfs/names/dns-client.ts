@@ -42,18 +42,21 @@ export class DnsClient {
   readonly #servers: readonly string[]
   readonly #timeout: number
 
-  constructor (init: DnsClientInit) {
+  constructor(init: DnsClientInit) {
     this.#servers = init.servers
     this.#timeout = init.timeout ?? 2000
   }
 
   /** @throws UnavailableError where no server gives an answer, or what the signal was aborted with */
-  async txt (domain: string, options: { signal?: AbortSignal | undefined } = {}): Promise<TxtAnswer> {
+  async txt(domain: string, options: { signal?: AbortSignal | undefined } = {}): Promise<TxtAnswer> {
     const servers = this.#servers.length > 0 ? this.#servers : getServers()
     const failures: unknown[] = []
     for (const server of Array.from({ length: rounds }, () => servers).flat()) {
       options.signal?.throwIfAborted()
-      const signal = AbortSignal.any([AbortSignal.timeout(this.#timeout), ...(options.signal === undefined ? [] : [options.signal])])
+      const signal = AbortSignal.any([
+        AbortSignal.timeout(this.#timeout),
+        ...(options.signal === undefined ? [] : [options.signal]),
+      ])
       try {
         return answerOf(domain, await ask(parseServer(server), domain, signal))
       } catch (err) {
@@ -66,19 +69,21 @@ export class DnsClient {
 }
 
 /** @returns undefined where the text is no IP address with or without a port */
-export function parseDnsServer (text: string): { address: string, port: number } | undefined {
+export function parseDnsServer(text: string): { address: string; port: number } | undefined {
   if (isIP(text) !== 0) {
     return { address: text, port }
   }
   const [, six, four, digits] = /^(?:\[([0-9a-f:.]+)\]|([0-9.]+))(?::(\d{1,5}))?$/i.exec(text) ?? []
   const address = six ?? four
   const number = digits === undefined ? port : Number(digits)
-  return address !== undefined && isIP(address) === (six === undefined ? 4 : 6) && number > 0 && number < 65_536 ? { address, port: number } : undefined
+  return address !== undefined && isIP(address) === (six === undefined ? 4 : 6) && number > 0 && number < 65_536
+    ? { address, port: number }
+    : undefined
 }
 
 type Server = NonNullable<ReturnType<typeof parseDnsServer>>
 
-function parseServer (text: string): Server {
+function parseServer(text: string): Server {
   const server = parseDnsServer(text)
   if (server === undefined) {
     throw new UnavailableError(`${text} is no address of a DNS server`)
@@ -86,16 +91,18 @@ function parseServer (text: string): Server {
   return server
 }
 
-async function ask (server: Server, domain: string, signal: AbortSignal): Promise<Packet> {
+async function ask(server: Server, domain: string, signal: AbortSignal): Promise<Packet> {
   const question: Packet = {
     type: 'query',
     id: randomInt(65_536),
     flags: RECURSION_DESIRED,
     questions: [{ type: 'TXT', name: domain }],
-    additionals: [{ type: 'OPT', name: '.', udpPayloadSize: maxDatagram, flags: 0, data: [] } as unknown as Answer]
+    additionals: [{ type: 'OPT', name: '.', udpPayloadSize: maxDatagram, flags: 0, data: [] } as unknown as Answer],
   }
   const response = await overUdp(server, question, signal)
-  const { rcode } = response.flag_tc ? await overTcp(server, question, signal).then(whole => Object.assign(response, whole)) : response
+  const { rcode } = response.flag_tc
+    ? await overTcp(server, question, signal).then(whole => Object.assign(response, whole))
+    : response
   if (rcode !== 'NOERROR' && rcode !== 'NXDOMAIN') {
     throw new UnavailableError(`DNS server ${server.address} says ${rcode}`)
   }
@@ -103,10 +110,12 @@ async function ask (server: Server, domain: string, signal: AbortSignal): Promis
 }
 
 /** The socket takes datagrams of this server alone, and those that answer another question are passed over */
-async function overUdp ({ address, port }: Server, question: Packet, signal: AbortSignal): Promise<Packet> {
+async function overUdp({ address, port }: Server, question: Packet, signal: AbortSignal): Promise<Packet> {
   const socket = createSocket(isIP(address) === 6 ? 'udp6' : 'udp4')
   const { promise, resolve, reject } = Promise.withResolvers<Packet>()
-  const onAbort = (): void => { reject(signal.reason) }
+  const onAbort = (): void => {
+    reject(signal.reason)
+  }
   signal.addEventListener('abort', onAbort, { once: true })
   socket.on('error', reject)
   socket.on('message', bytes => {
@@ -116,7 +125,13 @@ async function overUdp ({ address, port }: Server, question: Packet, signal: Abo
     }
   })
   try {
-    socket.connect(port, address, () => { socket.send(encode(question), err => { if (err != null) { reject(err) } }) })
+    socket.connect(port, address, () => {
+      socket.send(encode(question), err => {
+        if (err != null) {
+          reject(err)
+        }
+      })
+    })
     return await promise
   } finally {
     signal.removeEventListener('abort', onAbort)
@@ -124,7 +139,7 @@ async function overUdp ({ address, port }: Server, question: Packet, signal: Abo
   }
 }
 
-async function overTcp ({ address, port }: Server, question: Packet, signal: AbortSignal): Promise<Packet> {
+async function overTcp({ address, port }: Server, question: Packet, signal: AbortSignal): Promise<Packet> {
   const socket = connect({ host: address, port, signal })
   try {
     await once(socket, 'connect', { signal })
@@ -148,7 +163,7 @@ async function overTcp ({ address, port }: Server, question: Packet, signal: Abo
   }
 }
 
-function parse (bytes: Uint8Array): Packet | undefined {
+function parse(bytes: Uint8Array): Packet | undefined {
   try {
     return decode(bytes)
   } catch {
@@ -157,13 +172,18 @@ function parse (bytes: Uint8Array): Packet | undefined {
   }
 }
 
-function answers ({ type, id, questions }: Packet, question: Packet): boolean {
+function answers({ type, id, questions }: Packet, question: Packet): boolean {
   const asked = questions?.[0]
-  return type === 'response' && id === question.id && asked?.type === 'TXT' && sameName(asked.name, question.questions![0]!.name)
+  return (
+    type === 'response' &&
+    id === question.id &&
+    asked?.type === 'TXT' &&
+    sameName(asked.name, question.questions![0]!.name)
+  )
 }
 
 /** Texts of the domain, or of the one that its CNAME records lead to */
-function answerOf (domain: string, { answers = [], authorities = [] }: Packet): TxtAnswer {
+function answerOf(domain: string, { answers = [], authorities = [] }: Packet): TxtAnswer {
   let name = domain
   const ttls: number[] = []
   for (let hop = 0; hop <= answers.length; hop++) {
@@ -179,19 +199,24 @@ function answerOf (domain: string, { answers = [], authorities = [] }: Packet): 
     name = String(alias.data)
   }
   const soa = authorities.find(answer => answer.type === 'SOA')
-  const negative = soa === undefined ? defaultNegativeTtl : Math.min(ttlOf(soa), (soa.data as { minimum?: number }).minimum ?? defaultNegativeTtl)
+  const negative =
+    soa === undefined
+      ? defaultNegativeTtl
+      : Math.min(ttlOf(soa), (soa.data as { minimum?: number }).minimum ?? defaultNegativeTtl)
   return { texts: [], ttl: Math.min(...ttls, negative) }
 }
 
 /** One record may come in pieces of 255 bytes */
-function textOf (data: unknown): string {
-  return Buffer.concat([data].flat().map(piece => typeof piece === 'string' ? Buffer.from(piece) : piece as Uint8Array)).toString()
+function textOf(data: unknown): string {
+  return Buffer.concat(
+    [data].flat().map(piece => (typeof piece === 'string' ? Buffer.from(piece) : (piece as Uint8Array))),
+  ).toString()
 }
 
-function ttlOf (answer: Answer): number {
+function ttlOf(answer: Answer): number {
   return (answer as { ttl?: number }).ttl ?? 0
 }
 
-function sameName (a: string, b: string): boolean {
+function sameName(a: string, b: string): boolean {
   return a.replace(/\.$/, '').toLowerCase() === b.replace(/\.$/, '').toLowerCase()
 }

@@ -12,13 +12,19 @@ const prefix = 'dnslink='
  * @throws NameNotFoundError where there is no valid one, UnavailableError
  * @see https://dnslink.dev
  */
-export async function resolveDnsLink (
-  dns: Pick<DnsClient, 'txt'>, domain: string, options: { signal?: AbortSignal | undefined } = {}
-): Promise<{ target: NameTarget, ttl: number }> {
+export async function resolveDnsLink(
+  dns: Pick<DnsClient, 'txt'>,
+  domain: string,
+  options: { signal?: AbortSignal | undefined } = {},
+): Promise<{ target: NameTarget; ttl: number }> {
   const ttls: number[] = []
   for (const owner of domain.startsWith('_dnslink.') ? [domain] : [`_dnslink.${domain}`, domain]) {
     const { texts, ttl } = await dns.txt(owner, options)
-    const target = texts.toSorted().filter(text => text.startsWith(prefix)).map(text => parseTarget(text.slice(prefix.length).trim())).find(found => found !== undefined)
+    const target = texts
+      .toSorted()
+      .filter(text => text.startsWith(prefix))
+      .map(text => parseTarget(text.slice(prefix.length).trim()))
+      .find(found => found !== undefined)
     if (target !== undefined) {
       return { target, ttl }
     }

@@ -35,8 +35,17 @@ export interface IpnsPublisherInit {
 
 type PrivateKey = Awaited<ReturnType<Helia['keychain']['exportKey']>>
 
-interface OwnKey { key: PrivateKey, name: string, routingKey: Uint8Array }
-interface OwnRecord { bytes: Uint8Array, value: string, sequence: bigint, validUntil: number }
+interface OwnKey {
+  key: PrivateKey
+  name: string
+  routingKey: Uint8Array
+}
+interface OwnRecord {
+  bytes: Uint8Array
+  value: string
+  sequence: bigint
+  validUntil: number
+}
 
 const second = 1000
 const minute = 60 * second
@@ -65,20 +74,20 @@ export class IpnsPublisher {
   #wake: () => void = () => {}
   #checked = false
 
-  constructor (components: IpnsPublisherComponents, init: IpnsPublisherInit) {
+  constructor(components: IpnsPublisherComponents, init: IpnsPublisherInit) {
     this.#components = components
     this.#init = init
     this.#ttl = init.ttl ?? minute
   }
 
-  async start (): Promise<void> {
+  async start(): Promise<void> {
     if (this.#controller === undefined && (this.#init.network === 'private' || this.#init.network === 'public')) {
       this.#controller = new AbortController()
       this.#running = this.#run(this.#controller.signal)
     }
   }
 
-  async stop (): Promise<void> {
+  async stop(): Promise<void> {
     this.#controller?.abort(new Error('The server stops'))
     this.#controller = undefined
     this.#wake()
@@ -86,17 +95,17 @@ export class IpnsPublisher {
     await this.#last.catch(() => {})
   }
 
-  async name (): Promise<string> {
+  async name(): Promise<string> {
     return (await this.#own()).name
   }
 
   /** What the name points to, if it is ours and points to anything; the TTL in seconds */
-  async own (name: string): Promise<{ value: string, ttl: number } | undefined> {
-    const record = await this.name() === name ? await this.#record() : undefined
+  async own(name: string): Promise<{ value: string; ttl: number } | undefined> {
+    const record = (await this.name()) === name ? await this.#record() : undefined
     return record === undefined ? undefined : { value: record.value, ttl: Math.floor(this.#ttl / second) }
   }
 
-  async publish (value: string): Promise<{ name: string, sequence: number }> {
+  async publish(value: string): Promise<{ name: string; sequence: number }> {
     const { name } = await this.#own()
     const sequence = await this.#exclusive(async () => {
       const last = await this.#record()
@@ -112,7 +121,7 @@ export class IpnsPublisher {
   }
 
   /** Announces the record now and then; soon again where nobody took it */
-  async #run (signal: AbortSignal): Promise<void> {
+  async #run(signal: AbortSignal): Promise<void> {
     let retry = minRetry
     while (!signal.aborted) {
       const { promise: woken, resolve: wake } = Promise.withResolvers<void>()
@@ -121,7 +130,9 @@ export class IpnsPublisher {
       const delay = peers === 0 ? retry : this.#init.republish
       retry = peers === 0 ? Math.min(2 * retry, maxRetry) : minRetry
       const timer = setTimeout(wake, delay)
-      const onPeer = (): void => { setTimeout(wake, settleTime).unref() }
+      const onPeer = (): void => {
+        setTimeout(wake, settleTime).unref()
+      }
       const { libp2p } = this.#components.node
       if (peers === 0) {
         libp2p?.addEventListener('peer:identify', onPeer, { once: true })
@@ -133,23 +144,29 @@ export class IpnsPublisher {
   }
 
   /** @returns how many peers took the record; undefined where there is none */
-  async #announce (signal: AbortSignal): Promise<number | undefined> {
+  async #announce(signal: AbortSignal): Promise<number | undefined> {
     let peers = 0
-    const onProgress = (event: { type: string, detail?: unknown }): void => {
-      if (event.type === 'kad-dht:query:peer-response' && (event.detail as { messageName?: string }).messageName === 'PUT_VALUE') {
+    const onProgress = (event: { type: string; detail?: unknown }): void => {
+      if (
+        event.type === 'kad-dht:query:peer-response' &&
+        (event.detail as { messageName?: string }).messageName === 'PUT_VALUE'
+      ) {
         peers++
       }
     }
     try {
       const { name, routingKey } = await this.#own()
-      if (!await this.#overtake(routingKey, signal)) {
+      if (!(await this.#overtake(routingKey, signal))) {
         return 0
       }
       const record = await this.#exclusive(async () => await this.#fresh())
       if (record === undefined) {
         return undefined
       }
-      await this.#components.node.helia.routing.put(routingKey, record.bytes, { signal: AbortSignal.any([signal, AbortSignal.timeout(putTimeout)]), onProgress })
+      await this.#components.node.helia.routing.put(routingKey, record.bytes, {
+        signal: AbortSignal.any([signal, AbortSignal.timeout(putTimeout)]),
+        onProgress,
+      })
       this.#components.log.debug('name announced', { name, sequence: record.sequence, peers })
     } catch (err) {
       this.#components.log.debug('name not announced', { peers, err })
@@ -162,13 +179,15 @@ export class IpnsPublisher {
    *
    * @returns whether there was a peer to ask
    */
-  async #overtake (routingKey: Uint8Array, signal: AbortSignal): Promise<boolean> {
+  async #overtake(routingKey: Uint8Array, signal: AbortSignal): Promise<boolean> {
     if (this.#checked) {
       return true
     }
     const limit = AbortSignal.any([signal, AbortSignal.timeout(checkTimeout)])
-    const found = await Promise.all(dhtsOf(this.#components.node).map(async dht => await askDht(dht, routingKey, limit)))
-    const newest = found.flatMap(({ sequences }) => sequences).sort((a, b) => a < b ? 1 : -1)[0] ?? 0n
+    const found = await Promise.all(
+      dhtsOf(this.#components.node).map(async dht => await askDht(dht, routingKey, limit)),
+    )
+    const newest = found.flatMap(({ sequences }) => sequences).sort((a, b) => (a < b ? 1 : -1))[0] ?? 0n
     await this.#exclusive(async () => {
       const record = await this.#record()
       if (record !== undefined && newest > record.sequence) {
@@ -180,7 +199,7 @@ export class IpnsPublisher {
   }
 
   /** The record, signed anew where some of its time has passed */
-  async #fresh (): Promise<OwnRecord | undefined> {
+  async #fresh(): Promise<OwnRecord | undefined> {
     const record = await this.#record()
     if (record === undefined || record.validUntil - Date.now() > lifetime - this.#init.republish / 2) {
       return record
@@ -189,18 +208,25 @@ export class IpnsPublisher {
     return await this.#record()
   }
 
-  async #sign (value: string, sequence: bigint): Promise<void> {
+  async #sign(value: string, sequence: bigint): Promise<void> {
     const { key } = await this.#own()
-    const entry = await createIPNSRecord(key, value, sequence, lifetime, { ttlNs: BigInt(Math.round(this.#ttl)) * 1_000_000n })
+    const entry = await createIPNSRecord(key, value, sequence, lifetime, {
+      ttlNs: BigInt(Math.round(this.#ttl)) * 1_000_000n,
+    })
     await this.#components.datastore.put(recordKey, IPNSEntry.encode(entry))
   }
 
-  async #record (): Promise<OwnRecord | undefined> {
+  async #record(): Promise<OwnRecord | undefined> {
     try {
       const bytes = await this.#components.datastore.get(recordKey)
       const { value, sequence, validity } = IPNSEntry.decode(bytes)
       const decoder = new TextDecoder()
-      return { bytes, value: decoder.decode(value), sequence: sequence ?? 0n, validUntil: Date.parse(decoder.decode(validity)) }
+      return {
+        bytes,
+        value: decoder.decode(value),
+        sequence: sequence ?? 0n,
+        validUntil: Date.parse(decoder.decode(validity)),
+      }
     } catch (err) {
       if ((err as Error).name === 'NotFoundError') {
         return undefined
@@ -209,7 +235,7 @@ export class IpnsPublisher {
     }
   }
 
-  async #own (): Promise<OwnKey> {
+  async #own(): Promise<OwnKey> {
     this.#key ??= this.#loadKey().catch((err: unknown) => {
       this.#key = undefined
       throw err
@@ -217,7 +243,7 @@ export class IpnsPublisher {
     return await this.#key
   }
 
-  async #loadKey (): Promise<OwnKey> {
+  async #loadKey(): Promise<OwnKey> {
     const { keychain } = this.#components.node.helia
     const key = await keychain.exportKey(keyName).catch(async (err: unknown) => {
       if ((err as Error).name !== 'NotFoundError') {
@@ -226,11 +252,15 @@ export class IpnsPublisher {
       return await keychain.generateKey(keyName)
     })
     const { publicKey } = key
-    return { key, name: publicKey.toCID().toString(base36), routingKey: multihashToIPNSRoutingKey(publicKey.toMultihash()) }
+    return {
+      key,
+      name: publicKey.toCID().toString(base36),
+      routingKey: multihashToIPNSRoutingKey(publicKey.toMultihash()),
+    }
   }
 
   /** One change of the record at a time */
-  async #exclusive<T> (work: () => Promise<T>): Promise<T> {
+  async #exclusive<T>(work: () => Promise<T>): Promise<T> {
     const result = this.#last.then(work, work)
     this.#last = result.catch(() => {})
     return await result
@@ -238,15 +268,21 @@ export class IpnsPublisher {
 }
 
 interface Dht {
-  get: (key: Uint8Array, options: { signal: AbortSignal }) => AsyncIterable<{ name: string, value?: Uint8Array }>
+  get: (key: Uint8Array, options: { signal: AbortSignal }) => AsyncIterable<{ name: string; value?: Uint8Array }>
 }
 
-function dhtsOf ({ libp2p }: Pick<IpfsNode, 'libp2p'>): Dht[] {
-  return Object.values(libp2p?.services ?? {}).filter((service): service is Dht => typeof (service as Partial<Dht>).get === 'function')
+function dhtsOf({ libp2p }: Pick<IpfsNode, 'libp2p'>): Dht[] {
+  return Object.values(libp2p?.services ?? {}).filter(
+    (service): service is Dht => typeof (service as Partial<Dht>).get === 'function',
+  )
 }
 
 /** One DHT by itself: of all of them, the answer would be that of the first, which may be what this node has put there itself */
-async function askDht (dht: Dht, routingKey: Uint8Array, signal: AbortSignal): Promise<{ answered: boolean, sequences: bigint[] }> {
+async function askDht(
+  dht: Dht,
+  routingKey: Uint8Array,
+  signal: AbortSignal,
+): Promise<{ answered: boolean; sequences: bigint[] }> {
   const sequences: bigint[] = []
   let answered = false
   try {

@@ -32,7 +32,7 @@ export interface NameCacheInit {
   maxStale?: number
 }
 
-type Entry = { expires: number } & ({ target: NameTarget, staleUntil: number } | { error: NameNotFoundError })
+type Entry = { expires: number } & ({ target: NameTarget; staleUntil: number } | { error: NameNotFoundError })
 
 const second = 1000
 const minute = 60 * second
@@ -55,13 +55,13 @@ export class NameCache {
   readonly #pending = new Map<string, Promise<NameAnswer>>()
   readonly #controller = new AbortController()
 
-  constructor (components: NameCacheComponents, init: NameCacheInit = {}) {
+  constructor(components: NameCacheComponents, init: NameCacheInit = {}) {
     this.#components = components
     this.#timeout = init.timeout ?? 30 * second
     this.#maxStale = init.maxStale ?? hour
   }
 
-  async get (name: string, options: { signal?: AbortSignal | undefined } = {}): Promise<NameAnswer> {
+  async get(name: string, options: { signal?: AbortSignal | undefined } = {}): Promise<NameAnswer> {
     const entry = this.#entries.peek(name)
     if (entry !== undefined && entry.expires > Date.now()) {
       if ('error' in entry) {
@@ -73,19 +73,21 @@ export class NameCache {
   }
 
   /** Aborts what is under way */
-  stop (): void {
+  stop(): void {
     this.#controller.abort(new Error('The server stops'))
   }
 
-  #start (name: string): Promise<NameAnswer> {
-    const pending = this.#lookUp(name).finally(() => { this.#pending.delete(name) })
+  #start(name: string): Promise<NameAnswer> {
+    const pending = this.#lookUp(name).finally(() => {
+      this.#pending.delete(name)
+    })
     // whoever asked may have gone
     pending.catch(() => {})
     this.#pending.set(name, pending)
     return pending
   }
 
-  async #lookUp (name: string): Promise<NameAnswer> {
+  async #lookUp(name: string): Promise<NameAnswer> {
     const signal = AbortSignal.any([this.#controller.signal, AbortSignal.timeout(this.#timeout)])
     try {
       const { target, ttl } = await raceSignal(this.#components.lookUp(name, { signal }), signal)
@@ -94,11 +96,14 @@ export class NameCache {
       return { target, ttl }
     } catch (err) {
       const late = (err as Error).name === 'TimeoutError'
-      return this.#afterFailure(name, late ? new UnavailableError(`${name} not resolved within ${this.#timeout} ms`, { cause: err }) : err)
+      return this.#afterFailure(
+        name,
+        late ? new UnavailableError(`${name} not resolved within ${this.#timeout} ms`, { cause: err }) : err,
+      )
     }
   }
 
-  #afterFailure (name: string, err: unknown): NameAnswer {
+  #afterFailure(name: string, err: unknown): NameAnswer {
     const entry = this.#entries.peek(name)
     if ((err as Error).name === 'NameNotFoundError') {
       const error = err as NameNotFoundError

@@ -3,7 +3,7 @@ export class InvalidNameError extends Error {
   static readonly name = 'InvalidNameError'
   readonly name = 'InvalidNameError'
 
-  constructor (message = 'No IPNS name and no domain', options?: ErrorOptions) {
+  constructor(message = 'No IPNS name and no domain', options?: ErrorOptions) {
     super(message, options)
   }
 }
@@ -15,7 +15,7 @@ export class NameNotFoundError extends Error {
   /** How long DNS says that this holds; seconds */
   readonly ttl: number
 
-  constructor (message = 'The name points to nothing', options: ErrorOptions & { ttl?: number } = {}) {
+  constructor(message = 'The name points to nothing', options: ErrorOptions & { ttl?: number } = {}) {
     super(message, options)
     this.ttl = options.ttl ?? 0
   }

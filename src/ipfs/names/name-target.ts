@@ -1,7 +1,7 @@
 import { parseRoot } from '../../oci/cid.ts'
 
 /** What a name or path leads to: content, or another name; with a path below it */
-export type NameTarget = ({ cid: string, name?: undefined } | { name: string, cid?: undefined }) & { path: string[] }
+export type NameTarget = ({ cid: string; name?: undefined } | { name: string; cid?: undefined }) & { path: string[] }
 
 const maxLength = 4096
 
@@ -11,8 +11,9 @@ const maxLength = 4096
  *
  * @returns undefined for anything else
  */
-export function parseTarget (text: string): NameTarget | undefined {
-  const [, namespace, root, rest] = text.length > maxLength ? [] : /^\/(ipfs|ipns)\/([^/]+)((?:\/[^/]+)*)\/?$/.exec(text) ?? []
+export function parseTarget(text: string): NameTarget | undefined {
+  const [, namespace, root, rest] =
+    text.length > maxLength ? [] : (/^\/(ipfs|ipns)\/([^/]+)((?:\/[^/]+)*)\/?$/.exec(text) ?? [])
   const found = root === undefined ? undefined : parseRoot(`/${namespace}/${root}`)
   return found === undefined ? undefined : { ...found, path: rest!.split('/').slice(1) }
 }
@@ -22,8 +23,10 @@ export function parseTarget (text: string): NameTarget | undefined {
  *
  * @returns undefined where it is none of them
  */
-export function parseNamePath (text: string): NameTarget | undefined {
+export function parseNamePath(text: string): NameTarget | undefined {
   const [, path, url, rest] = /^(?:\/?(ipfs|ipns)\/|(ipfs|ipns):\/\/)?(.*)$/s.exec(text)!
   const namespace = path ?? url
-  return namespace === undefined ? parseTarget(`/ipns/${rest}`) ?? parseTarget(`/ipfs/${rest}`) : parseTarget(`/${namespace}/${rest}`)
+  return namespace === undefined
+    ? (parseTarget(`/ipns/${rest}`) ?? parseTarget(`/ipfs/${rest}`))
+    : parseTarget(`/${namespace}/${rest}`)
 }

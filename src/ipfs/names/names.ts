@@ -72,30 +72,33 @@ export class Names {
   readonly #publisher: IpnsPublisher
   #ipns: IPNS | undefined
 
-  constructor (components: NamesComponents, init: NamesInit) {
+  constructor(components: NamesComponents, init: NamesInit) {
     const { log } = components
     this.#components = components
     this.#init = init
     this.#dns = new DnsClient({ servers: init.dns })
-    this.#cache = new NameCache({ lookUp: async (name, options) => await this.#lookUp(name, options), log }, init.timeout === undefined ? {} : { timeout: init.timeout })
+    this.#cache = new NameCache(
+      { lookUp: async (name, options) => await this.#lookUp(name, options), log },
+      init.timeout === undefined ? {} : { timeout: init.timeout },
+    )
     this.#publisher = new IpnsPublisher(components, init)
   }
 
   /** After the node: only then there is a DHT for IPNS to register with */
-  async start (): Promise<void> {
+  async start(): Promise<void> {
     // its own start() only begins its republisher, which would raise the sequence of what has not changed; ours does not
     this.#ipns ??= ipns(this.#components.node.helia)
     await this.#publisher.start()
   }
 
   /** Before the node */
-  async stop (): Promise<void> {
+  async stop(): Promise<void> {
     this.#cache.stop()
     await this.#publisher.stop()
   }
 
   /** The name that {@link publish} gives a value to, as `k51...` */
-  async ownName (): Promise<string> {
+  async ownName(): Promise<string> {
     return await this.#publisher.name()
   }
 
@@ -106,7 +109,7 @@ export class Names {
    *
    * @throws InvalidNameError, NameNotFoundError where a domain points to nothing, UnavailableError
    */
-  async resolve (name: string, options: { signal?: AbortSignal | undefined } = {}): Promise<ResolvedName> {
+  async resolve(name: string, options: { signal?: AbortSignal | undefined } = {}): Promise<ResolvedName> {
     let target = parseNamePath(name)
     let ttl = year
     for (let depth = 0; depth <= maxDepth; depth++) {
@@ -128,22 +131,22 @@ export class Names {
    *
    * @param path where the content lies below the CID
    */
-  async publish (cid: string, path: readonly string[] = []): Promise<PublishedName> {
+  async publish(cid: string, path: readonly string[] = []): Promise<PublishedName> {
     return await this.#publisher.publish(['/ipfs', cid, ...path].join('/'))
   }
 
   /** The CID that our own name points to, by the record that is here; undefined where nothing was published */
-  async published (): Promise<string | undefined> {
+  async published(): Promise<string | undefined> {
     const own = await this.#publisher.own(await this.#publisher.name())
     return own?.value.split('/')[2]
   }
 
-  async #answer (name: string, options: { signal?: AbortSignal | undefined }): Promise<NameAnswer> {
+  async #answer(name: string, options: { signal?: AbortSignal | undefined }): Promise<NameAnswer> {
     const own = await this.#publisher.own(name)
     return own === undefined ? await this.#cache.get(name, options) : answerOf(name, own.value, own.ttl)
   }
 
-  async #lookUp (name: string, options: { signal: AbortSignal }): Promise<NameAnswer> {
+  async #lookUp(name: string, options: { signal: AbortSignal }): Promise<NameAnswer> {
     if (name.includes('.')) {
       return await resolveDnsLink(this.#dns, name, options)
     }
@@ -156,7 +159,7 @@ export class Names {
    *
    * @throws UnavailableError
    */
-  async #newest (name: string, { signal }: { signal: AbortSignal }): Promise<{ value: string, ttl: number }> {
+  async #newest(name: string, { signal }: { signal: AbortSignal }): Promise<{ value: string; ttl: number }> {
     if (this.#ipns === undefined) {
       throw new UnavailableError('The IPFS node has not started')
     }
@@ -167,7 +170,9 @@ export class Names {
     const offline = this.#init.network === 'offline'
     try {
       // only the first step: it would follow names around in a circle, and fail at a domain. Its cache would hide the network from ours.
-      const { value: found } = await this.#ipns.resolve(`/ipns/${name}`, { signal, onProgress, offline, nocache: !offline }).next()
+      const { value: found } = await this.#ipns
+        .resolve(`/ipns/${name}`, { signal, onProgress, offline, nocache: !offline })
+        .next()
       const seconds = Number(ttlOf(found!.record) / 1_000_000_000n)
       return { value: found!.value, ttl: confirmed ? seconds : Math.min(seconds, unconfirmedTtl) }
     } catch (err) {
@@ -177,7 +182,7 @@ export class Names {
   }
 }
 
-function answerOf (name: string, value: string, ttl: number): NameAnswer {
+function answerOf(name: string, value: string, ttl: number): NameAnswer {
   const target = parseTarget(value)
   if (target === undefined) {
     throw new InvalidNameError(`${name} points to something else than IPFS`)
@@ -186,7 +191,7 @@ function answerOf (name: string, value: string, ttl: number): NameAnswer {
 }
 
 /** From the part of a record that is signed in every version */
-function ttlOf ({ data }: { data?: Uint8Array }): bigint {
+function ttlOf({ data }: { data?: Uint8Array }): bigint {
   const { TTL } = decodeCbor<{ TTL?: bigint | number }>(data!)
   return TTL === undefined ? defaultTtlNs : BigInt(TTL)
 }

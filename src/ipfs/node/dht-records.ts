@@ -22,7 +22,13 @@ export interface DhtRecordLimits {
   keyLength: number
 }
 
-export const defaultDhtRecordLimits: DhtRecordLimits = { providersPerPeer: 1024, providers: 16 * 1024, records: 1024, recordBytes: 16 * 1024, keyLength: 512 }
+export const defaultDhtRecordLimits: DhtRecordLimits = {
+  providersPerPeer: 1024,
+  providers: 16 * 1024,
+  records: 1024,
+  recordBytes: 16 * 1024,
+  keyLength: 512,
+}
 
 /** How long a record is kept that nobody sends again; milliseconds. Provider records are deleted by the library after the same time. */
 const validity = 48 * hour
@@ -42,13 +48,13 @@ export class KeptKeys {
   readonly #groups = new Map<string, Map<string, number>>()
   #size = 0
 
-  constructor (init: KeptKeysInit) {
+  constructor(init: KeptKeysInit) {
     this.#init = init
     this.#now = init.now ?? Date.now
   }
 
   /** @returns the keys that have to go for it */
-  add (group: string, key: string): string[] {
+  add(group: string, key: string): string[] {
     this.delete(group, key)
     const keys = this.#groups.get(group) ?? new Map<string, number>()
     this.#groups.set(group, keys)
@@ -64,7 +70,7 @@ export class KeptKeys {
     return gone
   }
 
-  delete (group: string, key: string): void {
+  delete(group: string, key: string): void {
     const keys = this.#groups.get(group)
     if (keys?.delete(key) === true) {
       this.#size--
@@ -74,7 +80,7 @@ export class KeptKeys {
     }
   }
 
-  #expired (group: string, keys: Map<string, number>): string[] {
+  #expired(group: string, keys: Map<string, number>): string[] {
     const gone: string[] = []
     for (const [key, came] of keys) {
       if (this.#now() - came < validity) {
@@ -86,14 +92,14 @@ export class KeptKeys {
     return gone
   }
 
-  #shift (group: string, keys: Map<string, number>): string {
+  #shift(group: string, keys: Map<string, number>): string {
     const [oldest] = keys.keys()
     this.delete(group, oldest!)
     return oldest!
   }
 
-  #largest (): [string, Map<string, number>] {
-    return [...this.#groups].reduce((largest, group) => group[1].size > largest[1].size ? group : largest)
+  #largest(): [string, Map<string, number>] {
+    return [...this.#groups].reduce((largest, group) => (group[1].size > largest[1].size ? group : largest))
   }
 }
 
@@ -118,7 +124,7 @@ export class DhtDatastore implements Datastore {
   readonly #records: KeptKeys
   #loaded: Promise<void> | undefined
 
-  constructor ({ datastore, peerId }: DhtDatastoreComponents, { prefix, ...limits }: DhtDatastoreInit) {
+  constructor({ datastore, peerId }: DhtDatastoreComponents, { prefix, ...limits }: DhtDatastoreInit) {
     this.#datastore = datastore
     this.#self = peerId.toString()
     this.#prefix = prefix
@@ -127,7 +133,7 @@ export class DhtDatastore implements Datastore {
     this.#records = new KeptKeys({ perGroup: this.#limits.records, all: this.#limits.records })
   }
 
-  async put (key: Key, value: Uint8Array, options?: AbortOptions): Promise<Key> {
+  async put(key: Key, value: Uint8Array, options?: AbortOptions): Promise<Key> {
     const text = key.toString()
     if (!this.#isOwn(text)) {
       await this.#load()
@@ -139,39 +145,39 @@ export class DhtDatastore implements Datastore {
     return await this.#datastore.put(key, value, options)
   }
 
-  async delete (key: Key, options?: AbortOptions): Promise<void> {
+  async delete(key: Key, options?: AbortOptions): Promise<void> {
     const [kept, group] = this.#placeOf(key.toString())
     kept.delete(group, key.toString())
     await this.#datastore.delete(key, options)
   }
 
-  get (key: Key, options?: AbortOptions): ReturnType<Datastore['get']> {
+  get(key: Key, options?: AbortOptions): ReturnType<Datastore['get']> {
     return this.#datastore.get(key, options)
   }
 
-  has (key: Key, options?: AbortOptions): ReturnType<Datastore['has']> {
+  has(key: Key, options?: AbortOptions): ReturnType<Datastore['has']> {
     return this.#datastore.has(key, options)
   }
 
-  query (query: Query, options?: AbortOptions): ReturnType<Datastore['query']> {
+  query(query: Query, options?: AbortOptions): ReturnType<Datastore['query']> {
     return this.#datastore.query(query, options)
   }
 
-  queryKeys (query: KeyQuery, options?: AbortOptions): ReturnType<Datastore['queryKeys']> {
+  queryKeys(query: KeyQuery, options?: AbortOptions): ReturnType<Datastore['queryKeys']> {
     return this.#datastore.queryKeys(query, options)
   }
 
-  async * putMany (source: AsyncIterable<Pair> | Iterable<Pair>, options?: AbortOptions): AsyncGenerator<Key> {
+  async *putMany(source: AsyncIterable<Pair> | Iterable<Pair>, options?: AbortOptions): AsyncGenerator<Key> {
     for await (const { key, value } of source) {
       yield await this.put(key, value, options)
     }
   }
 
-  getMany (source: AsyncIterable<Key> | Iterable<Key>, options?: AbortOptions): ReturnType<Datastore['getMany']> {
+  getMany(source: AsyncIterable<Key> | Iterable<Key>, options?: AbortOptions): ReturnType<Datastore['getMany']> {
     return this.#datastore.getMany(source, options)
   }
 
-  async * deleteMany (source: AsyncIterable<Key> | Iterable<Key>, options?: AbortOptions): AsyncGenerator<Key> {
+  async *deleteMany(source: AsyncIterable<Key> | Iterable<Key>, options?: AbortOptions): AsyncGenerator<Key> {
     for await (const key of source) {
       await this.delete(key, options)
       yield key
@@ -179,43 +185,43 @@ export class DhtDatastore implements Datastore {
   }
 
   /** @throws Error always: the library needs none, and what is in it would not be counted */
-  batch (): Batch {
+  batch(): Batch {
     throw new Error('the DHT writes no batches')
   }
 
   /** What was kept before the start counts as if it had just come */
-  async #load (): Promise<void> {
+  async #load(): Promise<void> {
     this.#loaded ??= (async () => {
       const gone: string[] = []
       for await (const key of this.#datastore.queryKeys({ prefix: this.#prefix })) {
-        gone.push(...this.#isOwn(key.toString()) ? [] : this.#add(key.toString()))
+        gone.push(...(this.#isOwn(key.toString()) ? [] : this.#add(key.toString())))
       }
       await this.#deleteAll(gone)
     })()
     await this.#loaded
   }
 
-  #add (key: string): string[] {
+  #add(key: string): string[] {
     const [kept, group] = this.#placeOf(key)
     return kept.add(group, key)
   }
 
   /** A signed value does not say who sent it */
-  #placeOf (key: string): [KeptKeys, group: string] {
+  #placeOf(key: string): [KeptKeys, group: string] {
     return key.startsWith(`${this.#prefix}/provider/`) ? [this.#providers, peerOf(key)] : [this.#records, '']
   }
 
-  #isOwn (key: string): boolean {
+  #isOwn(key: string): boolean {
     return key.startsWith(`${this.#prefix}/provider/`) && peerOf(key) === this.#self
   }
 
-  async #deleteAll (keys: string[], options?: AbortOptions): Promise<void> {
+  async #deleteAll(keys: string[], options?: AbortOptions): Promise<void> {
     for (const key of keys) {
       await this.#datastore.delete(new Key(key, false), options)
     }
   }
 }
 
-function peerOf (key: string): string {
+function peerOf(key: string): string {
   return key.slice(key.lastIndexOf('/') + 1)
 }

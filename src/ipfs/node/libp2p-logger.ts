@@ -9,27 +9,27 @@ type ComponentLog = ReturnType<ComponentLogger['forComponent']>
  *
  * Most of those errors are the daily life of a peer-to-peer node, such as a peer that cannot be dialled.
  */
-export function componentLogger (log: Logger): ComponentLogger {
+export function componentLogger(log: Logger): ComponentLogger {
   return {
-    forComponent: (name) => componentLog(log, name)
+    forComponent: name => componentLog(log, name),
   }
 }
 
-function componentLog (log: Logger, component: string): ComponentLog {
+function componentLog(log: Logger, component: string): ComponentLog {
   const methods = {
     enabled: false,
     error: (template: unknown, ...values: unknown[]) => {
       log.debug('IPFS node reports an error', { component, error: format(template, values) })
     },
     trace: () => {},
-    newScope: (name: string) => componentLog(log, `${component}:${name}`)
+    newScope: (name: string) => componentLog(log, `${component}:${name}`),
   }
 
   return Object.assign(() => {}, methods)
 }
 
 /** Fills a template of libp2p: one letter after a percent sign stands for the next value, whatever its kind */
-function format (template: unknown, values: readonly unknown[]): string {
+function format(template: unknown, values: readonly unknown[]): string {
   if (typeof template !== 'string') {
     return [template, ...values].map(text).join(' ')
   }
@@ -46,6 +46,6 @@ function format (template: unknown, values: readonly unknown[]): string {
   return [line, ...values.slice(next).map(text)].join(' ')
 }
 
-function text (value: unknown): string {
+function text(value: unknown): string {
   return value instanceof Error ? `${value.name}: ${value.message}` : String(value)
 }

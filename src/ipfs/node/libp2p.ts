@@ -71,25 +71,25 @@ export const publicBootstrap: readonly string[] = [
   '/dnsaddr/bootstrap.libp2p.io/p2p/QmbLHAnMoJPWSCR5Zhtx6BHJX9KiKNN6tpvbUcqanj75Nb',
   '/dnsaddr/bootstrap.libp2p.io/p2p/QmcZf59bWwK5XFi76CZX8cbJ4BhTzzA3gU1ZjYZYcW3dwt',
   '/dnsaddr/va1.bootstrap.libp2p.io/p2p/12D3KooWKnDdG3iXw9eTFijk3EWSunZcFi54Zka4wmtqtt6rPxc8',
-  '/ip4/104.131.131.82/tcp/4001/p2p/QmaCpDMGvV2BGHeYERUEnRQAwe3N8SzbUtfsmvsqQLuvuJ'
+  '/ip4/104.131.131.82/tcp/4001/p2p/QmaCpDMGvV2BGHeYERUEnRQAwe3N8SzbUtfsmvsqQLuvuJ',
 ]
 
 const defaultMaxConnections = { lan: 300, private: 300, public: 200 }
 
 /** @throws NetworkConfigError */
-export function libp2pOptions (init: Libp2pInit): Libp2pOptions<Services> {
+export function libp2pOptions(init: Libp2pInit): Libp2pOptions<Services> {
   const services = {
     identify: identify(),
     identifyPush: identifyPush(),
     ping: ping(),
     ...(init.network === 'lan' ? {} : dualDht()),
-    ...(init.network === 'public' ? { dcutr: dcutr() } : {})
+    ...(init.network === 'public' ? { dcutr: dcutr() } : {}),
   }
   const options: Libp2pOptions<Services> = {
     logger: init.logger,
     addresses: {
       listen: [...init.listen],
-      announce: [...init.announce]
+      announce: [...init.announce],
     },
     transports: [leanTcp()],
     connectionEncrypters: [leanNoise()],
@@ -100,12 +100,12 @@ export function libp2pOptions (init: Libp2pInit): Libp2pOptions<Services> {
       maxParallelDials: 32,
       // appliances behind one address (NAT, one host) come back together after an outage
       inboundConnectionThreshold: 32,
-      maxIncomingPendingConnections: 64
+      maxIncomingPendingConnections: 64,
     },
     connectionMonitor: {
       // a node that hashes, or a link full of blocks, answers late: that is no reason to cut it off
-      pingTimeout: { minTimeout: 20 * second, maxTimeout: 60 * second }
-    }
+      pingTimeout: { minTimeout: 20 * second, maxTimeout: 60 * second },
+    },
   }
 
   if (init.network === 'private') {
@@ -137,7 +137,7 @@ const streamOptions = {
   initialStreamWindowSize: 256 * 1024,
   maxStreamWindowSize: 4 * 1024 * 1024,
   maxReadBufferLength: 16 * 1024 * 1024,
-  inactivityTimeout: 120 * second
+  inactivityTimeout: 120 * second,
 }
 
 /** On one connection: what a peer has sent on each, and nobody has read yet, is kept */
@@ -149,10 +149,12 @@ type PeerDiscoveryFactory = NonNullable<Libp2pOptions['peerDiscovery']>[number]
 const mdnsInterval = 2000
 
 /** libp2p tells of a peer only when it is new to the peer store, so that one known from an earlier run would never be dialled */
-function watchedMdns (onPeer: Libp2pInit['onPeer']): PeerDiscoveryFactory {
-  return (components) => {
+function watchedMdns(onPeer: Libp2pInit['onPeer']): PeerDiscoveryFactory {
+  return components => {
     const discovery = mdns({ interval: mdnsInterval })(components)
-    discovery.addEventListener('peer', (event) => { onPeer(event.detail) })
+    discovery.addEventListener('peer', event => {
+      onPeer(event.detail)
+    })
 
     return discovery
   }
@@ -164,16 +166,16 @@ function watchedMdns (onPeer: Libp2pInit['onPeer']): PeerDiscoveryFactory {
  * The search for relays walks the DHT without a pause: with no peer, or only those it knows, that is a busy loop.
  */
 const slowWalk = {
-  async findPeer (): Promise<never> {
+  async findPeer(): Promise<never> {
     throw new NodeOfflineError('This router knows no peers')
   },
 
-  async * getClosestPeers (_key: Uint8Array, options: { signal?: AbortSignal } = {}): AsyncGenerator<never> {
-    yield * await sleep(10 * second, [], { ref: false, ...options })
-  }
+  async *getClosestPeers(_key: Uint8Array, options: { signal?: AbortSignal } = {}): AsyncGenerator<never> {
+    yield* await sleep(10 * second, [], { ref: false, ...options })
+  },
 }
 
-function dualDht (): Record<'wan' | 'lan', ReturnType<typeof kadDHT>> {
+function dualDht(): Record<'wan' | 'lan', ReturnType<typeof kadDHT>> {
   return {
     wan: boundedDht({
       protocol: '/ipfs/kad/1.0.0',
@@ -182,7 +184,7 @@ function dualDht (): Record<'wan' | 'lan', ReturnType<typeof kadDHT>> {
       datastorePrefix: '/dht-wan',
       metricsPrefix: 'libp2p_dht_wan',
       // a network of private addresses has no peers here: answer so, instead of waiting for one
-      allowQueryWithZeroPeers: true
+      allowQueryWithZeroPeers: true,
     }),
     lan: boundedDht({
       protocol: '/ipfs/lan/kad/1.0.0',
@@ -191,16 +193,18 @@ function dualDht (): Record<'wan' | 'lan', ReturnType<typeof kadDHT>> {
       logPrefix: 'libp2p:dht-lan',
       datastorePrefix: '/dht-lan',
       metricsPrefix: 'libp2p_dht_lan',
-      allowQueryWithZeroPeers: true
-    })
+      allowQueryWithZeroPeers: true,
+    }),
   }
 }
 
 /** A DHT with a datastore of its own, which is not filled by others */
-function boundedDht (init: KadDHTInit & { datastorePrefix: string }): ReturnType<typeof kadDHT> {
+function boundedDht(init: KadDHTInit & { datastorePrefix: string }): ReturnType<typeof kadDHT> {
   return components => {
     const datastore = new DhtDatastore(components, { prefix: init.datastorePrefix })
     // libp2p's components can't be copied, as they are looked up when they are asked for
-    return kadDHT(init)(new Proxy(components, { get: (target, name) => name === 'datastore' ? datastore : Reflect.get(target, name) }))
+    return kadDHT(init)(
+      new Proxy(components, { get: (target, name) => (name === 'datastore' ? datastore : Reflect.get(target, name)) }),
+    )
   }
 }

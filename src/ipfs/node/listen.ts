@@ -14,14 +14,14 @@ const usualPort = 4001
  *
  * @throws ListenError
  */
-export async function listenAddresses (host: string, port: number | undefined, log: Logger): Promise<string[]> {
+export async function listenAddresses(host: string, port: number | undefined, log: Logger): Promise<string[]> {
   const addresses = await resolve(host)
   const chosen = await choosePort(addresses, port, log)
 
   return addresses.map(address => `/${isIPv6(address) ? 'ip6' : 'ip4'}/${address}/tcp/${chosen}`)
 }
 
-async function resolve (host: string): Promise<string[]> {
+async function resolve(host: string): Promise<string[]> {
   const name = host.replace(/^\[(.*)\]$/, '$1')
 
   if (name === '::') {
@@ -35,11 +35,13 @@ async function resolve (host: string): Promise<string[]> {
   try {
     return [(await lookup(name)).address]
   } catch (err) {
-    throw new ListenError(`The IPFS node cannot listen on ${host}: it is neither an address nor a known name`, { cause: err })
+    throw new ListenError(`The IPFS node cannot listen on ${host}: it is neither an address nor a known name`, {
+      cause: err,
+    })
   }
 }
 
-async function choosePort (addresses: readonly string[], port: number | undefined, log: Logger): Promise<number> {
+async function choosePort(addresses: readonly string[], port: number | undefined, log: Logger): Promise<number> {
   const wanted = port ?? usualPort
 
   if (wanted === 0) {
@@ -63,7 +65,7 @@ async function choosePort (addresses: readonly string[], port: number | undefine
   return wanted
 }
 
-async function isFree (address: string, port: number): Promise<boolean> {
+async function isFree(address: string, port: number): Promise<boolean> {
   const server = createServer()
 
   try {
@@ -81,7 +83,9 @@ async function isFree (address: string, port: number): Promise<boolean> {
       return true
     }
 
-    throw new ListenError(`The IPFS node cannot listen on port ${port} of ${address}: ${String(code ?? err)}`, { cause: err })
+    throw new ListenError(`The IPFS node cannot listen on port ${port} of ${address}: ${String(code ?? err)}`, {
+      cause: err,
+    })
   }
 
   server.close()

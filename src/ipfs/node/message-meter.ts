@@ -28,8 +28,8 @@ export class MessageMeter {
   #skip = 0
 
   /** @throws Error where the bytes are no message, or one with too many fields */
-  take (bytes: Uint8Array): void {
-    for (let at = 0; at < bytes.byteLength;) {
+  take(bytes: Uint8Array): void {
+    for (let at = 0; at < bytes.byteLength; ) {
       if (this.#skip > 0) {
         const passed = Math.min(this.#skip, bytes.byteLength - at)
         at += passed
@@ -42,7 +42,7 @@ export class MessageMeter {
     }
   }
 
-  #read (byte: number): void {
+  #read(byte: number): void {
     const state = this.#state
     if (this.#shift > maxShift) {
       throw new Error('a number of a bitswap message has no end')
@@ -62,7 +62,7 @@ export class MessageMeter {
     }
   }
 
-  #follow (state: State, value: number): void {
+  #follow(state: State, value: number): void {
     switch (state) {
       case 'length':
         this.#left = value
@@ -85,7 +85,7 @@ export class MessageMeter {
     }
   }
 
-  #startField (field: number, type: number): void {
+  #startField(field: number, type: number): void {
     this.#field = field
     if (++this.#fields > maxFields) {
       throw new Error(`a bitswap message has more than ${maxFields} fields`)
@@ -102,7 +102,7 @@ export class MessageMeter {
     }
   }
 
-  #pass (count: number): void {
+  #pass(count: number): void {
     this.held += count
     this.#left -= count
     this.#listLeft = Math.max(0, this.#listLeft - count)

@@ -3,7 +3,7 @@ export class NetworkConfigError extends Error {
   static readonly name = 'NetworkConfigError'
   readonly name = 'NetworkConfigError'
 
-  constructor (message = 'The network is not configured well', options?: ErrorOptions) {
+  constructor(message = 'The network is not configured well', options?: ErrorOptions) {
     super(message, options)
   }
 }
@@ -13,7 +13,7 @@ export class ListenError extends Error {
   static readonly name = 'ListenError'
   readonly name = 'ListenError'
 
-  constructor (message = 'The IPFS node cannot listen', options?: ErrorOptions) {
+  constructor(message = 'The IPFS node cannot listen', options?: ErrorOptions) {
     super(message, options)
   }
 }
@@ -23,7 +23,7 @@ export class NodeOfflineError extends Error {
   static readonly name = 'NodeOfflineError'
   readonly name = 'NodeOfflineError'
 
-  constructor (message = 'The IPFS node is not connected to a network', options?: ErrorOptions) {
+  constructor(message = 'The IPFS node is not connected to a network', options?: ErrorOptions) {
     super(message, options)
   }
 }

@@ -2,7 +2,13 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { withLibp2pLight } from '@helia/libp2p'
 import { createHeliaLight } from 'helia'
 import { sha512 } from 'multiformats/hashes/sha2'
-import { announceBlock, createBlockSession, withBoundedBitswap, type BlockSession, type BlockSessionInit } from './patches/bounded-bitswap.ts'
+import {
+  announceBlock,
+  createBlockSession,
+  withBoundedBitswap,
+  type BlockSession,
+  type BlockSessionInit,
+} from './patches/bounded-bitswap.ts'
 import { componentLogger } from './libp2p-logger.ts'
 import { noteProtocolsRarely } from './patches/lean-peer-store.ts'
 import { libp2pOptions, publicBootstrap } from './libp2p.ts'
@@ -81,14 +87,14 @@ export class IpfsNode {
   /** The last start or stop; each waits for the one before */
   #last: Promise<void> = Promise.resolve()
 
-  constructor (components: IpfsNodeComponents, init: IpfsNodeInit) {
+  constructor(components: IpfsNodeComponents, init: IpfsNodeInit) {
     this.#components = components
     this.#init = init
     this.#logger = componentLogger(components.log)
   }
 
   /** @throws NodeOfflineError before start() */
-  get helia (): Helia {
+  get helia(): Helia {
     if (this.#running == null) {
       throw new NodeOfflineError('The IPFS node has not started')
     }
@@ -97,32 +103,34 @@ export class IpfsNode {
   }
 
   /** Undefined when offline or stopped */
-  get libp2p (): Libp2p | undefined {
+  get libp2p(): Libp2p | undefined {
     return this.#running?.libp2p
   }
 
   /** Undefined when offline or stopped */
-  get peerId (): string | undefined {
+  get peerId(): string | undefined {
     return this.libp2p?.peerId.toString()
   }
 
   /** What others are told to dial, each with the peer id */
-  get multiaddrs (): string[] {
+  get multiaddrs(): string[] {
     return this.libp2p?.getMultiaddrs().map(String) ?? []
   }
 
-  get peerCount (): number {
+  get peerCount(): number {
     return this.libp2p?.getPeers().length ?? 0
   }
 
-  peers (): IpfsPeer[] {
-    return this.libp2p?.getConnections().map(connection => ({
-      peer: connection.remotePeer.toString(),
-      address: connection.remoteAddr.toString(),
-      direction: connection.direction,
-      limited: connection.limits != null,
-      latency: connection.rtt
-    })) ?? []
+  peers(): IpfsPeer[] {
+    return (
+      this.libp2p?.getConnections().map(connection => ({
+        peer: connection.remotePeer.toString(),
+        address: connection.remoteAddr.toString(),
+        direction: connection.direction,
+        limited: connection.limits != null,
+        latency: connection.rtt,
+      })) ?? []
+    )
   }
 
   /**
@@ -131,18 +139,21 @@ export class IpfsNode {
    * @returns the peer id
    * @throws NodeOfflineError, NetworkConfigError, or what libp2p throws where the peer can't be reached
    */
-  async connect (address: string, options: { signal?: AbortSignal | undefined } = {}): Promise<string> {
+  async connect(address: string, options: { signal?: AbortSignal | undefined } = {}): Promise<string> {
     if (this.libp2p == null) {
       throw new NodeOfflineError()
     }
 
-    const connection = await this.libp2p.dial(parseAddress(address, 'a peer'), options.signal == null ? {} : { signal: options.signal })
+    const connection = await this.libp2p.dial(
+      parseAddress(address, 'a peer'),
+      options.signal == null ? {} : { signal: options.signal },
+    )
 
     return connection.remotePeer.toString()
   }
 
   /** @throws NodeOfflineError */
-  createBlockSession (init: BlockSessionInit): BlockSession {
+  createBlockSession(init: BlockSessionInit): BlockSession {
     if (this.libp2p == null) {
       throw new NodeOfflineError()
     }
@@ -151,21 +162,24 @@ export class IpfsNode {
   }
 
   /** Sends a block that is stored now to the peers that want it, if there are any */
-  async announceBlock (cid: CID): Promise<void> {
+  async announceBlock(cid: CID): Promise<void> {
     if (this.libp2p != null) {
       await announceBlock(this.helia, cid)
     }
   }
 
   /** @throws NetworkConfigError, ListenError */
-  async start (): Promise<void> {
+  async start(): Promise<void> {
     this.#wanted = true
-    this.#last = this.#last.then(async () => this.#start(), async () => this.#start())
+    this.#last = this.#last.then(
+      async () => this.#start(),
+      async () => this.#start(),
+    )
 
     return this.#last
   }
 
-  async stop (): Promise<void> {
+  async stop(): Promise<void> {
     this.#wanted = false
     const before = this.#last.catch(() => {})
     this.#last = this.#finish('start', before).then(async () => this.#stop())
@@ -173,12 +187,13 @@ export class IpfsNode {
     return this.#last
   }
 
-  async #start (): Promise<void> {
+  async #start(): Promise<void> {
     if (this.#running != null || !this.#wanted) {
       return
     }
 
-    const running = this.#init.network === 'offline' ? await this.#startOffline() : await this.#startOnline(this.#init.network)
+    const running =
+      this.#init.network === 'offline' ? await this.#startOffline() : await this.#startOnline(this.#init.network)
     this.#running = running
 
     // a stop that did not wait any longer
@@ -189,11 +204,11 @@ export class IpfsNode {
     this.#components.log.info('IPFS node started', {
       network: this.#init.network,
       peer: this.peerId,
-      addresses: this.multiaddrs
+      addresses: this.multiaddrs,
     })
   }
 
-  async #stop (): Promise<void> {
+  async #stop(): Promise<void> {
     const running = this.#running
     this.#running = undefined
 
@@ -203,17 +218,20 @@ export class IpfsNode {
     }
   }
 
-  async #startOffline (): Promise<Running> {
+  async #startOffline(): Promise<Running> {
     const helia = this.#create()
     await this.#startOrStop(helia)
 
     return { helia }
   }
 
-  async #startOnline (network: Libp2pInit['network']): Promise<Running> {
+  async #startOnline(network: Libp2pInit['network']): Promise<Running> {
     const { host, port, announce, swarmKey, limits = defaultPeerLimits } = this.#init
     const peers = parseAddresses(this.#init.peers, 'a peer')
-    const bootstrap = parseAddresses([...(network === 'public' ? publicBootstrap : []), ...this.#init.bootstrap], 'a bootstrap peer')
+    const bootstrap = parseAddresses(
+      [...(network === 'public' ? publicBootstrap : []), ...this.#init.bootstrap],
+      'a bootstrap peer',
+    )
     parseAddresses(announce, 'an address to announce')
 
     const options = libp2pOptions({
@@ -223,7 +241,9 @@ export class IpfsNode {
       swarmKey,
       maxConnections: limits.connections,
       logger: this.#logger,
-      onPeer: (peer) => { this.#running?.keeper?.found(peer) }
+      onPeer: peer => {
+        this.#running?.keeper?.found(peer)
+      },
     })
     const helia = withBoundedBitswap(withLibp2pLight(this.#create(), options), limits)
     await this.#startOrStop(helia)
@@ -237,13 +257,13 @@ export class IpfsNode {
     return { helia, libp2p, keeper }
   }
 
-  #create (): Helia {
+  #create(): Helia {
     const { blockstore, datastore } = this.#components
 
     return createHeliaLight({ blockstore, datastore, logger: this.#logger, hashers: [sha512] })
   }
 
-  async #startOrStop (helia: Helia): Promise<void> {
+  async #startOrStop(helia: Helia): Promise<void> {
     try {
       await helia.start()
     } catch (err) {
@@ -257,14 +277,14 @@ export class IpfsNode {
     }
   }
 
-  async #halt ({ helia, libp2p, keeper }: Running): Promise<void> {
+  async #halt({ helia, libp2p, keeper }: Running): Promise<void> {
     if (keeper != null) {
       await this.#finish('dialling of peers', keeper.stop())
     }
 
     const stopped = helia.stop()
 
-    if (!await this.#finish('network', stopped)) {
+    if (!(await this.#finish('network', stopped))) {
       for (const connection of libp2p?.getConnections() ?? []) {
         connection.abort(new Error('The IPFS node stops'))
       }
@@ -274,18 +294,21 @@ export class IpfsNode {
   }
 
   /** Waits for a step of the stop, but not forever; tells whether it ended */
-  async #finish (step: string, promise: Promise<unknown>): Promise<boolean> {
+  async #finish(step: string, promise: Promise<unknown>): Promise<boolean> {
     const { log } = this.#components
     const controller = new AbortController()
 
     try {
       return await Promise.race([
-        promise.then(() => true, (err: unknown) => {
-          log.warn('A step of the stop of the IPFS node failed', { step, error: String(err) })
+        promise.then(
+          () => true,
+          (err: unknown) => {
+            log.warn('A step of the stop of the IPFS node failed', { step, error: String(err) })
 
-          return true
-        }),
-        sleep(stopTimeout, false, { signal: controller.signal })
+            return true
+          },
+        ),
+        sleep(stopTimeout, false, { signal: controller.signal }),
       ])
     } finally {
       controller.abort()

@@ -45,14 +45,14 @@ export class PeerKeeper {
   #controller: AbortController | undefined
   #loops: Array<Promise<void>> = []
 
-  constructor (components: PeerKeeperComponents, init: PeerKeeperInit) {
+  constructor(components: PeerKeeperComponents, init: PeerKeeperInit) {
     this.#libp2p = components.libp2p
     this.#log = components.log
     this.#init = init
     setMaxListeners(0, this.#libp2p)
   }
 
-  start (): void {
+  start(): void {
     if (this.#controller != null) {
       return
     }
@@ -61,14 +61,14 @@ export class PeerKeeper {
     const { signal } = this.#controller
     setMaxListeners(0, signal)
 
-    this.#loops = this.#init.peers.map(async (address) => this.#keep(address, signal))
+    this.#loops = this.#init.peers.map(async address => this.#keep(address, signal))
 
     if (this.#init.bootstrap.length > 0) {
       this.#loops.push(this.#bootstrap(signal))
     }
   }
 
-  async stop (): Promise<void> {
+  async stop(): Promise<void> {
     this.#controller?.abort()
     this.#controller = undefined
     await Promise.all(this.#loops)
@@ -76,7 +76,7 @@ export class PeerKeeper {
   }
 
   /** Dials a peer seen on the local network, unless it is connected or could not be dialled a moment ago */
-  found ({ id, multiaddrs }: SeenPeer): void {
+  found({ id, multiaddrs }: SeenPeer): void {
     const signal = this.#controller?.signal
     const peer = id.toString()
 
@@ -89,13 +89,20 @@ export class PeerKeeper {
     }
 
     this.#found.set(peer, Date.now() + minute)
-    void this.#dial(multiaddrs.map(address => address.encapsulate(`/p2p/${peer}`)), signal).then(
-      () => { this.#found.delete(peer) },
-      (err: unknown) => { this.#log.debug('Cannot dial a peer of the local network', { peer, error: String(err) }) }
+    void this.#dial(
+      multiaddrs.map(address => address.encapsulate(`/p2p/${peer}`)),
+      signal,
+    ).then(
+      () => {
+        this.#found.delete(peer)
+      },
+      (err: unknown) => {
+        this.#log.debug('Cannot dial a peer of the local network', { peer, error: String(err) })
+      },
     )
   }
 
-  async #keep (address: Multiaddr, signal: AbortSignal): Promise<void> {
+  async #keep(address: Multiaddr, signal: AbortSignal): Promise<void> {
     let delay = firstDelay
     let reported = false
 
@@ -110,7 +117,10 @@ export class PeerKeeper {
         this.#log.debug('Peer disconnected', { peer: remotePeer.toString(), address: address.toString() })
       } catch (err) {
         if (!signal.aborted) {
-          this.#log[reported ? 'debug' : 'info']('Cannot dial a configured peer, trying again', { address: address.toString(), error: String(err) })
+          this.#log[reported ? 'debug' : 'info']('Cannot dial a configured peer, trying again', {
+            address: address.toString(),
+            error: String(err),
+          })
           reported = true
         }
       }
@@ -120,27 +130,29 @@ export class PeerKeeper {
     }
   }
 
-  async #bootstrap (signal: AbortSignal): Promise<void> {
+  async #bootstrap(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       if (this.#libp2p.getPeers().length < fewPeers) {
-        await Promise.all(this.#init.bootstrap.map(async (address) => {
-          try {
-            await this.#dial(address, signal)
-          } catch (err) {
-            this.#log.debug('Cannot dial a bootstrap peer', { address: address.toString(), error: String(err) })
-          }
-        }))
+        await Promise.all(
+          this.#init.bootstrap.map(async address => {
+            try {
+              await this.#dial(address, signal)
+            } catch (err) {
+              this.#log.debug('Cannot dial a bootstrap peer', { address: address.toString(), error: String(err) })
+            }
+          }),
+        )
       }
 
       await pause(bootstrapInterval, signal)
     }
   }
 
-  async #dial (address: Multiaddr | Multiaddr[], signal: AbortSignal): ReturnType<Libp2p['dial']> {
+  async #dial(address: Multiaddr | Multiaddr[], signal: AbortSignal): ReturnType<Libp2p['dial']> {
     return this.#libp2p.dial(address, { signal: AbortSignal.any([signal, AbortSignal.timeout(dialTimeout)]) })
   }
 
-  async #disconnected (peer: SeenPeer['id'], signal: AbortSignal): Promise<void> {
+  async #disconnected(peer: SeenPeer['id'], signal: AbortSignal): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>()
     const onDisconnect = (event: CustomEvent<SeenPeer['id']>): void => {
       if (event.detail.equals(peer)) {
@@ -149,7 +161,13 @@ export class PeerKeeper {
     }
 
     this.#libp2p.addEventListener('peer:disconnect', onDisconnect)
-    signal.addEventListener('abort', () => { resolve() }, { once: true })
+    signal.addEventListener(
+      'abort',
+      () => {
+        resolve()
+      },
+      { once: true },
+    )
 
     try {
       if (!signal.aborted && this.#libp2p.getConnections(peer).length > 0) {
@@ -162,20 +180,23 @@ export class PeerKeeper {
 }
 
 /** @throws NetworkConfigError */
-export function parseAddresses (addresses: readonly string[], what: string): Multiaddr[] {
+export function parseAddresses(addresses: readonly string[], what: string): Multiaddr[] {
   return addresses.map(address => parseAddress(address, what))
 }
 
 /** @throws NetworkConfigError */
-export function parseAddress (address: string, what: string): Multiaddr {
+export function parseAddress(address: string, what: string): Multiaddr {
   try {
     return multiaddr(address)
   } catch (err) {
-    throw new NetworkConfigError(`${address} is no multiaddr of ${what}, such as /ip4/192.0.2.1/tcp/4001/p2p/12D3Koo...`, { cause: err })
+    throw new NetworkConfigError(
+      `${address} is no multiaddr of ${what}, such as /ip4/192.0.2.1/tcp/4001/p2p/12D3Koo...`,
+      { cause: err },
+    )
   }
 }
 
-async function pause (milliseconds: number, signal: AbortSignal): Promise<void> {
+async function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
   // ends early, and quietly, when stopped
   await sleep(milliseconds, undefined, { signal, ref: false }).catch(() => {})
 }

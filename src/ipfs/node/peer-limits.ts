@@ -19,10 +19,16 @@ export interface PeerLimits {
 
 const mebibyte = 1024 * 1024
 
-export const defaultPeerLimits: PeerLimits = { connectionsPerPeer: 8, streamsPerConnection: 64, wantsPerPeer: 1024, messageBytes: 128 * mebibyte, unaskedBytes: 256 * mebibyte }
+export const defaultPeerLimits: PeerLimits = {
+  connectionsPerPeer: 8,
+  streamsPerConnection: 64,
+  wantsPerPeer: 1024,
+  messageBytes: 128 * mebibyte,
+  unaskedBytes: 256 * mebibyte,
+}
 
 /** One peer with many connections would leave none for the others: what comes beyond the limit is closed again */
-export function limitConnections (libp2p: Pick<Libp2p, 'addEventListener' | 'getConnections'>, max: number): void {
+export function limitConnections(libp2p: Pick<Libp2p, 'addEventListener' | 'getConnections'>, max: number): void {
   libp2p.addEventListener('connection:open', ({ detail: connection }) => {
     if (libp2p.getConnections(connection.remotePeer).length > max) {
       connection.abort(new Error(`more than ${max} connections of one peer`))
@@ -35,38 +41,48 @@ export class MessageBudget {
   readonly #max: number
   #held = 0
 
-  constructor (max: number) {
+  constructor(max: number) {
     this.#max = max
   }
 
-  get held (): number {
+  get held(): number {
     return this.#held
   }
 
   /** Counts what comes on a stream, once somebody listens; what is too much ends the connection: no peer that means well sends it */
-  watch (stream: Stream, connection: Pick<Connection, 'abort'>): void {
+  watch(stream: Stream, connection: Pick<Connection, 'abort'>): void {
     const meter = new MessageMeter()
-    const listen = stream.addEventListener.bind(stream) as (type: string, listener: (event: unknown) => void, ...more: unknown[]) => void
-    listen('close', () => { this.#held -= meter.held })
+    const listen = stream.addEventListener.bind(stream) as (
+      type: string,
+      listener: (event: unknown) => void,
+      ...more: unknown[]
+    ) => void
+    listen('close', () => {
+      this.#held -= meter.held
+    })
     const overridden = stream as { addEventListener: typeof listen }
     overridden.addEventListener = (type, listener, ...more) => {
       if (type !== 'message') {
         listen(type, listener, ...more)
         return
       }
-      listen(type, event => {
-        try {
-          this.#count(meter, (event as { data: Uint8Array | Uint8ArrayList }).data)
-        } catch (err) {
-          connection.abort(err as Error)
-          return
-        }
-        listener(event)
-      }, ...more)
+      listen(
+        type,
+        event => {
+          try {
+            this.#count(meter, (event as { data: Uint8Array | Uint8ArrayList }).data)
+          } catch (err) {
+            connection.abort(err as Error)
+            return
+          }
+          listener(event)
+        },
+        ...more,
+      )
     }
   }
 
-  #count (meter: MessageMeter, data: Uint8Array | Uint8ArrayList): void {
+  #count(meter: MessageMeter, data: Uint8Array | Uint8ArrayList): void {
     const before = meter.held
     try {
       for (const bytes of data instanceof Uint8Array ? [data] : data) {

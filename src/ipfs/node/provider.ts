@@ -15,11 +15,16 @@ export interface ProviderComponents {
  * Tells the DHT which image roots are here, as soon as there is a peer to tell; its own reprovider repeats it as long as the node runs. Only
  * the profiles with a DHT have something to tell it to.
  */
-export function createProvider ({ node, log }: ProviderComponents): RootQueue {
-  return new RootQueue({ log }, {
-    name: 'announce',
-    timeout,
-    isReady: () => node.peerCount > 0,
-    work: async (root, signal) => { await node.helia.routing.provide(CID.parse(root), { signal }) }
-  })
+export function createProvider({ node, log }: ProviderComponents): RootQueue {
+  return new RootQueue(
+    { log },
+    {
+      name: 'announce',
+      timeout,
+      isReady: () => node.peerCount > 0,
+      work: async (root, signal) => {
+        await node.helia.routing.provide(CID.parse(root), { signal })
+      },
+    },
+  )
 }

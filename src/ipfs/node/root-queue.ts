@@ -30,19 +30,19 @@ export class RootQueue {
   #running: Promise<void> = Promise.resolve()
   #wake: () => void = () => {}
 
-  constructor ({ log }: { log: Logger }, init: RootQueueInit) {
+  constructor({ log }: { log: Logger }, init: RootQueueInit) {
     this.#log = log
     this.#init = init
   }
 
-  async start (): Promise<void> {
+  async start(): Promise<void> {
     if (this.#controller === undefined) {
       this.#controller = new AbortController()
       this.#running = this.#run(this.#controller.signal)
     }
   }
 
-  async stop (): Promise<void> {
+  async stop(): Promise<void> {
     this.#controller?.abort()
     this.#controller = undefined
     this.#wake()
@@ -50,7 +50,7 @@ export class RootQueue {
   }
 
   /** @param root CID of an image root that is here. Returns at once. */
-  add (root: string): void {
+  add(root: string): void {
     if (this.#done.has(root)) {
       return
     }
@@ -62,19 +62,21 @@ export class RootQueue {
     this.#wake()
   }
 
-  async #run (signal: AbortSignal): Promise<void> {
+  async #run(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       const [root] = this.#waiting
       if (root === undefined) {
-        await new Promise<void>(resolve => { this.#wake = resolve })
-      } else if (!this.#init.isReady() || !await this.#work(root, signal)) {
+        await new Promise<void>(resolve => {
+          this.#wake = resolve
+        })
+      } else if (!this.#init.isReady() || !(await this.#work(root, signal))) {
         await sleep(retryInterval, undefined, { signal, ref: false }).catch(() => {})
       }
     }
   }
 
   /** @returns whether it succeeded */
-  async #work (root: string, signal: AbortSignal): Promise<boolean> {
+  async #work(root: string, signal: AbortSignal): Promise<boolean> {
     const { name, timeout, work } = this.#init
     this.#waiting.delete(root)
     try {

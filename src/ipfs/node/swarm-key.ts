@@ -12,8 +12,12 @@ const keyBytes = 32
  * @throws NetworkConfigError where it is something else; the message never holds the key
  * @see https://github.com/libp2p/specs/blob/master/pnet/Private-Networks-PSK-V1.md
  */
-export function parseSwarmKey (content: Uint8Array): Uint8Array {
-  const lines = new TextDecoder().decode(content).split(/\r?\n/).map(line => line.trim()).filter(line => line !== '')
+export function parseSwarmKey(content: Uint8Array): Uint8Array {
+  const lines = new TextDecoder()
+    .decode(content)
+    .split(/\r?\n/)
+    .map(line => line.trim())
+    .filter(line => line !== '')
 
   if (lines[0] !== header) {
     throw new NetworkConfigError(`The swarm key must begin with the line ${header}`)

@@ -20,13 +20,16 @@ export interface FetchBytesInit extends StoreOptions {
  *
  * @throws UnavailableError where it can't be reached, does not answer in time, or has not what it is asked for
  */
-export async function fetchBytes (url: URL, { signal, timeout = requestTimeout, body, ...init }: FetchBytesInit = {}): Promise<Uint8Array> {
+export async function fetchBytes(
+  url: URL,
+  { signal, timeout = requestTimeout, body, ...init }: FetchBytesInit = {},
+): Promise<Uint8Array> {
   const limit = AbortSignal.timeout(timeout)
   try {
     const response = await fetch(url, {
       ...init,
       ...(body === undefined ? {} : { body: body as Uint8Array<ArrayBuffer> | FormData }),
-      signal: AbortSignal.any([limit, ...(signal == null ? [] : [signal])])
+      signal: AbortSignal.any([limit, ...(signal == null ? [] : [signal])]),
     })
     const bytes = await readAll(response, url)
     if (!response.ok) {
@@ -39,7 +42,12 @@ export async function fetchBytes (url: URL, { signal, timeout = requestTimeout, 
       throw err
     }
     const cause = (err as Error).cause as NodeJS.ErrnoException | undefined
-    throw new UnavailableError(limit.aborted ? `${url.host} did not answer within ${timeout / second} s` : `${url.host} can't be reached: ${cause?.message || cause?.code || String(err)}`, { cause: err })
+    throw new UnavailableError(
+      limit.aborted
+        ? `${url.host} did not answer within ${timeout / second} s`
+        : `${url.host} can't be reached: ${cause?.message || cause?.code || String(err)}`,
+      { cause: err },
+    )
   }
 }
 
@@ -48,11 +56,15 @@ export async function fetchBytes (url: URL, { signal, timeout = requestTimeout, 
  *
  * @throws RangeError where it is none of them
  */
-export function parseHttpAddress (text: string): URL {
-  const [, protocol, host, port, secure] = /^\/(ip4|ip6|dns|dns4|dns6)\/([^/]+)\/tcp\/(\d+)(?:\/(https?|tls\/http))?\/?$/.exec(text) ?? []
-  const url = protocol === undefined
-    ? /^https?:\/\//i.test(text) ? text : `http://${text}`
-    : `${secure === undefined || secure === 'http' ? 'http' : 'https'}://${protocol === 'ip6' ? `[${host}]` : host}:${port}`
+export function parseHttpAddress(text: string): URL {
+  const [, protocol, host, port, secure] =
+    /^\/(ip4|ip6|dns|dns4|dns6)\/([^/]+)\/tcp\/(\d+)(?:\/(https?|tls\/http))?\/?$/.exec(text) ?? []
+  const url =
+    protocol === undefined
+      ? /^https?:\/\//i.test(text)
+        ? text
+        : `http://${text}`
+      : `${secure === undefined || secure === 'http' ? 'http' : 'https'}://${protocol === 'ip6' ? `[${host}]` : host}:${port}`
   if (!URL.canParse(url) || (protocol === undefined && text.startsWith('/'))) {
     throw new RangeError(`"${text}" is neither host:port nor a URL nor a multiaddr`)
   }
@@ -62,7 +74,7 @@ export function parseHttpAddress (text: string): URL {
   return parsed
 }
 
-async function readAll (response: Response, url: URL): Promise<Uint8Array> {
+async function readAll(response: Response, url: URL): Promise<Uint8Array> {
   const chunks: Uint8Array[] = []
   let size = 0
   for await (const chunk of response.body ?? []) {
@@ -76,7 +88,7 @@ async function readAll (response: Response, url: URL): Promise<Uint8Array> {
   return Buffer.concat(chunks)
 }
 
-function messageOf (bytes: Uint8Array): string {
+function messageOf(bytes: Uint8Array): string {
   const text = Buffer.from(bytes).toString().trim()
   try {
     return String((JSON.parse(text) as { Message?: string }).Message)

@@ -16,14 +16,17 @@ const maxFreeBuffers = 16
  * @throws UnavailableError where it does not deliver the block, DamagedBlockError where it delivers something else
  * @see https://specs.ipfs.tech/http-gateways/trustless-gateway/
  */
-export async function fetchGatewayBlock (gateway: URL, cid: CID, { signal }: StoreOptions = {}): Promise<Uint8Array> {
-  const bytes = await fetchBytes(new URL(`ipfs/${cid.toString()}?format=raw`, gateway), { signal, headers: { Accept: 'application/vnd.ipld.raw' } })
+export async function fetchGatewayBlock(gateway: URL, cid: CID, { signal }: StoreOptions = {}): Promise<Uint8Array> {
+  const bytes = await fetchBytes(new URL(`ipfs/${cid.toString()}?format=raw`, gateway), {
+    signal,
+    headers: { Accept: 'application/vnd.ipld.raw' },
+  })
   await verifyBlock(cid, bytes)
   return bytes
 }
 
 /** Reads through an HTTP gateway, block by block */
-export function gatewayReader (gateway: URL): ContentReader {
+export function gatewayReader(gateway: URL): ContentReader {
   const blocks = { read: async (cid: CID, options?: StoreOptions) => await fetchGatewayBlock(gateway, cid, options) }
   return new DagReader({ blocks, buffers: new BufferPool(leafSize, maxFreeBuffers) }, { readAhead })
 }

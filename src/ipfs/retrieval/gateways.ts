@@ -14,12 +14,12 @@ export class Gateways {
   readonly #gateways: URL[]
 
   /** @param urls as in `https://gateway.example` */
-  constructor (components: { log: Logger }, urls: readonly string[]) {
+  constructor(components: { log: Logger }, urls: readonly string[]) {
     this.#log = components.log
     this.#gateways = urls.map(parseHttpAddress)
   }
 
-  get isEmpty (): boolean {
+  get isEmpty(): boolean {
     return this.#gateways.length === 0
   }
 
@@ -28,7 +28,10 @@ export class Gateways {
    *
    * @throws UnavailableError where none delivers the block
    */
-  async fetch (cid: CID, { signal, peersAreConnected }: { signal: AbortSignal, peersAreConnected: boolean }): Promise<Uint8Array> {
+  async fetch(
+    cid: CID,
+    { signal, peersAreConnected }: { signal: AbortSignal; peersAreConnected: boolean },
+  ): Promise<Uint8Array> {
     if (this.#gateways.length > 0 && peersAreConnected) {
       await sleep(headStart, undefined, { signal })
     }

@@ -41,41 +41,48 @@ export class Repairer {
   #controller = new AbortController()
   #requested = 0
 
-  constructor (components: RepairerComponents) {
+  constructor(components: RepairerComponents) {
     this.#components = components
   }
 
-  async start (): Promise<void> {
+  async start(): Promise<void> {
     this.#controller = new AbortController()
   }
 
   /** What is not repaired yet is found again by its next reader */
-  async stop (): Promise<void> {
+  async stop(): Promise<void> {
     this.#controller.abort()
     this.#waiting.clear()
     await Promise.allSettled(this.#running.values())
   }
 
   /** Has a block repaired soon that a reader found missing or damaged. Returns at once and throws nothing. */
-  request (cid: CID): void {
+  request(cid: CID): void {
     const key = cid.toString()
-    if (!this.#controller.signal.aborted && !this.#running.has(key) && !this.#lost.has(key) && this.#waiting.size < maxWaiting) {
+    if (
+      !this.#controller.signal.aborted &&
+      !this.#running.has(key) &&
+      !this.#lost.has(key) &&
+      this.#waiting.size < maxWaiting
+    ) {
       this.#waiting.set(key, cid)
       void this.#work()
     }
   }
 
   /** Whether the block may be here soon */
-  isRepairing (cid: string): boolean {
+  isRepairing(cid: string): boolean {
     return this.#waiting.has(cid) || this.#running.has(cid)
   }
 
   /** Looks at a block and does what can be done for it. Calls for the same block share one repair. */
-  async repair (cid: CID): Promise<Repair> {
+  async repair(cid: CID): Promise<Repair> {
     const key = cid.toString()
     let running = this.#running.get(key)
     if (running === undefined) {
-      running = this.#repair(cid).finally(() => { this.#running.delete(key) })
+      running = this.#repair(cid).finally(() => {
+        this.#running.delete(key)
+      })
       this.#running.set(key, running)
     }
     return await running
@@ -86,7 +93,7 @@ export class Repairer {
    *
    * @returns what was wrong with it; undefined where it is right, or somebody puts it now
    */
-  async quarantine (cid: CID): Promise<BadBlock | undefined> {
+  async quarantine(cid: CID): Promise<BadBlock | undefined> {
     let found: BadBlock | undefined
     await this.#components.blockstore.quarantine(cid, async () => {
       found = await this.#check(cid)
@@ -95,7 +102,7 @@ export class Repairer {
     return found
   }
 
-  async #work (): Promise<void> {
+  async #work(): Promise<void> {
     if (this.#requested >= concurrency) {
       return
     }
@@ -107,7 +114,7 @@ export class Repairer {
     this.#requested--
   }
 
-  #next (): CID | undefined {
+  #next(): CID | undefined {
     for (const [key, cid] of this.#waiting) {
       this.#waiting.delete(key)
       return cid
@@ -115,7 +122,7 @@ export class Repairer {
     return undefined
   }
 
-  async #repair (cid: CID): Promise<Repair> {
+  async #repair(cid: CID): Promise<Repair> {
     const { blockstore, log, metrics, retrieval } = this.#components
     const { signal } = this.#controller
     const key = cid.toString()
@@ -142,7 +149,7 @@ export class Repairer {
     }
   }
 
-  async #check (cid: CID): Promise<BadBlock | undefined> {
+  async #check(cid: CID): Promise<BadBlock | undefined> {
     return await new DagChecker({ ...this.#components, rate: new RateLimit(Infinity), onChecked: () => {} }).block(cid)
   }
 }

@@ -40,20 +40,20 @@ export interface FetchSlots {
 export class RetrievalSession implements Disposable {
   readonly #components: RetrievalSessionComponents
   readonly #timeout: number
-  #session: { blocks: BlockSession, closed: AbortController } | undefined
+  #session: { blocks: BlockSession; closed: AbortController } | undefined
   #lastProgress = performance.now()
   readonly #client: string | undefined
   #slot: Disposable | undefined
   #fetches = 0
   #disposed = false
 
-  constructor (components: RetrievalSessionComponents, init: RetrievalSessionInit) {
+  constructor(components: RetrievalSessionComponents, init: RetrievalSessionInit) {
     this.#client = init.client
     this.#components = components
     this.#timeout = init.timeout
   }
 
-  get hasPeers (): boolean {
+  get hasPeers(): boolean {
     return this.#components.node.peerCount > 0
   }
 
@@ -62,17 +62,17 @@ export class RetrievalSession implements Disposable {
    *
    * @throws what {@link FetchSlots.take} throws
    */
-  takeSlot (): void {
+  takeSlot(): void {
     this.#slot ??= this.#components.slots?.take(this.#client)
   }
 
   /** To be called for each block that has come, from wherever */
-  progressed (): void {
+  progressed(): void {
     this.#lastProgress = performance.now()
   }
 
   /** A signal that fires when nothing has come for the timeout, or with one of `signals` */
-  watch (signals: AbortSignal[], timeout = this.#timeout): { signal: AbortSignal } & Disposable {
+  watch(signals: AbortSignal[], timeout = this.#timeout): { signal: AbortSignal } & Disposable {
     const stalled = new AbortController()
     const began = performance.now()
     let timer: NodeJS.Timeout
@@ -85,7 +85,12 @@ export class RetrievalSession implements Disposable {
       }
     }
     check()
-    return { signal: AbortSignal.any([stalled.signal, ...signals]), [Symbol.dispose]: () => { clearTimeout(timer) } }
+    return {
+      signal: AbortSignal.any([stalled.signal, ...signals]),
+      [Symbol.dispose]: () => {
+        clearTimeout(timer)
+      },
+    }
   }
 
   /**
@@ -93,7 +98,7 @@ export class RetrievalSession implements Disposable {
    *
    * @throws NodeOfflineError at once where the node is offline
    */
-  async fetch (cid: CID, signal: AbortSignal): Promise<Uint8Array> {
+  async fetch(cid: CID, signal: AbortSignal): Promise<Uint8Array> {
     this.#fetches++
     try {
       for (let retry = firstRetry; ; retry = Math.min(2 * retry, maxRetry)) {
@@ -117,32 +122,32 @@ export class RetrievalSession implements Disposable {
     }
   }
 
-  [Symbol.dispose] (): void {
+  [Symbol.dispose](): void {
     this.#disposed = true
     this.#slot?.[Symbol.dispose]()
     this.#closeUnused()
   }
 
-  async #get (cid: CID, signal: AbortSignal): Promise<Uint8Array> {
+  async #get(cid: CID, signal: AbortSignal): Promise<Uint8Array> {
     this.#session ??= this.#open()
     const { blocks, closed } = this.#session
     return await blocks.retrieve(cid, { signal: AbortSignal.any([signal, closed.signal]) })
   }
 
-  #open (): { blocks: BlockSession, closed: AbortController } {
+  #open(): { blocks: BlockSession; closed: AbortController } {
     const { node } = this.#components
     const providers = node.libp2p?.getPeers().map(peer => peer.toCID()) ?? []
     const maxProviders = Math.min(maxMaxProviders, Math.max(minMaxProviders, providers.length))
     return { blocks: node.createBlockSession({ providers, maxProviders }), closed: new AbortController() }
   }
 
-  #closeUnused (): void {
+  #closeUnused(): void {
     if (this.#disposed && this.#fetches === 0) {
       this.#close()
     }
   }
 
-  #close (): void {
+  #close(): void {
     this.#session?.closed.abort()
     this.#session = undefined
   }

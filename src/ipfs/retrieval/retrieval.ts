@@ -60,27 +60,27 @@ export class Retrieval implements ContentReader {
   /** Blocks that were fetched since the start, by where they came from */
   readonly fetched = { peers: 0, gateways: 0 }
 
-  constructor (components: RetrievalComponents, init: RetrievalInit) {
+  constructor(components: RetrievalComponents, init: RetrievalInit) {
     this.#components = components
     this.#timeout = init.timeout
   }
 
-  async * read (cid: string, options: ReadFileOptions = {}): AsyncGenerator<Uint8Array> {
+  async *read(cid: string, options: ReadFileOptions = {}): AsyncGenerator<Uint8Array> {
     using session = this.#open(options)
-    yield * this.#reader(session).read(cid, options)
+    yield* this.#reader(session).read(cid, options)
   }
 
-  async find (root: string, path: readonly string[], options?: StoreOptions): ReturnType<ContentReader['find']> {
+  async find(root: string, path: readonly string[], options?: StoreOptions): ReturnType<ContentReader['find']> {
     using session = this.#open(options)
     return await this.#reader(session).find(root, path, options)
   }
 
-  async * list (directory: string, options?: StoreOptions): AsyncGenerator<{ name: string, cid: string }> {
+  async *list(directory: string, options?: StoreOptions): AsyncGenerator<{ name: string; cid: string }> {
     using session = this.#open(options)
-    yield * this.#reader(session).list(directory, options)
+    yield* this.#reader(session).list(directory, options)
   }
 
-  async canonical (cid: string, options?: StoreOptions): ReturnType<ContentReader['canonical']> {
+  async canonical(cid: string, options?: StoreOptions): ReturnType<ContentReader['canonical']> {
     using session = this.#open(options)
     return await this.#reader(session).canonical(cid, options)
   }
@@ -90,7 +90,7 @@ export class Retrieval implements ContentReader {
    *
    * @throws UnavailableError where nobody delivers it, StorageFullError where there is no room for it, RefusedDagError
    */
-  async fetchBlock (cid: CID, { signal }: StoreOptions = {}): Promise<void> {
+  async fetchBlock(cid: CID, { signal }: StoreOptions = {}): Promise<void> {
     requireCid(cid)
     const { node, log } = this.#components
     using session = new RetrievalSession({ node, log }, { timeout: this.#timeout })
@@ -103,11 +103,11 @@ export class Retrieval implements ContentReader {
     }
   }
 
-  #open ({ client }: StoreOptions = {}): RetrievalSession {
+  #open({ client }: StoreOptions = {}): RetrievalSession {
     return new RetrievalSession(this.#components, { timeout: this.#timeout, client })
   }
 
-  #reader (session: RetrievalSession): DagReader {
+  #reader(session: RetrievalSession): DagReader {
     const { blockstore } = this.#components
     const blocks: BlockReader = {
       read: async (cid, options = {}) => {
@@ -120,13 +120,13 @@ export class Retrieval implements ContentReader {
           }
         }
         return (await this.#fetch(cid, session, options.signal)).block
-      }
+      },
     }
     return new DagReader({ blocks, buffers: this.#buffers }, { readAhead })
   }
 
   /** Joins the fetch of the same block, if there is one; it ends when nobody waits for it any more */
-  async #fetch (cid: CID, session: RetrievalSession, signal: AbortSignal | undefined): Promise<Delivery> {
+  async #fetch(cid: CID, session: RetrievalSession, signal: AbortSignal | undefined): Promise<Delivery> {
     session.takeSlot()
     const key = cid.toString()
     const flight = this.#flights.get(key) ?? this.#start(cid, key, session)
@@ -145,31 +145,43 @@ export class Retrieval implements ContentReader {
     }
   }
 
-  #start (cid: CID, key: string, session: RetrievalSession): Flight {
+  #start(cid: CID, key: string, session: RetrievalSession): Flight {
     const controller = new AbortController()
     const flight: Flight = { delivery: this.#deliver(cid, session, controller.signal), waiting: 0, controller }
     this.#flights.set(key, flight)
     // whoever waits for it sees the failure; when all have gone, nobody does
-    flight.delivery.catch(() => {}).finally(() => { this.#remove(key, flight) })
+    flight.delivery
+      .catch(() => {})
+      .finally(() => {
+        this.#remove(key, flight)
+      })
     return flight
   }
 
   /** Leaves a later fetch of the same block alone */
-  #remove (key: string, flight: Flight): void {
+  #remove(key: string, flight: Flight): void {
     if (this.#flights.get(key) === flight) {
       this.#flights.delete(key)
     }
   }
 
-  async #deliver (cid: CID, session: RetrievalSession, signal: AbortSignal): Promise<Delivery> {
+  async #deliver(cid: CID, session: RetrievalSession, signal: AbortSignal): Promise<Delivery> {
     const { gateways, node } = this.#components
     const found = new AbortController()
     using stall = session.watch([signal, found.signal])
-    const sources: Array<Promise<{ block: Uint8Array, source: keyof Retrieval['fetched'] }>> = [
+    const sources: Array<Promise<{ block: Uint8Array; source: keyof Retrieval['fetched'] }>> = [
       session.fetch(cid, stall.signal).then(block => ({ block, source: 'peers' as const })),
-      ...(gateways.isEmpty ? [] : [gateways.fetch(cid, { signal: stall.signal, peersAreConnected: session.hasPeers }).then(block => ({ block, source: 'gateways' as const }))])
+      ...(gateways.isEmpty
+        ? []
+        : [
+            gateways
+              .fetch(cid, { signal: stall.signal, peersAreConnected: session.hasPeers })
+              .then(block => ({ block, source: 'gateways' as const })),
+          ]),
     ]
-    const { block, source } = await this.#first(cid, sources, signal).finally(() => { found.abort(over) })
+    const { block, source } = await this.#first(cid, sources, signal).finally(() => {
+      found.abort(over)
+    })
     requireBlockSize(cid, block)
     const isKept = await this.#keep(cid, block)
     if (isKept) {
@@ -180,7 +192,7 @@ export class Retrieval implements ContentReader {
   }
 
   /** @returns whether there was room for it; whoever waits for it gets it either way */
-  async #keep (cid: CID, block: Uint8Array): Promise<boolean> {
+  async #keep(cid: CID, block: Uint8Array): Promise<boolean> {
     try {
       await this.#components.blockstore.put(cid, block, { evictable: true })
       return true
@@ -193,7 +205,7 @@ export class Retrieval implements ContentReader {
     }
   }
 
-  async #first<T> (cid: CID, sources: Array<Promise<T>>, signal: AbortSignal): Promise<T> {
+  async #first<T>(cid: CID, sources: Array<Promise<T>>, signal: AbortSignal): Promise<T> {
     try {
       return await Promise.any(sources)
     } catch (err) {

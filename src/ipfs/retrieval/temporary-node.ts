@@ -30,28 +30,45 @@ export interface TemporaryNode extends AsyncDisposable {
    *
    * @throws UnavailableError, NameNotFoundError
    */
-  resolveName: (name: string, options?: StoreOptions) => Promise<{ cid: string, path: readonly string[] }>
+  resolveName: (name: string, options?: StoreOptions) => Promise<{ cid: string; path: readonly string[] }>
 }
 
 /** Starts an IPFS node for a while, with an identity and a blockstore that are gone with it */
-export async function startTemporaryNode ({ log }: { log: Logger }, { network, peers }: TemporaryNodeInit): Promise<TemporaryNode> {
+export async function startTemporaryNode(
+  { log }: { log: Logger },
+  { network, peers }: TemporaryNodeInit,
+): Promise<TemporaryNode> {
   await using started = new AsyncDisposableStack()
   const directory = started.use(await mkdtempDisposable(join(tmpdir(), 'ipdr-')))
   const blockstore = new DurableBlockstore(directory.path, { fsync: false })
   await blockstore.open()
-  started.defer(async () => { await blockstore.close() })
+  started.defer(async () => {
+    await blockstore.close()
+  })
   const datastore = new MemoryDatastore()
-  const node = new IpfsNode({ blockstore, datastore, log }, { network, host: '0.0.0.0', port: 0, peers, bootstrap: [], announce: [] })
+  const node = new IpfsNode(
+    { blockstore, datastore, log },
+    { network, host: '0.0.0.0', port: 0, peers, bootstrap: [], announce: [] },
+  )
   await node.start()
-  started.defer(async () => { await node.stop() })
+  started.defer(async () => {
+    await node.stop()
+  })
   const names = new Names({ node, datastore, log }, { network, dns: [], republish })
   await names.start()
-  started.defer(async () => { await names.stop() })
-  const reader = new Retrieval({ blockstore, node, gateways: new Gateways({ log }, []), log }, { timeout: retrievalTimeout })
+  started.defer(async () => {
+    await names.stop()
+  })
+  const reader = new Retrieval(
+    { blockstore, node, gateways: new Gateways({ log }, []), log },
+    { timeout: retrievalTimeout },
+  )
   const stack = started.move()
   return {
     reader,
     resolveName: async (name, options) => await names.resolve(name, options),
-    [Symbol.asyncDispose]: async () => { await stack.disposeAsync() }
+    [Symbol.asyncDispose]: async () => {
+      await stack.disposeAsync()
+    },
   }
 }

@@ -28,24 +28,27 @@ export class CachedRoots {
   /** Roots of which it was saved lately that they are used */
   readonly #saved = new LRUCache<string, true>({ max: maxSaved, ttl: saveInterval })
 
-  constructor (components: CachedRootsComponents) {
+  constructor(components: CachedRootsComponents) {
     this.#components = components
   }
 
   /** Until it is disposed of, nothing that is here of the image goes away */
-  read (root: string): Disposable {
+  read(root: string): Disposable {
     return this.#readers.begin(root)
   }
 
   /** To be called where something was found below a root */
-  async found (root: string): Promise<void> {
+  async found(root: string): Promise<void> {
     if (this.#saved.has(root)) {
       return
     }
     // before the write, so that a deletion which comes meanwhile is noticed the next time
     this.#saved.set(root, true)
     try {
-      await this.#components.index.change().putCached(root, { used: new Date().toISOString() }).commit({ durable: false })
+      await this.#components.index
+        .change()
+        .putCached(root, { used: new Date().toISOString() })
+        .commit({ durable: false })
     } catch (err) {
       // whoever pulls needs nothing of it
       this.#saved.delete(root)
@@ -54,8 +57,10 @@ export class CachedRoots {
   }
 
   /** Those that are read now first, then the one that was used last */
-  async list (): Promise<CachedRoot[]> {
-    const roots = new Map(this.#readers.keys().map((root): [string, CachedRoot] => [root, { root, used: Date.now(), isRead: true }]))
+  async list(): Promise<CachedRoot[]> {
+    const roots = new Map(
+      this.#readers.keys().map((root): [string, CachedRoot] => [root, { root, used: Date.now(), isRead: true }]),
+    )
     for await (const { root, record } of this.#components.index.cached()) {
       if (!roots.has(root)) {
         roots.set(root, { root, used: Date.parse(record.used), isRead: false })
@@ -65,7 +70,7 @@ export class CachedRoots {
   }
 
   /** @returns false where somebody reads from it by now: it stays then */
-  async evict (root: string): Promise<boolean> {
+  async evict(root: string): Promise<boolean> {
     if (this.#readers.has(root)) {
       return false
     }

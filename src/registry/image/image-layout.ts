@@ -42,7 +42,12 @@ export interface LayoutManifest {
  * @returns undefined where there is none
  * @throws as {@link ContentReader.read}
  */
-export async function findManifest (reader: ContentReader, root: string, reference: Reference, options: StoreOptions = {}): Promise<Found | undefined> {
+export async function findManifest(
+  reader: ContentReader,
+  root: string,
+  reference: Reference,
+  options: StoreOptions = {},
+): Promise<Found | undefined> {
   return reference.digest === undefined
     ? await findByTag(reader, root, reference.tag, options)
     : await findByDigest(reader, root, reference.digest, options)
@@ -54,11 +59,16 @@ export async function findManifest (reader: ContentReader, root: string, referen
  * @returns undefined where there is none
  * @throws as {@link ContentReader.read}
  */
-export async function findBlob (reader: ContentReader, root: string, digest: Digest, options: StoreOptions = {}): Promise<Found | undefined> {
+export async function findBlob(
+  reader: ContentReader,
+  root: string,
+  digest: Digest,
+  options: StoreOptions = {},
+): Promise<Found | undefined> {
   const found = await reader.find(root, ['blobs', digest], options)
   return found?.type === 'directory'
     ? await findFile(reader, found.cid, [[`${hexOf(digest)}.json`]], options)
-    : found ?? await findFile(reader, root, [['blobs', algorithmOf(digest), hexOf(digest)]], options)
+    : (found ?? (await findFile(reader, root, [['blobs', algorithmOf(digest), hexOf(digest)]], options)))
 }
 
 /**
@@ -69,8 +79,11 @@ export async function findBlob (reader: ContentReader, root: string, digest: Dig
  * @throws OciError MANIFEST_INVALID where what is there is no manifest, DIGEST_INVALID where it has another digest;
  *   what {@link ContentReader.read} throws
  */
-export async function readManifest (
-  reader: ContentReader, root: string, reference: Reference & { mediaType?: string | undefined }, options: StoreOptions = {}
+export async function readManifest(
+  reader: ContentReader,
+  root: string,
+  reference: Reference & { mediaType?: string | undefined },
+  options: StoreOptions = {},
 ): Promise<LayoutManifest | undefined> {
   const found = await findManifest(reader, root, reference, options)
   if (found === undefined) {
@@ -89,16 +102,25 @@ export async function readManifest (
  *
  * @throws as {@link readManifest}, and MANIFEST_INVALID where the root leads to none
  */
-export async function readTopManifest (reader: ContentReader, root: string, options: StoreOptions = {}): Promise<LayoutManifest> {
+export async function readTopManifest(
+  reader: ContentReader,
+  root: string,
+  options: StoreOptions = {},
+): Promise<LayoutManifest> {
   const descriptor = tagged(await layoutIndex(reader, root, options), 'latest')
-  const top = descriptor && await readManifest(reader, root, descriptor, options)
+  const top = descriptor && (await readManifest(reader, root, descriptor, options))
   if (top === undefined) {
     throw new OciError('MANIFEST_INVALID', { detail: { reason: 'the root leads to no manifest' } })
   }
   return top
 }
 
-async function findByTag (reader: ContentReader, root: string, tag: string, options: StoreOptions): Promise<Found | undefined> {
+async function findByTag(
+  reader: ContentReader,
+  root: string,
+  tag: string,
+  options: StoreOptions,
+): Promise<Found | undefined> {
   const named = await findFile(reader, root, [['manifests', tag]], options)
   if (named !== undefined) {
     return named
@@ -110,22 +132,52 @@ async function findByTag (reader: ContentReader, root: string, tag: string, opti
   return tag === 'latest' ? await findFile(reader, root, [['manifests', 'latest-v2']], options) : undefined
 }
 
-async function findByDigest (reader: ContentReader, root: string, digest: Digest, options: StoreOptions): Promise<Found | undefined> {
+async function findByDigest(
+  reader: ContentReader,
+  root: string,
+  digest: Digest,
+  options: StoreOptions,
+): Promise<Found | undefined> {
   const [algorithm, hex] = [algorithmOf(digest), hexOf(digest)]
-  const places = [['manifests', digest], ['blobs', algorithm, hex], ['blobs', digest], ['manifests', algorithm, hex]]
-  return await findFile(reader, root, places, options) ?? await findNameless(reader, root, digest, options)
+  const places = [
+    ['manifests', digest],
+    ['blobs', algorithm, hex],
+    ['blobs', digest],
+    ['manifests', algorithm, hex],
+  ]
+  return (await findFile(reader, root, places, options)) ?? (await findNameless(reader, root, digest, options))
 }
 
 /** A manifest that has its digest in no file name */
-async function findNameless (reader: ContentReader, root: string, digest: Digest, options: StoreOptions): Promise<Found | undefined> {
-  const found = await findFile(reader, root, [['manifests', 'latest-v2'], ['manifests', 'latest']], options)
-  const matches = found !== undefined && found.size <= maxManifestBytes &&
+async function findNameless(
+  reader: ContentReader,
+  root: string,
+  digest: Digest,
+  options: StoreOptions,
+): Promise<Found | undefined> {
+  const found = await findFile(
+    reader,
+    root,
+    [
+      ['manifests', 'latest-v2'],
+      ['manifests', 'latest'],
+    ],
+    options,
+  )
+  const matches =
+    found !== undefined &&
+    found.size <= maxManifestBytes &&
     digestOf(algorithmOf(digest), await readSmall(reader, found, options)) === digest
   return matches ? found : undefined
 }
 
 /** @returns the first of the paths that leads to a file */
-async function findFile (reader: ContentReader, root: string, paths: string[][], options: StoreOptions): Promise<Found | undefined> {
+async function findFile(
+  reader: ContentReader,
+  root: string,
+  paths: string[][],
+  options: StoreOptions,
+): Promise<Found | undefined> {
   for (const path of paths) {
     const found = await reader.find(root, path, options)
     if (found?.type === 'file') {
@@ -135,19 +187,21 @@ async function findFile (reader: ContentReader, root: string, paths: string[][],
   return undefined
 }
 
-async function layoutIndex (reader: ContentReader, root: string, options: StoreOptions): Promise<Descriptor[]> {
+async function layoutIndex(reader: ContentReader, root: string, options: StoreOptions): Promise<Descriptor[]> {
   const found = await findFile(reader, root, [['index.json']], options)
   return found === undefined ? [] : parseManifest(await readSmall(reader, found, options), OCI_INDEX).manifests
 }
 
 /** A layout with one image has it as `latest`, whatever its tag is */
-function tagged (manifests: Descriptor[], tag: string): Descriptor | undefined {
-  const named = manifests.find(({ annotations }) => annotations?.[refName] === tag || annotations?.[refName]?.endsWith(`:${tag}`))
+function tagged(manifests: Descriptor[], tag: string): Descriptor | undefined {
+  const named = manifests.find(
+    ({ annotations }) => annotations?.[refName] === tag || annotations?.[refName]?.endsWith(`:${tag}`),
+  )
   return named ?? (tag === 'latest' && manifests.length === 1 ? manifests[0] : undefined)
 }
 
 /** @throws OciError MANIFEST_INVALID where the file is too large to be a manifest */
-async function readSmall (reader: ContentReader, { cid, size }: Found, options: StoreOptions): Promise<Uint8Array> {
+async function readSmall(reader: ContentReader, { cid, size }: Found, options: StoreOptions): Promise<Uint8Array> {
   const chunks: Uint8Array[] = []
   let total = 0
   for await (const chunk of reader.read(cid, options)) {
@@ -161,6 +215,6 @@ async function readSmall (reader: ContentReader, { cid, size }: Found, options: 
   return Buffer.concat(chunks)
 }
 
-function digestOf (algorithm: DigestAlgorithm, bytes: Uint8Array): Digest {
+function digestOf(algorithm: DigestAlgorithm, bytes: Uint8Array): Digest {
   return digestFrom(algorithm, createHash(algorithm).update(bytes).digest('hex'))
 }

@@ -31,7 +31,7 @@ export type TopManifest = Omit<ManifestRecord, 'root'> & { digest: Digest }
 
 /** The newest is for what is made anew */
 export const rootLayouts = [2, 1] as const
-type RootLayout = typeof rootLayouts[number]
+type RootLayout = (typeof rootLayouts)[number]
 
 type Contents = Map<Digest, Content>
 
@@ -41,28 +41,42 @@ type Contents = Map<Digest, Content>
  * @param repository where manifests below an index are looked up
  * @returns the root's CID
  */
-export async function addImageRoot (components: ImageRootComponents, repository: string, top: TopManifest, layout: RootLayout = rootLayouts[0]): Promise<string> {
+export async function addImageRoot(
+  components: ImageRootComponents,
+  repository: string,
+  top: TopManifest,
+  layout: RootLayout = rootLayouts[0],
+): Promise<string> {
   const { content } = components
   const manifests: Contents = new Map()
   const blobs: Contents = new Map()
   await collect(components, repository, top.digest, top, { manifests, blobs })
 
   const version = await content.add(encode({ imageLayoutVersion: '1.0.0' }))
-  const index = await content.add(encode({
-    schemaVersion: 2,
-    mediaType: OCI_INDEX,
-    manifests: [{ mediaType: top.mediaType, digest: top.digest, size: top.size, ...(layout === 1 ? {} : { annotations: { [refName]: 'latest' } }) }]
-  }))
+  const index = await content.add(
+    encode({
+      schemaVersion: 2,
+      mediaType: OCI_INDEX,
+      manifests: [
+        {
+          mediaType: top.mediaType,
+          digest: top.digest,
+          size: top.size,
+          ...(layout === 1 ? {} : { annotations: { [refName]: 'latest' } }),
+        },
+      ],
+    }),
+  )
   const manifestDirectory = await content.addDirectory([
     { name: 'latest', content: contentOf(top) },
-    ...Array.from(manifests, ([digest, content]) => ({ name: digest, content }))
+    ...Array.from(manifests, ([digest, content]) => ({ name: digest, content })),
   ])
   const blobDirectory = await addBlobDirectory(content, new Map([...blobs, ...manifests]))
   const root = await content.addDirectory([
     { name: 'oci-layout', content: version },
     { name: 'index.json', content: index },
     { name: 'manifests', content: manifestDirectory },
-    { name: 'blobs', content: blobDirectory }
+    { name: 'blobs', content: blobDirectory },
   ])
   return root.cid
 }
@@ -71,13 +85,17 @@ export async function addImageRoot (components: ImageRootComponents, repository:
  * Gathers a manifest and all that it names, which may be a blob, a manifest or both in the repository, whatever its descriptor says: what is listed
  * as a blob is taken for one first, what is listed as a manifest for that. A subject is an image of its own; it counts only where it is a blob.
  */
-async function collect (
-  components: ImageRootComponents, repository: string, digest: Digest, manifest: Omit<ManifestRecord, 'root'>, into: { manifests: Contents, blobs: Contents }
+async function collect(
+  components: ImageRootComponents,
+  repository: string,
+  digest: Digest,
+  manifest: Omit<ManifestRecord, 'root'>,
+  into: { manifests: Contents; blobs: Contents },
 ): Promise<void> {
   const { index } = components
   const turns = new Turns()
   const addBlob = async (blob: Digest): Promise<boolean> => {
-    const record = await index.isLinked(repository, blob) ? await index.blob(blob) : undefined
+    const record = (await index.isLinked(repository, blob)) ? await index.blob(blob) : undefined
     if (record !== undefined) {
       into.blobs.set(blob, record)
     }
@@ -96,35 +114,35 @@ async function collect (
   into.manifests.set(digest, contentOf(manifest))
   for (const blob of new Set(manifest.blobs)) {
     await turns.pause()
-    await addBlob(blob) || await addManifest(blob)
+    ;(await addBlob(blob)) || (await addManifest(blob))
   }
   for (const child of new Set(manifest.manifests)) {
     await turns.pause()
-    await addManifest(child) || await addBlob(child)
+    ;(await addManifest(child)) || (await addBlob(child))
   }
-  if (manifest.subject !== undefined && await index.manifest(repository, manifest.subject) === undefined) {
+  if (manifest.subject !== undefined && (await index.manifest(repository, manifest.subject)) === undefined) {
     await addBlob(manifest.subject)
   }
 }
 
-async function addBlobDirectory (content: ImageRootComponents['content'], blobs: Contents): Promise<Content> {
+async function addBlobDirectory(content: ImageRootComponents['content'], blobs: Contents): Promise<Content> {
   const entries: DirectoryEntry[] = Array.from(blobs, ([digest, content]) => ({ name: digest, content }))
   for (const algorithm of digestAlgorithms) {
     const ofAlgorithm = [...blobs].filter(([digest]) => algorithmOf(digest) === algorithm)
     if (ofAlgorithm.length > 0) {
       entries.push({
         name: algorithm,
-        content: await content.addDirectory(ofAlgorithm.map(([digest, content]) => ({ name: hexOf(digest), content })))
+        content: await content.addDirectory(ofAlgorithm.map(([digest, content]) => ({ name: hexOf(digest), content }))),
       })
     }
   }
   return await content.addDirectory(entries)
 }
 
-function contentOf ({ cid, size, dagSize }: Content): Content {
+function contentOf({ cid, size, dagSize }: Content): Content {
   return { cid, size, dagSize }
 }
 
-function encode (value: unknown): Uint8Array {
+function encode(value: unknown): Uint8Array {
   return new TextEncoder().encode(JSON.stringify(value))
 }

@@ -11,12 +11,12 @@ const maxNoted = 10_000
 export class VerifiedFiles {
   readonly #noted = new LRUCache<string, true>({ max: maxNoted })
 
-  has (digest: Digest, cid: string): boolean {
+  has(digest: Digest, cid: string): boolean {
     return this.#noted.get(`${digest} ${cid}`) === true
   }
 
   /** To be called once all bytes of the file have gone into the digest */
-  note (digest: Digest, cid: string): void {
+  note(digest: Digest, cid: string): void {
     this.#noted.set(`${digest} ${cid}`, true)
   }
 }

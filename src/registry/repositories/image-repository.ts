@@ -40,13 +40,13 @@ export class ImageRepository implements Repository {
   readonly #components: ImageRepositoryComponents
   readonly #root: ImageRepositoryInit['root']
 
-  constructor (components: ImageRepositoryComponents, init: ImageRepositoryInit) {
+  constructor(components: ImageRepositoryComponents, init: ImageRepositoryInit) {
     this.name = init.name
     this.#components = components
     this.#root = init.root
   }
 
-  async blob (digest: Digest, options: RequestOptions = {}): Promise<Blob> {
+  async blob(digest: Digest, options: RequestOptions = {}): Promise<Blob> {
     return await translateErrors(async () => {
       const root = await this.#root(options)
       using _reading = this.#components.cached.read(root)
@@ -59,7 +59,7 @@ export class ImageRepository implements Repository {
     }, 'BLOB_UNKNOWN')
   }
 
-  async manifest (reference: Reference, options: RequestOptions = {}): Promise<StoredManifest> {
+  async manifest(reference: Reference, options: RequestOptions = {}): Promise<StoredManifest> {
     return await translateErrors(async () => {
       const root = await this.#root(options)
       using _reading = this.#components.cached.read(root)
@@ -70,46 +70,57 @@ export class ImageRepository implements Repository {
     }, 'MANIFEST_UNKNOWN')
   }
 
-  async tags (page: Page, options: RequestOptions = {}): Promise<Listing<string>> {
+  async tags(page: Page, options: RequestOptions = {}): Promise<Listing<string>> {
     return await translateErrors(async () => {
       const root = await this.#root(options)
       const directory = await this.#components.reader.find(root, ['manifests'], options)
-      const names = directory?.type === 'directory' ? await Array.fromAsync(this.#components.reader.list(directory.cid, options)) : []
-      const tags = names.map(({ name }) => name).filter(isTag).sort()
+      const names =
+        directory?.type === 'directory'
+          ? await Array.fromAsync(this.#components.reader.list(directory.cid, options))
+          : []
+      const tags = names
+        .map(({ name }) => name)
+        .filter(isTag)
+        .sort()
       return await take(page, ({ last = '' }) => from(tags.filter(tag => tag > last)))
     })
   }
 
-  async referrers (): Promise<Listing<Descriptor>> {
+  async referrers(): Promise<Listing<Descriptor>> {
     return { items: [], more: false }
   }
 
-  async putManifest (_manifest: PutManifest): Promise<never> {
+  async putManifest(_manifest: PutManifest): Promise<never> {
     throw this.#readOnly()
   }
 
-  async deleteManifest (): Promise<never> {
+  async deleteManifest(): Promise<never> {
     throw this.#readOnly()
   }
 
-  async deleteBlob (): Promise<never> {
+  async deleteBlob(): Promise<never> {
     throw this.#readOnly()
   }
 
-  async mountBlob (): Promise<never> {
+  async mountBlob(): Promise<never> {
     throw this.#readOnly()
   }
 
-  requireWritable (): void {
+  requireWritable(): void {
     throw this.#readOnly()
   }
 
-  #readOnly (): OciError {
-    return new OciError('DENIED', { detail: { name: this.name, reason: 'the name stands for an image in IPFS, which never changes: push to another name' } })
+  #readOnly(): OciError {
+    return new OciError('DENIED', {
+      detail: {
+        name: this.name,
+        reason: 'the name stands for an image in IPFS, which never changes: push to another name',
+      },
+    })
   }
 
   /** Content that is no manifest, or another one, is none of this image: the client asked for what is not there */
-  async #readManifest (root: string, reference: Reference, options: RequestOptions): Promise<LayoutManifest> {
+  async #readManifest(root: string, reference: Reference, options: RequestOptions): Promise<LayoutManifest> {
     try {
       const found = await readManifest(this.#components.reader, root, reference, options)
       if (found !== undefined) {
@@ -119,40 +130,50 @@ export class ImageRepository implements Repository {
       if (!(err instanceof OciError) || (err.code !== 'MANIFEST_INVALID' && err.code !== 'DIGEST_INVALID')) {
         throw err
       }
-      throw new OciError('MANIFEST_UNKNOWN', { detail: { name: this.name, root, ...reference, found: err.detail }, cause: err })
+      throw new OciError('MANIFEST_UNKNOWN', {
+        detail: { name: this.name, root, ...reference, found: err.detail },
+        cause: err,
+      })
     }
     throw new OciError('MANIFEST_UNKNOWN', { detail: { name: this.name, root, ...reference } })
   }
 
-  async * #read (root: string, digest: Digest, found: Found, options: Parameters<Blob['read']>[0] = {}): AsyncGenerator<Uint8Array> {
+  async *#read(
+    root: string,
+    digest: Digest,
+    found: Found,
+    options: Parameters<Blob['read']>[0] = {},
+  ): AsyncGenerator<Uint8Array> {
     const { reader, index, verified } = this.#components
     using _reading = this.#components.cached.read(root)
     const isVerified = verified.has(digest, found.cid) || (await index.blob(digest))?.cid === found.cid
     if (isVerified) {
-      yield * readContent(reader, found, options)
+      yield* readContent(reader, found, options)
       return
     }
     const { start = 0, end = found.size - 1, signal, client } = options
     const isWhole = start === 0 && end === found.size - 1
     if (isWhole) {
-      yield * this.#verify(digest, found, { signal, client })
+      yield* this.#verify(digest, found, { signal, client })
       return
     }
     // a part can't be compared with a digest: the whole is, once
     for await (const _ of this.#verify(digest, found, { signal, client })) {
       // what is read is kept
     }
-    yield * readContent(reader, found, options)
+    yield* readContent(reader, found, options)
   }
 
   /** Reads the whole file; its last bytes come only if the digest is right, so that a wrong file is never complete */
-  async * #verify (digest: Digest, found: Found, options: RequestOptions): AsyncGenerator<Uint8Array> {
+  async *#verify(digest: Digest, found: Found, options: RequestOptions): AsyncGenerator<Uint8Array> {
     const { reader, verified } = this.#components
     const hash = createHash(algorithmOf(digest))
     let left = found.size
     const finish = (): void => {
       if (hash.digest('hex') !== hexOf(digest)) {
-        throw new OciError('UNAVAILABLE', { detail: { digest, reason: 'the image links to other bytes under this digest' } })
+        throw new OciError('UNAVAILABLE', {
+          detail: { digest, reason: 'the image links to other bytes under this digest' },
+        })
       }
       verified.note(digest, found.cid)
     }
@@ -170,6 +191,6 @@ export class ImageRepository implements Repository {
   }
 }
 
-async function * from<T> (items: T[]): AsyncGenerator<T> {
-  yield * items
+async function* from<T>(items: T[]): AsyncGenerator<T> {
+  yield* items
 }

@@ -19,7 +19,15 @@ import type { RootProvider } from '../root-provider.ts'
 import { readContent, readWhole } from '../read-content.ts'
 import type { TagListener } from '../tags/tag-listener.ts'
 import { tagsOf } from '../tags/tag-roots.ts'
-import type { Blob, Listing, LookUpOptions, PutManifest, Repository, RequestOptions, StoredManifest } from '../repository.ts'
+import type {
+  Blob,
+  Listing,
+  LookUpOptions,
+  PutManifest,
+  Repository,
+  RequestOptions,
+  StoredManifest,
+} from '../repository.ts'
 
 /** Smaller ones are read in a millisecond or two */
 const largeManifestBytes = 256 * 1024
@@ -37,7 +45,7 @@ export interface LocalRepositoryComponents {
   pinner?: { pin: (root: string) => void } | undefined
   tagListener?: TagListener | undefined
   /** Bytes of manifests by their CID */
-  hotManifests: { get: (cid: string) => Uint8Array | undefined, set: (cid: string, bytes: Uint8Array) => void }
+  hotManifests: { get: (cid: string) => Uint8Array | undefined; set: (cid: string, bytes: Uint8Array) => void }
 }
 
 export interface LocalRepositoryInit {
@@ -54,14 +62,14 @@ export class LocalRepository implements Repository {
   readonly #acceptMissingBlobs: boolean
   readonly #manifestLimits: ManifestLimits | undefined
 
-  constructor (components: LocalRepositoryComponents, init: LocalRepositoryInit) {
+  constructor(components: LocalRepositoryComponents, init: LocalRepositoryInit) {
     this.name = init.name
     this.#components = components
     this.#acceptMissingBlobs = init.acceptMissingBlobs
     this.#manifestLimits = init.manifestLimits
   }
 
-  async blob (digest: Digest, { whole = false }: LookUpOptions = {}): Promise<Blob> {
+  async blob(digest: Digest, { whole = false }: LookUpOptions = {}): Promise<Blob> {
     const { content, index, links, lost } = this.#components
     await links.ask(this.name, digest)
     const [linked, record] = await Promise.all([index.isLinked(this.name, digest), index.blob(digest)])
@@ -69,41 +77,61 @@ export class LocalRepository implements Repository {
       throw new OciError('BLOB_UNKNOWN', { detail: { digest } })
     }
     const { cid, size } = record
-    if (whole && await lost.has(cid)) {
-      throw new OciError('BLOB_UNKNOWN', { detail: { digest, reason: 'a block of it is missing or damaged: push it again' } })
+    if (whole && (await lost.has(cid))) {
+      throw new OciError('BLOB_UNKNOWN', {
+        detail: { digest, reason: 'a block of it is missing or damaged: push it again' },
+      })
     }
-    return { digest, size, cid, read: options => readContent(content, record, { ...options, onDamage: () => { lost.note(cid) } }) }
+    return {
+      digest,
+      size,
+      cid,
+      read: options =>
+        readContent(content, record, {
+          ...options,
+          onDamage: () => {
+            lost.note(cid)
+          },
+        }),
+    }
   }
 
-  async manifest (reference: Reference, { whole = false }: LookUpOptions = {}): Promise<StoredManifest> {
+  async manifest(reference: Reference, { whole = false }: LookUpOptions = {}): Promise<StoredManifest> {
     const digest = reference.digest ?? (await this.#components.index.tag(this.name, reference.tag))?.digest
     const record = digest === undefined ? undefined : await this.#components.index.manifest(this.name, digest)
     if (digest === undefined || record === undefined) {
       throw new OciError('MANIFEST_UNKNOWN', { detail: { name: this.name, ...reference } })
     }
-    if (whole && await this.#components.lost.has(record.cid)) {
-      throw new OciError('MANIFEST_UNKNOWN', { detail: { name: this.name, ...reference, reason: 'its block is missing or damaged: push it again' } })
+    if (whole && (await this.#components.lost.has(record.cid))) {
+      throw new OciError('MANIFEST_UNKNOWN', {
+        detail: { name: this.name, ...reference, reason: 'its block is missing or damaged: push it again' },
+      })
     }
     return this.#stored(digest, record)
   }
 
-  async tags (page: Page): Promise<Listing<string>> {
+  async tags(page: Page): Promise<Listing<string>> {
     const { index } = this.#components
-    if (!await index.hasRepository(this.name) && !await index.hasLinks(this.name)) {
+    if (!(await index.hasRepository(this.name)) && !(await index.hasLinks(this.name))) {
       throw new OciError('NAME_UNKNOWN', { detail: { name: this.name } })
     }
     const { items, more } = await take(page, page => index.tags(this.name, page))
     return { items: items.map(({ tag }) => tag), more }
   }
 
-  async referrers (subject: Digest, page: Page, artifactType?: string): Promise<Listing<Descriptor>> {
+  async referrers(subject: Digest, page: Page, artifactType?: string): Promise<Listing<Descriptor>> {
     return await take(page, ({ last }) => this.#referrers(subject, last, artifactType), {
       maxBytes: maxReferrersBytes,
-      bytes: descriptor => Buffer.byteLength(JSON.stringify(descriptor)) + 1
+      bytes: descriptor => Buffer.byteLength(JSON.stringify(descriptor)) + 1,
     })
   }
 
-  async putManifest ({ reference, bytes, contentType, tags }: PutManifest): Promise<{ manifest: StoredManifest, subject: Digest | undefined }> {
+  async putManifest({
+    reference,
+    bytes,
+    contentType,
+    tags,
+  }: PutManifest): Promise<{ manifest: StoredManifest; subject: Digest | undefined }> {
     if (bytes.byteLength > largeManifestBytes) {
       return await this.#putLarge({ reference, bytes, contentType, tags })
     }
@@ -112,17 +140,23 @@ export class LocalRepository implements Repository {
   }
 
   /** Of 4 MiB, the digest and the parsing take some ten milliseconds each, and so does what comes before and after */
-  async #putLarge ({ reference, bytes, contentType, tags }: PutManifest): ReturnType<Repository['putManifest']> {
+  async #putLarge({ reference, bytes, contentType, tags }: PutManifest): ReturnType<Repository['putManifest']> {
     const turns = new Turns()
     await turns.end()
     const digest = digestOf(bytes, reference)
     await turns.end()
-    const manifest = await parseManifestInSteps(bytes, contentType, this.#manifestLimits, async () => { await turns.end() })
+    const manifest = await parseManifestInSteps(bytes, contentType, this.#manifestLimits, async () => {
+      await turns.end()
+    })
     await turns.end()
     return await this.#put(digest, manifest, { reference, bytes, tags })
   }
 
-  async #put (digest: Digest, manifest: Manifest, { reference, bytes, tags }: Omit<PutManifest, 'contentType'>): ReturnType<Repository['putManifest']> {
+  async #put(
+    digest: Digest,
+    manifest: Manifest,
+    { reference, bytes, tags }: Omit<PutManifest, 'contentType'>,
+  ): ReturnType<Repository['putManifest']> {
     return await this.#locked(async () => {
       await this.#requireBlobs(manifest)
       const record = await this.#addManifest(digest, manifest, bytes)
@@ -134,7 +168,7 @@ export class LocalRepository implements Repository {
     })
   }
 
-  async deleteManifest (reference: Reference): Promise<void> {
+  async deleteManifest(reference: Reference): Promise<void> {
     const { index } = this.#components
     await this.#locked(async () => {
       if (reference.tag !== undefined) {
@@ -154,32 +188,43 @@ export class LocalRepository implements Repository {
     })
   }
 
-  async deleteBlob (digest: Digest): Promise<void> {
+  async deleteBlob(digest: Digest): Promise<void> {
     const { index } = this.#components
     await this.#locked(async () => {
-      if (!await index.isLinked(this.name, digest)) {
+      if (!(await index.isLinked(this.name, digest))) {
         throw new OciError('BLOB_UNKNOWN', { detail: { digest } })
       }
       await index.change().deleteLink(this.name, digest).commit({ durable: true })
     })
   }
 
-  async mountBlob (digest: Digest, from: string | undefined): Promise<boolean> {
+  async mountBlob(digest: Digest, from: string | undefined): Promise<boolean> {
     const { content, index, links, lost } = this.#components
-    return await this.#locked(async () => await links.add(digest, async () => {
-      // looked for here, where it can't go away before it has its new link
-      const record = await index.blob(digest)
-      if (record === undefined || await lost.has(record.cid) || (from !== undefined && !await index.isLinked(from, digest))) {
-        return false
-      }
-      // a blob that came from a peer may be on disk without its names
-      await content.sync()
-      await index.change().putLink(this.name, digest).commit({ durable: true })
-      return true
-    }))
+    return await this.#locked(
+      async () =>
+        await links.add(digest, async () => {
+          // looked for here, where it can't go away before it has its new link
+          const record = await index.blob(digest)
+          if (
+            record === undefined ||
+            (await lost.has(record.cid)) ||
+            (from !== undefined && !(await index.isLinked(from, digest)))
+          ) {
+            return false
+          }
+          // a blob that came from a peer may be on disk without its names
+          await content.sync()
+          await index.change().putLink(this.name, digest).commit({ durable: true })
+          return true
+        }),
+    )
   }
 
-  async * #referrers (subject: Digest, last: string | undefined, artifactType: string | undefined): AsyncGenerator<Descriptor> {
+  async *#referrers(
+    subject: Digest,
+    last: string | undefined,
+    artifactType: string | undefined,
+  ): AsyncGenerator<Descriptor> {
     for await (const descriptor of this.#components.index.referrers(this.name, subject, { limit: -1, last })) {
       if (artifactType === undefined || descriptor.artifactType === artifactType) {
         yield descriptor
@@ -187,20 +232,20 @@ export class LocalRepository implements Repository {
     }
   }
 
-  requireWritable (): void {}
+  requireWritable(): void {}
 
-  async #locked<T> (work: () => Promise<T>): Promise<T> {
+  async #locked<T>(work: () => Promise<T>): Promise<T> {
     return await this.#components.links.repositories.run(this.name, async () => await translateErrors(work))
   }
 
-  async #requireTag (tag: string): Promise<void> {
-    if (await this.#components.index.tag(this.name, tag) === undefined) {
+  async #requireTag(tag: string): Promise<void> {
+    if ((await this.#components.index.tag(this.name, tag)) === undefined) {
       throw new OciError('MANIFEST_UNKNOWN', { detail: { name: this.name, tag } })
     }
   }
 
   /** @throws OciError MANIFEST_BLOB_UNKNOWN, its detail naming every blob that is not there */
-  async #requireBlobs ({ blobs, kind }: Manifest): Promise<void> {
+  async #requireBlobs({ blobs, kind }: Manifest): Promise<void> {
     if (this.#acceptMissingBlobs) {
       return
     }
@@ -210,7 +255,10 @@ export class LocalRepository implements Repository {
     for (const digest of new Set(blobs.map(({ digest }) => digest))) {
       await turns.pause()
       // what an index lists under a media type that nobody knows may have been pushed as a manifest
-      if (!await index.isLinked(this.name, digest) && (kind !== 'index' || await index.manifest(this.name, digest) === undefined)) {
+      if (
+        !(await index.isLinked(this.name, digest)) &&
+        (kind !== 'index' || (await index.manifest(this.name, digest)) === undefined)
+      ) {
         missing.push(digest)
       }
     }
@@ -219,31 +267,41 @@ export class LocalRepository implements Repository {
     }
   }
 
-  async #addManifest (digest: Digest, manifest: Manifest, bytes: Uint8Array): Promise<ManifestRecord> {
+  async #addManifest(digest: Digest, manifest: Manifest, bytes: Uint8Array): Promise<ManifestRecord> {
     const record = manifestRecord(manifest, await this.#components.content.add(bytes))
     return { ...record, root: await addImageRoot(this.#components, this.name, { digest, ...record }) }
   }
 
-  async #index (digest: Digest, record: ManifestRecord, manifest: Manifest, tags: readonly string[]): Promise<void> {
+  async #index(digest: Digest, record: ManifestRecord, manifest: Manifest, tags: readonly string[]): Promise<void> {
     const { index } = this.#components
     const updated = new Date().toISOString()
     const before = await index.manifest(this.name, digest)
-    const change = index.change().putRepository(this.name).putManifest(this.name, digest, { ...record, updated })
+    const change = index
+      .change()
+      .putRepository(this.name)
+      .putManifest(this.name, digest, { ...record, updated })
     for (const tag of tags) {
       await this.#untag(change, tag, updated, digest)
       change.putTag(this.name, tag, { digest, updated })
     }
     if (manifest.subject !== undefined) {
-      change.putReferrer(this.name, manifest.subject.digest, referrerDescriptor(manifest, { digest, size: record.size }))
+      change.putReferrer(
+        this.name,
+        manifest.subject.digest,
+        referrerDescriptor(manifest, { digest, size: record.size }),
+      )
     }
     await change.commit({ durable: true })
     // who knows a tag by its root has to hear of another one, as of an index whose platforms came later
-    const told = before === undefined || before.root === record.root ? tags : new Set([...tags, ...await tagsOf(index, this.name, digest)])
+    const told =
+      before === undefined || before.root === record.root
+        ? tags
+        : new Set([...tags, ...(await tagsOf(index, this.name, digest))])
     told.forEach(tag => this.#components.tagListener?.tagged(this.name, tag))
   }
 
   /** A manifest that loses a tag counts as new: it may have none left, and its time without begins now */
-  async #untag (change: IndexChange, tag: string, updated: string, next?: Digest): Promise<void> {
+  async #untag(change: IndexChange, tag: string, updated: string, next?: Digest): Promise<void> {
     const { index } = this.#components
     const digest = (await index.tag(this.name, tag))?.digest
     const record = digest === undefined || digest === next ? undefined : await index.manifest(this.name, digest)
@@ -252,29 +310,34 @@ export class LocalRepository implements Repository {
     }
   }
 
-  async #unindex (digest: Digest, record: ManifestRecord): Promise<void> {
+  async #unindex(digest: Digest, record: ManifestRecord): Promise<void> {
     const { change, tags } = await forgetManifests(this.#components.index, this.name, new Map([[digest, record]]))
     await change.commit({ durable: true })
     tags.forEach(tag => this.#components.tagListener?.tagged(this.name, tag))
   }
 
-  #stored (digest: Digest, { mediaType, size, root, cid }: ManifestRecord): StoredManifest {
+  #stored(digest: Digest, { mediaType, size, root, cid }: ManifestRecord): StoredManifest {
     return {
       digest,
       mediaType,
       size,
       root,
-      read: async options => await this.#readManifest({ cid, size }, options)
+      read: async options => await this.#readManifest({ cid, size }, options),
     }
   }
 
-  async #readManifest (file: { cid: string, size: number }, options: RequestOptions | undefined): Promise<Uint8Array> {
+  async #readManifest(file: { cid: string; size: number }, options: RequestOptions | undefined): Promise<Uint8Array> {
     const { content, hotManifests, lost } = this.#components
     const hot = hotManifests.get(file.cid)
     if (hot !== undefined) {
       return hot
     }
-    const bytes = await readWhole(content, file, { ...options, onDamage: () => { lost.note(file.cid) } })
+    const bytes = await readWhole(content, file, {
+      ...options,
+      onDamage: () => {
+        lost.note(file.cid)
+      },
+    })
     hotManifests.set(file.cid, bytes)
     return bytes
   }
@@ -285,7 +348,7 @@ export class LocalRepository implements Repository {
  *
  * @throws OciError DIGEST_INVALID where it is pushed by another digest
  */
-function digestOf (bytes: Uint8Array, reference: Reference): Digest {
+function digestOf(bytes: Uint8Array, reference: Reference): Digest {
   const algorithm = reference.digest === undefined ? 'sha256' : algorithmOf(reference.digest)
   const digest = digestFrom(algorithm, createHash(algorithm).update(bytes).digest('hex'))
   if (reference.digest !== undefined && reference.digest !== digest) {

@@ -64,11 +64,14 @@ export class Registry {
   readonly #components: RegistryComponents
   readonly #acceptMissingBlobs: boolean
   readonly #manifestLimits: ManifestLimits | undefined
-  readonly #hotManifests = new LRUCache<string, Uint8Array>({ maxSize: maxHotManifestBytes, sizeCalculation: bytes => bytes.byteLength + 1 })
+  readonly #hotManifests = new LRUCache<string, Uint8Array>({
+    maxSize: maxHotManifestBytes,
+    sizeCalculation: bytes => bytes.byteLength + 1,
+  })
   readonly #recentRoots = new RecentRoots()
   readonly #verified = new VerifiedFiles()
 
-  constructor (components: RegistryComponents, init: RegistryInit = {}) {
+  constructor(components: RegistryComponents, init: RegistryInit = {}) {
     this.uploads = components.uploads
     this.#components = components
     this.#acceptMissingBlobs = init.missingBlobs === 'accept'
@@ -80,37 +83,54 @@ export class Registry {
    *
    * @param name a valid repository name; the repository need not exist yet
    */
-  async repository (name: string): Promise<Repository> {
+  async repository(name: string): Promise<Repository> {
     const { index, reader, provider, resolver, cached } = this.#components
     this.requireServing()
     const local = this.localRepository(name)
     const root = parseRoot(name)
-    if ((root === undefined && resolver === undefined) || await index.hasRepository(name)) {
+    if ((root === undefined && resolver === undefined) || (await index.hasRepository(name))) {
       return local
     }
     if (root !== undefined) {
-      return new ImageRepository({ reader, index, provider, cached, verified: this.#verified }, { name, root: async options => await this.#rootOf(name, root, options) })
+      return new ImageRepository(
+        { reader, index, provider, cached, verified: this.#verified },
+        { name, root: async options => await this.#rootOf(name, root, options) },
+      )
     }
-    return resolver === undefined ? local : new ResolvedRepository({ reader, index, provider, cached, verified: this.#verified, resolver, recentRoots: this.#recentRoots, local })
+    return resolver === undefined
+      ? local
+      : new ResolvedRepository({
+          reader,
+          index,
+          provider,
+          cached,
+          verified: this.#verified,
+          resolver,
+          recentRoots: this.#recentRoots,
+          local,
+        })
   }
 
   /** @throws OciError UNAVAILABLE while a backup is being restored: {@link repository} asks by itself, and who goes past it has to */
-  requireServing (): void {
+  requireServing(): void {
     this.#components.condition?.requireServing()
   }
 
   /** The repository of this registry, whatever else the name stands for */
-  localRepository (name: string): Repository {
-    return new LocalRepository({ ...this.#components, hotManifests: this.#hotManifests }, { name, acceptMissingBlobs: this.#acceptMissingBlobs, manifestLimits: this.#manifestLimits })
+  localRepository(name: string): Repository {
+    return new LocalRepository(
+      { ...this.#components, hotManifests: this.#hotManifests },
+      { name, acceptMissingBlobs: this.#acceptMissingBlobs, manifestLimits: this.#manifestLimits },
+    )
   }
 
   /** Names of the repositories that hold a manifest */
-  async repositories (page: Page): Promise<Listing<string>> {
+  async repositories(page: Page): Promise<Listing<string>> {
     this.requireServing()
     return await take(page, page => this.#components.index.repositories(page))
   }
 
-  async #rootOf (repository: string, reference: RootReference, options: RequestOptions): Promise<string> {
+  async #rootOf(repository: string, reference: RootReference, options: RequestOptions): Promise<string> {
     if (reference.cid !== undefined) {
       return reference.cid
     }
@@ -118,12 +138,14 @@ export class Registry {
     const { cid, path } = await this.#resolve(reference.name, options)
     const root = path.length === 0 ? cid : (await reader.find(cid, path, options))?.cid
     if (root === undefined) {
-      throw new OciError('NAME_UNKNOWN', { detail: { name: repository, reason: `leads to /ipfs/${cid}/${path.join('/')}, where nothing is` } })
+      throw new OciError('NAME_UNKNOWN', {
+        detail: { name: repository, reason: `leads to /ipfs/${cid}/${path.join('/')}, where nothing is` },
+      })
     }
     return root
   }
 
-  async #resolve (name: string, options: RequestOptions): ReturnType<NameResolver['resolve']> {
+  async #resolve(name: string, options: RequestOptions): ReturnType<NameResolver['resolve']> {
     const { names, fetches } = this.#components
     using _slot = fetches?.take(options.client)
     return await names.resolve(name, options)

@@ -7,7 +7,15 @@ import type { Reference } from '../../oci/reference.ts'
 import { translateErrors } from '../errors.ts'
 import { ImageRepository, type ImageRepositoryComponents } from './image-repository.ts'
 import { take } from '../listing.ts'
-import type { Blob, Listing, LookUpOptions, PutManifest, Repository, RequestOptions, StoredManifest } from '../repository.ts'
+import type {
+  Blob,
+  Listing,
+  LookUpOptions,
+  PutManifest,
+  Repository,
+  RequestOptions,
+  StoredManifest,
+} from '../repository.ts'
 
 /** Finds out which image root a repository's tag stands for */
 export interface TagResolver {
@@ -25,12 +33,15 @@ export class RecentRoots {
   readonly #roots = new LRUCache<string, string[]>({ max: 1000 })
   readonly #maxRoots = 20
 
-  add (repository: string, root: string): void {
-    this.#roots.set(repository, [root, ...this.get(repository).filter(other => other !== root)].slice(0, this.#maxRoots))
+  add(repository: string, root: string): void {
+    this.#roots.set(
+      repository,
+      [root, ...this.get(repository).filter(other => other !== root)].slice(0, this.#maxRoots),
+    )
   }
 
   /** The latest first */
-  get (repository: string): string[] {
+  get(repository: string): string[] {
     return this.#roots.peek(repository) ?? []
   }
 }
@@ -47,18 +58,22 @@ export class ResolvedRepository implements Repository {
   readonly name: string
   readonly #components: ResolvedRepositoryComponents
 
-  constructor (components: ResolvedRepositoryComponents) {
+  constructor(components: ResolvedRepositoryComponents) {
     this.name = components.local.name
     this.#components = components
   }
 
-  async blob (digest: Digest, options: LookUpOptions = {}): Promise<Blob> {
+  async blob(digest: Digest, options: LookUpOptions = {}): Promise<Blob> {
     return await this.#first('BLOB_UNKNOWN', async repository => await repository.blob(digest, options), options)
   }
 
-  async manifest (reference: Reference, options: LookUpOptions = {}): Promise<StoredManifest> {
+  async manifest(reference: Reference, options: LookUpOptions = {}): Promise<StoredManifest> {
     if (reference.tag === undefined) {
-      return await this.#first('MANIFEST_UNKNOWN', async repository => await repository.manifest(reference, options), options)
+      return await this.#first(
+        'MANIFEST_UNKNOWN',
+        async repository => await repository.manifest(reference, options),
+        options,
+      )
     }
     const { resolver, recentRoots } = this.#components
     const root = await translateErrors(async () => await resolver.resolve(this.name, reference.tag, options))
@@ -78,40 +93,44 @@ export class ResolvedRepository implements Repository {
     }
   }
 
-  async tags (page: Page, options: RequestOptions = {}): Promise<Listing<string>> {
+  async tags(page: Page, options: RequestOptions = {}): Promise<Listing<string>> {
     const tags = await translateErrors(async () => await this.#components.resolver.tags(this.name, options))
     if (tags.length === 0) {
       throw new OciError('NAME_UNKNOWN', { detail: { name: this.name } })
     }
-    return await take(page, async function * ({ last = '' }) {
-      yield * tags.filter(tag => tag > last)
+    return await take(page, async function* ({ last = '' }) {
+      yield* tags.filter(tag => tag > last)
     })
   }
 
-  async referrers (subject: Digest, page: Page, artifactType?: string): Promise<Listing<Descriptor>> {
+  async referrers(subject: Digest, page: Page, artifactType?: string): Promise<Listing<Descriptor>> {
     return await this.#components.local.referrers(subject, page, artifactType)
   }
 
-  async putManifest (manifest: PutManifest): ReturnType<Repository['putManifest']> {
+  async putManifest(manifest: PutManifest): ReturnType<Repository['putManifest']> {
     return await this.#components.local.putManifest(manifest)
   }
 
-  async deleteManifest (reference: Reference): Promise<void> {
+  async deleteManifest(reference: Reference): Promise<void> {
     await this.#components.local.deleteManifest(reference)
   }
 
-  async deleteBlob (digest: Digest): Promise<void> {
+  async deleteBlob(digest: Digest): Promise<void> {
     await this.#components.local.deleteBlob(digest)
   }
 
-  async mountBlob (digest: Digest, from: string | undefined): Promise<boolean> {
+  async mountBlob(digest: Digest, from: string | undefined): Promise<boolean> {
     return await this.#components.local.mountBlob(digest, from)
   }
 
-  requireWritable (): void {}
+  requireWritable(): void {}
 
   /** Looks for a digest in what is pushed here just now, then in the images that the repository's tags led to lately, then in all of them */
-  async #first<T> (unknown: 'BLOB_UNKNOWN' | 'MANIFEST_UNKNOWN', look: (repository: Repository) => Promise<T>, options: RequestOptions): Promise<T> {
+  async #first<T>(
+    unknown: 'BLOB_UNKNOWN' | 'MANIFEST_UNKNOWN',
+    look: (repository: Repository) => Promise<T>,
+    options: RequestOptions,
+  ): Promise<T> {
     let failure: unknown
     for await (const repository of this.#repositories(options)) {
       try {
@@ -126,11 +145,11 @@ export class ResolvedRepository implements Repository {
     throw failure
   }
 
-  async * #repositories (options: RequestOptions): AsyncGenerator<Repository> {
+  async *#repositories(options: RequestOptions): AsyncGenerator<Repository> {
     const { local, recentRoots, resolver } = this.#components
     yield local
     const recent = recentRoots.get(this.name)
-    yield * recent.map(root => this.#image(root))
+    yield* recent.map(root => this.#image(root))
     if (recent.length > 0) {
       return
     }
@@ -143,7 +162,7 @@ export class ResolvedRepository implements Repository {
     }
   }
 
-  #image (root: string): ImageRepository {
+  #image(root: string): ImageRepository {
     return new ImageRepository(this.#components, { name: this.name, root: async () => root })
   }
 }

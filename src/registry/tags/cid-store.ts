@@ -32,7 +32,7 @@ export interface CidStoreInit {
   /** Whether all that lies there is ours, so that what the index does not know is removed */
   exclusive: boolean
   /** Modes of what is made there, where other programs read it; undefined: those that the process gives */
-  modes?: { file: number, directory: number } | undefined
+  modes?: { file: number; directory: number } | undefined
 }
 
 /** Codes of errors where a file lies in place of a directory, or the other way round */
@@ -51,7 +51,7 @@ export class CidStore implements TagListener {
   #writes = 0
   #clashed = false
 
-  constructor (components: CidStoreComponents, init: CidStoreInit) {
+  constructor(components: CidStoreComponents, init: CidStoreInit) {
     this.#components = components
     this.#directory = resolve(init.directory)
     this.#exclusive = init.exclusive
@@ -59,29 +59,31 @@ export class CidStore implements TagListener {
   }
 
   /** Brings the files up to date in the background: a crash may have come between the index and the file */
-  async start (): Promise<void> {
+  async start(): Promise<void> {
     await this.#makeDirectory(this.#directory)
     this.refresh()
   }
 
   /** Brings the files up to date in the background */
-  refresh (): void {
+  refresh(): void {
     this.#refill(this.#exclusive && this.#components.condition.isWhole)
   }
 
   /** Waits for files that are being written */
-  async stop (): Promise<void> {
+  async stop(): Promise<void> {
     this.#controller.abort()
     await this.#filling
     await this.#lock.idle()
   }
 
-  tagged (repository: string, tag: string): void {
-    this.update(repository, tag).catch((err: unknown) => { this.#components.log.error('CID of a tag not stored', { repository, tag, err }) })
+  tagged(repository: string, tag: string): void {
+    this.update(repository, tag).catch((err: unknown) => {
+      this.#components.log.error('CID of a tag not stored', { repository, tag, err })
+    })
   }
 
   /** Makes the file of a tag what the index says */
-  async update (repository: string, tag: string): Promise<void> {
+  async update(repository: string, tag: string): Promise<void> {
     const path = join(this.#directory, parseName(repository), parseTag(tag))
     await this.#lock.run('', async () => {
       const root = await rootOfTag(this.#components.index, repository, tag)
@@ -98,7 +100,7 @@ export class CidStore implements TagListener {
   }
 
   /** The tags that have a file, those of a repository together */
-  async * list (): AsyncGenerator<{ repository: string, tag: string }> {
+  async *list(): AsyncGenerator<{ repository: string; tag: string }> {
     const left = ['']
     for (let repository = left.pop(); repository !== undefined; repository = left.pop()) {
       for (const entry of await entriesOf(join(this.#directory, repository))) {
@@ -117,10 +119,13 @@ export class CidStore implements TagListener {
    *
    * @returns undefined where there is no file, `clash` where another tag's file is in the place of the repository's directory
    */
-  async read (repository: string, tag: string): Promise<{ root?: string | undefined, clash: boolean }> {
+  async read(repository: string, tag: string): Promise<{ root?: string | undefined; clash: boolean }> {
     return await this.#lock.run('', async () => {
       try {
-        return { root: (await readFile(join(this.#directory, parseName(repository), parseTag(tag)), 'utf8')).trim(), clash: false }
+        return {
+          root: (await readFile(join(this.#directory, parseName(repository), parseTag(tag)), 'utf8')).trim(),
+          clash: false,
+        }
       } catch (err) {
         const { code = '' } = err as NodeJS.ErrnoException
         if (code !== 'ENOENT' && !clashes.has(code)) {
@@ -132,20 +137,24 @@ export class CidStore implements TagListener {
   }
 
   /** Resolves when all changes so far are written */
-  async idle (): Promise<void> {
+  async idle(): Promise<void> {
     await this.#filling
     await this.#lock.idle()
   }
 
-  #refill (prune: boolean): void {
-    this.#filling = this.#filling.then(async () => {
-      await (prune ? this.#prune(this.#directory) : undefined)
-      await this.#fill()
-    }).catch((err: unknown) => { this.#components.log.error('CID store not brought up to date', { err }) })
+  #refill(prune: boolean): void {
+    this.#filling = this.#filling
+      .then(async () => {
+        await (prune ? this.#prune(this.#directory) : undefined)
+        await this.#fill()
+      })
+      .catch((err: unknown) => {
+        this.#components.log.error('CID store not brought up to date', { err })
+      })
   }
 
   /** Removes files of tags that the index does not have, and what a crash left half written */
-  async #prune (directory: string): Promise<void> {
+  async #prune(directory: string): Promise<void> {
     for (const entry of await readdir(directory, { withFileTypes: true })) {
       if (this.#controller.signal.aborted) {
         return
@@ -153,13 +162,19 @@ export class CidStore implements TagListener {
       const path = join(directory, entry.name)
       if (entry.isDirectory()) {
         await this.#prune(path)
-      } else if (entry.name.startsWith(temporaryPrefix) || (isTag(entry.name) && await rootOfTag(this.#components.index, relative(this.#directory, directory), entry.name) === undefined)) {
-        await this.#lock.run('', async () => { await this.#delete(path) })
+      } else if (
+        entry.name.startsWith(temporaryPrefix) ||
+        (isTag(entry.name) &&
+          (await rootOfTag(this.#components.index, relative(this.#directory, directory), entry.name)) === undefined)
+      ) {
+        await this.#lock.run('', async () => {
+          await this.#delete(path)
+        })
       }
     }
   }
 
-  async #fill (): Promise<void> {
+  async #fill(): Promise<void> {
     const { index } = this.#components
     for await (const repository of index.repositories(everything)) {
       for await (const { tag } of index.tags(repository, everything)) {
@@ -171,8 +186,8 @@ export class CidStore implements TagListener {
     }
   }
 
-  async #write (path: string, root: string): Promise<void> {
-    if (await readFile(path, 'utf8').catch(() => undefined) === root) {
+  async #write(path: string, root: string): Promise<void> {
+    if ((await readFile(path, 'utf8').catch(() => undefined)) === root) {
       return
     }
     const directory = dirname(path)
@@ -190,15 +205,19 @@ export class CidStore implements TagListener {
     }
   }
 
-  async #makeDirectory (path: string): Promise<void> {
+  async #makeDirectory(path: string): Promise<void> {
     const first = await mkdir(path, { recursive: true })
-    for (let made = path; this.#modes !== undefined && first !== undefined && made.length >= first.length; made = dirname(made)) {
+    for (
+      let made = path;
+      this.#modes !== undefined && first !== undefined && made.length >= first.length;
+      made = dirname(made)
+    ) {
       await chmod(made, this.#modes.directory)
     }
   }
 
   /** With the directories that become empty */
-  async #delete (path: string): Promise<void> {
+  async #delete(path: string): Promise<void> {
     const found = await lstat(path).catch(() => undefined)
     if (found === undefined || found.isDirectory()) {
       return
@@ -208,7 +227,11 @@ export class CidStore implements TagListener {
       this.#clashed = false
       this.#refill(false)
     }
-    for (let directory = dirname(path); directory !== this.#directory && directory.startsWith(this.#directory); directory = dirname(directory)) {
+    for (
+      let directory = dirname(path);
+      directory !== this.#directory && directory.startsWith(this.#directory);
+      directory = dirname(directory)
+    ) {
       try {
         await rmdir(directory)
       } catch {
@@ -219,7 +242,7 @@ export class CidStore implements TagListener {
   }
 }
 
-async function entriesOf (directory: string): Promise<Dirent[]> {
+async function entriesOf(directory: string): Promise<Dirent[]> {
   return await readdir(directory, { withFileTypes: true }).catch((err: NodeJS.ErrnoException) => {
     if (err.code !== 'ENOENT') {
       throw err

@@ -20,7 +20,11 @@ export interface PublishedTag {
  *
  * @param root of the directory that publisher.ts makes
  */
-export async function publishedImages (content: Pick<ContentReader, 'find' | 'list' | 'read'>, root: string, options: RequestOptions): Promise<Set<string>> {
+export async function publishedImages(
+  content: Pick<ContentReader, 'find' | 'list' | 'read'>,
+  root: string,
+  options: RequestOptions,
+): Promise<Set<string>> {
   const roots = new Set<string>()
   for await (const tag of publishedTags(content, root, options)) {
     roots.add(tag.root)
@@ -29,12 +33,16 @@ export async function publishedImages (content: Pick<ContentReader, 'find' | 'li
 }
 
 /** The tags in a published directory, those of a repository together; as {@link publishedImages} */
-export async function * publishedTags (content: Pick<ContentReader, 'find' | 'list' | 'read'>, root: string, options: RequestOptions): AsyncGenerator<PublishedTag> {
+export async function* publishedTags(
+  content: Pick<ContentReader, 'find' | 'list' | 'read'>,
+  root: string,
+  options: RequestOptions,
+): AsyncGenerator<PublishedTag> {
   const top = await orMissing(content.find(root, ['cids'], options))
   const left = top?.type === 'directory' ? [{ repository: '', cid: top.cid }] : []
   for (let directory = left.pop(); directory !== undefined; directory = left.pop()) {
     const { repository } = directory
-    for (const { name, cid } of await orMissing(Array.fromAsync(content.list(directory.cid, options))) ?? []) {
+    for (const { name, cid } of (await orMissing(Array.fromAsync(content.list(directory.cid, options)))) ?? []) {
       const found = await orMissing(content.find(cid, [], options))
       if (found?.type === 'file' && found.size <= maxBytes) {
         const text = await orMissing(readWhole(content, found, options))
@@ -49,7 +57,7 @@ export async function * publishedTags (content: Pick<ContentReader, 'find' | 'li
 }
 
 /** @returns undefined where it is not here, damaged or no directory at all */
-async function orMissing<T> (reading: Promise<T>): Promise<T | undefined> {
+async function orMissing<T>(reading: Promise<T>): Promise<T | undefined> {
   try {
     return await reading
   } catch (err) {

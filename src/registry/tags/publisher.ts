@@ -22,7 +22,7 @@ export interface PublisherComponents {
   condition: Pick<IndexCondition, 'isWhole' | 'requireWhole'>
   content: Pick<ContentStore, 'add' | 'addDirectory' | 'find' | 'sync'>
   index: Pick<Index, 'change' | 'manifest' | 'published' | 'repositories' | 'tags'>
-  names: { publish: (cid: string) => Promise<{ name: string, sequence: number }> }
+  names: { publish: (cid: string) => Promise<{ name: string; sequence: number }> }
   /** Tells other nodes that the directory is here */
   provider?: RootProvider | undefined
   log: Logger
@@ -45,7 +45,10 @@ export interface PublisherInit {
   interval?: number
 }
 
-interface Pair { cids: Content, images: Content }
+interface Pair {
+  cids: Content
+  images: Content
+}
 
 /** A part of a repository's name: what has not changed since it was stored is not looked at again */
 interface Node {
@@ -77,36 +80,39 @@ export class Publisher implements TagListener {
   /** Blocks are being stored that no directory in the index leads to yet */
   #storing: Promise<unknown> = Promise.resolve()
 
-  constructor (components: PublisherComponents, init: PublisherInit) {
+  constructor(components: PublisherComponents, init: PublisherInit) {
     this.#components = components
     this.#automatic = init.automatic
     this.#delay = init.delay ?? 500
     this.#interval = init.interval ?? 3000
   }
 
-  async start (): Promise<void> {
+  async start(): Promise<void> {
     this.#stopped = new AbortController()
     // a registry that never had a tag gets no name yet
-    if (await this.#components.index.published() !== undefined || (await Array.fromAsync(this.#components.index.repositories({ limit: 1, last: undefined }))).length > 0) {
+    if (
+      (await this.#components.index.published()) !== undefined ||
+      (await Array.fromAsync(this.#components.index.repositories({ limit: 1, last: undefined }))).length > 0
+    ) {
       this.#schedule()
     }
   }
 
   /** Cuts a publication short: the next start does it again */
-  async stop (): Promise<void> {
+  async stop(): Promise<void> {
     this.#stopped.abort(new Error('The server stops'))
     clearTimeout(this.#timer)
     this.#timer = undefined
     await this.#running
   }
 
-  tagged (repository: string): void {
+  tagged(repository: string): void {
     this.#changed.add(repository)
     this.#schedule()
   }
 
   /** Publishes in a while, where changes are published as they come */
-  refresh (): void {
+  refresh(): void {
     this.#schedule()
   }
 
@@ -115,7 +121,7 @@ export class Publisher implements TagListener {
    *
    * @throws OciError UNAVAILABLE where the index was lost
    */
-  async publish (): Promise<{ name: string, cid: string }> {
+  async publish(): Promise<{ name: string; cid: string }> {
     this.#components.condition.requireWhole()
     const work = this.#running.then(async () => await this.#publish())
     this.#running = work.catch(() => {})
@@ -123,7 +129,7 @@ export class Publisher implements TagListener {
   }
 
   /** Stores the directory of all tags anew, for what is missing of it; publishes nothing */
-  async rebuild (): Promise<void> {
+  async rebuild(): Promise<void> {
     const work = this.#running.then(async () => {
       this.#tree = undefined
       const stored = this.#storeAndIndex()
@@ -135,11 +141,11 @@ export class Publisher implements TagListener {
   }
 
   /** Resolves when everything that is being stored now is in the index, or given up */
-  async settled (): Promise<void> {
+  async settled(): Promise<void> {
     await this.#storing
   }
 
-  #schedule (): void {
+  #schedule(): void {
     if (!this.#automatic || !this.#components.condition.isWhole || this.#stopped.signal.aborted) {
       return
     }
@@ -160,7 +166,7 @@ export class Publisher implements TagListener {
     }, due - now)
   }
 
-  async #publish (): Promise<{ name: string, cid: string }> {
+  async #publish(): Promise<{ name: string; cid: string }> {
     const { log, names, provider } = this.#components
     const began = performance.now()
     try {
@@ -182,7 +188,7 @@ export class Publisher implements TagListener {
     }
   }
 
-  async #storeAndIndex (): Promise<string> {
+  async #storeAndIndex(): Promise<string> {
     const { content, index } = this.#components
     const before = (await index.published())?.root
     const cid = await this.#store()
@@ -194,7 +200,7 @@ export class Publisher implements TagListener {
   }
 
   /** @returns the CID of the directory of all tags */
-  async #store (): Promise<string> {
+  async #store(): Promise<string> {
     const changed = this.#changed
     this.#changed = new Set()
     if (this.#tree === undefined) {
@@ -204,14 +210,24 @@ export class Publisher implements TagListener {
         mark(this.#tree, repository)
       }
     }
-    changed.forEach(repository => { mark(this.#tree!, repository) })
+    changed.forEach(repository => {
+      mark(this.#tree!, repository)
+    })
     const { content } = this.#components
-    const { cids, images } = await this.#storeNode(this.#tree, '') ?? { cids: await content.addDirectory([]), images: await content.addDirectory([]) }
-    return (await content.addDirectory([{ name: 'cids', content: cids }, { name: 'images', content: images }])).cid
+    const { cids, images } = (await this.#storeNode(this.#tree, '')) ?? {
+      cids: await content.addDirectory([]),
+      images: await content.addDirectory([]),
+    }
+    return (
+      await content.addDirectory([
+        { name: 'cids', content: cids },
+        { name: 'images', content: images },
+      ])
+    ).cid
   }
 
   /** @returns undefined where there is no tag in it */
-  async #storeNode (node: Node, path: string): Promise<Pair | undefined> {
+  async #storeNode(node: Node, path: string): Promise<Pair | undefined> {
     if (node.stored !== undefined) {
       return node.stored
     }
@@ -234,7 +250,7 @@ export class Publisher implements TagListener {
     return node.stored
   }
 
-  async #tags (node: Node, repository: string): Promise<Map<string, Pair>> {
+  async #tags(node: Node, repository: string): Promise<Map<string, Pair>> {
     const { index } = this.#components
     const entries = new Map<string, Pair>()
     const known = node.tags
@@ -244,7 +260,7 @@ export class Publisher implements TagListener {
         this.#stopped.signal.throwIfAborted()
         const root = (await index.manifest(repository, record.digest))?.root
         if (root !== undefined) {
-          const pair = known.get(root) ?? node.tags.get(root) ?? await this.#tag(root)
+          const pair = known.get(root) ?? node.tags.get(root) ?? (await this.#tag(root))
           node.tags.set(root, pair)
           entries.set(tag, pair)
         }
@@ -253,7 +269,7 @@ export class Publisher implements TagListener {
     return entries
   }
 
-  async #tag (root: string): Promise<Pair> {
+  async #tag(root: string): Promise<Pair> {
     const { content, log } = this.#components
     const found = await content.find(root, []).catch((err: unknown) => {
       // the tags of others go on being published
@@ -262,20 +278,26 @@ export class Publisher implements TagListener {
       }
       log.warn('an image root is missing or damaged', { cid: root, err })
     })
-    return { cids: await content.add(new TextEncoder().encode(root)), images: { cid: root, size: 0, dagSize: found?.claimedDagSize ?? 0 } }
+    return {
+      cids: await content.add(new TextEncoder().encode(root)),
+      images: { cid: root, size: 0, dagSize: found?.claimedDagSize ?? 0 },
+    }
   }
 
-  async #directory (entries: ReadonlyMap<string, Pair>, kind: keyof Pair): Promise<Content> {
-    return await this.#components.content.addDirectory(Array.from(entries, ([name, pair]): DirectoryEntry => ({ name, content: pair[kind] })), { signal: this.#stopped.signal })
+  async #directory(entries: ReadonlyMap<string, Pair>, kind: keyof Pair): Promise<Content> {
+    return await this.#components.content.addDirectory(
+      Array.from(entries, ([name, pair]): DirectoryEntry => ({ name, content: pair[kind] })),
+      { signal: this.#stopped.signal },
+    )
   }
 }
 
-function emptyNode (): Node {
+function emptyNode(): Node {
   return { children: new Map(), tags: new Map() }
 }
 
 /** Notes that a repository has changed, and all that it is part of */
-function mark (tree: Node, repository: string): void {
+function mark(tree: Node, repository: string): void {
   let node = tree
   node.stored = undefined
   for (const name of repository.split('/')) {

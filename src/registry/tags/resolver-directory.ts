@@ -12,32 +12,45 @@ const absent = new Set(['ENOENT', 'ENOTDIR', 'EISDIR', 'ENAMETOOLONG'])
 export class DirectorySource implements ResolverSource {
   readonly #directory: string
 
-  constructor (directory: string) {
+  constructor(directory: string) {
     this.#directory = resolve(directory)
   }
 
-  async exists (): Promise<boolean> {
-    return await stat(this.#directory).then(found => found.isDirectory(), () => false)
+  async exists(): Promise<boolean> {
+    return await stat(this.#directory).then(
+      found => found.isDirectory(),
+      () => false,
+    )
   }
 
-  async read (repository: string, tag: string): Promise<string | undefined> {
+  async read(repository: string, tag: string): Promise<string | undefined> {
     const path = await this.#path(parseName(repository), parseTag(tag))
     return path === undefined ? undefined : await orAbsent(readStart(path))
   }
 
-  async tags (repository: string): Promise<string[]> {
+  async tags(repository: string): Promise<string[]> {
     const path = await this.#path(parseName(repository))
-    const entries = path === undefined ? [] : await orAbsent(readdir(path, { withFileTypes: true })) ?? []
-    const names = await Promise.all(entries.filter(({ name }) => isTag(name)).map(async entry => {
-      const isFile = entry.isFile() || (entry.isSymbolicLink() && await this.#leadsToFile(repository, entry.name))
-      return isFile ? [entry.name] : []
-    }))
+    const entries = path === undefined ? [] : ((await orAbsent(readdir(path, { withFileTypes: true }))) ?? [])
+    const names = await Promise.all(
+      entries
+        .filter(({ name }) => isTag(name))
+        .map(async entry => {
+          const isFile = entry.isFile() || (entry.isSymbolicLink() && (await this.#leadsToFile(repository, entry.name)))
+          return isFile ? [entry.name] : []
+        }),
+    )
     return names.flat()
   }
 
-  async #leadsToFile (repository: string, name: string): Promise<boolean> {
+  async #leadsToFile(repository: string, name: string): Promise<boolean> {
     const path = await this.#path(repository, name).catch(() => undefined)
-    return path !== undefined && await stat(path).then(found => found.isFile(), () => false)
+    return (
+      path !== undefined &&
+      (await stat(path).then(
+        found => found.isFile(),
+        () => false,
+      ))
+    )
   }
 
   /**
@@ -46,7 +59,7 @@ export class DirectorySource implements ResolverSource {
    * @returns undefined where there is nothing
    * @throws Error where the directory itself is missing, or links lead out of it
    */
-  async #path (...parts: string[]): Promise<string | undefined> {
+  async #path(...parts: string[]): Promise<string | undefined> {
     const root = await realpath(this.#directory)
     const path = await orAbsent(realpath(join(root, ...parts)))
     if (path !== undefined && !path.startsWith(root.endsWith(sep) ? root : root + sep)) {
@@ -56,7 +69,7 @@ export class DirectorySource implements ResolverSource {
   }
 }
 
-async function readStart (path: string): Promise<string | undefined> {
+async function readStart(path: string): Promise<string | undefined> {
   // what a link could still be put in place of, and what would block: neither is opened
   const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
   try {
@@ -70,7 +83,7 @@ async function readStart (path: string): Promise<string | undefined> {
   }
 }
 
-async function orAbsent<T> (work: Promise<T>): Promise<T | undefined> {
+async function orAbsent<T>(work: Promise<T>): Promise<T | undefined> {
   try {
     return await work
   } catch (err) {

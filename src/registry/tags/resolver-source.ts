@@ -3,7 +3,7 @@ import type { RequestOptions } from '../repository.ts'
 /** Finds out what a name points to */
 export interface NameResolver {
   /** @throws UnavailableError and others where that can't be told */
-  resolve: (name: string, options?: RequestOptions) => Promise<{ cid: string, path: string[] }>
+  resolve: (name: string, options?: RequestOptions) => Promise<{ cid: string; path: string[] }>
 }
 
 /** A place that knows image roots by `<repository>/<tag>` */

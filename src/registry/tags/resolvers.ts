@@ -37,20 +37,20 @@ const second = 1000
 /** Finds image roots that are not in this registry, by the resolvers of the configuration in their order */
 export class Resolvers {
   readonly #log: Logger
-  readonly #sources: ReadonlyArray<{ resolver: string, source: ResolverSource }>
+  readonly #sources: ReadonlyArray<{ resolver: string; source: ResolverSource }>
   readonly #timeout: number
 
   /** @throws ResolverError */
-  constructor (components: ResolversComponents, init: ResolversInit) {
+  constructor(components: ResolversComponents, init: ResolversInit) {
     this.#log = components.log
     this.#timeout = init.timeout ?? 30 * second
     this.#sources = init.resolvers.map(resolver => ({ resolver, source: sourceOf(resolver, components) }))
   }
 
   /** Asks for nothing from the network: only whether directories are there */
-  async check (): Promise<void> {
+  async check(): Promise<void> {
     for (const { resolver, source } of this.#sources) {
-      if (source instanceof DirectorySource && !await source.exists()) {
+      if (source instanceof DirectorySource && !(await source.exists())) {
         throw new ResolverError(`resolver ${resolver}: no such directory`)
       }
     }
@@ -60,17 +60,21 @@ export class Resolvers {
    * @returns the root's CID as CIDv1 in base32; undefined where nobody knows the tag
    * @throws UnavailableError where nobody knows it and somebody could not be asked
    */
-  async resolve (repository: string, tag: string, options: RequestOptions = {}): Promise<string | undefined> {
+  async resolve(repository: string, tag: string, options: RequestOptions = {}): Promise<string | undefined> {
     const failures: unknown[] = []
     for (const { resolver, source } of this.#sources) {
-      const cid = await this.#try(resolver, options, failures, async limited => rootOf(await source.read(repository, tag, limited)))
+      const cid = await this.#try(resolver, options, failures, async limited =>
+        rootOf(await source.read(repository, tag, limited)),
+      )
       if (cid !== undefined) {
         this.#log.debug('tag resolved', { resolver, repository, tag, cid })
         return cid
       }
     }
     if (failures.length > 0) {
-      throw new UnavailableError(`No resolver knows ${repository}:${tag}, and ${failures.length} could not be asked`, { cause: failures[0] })
+      throw new UnavailableError(`No resolver knows ${repository}:${tag}, and ${failures.length} could not be asked`, {
+        cause: failures[0],
+      })
     }
     return undefined
   }
@@ -80,20 +84,30 @@ export class Resolvers {
    *
    * @throws UnavailableError where there is none and somebody could not be asked
    */
-  async tags (repository: string, options: RequestOptions = {}): Promise<string[]> {
+  async tags(repository: string, options: RequestOptions = {}): Promise<string[]> {
     const failures: unknown[] = []
     const found: string[] = []
     for (const { resolver, source } of this.#sources) {
-      found.push(...await this.#try(resolver, options, failures, async limited => await source.tags(repository, limited)) ?? [])
+      found.push(
+        ...((await this.#try(resolver, options, failures, async limited => await source.tags(repository, limited))) ??
+          []),
+      )
     }
     if (found.length === 0 && failures.length > 0) {
-      throw new UnavailableError(`No resolver knows ${repository}, and ${failures.length} could not be asked`, { cause: failures[0] })
+      throw new UnavailableError(`No resolver knows ${repository}, and ${failures.length} could not be asked`, {
+        cause: failures[0],
+      })
     }
     return [...new Set(found)].sort()
   }
 
   /** One resolver that fails does not hide what the next ones know */
-  async #try<T> (resolver: string, { signal, client }: RequestOptions, failures: unknown[], work: (options: RequestOptions) => Promise<T>): Promise<T | undefined> {
+  async #try<T>(
+    resolver: string,
+    { signal, client }: RequestOptions,
+    failures: unknown[],
+    work: (options: RequestOptions) => Promise<T>,
+  ): Promise<T | undefined> {
     signal?.throwIfAborted()
     const limit = AbortSignal.timeout(this.#timeout)
     try {
@@ -108,14 +122,18 @@ export class Resolvers {
 }
 
 /** @throws ResolverError */
-function sourceOf (resolver: string, { content, names }: ResolversComponents): ResolverSource {
+function sourceOf(resolver: string, { content, names }: ResolversComponents): ResolverSource {
   const directory = /^file:(.+)$/s.exec(resolver)?.[1]
   if (directory !== undefined) {
     // file:///a and file:/a are the same place
     return new DirectorySource(directory.replace(/^\/\/(?=\/)/, ''))
   }
-  const [first = '', ...path] = resolver.replace(/^\/(?=ip[fn]s\/)/, '').split('/').filter(part => part !== '')
-  const root = first === 'ipfs' || first === 'ipns' ? parseRoot(`/${first}/${path.shift() ?? ''}`) : parseRoot(`/ipns/${first}`)
+  const [first = '', ...path] = resolver
+    .replace(/^\/(?=ip[fn]s\/)/, '')
+    .split('/')
+    .filter(part => part !== '')
+  const root =
+    first === 'ipfs' || first === 'ipns' ? parseRoot(`/${first}/${path.shift() ?? ''}`) : parseRoot(`/ipns/${first}`)
   if (root === undefined || (first !== 'ipfs' && first !== 'ipns' && root.name?.includes('.') !== true)) {
     throw new ResolverError(`resolver ${resolver}: must be file:<directory>, /ipfs/<cid>, /ipns/<name> or a domain`)
   }
@@ -123,7 +141,7 @@ function sourceOf (resolver: string, { content, names }: ResolversComponents): R
 }
 
 /** @throws UnavailableError where the text is no CID */
-function rootOf (text: string | undefined): string | undefined {
+function rootOf(text: string | undefined): string | undefined {
   const cid = text === undefined ? undefined : parseRoot(text.trim())?.cid
   if (text !== undefined && cid === undefined) {
     throw new UnavailableError('The resolver holds something else than a CID')

@@ -12,8 +12,12 @@ import type { RequestOptions } from '../repository.ts'
  * @param drop forgets the upload
  * @throws OciError BLOB_UPLOAD_INVALID where blocks were lost
  */
-export async function digestOfUpload (
-  content: Pick<ContentStore, 'read'>, file: { cid: string, digest: Digest | undefined }, algorithm: DigestAlgorithm, options: RequestOptions, drop: () => Promise<void>
+export async function digestOfUpload(
+  content: Pick<ContentStore, 'read'>,
+  file: { cid: string; digest: Digest | undefined },
+  algorithm: DigestAlgorithm,
+  options: RequestOptions,
+  drop: () => Promise<void>,
 ): Promise<Digest> {
   if (file.digest !== undefined && algorithmOf(file.digest) === algorithm) {
     return file.digest
@@ -26,6 +30,9 @@ export async function digestOfUpload (
     }
     // the names of blocks that were written before a power failure need not have got to disk
     await drop()
-    throw new OciError('BLOB_UPLOAD_INVALID', { detail: { reason: 'bytes of this upload were lost: start it again' }, cause: err })
+    throw new OciError('BLOB_UPLOAD_INVALID', {
+      detail: { reason: 'bytes of this upload were lost: start it again' },
+      cause: err,
+    })
   }
 }

@@ -33,25 +33,27 @@ export class UploadExpiry {
   readonly #refused = new Set<string>()
   #timer: NodeJS.Timeout | undefined
 
-  constructor (components: UploadExpiryComponents, init: UploadExpiryInit) {
+  constructor(components: UploadExpiryComponents, init: UploadExpiryInit) {
     this.#components = components
     this.#expiry = init.expiry
   }
 
-  async start (): Promise<void> {
+  async start(): Promise<void> {
     this.#timer ??= setInterval(() => {
-      this.expire().catch(err => { this.#components.log.error('expiring uploads failed', { err }) })
+      this.expire().catch(err => {
+        this.#components.log.error('expiring uploads failed', { err })
+      })
     }, hour).unref()
     await this.expire()
   }
 
-  stop (): void {
+  stop(): void {
     clearInterval(this.#timer)
     this.#timer = undefined
   }
 
   /** Runs work that writes to an upload, and remembers whether there was room for it */
-  async watch<T> (id: string, work: () => Promise<T>): Promise<T> {
+  async watch<T>(id: string, work: () => Promise<T>): Promise<T> {
     try {
       const result = await work()
       this.#refused.delete(id)
@@ -69,24 +71,27 @@ export class UploadExpiry {
   }
 
   /** The upload is over */
-  forget (id: string): void {
+  forget(id: string): void {
     this.#refused.delete(id)
   }
 
   /** Those that are being written to stay */
-  async expire ({ idle = Infinity, refused = false }: ExpireOptions = {}): Promise<void> {
+  async expire({ idle = Infinity, refused = false }: ExpireOptions = {}): Promise<void> {
     const { index, lock } = this.#components
     const before = Date.now() - Math.min(idle, this.#expiry)
-    const isOver = (id: string, record: UploadRecord): boolean => Date.parse(record.updated) <= before || (refused && this.#refused.has(id))
+    const isOver = (id: string, record: UploadRecord): boolean =>
+      Date.parse(record.updated) <= before || (refused && this.#refused.has(id))
     for await (const { id, record } of index.uploads()) {
       if (isOver(id, record) && !lock.has(id)) {
-        await lock.run(id, async () => { await this.#drop(id, isOver) })
+        await lock.run(id, async () => {
+          await this.#drop(id, isOver)
+        })
       }
     }
   }
 
   /** An upload may have gone on, or ended, since it was listed */
-  async #drop (id: string, isOver: (id: string, record: UploadRecord) => boolean): Promise<void> {
+  async #drop(id: string, isOver: (id: string, record: UploadRecord) => boolean): Promise<void> {
     const { index, drop, log } = this.#components
     const record = await index.upload(id)
     if (record !== undefined && isOver(id, record)) {

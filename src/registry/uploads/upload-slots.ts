@@ -24,22 +24,22 @@ export class UploadSlots {
   readonly #slots: ClientSlots
   readonly #open = new Map<string, Slot>()
 
-  constructor (init: UploadSlotsInit) {
+  constructor(init: UploadSlotsInit) {
     this.#slots = new ClientSlots({ ...init, what: 'open uploads' })
   }
 
   /** An upload that was open before the server started: nobody knows whose it is */
-  found (id: string, used: number): void {
+  found(id: string, used: number): void {
     this.#open.set(id, { held: this.#slots.add(undefined), client: undefined, used, requests: 0 })
   }
 
   /** @throws OciError TOOMANYREQUESTS or UNAVAILABLE where there are too many */
-  open (id: string, client: string | undefined): void {
+  open(id: string, client: string | undefined): void {
     this.#open.set(id, { held: this.#slots.take(client), client, used: Date.now(), requests: 0 })
   }
 
   /** Whoever holds the result is at the upload */
-  use (id: string): Disposable {
+  use(id: string): Disposable {
     const slot = this.#open.get(id)
     if (slot !== undefined) {
       slot.requests++
@@ -50,17 +50,17 @@ export class UploadSlots {
           slot.requests--
           slot.used = Date.now()
         }
-      }
+      },
     }
   }
 
-  close (id: string): void {
+  close(id: string): void {
     this.#open.get(id)?.held[Symbol.dispose]()
     this.#open.delete(id)
   }
 
   /** The upload that has to go before the client may have another one; undefined: none has to, or none may */
-  silent (client: string | undefined): string | undefined {
+  silent(client: string | undefined): string | undefined {
     const refusal = this.#slots.refusal(client)
     const before = Date.now() - silence
     if (refusal === undefined) {

@@ -62,14 +62,24 @@ export class Uploads {
   /** On their way from an open upload to a blob */
   readonly #closing = new Set<Upload>()
 
-  constructor (components: UploadsComponents, init: UploadsInit = {}) {
+  constructor(components: UploadsComponents, init: UploadsInit = {}) {
     this.#components = components
     const { index, log } = components
-    this.#expiry = new UploadExpiry({ index, log, lock: this.#lock, drop: async id => { await this.#drop(id) } }, { expiry: init.expiry ?? 7 * day })
+    this.#expiry = new UploadExpiry(
+      {
+        index,
+        log,
+        lock: this.#lock,
+        drop: async id => {
+          await this.#drop(id)
+        },
+      },
+      { expiry: init.expiry ?? 7 * day },
+    )
     this.#slots = new UploadSlots({ max: init.max ?? 0, maxPerClient: init.maxPerClient ?? 0 })
   }
 
-  async start (): Promise<void> {
+  async start(): Promise<void> {
     await this.#expiry.start()
     for await (const { id, record } of this.#components.index.uploads()) {
       this.#slots.found(id, Date.parse(record.updated))
@@ -77,7 +87,7 @@ export class Uploads {
   }
 
   /** Waits for requests that were cut off to save what they got */
-  async stop (): Promise<void> {
+  async stop(): Promise<void> {
     this.#expiry.stop()
     await this.#lock.idle()
   }
@@ -86,11 +96,15 @@ export class Uploads {
    * @returns the id of a new upload
    * @throws OciError TOOMANYREQUESTS or UNAVAILABLE where too many are open, STORAGE_FULL where no blob would fit in
    */
-  async create (repository: string, algorithm: DigestAlgorithm = 'sha256', client?: string): Promise<string> {
-    await translateErrors(async () => { await this.#components.space.require(0, 1) })
+  async create(repository: string, algorithm: DigestAlgorithm = 'sha256', client?: string): Promise<string> {
+    await translateErrors(async () => {
+      await this.#components.space.require(0, 1)
+    })
     const silent = this.#slots.silent(client)
     if (silent !== undefined) {
-      await this.#lock.run(silent, async () => { await this.#drop(silent) })
+      await this.#lock.run(silent, async () => {
+        await this.#drop(silent)
+      })
     }
     const id = randomUUID()
     this.#slots.open(id, client)
@@ -98,7 +112,9 @@ export class Uploads {
     const record: UploadRecord = { repository, algorithm, size: 0, started: now, updated: now }
     this.#open.set(id, { id, record, writer: this.#components.content.writer({ digest: algorithm }), savedLeaves: 0 })
     try {
-      await translateErrors(async () => { await this.#components.index.change().putUpload(id, record).commit({ durable: false }) })
+      await translateErrors(async () => {
+        await this.#components.index.change().putUpload(id, record).commit({ durable: false })
+      })
     } catch (err) {
       this.#forget(id)
       this.#slots.close(id)
@@ -111,10 +127,10 @@ export class Uploads {
    * @returns bytes stored so far
    * @throws OciError BLOB_UPLOAD_UNKNOWN
    */
-  async size (repository: string, id: string): Promise<number> {
+  async size(repository: string, id: string): Promise<number> {
     // without the lock, as a request that holds it may last for hours; so nothing may be loaded here
     const open = this.#open.get(id)
-    const record = open?.record ?? await this.#components.index.upload(id)
+    const record = open?.record ?? (await this.#components.index.upload(id))
     if (record?.repository !== repository) {
       throw uploadUnknown(id)
     }
@@ -127,7 +143,12 @@ export class Uploads {
    * @returns bytes stored so far
    * @throws OciError BLOB_UPLOAD_UNKNOWN, RANGE_INVALID, SIZE_INVALID, STORAGE_FULL, or BLOB_TOO_LARGE, after which the upload is gone
    */
-  async append (repository: string, id: string, source: AsyncIterable<Uint8Array>, options: AppendOptions = {}): Promise<number> {
+  async append(
+    repository: string,
+    id: string,
+    source: AsyncIterable<Uint8Array>,
+    options: AppendOptions = {},
+  ): Promise<number> {
     return await this.#locked(id, options, async () => {
       const upload = await this.#find(repository, id)
       try {
@@ -144,7 +165,13 @@ export class Uploads {
    *
    * @throws OciError as {@link append}, and DIGEST_INVALID
    */
-  async commit (repository: string, id: string, digest: Digest, source: AsyncIterable<Uint8Array>, options: AppendOptions = {}): Promise<Pick<Blob, 'cid' | 'size'>> {
+  async commit(
+    repository: string,
+    id: string,
+    digest: Digest,
+    source: AsyncIterable<Uint8Array>,
+    options: AppendOptions = {},
+  ): Promise<Pick<Blob, 'cid' | 'size'>> {
     return await this.#locked(id, options, async () => {
       const upload = await this.#find(repository, id)
       try {
@@ -165,49 +192,62 @@ export class Uploads {
   }
 
   /** CIDs of leaves, tails and finished files that uploads need: to begin with what is known in memory, then what is saved */
-  async * blocks (): AsyncGenerator<UploadBlock> {
-    yield * uploadBlocks([...this.#open.values(), ...this.#closing], this.#components.index)
+  async *blocks(): AsyncGenerator<UploadBlock> {
+    yield* uploadBlocks([...this.#open.values(), ...this.#closing], this.#components.index)
   }
 
   /** @throws OciError BLOB_UPLOAD_UNKNOWN */
-  async cancel (repository: string, id: string, options: RequestOptions = {}): Promise<void> {
+  async cancel(repository: string, id: string, options: RequestOptions = {}): Promise<void> {
     await this.#locked(id, options, async () => {
       await this.#find(repository, id)
       await this.#drop(id)
     })
   }
 
-  async count (): Promise<number> {
+  async count(): Promise<number> {
     return (await Array.fromAsync(this.#components.index.uploads())).length
   }
 
   /** Drops the uploads that nobody goes on with */
-  async expire (options?: ExpireOptions): Promise<void> { await this.#expiry.expire(options) }
+  async expire(options?: ExpireOptions): Promise<void> {
+    await this.#expiry.expire(options)
+  }
 
-  async #close (upload: Upload, digest: Digest, options: RequestOptions): Promise<Pick<Blob, 'cid' | 'size'>> {
+  async #close(upload: Upload, digest: Digest, options: RequestOptions): Promise<Pick<Blob, 'cid' | 'size'>> {
     const { content, index, links } = this.#components
     const file = await upload.writer.close()
     upload.root = file.cid
-    const actual = await digestOfUpload(content, file, algorithmOf(digest), options, async () => { await this.#drop(upload.id) })
+    const actual = await digestOfUpload(content, file, algorithmOf(digest), options, async () => {
+      await this.#drop(upload.id)
+    })
     if (actual !== digest) {
       await this.#drop(upload.id)
       throw new OciError('DIGEST_INVALID', { detail: { digest, actual } })
     }
     await content.sync()
     await links.add(digest, async () => {
-      await index.change().putBlob(digest, file).putLink(upload.record.repository, digest).deleteUpload(upload.id).commit({ durable: true })
+      await index
+        .change()
+        .putBlob(digest, file)
+        .putLink(upload.record.repository, digest)
+        .deleteUpload(upload.id)
+        .commit({ durable: true })
     })
     this.#slots.close(upload.id)
     return file
   }
 
-  async #locked<T> (id: string, options: RequestOptions, work: () => Promise<T>): Promise<T> {
+  async #locked<T>(id: string, options: RequestOptions, work: () => Promise<T>): Promise<T> {
     using _use = this.#slots.use(id)
-    return await this.#lock.run(id, async () => await translateErrors(async () => await this.#expiry.watch(id, work)), options)
+    return await this.#lock.run(
+      id,
+      async () => await translateErrors(async () => await this.#expiry.watch(id, work)),
+      options,
+    )
   }
 
-  async #find (repository: string, id: string): Promise<Upload> {
-    const upload = this.#open.get(id) ?? await this.#load(id)
+  async #find(repository: string, id: string): Promise<Upload> {
+    const upload = this.#open.get(id) ?? (await this.#load(id))
     if (upload?.record.repository !== repository) {
       throw uploadUnknown(id)
     }
@@ -215,7 +255,7 @@ export class Uploads {
   }
 
   /** For whoever holds the upload's lock */
-  async #load (id: string): Promise<Upload | undefined> {
+  async #load(id: string): Promise<Upload | undefined> {
     const { content, index } = this.#components
     const record = await index.upload(id)
     if (record === undefined) {
@@ -228,7 +268,7 @@ export class Uploads {
     return upload
   }
 
-  async #write (upload: Upload, source: AsyncIterable<Uint8Array>, { range, length = 0 }: AppendOptions): Promise<void> {
+  async #write(upload: Upload, source: AsyncIterable<Uint8Array>, { range, length = 0 }: AppendOptions): Promise<void> {
     const { writer } = upload
     const { space } = this.#components
     if (length > 0) {
@@ -247,7 +287,7 @@ export class Uploads {
     }
   }
 
-  async #checkpoint (upload: Upload): Promise<void> {
+  async #checkpoint(upload: Upload): Promise<void> {
     // not after a failed write: what is saved already is what can be trusted
     if (!this.#open.has(upload.id)) {
       return
@@ -256,7 +296,7 @@ export class Uploads {
   }
 
   /** A writer that failed can't go on: the upload is loaded again as it was last saved */
-  async #orForget<T> (upload: Upload, work: () => Promise<T>): Promise<T> {
+  async #orForget<T>(upload: Upload, work: () => Promise<T>): Promise<T> {
     try {
       return await work()
     } catch (err) {
@@ -265,7 +305,7 @@ export class Uploads {
     }
   }
 
-  async #save (upload: Upload, { size, leaves, tail }: ReturnType<ContentWriter['stored']>): Promise<void> {
+  async #save(upload: Upload, { size, leaves, tail }: ReturnType<ContentWriter['stored']>): Promise<void> {
     // leaves are stored in any order: what is saved must not fall back behind what the client was told
     if (size < upload.record.size) {
       return
@@ -279,12 +319,12 @@ export class Uploads {
     upload.savedLeaves = leaves.length
   }
 
-  #forget (id: string): void {
+  #forget(id: string): void {
     this.#open.get(id)?.writer.discard()
     this.#open.delete(id)
   }
 
-  async #drop (id: string): Promise<void> {
+  async #drop(id: string): Promise<void> {
     this.#forget(id)
     this.#expiry.forget(id)
     await this.#components.index.change().deleteUpload(id).commit({ durable: false })

@@ -17,16 +17,22 @@ import type { Digest } from '../../oci/digest.ts'
 
 export const backupFormat = '1'
 /** Names in the directory */
-export const backupNames = { format: 'ipdr-backup', repositories: 'repositories', records: 'records', manifests: 'manifests', blobs: 'blobs' } as const
+export const backupNames = {
+  format: 'ipdr-backup',
+  repositories: 'repositories',
+  records: 'records',
+  manifests: 'manifests',
+  blobs: 'blobs',
+} as const
 
 /** Written together, about so many bytes */
 const batchBytes = 64 * 1024
 
 /** One line of `records` */
 export type BackupRecord =
-  | { manifest: Digest, mediaType: string, root: string, updated?: string | undefined }
-  | { tag: string, digest: Digest, updated: string }
-  | { blob: Digest } & Pick<BlobRecord, 'cid' | 'size' | 'dagSize'>
+  | { manifest: Digest; mediaType: string; root: string; updated?: string | undefined }
+  | { tag: string; digest: Digest; updated: string }
+  | ({ blob: Digest } & Pick<BlobRecord, 'cid' | 'size' | 'dagSize'>)
 
 type Stores = Pick<ContentStore, 'add' | 'addDirectory' | 'find' | 'writer'>
 
@@ -47,21 +53,37 @@ export interface AddBackupOptions extends StoreOptions {
  * Stores the directory of all that is in a snapshot of the index and is here with all its blocks: an image that is damaged keeps no other from
  * being saved
  */
-export async function addBackup (content: Stores, snapshot: IndexSnapshot, options: AddBackupOptions): Promise<{ root: string, leftOut: LeftOut[] }> {
+export async function addBackup(
+  content: Stores,
+  snapshot: IndexSnapshot,
+  options: AddBackupOptions,
+): Promise<{ root: string; leftOut: LeftOut[] }> {
   const leftOut: LeftOut[] = []
   const repositories: DirectoryEntry[] = []
   for await (const repository of snapshot.repositories()) {
     options.signal?.throwIfAborted()
-    repositories.push({ name: repository.replaceAll('/', ':'), content: await addRepository(content, snapshot, repository, leftOut, options) })
+    repositories.push({
+      name: repository.replaceAll('/', ':'),
+      content: await addRepository(content, snapshot, repository, leftOut, options),
+    })
   }
-  const root = await content.addDirectory([
-    { name: backupNames.format, content: await content.add(new TextEncoder().encode(`${backupFormat}\n`)) },
-    { name: backupNames.repositories, content: await content.addDirectory(repositories, options) }
-  ], options)
+  const root = await content.addDirectory(
+    [
+      { name: backupNames.format, content: await content.add(new TextEncoder().encode(`${backupFormat}\n`)) },
+      { name: backupNames.repositories, content: await content.addDirectory(repositories, options) },
+    ],
+    options,
+  )
   return { root: root.cid, leftOut }
 }
 
-async function addRepository (content: Stores, snapshot: IndexSnapshot, repository: string, leftOut: LeftOut[], options: AddBackupOptions): Promise<Content> {
+async function addRepository(
+  content: Stores,
+  snapshot: IndexSnapshot,
+  repository: string,
+  leftOut: LeftOut[],
+  options: AddBackupOptions,
+): Promise<Content> {
   const records = new RecordsFile(content)
   const manifests: DirectoryEntry[] = []
   const blobs: DirectoryEntry[] = []
@@ -77,31 +99,46 @@ async function addRepository (content: Stores, snapshot: IndexSnapshot, reposito
     return true
   }
   try {
-    for await (const { digest, record: { cid, mediaType, root, updated } } of snapshot.manifests(repository)) {
-      if (!await isHere(digest, cid, root)) {
+    for await (const {
+      digest,
+      record: { cid, mediaType, root, updated },
+    } of snapshot.manifests(repository)) {
+      if (!(await isHere(digest, cid, root))) {
         damaged.add(digest)
         continue
       }
       await records.write({ manifest: digest, mediaType, root, updated })
-      manifests.push({ name: digest, content: { cid: root, size: 0, dagSize: (await content.find(root, [], options))?.claimedDagSize ?? 0 } })
+      manifests.push({
+        name: digest,
+        content: { cid: root, size: 0, dagSize: (await content.find(root, [], options))?.claimedDagSize ?? 0 },
+      })
     }
-    for await (const { digest, record: { cid, size, dagSize } } of snapshot.blobs(repository)) {
-      if (!await isHere(digest, cid)) {
+    for await (const {
+      digest,
+      record: { cid, size, dagSize },
+    } of snapshot.blobs(repository)) {
+      if (!(await isHere(digest, cid))) {
         continue
       }
       await records.write({ blob: digest, cid, size, dagSize })
       blobs.push({ name: digest, content: { cid, size, dagSize } })
     }
-    for await (const { tag, record: { digest, updated } } of snapshot.tags(repository)) {
+    for await (const {
+      tag,
+      record: { digest, updated },
+    } of snapshot.tags(repository)) {
       if (!damaged.has(digest)) {
         await records.write({ tag, digest, updated })
       }
     }
-    return await content.addDirectory([
-      { name: backupNames.records, content: await records.close() },
-      { name: backupNames.manifests, content: await content.addDirectory(manifests, options) },
-      { name: backupNames.blobs, content: await content.addDirectory(blobs, options) }
-    ], options)
+    return await content.addDirectory(
+      [
+        { name: backupNames.records, content: await records.close() },
+        { name: backupNames.manifests, content: await content.addDirectory(manifests, options) },
+        { name: backupNames.blobs, content: await content.addDirectory(blobs, options) },
+      ],
+      options,
+    )
   } finally {
     records.discard()
   }
@@ -112,27 +149,27 @@ class RecordsFile {
   readonly #writer: ReturnType<ContentStore['writer']>
   #lines = ''
 
-  constructor (content: Stores) {
+  constructor(content: Stores) {
     this.#writer = content.writer()
   }
 
-  async write (record: BackupRecord): Promise<void> {
+  async write(record: BackupRecord): Promise<void> {
     this.#lines += `${JSON.stringify(record)}\n`
     if (this.#lines.length >= batchBytes) {
       await this.#flush()
     }
   }
 
-  async close (): Promise<Content> {
+  async close(): Promise<Content> {
     await this.#flush()
     return await this.#writer.close()
   }
 
-  discard (): void {
+  discard(): void {
     this.#writer.discard()
   }
 
-  async #flush (): Promise<void> {
+  async #flush(): Promise<void> {
     await this.#writer.write(new TextEncoder().encode(this.#lines))
     this.#lines = ''
   }

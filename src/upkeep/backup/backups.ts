@@ -36,7 +36,7 @@ export class Backups {
   /** Of backups that are being made */
   readonly #snapshots = new Set<IndexSnapshot>()
 
-  constructor (components: BackupsComponents) {
+  constructor(components: BackupsComponents) {
     this.#components = components
   }
 
@@ -44,7 +44,7 @@ export class Backups {
    * @param without what the CAR leaves out, as an earlier one has it
    * @throws OciError UNAVAILABLE where the index was lost
    */
-  async begin (without: BlockSet, signal: AbortSignal): Promise<Backup> {
+  async begin(without: BlockSet, signal: AbortSignal): Promise<Backup> {
     const { blockstore, condition, content, index, log } = this.#components
     condition.requireWhole()
     const began = performance.now()
@@ -54,23 +54,36 @@ export class Backups {
     // before anything is awaited: what it has is here as long as garbage collection knows of it
     const snapshot = started.use(index.snapshot())
     this.#snapshots.add(snapshot)
-    started.defer(() => { this.#snapshots.delete(snapshot) })
+    started.defer(() => {
+      this.#snapshots.delete(snapshot)
+    })
     const dags = new CompleteDags(blockstore)
     const problemOf = async (root: string): Promise<string | undefined> => await dags.problemOf(root, { signal })
-    const { root, leftOut } = await translateErrors(async () => await addBackup(content, snapshot, { problemOf, signal }))
-    log.info('backup begun', { cid: root, without: without.size, leftOut: leftOut.length, ms: Math.round(performance.now() - began) })
-    leftOut.slice(0, maxNamed).forEach(({ repository, digest, reason }) => { log.error('not in the backup', { repository, digest, reason }) })
+    const { root, leftOut } = await translateErrors(
+      async () => await addBackup(content, snapshot, { problemOf, signal }),
+    )
+    log.info('backup begun', {
+      cid: root,
+      without: without.size,
+      leftOut: leftOut.length,
+      ms: Math.round(performance.now() - began),
+    })
+    leftOut.slice(0, maxNamed).forEach(({ repository, digest, reason }) => {
+      log.error('not in the backup', { repository, digest, reason })
+    })
     const running = started.move()
     return {
       root,
       leftOut,
       bytes: encodeCar(root, translated(blocksBelow(blockstore, root, without, { signal }))),
-      [Symbol.asyncDispose]: async () => { await running.disposeAsync() }
+      [Symbol.asyncDispose]: async () => {
+        await running.disposeAsync()
+      },
     }
   }
 
   /** CIDs of which all below is needed, though it may have gone from the index since */
-  async * roots (): AsyncGenerator<string> {
+  async *roots(): AsyncGenerator<string> {
     for (const snapshot of this.#snapshots) {
       for await (const repository of snapshot.repositories()) {
         for await (const { record } of snapshot.manifests(repository)) {
@@ -85,10 +98,14 @@ export class Backups {
   }
 }
 
-async function * translated<T> (items: AsyncIterable<T>): AsyncGenerator<T> {
+async function* translated<T>(items: AsyncIterable<T>): AsyncGenerator<T> {
   const iterator = items[Symbol.asyncIterator]()
   try {
-    for (let next = await translateErrors(async () => await iterator.next()); next.done !== true; next = await translateErrors(async () => await iterator.next())) {
+    for (
+      let next = await translateErrors(async () => await iterator.next());
+      next.done !== true;
+      next = await translateErrors(async () => await iterator.next())
+    ) {
       yield next.value
     }
   } finally {

@@ -19,10 +19,18 @@ const maxDateLength = 40
  *
  * @throws DamagedBlockError where it is none of a format that is known; what {@link ContentReader.read} throws
  */
-export async function * backupRepositories (reader: ContentReader, root: string, options: StoreOptions): AsyncGenerator<{ repository: string, directory: string }> {
+export async function* backupRepositories(
+  reader: ContentReader,
+  root: string,
+  options: StoreOptions,
+): AsyncGenerator<{ repository: string; directory: string }> {
   const number = await formatOf(reader, root, options)
   if (number !== backupFormat) {
-    throw new DamagedBlockError(number === undefined ? `${root} is no backup of a registry` : `the backup has format ${number}; this version reads format ${backupFormat}`)
+    throw new DamagedBlockError(
+      number === undefined
+        ? `${root} is no backup of a registry`
+        : `the backup has format ${number}; this version reads format ${backupFormat}`,
+    )
   }
   const seen = new BlockSet()
   for await (const { name, cid } of entries(reader, root, backupNames.repositories, options)) {
@@ -43,7 +51,11 @@ export async function * backupRepositories (reader: ContentReader, root: string,
  *
  * @throws as {@link backupRepositories}
  */
-export async function * backupRecords (reader: ContentReader, directory: string, options: StoreOptions): AsyncGenerator<BackupRecord> {
+export async function* backupRecords(
+  reader: ContentReader,
+  directory: string,
+  options: StoreOptions,
+): AsyncGenerator<BackupRecord> {
   const linked = new BlockSet()
   for (const kind of [backupNames.manifests, backupNames.blobs]) {
     for await (const { name, cid } of entries(reader, directory, kind, options)) {
@@ -55,9 +67,12 @@ export async function * backupRecords (reader: ContentReader, directory: string,
   const seen = new BlockSet()
   for await (const line of linesOf(reader, directory, options)) {
     const record = parseRecord(line)
-    const [kind, name, cid] = 'manifest' in record
-      ? [backupNames.manifests, record.manifest, record.root] as const
-      : 'blob' in record ? [backupNames.blobs, record.blob, record.cid] as const : ['tags', record.tag, undefined] as const
+    const [kind, name, cid] =
+      'manifest' in record
+        ? ([backupNames.manifests, record.manifest, record.root] as const)
+        : 'blob' in record
+          ? ([backupNames.blobs, record.blob, record.cid] as const)
+          : (['tags', record.tag, undefined] as const)
     if (!seen.add(keyOf(kind, name))) {
       throw new DamagedBlockError(`the backup has two records of ${name}`)
     }
@@ -77,7 +92,12 @@ export async function * backupRecords (reader: ContentReader, directory: string,
  * @returns how it is here, which its bytes say; `isOurs`: whether our own writer makes the same DAG
  * @throws DamagedBlockError where its bytes are others; what {@link ContentReader.read} throws
  */
-export async function verifiedBlob (reader: ContentReader, digest: Digest, { cid, size }: Pick<BlobRecord, 'cid' | 'size'>, options: StoreOptions): Promise<BlobRecord & { isOurs: boolean }> {
+export async function verifiedBlob(
+  reader: ContentReader,
+  digest: Digest,
+  { cid, size }: Pick<BlobRecord, 'cid' | 'size'>,
+  options: StoreOptions,
+): Promise<BlobRecord & { isOurs: boolean }> {
   const hash = createHash(algorithmOf(digest))
   let length = 0
   for await (const chunk of reader.read(cid, options)) {
@@ -98,18 +118,22 @@ export async function verifiedBlob (reader: ContentReader, digest: Digest, { cid
 }
 
 /** Of another DAG than ours nobody has counted the blocks: the size of all of them is what it claims */
-export function contentOf (found: Found | undefined): Content | undefined {
+export function contentOf(found: Found | undefined): Content | undefined {
   return found === undefined ? undefined : { cid: found.cid, size: found.size, dagSize: found.claimedDagSize }
 }
 
 /** @throws DamagedBlockError where a record has another size than what it stands for */
-export function requireSize (digest: Digest, found: Pick<BlobRecord, 'size'> & Partial<BlobRecord>, { size }: Pick<BlobRecord, 'size'>): void {
+export function requireSize(
+  digest: Digest,
+  found: Pick<BlobRecord, 'size'> & Partial<BlobRecord>,
+  { size }: Pick<BlobRecord, 'size'>,
+): void {
   if (found.size !== size || !Number.isSafeInteger(found.dagSize ?? 0)) {
     throw new DamagedBlockError(`the backup has not the ${size} bytes of ${digest} that it says`)
   }
 }
 
-async function formatOf (reader: ContentReader, root: string, options: StoreOptions): Promise<string | undefined> {
+async function formatOf(reader: ContentReader, root: string, options: StoreOptions): Promise<string | undefined> {
   const found = await reader.find(root, [backupNames.format], options)
   if (found?.type !== 'file' || found.size > maxFormatBytes) {
     return undefined
@@ -124,15 +148,20 @@ async function formatOf (reader: ContentReader, root: string, options: StoreOpti
   return text.trim()
 }
 
-async function * entries (reader: ContentReader, root: string, name: string, options: StoreOptions): AsyncGenerator<{ name: string, cid: string }> {
+async function* entries(
+  reader: ContentReader,
+  root: string,
+  name: string,
+  options: StoreOptions,
+): AsyncGenerator<{ name: string; cid: string }> {
   const found = await reader.find(root, [name], options)
   if (found?.type !== 'directory') {
     throw new DamagedBlockError(`the backup has no ${name}`)
   }
-  yield * reader.list(found.cid, options)
+  yield* reader.list(found.cid, options)
 }
 
-async function * linesOf (reader: ContentReader, directory: string, options: StoreOptions): AsyncGenerator<string> {
+async function* linesOf(reader: ContentReader, directory: string, options: StoreOptions): AsyncGenerator<string> {
   const found = await reader.find(directory, [backupNames.records], options)
   if (found?.type !== 'file') {
     throw new DamagedBlockError('the backup has a repository without records')
@@ -153,14 +182,14 @@ async function * linesOf (reader: ContentReader, directory: string, options: Sto
   }
 }
 
-function requireShort (line: Buffer): Buffer {
+function requireShort(line: Buffer): Buffer {
   if (line.byteLength > maxRecordBytes) {
     throw new DamagedBlockError(`the backup has a record of more than ${maxRecordBytes} bytes`)
   }
   return line
 }
 
-function parseRecord (line: string): BackupRecord {
+function parseRecord(line: string): BackupRecord {
   let record: unknown
   try {
     record = JSON.parse(line)
@@ -174,26 +203,40 @@ function parseRecord (line: string): BackupRecord {
   return read
 }
 
-function toRecord ({ manifest, mediaType, root, updated, tag, digest, blob, cid, size, dagSize }: Record<string, unknown>): BackupRecord | undefined {
+function toRecord({
+  manifest,
+  mediaType,
+  root,
+  updated,
+  tag,
+  digest,
+  blob,
+  cid,
+  size,
+  dagSize,
+}: Record<string, unknown>): BackupRecord | undefined {
   if (isDigest(manifest)) {
-    const isRight = typeof mediaType === 'string' && typeof root === 'string' && (updated === undefined || isDate(updated))
+    const isRight =
+      typeof mediaType === 'string' && typeof root === 'string' && (updated === undefined || isDate(updated))
     return isRight ? { manifest, mediaType, root, updated } : undefined
   }
   if (isTag(tag)) {
     return isDigest(digest) && isDate(updated) ? { tag, digest, updated } : undefined
   }
-  return isDigest(blob) && typeof cid === 'string' && isSize(size) && isSize(dagSize) ? { blob, cid, size, dagSize } : undefined
+  return isDigest(blob) && typeof cid === 'string' && isSize(size) && isSize(dagSize)
+    ? { blob, cid, size, dagSize }
+    : undefined
 }
 
-function isSize (value: unknown): value is number {
+function isSize(value: unknown): value is number {
   return Number.isSafeInteger(value) && Number(value) >= 0
 }
 
-function isDate (value: unknown): value is string {
+function isDate(value: unknown): value is string {
   return typeof value === 'string' && value.length <= maxDateLength && !Number.isNaN(Date.parse(value))
 }
 
 /** By SHA-256, so that nobody finds others with the same key */
-export function keyOf (...words: string[]): BlockKey {
+export function keyOf(...words: string[]): BlockKey {
   return blockKey(createHash('sha256').update(JSON.stringify(words)).digest())
 }

@@ -32,7 +32,7 @@ export interface RestorerComponents {
   condition: IndexCondition
   links: Pick<LinkGuard, 'add'>
   /** Is told of each repository, and at the end */
-  publisher: { tagged: (repository: string) => void, refresh: () => void }
+  publisher: { tagged: (repository: string) => void; refresh: () => void }
   cidStore: { refresh: () => void }
   log: Logger
 }
@@ -76,7 +76,7 @@ type ManifestLine = Extract<BackupRecord, { manifest: Digest }>
 export class Restorer {
   readonly #components: RestorerComponents
 
-  constructor (components: RestorerComponents) {
+  constructor(components: RestorerComponents) {
     this.#components = components
   }
 
@@ -84,9 +84,9 @@ export class Restorer {
    * @param source a CAR, or several in one, with the root of the last
    * @throws OciError DENIED where the registry is not empty, REQUEST_INVALID where the backup is damaged or not complete; nothing is served of it then
    */
-  async restore (source: CarSource, options: RestoreOptions): Promise<RestoreResult> {
+  async restore(source: CarSource, options: RestoreOptions): Promise<RestoreResult> {
     const { blockstore, condition, index, log } = this.#components
-    if (!condition.isRestoring && (!condition.isWhole || await hasRepositories(index))) {
+    if (!condition.isRestoring && (!condition.isWhole || (await hasRepositories(index)))) {
       throw new OciError('DENIED', { detail: { reason: 'only an empty registry can be restored' } })
     }
     const began = performance.now()
@@ -97,11 +97,17 @@ export class Restorer {
       const root = await readCarRoot(source)
       const run: Run = { ...options, root, counts, verified: new BlockSet(), reader: strangersReader(blockstore) }
       await this.#storeBlocks(source, run)
-      await asDamage(async () => { await requireBlocks(blockstore, root, options) })
-      await this.#each('digests', run, async (repository, records) => { await this.#verify(repository, records, run) })
+      await asDamage(async () => {
+        await requireBlocks(blockstore, root, options)
+      })
+      await this.#each('digests', run, async (repository, records) => {
+        await this.#verify(repository, records, run)
+      })
       Object.assign(counts, { repositories: 0, tags: 0, manifests: 0, blobs: 0 })
       await condition.restoring()
-      await this.#each('index', run, async (repository, records) => { await this.#index(repository, records, run) })
+      await this.#each('index', run, async (repository, records) => {
+        await this.#index(repository, records, run)
+      })
       await condition.restored()
       this.#components.cidStore.refresh()
       this.#components.publisher.refresh()
@@ -113,7 +119,7 @@ export class Restorer {
     }
   }
 
-  async #storeBlocks (source: CarSource, { counts, onProgress, signal }: Run): Promise<void> {
+  async #storeBlocks(source: CarSource, { counts, onProgress, signal }: Run): Promise<void> {
     const { blockstore, content } = this.#components
     for await (const { cid, bytes } of readCarBlocks(source)) {
       signal.throwIfAborted()
@@ -125,7 +131,11 @@ export class Restorer {
     await content.sync()
   }
 
-  async #each (phase: RestoreProgress['phase'], run: Run, work: (repository: string, records: AsyncIterable<BackupRecord>) => Promise<void>): Promise<void> {
+  async #each(
+    phase: RestoreProgress['phase'],
+    run: Run,
+    work: (repository: string, records: AsyncIterable<BackupRecord>) => Promise<void>,
+  ): Promise<void> {
     for await (const { repository, directory } of backupRepositories(run.reader, run.root, run)) {
       await work(repository, backupRecords(run.reader, directory, run))
       run.counts.repositories++
@@ -134,7 +144,7 @@ export class Restorer {
   }
 
   /** Reads all that the records name; a blob is read only the first time */
-  async #verify (repository: string, records: AsyncIterable<BackupRecord>, run: Run): Promise<void> {
+  async #verify(repository: string, records: AsyncIterable<BackupRecord>, run: Run): Promise<void> {
     for await (const record of records) {
       run.signal.throwIfAborted()
       if ('blob' in record) {
@@ -146,7 +156,7 @@ export class Restorer {
     }
   }
 
-  async #index (repository: string, records: AsyncIterable<BackupRecord>, run: Run): Promise<void> {
+  async #index(repository: string, records: AsyncIterable<BackupRecord>, run: Run): Promise<void> {
     const { index, publisher } = this.#components
     let change = index.change()
     let changed = 0
@@ -163,11 +173,13 @@ export class Restorer {
     publisher.tagged(repository)
   }
 
-  async #put (change: IndexChange, repository: string, record: BackupRecord, run: Run): Promise<void> {
+  async #put(change: IndexChange, repository: string, record: BackupRecord, run: Run): Promise<void> {
     if ('blob' in record) {
       const found = await this.#verifyBlob(record, run)
       // a collection of garbage that began before all this may have found it without a link
-      await this.#components.links.add(record.blob, async () => { change.putBlob(record.blob, found).putLink(repository, record.blob) })
+      await this.#components.links.add(record.blob, async () => {
+        change.putBlob(record.blob, found).putLink(repository, record.blob)
+      })
     } else if ('manifest' in record) {
       await putManifest(change, repository, record, run)
     } else {
@@ -176,7 +188,10 @@ export class Restorer {
   }
 
   /** @returns the record of it; what was here before stays, unless the backup has the DAG that our own writer makes */
-  async #verifyBlob ({ blob: digest, ...record }: { blob: Digest } & BlobRecord, { reader, signal, verified }: Run): Promise<BlobRecord> {
+  async #verifyBlob(
+    { blob: digest, ...record }: { blob: Digest } & BlobRecord,
+    { reader, signal, verified }: Run,
+  ): Promise<BlobRecord> {
     const { index } = this.#components
     const known = await index.blob(digest)
     if (known !== undefined && (known.cid === record.cid || !verified.add(keyOf(digest, record.cid)))) {
@@ -194,13 +209,20 @@ export class Restorer {
 }
 
 /** Reads a manifest, which is what its bytes say, whatever its record says */
-async function readRestored (repository: string, { manifest: digest, mediaType, root }: ManifestLine, { reader, signal }: Run): Promise<LayoutManifest> {
+async function readRestored(
+  repository: string,
+  { manifest: digest, mediaType, root }: ManifestLine,
+  { reader, signal }: Run,
+): Promise<LayoutManifest> {
   let read: LayoutManifest | undefined
   try {
     read = await readManifest(reader, root, { digest, mediaType }, { signal })
   } catch (err) {
     if (err instanceof OciError) {
-      throw new DamagedBlockError(`the backup has as manifest ${digest} of ${repository} what is none: ${String(err.detail?.reason ?? err.message)}`, { cause: err })
+      throw new DamagedBlockError(
+        `the backup has as manifest ${digest} of ${repository} what is none: ${String(err.detail?.reason ?? err.message)}`,
+        { cause: err },
+      )
     }
     throw err
   }
@@ -210,10 +232,10 @@ async function readRestored (repository: string, { manifest: digest, mediaType, 
   return read
 }
 
-async function putManifest (change: IndexChange, repository: string, line: ManifestLine, run: Run): Promise<void> {
+async function putManifest(change: IndexChange, repository: string, line: ManifestLine, run: Run): Promise<void> {
   const { manifest: digest, root, updated } = line
   const { manifest, found } = await readRestored(repository, line, run)
-  const content = await run.reader.canonical(found.cid, run) ?? contentOf(found)!
+  const content = (await run.reader.canonical(found.cid, run)) ?? contentOf(found)!
   const record: ManifestRecord = { ...manifestRecord(manifest, content), root, updated }
   change.putManifest(repository, digest, record)
   if (manifest.subject !== undefined) {
@@ -221,15 +243,15 @@ async function putManifest (change: IndexChange, repository: string, line: Manif
   }
 }
 
-function count (record: BackupRecord, { counts }: Run): void {
-  counts[('blob' in record) ? 'blobs' : 'manifest' in record ? 'manifests' : 'tags']++
+function count(record: BackupRecord, { counts }: Run): void {
+  counts['blob' in record ? 'blobs' : 'manifest' in record ? 'manifests' : 'tags']++
 }
 
-async function hasRepositories (index: Index): Promise<boolean> {
+async function hasRepositories(index: Index): Promise<boolean> {
   return (await Array.fromAsync(index.repositories({ limit: 1, last: undefined }))).length > 0
 }
 
-function explain (err: unknown): unknown {
+function explain(err: unknown): unknown {
   const { name, message } = err as Error
   switch (name) {
     case 'DamagedBlockError':
@@ -238,7 +260,10 @@ function explain (err: unknown): unknown {
     case 'UnavailableError':
       return new OciError('REQUEST_INVALID', { detail: { reason: message }, cause: err })
     case 'NotFoundError':
-      return new OciError('REQUEST_INVALID', { detail: { reason: `the backup is not complete: ${message}` }, cause: err })
+      return new OciError('REQUEST_INVALID', {
+        detail: { reason: `the backup is not complete: ${message}` },
+        cause: err,
+      })
     default:
       return toOciError(err)
   }

@@ -7,18 +7,18 @@ import { verifiedReader } from '../../ipfs/dag/verified-reader.ts'
 const named = ['AbortError', 'NotFoundError', 'DamagedBlockError', 'RefusedDagError', 'UnavailableError']
 
 /** Reads DAGs that anybody may have made; what a library throws where one is not as it expects it counts as damage */
-export function strangersReader (blockstore: Pick<DurableBlockstore, 'read'>): ContentReader {
+export function strangersReader(blockstore: Pick<DurableBlockstore, 'read'>): ContentReader {
   const reader = verifiedReader(blockstore)
   return {
     read: (...args) => itemsOf(reader.read(...args)),
     list: (...args) => itemsOf(reader.list(...args)),
     find: async (...args) => await asDamage(async () => await reader.find(...args)),
-    canonical: async (...args) => await asDamage(async () => await reader.canonical(...args))
+    canonical: async (...args) => await asDamage(async () => await reader.canonical(...args)),
   }
 }
 
 /** @throws DamagedBlockError where `work` fails with anything but an error of the system, or one that has a name of ours */
-export async function asDamage<T> (work: () => Promise<T>): Promise<T> {
+export async function asDamage<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work()
   } catch (err) {
@@ -30,10 +30,14 @@ export async function asDamage<T> (work: () => Promise<T>): Promise<T> {
   }
 }
 
-async function * itemsOf<T> (items: AsyncIterable<T>): AsyncGenerator<T> {
+async function* itemsOf<T>(items: AsyncIterable<T>): AsyncGenerator<T> {
   const iterator = items[Symbol.asyncIterator]()
   try {
-    for (let next = await asDamage(async () => await iterator.next()); next.done !== true; next = await asDamage(async () => await iterator.next())) {
+    for (
+      let next = await asDamage(async () => await iterator.next());
+      next.done !== true;
+      next = await asDamage(async () => await iterator.next())
+    ) {
       yield next.value
     }
   } finally {

@@ -39,7 +39,10 @@ interface Hurt {
 }
 
 /** Tells which images are hurt by what was found: by their own blocks, those of their blobs, and those of the images below an index */
-export async function reportScrub (index: Pick<Index, 'links' | 'manifests' | 'repositories' | 'tags'>, found: ReadonlyMap<EntryName, Finding>): Promise<ScrubReport> {
+export async function reportScrub(
+  index: Pick<Index, 'links' | 'manifests' | 'repositories' | 'tags'>,
+  found: ReadonlyMap<EntryName, Finding>,
+): Promise<ScrubReport> {
   const report: ScrubReport = { images: [], others: [], unlisted: 0 }
   if (found.size === 0) {
     return report
@@ -62,7 +65,12 @@ export async function reportScrub (index: Pick<Index, 'links' | 'manifests' | 'r
 }
 
 /** @returns the blobs that are in an image of the report, as `<repository>:<digest>` */
-async function addImages (index: Pick<Index, 'manifests' | 'repositories' | 'tags'>, report: ScrubReport, own: ReadonlyMap<string, Hurt>, blobs: ReadonlyMap<Digest, Hurt>): Promise<Set<string>> {
+async function addImages(
+  index: Pick<Index, 'manifests' | 'repositories' | 'tags'>,
+  report: ScrubReport,
+  own: ReadonlyMap<string, Hurt>,
+  blobs: ReadonlyMap<Digest, Hurt>,
+): Promise<Set<string>> {
   const named = new Set<string>()
   for await (const repository of index.repositories(everything)) {
     const hurt = new Map<Digest, Hurt>()
@@ -70,10 +78,19 @@ async function addImages (index: Pick<Index, 'manifests' | 'repositories' | 'tag
     for await (const { digest, record } of index.manifests(repository)) {
       // an index may list blobs too, under any media type
       const digests = [...record.blobs, ...record.manifests]
-      const parts = [own.get(`${repository}:${digest}`), ...digests.map(blob => blobs.get(blob))].filter(part => part !== undefined)
+      const parts = [own.get(`${repository}:${digest}`), ...digests.map(blob => blobs.get(blob))].filter(
+        part => part !== undefined,
+      )
       if (parts.length > 0) {
-        hurt.set(digest, { blocks: new Set(parts.flatMap(({ blocks }) => [...blocks])), problem: parts.find(({ problem }) => problem !== undefined)?.problem })
-        digests.filter(blob => blobs.has(blob)).forEach(blob => { named.add(`${repository}:${blob}`) })
+        hurt.set(digest, {
+          blocks: new Set(parts.flatMap(({ blocks }) => [...blocks])),
+          problem: parts.find(({ problem }) => problem !== undefined)?.problem,
+        })
+        digests
+          .filter(blob => blobs.has(blob))
+          .forEach(blob => {
+            named.add(`${repository}:${blob}`)
+          })
       }
       if (record.manifests.length > 0) {
         indexes.set(digest, [...record.manifests, ...record.blobs])
@@ -89,28 +106,42 @@ async function addImages (index: Pick<Index, 'manifests' | 'repositories' | 'tag
 }
 
 /** An index is hurt by what hurts the images below it; there may be several levels */
-function spread (hurt: Map<Digest, Hurt>, indexes: ReadonlyMap<Digest, Digest[]>): void {
-  for (let changed = true; changed;) {
+function spread(hurt: Map<Digest, Hurt>, indexes: ReadonlyMap<Digest, Digest[]>): void {
+  for (let changed = true; changed; ) {
     changed = false
     for (const [digest, children] of indexes) {
       const own = hurt.get(digest) ?? { blocks: new Set() }
       const before = own.blocks.size
       const below = children.map(child => hurt.get(child)).filter(child => child !== undefined)
-      below.forEach(({ blocks }) => { blocks.forEach(block => { own.blocks.add(block) }) })
+      below.forEach(({ blocks }) => {
+        blocks.forEach(block => {
+          own.blocks.add(block)
+        })
+      })
       if (own.blocks.size > before || (below.length > 0 && !hurt.has(digest))) {
-        hurt.set(digest, { ...own, problem: own.problem ?? below.find(({ problem }) => problem !== undefined)?.problem })
+        hurt.set(digest, {
+          ...own,
+          problem: own.problem ?? below.find(({ problem }) => problem !== undefined)?.problem,
+        })
         changed = true
       }
     }
   }
 }
 
-async function tagsOf (index: Pick<Index, 'tags'>, repository: string, hurt: ReadonlyMap<Digest, Hurt>): Promise<Map<Digest, string[]>> {
+async function tagsOf(
+  index: Pick<Index, 'tags'>,
+  repository: string,
+  hurt: ReadonlyMap<Digest, Hurt>,
+): Promise<Map<Digest, string[]>> {
   const tags = new Map<Digest, string[]>()
   if (hurt.size > 0) {
-    for await (const { tag, record: { digest } } of index.tags(repository, everything)) {
+    for await (const {
+      tag,
+      record: { digest },
+    } of index.tags(repository, everything)) {
       if (hurt.has(digest)) {
-        tags.set(digest, [...tags.get(digest) ?? [], tag])
+        tags.set(digest, [...(tags.get(digest) ?? []), tag])
       }
     }
   }
@@ -118,7 +149,12 @@ async function tagsOf (index: Pick<Index, 'tags'>, repository: string, hurt: Rea
 }
 
 /** Blobs that no image of their repository has, and those that no repository has */
-async function addBlobs (index: Pick<Index, 'links'>, report: ScrubReport, blobs: ReadonlyMap<Digest, Hurt>, named: ReadonlySet<string>): Promise<void> {
+async function addBlobs(
+  index: Pick<Index, 'links'>,
+  report: ScrubReport,
+  blobs: ReadonlyMap<Digest, Hurt>,
+  named: ReadonlySet<string>,
+): Promise<void> {
   if (blobs.size === 0) {
     return
   }
@@ -139,7 +175,7 @@ async function addBlobs (index: Pick<Index, 'links'>, report: ScrubReport, blobs
   }
 }
 
-function describe (name: Exclude<EntryName, { kind: 'blob' } | { kind: 'manifest' }>): string {
+function describe(name: Exclude<EntryName, { kind: 'blob' } | { kind: 'manifest' }>): string {
   switch (name.kind) {
     case 'link':
       return `blob ${name.repository}@${name.digest}`
@@ -158,11 +194,11 @@ function describe (name: Exclude<EntryName, { kind: 'blob' } | { kind: 'manifest
   }
 }
 
-function listed ({ blocks, problem }: Hurt): { blocks: string[], problem?: string } {
+function listed({ blocks, problem }: Hurt): { blocks: string[]; problem?: string } {
   return { blocks: [...blocks].slice(0, maxListed), ...(problem === undefined ? {} : { problem }) }
 }
 
-function add<T> (report: ScrubReport, list: T[], item: T): void {
+function add<T>(report: ScrubReport, list: T[], item: T): void {
   if (list.length < maxListed) {
     list.push(item)
   } else {
@@ -171,6 +207,6 @@ function add<T> (report: ScrubReport, list: T[], item: T): void {
 }
 
 /** The different blocks among what was found */
-export function blocksOf (found: Iterable<Finding>): BadBlock[] {
+export function blocksOf(found: Iterable<Finding>): BadBlock[] {
   return [...new Map([...found].flatMap(({ bad }) => bad).map(block => [block.cid, block])).values()]
 }

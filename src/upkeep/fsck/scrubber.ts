@@ -82,12 +82,12 @@ export class Scrubber {
   #timer: NodeJS.Timeout | undefined
   #last: Promise<unknown> = Promise.resolve()
 
-  constructor (components: ScrubberComponents, init: ScrubberInit) {
+  constructor(components: ScrubberComponents, init: ScrubberInit) {
     this.#components = components
     this.#init = init
   }
 
-  async start (): Promise<void> {
+  async start(): Promise<void> {
     this.#controller = new AbortController()
     if (this.#init.interval > 0) {
       this.#timer ??= setInterval(() => {
@@ -97,7 +97,7 @@ export class Scrubber {
     }
   }
 
-  async stop (): Promise<void> {
+  async stop(): Promise<void> {
     clearInterval(this.#timer)
     this.#timer = undefined
     this.#controller.abort()
@@ -109,14 +109,14 @@ export class Scrubber {
    *
    * @throws OciError UNAVAILABLE where the server stops meanwhile
    */
-  async scrub (options: ScrubOptions = {}): Promise<ScrubResult> {
+  async scrub(options: ScrubOptions = {}): Promise<ScrubResult> {
     const { signal } = this.#controller
     const result = this.#last.then(async () => await this.#run(options, signal))
     this.#last = result.catch(() => {})
     return await result
   }
 
-  async #run (options: ScrubOptions, signal: AbortSignal): Promise<ScrubResult> {
+  async #run(options: ScrubOptions, signal: AbortSignal): Promise<ScrubResult> {
     const { log, metrics } = this.#components
     const began = performance.now()
     try {
@@ -127,7 +127,11 @@ export class Scrubber {
       metrics.scrubs.inc({ result: 'success' })
       metrics.scrubDuration.set(result.seconds)
       metrics.badBlocks.set(result.missing + result.damaged - result.repaired)
-      log[images.length + others.length === 0 ? 'info' : 'error']('blocks and index checked', { ...counts, images: images.length, others: others.length })
+      log[images.length + others.length === 0 ? 'info' : 'error']('blocks and index checked', {
+        ...counts,
+        images: images.length,
+        others: others.length,
+      })
       return result
     } catch (err) {
       if (signal.aborted) {
@@ -139,7 +143,10 @@ export class Scrubber {
     }
   }
 
-  async #scrub ({ repair = true, rate = this.#init.rate, onProgress = () => {} }: ScrubOptions, signal: AbortSignal): Promise<Omit<ScrubResult, 'seconds'>> {
+  async #scrub(
+    { repair = true, rate = this.#init.rate, onProgress = () => {} }: ScrubOptions,
+    signal: AbortSignal,
+  ): Promise<Omit<ScrubResult, 'seconds'>> {
     const { files, hasher, index, metrics, repairer } = this.#components
     const progress: ScrubProgress = { phase: 'index', blocks: 0, bytes: 0, bad: 0, repaired: 0 }
     const onChecked = (bytes: number): void => {
@@ -157,18 +164,35 @@ export class Scrubber {
     const bad = new Map(blocksOf(found.values()).map(block => [block.cid, block]))
     if (repair) {
       progress.phase = 'repair'
-      await forEach(unneeded, concurrency, signal, async ({ cid }) => { await repairer.quarantine(CID.parse(cid)) })
-      await this.#repair(found, bad, signal, left => { onProgress({ ...progress, bad: bad.size, repaired: bad.size - left }) })
+      await forEach(unneeded, concurrency, signal, async ({ cid }) => {
+        await repairer.quarantine(CID.parse(cid))
+      })
+      await this.#repair(found, bad, signal, left => {
+        onProgress({ ...progress, bad: bad.size, repaired: bad.size - left })
+      })
       this.#noteLost(found)
     }
     const { blocks, bytes } = progress
-    const count = (which: BadBlock['problem']): number => bad.values().filter(({ problem }) => problem === which).toArray().length
+    const count = (which: BadBlock['problem']): number =>
+      bad
+        .values()
+        .filter(({ problem }) => problem === which)
+        .toArray().length
     const repaired = bad.size - blocksOf(found.values()).length
     const names = new Map(Array.from(found, ([{ name }, finding]) => [name, finding]))
-    return { repair, blocks, bytes, missing: count('missing'), damaged: count('damaged'), repaired, unneeded: unneeded.length, ...await reportScrub(index, names) }
+    return {
+      repair,
+      blocks,
+      bytes,
+      missing: count('missing'),
+      damaged: count('damaged'),
+      repaired,
+      unneeded: unneeded.length,
+      ...(await reportScrub(index, names)),
+    }
   }
 
-  async #find (checker: DagChecker, progress: ScrubProgress, signal: AbortSignal): Promise<Map<Entry, Finding>> {
+  async #find(checker: DagChecker, progress: ScrubProgress, signal: AbortSignal): Promise<Map<Entry, Finding>> {
     const found = new Map<Entry, Finding>()
     for await (const entry of indexEntries({ ...this.#components, checker }, signal)) {
       const finding = await check(entry)
@@ -177,7 +201,11 @@ export class Scrubber {
         progress.bad = blocksOf(found.values()).length
         if (found.size <= maxNamed) {
           const { bad, problem } = finding
-          this.#components.log.warn('stored content is not what it should be', { ...entry.name, problem, blocks: bad.slice(0, maxNamed).map(({ cid, problem }) => `${cid} ${problem}`) })
+          this.#components.log.warn('stored content is not what it should be', {
+            ...entry.name,
+            problem,
+            blocks: bad.slice(0, maxNamed).map(({ cid, problem }) => `${cid} ${problem}`),
+          })
         }
       }
     }
@@ -189,15 +217,26 @@ export class Scrubber {
    *
    * @param bad what was found so far: a node that was repaired may lead to more
    */
-  async #repair (found: Map<Entry, Finding>, bad: Map<string, BadBlock>, signal: AbortSignal, report: (left: number) => void): Promise<void> {
+  async #repair(
+    found: Map<Entry, Finding>,
+    bad: Map<string, BadBlock>,
+    signal: AbortSignal,
+    report: (left: number) => void,
+  ): Promise<void> {
     const { repairer } = this.#components
-    await forEach([...bad.keys()], concurrency, signal, async cid => { await repairer.quarantine(CID.parse(cid)) })
+    await forEach([...bad.keys()], concurrency, signal, async cid => {
+      await repairer.quarantine(CID.parse(cid))
+    })
     await this.#rebuild(found, signal)
     const tried = new Set<string>()
     const untried = async (): Promise<BadBlock[]> => {
       await this.#checkAgain(found)
       const left = blocksOf(found.values())
-      left.filter(({ cid }) => !bad.has(cid)).forEach(block => { bad.set(block.cid, block) })
+      left
+        .filter(({ cid }) => !bad.has(cid))
+        .forEach(block => {
+          bad.set(block.cid, block)
+        })
       report(left.length)
       return left.filter(({ cid }) => !tried.has(cid))
     }
@@ -209,7 +248,7 @@ export class Scrubber {
     }
   }
 
-  async #rebuild (found: Map<Entry, Finding>, signal: AbortSignal): Promise<void> {
+  async #rebuild(found: Map<Entry, Finding>, signal: AbortSignal): Promise<void> {
     for (const { name, rebuild } of found.keys()) {
       signal.throwIfAborted()
       try {
@@ -220,7 +259,7 @@ export class Scrubber {
     }
   }
 
-  async #checkAgain (found: Map<Entry, Finding>): Promise<void> {
+  async #checkAgain(found: Map<Entry, Finding>): Promise<void> {
     for (const entry of found.keys()) {
       const finding = await check(entry)
       if (finding === undefined) {
@@ -231,7 +270,7 @@ export class Scrubber {
     }
   }
 
-  #noteLost (found: ReadonlyMap<Entry, Finding>): void {
+  #noteLost(found: ReadonlyMap<Entry, Finding>): void {
     for (const [{ file }, { bad }] of found) {
       if (file !== undefined && bad.length > 0) {
         this.#components.lost.note(file)
@@ -241,10 +280,12 @@ export class Scrubber {
 }
 
 /** What was deleted meanwhile lacks nothing, and what was in the middle of a change is looked at again */
-async function check (entry: Entry): Promise<Finding | undefined> {
-  return isFine(await entry.check()) || !await entry.isCurrent() ? undefined : await entry.check().then(finding => isFine(finding) ? undefined : finding)
+async function check(entry: Entry): Promise<Finding | undefined> {
+  return isFine(await entry.check()) || !(await entry.isCurrent())
+    ? undefined
+    : await entry.check().then(finding => (isFine(finding) ? undefined : finding))
 }
 
-function isFine ({ bad, problem }: Finding): boolean {
+function isFine({ bad, problem }: Finding): boolean {
   return bad.length === 0 && problem === undefined
 }

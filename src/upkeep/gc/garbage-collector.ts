@@ -93,7 +93,7 @@ export class GarbageCollector {
   readonly #waiting = new Map<string, Cycle>()
   #last: Promise<unknown> = Promise.resolve()
 
-  constructor (components: GarbageCollectorComponents, init: GarbageCollectorInit) {
+  constructor(components: GarbageCollectorComponents, init: GarbageCollectorInit) {
     this.#components = components
     this.#interval = init.interval
     this.#cleaner = new IndexCleaner(components, init)
@@ -101,7 +101,7 @@ export class GarbageCollector {
     this.pressure = new StoragePressure({ collect: async () => await this.collect(), log: components.log }, init)
   }
 
-  async start (): Promise<void> {
+  async start(): Promise<void> {
     this.#controller = new AbortController()
     this.pressure.start()
     if (this.#interval > 0) {
@@ -113,7 +113,7 @@ export class GarbageCollector {
   }
 
   /** Cuts a cycle short: the next one does what is left */
-  async stop (): Promise<void> {
+  async stop(): Promise<void> {
     clearInterval(this.#timer)
     this.#timer = undefined
     this.pressure.stop()
@@ -126,7 +126,7 @@ export class GarbageCollector {
    *
    * @throws OciError UNAVAILABLE where it is cut short or can't tell what is reachable, as where the index was lost
    */
-  async collect ({ dryRun = false, grace, onProgress }: CollectOptions = {}): Promise<CollectionResult> {
+  async collect({ dryRun = false, grace, onProgress }: CollectOptions = {}): Promise<CollectionResult> {
     const key = `${dryRun} ${grace}`
     const cycle = this.#waiting.get(key) ?? this.#enqueue(key, { dryRun, grace })
     if (onProgress !== undefined) {
@@ -141,12 +141,16 @@ export class GarbageCollector {
     }
   }
 
-  #enqueue (key: string, haste: Haste): Cycle {
+  #enqueue(key: string, haste: Haste): Cycle {
     const { signal } = this.#controller
     const listeners: Cycle['listeners'] = new Set()
     const result = this.#last.then(async () => {
       this.#waiting.delete(key)
-      return await this.#run(haste, signal, progress => { listeners.forEach(listener => { listener(progress) }) })
+      return await this.#run(haste, signal, progress => {
+        listeners.forEach(listener => {
+          listener(progress)
+        })
+      })
     })
     const cycle = { listeners, result }
     this.#waiting.set(key, cycle)
@@ -154,7 +158,7 @@ export class GarbageCollector {
     return cycle
   }
 
-  async #run (haste: Haste, signal: AbortSignal, report: Report): Promise<CollectionResult> {
+  async #run(haste: Haste, signal: AbortSignal, report: Report): Promise<CollectionResult> {
     const { dryRun } = haste
     const { log, metrics } = this.#components
     const began = performance.now()
@@ -181,7 +185,11 @@ export class GarbageCollector {
     }
   }
 
-  async #cycle ({ dryRun, grace }: Haste, signal: AbortSignal, report: Report): Promise<Omit<CollectionResult, 'dryRun' | 'seconds'>> {
+  async #cycle(
+    { dryRun, grace }: Haste,
+    signal: AbortSignal,
+    report: Report,
+  ): Promise<Omit<CollectionResult, 'dryRun' | 'seconds'>> {
     const { blockstore, links, publisher, uploads } = this.#components
     using _blocks = blockstore.beginCollection()
     using _links = links.beginCollection()
@@ -199,14 +207,35 @@ export class GarbageCollector {
     // a manifest on its way here may link to a blob that has just gone; once it is in the index, it is marked with all below it
     await raceSignal(links.repositories.idle(), signal)
     await raceSignal(publisher.settled(), signal)
-    const onRoot = (): void => { report({ phase: 'mark', roots: ++roots, blocks: 0, bytes: 0 }) }
-    const { blocks, evicted, cachedBytes, missing } = await this.#reachable.find({ dryRun, signal, without, room: wanted ?? 0, pace, onRoot })
+    const onRoot = (): void => {
+      report({ phase: 'mark', roots: ++roots, blocks: 0, bytes: 0 })
+    }
+    const { blocks, evicted, cachedBytes, missing } = await this.#reachable.find({
+      dryRun,
+      signal,
+      without,
+      room: wanted ?? 0,
+      pace,
+      onRoot,
+    })
     if (missing.size > 0) {
       throw new OciError('UNAVAILABLE', {
-        detail: { reason: 'blocks are missing, and what is below them is not known: no block was deleted', missing: missing.size, cids: [...missing].slice(0, maxNamed) }
+        detail: {
+          reason: 'blocks are missing, and what is below them is not known: no block was deleted',
+          missing: missing.size,
+          cids: [...missing].slice(0, maxNamed),
+        },
       })
     }
-    const swept = await blockstore.sweep(blocks, { dryRun, recent, signal, pace, onProgress: swept => { report({ phase: 'sweep', roots, ...swept }) } })
+    const swept = await blockstore.sweep(blocks, {
+      dryRun,
+      recent,
+      signal,
+      pace,
+      onProgress: swept => {
+        report({ phase: 'sweep', roots, ...swept })
+      },
+    })
     if (!dryRun) {
       this.pressure.end(cachedBytes)
     }

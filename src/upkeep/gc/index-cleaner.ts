@@ -43,13 +43,13 @@ export class IndexCleaner {
   readonly #components: IndexCleanerComponents
   readonly #untagged: number | undefined
 
-  constructor (components: IndexCleanerComponents, init: IndexCleanerInit) {
+  constructor(components: IndexCleanerComponents, init: IndexCleanerInit) {
     this.#components = components
     this.#untagged = init.untagged
   }
 
   /** When it returns, all that it deleted is off the disk for good. The caller holds a collection of the link guard. */
-  async clean (options: CleanOptions): Promise<Cleaned> {
+  async clean(options: CleanOptions): Promise<Cleaned> {
     const cleaned: Cleaned = { manifests: new Set(), links: new Set(), blobs: new Set() }
     await this.#cleanManifests(cleaned, options)
     await this.#cleanLinks(cleaned, options)
@@ -57,33 +57,44 @@ export class IndexCleaner {
     return cleaned
   }
 
-  async #cleanManifests (cleaned: Cleaned, { dryRun, signal }: CleanOptions): Promise<void> {
+  async #cleanManifests(cleaned: Cleaned, { dryRun, signal }: CleanOptions): Promise<void> {
     const { index, links } = this.#components
     if (this.#untagged === undefined) {
       return
     }
     const before = Date.now() - this.#untagged
     for await (const repository of index.repositories(everything)) {
-      await links.repositories.run(repository, async () => {
-        const unneeded = await unneededManifests(index, repository, before)
-        if (unneeded.size > 0 && !dryRun) {
-          await (await forgetManifests(index, repository, unneeded)).change.commit({ durable: true })
-        }
-        unneeded.forEach((_, digest) => { cleaned.manifests.add(`${repository}:${digest}`) })
-      }, { signal })
+      await links.repositories.run(
+        repository,
+        async () => {
+          const unneeded = await unneededManifests(index, repository, before)
+          if (unneeded.size > 0 && !dryRun) {
+            await (await forgetManifests(index, repository, unneeded)).change.commit({ durable: true })
+          }
+          unneeded.forEach((_, digest) => {
+            cleaned.manifests.add(`${repository}:${digest}`)
+          })
+        },
+        { signal },
+      )
     }
   }
 
   /** Links that no manifest of their repository needs */
-  async #cleanLinks (cleaned: Cleaned, options: CleanOptions): Promise<void> {
-    await forEach(this.#forgottenLinks(options), repositoriesAtOnce, options.signal, async ({ repository, digests }, signal) => {
-      await this.#cleanLinksOf(repository, digests, cleaned, { ...options, signal })
-    })
+  async #cleanLinks(cleaned: Cleaned, options: CleanOptions): Promise<void> {
+    await forEach(
+      this.#forgottenLinks(options),
+      repositoriesAtOnce,
+      options.signal,
+      async ({ repository, digests }, signal) => {
+        await this.#cleanLinksOf(repository, digests, cleaned, { ...options, signal })
+      },
+    )
   }
 
   /** Links that may go if no manifest needs them, by repository */
-  async * #forgottenLinks ({ grace }: CleanOptions): AsyncGenerator<{ repository: string, digests: Digest[] }> {
-    let forgotten: { repository: string, digests: Digest[] } = { repository: '', digests: [] }
+  async *#forgottenLinks({ grace }: CleanOptions): AsyncGenerator<{ repository: string; digests: Digest[] }> {
+    let forgotten: { repository: string; digests: Digest[] } = { repository: '', digests: [] }
     for await (const { repository, digest, record } of this.#components.index.links()) {
       if (repository !== forgotten.repository) {
         yield forgotten
@@ -96,38 +107,62 @@ export class IndexCleaner {
     yield forgotten
   }
 
-  async #cleanLinksOf (repository: string, digests: Digest[], cleaned: Cleaned, { dryRun, grace, signal }: CleanOptions): Promise<void> {
+  async #cleanLinksOf(
+    repository: string,
+    digests: Digest[],
+    cleaned: Cleaned,
+    { dryRun, grace, signal }: CleanOptions,
+  ): Promise<void> {
     signal.throwIfAborted()
     const { index, links } = this.#components
     if (digests.length === 0) {
       return
     }
     // no manifest of the repository comes while this lasts
-    await links.repositories.run(repository, async () => {
-      const needed = await this.#blobsOf(repository, manifest => dryRun && cleaned.manifests.has(manifest))
-      await forEach(digests.filter(digest => !needed.has(digest)), concurrency, signal, async digest => {
-        const isDeleted = dryRun || await links.removeLink(repository, digest, async () => await index.link(repository, digest), async () => {
-          await index.change().deleteLink(repository, digest).commit({ durable: true })
-        }, grace)
-        if (isDeleted) {
-          cleaned.links.add(`${repository}:${digest}`)
-        }
-      })
-    }, { signal })
+    await links.repositories.run(
+      repository,
+      async () => {
+        const needed = await this.#blobsOf(repository, manifest => dryRun && cleaned.manifests.has(manifest))
+        await forEach(
+          digests.filter(digest => !needed.has(digest)),
+          concurrency,
+          signal,
+          async digest => {
+            const isDeleted =
+              dryRun ||
+              (await links.removeLink(
+                repository,
+                digest,
+                async () => await index.link(repository, digest),
+                async () => {
+                  await index.change().deleteLink(repository, digest).commit({ durable: true })
+                },
+                grace,
+              ))
+            if (isDeleted) {
+              cleaned.links.add(`${repository}:${digest}`)
+            }
+          },
+        )
+      },
+      { signal },
+    )
   }
 
-  async #blobsOf (repository: string, isLeftOut: (manifest: string) => boolean): Promise<Set<Digest>> {
+  async #blobsOf(repository: string, isLeftOut: (manifest: string) => boolean): Promise<Set<Digest>> {
     const blobs = new Set<Digest>()
     for await (const { digest, record } of this.#components.index.manifests(repository)) {
       if (!isLeftOut(`${repository}:${digest}`)) {
-        referencesOf(record).forEach(blob => { blobs.add(blob) })
+        referencesOf(record).forEach(blob => {
+          blobs.add(blob)
+        })
       }
     }
     return blobs
   }
 
   /** Blobs that no repository has */
-  async #cleanBlobs (cleaned: Cleaned, { dryRun, signal }: CleanOptions): Promise<void> {
+  async #cleanBlobs(cleaned: Cleaned, { dryRun, signal }: CleanOptions): Promise<void> {
     const { index, links } = this.#components
     const linked = new BlockSet()
     for await (const { repository, digest } of index.links()) {
@@ -143,7 +178,12 @@ export class IndexCleaner {
       }
     }
     await forEach(unlinked, concurrency, signal, async digest => {
-      if (dryRun || await links.removeBlob(digest, async () => { await index.change().deleteBlob(digest).commit({ durable: true }) })) {
+      if (
+        dryRun ||
+        (await links.removeBlob(digest, async () => {
+          await index.change().deleteBlob(digest).commit({ durable: true })
+        }))
+      ) {
         cleaned.blobs.add(digest)
       }
     })

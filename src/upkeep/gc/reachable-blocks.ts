@@ -14,7 +14,7 @@ import type { Uploads } from '../../registry/uploads/uploads.ts'
 
 /** Of a CID in the log */
 const maxShown = 100
-const passedOver = 'content passed over, as it can\'t be walked'
+const passedOver = "content passed over, as it can't be walked"
 
 export interface ReachableBlocksComponents {
   blockstore: Pick<DurableBlockstore, 'read' | 'size'>
@@ -60,7 +60,7 @@ export class ReachableBlocks {
   readonly #components: ReachableBlocksComponents
   readonly #cacheBytes: number
 
-  constructor (components: ReachableBlocksComponents, init: ReachableBlocksInit) {
+  constructor(components: ReachableBlocksComponents, init: ReachableBlocksInit) {
     this.#components = components
     this.#cacheBytes = init.cacheBytes
   }
@@ -70,7 +70,7 @@ export class ReachableBlocks {
    *
    * @throws DamagedBlockError where a node of this registry's content does not hold what it should
    */
-  async find (options: ReachableOptions): Promise<Reachable> {
+  async find(options: ReachableOptions): Promise<Reachable> {
     const marker = new Marker({ ...this.#components, pace: options.pace })
     await this.#markUploads(marker, options)
     await this.#markBlobs(marker, options)
@@ -81,7 +81,7 @@ export class ReachableBlocks {
     return { blocks: marker.marked, missing: marker.missing, ...cached }
   }
 
-  async #markUploads (marker: Marker, { signal, onRoot }: ReachableOptions): Promise<void> {
+  async #markUploads(marker: Marker, { signal, onRoot }: ReachableOptions): Promise<void> {
     for await (const { cid, isFile } of this.#components.uploads.blocks()) {
       onRoot()
       await (isFile ? this.#mark(marker, cid, signal) : marker.markBlock(cid))
@@ -89,7 +89,7 @@ export class ReachableBlocks {
   }
 
   /** All of them, as any that is in the index may get a link */
-  async #markBlobs (marker: Marker, { signal, onRoot, dryRun, without }: ReachableOptions): Promise<void> {
+  async #markBlobs(marker: Marker, { signal, onRoot, dryRun, without }: ReachableOptions): Promise<void> {
     for await (const { digest, record } of this.#components.index.blobs()) {
       if (!dryRun || !without.blobs.has(digest)) {
         onRoot()
@@ -98,7 +98,7 @@ export class ReachableBlocks {
     }
   }
 
-  async #markManifests (marker: Marker, { signal, onRoot, dryRun, without }: ReachableOptions): Promise<void> {
+  async #markManifests(marker: Marker, { signal, onRoot, dryRun, without }: ReachableOptions): Promise<void> {
     const { index } = this.#components
     for await (const repository of index.repositories(everything)) {
       for await (const { digest, record } of index.manifests(repository)) {
@@ -112,14 +112,14 @@ export class ReachableBlocks {
   }
 
   /** The last: a backup that begins later has nothing that was not in the index, and is marked, or came since, and is protected */
-  async #markBackups (marker: Marker, { signal, onRoot }: ReachableOptions): Promise<void> {
+  async #markBackups(marker: Marker, { signal, onRoot }: ReachableOptions): Promise<void> {
     for await (const root of this.#components.backups.roots()) {
       onRoot()
       await this.#mark(marker, root, signal)
     }
   }
 
-  async #markCached (marker: Marker, options: ReachableOptions): Promise<Pick<Reachable, 'evicted' | 'cachedBytes'>> {
+  async #markCached(marker: Marker, options: ReachableOptions): Promise<Pick<Reachable, 'evicted' | 'cachedBytes'>> {
     const { signal, onRoot, dryRun } = options
     const { cached } = this.#components
     const roots = await cached.list()
@@ -128,10 +128,12 @@ export class ReachableBlocks {
     let cachedBytes = 0
     for (const { root, isRead } of roots) {
       onRoot()
-      const found = await this.#unmarked(marker, root, 'image of other nodes dropped, as it can\'t be walked', { signal })
+      const found = await this.#unmarked(marker, root, "image of other nodes dropped, as it can't be walked", {
+        signal,
+      })
       if (found === undefined) {
-        evicted += Number(dryRun || await cached.evict(root))
-      } else if (isRead || cachedBytes + found.bytes <= most || (!dryRun && !await cached.evict(root))) {
+        evicted += Number(dryRun || (await cached.evict(root)))
+      } else if (isRead || cachedBytes + found.bytes <= most || (!dryRun && !(await cached.evict(root)))) {
         found.mark()
         cachedBytes += found.bytes
       } else {
@@ -142,7 +144,7 @@ export class ReachableBlocks {
   }
 
   /** What can't be walked is served to nobody, and holds nothing else up */
-  async #mark (marker: Marker, root: string, signal: AbortSignal): Promise<void> {
+  async #mark(marker: Marker, root: string, signal: AbortSignal): Promise<void> {
     try {
       await marker.mark(root, { signal })
     } catch (err) {
@@ -151,7 +153,7 @@ export class ReachableBlocks {
   }
 
   /** @returns undefined where it can't be walked */
-  async #unmarked (marker: Marker, root: string, message: string, options: MarkOptions): Promise<Unmarked | undefined> {
+  async #unmarked(marker: Marker, root: string, message: string, options: MarkOptions): Promise<Unmarked | undefined> {
     try {
       return await marker.unmarked(root, options)
     } catch (err) {
@@ -161,7 +163,7 @@ export class ReachableBlocks {
   }
 
   /** @throws what is no RefusedDagError */
-  #logRefused (root: string, message: string, err: unknown): void {
+  #logRefused(root: string, message: string, err: unknown): void {
     if ((err as Error).name !== 'RefusedDagError') {
       throw err
     }
@@ -169,7 +171,7 @@ export class ReachableBlocks {
   }
 
   /** What images have in common counts for each of them here: rather too little room is made than that of all */
-  async #cacheLimit (marker: Marker, roots: readonly CachedRoot[], { room, signal }: ReachableOptions): Promise<number> {
+  async #cacheLimit(marker: Marker, roots: readonly CachedRoot[], { room, signal }: ReachableOptions): Promise<number> {
     let total = 0
     for (const { root } of room > 0 ? roots : []) {
       // what is refused is named where it is looked at for good
@@ -182,7 +184,7 @@ export class ReachableBlocks {
    * The directory itself; the images that it links to are needed only as long as they are in the index. It is made of the index, and can be made
    * again: where a part of it is bad or missing, the rest stays.
    */
-  async #markPublished (marker: Marker, { signal, onRoot }: ReachableOptions): Promise<void> {
+  async #markPublished(marker: Marker, { signal, onRoot }: ReachableOptions): Promise<void> {
     const root = (await this.#components.index.published())?.root
     if (root !== undefined) {
       onRoot()
@@ -193,7 +195,7 @@ export class ReachableBlocks {
   }
 }
 
-function ignoreRefused (err: unknown): undefined {
+function ignoreRefused(err: unknown): undefined {
   if ((err as Error).name !== 'RefusedDagError') {
     throw err
   }

@@ -38,34 +38,34 @@ export class StoragePressure {
   #earliest = 0
   #stopped = false
 
-  constructor (components: StoragePressureComponents, { cacheBytes }: StoragePressureInit) {
+  constructor(components: StoragePressureComponents, { cacheBytes }: StoragePressureInit) {
     this.#components = components
     this.#cacheLimit = Math.max(cacheBytes * (1 + cacheTolerance), cacheBytes + leastCacheTolerance)
   }
 
   /** Whether room is wanting that no cycle makes yet */
-  get isPressing (): boolean {
+  get isPressing(): boolean {
     return this.#wanted !== undefined
   }
 
-  start (): void {
+  start(): void {
     this.#stopped = false
   }
 
   /** Begins no more cycles */
-  stop (): void {
+  stop(): void {
     this.#stopped = true
     clearTimeout(this.#timer)
     this.#timer = undefined
   }
 
   /** There was no room for so many bytes */
-  full (bytes: number): void {
+  full(bytes: number): void {
     this.#press(bytes)
   }
 
   /** So many bytes were fetched from other nodes and kept */
-  fetched (bytes: number): void {
+  fetched(bytes: number): void {
     this.#fetched += bytes
     if (this.#cached + this.#fetched > this.#cacheLimit) {
       this.#press(0)
@@ -77,7 +77,7 @@ export class StoragePressure {
    *
    * @returns the bytes for which it has to make room; undefined where nothing presses
    */
-  begin (): number | undefined {
+  begin(): number | undefined {
     const wanted = this.#wanted
     this.#wanted = undefined
     this.#fetchedBefore = this.#fetched
@@ -85,23 +85,26 @@ export class StoragePressure {
   }
 
   /** @param cachedBytes that were fetched from other nodes and stay */
-  end (cachedBytes: number): void {
+  end(cachedBytes: number): void {
     this.#cached = cachedBytes
     this.#fetched -= this.#fetchedBefore
   }
 
-  #press (bytes: number): void {
+  #press(bytes: number): void {
     this.#wanted = Math.max(this.#wanted ?? 0, bytes)
     if (this.#stopped || this.#running || this.#timer !== undefined) {
       return
     }
-    this.#timer = setTimeout(() => {
-      this.#timer = undefined
-      void this.#collect()
-    }, Math.max(delay, this.#earliest - performance.now())).unref()
+    this.#timer = setTimeout(
+      () => {
+        this.#timer = undefined
+        void this.#collect()
+      },
+      Math.max(delay, this.#earliest - performance.now()),
+    ).unref()
   }
 
-  async #collect (): Promise<void> {
+  async #collect(): Promise<void> {
     // another cycle may have begun meanwhile
     if (this.#wanted === undefined) {
       return
@@ -109,7 +112,12 @@ export class StoragePressure {
     const { collect, log } = this.#components
     const began = performance.now()
     this.#running = true
-    log.warn(this.#wanted > 0 ? 'storage is full: garbage is collected' : 'the cache has outgrown its room: garbage is collected', { wanted: this.#wanted })
+    log.warn(
+      this.#wanted > 0
+        ? 'storage is full: garbage is collected'
+        : 'the cache has outgrown its room: garbage is collected',
+      { wanted: this.#wanted },
+    )
     // what goes wrong is in the log of the collector
     await collect().catch(() => {})
     this.#running = false

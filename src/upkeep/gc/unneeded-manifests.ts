@@ -9,7 +9,11 @@ import { everything } from '../../oci/pagination.ts'
  *
  * @param before milliseconds of the epoch: what was pushed or lost a tag since, or nobody knows when, stays
  */
-export async function unneededManifests (index: Pick<Index, 'manifests' | 'tags'>, repository: string, before: number): Promise<Map<Digest, ManifestRecord>> {
+export async function unneededManifests(
+  index: Pick<Index, 'manifests' | 'tags'>,
+  repository: string,
+  before: number,
+): Promise<Map<Digest, ManifestRecord>> {
   const unneeded = new Map<Digest, ManifestRecord>()
   const referrers = new Map<Digest, Digest[]>()
   const left: Digest[] = []
@@ -34,7 +38,7 @@ export async function unneededManifests (index: Pick<Index, 'manifests' | 'tags'
     const record = unneeded.get(digest)
     if (record !== undefined) {
       unneeded.delete(digest)
-      for (const other of [...referencesOf(record), ...referrers.get(digest) ?? []]) {
+      for (const other of [...referencesOf(record), ...(referrers.get(digest) ?? [])]) {
         left.push(other)
       }
     }

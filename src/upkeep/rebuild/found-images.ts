@@ -35,21 +35,21 @@ export class FoundImages {
   readonly incomplete: string[] = []
   readonly problems: FoundProblem[] = []
 
-  get (digest: Digest): FoundImage | undefined {
+  get(digest: Digest): FoundImage | undefined {
     return this.#images.get(digest)
   }
 
-  values (): Iterable<FoundImage> {
+  values(): Iterable<FoundImage> {
     return this.#images.values()
   }
 
   /** Images that name this one as their subject */
-  referrers (subject: Digest): FoundImage[] {
+  referrers(subject: Digest): FoundImage[] {
     return Array.from(this.#referrers.get(subject) ?? [], digest => this.#images.get(digest)!)
   }
 
   /** Adds the image whose root this block is, if it is one. A small block that is damaged may have been one, so it counts as a problem. */
-  async add (reader: ContentReader, { multihash, bytes }: SmallBlock, signal: AbortSignal): Promise<void> {
+  async add(reader: ContentReader, { multihash, bytes }: SmallBlock, signal: AbortSignal): Promise<void> {
     const cid = CID.createV1(dagPb.code, multihash)
     try {
       await verifyBlock(cid, bytes)
@@ -58,12 +58,18 @@ export class FoundImages {
       return
     }
     const node = nodeOf(cid, bytes)
-    if (node?.type === 'directory' && node.links.map(link => link.name).sort().join() === rootNames) {
+    if (
+      node?.type === 'directory' &&
+      node.links
+        .map(link => link.name)
+        .sort()
+        .join() === rootNames
+    ) {
       await this.#add(reader, cid.toString(), signal)
     }
   }
 
-  async #add (reader: ContentReader, root: string, signal: AbortSignal): Promise<void> {
+  async #add(reader: ContentReader, root: string, signal: AbortSignal): Promise<void> {
     try {
       const { digest, manifest } = await readTopManifest(reader, root, { signal })
       const known = this.#images.get(digest)
@@ -74,7 +80,9 @@ export class FoundImages {
       }
       if (manifest.subject !== undefined) {
         const referrers = this.#referrers.get(manifest.subject.digest)
-        referrers === undefined ? this.#referrers.set(manifest.subject.digest, new Set([digest])) : referrers.add(digest)
+        referrers === undefined
+          ? this.#referrers.set(manifest.subject.digest, new Set([digest]))
+          : referrers.add(digest)
       }
     } catch (err) {
       signal.throwIfAborted()
@@ -86,14 +94,14 @@ export class FoundImages {
           this.problems.push({ cid: root, reason: (err as Error).message })
           break
         default:
-          // a stranger's directory that only looks like a root
+        // a stranger's directory that only looks like a root
       }
     }
   }
 }
 
 /** @returns undefined where it is something else, as most blocks are */
-function nodeOf (cid: CID, bytes: Uint8Array): DagNode | undefined {
+function nodeOf(cid: CID, bytes: Uint8Array): DagNode | undefined {
   try {
     return decodeNode(cid, bytes)
   } catch {

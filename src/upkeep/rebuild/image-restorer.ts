@@ -25,7 +25,7 @@ export interface ImageRestorerComponents {
 export class ImageRestorer {
   readonly #components: ImageRestorerComponents
 
-  constructor (components: ImageRestorerComponents) {
+  constructor(components: ImageRestorerComponents) {
     this.#components = components
   }
 
@@ -34,7 +34,12 @@ export class ImageRestorer {
    *
    * @param own the image root that this registry noted for it, and whether all is here below that
    */
-  async restore (repository: string, { digest, mediaType }: Pick<Descriptor, 'digest' | 'mediaType'>, signal: AbortSignal, own?: { root: string, isWhole: boolean }): Promise<RestoredImage> {
+  async restore(
+    repository: string,
+    { digest, mediaType }: Pick<Descriptor, 'digest' | 'mediaType'>,
+    signal: AbortSignal,
+    own?: { root: string; isWhole: boolean },
+  ): Promise<RestoredImage> {
     const work: Work = {
       repository,
       isClaimed: own !== undefined,
@@ -45,34 +50,49 @@ export class ImageRestorer {
       problems: [],
       absent: [],
       blobs: new Map(),
-      records: new Map()
+      records: new Map(),
     }
-    await this.#add({ digest, mediaTypes: [mediaType], own: own?.root, places: this.#places(digest, own?.root), root: own?.isWhole === true ? own.root : undefined }, work)
+    await this.#add(
+      {
+        digest,
+        mediaTypes: [mediaType],
+        own: own?.root,
+        places: this.#places(digest, own?.root),
+        root: own?.isWhole === true ? own.root : undefined,
+      },
+      work,
+    )
     if (work.added.manifests > 0) {
       work.change.putRepository(repository)
     }
     return work
   }
 
-  #places (digest: Digest, ...others: Array<string | undefined>): string[] {
-    return [...new Set([...others.filter(root => root !== undefined), ...this.#components.found.get(digest)?.roots ?? []])]
+  #places(digest: Digest, ...others: Array<string | undefined>): string[] {
+    return [
+      ...new Set([...others.filter(root => root !== undefined), ...(this.#components.found.get(digest)?.roots ?? [])]),
+    ]
   }
 
   /** @param mediaType of its descriptor, which anybody may have written: its own root may know better */
-  async #addBelow ({ own, places }: Wanted, { digest, mediaType }: Pick<Descriptor, 'digest' | 'mediaType'>, work: Work): Promise<void> {
+  async #addBelow(
+    { own, places }: Wanted,
+    { digest, mediaType }: Pick<Descriptor, 'digest' | 'mediaType'>,
+    work: Work,
+  ): Promise<void> {
     const mediaTypes = [mediaType, this.#components.found.get(digest)?.mediaType, undefined]
     await this.#add({ digest, mediaTypes, own, places: this.#places(digest, ...places) }, work, { isOptional: true })
   }
 
   /** What a root has of something that its manifest names, whatever the descriptor says: the first that has it, and so our own where that does */
-  async #kindBelow ({ places }: Wanted, digest: Digest, { signal }: Work): Promise<'blob' | 'manifest' | undefined> {
+  async #kindBelow({ places }: Wanted, digest: Digest, { signal }: Work): Promise<'blob' | 'manifest' | undefined> {
     const { reader } = this.#components
     for (const place of places) {
       try {
-        if (await reader.find(place, ['manifests', digest], { signal }) !== undefined) {
+        if ((await reader.find(place, ['manifests', digest], { signal })) !== undefined) {
           return 'manifest'
         }
-        if (await reader.find(place, ['blobs', digest], { signal }) !== undefined) {
+        if ((await reader.find(place, ['blobs', digest], { signal })) !== undefined) {
           return 'blob'
         }
       } catch {
@@ -83,18 +103,25 @@ export class ImageRestorer {
     return undefined
   }
 
-  async #add (wanted: Wanted, work: Work, options: { isOptional?: boolean } = {}): Promise<void> {
+  async #add(wanted: Wanted, work: Work, options: { isOptional?: boolean } = {}): Promise<void> {
     if (work.manifests.has(wanted.digest)) {
       return
     }
     const { reader } = this.#components
-    const read: LayoutManifest | undefined = await firstRight(wanted, work, async place => await readAsAny(reader, place, wanted, { ...options, signal: work.signal }), options)
+    const read: LayoutManifest | undefined = await firstRight(
+      wanted,
+      work,
+      async place => await readAsAny(reader, place, wanted, { ...options, signal: work.signal }),
+      options,
+    )
     if (read === undefined) {
       return
     }
     work.manifests.add(wanted.digest)
     for (const child of read.manifest.manifests) {
-      await (await this.#kindBelow(wanted, child.digest, work) === 'blob' ? this.#addBlob(wanted, child.digest, work) : this.#addBelow(wanted, child, work))
+      await ((await this.#kindBelow(wanted, child.digest, work)) === 'blob'
+        ? this.#addBlob(wanted, child.digest, work)
+        : this.#addBelow(wanted, child, work))
     }
     await this.#addSubject(wanted, read, work)
     await this.#addBlobs(wanted, read, work)
@@ -105,11 +132,11 @@ export class ImageRestorer {
   }
 
   /** It comes along where it is here; beside what nobody claims, an image is one by itself */
-  async #addSubject (wanted: Wanted, { manifest: { subject } }: LayoutManifest, work: Work): Promise<void> {
+  async #addSubject(wanted: Wanted, { manifest: { subject } }: LayoutManifest, work: Work): Promise<void> {
     if (subject === undefined) {
       return
     }
-    if (await this.#kindBelow(wanted, subject.digest, work) === 'blob') {
+    if ((await this.#kindBelow(wanted, subject.digest, work)) === 'blob') {
       await this.#addBlob(wanted, subject.digest, work)
     } else if (work.isClaimed && this.#components.found.get(subject.digest) !== undefined) {
       // it has roots of its own
@@ -117,7 +144,7 @@ export class ImageRestorer {
     }
   }
 
-  async #addBlobs (wanted: Wanted, { manifest }: LayoutManifest, work: Work): Promise<void> {
+  async #addBlobs(wanted: Wanted, { manifest }: LayoutManifest, work: Work): Promise<void> {
     const { found } = this.#components
     const optional = new Set(manifest.others.map(({ digest }) => digest))
     for (const named of [...manifest.blobs, ...manifest.others]) {
@@ -134,8 +161,8 @@ export class ImageRestorer {
     }
   }
 
-  async #addBlob (wanted: Wanted, digest: Digest, work: Work, isOptional = false): Promise<void> {
-    if (work.blobs.has(digest) || await this.#components.index.isLinked(work.repository, digest)) {
+  async #addBlob(wanted: Wanted, digest: Digest, work: Work, isOptional = false): Promise<void> {
+    if (work.blobs.has(digest) || (await this.#components.index.isLinked(work.repository, digest))) {
       return
     }
     const content = await this.#blob({ ...wanted, digest }, work, isOptional)
@@ -147,7 +174,7 @@ export class ImageRestorer {
   }
 
   /** The record is kept at once, so that no blob is read twice */
-  async #blob (wanted: Wanted, work: Work, isOptional: boolean): Promise<Content | undefined> {
+  async #blob(wanted: Wanted, work: Work, isOptional: boolean): Promise<Content | undefined> {
     const { index, reader } = this.#components
     const { digest } = wanted
     const known = await index.blob(digest)
@@ -156,14 +183,19 @@ export class ImageRestorer {
     }
     // a small blob is one block, and its digest says which: no root is needed
     const leaf = algorithmOf(digest) === 'sha256' ? leafCid(Buffer.from(hexOf(digest), 'hex')).toString() : undefined
-    const content = await firstRight({ ...wanted, places: [...leaf === undefined ? [] : [leaf], ...wanted.places] }, work, async (place, found) => {
-      const cid = place === leaf ? leaf : (await findBlob(reader, place, digest, work))?.cid
-      if (cid === undefined) {
-        return undefined
-      }
-      found(cid)
-      return await this.#verified(digest, cid, work)
-    }, { leaf, isOptional })
+    const content = await firstRight(
+      { ...wanted, places: [...(leaf === undefined ? [] : [leaf]), ...wanted.places] },
+      work,
+      async (place, found) => {
+        const cid = place === leaf ? leaf : (await findBlob(reader, place, digest, work))?.cid
+        if (cid === undefined) {
+          return undefined
+        }
+        found(cid)
+        return await this.#verified(digest, cid, work)
+      },
+      { leaf, isOptional },
+    )
     if (content !== undefined) {
       await index.change().putBlob(digest, content).commit({ durable: false })
     }
@@ -171,7 +203,7 @@ export class ImageRestorer {
   }
 
   /** @returns the file as our own writer makes it */
-  async #verified (digest: Digest, cid: string, { signal }: Work): Promise<Content> {
+  async #verified(digest: Digest, cid: string, { signal }: Work): Promise<Content> {
     const { content, reader } = this.#components
     const canonical = await reader.canonical(cid, { signal })
     if (canonical !== undefined) {
@@ -192,19 +224,21 @@ export class ImageRestorer {
     }
   }
 
-  async #put ({ digest, root }: Wanted, { bytes, manifest }: LayoutManifest, work: Work): Promise<void> {
+  async #put({ digest, root }: Wanted, { bytes, manifest }: LayoutManifest, work: Work): Promise<void> {
     const { content, index } = this.#components
     const known = await index.manifest(work.repository, digest)
     const record = manifestRecord(manifest, await content.add(bytes))
     const withThese = {
-      blob: async (blob: Digest) => work.blobs.get(blob) ?? await index.blob(blob),
-      isLinked: async (repository: string, blob: Digest) => work.blobs.has(blob) || await index.isLinked(repository, blob),
-      manifest: async (repository: string, child: Digest) => work.records.get(child) ?? await index.manifest(repository, child)
+      blob: async (blob: Digest) => work.blobs.get(blob) ?? (await index.blob(blob)),
+      isLinked: async (repository: string, blob: Digest) =>
+        work.blobs.has(blob) || (await index.isLinked(repository, blob)),
+      manifest: async (repository: string, child: Digest) =>
+        work.records.get(child) ?? (await index.manifest(repository, child)),
     }
     const complete: ManifestRecord = {
       ...record,
-      root: root ?? await addImageRoot({ content, index: withThese }, work.repository, { digest, ...record }),
-      updated: known?.updated ?? new Date().toISOString()
+      root: root ?? (await addImageRoot({ content, index: withThese }, work.repository, { digest, ...record })),
+      updated: known?.updated ?? new Date().toISOString(),
     }
     work.records.set(digest, complete)
     // an earlier run may have found less below it
@@ -213,13 +247,17 @@ export class ImageRestorer {
     }
     work.change.putManifest(work.repository, digest, complete)
     if (manifest.subject !== undefined) {
-      work.change.putReferrer(work.repository, manifest.subject.digest, referrerDescriptor(manifest, { digest, size: record.size }))
+      work.change.putReferrer(
+        work.repository,
+        manifest.subject.digest,
+        referrerDescriptor(manifest, { digest, size: record.size }),
+      )
     }
     work.added.manifests += known === undefined ? 1 : 0
   }
 }
 
-function requireDigest (digest: Digest, actual: Digest | undefined): void {
+function requireDigest(digest: Digest, actual: Digest | undefined): void {
   if (actual !== digest) {
     throw new Error(`what is linked as ${digest} has the digest ${actual}`)
   }

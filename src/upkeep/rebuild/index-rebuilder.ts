@@ -89,25 +89,33 @@ export class IndexRebuilder {
   #running: Promise<RebuildResult> | undefined
   #progress: RebuildProgress = { phase: 'blocks', blocks: 0, manifests: 0, blobs: 0 }
 
-  constructor (components: IndexRebuilderComponents) {
+  constructor(components: IndexRebuilderComponents) {
     this.#components = components
   }
 
-  async start (): Promise<void> {
+  async start(): Promise<void> {
     this.#controller = new AbortController()
   }
 
   /** Cuts a run short: the next one does what is left */
-  async stop (): Promise<void> {
+  async stop(): Promise<void> {
     this.#controller.abort(new OciError('UNAVAILABLE', { detail: { reason: 'the server stops' } }))
     await this.#running?.catch(() => {})
   }
 
   /** Calls that come while it runs share its result. Where the index is whole, nothing is changed. */
-  async rebuild ({ onProgress }: { onProgress?: ((progress: RebuildProgress) => void) | undefined } = {}): Promise<RebuildResult> {
-    const timer = setInterval(() => { onProgress?.({ ...this.#progress }) }, second / 2)
+  async rebuild({
+    onProgress,
+  }: {
+    onProgress?: ((progress: RebuildProgress) => void) | undefined
+  } = {}): Promise<RebuildResult> {
+    const timer = setInterval(() => {
+      onProgress?.({ ...this.#progress })
+    }, second / 2)
     try {
-      this.#running ??= this.#rebuild(this.#controller.signal).finally(() => { this.#running = undefined })
+      this.#running ??= this.#rebuild(this.#controller.signal).finally(() => {
+        this.#running = undefined
+      })
       return await this.#running
     } finally {
       clearInterval(timer)
@@ -115,7 +123,7 @@ export class IndexRebuilder {
   }
 
   /** Has the index count as complete as it is: what it does not know becomes garbage */
-  async waive (): Promise<void> {
+  async waive(): Promise<void> {
     if (this.#running !== undefined) {
       throw new OciError('UNAVAILABLE', { detail: { reason: 'the index is being rebuilt' } })
     }
@@ -123,28 +131,54 @@ export class IndexRebuilder {
     await this.#complete()
   }
 
-  async #rebuild (signal: AbortSignal): Promise<RebuildResult> {
+  async #rebuild(signal: AbortSignal): Promise<RebuildResult> {
     const { condition, log } = this.#components
     const began = performance.now()
-    const result: Run['result'] = { whole: condition.isWhole, tags: 0, manifests: 0, blobs: 0, recovered: [], partial: 0, absent: [], problems: [] }
+    const result: Run['result'] = {
+      whole: condition.isWhole,
+      tags: 0,
+      manifests: 0,
+      blobs: 0,
+      recovered: [],
+      partial: 0,
+      absent: [],
+      problems: [],
+    }
     condition.requireServing()
     if (!condition.isWhole) {
       await this.#run(result, signal)
       result.whole = result.problems.length === 0
       await (result.whole ? this.#complete() : undefined)
     }
-    const { absent, problems, recovered, ...rest } = { ...result, seconds: Math.round(performance.now() - began) / second }
-    log.info('index rebuilt', { ...rest, recovered: recovered.length, absent: absent.length, problems: problems.length })
+    const { absent, problems, recovered, ...rest } = {
+      ...result,
+      seconds: Math.round(performance.now() - began) / second,
+    }
+    log.info('index rebuilt', {
+      ...rest,
+      recovered: recovered.length,
+      absent: absent.length,
+      problems: problems.length,
+    })
     return { ...rest, recovered, absent: absent.slice(0, maxProblems), problems: problems.slice(0, maxProblems) }
   }
 
-  async #run (result: Run['result'], signal: AbortSignal): Promise<void> {
+  async #run(result: Run['result'], signal: AbortSignal): Promise<void> {
     const { blockstore, content, index, names } = this.#components
     const reader = verifiedReader(blockstore)
     const found = new FoundImages()
-    const run: Run = { reader, found, restorer: new ImageRestorer({ content, index, reader, found }), result, claimed: new Set(), signal }
+    const run: Run = {
+      reader,
+      found,
+      restorer: new ImageRestorer({ content, index, reader, found }),
+      result,
+      claimed: new Set(),
+      signal,
+    }
     this.#progress = { phase: 'blocks', blocks: 0, manifests: 0, blobs: 0 }
-    const onDirectory = (blocks: number): void => { this.#progress.blocks += blocks }
+    const onDirectory = (blocks: number): void => {
+      this.#progress.blocks += blocks
+    }
     for await (const block of smallBlocks(blockstore.path, maxRootBytes, { signal, onDirectory })) {
       await found.add(reader, block, signal)
     }
@@ -162,7 +196,7 @@ export class IndexRebuilder {
     }
   }
 
-  async #restoreTag ({ repository, tag, root: noted }: Claim, run: Run): Promise<void> {
+  async #restoreTag({ repository, tag, root: noted }: Claim, run: Run): Promise<void> {
     const { index, links } = this.#components
     const root = await noted()
     if (root === undefined) {
@@ -173,27 +207,45 @@ export class IndexRebuilder {
       return
     }
     const { digest } = top
-    const image = await run.restorer.restore(repository, top, run.signal, { root, isWhole: await this.#isWhole(root, run) })
-    await links.repositories.run(repository, async () => {
-      // it may have been pushed, or deleted, meanwhile
-      if (image.manifests.has(digest) && await index.tag(repository, tag) === undefined && await noted() === root) {
-        image.change.putTag(repository, tag, { digest, updated: new Date().toISOString() })
-        run.result.tags++
-      }
-      await this.#commit(image, run)
-    }, { signal: run.signal })
+    const image = await run.restorer.restore(repository, top, run.signal, {
+      root,
+      isWhole: await this.#isWhole(root, run),
+    })
+    await links.repositories.run(
+      repository,
+      async () => {
+        // it may have been pushed, or deleted, meanwhile
+        if (
+          image.manifests.has(digest) &&
+          (await index.tag(repository, tag)) === undefined &&
+          (await noted()) === root
+        ) {
+          image.change.putTag(repository, tag, { digest, updated: new Date().toISOString() })
+          run.result.tags++
+        }
+        await this.#commit(image, run)
+      },
+      { signal: run.signal },
+    )
     run.result.absent.push(...image.absent.map(absent => ({ ...absent, tag })))
     run.result.problems.push(...image.problems.map(problem => ({ ...problem, tag })))
   }
 
   /** @returns the manifest that a tag's root is made for; undefined where it is not here, or the tag was pushed meanwhile */
-  async #topOf (root: string, { repository, tag }: { repository: string, tag: string }, { reader, result, signal }: Run): Promise<Pick<Descriptor, 'digest' | 'mediaType'> | undefined> {
+  async #topOf(
+    root: string,
+    { repository, tag }: { repository: string; tag: string },
+    { reader, result, signal }: Run,
+  ): Promise<Pick<Descriptor, 'digest' | 'mediaType'> | undefined> {
     try {
-      const { digest, manifest: { mediaType } } = await readTopManifest(reader, root, { signal })
+      const {
+        digest,
+        manifest: { mediaType },
+      } = await readTopManifest(reader, root, { signal })
       return { digest, mediaType }
     } catch (err) {
       signal.throwIfAborted()
-      if (await this.#components.index.tag(repository, tag) === undefined) {
+      if ((await this.#components.index.tag(repository, tag)) === undefined) {
         result.problems.push({ repository, tag, cid: root, reason: (err as Error).message })
       }
       return undefined
@@ -201,7 +253,7 @@ export class IndexRebuilder {
   }
 
   /** Whether the root can be the one of a manifest's record: all below that has to be here */
-  async #isWhole (root: string, { signal }: Run): Promise<boolean> {
+  async #isWhole(root: string, { signal }: Run): Promise<boolean> {
     try {
       await requireBlocks(this.#components.blockstore, root, { signal })
       return true
@@ -211,18 +263,27 @@ export class IndexRebuilder {
     }
   }
 
-  async #recover (image: FoundImage, run: Run): Promise<void> {
+  async #recover(image: FoundImage, run: Run): Promise<void> {
     const { links, log } = this.#components
     const restored = await run.restorer.restore(recoveredRepository, image, run.signal)
     // anybody could have made it, so that it is incomplete says nothing of what is this registry's own
     if (restored.problems.length > 0) {
-      log.warn('image that no repository claims is here in part', { digest: image.digest, problems: restored.problems.slice(0, maxNamed) })
+      log.warn('image that no repository claims is here in part', {
+        digest: image.digest,
+        problems: restored.problems.slice(0, maxNamed),
+      })
       for (const root of image.roots) {
         await this.#keepAsCached(root, run)
       }
       return
     }
-    await links.repositories.run(recoveredRepository, async () => { await this.#commit(restored, run) }, { signal: run.signal })
+    await links.repositories.run(
+      recoveredRepository,
+      async () => {
+        await this.#commit(restored, run)
+      },
+      { signal: run.signal },
+    )
     run.result.absent.push(...restored.absent)
     if (restored.manifests.has(image.digest)) {
       run.result.recovered.push(image.digest)
@@ -231,22 +292,24 @@ export class IndexRebuilder {
   }
 
   /** What is here in part came from other nodes: it stays while there is room for it */
-  async #keepAsCached (root: string, { result }: Run): Promise<void> {
+  async #keepAsCached(root: string, { result }: Run): Promise<void> {
     await this.#components.index.change().putCached(root, { used: new Date().toISOString() }).commit({ durable: true })
     result.partial++
   }
 
-  async #commit ({ added, change, manifests }: RestoredImage, { claimed, result }: Run): Promise<void> {
+  async #commit({ added, change, manifests }: RestoredImage, { claimed, result }: Run): Promise<void> {
     await this.#components.content.sync()
     await change.commit({ durable: true })
-    manifests.forEach(digest => { claimed.add(digest) })
+    manifests.forEach(digest => {
+      claimed.add(digest)
+    })
     result.manifests += added.manifests
     result.blobs += added.blobs
     this.#progress.manifests = result.manifests
     this.#progress.blobs = result.blobs
   }
 
-  async #complete (): Promise<void> {
+  async #complete(): Promise<void> {
     const { cidStore, condition, publisher } = this.#components
     await condition.restored()
     cidStore.refresh()

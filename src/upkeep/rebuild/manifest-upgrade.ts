@@ -31,12 +31,12 @@ export class ManifestUpgrade {
   readonly #components: ManifestUpgradeComponents
   readonly #pace = new Pace()
 
-  constructor (components: ManifestUpgradeComponents) {
+  constructor(components: ManifestUpgradeComponents) {
     this.#components = components
   }
 
   /** What can't be read stays as it is: then this is done again the next time */
-  async run (signal: AbortSignal): Promise<void> {
+  async run(signal: AbortSignal): Promise<void> {
     const { condition, index, links, log } = this.#components
     if (!condition.hasOldRecords) {
       return
@@ -44,15 +44,19 @@ export class ManifestUpgrade {
     let unread = 0
     for await (const repository of index.repositories(everything)) {
       for await (const { digest } of index.manifests(repository)) {
-        await links.repositories.run(repository, async () => {
-          try {
-            await this.#upgrade(repository, digest, signal)
-          } catch (err) {
-            signal.throwIfAborted()
-            unread++
-            log.warn('record of a manifest not brought up to date', { repository, digest, err })
-          }
-        }, { signal })
+        await links.repositories.run(
+          repository,
+          async () => {
+            try {
+              await this.#upgrade(repository, digest, signal)
+            } catch (err) {
+              signal.throwIfAborted()
+              unread++
+              log.warn('record of a manifest not brought up to date', { repository, digest, err })
+            }
+          },
+          { signal },
+        )
         await this.#pace.rest({ signal })
       }
     }
@@ -61,13 +65,16 @@ export class ManifestUpgrade {
     }
   }
 
-  async #upgrade (repository: string, digest: Digest, signal: AbortSignal): Promise<void> {
+  async #upgrade(repository: string, digest: Digest, signal: AbortSignal): Promise<void> {
     const { content, index, log } = this.#components
     const record = await index.manifest(repository, digest)
     if (record === undefined) {
       return
     }
-    const { blobs, manifests } = manifestRecord(parseStoredManifest(await readWhole(content, record, { signal }), record.mediaType), record)
+    const { blobs, manifests } = manifestRecord(
+      parseStoredManifest(await readWhole(content, record, { signal }), record.mediaType),
+      record,
+    )
     if (blobs.join() === record.blobs.join() && manifests.join() === record.manifests.join()) {
       return
     }

@@ -20,7 +20,7 @@ export interface RestoredImage {
   /** With everything that comes with it: what an index lists, and what names one of them as its subject */
   manifests: Set<Digest>
   /** Of manifests and blobs, those that the repository did not have */
-  added: { manifests: number, blobs: number }
+  added: { manifests: number; blobs: number }
   problems: RestoreProblem[]
   /** What a manifest names and was not here either when the manifest was pushed */
   absent: RestoreProblem[]
@@ -52,16 +52,21 @@ export interface Work extends RestoredImage {
  * Looks in all places until one has what is right: a stranger's may have something else, or nothing. Where none has it, that is a problem,
  * unless our own root does not know of it: then it was not here either when the manifest was pushed.
  */
-export async function firstRight<T> (
-  { digest, own, places }: Wanted, work: Work, look: (place: string, found: (cid: string) => void) => Promise<T | undefined>, { leaf, isOptional = false }: { leaf?: string | undefined, isOptional?: boolean } = {}
+export async function firstRight<T>(
+  { digest, own, places }: Wanted,
+  work: Work,
+  look: (place: string, found: (cid: string) => void) => Promise<T | undefined>,
+  { leaf, isOptional = false }: { leaf?: string | undefined; isOptional?: boolean } = {},
 ): Promise<T | undefined> {
-  let failure: { cid: string, reason: string } | undefined
+  let failure: { cid: string; reason: string } | undefined
   let wasAbsent = false
   for (const place of places) {
     work.signal.throwIfAborted()
     let cid = place
     try {
-      const right = await look(place, found => { cid = found })
+      const right = await look(place, found => {
+        cid = found
+      })
       if (right !== undefined) {
         return right
       }
@@ -92,8 +97,11 @@ export async function firstRight<T> (
  * @returns undefined where there is none; what fits none is none where it is optional
  * @throws as {@link readManifest}
  */
-export async function readAsAny (
-  reader: ContentReader, place: string, { digest, mediaTypes }: Wanted, { isOptional = false, signal }: { isOptional?: boolean, signal: AbortSignal }
+export async function readAsAny(
+  reader: ContentReader,
+  place: string,
+  { digest, mediaTypes }: Wanted,
+  { isOptional = false, signal }: { isOptional?: boolean; signal: AbortSignal },
 ): Promise<LayoutManifest | undefined> {
   for (const [i, mediaType] of mediaTypes.entries()) {
     try {

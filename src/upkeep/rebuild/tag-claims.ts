@@ -16,8 +16,11 @@ export interface Claim {
  *
  * @param published root of the directory that was published last
  */
-export async function * claims (
-  cidStore: Pick<CidStore, 'list' | 'read'>, reader: ContentReader, published: string | undefined, signal: AbortSignal
+export async function* claims(
+  cidStore: Pick<CidStore, 'list' | 'read'>,
+  reader: ContentReader,
+  published: string | undefined,
+  signal: AbortSignal,
 ): AsyncGenerator<Claim> {
   let isEmpty = true
   for await (const { repository, tag } of cidStore.list()) {

@@ -12,20 +12,35 @@ import { temporaryDirectory, type TemporaryDirectory } from '../../fixtures/temp
 
 describe('the socket of the administration', () => {
   let directory: TemporaryDirectory
-  beforeEach(async () => { directory = await temporaryDirectory('socket') })
-  afterEach(async () => { await directory[Symbol.asyncDispose]() })
+  beforeEach(async () => {
+    directory = await temporaryDirectory('socket')
+  })
+  afterEach(async () => {
+    await directory[Symbol.asyncDispose]()
+  })
 
   const open = (dataDir: string, log = recordingLog()): AdminSocket => {
-    return new AdminSocket({ app: (_req, res) => { res.end('here') }, log }, { dataDir, idleTimeout: 1000, drainTimeout: 100 })
+    return new AdminSocket(
+      {
+        app: (_req, res) => {
+          res.end('here')
+        },
+        log,
+      },
+      { dataDir, idleTimeout: 1000, drainTimeout: 100 },
+    )
   }
 
-  async function ask (dataDir: string): Promise<string> {
+  async function ask(dataDir: string): Promise<string> {
     using socket = openSocketPath(dataDir)
-    const [response] = await once(get({ socketPath: socket.path, agent: false }), 'response') as [IncomingMessage]
+    const [response] = (await once(get({ socketPath: socket.path, agent: false }), 'response')) as [IncomingMessage]
     return await text(response)
   }
 
-  for (const [what, name] of [['a short path', 'a'], ['a path that is too long for a socket', 'a'.repeat(200)]] as const) {
+  for (const [what, name] of [
+    ['a short path', 'a'],
+    ['a path that is too long for a socket', 'a'.repeat(200)],
+  ] as const) {
     it(`is there below ${what}, for its owner alone, until the server stops`, async () => {
       const dataDir = join(directory.path, name)
       await mkdir(dataDir)
@@ -48,12 +63,15 @@ describe('the socket of the administration', () => {
     await socket.stop()
   })
 
-  it('that can\'t be made stops nothing, and the log says so in one line', async () => {
+  it("that can't be made stops nothing, and the log says so in one line", async () => {
     const log = recordingLog()
     await mkdir(join(directory.path, 'admin.sock'))
     const socket = open(directory.path, log)
     await socket.start()
     await socket.stop()
-    assert.deepEqual(log.lines.map(({ level, message }) => [level, message]), [['warn', 'no socket for administration: it takes the token']])
+    assert.deepEqual(
+      log.lines.map(({ level, message }) => [level, message]),
+      [['warn', 'no socket for administration: it takes the token']],
+    )
   })
 })

@@ -20,7 +20,7 @@ describe('the token of the administration', () => {
     await directory[Symbol.asyncDispose]()
   })
 
-  async function start (given?: string): Promise<{ token: AdminToken, lines: Line[] }> {
+  async function start(given?: string): Promise<{ token: AdminToken; lines: Line[] }> {
     const log = recordingLog()
     const token = new AdminToken({ log }, { dataDir: directory.path, path: given })
     await token.start()
@@ -69,9 +69,15 @@ describe('the token of the administration', () => {
     const { token, lines } = await start()
     for (const content of [undefined, '', 'short', 'of two\nlines and more']) {
       content === undefined ? await rm(path) : await writeFile(path, content)
-      assert.deepEqual([await token.matches(content ?? ''), await token.matches((content ?? '').trim())], [false, false])
+      assert.deepEqual(
+        [await token.matches(content ?? ''), await token.matches((content ?? '').trim())],
+        [false, false],
+      )
     }
-    assert.deepEqual(lines.map(({ level, message }) => [level, message]), [['warn', 'nobody can administer over TCP: the token can\'t be read']])
+    assert.deepEqual(
+      lines.map(({ level, message }) => [level, message]),
+      [['warn', "nobody can administer over TCP: the token can't be read"]],
+    )
     await writeFile(path, 'a-token-of-the-operator')
     assert.equal(await token.matches('a-token-of-the-operator'), true)
   })

@@ -19,22 +19,40 @@ describe('a data directory', () => {
       await chmod(path(file), 0o644)
     }
   })
-  afterEach(async () => { await directory[Symbol.asyncDispose]() })
+  afterEach(async () => {
+    await directory[Symbol.asyncDispose]()
+  })
 
   const path = (name: string): string => join(directory.path, name)
-  const modes = async (...names: string[]): Promise<string[]> => await Promise.all(names.map(async name => ((await stat(path(name))).mode & 0o7777).toString(8)))
+  const modes = async (...names: string[]): Promise<string[]> =>
+    await Promise.all(names.map(async name => ((await stat(path(name))).mode & 0o7777).toString(8)))
 
-  for (const [mode, to] of [[0o755, 'group 0: rx, everyone: rx'], [0o750, 'group 0: rx'], [0o701, 'everyone: x'], [0o777, 'group 0: rwx, everyone: rwx']] as const) {
+  for (const [mode, to] of [
+    [0o755, 'group 0: rx, everyone: rx'],
+    [0o750, 'group 0: rx'],
+    [0o701, 'everyone: x'],
+    [0o777, 'group 0: rwx, everyone: rwx'],
+  ] as const) {
     it(`of mode ${mode.toString(8)} is closed, and the log says to whom it was open`, async () => {
       const log = recordingLog()
       await chmod(directory.path, mode)
       const { gid } = await stat(directory.path)
       await closeDirectory({ log }, directory.path)
-      assert.deepEqual(await modes('.', 'blocks', 'datastore', 'datastore/000003.log', 'datastore/CURRENT', 'admin.token'), ['700', '700', '700', '600', '600', '600'])
-      assert.deepEqual(log.lines, [{
-        level: 'warn', message: 'data directory was open to other users; it is closed now',
-        fields: { directory: directory.path, to: to.replace('group 0', `group ${gid}`), exposed: ['datastore', 'admin.token'] }
-      }])
+      assert.deepEqual(
+        await modes('.', 'blocks', 'datastore', 'datastore/000003.log', 'datastore/CURRENT', 'admin.token'),
+        ['700', '700', '700', '600', '600', '600'],
+      )
+      assert.deepEqual(log.lines, [
+        {
+          level: 'warn',
+          message: 'data directory was open to other users; it is closed now',
+          fields: {
+            directory: directory.path,
+            to: to.replace('group 0', `group ${gid}`),
+            exposed: ['datastore', 'admin.token'],
+          },
+        },
+      ])
     })
   }
 
@@ -42,7 +60,13 @@ describe('a data directory', () => {
     const log = recordingLog()
     await chmod(directory.path, 0o700)
     await closeDirectory({ log }, directory.path)
-    assert.deepEqual(await modes('datastore', 'datastore/CURRENT', 'admin.token', 'cids', 'cids/tag'), ['700', '600', '600', '755', '644'])
+    assert.deepEqual(await modes('datastore', 'datastore/CURRENT', 'admin.token', 'cids', 'cids/tag'), [
+      '700',
+      '600',
+      '600',
+      '755',
+      '644',
+    ])
     assert.deepEqual(log.lines, [])
   })
 

@@ -36,9 +36,16 @@ describe('ipdr backup', () => {
     await truncate(file!, 100)
     const cut = await ipdr(['backup', '--verify', join(scratch.path, 'cut')])
     assert.equal(cut.code, 1)
-    assert.match(cut.out, new RegExp(`${basename(file!)}: it is cut short.*\n.*: it has 100 bytes instead of \\d+\n.*: its state can't be restored: .*\n1 files`))
+    assert.match(
+      cut.out,
+      new RegExp(
+        `${basename(file!)}: it is cut short.*\n.*: it has 100 bytes instead of \\d+\n.*: its state can't be restored: .*\n1 files`,
+      ),
+    )
     assert.match(cut.err, /^ipdr: the backup is damaged or not complete\nThe next ipdr backup/)
-    const { problems } = JSON.parse((await ipdr(['backup', '--verify', join(scratch.path, 'cut'), '--json'])).out) as { problems: unknown[] }
+    const { problems } = JSON.parse((await ipdr(['backup', '--verify', join(scratch.path, 'cut'), '--json'])).out) as {
+      problems: unknown[]
+    }
     assert.equal(problems.length, 3)
     assert.match((await ipdr(['backup', '--verify', join(scratch.path, 'nope')])).err, /nope can't be read: ENOENT\n$/)
   })
@@ -46,17 +53,27 @@ describe('ipdr backup', () => {
   it('fails where something is not in the backup, which is written all the same', async () => {
     const names = Array.from({ length: 2 }, (_, i) => `team/app@sha256:${i}`)
     await using server = await fakeServer(async (_, res) => {
-      const { root, bytes } = await applianceOver(stores).backup(async function * () {})
-      res.writeHead(200, { 'X-Ipfs-Roots': root, 'X-Ipdr-Left-Out': ['5', ...names].join(' ') }).end(await readAll(bytes))
+      const { root, bytes } = await applianceOver(stores).backup(async function* () {})
+      res
+        .writeHead(200, { 'X-Ipfs-Roots': root, 'X-Ipdr-Left-Out': ['5', ...names].join(' ') })
+        .end(await readAll(bytes))
     })
-    const { code, out, err } = await ipdr(['backup', join(scratch.path, 'partial'), '--docker-registry-host', server.host])
+    const { code, out, err } = await ipdr([
+      'backup',
+      join(scratch.path, 'partial'),
+      '--docker-registry-host',
+      server.host,
+    ])
     assert.deepEqual([code, /^Wrote/.test(out)], [1, true])
-    assert.match(err, /not in the backup, as blocks are missing or damaged: team\/app@sha256:0, team\/app@sha256:1, and 3 more\n/)
+    assert.match(
+      err,
+      /not in the backup, as blocks are missing or damaged: team\/app@sha256:0, team\/app@sha256:1, and 3 more\n/,
+    )
   })
 
   it('tells how much it wrote, and what was wrong', async () => {
     await using server = await fakeServer(async (_, res) => {
-      const { root, bytes } = await applianceOver(stores).backup(async function * () {})
+      const { root, bytes } = await applianceOver(stores).backup(async function* () {})
       res.writeHead(200, { 'X-Ipfs-Roots': root }).end(await readAll(bytes))
     })
     const files = join(scratch.path, 'files')
@@ -67,6 +84,9 @@ describe('ipdr backup', () => {
     const second = await ipdr(['backup', files, ...at])
     assert.match(second.out, /^Wrote [1-9]\d* blocks/)
     assert.match(second.err, /^.*000001-.*: it is cut short.*\n.*: it has 100 bytes/)
-    assert.match((await ipdr(['backup', '--verify', files])).out, /^.*000001-.*: a part of it is damaged, as was known before\n2 files/)
+    assert.match(
+      (await ipdr(['backup', '--verify', files])).out,
+      /^.*000001-.*: a part of it is damaged, as was known before\n2 files/,
+    )
   })
 })

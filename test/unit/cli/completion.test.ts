@@ -5,13 +5,26 @@ import { ipdr } from './ipdr.ts'
 
 describe('ipdr completion', () => {
   for (const [line, expected] of [
-    [['pu'], ['push', 'pull', 'publish']], [['config', ''], ['verify', 'show']], [['push', '--fr'], ['--from']], [['peers', 'connect', '--js'], ['--json']], [['server', '--p2p-po'], ['--p2p-port']]
+    [['pu'], ['push', 'pull', 'publish']],
+    [
+      ['config', ''],
+      ['verify', 'show'],
+    ],
+    [['push', '--fr'], ['--from']],
+    [['peers', 'connect', '--js'], ['--json']],
+    [['server', '--p2p-po'], ['--p2p-port']],
   ] as const) {
     it(`for bash knows ${line.join(' ')}`, async () => {
       const { out } = await ipdr(['completion', 'bash'])
       const words = line.map(word => `'${word}'`).join(' ')
-      const printed = await run('bash', ['-c', `${out}\nCOMP_WORDS=(ipdr ${words}); COMP_CWORD=${line.length}; _ipdr; echo "\${COMPREPLY[@]}"`])
-      assert.deepEqual(printed.split(' ').filter(word => expected.some(wanted => wanted === word)), [...expected])
+      const printed = await run('bash', [
+        '-c',
+        `${out}\nCOMP_WORDS=(ipdr ${words}); COMP_CWORD=${line.length}; _ipdr; echo "\${COMPREPLY[@]}"`,
+      ])
+      assert.deepEqual(
+        printed.split(' ').filter(word => expected.some(wanted => wanted === word)),
+        [...expected],
+      )
     })
   }
 

@@ -7,7 +7,9 @@ const docker = 'ciqjjwaeoszdgcaasxmlhjuqnhbctgwijqz64w564lrzeyjezcvbj4y'
 
 describe('ipdr convert', () => {
   for (const [args, out] of [
-    [[v0, '--format=docker'], docker], [['-f', 'docker', `/ipfs/${v0}`], docker], [[docker, '-f', 'ipfs'], v0]
+    [[v0, '--format=docker'], docker],
+    [['-f', 'docker', `/ipfs/${v0}`], docker],
+    [[docker, '-f', 'ipfs'], v0],
   ] as const) {
     it(`${args.join(' ')} prints ${out}`, async () => {
       assert.deepEqual(await ipdr(['convert', ...args]), { code: 0, out: `${out}\n`, err: '' })
@@ -16,7 +18,9 @@ describe('ipdr convert', () => {
 
   it('says what it cannot read', async () => {
     assert.deepEqual(await ipdr(['convert', 'busybox', '-f', 'docker']), {
-      code: 1, out: '', err: 'ipdr: "busybox" is neither a CID nor a hash in docker format (ciq...) nor an IPNS name\n'
+      code: 1,
+      out: '',
+      err: 'ipdr: "busybox" is neither a CID nor a hash in docker format (ciq...) nor an IPNS name\n',
     })
   })
 

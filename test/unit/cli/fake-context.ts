@@ -5,7 +5,7 @@ import type { CliContext } from '../../../src/cli/context.ts'
 class Text extends Writable {
   text = ''
 
-  override _write (chunk: Buffer, _encoding: string, done: () => void): void {
+  override _write(chunk: Buffer, _encoding: string, done: () => void): void {
     this.text += chunk.toString()
     done()
   }
@@ -15,7 +15,7 @@ class Text extends Writable {
 export class FakeProcess extends EventEmitter {
   readonly exits: number[] = []
 
-  exit (code: number): void {
+  exit(code: number): void {
     this.exits.push(code)
     this.emit('exited')
   }
@@ -27,6 +27,6 @@ export interface FakeContext extends CliContext {
   process: FakeProcess
 }
 
-export function fakeContext (env: NodeJS.ProcessEnv = {}): FakeContext {
+export function fakeContext(env: NodeJS.ProcessEnv = {}): FakeContext {
   return { stdout: new Text(), stderr: new Text(), env, process: new FakeProcess() }
 }

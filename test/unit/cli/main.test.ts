@@ -6,11 +6,15 @@ import { describe, it } from 'node:test'
 
 const main = join(import.meta.dirname, '../../../src/main.ts')
 
-interface Result { code: number | null, out: string, err: string }
+interface Result {
+  code: number | null
+  out: string
+  err: string
+}
 
-async function ipdr (args: string[]): Promise<Result> {
+async function ipdr(args: string[]): Promise<Result> {
   const child = spawn(process.execPath, [main, ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
-  const exited = new Promise<number | null>((resolve) => child.on('exit', resolve))
+  const exited = new Promise<number | null>(resolve => child.on('exit', resolve))
   const [code, out, err] = await Promise.all([exited, text(child.stdout), text(child.stderr)])
   return { code, out, err }
 }
@@ -20,7 +24,7 @@ describe('ipdr as a process', () => {
     [[], 0, /^Usage: ipdr/, /^$/],
     [['version'], 0, /^ipdr /, /^$/],
     [['nope'], 1, /^$/, /^ipdr: unknown command 'nope'\nRun [^\n]*\n$/],
-    [['server', '--port', 'x'], 1, /^$/, /^ipdr: port: [^\n]*\n$/]
+    [['server', '--port', 'x'], 1, /^$/, /^ipdr: port: [^\n]*\n$/],
   ]
   for (const [args, code, out, err] of table) {
     it(`'ipdr ${args.join(' ')}' exits with ${code}`, async () => {
@@ -34,12 +38,14 @@ describe('ipdr as a process', () => {
   it('survives a reader that has seen enough', async () => {
     const child = spawn(process.execPath, [main, 'server', '--help'], { stdio: ['ignore', 'pipe', 'pipe'] })
     child.stdout.destroy()
-    const exited = new Promise<number | null>((resolve) => child.on('exit', resolve))
+    const exited = new Promise<number | null>(resolve => child.on('exit', resolve))
     assert.deepEqual([await exited, await text(child.stderr)], [0, ''])
   })
 
   it('does not load the IPFS node for a command that has no use for it', async () => {
-    const child = spawn(process.execPath, ['--import', loaded, main, 'config', 'verify'], { stdio: ['ignore', 'pipe', 'pipe'] })
+    const child = spawn(process.execPath, ['--import', loaded, main, 'config', 'verify'], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
     const [, err] = await Promise.all([text(child.stdout), text(child.stderr)])
     assert.doesNotMatch(err, /node_modules\/(helia|libp2p)\/|appliance\.ts/)
     assert.match(err, /node_modules\/commander\//)

@@ -10,19 +10,25 @@ import { configKeys, defaultConfig } from '../../../src/config/schema.ts'
 import packageJson from '../../../package.json' with { type: 'json' }
 import { fakeContext } from './fake-context.ts'
 
-interface Result { code: number, out: string, err: string }
+interface Result {
+  code: number
+  out: string
+  err: string
+}
 
-async function ipdr (args: string[], env: NodeJS.ProcessEnv = {}): Promise<Result> {
+async function ipdr(args: string[], env: NodeJS.ProcessEnv = {}): Promise<Result> {
   const context = fakeContext(env)
   const code = await run(args, context)
   return { code, out: context.stdout.text, err: context.stderr.text }
 }
 
 let directory: string
-before(() => { directory = mkdtempSync(join(tmpdir(), 'ipdr-cli-')) })
+before(() => {
+  directory = mkdtempSync(join(tmpdir(), 'ipdr-cli-'))
+})
 after(() => rmSync(directory, { recursive: true }))
 
-function fileWith (text: string): string {
+function fileWith(text: string): string {
   const file = join(directory, 'ipdr.yml')
   writeFileSync(file, text)
   return file
@@ -35,7 +41,21 @@ describe('help', () => {
       assert.equal(code, 0)
       assert.equal(err, '')
       assert.match(out, /^Usage: ipdr /)
-      for (const command of ['server', 'push', 'pull', 'convert', 'dig', 'ls', 'inspect', 'resolve', 'peers', 'publish', 'config', 'completion', 'version']) {
+      for (const command of [
+        'server',
+        'push',
+        'pull',
+        'convert',
+        'dig',
+        'ls',
+        'inspect',
+        'resolve',
+        'peers',
+        'publish',
+        'config',
+        'completion',
+        'version',
+      ]) {
         assert.match(out, new RegExp(`^ {2}${command}`, 'm'))
       }
     })
@@ -55,7 +75,14 @@ describe('help', () => {
     for (const { description, flag } of configKeys) {
       assert.ok(text.includes(`${flag} `) && text.includes(description), flag)
     }
-    for (const part of ['-p, --port <number>', '(default: 5000)', '(default: 4MiB)', '(default: 120s)', 'offline, lan, private, public (default: public)', '--config <file>']) {
+    for (const part of [
+      '-p, --port <number>',
+      '(default: 5000)',
+      '(default: 4MiB)',
+      '(default: 120s)',
+      'offline, lan, private, public (default: public)',
+      '--config <file>',
+    ]) {
       assert.ok(text.includes(part), part)
     }
   })
@@ -69,9 +96,13 @@ const mistakes: [string[], string, RegExp][] = [
   [['--nope'], "unknown option '--nope'", /^Run 'ipdr --help'/],
   [['server', '--nope'], "unknown option '--nope'", /^Run 'ipdr server --help'/],
   [['server', '--prot', '1'], "unknown option '--prot'", /^\(Did you mean --port\?\) Run 'ipdr server --help'/],
-  [['server', 'extra'], "too many arguments for 'server'. Expected 0 arguments but got 1.", /^Run 'ipdr server --help'/],
+  [
+    ['server', 'extra'],
+    "too many arguments for 'server'. Expected 0 arguments but got 1.",
+    /^Run 'ipdr server --help'/,
+  ],
   [['server', '--port'], "option '-p, --port <number>' argument missing", /^Run 'ipdr server --help'/],
-  [['config', 'verfy'], "unknown command 'verfy'", /^\(Did you mean verify\?\) Run 'ipdr config --help'/]
+  [['config', 'verfy'], "unknown command 'verfy'", /^\(Did you mean verify\?\) Run 'ipdr config --help'/],
 ]
 
 describe('a command line that cannot be understood', () => {
@@ -95,7 +126,7 @@ describe('config verify', () => {
     assert.deepEqual(await ipdr(['config', 'verify', file]), {
       code: 1,
       out: '',
-      err: `ipdr: nope: unknown key (file key nope, ${file} line 2)\nipdr: port: must be a whole number from 0 to 65535, got "x" (file key port, ${file} line 1)\n`
+      err: `ipdr: nope: unknown key (file key nope, ${file} line 2)\nipdr: port: must be a whole number from 0 to 65535, got "x" (file key port, ${file} line 1)\n`,
     })
   })
 
@@ -122,10 +153,16 @@ describe('config show', () => {
   const flags: [string[], Record<string, unknown>][] = [
     [['-p', '0'], { port: 0 }],
     [['--data-dir=x y', '--network', 'lan'], { dataDir: 'x y', network: 'lan' }],
-    [['--p2p-peers', address, '--p2p-peers', `${address}1`], { p2p: { ...defaultConfig.p2p, peers: [address, `${address}1`] } }],
+    [
+      ['--p2p-peers', address, '--p2p-peers', `${address}1`],
+      { p2p: { ...defaultConfig.p2p, peers: [address, `${address}1`] } },
+    ],
     [['--storage-fsync', 'false'], { storage: { ...defaultConfig.storage, fsync: false } }],
     [['--storage-fsync', '--port', '1'], { port: 1 }],
-    [['--log-level', 'debug', '--limits-drain-timeout', '1m'], { log: { ...defaultConfig.log, level: 'debug' }, limits: { ...defaultConfig.limits, drainTimeout: 60 } }]
+    [
+      ['--log-level', 'debug', '--limits-drain-timeout', '1m'],
+      { log: { ...defaultConfig.log, level: 'debug' }, limits: { ...defaultConfig.limits, drainTimeout: 60 } },
+    ],
   ]
   for (const [args, expected] of flags) {
     it(`takes ${args.join(' ')}`, async () => {
@@ -148,7 +185,7 @@ describe('config show', () => {
     assert.deepEqual(err.split('\n'), [
       'ipdr: p2p.port: must be a whole number from 0 to 65535, got "x" (flag --p2p-port)',
       'ipdr: p2p.swarmKey: must be set when network is private (flag --network)',
-      ''
+      '',
     ])
   })
 })

@@ -9,10 +9,10 @@ const expected: [string, unknown, string][] = [
   ['a usage error', new UsageError('no such thing'), 'ipdr: no such thing\n'],
   ['its hint', new UsageError('no such thing', 'Try another.'), 'ipdr: no such thing\nTry another.\n'],
   ['every problem of a configuration', new ConfigError(['a', 'b']), 'ipdr: a\nipdr: b\n'],
-  ['any error that is expected', Object.assign(new Error('two\nlines'), { expected: true }), 'ipdr: two lines\n']
+  ['any error that is expected', Object.assign(new Error('two\nlines'), { expected: true }), 'ipdr: two lines\n'],
 ]
 
-function printed (err: unknown): string {
+function printed(err: unknown): string {
   const { stderr } = fakeContext()
   reportError(err, stderr)
   return stderr.text
@@ -23,7 +23,10 @@ describe('reportError', () => {
     it(`prints ${title} without a stack`, () => assert.equal(printed(err), text))
   }
 
-  for (const err of [new Error('boom', { cause: new Error('inner') }), Object.assign(new Error('boom'), { expected: 'yes' })]) {
+  for (const err of [
+    new Error('boom', { cause: new Error('inner') }),
+    Object.assign(new Error('boom'), { expected: 'yes' }),
+  ]) {
     it('prints anything else with its stack', () => {
       assert.match(printed(err), /^ipdr: this is a bug[^\n]*\nError: boom\n {4}at /)
     })

@@ -19,26 +19,31 @@ class FakeServer implements Server {
   peerId: string | undefined = '12D3KooW'
   multiaddrs = ['/ip4/192.0.2.1/tcp/4001', '/ip4/127.0.0.1/tcp/4001']
 
-  async start (): Promise<void> {
+  async start(): Promise<void> {
     this.calls.push('start')
     await this.started.promise
     this.calls.push('started')
   }
 
-  async stop (): Promise<void> {
+  async stop(): Promise<void> {
     this.calls.push('stop')
     await this.stopped.promise
     this.calls.push('stopped')
   }
 
-  async reload (): Promise<void> {
+  async reload(): Promise<void> {
     this.calls.push('reload')
   }
 }
 
-interface Run { server: FakeServer, context: FakeContext, config: () => Config, done: Promise<unknown> }
+interface Run {
+  server: FakeServer
+  context: FakeContext
+  config: () => Config
+  done: Promise<unknown>
+}
 
-function serve (args: string[] = [], prepare: (server: FakeServer) => void = () => {}): Run {
+function serve(args: string[] = [], prepare: (server: FakeServer) => void = () => {}): Run {
   const server = new FakeServer()
   const context = fakeContext()
   let given: Config | undefined
@@ -53,7 +58,7 @@ function serve (args: string[] = [], prepare: (server: FakeServer) => void = () 
 }
 
 /** Lets everything run that is ready to */
-async function settle (): Promise<void> {
+async function settle(): Promise<void> {
   await setImmediate()
   await setImmediate()
 }
@@ -80,8 +85,12 @@ describe('ipdr server', () => {
     await settle()
     const text = context.stdout.text
     for (const part of [
-      'http://localhost:5000 (listening on 0.0.0.0:5000)', '12D3KooW', ...server.multiaddrs, resolve('some/where'),
-      'docker tag helloworld localhost:5000/example/helloworld', 'docker push localhost:5000/example/helloworld'
+      'http://localhost:5000 (listening on 0.0.0.0:5000)',
+      '12D3KooW',
+      ...server.multiaddrs,
+      resolve('some/where'),
+      'docker tag helloworld localhost:5000/example/helloworld',
+      'docker push localhost:5000/example/helloworld',
     ]) {
       assert.ok(text.includes(part), `${part} in ${text}`)
     }
@@ -89,10 +98,18 @@ describe('ipdr server', () => {
     await done
   })
 
-  const hosts: [string, string][] = [['0.0.0.0', 'localhost'], ['::', 'localhost'], ['127.0.0.1', 'localhost'], ['192.0.2.7', '192.0.2.7'], ['2001:db8::1', '[2001:db8::1]']]
+  const hosts: [string, string][] = [
+    ['0.0.0.0', 'localhost'],
+    ['::', 'localhost'],
+    ['127.0.0.1', 'localhost'],
+    ['192.0.2.7', '192.0.2.7'],
+    ['2001:db8::1', '[2001:db8::1]'],
+  ]
   for (const [host, expected] of hosts) {
     it(`on ${host} shows a push to ${expected}`, async () => {
-      const { context, done, server } = serve([], (server) => { server.address = { host, port: 5001 } })
+      const { context, done, server } = serve([], server => {
+        server.address = { host, port: 5001 }
+      })
       server.started.resolve()
       server.stopped.resolve()
       await settle()
@@ -103,7 +120,9 @@ describe('ipdr server', () => {
   }
 
   it('says that an offline node has no peer id', async () => {
-    const { context, done, server } = serve([], (server) => { server.peerId = undefined })
+    const { context, done, server } = serve([], server => {
+      server.peerId = undefined
+    })
     server.started.resolve()
     server.stopped.resolve()
     await settle()
@@ -112,7 +131,11 @@ describe('ipdr server', () => {
     assert.match(context.stdout.text, /peer id {3}none \(offline\)/)
   })
 
-  for (const [signal, second, code] of [['SIGINT', 'SIGINT', 130], ['SIGTERM', 'SIGTERM', 143], ['SIGTERM', 'SIGINT', 130]] as const) {
+  for (const [signal, second, code] of [
+    ['SIGINT', 'SIGINT', 130],
+    ['SIGTERM', 'SIGTERM', 143],
+    ['SIGTERM', 'SIGINT', 130],
+  ] as const) {
     it(`stops at the first signal (${signal}) and ends at once at the second (${second})`, async () => {
       const { context, done, server } = serve()
       server.started.resolve()
@@ -172,10 +195,10 @@ describe('ipdr server', () => {
     server.started.resolve()
     server.stopped.resolve()
     await settle()
-    assert.ok(signals.every((name) => context.process.listenerCount(name) === 1))
+    assert.ok(signals.every(name => context.process.listenerCount(name) === 1))
     context.process.emit('SIGINT')
     await done
-    assert.ok(signals.every((name) => context.process.listenerCount(name) === 0))
+    assert.ok(signals.every(name => context.process.listenerCount(name) === 0))
   })
 
   for (const name of ['uncaughtException', 'unhandledRejection']) {
@@ -188,7 +211,7 @@ describe('ipdr server', () => {
       context.process.emit(name, new Error('nobody caught me'))
       await exited
       assert.deepEqual(context.process.exits, [1])
-      const line = JSON.parse(context.stderr.text) as { level: string, error: { message: string, stack: string } }
+      const line = JSON.parse(context.stderr.text) as { level: string; error: { message: string; stack: string } }
       assert.equal(line.level, 'error')
       assert.equal(line.error.message, 'nobody caught me')
       assert.match(line.error.stack, /server\.test\.ts/)

@@ -30,26 +30,30 @@ afterEach(async () => {
   await scratch[Symbol.asyncDispose]()
 })
 
-async function push (tag: string, layers: readonly Buffer[] = [shared, randomBytes(5000, tag)]): Promise<void> {
+async function push(tag: string, layers: readonly Buffer[] = [shared, randomBytes(5000, tag)]): Promise<void> {
   await stores.pushEmptyConfig('team/app')
   for (const layer of layers) {
     await stores.pushBlob('team/app', layer)
   }
-  await stores.pushManifest('team/app', tag, imageManifest({ layers: layers.map(layer => descriptorOf(layer)), annotations: { tag } }))
+  await stores.pushManifest(
+    'team/app',
+    tag,
+    imageManifest({ layers: layers.map(layer => descriptorOf(layer)), annotations: { tag } }),
+  )
 }
 
-async function run (init: Partial<BackupInit> = {}): Promise<BackupResult> {
+async function run(init: Partial<BackupInit> = {}): Promise<BackupResult> {
   return await backup(applianceOver(stores), { target, ...init }, {})
 }
 
-async function restored (...sources: string[]): Promise<Record<string, unknown>> {
+async function restored(...sources: string[]): Promise<Record<string, unknown>> {
   await using other = await TestRegistry.open()
   await restore(applianceOver(other), { sources: sources.length === 0 ? [target] : sources }, {})
   return await contentsOf(other)
 }
 
 /** Three increments, the files of which are returned */
-async function increments (): Promise<string[]> {
+async function increments(): Promise<string[]> {
   const files: string[] = []
   for (const tag of ['v1', 'v2', 'v3']) {
     await push(tag)
@@ -78,12 +82,24 @@ describe('ipdr backup', () => {
   })
 
   for (const [what, damage] of Object.entries<(file: string) => Promise<void>>({
-    'is deleted': async file => { await rm(file) },
-    'is cut short': async file => { await truncate(file, (await stat(file)).size - 3000) },
-    'is empty': async file => { await truncate(file, 0) },
-    'has a flipped bit in a block': async file => { await flip(file, (await stat(file)).size - 100) },
-    'has a flipped bit in its header': async file => { await flip(file, 30) },
-    'has a flipped bit in the length of its first block': async file => { await flip(file, 59) }
+    'is deleted': async file => {
+      await rm(file)
+    },
+    'is cut short': async file => {
+      await truncate(file, (await stat(file)).size - 3000)
+    },
+    'is empty': async file => {
+      await truncate(file, 0)
+    },
+    'has a flipped bit in a block': async file => {
+      await flip(file, (await stat(file)).size - 100)
+    },
+    'has a flipped bit in its header': async file => {
+      await flip(file, 30)
+    },
+    'has a flipped bit in the length of its first block': async file => {
+      await flip(file, 59)
+    },
   })) {
     for (const number of [0, 1, 2]) {
       it(`mends a directory of which file ${number + 1} ${what}`, async () => {
@@ -105,18 +121,30 @@ describe('a backup that is damaged', () => {
     await flip(first!, Math.floor((await stat(first!)).size / 2))
     const third = join(target, (await readdir(target)).find(name => name.startsWith('000003'))!)
     const { problems } = await verifyBackup(target, [], {})
-    assert.deepEqual(problems.map(({ path }) => path), [second, first, first, third])
-    assert.match(problems.map(({ problem }) => problem).join('\n'), /^it is missing\nwhat it has as baf\w+ is another block \(byte \d+\)\n(its state can't be restored: No block baf\w+\n?){2}$/)
+    assert.deepEqual(
+      problems.map(({ path }) => path),
+      [second, first, first, third],
+    )
+    assert.match(
+      problems.map(({ problem }) => problem).join('\n'),
+      /^it is missing\nwhat it has as baf\w+ is another block \(byte \d+\)\n(its state can't be restored: No block baf\w+\n?){2}$/,
+    )
 
     const result = await run()
     assert.deepEqual([result.problems.map(({ path }) => path), result.lost], [[second, first], [third]])
     const after = await verifyBackup(target, [], {})
     assert.deepEqual(after.problems, [])
-    assert.deepEqual(after.known.map(({ path }) => path), [first, third])
+    assert.deepEqual(
+      after.known.map(({ path }) => path),
+      [first, third],
+    )
     assert.deepEqual(await restored(), await contentsOf(stores))
     // the first state is whole again, with what the last file has of it
     await using other = await TestRegistry.open()
-    assert.deepEqual((await restore(applianceOver(other), { sources: [target], root: rootInName(basename(first!)) }, {})).tags, 1)
+    assert.deepEqual(
+      (await restore(applianceOver(other), { sources: [target], root: rootInName(basename(first!)) }, {})).tags,
+      1,
+    )
   })
 
   it('is restored where nothing that is damaged is needed', async () => {
@@ -125,7 +153,16 @@ describe('a backup that is damaged', () => {
     await run()
     const problems: string[] = []
     await using other = await TestRegistry.open()
-    await restore(applianceOver(other), { sources: [target], onProblem: ({ path, problem }) => { problems.push(`${basename(path)}: ${problem}`) } }, {})
+    await restore(
+      applianceOver(other),
+      {
+        sources: [target],
+        onProblem: ({ path, problem }) => {
+          problems.push(`${basename(path)}: ${problem}`)
+        },
+      },
+      {},
+    )
     assert.deepEqual(await contentsOf(other), await contentsOf(stores))
     assert.match(problems.join(), /^000002-baf\w+\.car: what it has as baf\w+ is another block \(byte \d+\)$/)
   })
@@ -151,7 +188,10 @@ describe('a backup that is damaged', () => {
     await foreign.pushManifest('foreign', 'v1', imageManifest())
     const { file } = await backup(applianceOver(foreign), { target: join(scratch.path, 'foreign') }, {})
     await copyFile(file!, join(target, basename(file!).replace('000001', '000004')))
-    assert.match((await verifyBackup(target, [], {})).problems.map(({ problem }) => problem).join(), /^the list of files does not have it$/)
+    assert.match(
+      (await verifyBackup(target, [], {})).problems.map(({ problem }) => problem).join(),
+      /^the list of files does not have it$/,
+    )
     assert.deepEqual(await restored(), contents)
     assert.match(basename((await run()).file!), /^000005-/)
     await rm(join(target, 'backups.json'))
@@ -169,7 +209,7 @@ describe('a backup that is damaged', () => {
     assert.deepEqual(await restored(), await contentsOf(stores))
   })
 
-  it('is not mended where a file can\'t be read at all', async () => {
+  it("is not mended where a file can't be read at all", async () => {
     const files = await increments()
     await assert.rejects(verifyBackup(join(target, 'nope'), [], {}), { name: 'ClientError' })
     await rm(files[0]!)
@@ -199,7 +239,10 @@ describe('a backup since another', () => {
 
     await flip(base, (await stat(base)).size - 100)
     const { problems } = await run({ since: [base] })
-    assert.deepEqual(problems.map(({ path }) => path), [base])
+    assert.deepEqual(
+      problems.map(({ path }) => path),
+      [base],
+    )
     assert.deepEqual(await restored(base, target), await contentsOf(stores))
     // a file by itself, in which all that is damaged is again
     await run({ target: join(scratch.path, 'next.car'), since: [base] })
@@ -215,7 +258,7 @@ describe('a backup since another', () => {
   })
 })
 
-async function flip (file: string, offset: number): Promise<void> {
+async function flip(file: string, offset: number): Promise<void> {
   const bytes = await readFile(file)
   bytes[offset]! ^= 1 << (offset % 8)
   await writeFile(file, bytes)

@@ -34,28 +34,33 @@ beforeEach(async () => {
   await mkdir(directory)
   await writeFile(outside, secret)
 })
-afterEach(async () => { await scratch[Symbol.asyncDispose]() })
+afterEach(async () => {
+  await scratch[Symbol.asyncDispose]()
+})
 
 /** All that a copy of the directory brings elsewhere */
-async function copied (): Promise<Buffer[]> {
+async function copied(): Promise<Buffer[]> {
   await using source = await openFilesSource(directoryFiles(directory), undefined)
   const target = new MemoryTarget()
   await copyImage(source, target)
   return [...target.content.values()]
 }
 
-async function save (config: string, layers: string[] = []): Promise<void> {
-  await writeFile(join(directory, 'manifest.json'), encode([{ Config: config, RepoTags: ['x:latest'], Layers: layers }]))
+async function save(config: string, layers: string[] = []): Promise<void> {
+  await writeFile(
+    join(directory, 'manifest.json'),
+    encode([{ Config: config, RepoTags: ['x:latest'], Layers: layers }]),
+  )
 }
 
-async function writeImage (place: (digest: string, bytes: Buffer) => Promise<void>): Promise<void> {
+async function writeImage(place: (digest: string, bytes: Buffer) => Promise<void>): Promise<void> {
   await writeFile(join(directory, 'index.json'), encode({ schemaVersion: 2, manifests: [image.descriptor] }))
   for (const [digest, bytes] of image.content) {
     await place(digest.replace(':', '/'), bytes)
   }
 }
 
-async function writeBelow (root: string, path: string, bytes: Buffer): Promise<string> {
+async function writeBelow(root: string, path: string, bytes: Buffer): Promise<string> {
   const file = join(root, path)
   await mkdir(dirname(file), { recursive: true })
   await writeFile(file, bytes)
@@ -67,15 +72,47 @@ describe('a directory that somebody else filled', () => {
     ['a path that leads out', async () => '../config.json', /^\.\.\/config\.json lies outside /],
     ['a path that leads out in the end', async () => 'a/b/../../../config.json', / lies outside /],
     ['an absolute path', async () => outside, / lies outside /],
-    ['a link', async () => { await symlink('../config.json', join(directory, 'a.json')); return 'a.json' }, / is a link that leads out of it$/],
-    ['an absolute link', async () => { await symlink(outside, join(directory, 'a.json')); return 'a.json' }, / is a link that leads out of it$/],
-    ['a link to a link', async () => {
-      await symlink('b.json', join(directory, 'a.json'))
-      await symlink(outside, join(directory, 'b.json'))
-      return 'a.json'
-    }, / is a link that leads out of it$/],
-    ['a directory that is a link', async () => { await symlink('..', join(directory, 'a')); return 'a/config.json' }, / is a link that leads out of it$/],
-    ['a hard link', async () => { await link(outside, join(directory, 'a.json')); return 'a.json' }, / is a hard link to a file that lies elsewhere too$/]
+    [
+      'a link',
+      async () => {
+        await symlink('../config.json', join(directory, 'a.json'))
+        return 'a.json'
+      },
+      / is a link that leads out of it$/,
+    ],
+    [
+      'an absolute link',
+      async () => {
+        await symlink(outside, join(directory, 'a.json'))
+        return 'a.json'
+      },
+      / is a link that leads out of it$/,
+    ],
+    [
+      'a link to a link',
+      async () => {
+        await symlink('b.json', join(directory, 'a.json'))
+        await symlink(outside, join(directory, 'b.json'))
+        return 'a.json'
+      },
+      / is a link that leads out of it$/,
+    ],
+    [
+      'a directory that is a link',
+      async () => {
+        await symlink('..', join(directory, 'a'))
+        return 'a/config.json'
+      },
+      / is a link that leads out of it$/,
+    ],
+    [
+      'a hard link',
+      async () => {
+        await link(outside, join(directory, 'a.json'))
+        return 'a.json'
+      },
+      / is a hard link to a file that lies elsewhere too$/,
+    ],
   ] as const) {
     it(`brings nothing else along by ${how}`, async () => {
       await save(await config())
@@ -85,17 +122,29 @@ describe('a directory that somebody else filled', () => {
 
   it('is pushed by no command either', async () => {
     await save('../config.json')
-    await using registry = await fakeServer((_, res) => { res.writeHead(200).end('{}') })
+    await using registry = await fakeServer((_, res) => {
+      res.writeHead(200).end('{}')
+    })
     const { code, err, out } = await ipdr(['push', 'x', '--from', directory, '--docker-registry-host', registry.host])
     assert.deepEqual([code, out], [1, ''])
     assert.match(err, /^ipdr: \.\.\/config\.json lies outside .*\nNothing outside the directory is read/)
-    assert.deepEqual(registry.requests.map(({ url }) => url), ['/v2/'])
+    assert.deepEqual(
+      registry.requests.map(({ url }) => url),
+      ['/v2/'],
+    )
   })
 
   it('has index.json and blobs of its own', async () => {
     const other = join(scratch.path, 'other')
-    for (const linked of ['index.json', 'blobs', 'blobs/sha256', `blobs/${image.descriptor.digest.replace(':', '/')}`]) {
-      await writeImage(async (path, bytes) => { await writeBelow(directory, `blobs/${path}`, bytes) })
+    for (const linked of [
+      'index.json',
+      'blobs',
+      'blobs/sha256',
+      `blobs/${image.descriptor.digest.replace(':', '/')}`,
+    ]) {
+      await writeImage(async (path, bytes) => {
+        await writeBelow(directory, `blobs/${path}`, bytes)
+      })
       assert.equal((await copied()).length, image.content.size)
       await rename(join(directory, linked), other)
       await symlink(other, join(directory, linked))
@@ -118,7 +167,9 @@ describe('a directory that somebody else filled', () => {
   })
 
   it('may itself be reached by a link', async () => {
-    await writeImage(async (path, bytes) => { await writeBelow(directory, `blobs/${path}`, bytes) })
+    await writeImage(async (path, bytes) => {
+      await writeBelow(directory, `blobs/${path}`, bytes)
+    })
     await symlink(directory, join(scratch.path, 'link'))
     directory = join(scratch.path, 'link')
     assert.equal((await copied()).length, image.content.size)
@@ -152,36 +203,81 @@ describe('a directory that somebody else filled', () => {
   })
 
   it('is refused before a blob is read that is longer than it should be', async () => {
-    await writeImage(async (path, bytes) => { await writeBelow(directory, `blobs/${path}`, Buffer.concat([bytes, bytes])) })
-    await writeBelow(directory, `blobs/${image.descriptor.digest.replace(':', '/')}`, image.content.get(image.descriptor.digest)!)
+    await writeImage(async (path, bytes) => {
+      await writeBelow(directory, `blobs/${path}`, Buffer.concat([bytes, bytes]))
+    })
+    await writeBelow(
+      directory,
+      `blobs/${image.descriptor.digest.replace(':', '/')}`,
+      image.content.get(image.descriptor.digest)!,
+    )
     await assert.rejects(copied(), { name: 'ClientError', message: / bytes instead of the \d+ of the blob sha256:/ })
   })
 })
 
 describe('whatever a path is made of', () => {
-  const parts = fc.array(fc.oneof(
-    { weight: 4, arbitrary: fc.constantFrom('..', '.', '', 'in', 'out', 'up', 'dir', 'file', 'config.json', 'image', 'loop', 'dangling') },
-    fc.string({ unit: 'binary', maxLength: 5 })
-  ), { maxLength: 8 })
+  const parts = fc.array(
+    fc.oneof(
+      {
+        weight: 4,
+        arbitrary: fc.constantFrom(
+          '..',
+          '.',
+          '',
+          'in',
+          'out',
+          'up',
+          'dir',
+          'file',
+          'config.json',
+          'image',
+          'loop',
+          'dangling',
+        ),
+      },
+      fc.string({ unit: 'binary', maxLength: 5 }),
+    ),
+    { maxLength: 8 },
+  )
 
   it('what is opened lies in the directory', async () => {
     await writeBelow(directory, 'dir/file', Buffer.from('inside'))
     await writeBelow(directory, 'file', Buffer.from('inside'))
     await writeBelow(directory, 'config.json', Buffer.from('inside'))
-    for (const [name, target] of [['in', 'dir'], ['out', '..'], ['up', '../config.json'], ['dir/out', scratch.path], ['dir/up', '../..'], ['dir/in', '../file'], ['loop', 'loop'], ['dangling', 'nope']] as const) {
+    for (const [name, target] of [
+      ['in', 'dir'],
+      ['out', '..'],
+      ['up', '../config.json'],
+      ['dir/out', scratch.path],
+      ['dir/up', '../..'],
+      ['dir/in', '../file'],
+      ['loop', 'loop'],
+      ['dangling', 'nope'],
+    ] as const) {
       await symlink(target, join(directory, name))
     }
     const root = await realpath(directory)
     let opened = 0
-    await fc.assert(fc.asyncProperty(parts, fc.boolean(), async (names, absolute) => {
-      try {
-        await using file = await openInside(root, `${absolute ? '/' : ''}${names.join('/')}`)
-        assert.equal(String(await file?.readFile() ?? 'inside'), 'inside')
-        opened += file === undefined ? 0 : 1
-      } catch (err) {
-        assert.equal((err as Error).name, 'ClientError', String(err))
-      }
-    }), { numRuns: 2000, examples: [[['in', 'file'], false], [['out', 'config.json'], false], [['in', 'out', 'config.json'], false], [['..', 'image', 'file'], false]] })
+    await fc.assert(
+      fc.asyncProperty(parts, fc.boolean(), async (names, absolute) => {
+        try {
+          await using file = await openInside(root, `${absolute ? '/' : ''}${names.join('/')}`)
+          assert.equal(String((await file?.readFile()) ?? 'inside'), 'inside')
+          opened += file === undefined ? 0 : 1
+        } catch (err) {
+          assert.equal((err as Error).name, 'ClientError', String(err))
+        }
+      }),
+      {
+        numRuns: 2000,
+        examples: [
+          [['in', 'file'], false],
+          [['out', 'config.json'], false],
+          [['in', 'out', 'config.json'], false],
+          [['..', 'image', 'file'], false],
+        ],
+      },
+    )
     assert.ok(opened > 0)
   })
 

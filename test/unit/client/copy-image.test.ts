@@ -8,14 +8,19 @@ import { MemoryTarget, memorySource } from '../../fixtures/memory-image.ts'
 
 const amd64 = makeImage([{ a: Buffer.alloc(100_000, 'a') }, { b: Buffer.from('b') }])
 const arm64 = makeImage([{ a: Buffer.from('arm') }], { architecture: 'arm64', os: 'linux' })
-const multi = makeMultiPlatformImage(new Map([['amd64', amd64], ['arm64', arm64]]))
+const multi = makeMultiPlatformImage(
+  new Map([
+    ['amd64', amd64],
+    ['arm64', arm64],
+  ]),
+)
 
-function indexImage (manifest: Buffer, content: ReadonlyMap<Digest, Buffer>): Image {
+function indexImage(manifest: Buffer, content: ReadonlyMap<Digest, Buffer>): Image {
   return { descriptor: descriptorOf(manifest, ociIndex), content: new Map([...content, [sha256(manifest), manifest]]) }
 }
 
 /** With other bytes under one of its digests */
-function damaged (image: Image, digest: Digest, bytes: Buffer): Image {
+function damaged(image: Image, digest: Digest, bytes: Buffer): Image {
   return { ...image, content: new Map([...image.content, [digest, bytes]]) }
 }
 
@@ -29,10 +34,15 @@ describe('a copy of an image', () => {
   it('has manifests after what they name, and the top last', async () => {
     const target = new MemoryTarget()
     await copyImage(memorySource(multi), target)
-    assert.deepEqual(target.manifests.map(({ top }) => top), [false, false, false, true])
+    assert.deepEqual(
+      target.manifests.map(({ top }) => top),
+      [false, false, false, true],
+    )
     const order = [...target.content.keys()]
     for (const { digest, manifest } of target.manifests) {
-      assert.ok([...manifest.blobs, ...manifest.manifests].every(below => order.indexOf(below.digest) < order.indexOf(digest)))
+      assert.ok(
+        [...manifest.blobs, ...manifest.manifests].every(below => order.indexOf(below.digest) < order.indexOf(digest)),
+      )
     }
   })
 
@@ -40,15 +50,33 @@ describe('a copy of an image', () => {
     const target = new MemoryTarget()
     amd64.content.keys().forEach(digest => target.has.add(digest))
     const seen: boolean[] = []
-    await copyImage(memorySource(amd64), target, { progress: { blob: (_, exists) => { seen.push(exists) }, bytes: () => assert.fail('nothing is sent') } })
+    await copyImage(memorySource(amd64), target, {
+      progress: {
+        blob: (_, exists) => {
+          seen.push(exists)
+        },
+        bytes: () => assert.fail('nothing is sent'),
+      },
+    })
     assert.deepEqual(seen, [true, true, true])
     assert.deepEqual([...target.content.keys()], [amd64.descriptor.digest])
   })
 
   it('counts the bytes', async () => {
     let bytes = 0
-    await copyImage(memorySource(amd64), new MemoryTarget(), { progress: { bytes: count => { bytes += count } } })
-    assert.equal(bytes, [...amd64.content].filter(([digest]) => digest !== amd64.descriptor.digest).reduce((total, [, { length }]) => total + length, 0))
+    await copyImage(memorySource(amd64), new MemoryTarget(), {
+      progress: {
+        bytes: count => {
+          bytes += count
+        },
+      },
+    })
+    assert.equal(
+      bytes,
+      [...amd64.content]
+        .filter(([digest]) => digest !== amd64.descriptor.digest)
+        .reduce((total, [, { length }]) => total + length, 0),
+    )
   })
 
   it('says which manifests of an index are not there', async () => {
@@ -56,16 +84,36 @@ describe('a copy of an image', () => {
     sparse.content.delete(arm64.descriptor.digest)
     const target = new MemoryTarget()
     const { missing } = await copyImage(memorySource(sparse), target)
-    assert.deepEqual(missing.map(({ digest }) => digest), [arm64.descriptor.digest])
+    assert.deepEqual(
+      missing.map(({ digest }) => digest),
+      [arm64.descriptor.digest],
+    )
     assert.equal(target.manifests.length, 3)
   })
 
   it('takes blobs that an index names, and no foreign layers', async () => {
     const blob = Buffer.from('cache')
-    const image = imageManifest({ config: descriptorOf(blob), layers: [{ ...descriptorOf(Buffer.from('far'), foreignLayer), urls: ['https://example.org'] }] })
-    const index = imageIndex([descriptorOf(blob), { ...descriptorOf(image), mediaType: 'application/vnd.oci.image.manifest.v1+json' }])
+    const image = imageManifest({
+      config: descriptorOf(blob),
+      layers: [{ ...descriptorOf(Buffer.from('far'), foreignLayer), urls: ['https://example.org'] }],
+    })
+    const index = imageIndex([
+      descriptorOf(blob),
+      { ...descriptorOf(image), mediaType: 'application/vnd.oci.image.manifest.v1+json' },
+    ])
     const target = new MemoryTarget()
-    await copyImage(memorySource(indexImage(index, new Map([[sha256(blob), blob], [sha256(image), image]]))), target)
+    await copyImage(
+      memorySource(
+        indexImage(
+          index,
+          new Map([
+            [sha256(blob), blob],
+            [sha256(image), image],
+          ]),
+        ),
+      ),
+      target,
+    )
     assert.deepEqual([...target.content.keys()].sort(), [sha256(blob), sha256(image), sha256(index)].sort())
   })
 
@@ -76,7 +124,7 @@ describe('a copy of an image', () => {
     ['a blob that is too short', damaged(amd64, layer, bytes.subarray(1)), /1 bytes short/],
     ['a blob that is too long', damaged(amd64, layer, Buffer.concat([bytes, bytes])), /with more than/],
     ['a manifest of other bytes', damaged(multi, arm64.descriptor.digest, Buffer.from('{}')), /is damaged/],
-    ['a top manifest of other bytes', damaged(multi, multi.descriptor.digest, Buffer.from('{}')), /is damaged/]
+    ['a top manifest of other bytes', damaged(multi, multi.descriptor.digest, Buffer.from('{}')), /is damaged/],
   ] as const) {
     it(`does not come to be from ${what}`, async () => {
       const target = new MemoryTarget()
@@ -98,9 +146,9 @@ describe('a copy of an image', () => {
     const controller = new AbortController()
     const target = new MemoryTarget()
     const source = memorySource(amd64)
-    const blob: typeof source.blob = async function * (descriptor, options) {
+    const blob: typeof source.blob = async function* (descriptor, options) {
       controller.abort(new Error('stop'))
-      yield * source.blob(descriptor, options)
+      yield* source.blob(descriptor, options)
     }
     await assert.rejects(copyImage({ ...source, blob }, target, { signal: controller.signal }), /stop/)
     assert.equal(target.manifests.length, 0)

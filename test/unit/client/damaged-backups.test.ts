@@ -46,25 +46,33 @@ after(async () => {
   await scratch[Symbol.asyncDispose]()
 })
 
-async function push (registry: TestRegistry, tag: string): Promise<void> {
+async function push(registry: TestRegistry, tag: string): Promise<void> {
   await registry.pushEmptyConfig('team/app')
   const layers = [shared, randomBytes(3000, tag)]
   for (const layer of layers) {
     await registry.pushBlob('team/app', layer)
   }
-  await registry.pushManifest('team/app', tag, imageManifest({ layers: layers.map(layer => descriptorOf(layer)), annotations: { tag } }))
+  await registry.pushManifest(
+    'team/app',
+    tag,
+    imageManifest({ layers: layers.map(layer => descriptorOf(layer)), annotations: { tag } }),
+  )
 }
 
 type Damage =
-  | { kind: 'delete' | 'swap' | 'renumber' | 'duplicate' | 'foreign' | 'list', file: number }
-  | { kind: 'truncate' | 'flip' | 'overwrite' | 'append' | 'insert', file: number, at: number }
+  | { kind: 'delete' | 'swap' | 'renumber' | 'duplicate' | 'foreign' | 'list'; file: number }
+  | { kind: 'truncate' | 'flip' | 'overwrite' | 'append' | 'insert'; file: number; at: number }
 
 const damage: fc.Arbitrary<Damage> = fc.oneof(
   fc.record({ kind: fc.constantFrom('delete', 'swap', 'renumber', 'duplicate', 'foreign', 'list'), file: fc.nat(3) }),
-  fc.record({ kind: fc.constantFrom('truncate', 'flip', 'overwrite', 'append', 'insert'), file: fc.nat(3), at: fc.oneof(fc.double({ min: 0, max: 1, noNaN: true, maxExcluded: true }), fc.nat(200)) })
+  fc.record({
+    kind: fc.constantFrom('truncate', 'flip', 'overwrite', 'append', 'insert'),
+    file: fc.nat(3),
+    at: fc.oneof(fc.double({ min: 0, max: 1, noNaN: true, maxExcluded: true }), fc.nat(200)),
+  }),
 )
 
-async function damaged (directory: string, step: Damage): Promise<void> {
+async function damaged(directory: string, step: Damage): Promise<void> {
   const names = (await readdir(directory)).filter(name => name.endsWith('.car')).sort()
   const name = names[step.file % names.length]
   if (name === undefined) {
@@ -95,14 +103,20 @@ async function damaged (directory: string, step: Damage): Promise<void> {
   }
 }
 
-function altered (bytes: Buffer, { kind, at }: { kind: Damage['kind'], at: number }): Buffer {
+function altered(bytes: Buffer, { kind, at }: { kind: Damage['kind']; at: number }): Buffer {
   // small numbers are offsets: there is the header, and the first blocks
   const offset = Math.min(at < 1 ? Math.floor(at * bytes.length) : at, Math.max(0, bytes.length - 1))
   switch (kind) {
     case 'truncate':
       return bytes.subarray(0, offset)
     case 'flip':
-      return bytes.length === 0 ? Buffer.alloc(1) : Buffer.concat([bytes.subarray(0, offset), Buffer.from([bytes[offset]! ^ (1 << (offset % 8))]), bytes.subarray(offset + 1)])
+      return bytes.length === 0
+        ? Buffer.alloc(1)
+        : Buffer.concat([
+            bytes.subarray(0, offset),
+            Buffer.from([bytes[offset]! ^ (1 << (offset % 8))]),
+            bytes.subarray(offset + 1),
+          ])
     case 'overwrite':
       return Buffer.concat([bytes.subarray(0, offset), randomBytes(100, 'over'), bytes.subarray(offset + 100)])
     case 'insert':
@@ -112,31 +126,41 @@ function altered (bytes: Buffer, { kind, at }: { kind: Damage['kind'], at: numbe
   }
 }
 
-async function digestsIn (directory: string): Promise<string> {
+async function digestsIn(directory: string): Promise<string> {
   const names = (await readdir(directory)).sort()
-  return (await Promise.all(names.map(async name => `${name} ${sha256(await readFile(join(directory, name)))}`))).join('\n')
+  return (await Promise.all(names.map(async name => `${name} ${sha256(await readFile(join(directory, name)))}`))).join(
+    '\n',
+  )
 }
 
-test('a directory that is damaged at random is mended by the next backup, and a check says so', { timeout: 5 * minute }, async () => {
+test('a directory that is damaged at random is mended by the next backup, and a check says so', {
+  timeout: 5 * minute,
+}, async () => {
   const untouched = await digestsIn(join(scratch.path, 'own'))
-  await fc.assert(fc.asyncProperty(fc.array(damage, { maxLength: 3 }), async steps => {
-    const target = join(scratch.path, `run-${runs++}`)
-    await cp(join(scratch.path, 'own'), target, { recursive: true })
-    for (const step of steps) {
-      await damaged(target, step)
-    }
-    const isDamaged = await digestsIn(target) !== untouched
-    const verified = async (): Promise<unknown[]> => (await verifyBackup(target, [], {})).problems
-    assert.equal((await verified()).length > 0, isDamaged, 'before')
+  await fc.assert(
+    fc.asyncProperty(fc.array(damage, { maxLength: 3 }), async steps => {
+      const target = join(scratch.path, `run-${runs++}`)
+      await cp(join(scratch.path, 'own'), target, { recursive: true })
+      for (const step of steps) {
+        await damaged(target, step)
+      }
+      const isDamaged = (await digestsIn(target)) !== untouched
+      const verified = async (): Promise<unknown[]> => (await verifyBackup(target, [], {})).problems
+      assert.equal((await verified()).length > 0, isDamaged, 'before')
 
-    const result = await backup(applianceOver(stores), { target }, {})
-    assert.equal(result.problems.length > 0, isDamaged)
-    assert.deepEqual(await verified(), [], 'after')
-    await using other = await TestRegistry.open()
-    await restore(applianceOver(other), { sources: [target] }, {})
-    assert.deepEqual(await contentsOf(other), contents)
-    const again = await backup(applianceOver(stores), { target }, {})
-    assert.deepEqual({ file: again.file, problems: again.problems, lost: again.lost }, { file: undefined, problems: [], lost: [] })
-    await rm(target, { recursive: true })
-  }), { numRuns: Number(process.env.BACKUP_RUNS ?? 60) })
+      const result = await backup(applianceOver(stores), { target }, {})
+      assert.equal(result.problems.length > 0, isDamaged)
+      assert.deepEqual(await verified(), [], 'after')
+      await using other = await TestRegistry.open()
+      await restore(applianceOver(other), { sources: [target] }, {})
+      assert.deepEqual(await contentsOf(other), contents)
+      const again = await backup(applianceOver(stores), { target }, {})
+      assert.deepEqual(
+        { file: again.file, problems: again.problems, lost: again.lost },
+        { file: undefined, problems: [], lost: [] },
+      )
+      await rm(target, { recursive: true })
+    }),
+    { numRuns: Number(process.env.BACKUP_RUNS ?? 60) },
+  )
 })

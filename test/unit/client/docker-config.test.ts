@@ -6,10 +6,14 @@ import { readCredentials } from '../../../src/client/docker-config.ts'
 import { temporaryDirectory, type TemporaryDirectory } from '../../fixtures/temporary.ts'
 
 let scratch: TemporaryDirectory
-beforeEach(async () => { scratch = await temporaryDirectory('docker-config') })
-afterEach(async () => { await scratch[Symbol.asyncDispose]() })
+beforeEach(async () => {
+  scratch = await temporaryDirectory('docker-config')
+})
+afterEach(async () => {
+  await scratch[Symbol.asyncDispose]()
+})
 
-async function credentials (config: unknown, host: string): ReturnType<typeof readCredentials> {
+async function credentials(config: unknown, host: string): ReturnType<typeof readCredentials> {
   const file = join(scratch.path, 'config.json')
   await writeFile(file, typeof config === 'string' ? config : JSON.stringify(config))
   return await readCredentials(file, host)
@@ -24,7 +28,11 @@ describe('log-ins of the Docker tools', () => {
   })
 
   for (const [key, host] of [
-    ['host:5000', 'host:5000'], ['https://host', 'host'], ['http://host:1', 'host:1'], ['https://host/v1/', 'host'], ['https://index.docker.io/v1/', 'registry-1.docker.io']
+    ['host:5000', 'host:5000'],
+    ['https://host', 'host'],
+    ['http://host:1', 'host:1'],
+    ['https://host/v1/', 'host'],
+    ['https://index.docker.io/v1/', 'registry-1.docker.io'],
   ] as const) {
     it(`for ${host} lie under ${key}`, async () => {
       assert.deepEqual(await credentials({ auths: { [key]: { auth } } }, host), alice)
@@ -37,13 +45,24 @@ describe('log-ins of the Docker tools', () => {
   })
 
   it('may be empty', async () => {
-    for (const config of [{}, { auths: { host: {} } }, 'null', '[]', { auths: { host: null } }, { auths: { host: { auth: 7 } } }, { auths: null, credHelpers: {} }]) {
+    for (const config of [
+      {},
+      { auths: { host: {} } },
+      'null',
+      '[]',
+      { auths: { host: null } },
+      { auths: { host: { auth: 7 } } },
+      { auths: null, credHelpers: {} },
+    ]) {
       assert.equal(await credentials(config, 'host'), undefined)
     }
   })
 
   it('are not guessed', async () => {
-    await assert.rejects(credentials(`{"auths":{"host":{"auth":"${auth}" "x"}}}`, 'host'), { name: 'ClientError', message: /config\.json is not JSON$/ })
+    await assert.rejects(credentials(`{"auths":{"host":{"auth":"${auth}" "x"}}}`, 'host'), {
+      name: 'ClientError',
+      message: /config\.json is not JSON$/,
+    })
     await assert.rejects(credentials({ credsStore: '../../evil' }, 'host'), { name: 'ClientError' })
   })
 })
@@ -56,7 +75,10 @@ describe('log-ins that a helper holds', () => {
     directory = await temporaryDirectory('helper')
     process.env['PATH'] = `${directory.path}${delimiter}${path}`
     const helper = join(directory.path, 'docker-credential-test')
-    await writeFile(helper, '#!/bin/sh\nread host\ncase $host in\n  host) echo \'{"Username":"alice","Secret":"se:cret"}\' ;;\n  token) echo \'{"Username":"<token>","Secret":"id"}\' ;;\n  broken) echo \'{"Username":7}\' ;;\n  *) echo "credentials not found" ; exit 1 ;;\nesac\n')
+    await writeFile(
+      helper,
+      '#!/bin/sh\nread host\ncase $host in\n  host) echo \'{"Username":"alice","Secret":"se:cret"}\' ;;\n  token) echo \'{"Username":"<token>","Secret":"id"}\' ;;\n  broken) echo \'{"Username":7}\' ;;\n  *) echo "credentials not found" ; exit 1 ;;\nesac\n',
+    )
     await chmod(helper, 0o755)
   })
 
@@ -67,7 +89,11 @@ describe('log-ins that a helper holds', () => {
 
   it('are asked for', async () => {
     assert.deepEqual(await credentials({ credsStore: 'test' }, 'host'), { username: 'alice', password: 'se:cret' })
-    assert.deepEqual(await credentials({ credHelpers: { token: 'test' } }, 'token'), { username: '', password: '', identityToken: 'id' })
+    assert.deepEqual(await credentials({ credHelpers: { token: 'test' } }, 'token'), {
+      username: '',
+      password: '',
+      identityToken: 'id',
+    })
   })
 
   it('may be none', async () => {

@@ -25,9 +25,11 @@ beforeEach(async () => {
   await writeFile(join(layout, 'oci-layout'), '{"imageLayoutVersion":"1.0.0"}')
   await writeFile(precious, 'precious')
 })
-afterEach(async () => { await scratch[Symbol.asyncDispose]() })
+afterEach(async () => {
+  await scratch[Symbol.asyncDispose]()
+})
 
-async function copy (): Promise<void> {
+async function copy(): Promise<void> {
   await copyImage(memorySource(image), await LayoutTarget.open(layout, 'v1'))
 }
 
@@ -69,12 +71,25 @@ describe('a layout that somebody else made', () => {
   }
 
   it('keeps the images that it has', async () => {
-    const other = { mediaType: 'application/vnd.example', digest: image.descriptor.digest, size: 3, annotations: { 'org.opencontainers.image.ref.name': 'v0' } }
-    await writeFile(join(layout, 'index.json'), JSON.stringify({ schemaVersion: 2, manifests: [other, { ...image.descriptor, annotations: other.annotations }] }))
+    const other = {
+      mediaType: 'application/vnd.example',
+      digest: image.descriptor.digest,
+      size: 3,
+      annotations: { 'org.opencontainers.image.ref.name': 'v0' },
+    }
+    await writeFile(
+      join(layout, 'index.json'),
+      JSON.stringify({ schemaVersion: 2, manifests: [other, { ...image.descriptor, annotations: other.annotations }] }),
+    )
     await copy()
     await copy()
-    const { manifests } = JSON.parse(await readFile(join(layout, 'index.json'), 'utf8')) as { manifests: { annotations: Record<string, string> }[] }
-    assert.deepEqual(manifests.map(({ annotations }) => annotations['org.opencontainers.image.ref.name']), ['v0', 'v0', 'v1'])
+    const { manifests } = JSON.parse(await readFile(join(layout, 'index.json'), 'utf8')) as {
+      manifests: { annotations: Record<string, string> }[]
+    }
+    assert.deepEqual(
+      manifests.map(({ annotations }) => annotations['org.opencontainers.image.ref.name']),
+      ['v0', 'v0', 'v1'],
+    )
     assert.ok((await readdir(layout, { recursive: true })).every(name => !name.endsWith('.partial')))
   })
 })
@@ -82,7 +97,10 @@ describe('a layout that somebody else made', () => {
 it('an archive that is pulled overwrites nothing that a link leads to', async () => {
   await using server = await fakeServer(({ url }, res) => {
     const reference = url.split('/').at(-1)! as `sha256:${string}`
-    res.setHeader('Content-Type', reference.startsWith('sha256:') ? 'application/octet-stream' : image.descriptor.mediaType)
+    res.setHeader(
+      'Content-Type',
+      reference.startsWith('sha256:') ? 'application/octet-stream' : image.descriptor.mediaType,
+    )
     res.end(image.content.get(reference) ?? (url === '/v2/' ? '{}' : image.content.get(image.descriptor.digest)))
   })
   const output = join(scratch.path, 'image.tar')

@@ -13,12 +13,18 @@ before(async () => {
   await mkdir(join(scratch.path, 'layout'))
   await writeFile(join(scratch.path, 'image.tar'), '')
 })
-after(async () => { await scratch[Symbol.asyncDispose]() })
+after(async () => {
+  await scratch[Symbol.asyncDispose]()
+})
 
 describe('the source of an image', () => {
   for (const [text, kind, path, tag] of [
-    ['layout', 'layout', 'layout', undefined], ['image.tar', 'archive', 'image.tar', undefined], ['oci:layout', 'layout', 'layout', undefined], ['oci:layout:v1', 'layout', 'layout', 'v1'],
-    ['oci-archive:image.tar:v1', 'archive', 'image.tar', 'v1'], ['docker-archive:image.tar', 'archive', 'image.tar', undefined]
+    ['layout', 'layout', 'layout', undefined],
+    ['image.tar', 'archive', 'image.tar', undefined],
+    ['oci:layout', 'layout', 'layout', undefined],
+    ['oci:layout:v1', 'layout', 'layout', 'v1'],
+    ['oci-archive:image.tar:v1', 'archive', 'image.tar', 'v1'],
+    ['docker-archive:image.tar', 'archive', 'image.tar', undefined],
   ] as const) {
     it(`may be ${text}`, async () => {
       const colon = text.indexOf(':')
@@ -34,18 +40,36 @@ describe('the source of an image', () => {
     [`registry.example/a:v1@${digest}`, 'registry.example', 'a', { digest }],
     ['busybox', 'registry-1.docker.io', 'library/busybox', { tag: 'latest' }],
     ['docker.io/library/busybox:1', 'registry-1.docker.io', 'library/busybox', { tag: '1' }],
-    ['example/x', 'registry-1.docker.io', 'example/x', { tag: 'latest' }]
+    ['example/x', 'registry-1.docker.io', 'example/x', { tag: 'latest' }],
   ] as const) {
     it(`may be ${text}`, async () => {
       const source = await parseSource(text)
       assert.ok(source.kind === 'registry')
-      assert.deepEqual({ host: source.host, repository: source.name.repository, reference: source.name.reference }, { host, repository, reference })
+      assert.deepEqual(
+        { host: source.host, repository: source.name.repository, reference: source.name.reference },
+        { host, repository, reference },
+      )
     })
   }
 
-  it('may be another image of the engine', async () => assert.deepEqual(await parseSource('docker-daemon:x:v1'), { kind: 'engine', image: 'x:v1' }))
+  it('may be another image of the engine', async () =>
+    assert.deepEqual(await parseSource('docker-daemon:x:v1'), { kind: 'engine', image: 'x:v1' }))
 
-  for (const text of ['./nope', '/nope', 'nope.tar', 'oci:nope', 'oci-archive:nope:v1', 'docker://../x', 'a/../b', 'localhost:5000/UPPER', 'a:b:c', 'host.example/a@sha256:x', 'a\\b.c/d']) {
-    it(`is not ${text}`, async () => { await assert.rejects(parseSource(text), (err: Error) => ['ClientError', 'OciError'].includes(err.name)) })
+  for (const text of [
+    './nope',
+    '/nope',
+    'nope.tar',
+    'oci:nope',
+    'oci-archive:nope:v1',
+    'docker://../x',
+    'a/../b',
+    'localhost:5000/UPPER',
+    'a:b:c',
+    'host.example/a@sha256:x',
+    'a\\b.c/d',
+  ]) {
+    it(`is not ${text}`, async () => {
+      await assert.rejects(parseSource(text), (err: Error) => ['ClientError', 'OciError'].includes(err.name))
+    })
   }
 })

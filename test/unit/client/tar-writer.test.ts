@@ -6,7 +6,7 @@ import { extract } from 'tar-stream'
 import { TarWriter } from '../../../src/client/tar-writer.ts'
 import { readAll, stream } from '../../fixtures/registry.ts'
 
-async function write (files: ReadonlyArray<readonly [string, Buffer]>): Promise<Buffer> {
+async function write(files: ReadonlyArray<readonly [string, Buffer]>): Promise<Buffer> {
   const out = new PassThrough()
   const written = buffer(out)
   const tar = new TarWriter(out)
@@ -18,7 +18,10 @@ async function write (files: ReadonlyArray<readonly [string, Buffer]>): Promise<
 }
 
 const files = [
-  ['empty', Buffer.alloc(0)], ['blobs/sha256/a', Buffer.from('a')], ['block', Buffer.alloc(512, 'b')], [`blobs/sha512/${'f'.repeat(128)}`, Buffer.alloc(70_001, 'c')]
+  ['empty', Buffer.alloc(0)],
+  ['blobs/sha256/a', Buffer.from('a')],
+  ['block', Buffer.alloc(512, 'b')],
+  [`blobs/sha512/${'f'.repeat(128)}`, Buffer.alloc(70_001, 'c')],
 ] as const
 
 describe('a tar archive', () => {
@@ -29,7 +32,10 @@ describe('a tar archive', () => {
     for await (const entry of archive) {
       found.push([entry.header.name, await readAll(entry as unknown as AsyncIterable<Uint8Array>)])
     }
-    assert.deepEqual(found, files.map(file => [...file]))
+    assert.deepEqual(
+      found,
+      files.map(file => [...file]),
+    )
   })
 
   it('depends on names and contents alone', async () => assert.deepEqual(await write(files), await write(files)))

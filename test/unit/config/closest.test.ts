@@ -14,7 +14,7 @@ const cases: [string, string | undefined][] = [
   ['IPDR_PRT', 'IPDR_PORT'],
   ['somethingElse', undefined],
   ['', undefined],
-  ['x'.repeat(1_000_000), undefined]
+  ['x'.repeat(1_000_000), undefined],
 ]
 
 describe('closest', () => {

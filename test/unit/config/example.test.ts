@@ -12,11 +12,13 @@ const example = readFileSync(join(directory, 'ipdr.yml'), 'utf8')
 /** The lines of the example with the keys that are commented out put back */
 const complete = example.replace(/^( *)#(\w)/gm, '$1$2')
 
-function valueAt (values: unknown, { path }: ConfigKey): unknown {
-  return path.split('.').reduce<unknown>((value, name) => (value as Record<string, unknown> | undefined)?.[name], values)
+function valueAt(values: unknown, { path }: ConfigKey): unknown {
+  return path
+    .split('.')
+    .reduce<unknown>((value, name) => (value as Record<string, unknown> | undefined)?.[name], values)
 }
 
-function leaves (value: unknown, path: string[] = []): string[] {
+function leaves(value: unknown, path: string[] = []): string[] {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
     ? Object.entries(value).flatMap(([name, item]) => leaves(item, [...path, name]))
     : [path.join('.')]
@@ -24,7 +26,10 @@ function leaves (value: unknown, path: string[] = []): string[] {
 
 describe('config/ipdr.yml', () => {
   it('names every key, and no other, in the order of the schema', () => {
-    assert.deepEqual(leaves(parse(complete)), configKeys.map(({ path }) => path))
+    assert.deepEqual(
+      leaves(parse(complete)),
+      configKeys.map(({ path }) => path),
+    )
   })
 
   it('gives every key its default, and comments out those that are unset', () => {
@@ -40,7 +45,7 @@ describe('config/ipdr.yml', () => {
   })
 
   it('explains each key with its description', () => {
-    const lines = complete.split('\n').map((line) => line.trim())
+    const lines = complete.split('\n').map(line => line.trim())
     let from = 0
     for (const { choices, description, path } of configKeys) {
       const comment = lines.indexOf(`# ${description}${choices === undefined ? '' : `: ${choices.join(', ')}`}`, from)
@@ -53,6 +58,7 @@ describe('config/ipdr.yml', () => {
 
 describe('every configuration under config/', () => {
   for (const name of globSync('**/ipdr*.{yml,yaml,json}', { cwd: directory })) {
-    it(`${name} is a valid configuration`, () => assert.doesNotThrow(() => loadConfig({ file: join(directory, name), env: {} })))
+    it(`${name} is a valid configuration`, () =>
+      assert.doesNotThrow(() => loadConfig({ file: join(directory, name), env: {} })))
   }
 })

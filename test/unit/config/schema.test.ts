@@ -47,14 +47,16 @@ describe('configuration schema', () => {
         bodyRate: 240,
         idleTimeout: 120,
         retrievalTimeout: 30,
-        drainTimeout: 10
-      }
+        drainTimeout: 10,
+      },
     })
   })
 
   it('freezes the defaults all the way down', () => {
     assert.throws(() => (defaultConfig.p2p.peers as string[]).push('x'), TypeError)
-    assert.throws(() => { (defaultConfig.log as { level: string }).level = 'debug' }, TypeError)
+    assert.throws(() => {
+      ;(defaultConfig.log as { level: string }).level = 'debug'
+    }, TypeError)
   })
 
   it('accepts its own defaults', () => {
@@ -72,14 +74,14 @@ describe('configuration schema', () => {
       assert.match(key.flag, /^--[a-z0-9]+(-[a-z0-9]+)*$/, key.path)
       assert.match(key.variable, /^IPDR(_[A-Z0-9]+)+$/, key.path)
     }
-    assert.equal(new Set(configKeys.map((key) => key.variable)).size, configKeys.length)
+    assert.equal(new Set(configKeys.map(key => key.variable)).size, configKeys.length)
   })
 
   it('derives flag and variable from the path', () => {
-    const swarmKey = configKeys.find((key) => key.path === 'p2p.swarmKey')
+    const swarmKey = configKeys.find(key => key.path === 'p2p.swarmKey')
     assert.equal(swarmKey?.flag, '--p2p-swarm-key')
     assert.equal(swarmKey?.variable, 'IPDR_P2P_SWARM_KEY')
-    assert.equal(configKeys.find((key) => key.path === 'cidResolvers')?.flag, '--cid-resolver')
+    assert.equal(configKeys.find(key => key.path === 'cidResolvers')?.flag, '--cid-resolver')
     assert.ok(keyTree.get('p2p') instanceof Map)
   })
 })

@@ -5,13 +5,20 @@ import { BodyMemory, type BodyMemoryInit, type HeldBody } from '../../../src/htt
 
 const kibibyte = 1024
 const [alice, bob, carol] = ['192.0.2.1', '192.0.2.2', '192.0.2.3'] as const
-const [ofOne, ofAll] = [{ name: 'OciError', code: 'TOOMANYREQUESTS', status: 429 }, { name: 'OciError', code: 'UNAVAILABLE', status: 503 }]
+const [ofOne, ofAll] = [
+  { name: 'OciError', code: 'TOOMANYREQUESTS', status: 429 },
+  { name: 'OciError', code: 'UNAVAILABLE', status: 503 },
+]
 
 const open: HeldBody[] = []
 
-afterEach(() => { open.splice(0).forEach(body => { body[Symbol.dispose]() }) })
+afterEach(() => {
+  open.splice(0).forEach(body => {
+    body[Symbol.dispose]()
+  })
+})
 
-function make (init: Partial<BodyMemoryInit> = {}): { memory: BodyMemory, body: (client: string) => HeldBody } {
+function make(init: Partial<BodyMemoryInit> = {}): { memory: BodyMemory; body: (client: string) => HeldBody } {
   const memory = new BodyMemory({ max: 1000 * kibibyte, maxPerClient: 400 * kibibyte, patience: 1500, ...init })
   return {
     memory,
@@ -19,7 +26,7 @@ function make (init: Partial<BodyMemoryInit> = {}): { memory: BodyMemory, body: 
       const body = memory.open(client)
       open.push(body)
       return body
-    }
+    },
   }
 }
 
@@ -56,7 +63,10 @@ describe('memory of bodies', () => {
     await little.take(300 * kibibyte, false)
     const small = body('192.0.2.4')
     await small.take(5 * kibibyte, false)
-    assert.deepEqual([most, less, little, small].map(({ lost }) => lost.aborted), [true, false, false, false])
+    assert.deepEqual(
+      [most, less, little, small].map(({ lost }) => lost.aborted),
+      [true, false, false, false],
+    )
     assert.equal((most.lost.reason as { code: string }).code, 'UNAVAILABLE')
     assert.equal(memory.total, 605 * kibibyte)
     await assert.rejects(most.take(1, false), ofAll)
@@ -103,8 +113,16 @@ describe('memory of bodies', () => {
     first.isWhole = true
     second.isWhole = true
     const order: string[] = []
-    const large = body(carol).take(90 * kibibyte, true).then(() => { order.push('large') })
-    const small = body('192.0.2.4').take(10 * kibibyte, true).then(() => { order.push('small') })
+    const large = body(carol)
+      .take(90 * kibibyte, true)
+      .then(() => {
+        order.push('large')
+      })
+    const small = body('192.0.2.4')
+      .take(10 * kibibyte, true)
+      .then(() => {
+        order.push('small')
+      })
     await sleep(20)
     assert.deepEqual(order, [])
     second[Symbol.dispose]()
@@ -119,24 +137,30 @@ describe('memory of bodies', () => {
     const whole = body(alice)
     await whole.take(100, false)
     whole.isWhole = true
-    const waiting = await Promise.allSettled(Array.from({ length: 100 }, async () => {
-      const began = performance.now()
-      await body(bob).take(1, true).catch(() => {})
-      return performance.now() - began
-    }))
-    const times = waiting.map(result => result.status === 'fulfilled' ? result.value : NaN)
+    const waiting = await Promise.allSettled(
+      Array.from({ length: 100 }, async () => {
+        const began = performance.now()
+        await body(bob)
+          .take(1, true)
+          .catch(() => {})
+        return performance.now() - began
+      }),
+    )
+    const times = waiting.map(result => (result.status === 'fulfilled' ? result.value : NaN))
     assert.equal(times.filter(time => time > 250).length, 32)
     assert.ok(times.every(time => time < 1000))
   })
 
   it('of any number of whole bodies is enough in time', async () => {
     const { memory, body } = make()
-    await Promise.all(Array.from({ length: 30 }, async () => {
-      using one = body(alice)
-      await one.take(50 * kibibyte, true)
-      one.isWhole = true
-      await sleep(5)
-    }))
+    await Promise.all(
+      Array.from({ length: 30 }, async () => {
+        using one = body(alice)
+        await one.take(50 * kibibyte, true)
+        one.isWhole = true
+        await sleep(5)
+      }),
+    )
     assert.equal(memory.total, 0)
   })
 

@@ -10,10 +10,22 @@ import { temporaryDirectory, type TemporaryDirectory } from '../../fixtures/temp
 
 const all = { limit: -1, last: undefined }
 const updated = '2026-01-01T00:00:00.000Z'
-const [a, b, c] = ['a', 'b', 'c'].map(text => sha256(Buffer.from(text))).sort() as [`sha256:${string}`, `sha256:${string}`, `sha256:${string}`]
+const [a, b, c] = ['a', 'b', 'c'].map(text => sha256(Buffer.from(text))).sort() as [
+  `sha256:${string}`,
+  `sha256:${string}`,
+  `sha256:${string}`,
+]
 const long = sha512(Buffer.from('a'))
 const blob = { cid: 'bafy', size: 1, dagSize: 1 }
-const manifest: ManifestRecord = { mediaType: 'a/b', size: 2, cid: 'bafy', dagSize: 2, root: 'bafyroot', blobs: [a], manifests: [] }
+const manifest: ManifestRecord = {
+  mediaType: 'a/b',
+  size: 2,
+  cid: 'bafy',
+  dagSize: 2,
+  root: 'bafyroot',
+  blobs: [a],
+  manifests: [],
+}
 const upload: UploadRecord = { repository: 'a', algorithm: 'sha256', size: 0, started: updated, updated }
 
 let directory: TemporaryDirectory
@@ -30,82 +42,179 @@ afterEach(async () => {
   await directory[Symbol.asyncDispose]()
 })
 
-async function tagsOf (repository: string, page: { limit: number, last: string | undefined } = all): Promise<string[]> {
+async function tagsOf(repository: string, page: { limit: number; last: string | undefined } = all): Promise<string[]> {
   return (await Array.fromAsync(index.tags(repository, page))).map(({ tag }) => tag)
 }
 
 describe('the index', () => {
   it('gives back what was put, and nothing of what was not', async () => {
-    await index.change().putBlob(a, blob).putBlob(long, blob).putLink('r', a).putManifest('r', b, manifest).putTag('r', 't', { digest: b, updated })
-      .putRepository('r').putUpload('u', upload).putUploadLeaves('u', 0, ['x']).commit({ durable: true })
+    await index
+      .change()
+      .putBlob(a, blob)
+      .putBlob(long, blob)
+      .putLink('r', a)
+      .putManifest('r', b, manifest)
+      .putTag('r', 't', { digest: b, updated })
+      .putRepository('r')
+      .putUpload('u', upload)
+      .putUploadLeaves('u', 0, ['x'])
+      .commit({ durable: true })
     assert.deepEqual(await index.blob(a), blob)
     assert.deepEqual(await index.blob(long), blob)
     assert.deepEqual(await index.manifest('r', b), manifest)
     assert.deepEqual(await index.tag('r', 't'), { digest: b, updated })
     assert.deepEqual(await index.upload('u'), upload)
     assert.deepEqual(await index.uploadLeaves('u'), ['x'])
-    assert.deepEqual([await index.isLinked('r', a), await index.hasRepository('r'), await index.countBlobs()], [true, true, 2])
     assert.deepEqual(
-      [await index.blob(b), await index.manifest('r', a), await index.manifest('s', b), await index.tag('r', 'T'), await index.upload('v'), await index.uploadLeaves('v')],
-      [undefined, undefined, undefined, undefined, undefined, []]
+      [await index.isLinked('r', a), await index.hasRepository('r'), await index.countBlobs()],
+      [true, true, 2],
     )
-    assert.deepEqual([await index.isLinked('r', b), await index.isLinked('s', a), await index.hasRepository('s')], [false, false, false])
+    assert.deepEqual(
+      [
+        await index.blob(b),
+        await index.manifest('r', a),
+        await index.manifest('s', b),
+        await index.tag('r', 'T'),
+        await index.upload('v'),
+        await index.uploadLeaves('v'),
+      ],
+      [undefined, undefined, undefined, undefined, undefined, []],
+    )
+    assert.deepEqual(
+      [await index.isLinked('r', b), await index.isLinked('s', a), await index.hasRepository('s')],
+      [false, false, false],
+    )
   })
 
   it('deletes only what it is told to', async () => {
-    await index.change().putLink('r', a).putLink('r', b).putManifest('r', a, manifest).putManifest('r', b, manifest).putTag('r', 'x', { digest: a, updated })
-      .putTag('r', 'y', { digest: a, updated }).putRepository('r').putRepository('s').putReferrer('r', a, { mediaType: 'a/b', digest: b, size: 1 }).commit({ durable: false })
-    await index.change().deleteLink('r', a).deleteManifest('r', a).deleteTag('r', 'x').deleteRepository('s').deleteReferrer('r', a, b).deleteTag('r', 'never there').commit({ durable: false })
+    await index
+      .change()
+      .putLink('r', a)
+      .putLink('r', b)
+      .putManifest('r', a, manifest)
+      .putManifest('r', b, manifest)
+      .putTag('r', 'x', { digest: a, updated })
+      .putTag('r', 'y', { digest: a, updated })
+      .putRepository('r')
+      .putRepository('s')
+      .putReferrer('r', a, { mediaType: 'a/b', digest: b, size: 1 })
+      .commit({ durable: false })
+    await index
+      .change()
+      .deleteLink('r', a)
+      .deleteManifest('r', a)
+      .deleteTag('r', 'x')
+      .deleteRepository('s')
+      .deleteReferrer('r', a, b)
+      .deleteTag('r', 'never there')
+      .commit({ durable: false })
     assert.deepEqual([await index.isLinked('r', a), await index.isLinked('r', b)], [false, true])
-    assert.deepEqual((await Array.fromAsync(index.manifests('r'))).map(({ digest }) => digest), [b])
-    assert.deepEqual([await tagsOf('r'), await Array.fromAsync(index.repositories(all)), await Array.fromAsync(index.referrers('r', a, all))], [['y'], ['r'], []])
+    assert.deepEqual(
+      (await Array.fromAsync(index.manifests('r'))).map(({ digest }) => digest),
+      [b],
+    )
+    assert.deepEqual(
+      [
+        await tagsOf('r'),
+        await Array.fromAsync(index.repositories(all)),
+        await Array.fromAsync(index.referrers('r', a, all)),
+      ],
+      [['y'], ['r'], []],
+    )
   })
 
   it('keeps repositories apart whose names begin alike', async () => {
     const names = ['a', 'a/b', 'a/b/c', 'a-b', 'a.b', 'a__b', 'a0', 'ab', 'b']
     const change = index.change()
     for (const name of names) {
-      change.putTag(name, `of-${name.replaceAll('/', '-')}`, { digest: a, updated }).putManifest(name, a, manifest).putReferrer(name, a, { mediaType: name, digest: b, size: 1 }).putRepository(name)
+      change
+        .putTag(name, `of-${name.replaceAll('/', '-')}`, { digest: a, updated })
+        .putManifest(name, a, manifest)
+        .putReferrer(name, a, { mediaType: name, digest: b, size: 1 })
+        .putRepository(name)
     }
     await change.commit({ durable: false })
     for (const name of names) {
       assert.deepEqual(await tagsOf(name), [`of-${name.replaceAll('/', '-')}`])
       assert.equal((await Array.fromAsync(index.manifests(name))).length, 1)
-      assert.deepEqual((await Array.fromAsync(index.referrers(name, a, all))).map(({ mediaType }) => mediaType), [name])
+      assert.deepEqual(
+        (await Array.fromAsync(index.referrers(name, a, all))).map(({ mediaType }) => mediaType),
+        [name],
+      )
     }
     assert.deepEqual(await Array.fromAsync(index.repositories(all)), names.toSorted())
   })
 
   it('keeps the referrers of each subject apart', async () => {
-    await index.change().putReferrer('r', a, { mediaType: 'a/b', digest: c, size: 1 }).putReferrer('r', a, { mediaType: 'a/b', digest: b, size: 1 })
-      .putReferrer('r', b, { mediaType: 'a/b', digest: a, size: 1 }).commit({ durable: false })
-    assert.deepEqual((await Array.fromAsync(index.referrers('r', a, all))).map(({ digest }) => digest), [b, c])
-    assert.deepEqual((await Array.fromAsync(index.referrers('r', a, { limit: -1, last: b }))).map(({ digest }) => digest), [c])
-    assert.deepEqual((await Array.fromAsync(index.referrers('r', a, { limit: 1, last: undefined }))).map(({ digest }) => digest), [b])
+    await index
+      .change()
+      .putReferrer('r', a, { mediaType: 'a/b', digest: c, size: 1 })
+      .putReferrer('r', a, { mediaType: 'a/b', digest: b, size: 1 })
+      .putReferrer('r', b, { mediaType: 'a/b', digest: a, size: 1 })
+      .commit({ durable: false })
+    assert.deepEqual(
+      (await Array.fromAsync(index.referrers('r', a, all))).map(({ digest }) => digest),
+      [b, c],
+    )
+    assert.deepEqual(
+      (await Array.fromAsync(index.referrers('r', a, { limit: -1, last: b }))).map(({ digest }) => digest),
+      [c],
+    )
+    assert.deepEqual(
+      (await Array.fromAsync(index.referrers('r', a, { limit: 1, last: undefined }))).map(({ digest }) => digest),
+      [b],
+    )
     assert.deepEqual(await Array.fromAsync(index.referrers('r', c, all)), [])
   })
 
   it('lists any page of names in the order of their bytes', async () => {
     const tag = fc.stringMatching(/^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,5}$/)
     let run = 0
-    await fc.assert(fc.asyncProperty(fc.uniqueArray(tag, { maxLength: 20 }), fc.integer({ min: 1, max: 7 }), fc.option(fc.oneof(tag, fc.string()), { nil: undefined }), async (tags, limit, last) => {
-      const repository = `run-${run++}`
-      const change = index.change().putTag(`${repository}/below`, 'other', { digest: a, updated }).putTag(`${repository}-0`, 'other', { digest: a, updated })
-      tags.forEach(tag => change.putTag(repository, tag, { digest: a, updated }))
-      await change.commit({ durable: false })
-      const expected = tags.toSorted().filter(tag => Buffer.compare(Buffer.from(tag), Buffer.from(last ?? '')) > 0)
-      assert.deepEqual(await tagsOf(repository, { limit, last }), expected.slice(0, limit))
-    }), { numRuns: 60 })
+    await fc.assert(
+      fc.asyncProperty(
+        fc.uniqueArray(tag, { maxLength: 20 }),
+        fc.integer({ min: 1, max: 7 }),
+        fc.option(fc.oneof(tag, fc.string()), { nil: undefined }),
+        async (tags, limit, last) => {
+          const repository = `run-${run++}`
+          const change = index
+            .change()
+            .putTag(`${repository}/below`, 'other', { digest: a, updated })
+            .putTag(`${repository}-0`, 'other', { digest: a, updated })
+          tags.forEach(tag => change.putTag(repository, tag, { digest: a, updated }))
+          await change.commit({ durable: false })
+          const expected = tags.toSorted().filter(tag => Buffer.compare(Buffer.from(tag), Buffer.from(last ?? '')) > 0)
+          assert.deepEqual(await tagsOf(repository, { limit, last }), expected.slice(0, limit))
+        },
+      ),
+      { numRuns: 60 },
+    )
   })
 
   it('keeps the leaves of an upload in order, and apart from those of others', async () => {
     const leaves = Array.from({ length: 25 }, (_, i) => `leaf${i}`)
-    await index.change().putUpload('u', upload).putUploadLeaves('u', 9, leaves.slice(9, 11)).putUploadLeaves('u', 11, leaves.slice(11)).commit({ durable: false })
-    await index.change().putUploadLeaves('u', 0, leaves.slice(0, 9)).putUpload('uu', upload).putUploadLeaves('uu', 0, ['other']).commit({ durable: false })
+    await index
+      .change()
+      .putUpload('u', upload)
+      .putUploadLeaves('u', 9, leaves.slice(9, 11))
+      .putUploadLeaves('u', 11, leaves.slice(11))
+      .commit({ durable: false })
+    await index
+      .change()
+      .putUploadLeaves('u', 0, leaves.slice(0, 9))
+      .putUpload('uu', upload)
+      .putUploadLeaves('uu', 0, ['other'])
+      .commit({ durable: false })
     assert.deepEqual(await index.uploadLeaves('u'), leaves)
-    assert.deepEqual((await Array.fromAsync(index.uploads())).map(({ id }) => id), ['u', 'uu'])
+    assert.deepEqual(
+      (await Array.fromAsync(index.uploads())).map(({ id }) => id),
+      ['u', 'uu'],
+    )
     await index.change().deleteUpload('u').commit({ durable: false })
-    assert.deepEqual([await index.upload('u'), await index.uploadLeaves('u'), await index.uploadLeaves('uu')], [undefined, [], ['other']])
+    assert.deepEqual(
+      [await index.upload('u'), await index.uploadLeaves('u'), await index.uploadLeaves('uu')],
+      [undefined, [], ['other']],
+    )
   })
 
   it('writes all of a change or nothing of it', async () => {

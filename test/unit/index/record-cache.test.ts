@@ -20,7 +20,12 @@ describe('a cache of records', () => {
     const cache = new RecordCache(10)
     const broken = new Error('broken')
     assert.equal(await cache.get('a', async () => undefined), undefined)
-    await assert.rejects(cache.get('a', async () => { throw broken }), broken)
+    await assert.rejects(
+      cache.get('a', async () => {
+        throw broken
+      }),
+      broken,
+    )
     assert.deepEqual(await cache.get('a', async () => ({ value: 1 })), { value: 1 })
   })
 
@@ -29,40 +34,49 @@ describe('a cache of records', () => {
     const action = fc.oneof(
       fc.record({ do: fc.constant('get' as const), key }),
       fc.record({ do: fc.constant('write' as const), key }),
-      fc.record({ do: fc.constant('wait' as const), key })
+      fc.record({ do: fc.constant('wait' as const), key }),
     )
-    await fc.assert(fc.asyncProperty(fc.array(action, { maxLength: 40 }), fc.scheduler(), async (actions, scheduler) => {
-      const cache = new RecordCache(10)
-      const stored = new Map([['a', { version: 0 }], ['b', { version: 0 }]])
-      const acknowledged = new Map([['a', 0], ['b', 0]])
-      let versions = 0
-      const work = actions.map(async ({ do: what, key }) => {
-        await scheduler.schedule(Promise.resolve(), what)
-        if (what === 'get') {
-          const atLeast = acknowledged.get(key)!
-          const record = await cache.get(key, async () => {
-            await scheduler.schedule(Promise.resolve(), 'before the read')
-            const found = stored.get(key)!
-            await scheduler.schedule(Promise.resolve(), 'after the read')
-            return found
-          })
-          assert.ok(record!.version >= atLeast, `${record!.version} after ${atLeast} was written`)
-        } else if (what === 'write') {
-          const version = ++versions
-          await cache.write([key], async () => {
-            await scheduler.schedule(Promise.resolve(), 'before the write')
-            // a queue of writes: the last one that ran is what stays
-            stored.set(key, { version: Math.max(version, stored.get(key)!.version) })
-            await scheduler.schedule(Promise.resolve(), 'after the write')
-          })
-          acknowledged.set(key, Math.max(version, acknowledged.get(key)!))
+    await fc.assert(
+      fc.asyncProperty(fc.array(action, { maxLength: 40 }), fc.scheduler(), async (actions, scheduler) => {
+        const cache = new RecordCache(10)
+        const stored = new Map([
+          ['a', { version: 0 }],
+          ['b', { version: 0 }],
+        ])
+        const acknowledged = new Map([
+          ['a', 0],
+          ['b', 0],
+        ])
+        let versions = 0
+        const work = actions.map(async ({ do: what, key }) => {
+          await scheduler.schedule(Promise.resolve(), what)
+          if (what === 'get') {
+            const atLeast = acknowledged.get(key)!
+            const record = await cache.get(key, async () => {
+              await scheduler.schedule(Promise.resolve(), 'before the read')
+              const found = stored.get(key)!
+              await scheduler.schedule(Promise.resolve(), 'after the read')
+              return found
+            })
+            assert.ok(record!.version >= atLeast, `${record!.version} after ${atLeast} was written`)
+          } else if (what === 'write') {
+            const version = ++versions
+            await cache.write([key], async () => {
+              await scheduler.schedule(Promise.resolve(), 'before the write')
+              // a queue of writes: the last one that ran is what stays
+              stored.set(key, { version: Math.max(version, stored.get(key)!.version) })
+              await scheduler.schedule(Promise.resolve(), 'after the write')
+            })
+            acknowledged.set(key, Math.max(version, acknowledged.get(key)!))
+          }
+        })
+        await scheduler.waitAll()
+        await Promise.all(work)
+        for (const [key, { version }] of stored) {
+          assert.equal((await cache.get(key, async () => stored.get(key)))?.version, version)
         }
-      })
-      await scheduler.waitAll()
-      await Promise.all(work)
-      for (const [key, { version }] of stored) {
-        assert.equal((await cache.get(key, async () => stored.get(key)))?.version, version)
-      }
-    }), { numRuns: 300 })
+      }),
+      { numRuns: 300 },
+    )
   })
 })

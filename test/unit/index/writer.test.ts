@@ -12,7 +12,9 @@ test('a failed write is followed by a new opening, so that what comes after it i
   await store.open()
   const { db } = store
   const opened: string[] = []
-  db.on('open', () => { opened.push('open') })
+  db.on('open', () => {
+    opened.push('open')
+  })
   const writer = new IndexWriter(db, directory.path)
   const { batch } = db
   // as an append that fails half-way
@@ -20,13 +22,19 @@ test('a failed write is followed by a new opening, so that what comes after it i
     batch: async () => {
       Object.assign(db, { batch })
       throw new Error('IO error')
-    }
+    },
   })
 
-  const results = await Promise.allSettled([writer.write(put('/a'), { durable: true }), writer.write(put('/b'), { durable: true })])
+  const results = await Promise.allSettled([
+    writer.write(put('/a'), { durable: true }),
+    writer.write(put('/b'), { durable: true }),
+  ])
   await writer.write(put('/c'), { durable: true })
 
-  assert.deepEqual(results.map(({ status }) => status), ['rejected', 'fulfilled'])
+  assert.deepEqual(
+    results.map(({ status }) => status),
+    ['rejected', 'fulfilled'],
+  )
   assert.deepEqual(opened, ['open'])
   assert.deepEqual(await db.keys().all(), ['/b', '/c'])
   await store.close()
@@ -38,7 +46,11 @@ test('writes that come together are all written', async () => {
   await store.open()
   const writer = new IndexWriter(store.db, directory.path)
 
-  await Promise.all(Array.from({ length: 100 }, async (_, i) => { await writer.write(put(`/${i}`), { durable: i % 2 === 0 }) }))
+  await Promise.all(
+    Array.from({ length: 100 }, async (_, i) => {
+      await writer.write(put(`/${i}`), { durable: i % 2 === 0 })
+    }),
+  )
 
   assert.equal((await store.db.keys().all()).length, 100)
   await store.close()

@@ -16,8 +16,13 @@ const [identity, sha256, raw] = [0x00, 0x12, 0x55]
 const mebibyte = 1024 * 1024
 
 /** A peer that answers whatever it is asked with one message */
-async function answering (message: Uint8Array): Promise<Libp2p> {
-  const libp2p = await createLibp2p({ connectionEncrypters: [noise()], streamMuxers: [yamux()], transports: [tcp()], addresses: { listen: ['/ip4/127.0.0.1/tcp/0'] } })
+async function answering(message: Uint8Array): Promise<Libp2p> {
+  const libp2p = await createLibp2p({
+    connectionEncrypters: [noise()],
+    streamMuxers: [yamux()],
+    transports: [tcp()],
+    addresses: { listen: ['/ip4/127.0.0.1/tcp/0'] },
+  })
   await libp2p.handle(bitswapProtocol, async (stream, connection) => {
     await Array.fromAsync(stream)
     const answer = await connection.newStream(bitswapProtocol)
@@ -30,8 +35,13 @@ async function answering (message: Uint8Array): Promise<Libp2p> {
 for (const [what, prefix, dataOf, taken] of [
   ['its own block', [1, raw, sha256, 32], (_digest, bytes) => bytes, true],
   ['other bytes, as the hash of their block', [1, raw, sha256, 32], () => randomBytes(100), false],
-  ['bytes that begin with the hash, by a hash function that changes nothing', [1, raw, identity, 32], digest => Buffer.concat([digest, randomBytes(100)]), false],
-  ['the hash itself, by a hash function that changes nothing', [1, raw, identity, 32], digest => digest, false]
+  [
+    'bytes that begin with the hash, by a hash function that changes nothing',
+    [1, raw, identity, 32],
+    digest => Buffer.concat([digest, randomBytes(100)]),
+    false,
+  ],
+  ['the hash itself, by a hash function that changes nothing', [1, raw, identity, 32], digest => digest, false],
 ] as Array<[string, number[], (digest: Uint8Array, bytes: Uint8Array) => Uint8Array, boolean]>) {
   it(`a peer that sends ${what} is ${taken ? '' : 'not '}believed`, async () => {
     const { cid, bytes } = randomBlock(1000)
@@ -40,7 +50,9 @@ for (const [what, prefix, dataOf, taken] of [
     try {
       await node.start()
       await node.connect(String(peer.getMultiaddrs()[0]))
-      const retrieved = node.createBlockSession({ providers: [peer.peerId.toCID()], maxProviders: 5 }).retrieve(cid, { signal: AbortSignal.timeout(taken ? 20_000 : 1500) })
+      const retrieved = node
+        .createBlockSession({ providers: [peer.peerId.toCID()], maxProviders: 5 })
+        .retrieve(cid, { signal: AbortSignal.timeout(taken ? 20_000 : 1500) })
       if (taken) {
         assert.deepEqual(Buffer.from(await retrieved), bytes)
       } else {
@@ -54,14 +66,21 @@ for (const [what, prefix, dataOf, taken] of [
 }
 
 /** A bare libp2p of a peer that speaks what the test wants */
-async function hostile (): Promise<Libp2p> {
-  const libp2p = await createLibp2p({ connectionEncrypters: [noise()], streamMuxers: [yamux()], transports: [tcp()], addresses: { listen: ['/ip4/127.0.0.1/tcp/0'] } })
-  await libp2p.handle(bitswapProtocol, stream => { stream.abort(new Error('not interested')) })
+async function hostile(): Promise<Libp2p> {
+  const libp2p = await createLibp2p({
+    connectionEncrypters: [noise()],
+    streamMuxers: [yamux()],
+    transports: [tcp()],
+    addresses: { listen: ['/ip4/127.0.0.1/tcp/0'] },
+  })
+  await libp2p.handle(bitswapProtocol, stream => {
+    stream.abort(new Error('not interested'))
+  })
   return libp2p
 }
 
 /** A node with these limits, a hostile peer that is connected to it, and afterwards: whether an honest one still gets a block */
-async function meet (some: Partial<PeerLimits>, test: (node: IpfsNode, peer: Libp2p) => Promise<void>): Promise<void> {
+async function meet(some: Partial<PeerLimits>, test: (node: IpfsNode, peer: Libp2p) => Promise<void>): Promise<void> {
   const { node } = ipfsNode({ limits: { ...defaultPeerLimits, ...some } })
   const honest = ipfsNode().node
   const peer = await hostile()
@@ -79,7 +98,7 @@ async function meet (some: Partial<PeerLimits>, test: (node: IpfsNode, peer: Lib
   }
 }
 
-async function send (peer: Libp2p, ...pieces: Uint8Array[]): Promise<void> {
+async function send(peer: Libp2p, ...pieces: Uint8Array[]): Promise<void> {
   const [connection] = peer.getConnections()
   const stream = await connection!.newStream(bitswapProtocol)
   for (const piece of pieces) {
@@ -89,15 +108,23 @@ async function send (peer: Libp2p, ...pieces: Uint8Array[]): Promise<void> {
   }
 }
 
-async function cutOff (peer: Libp2p): Promise<void> {
+async function cutOff(peer: Libp2p): Promise<void> {
   await until('the peer is cut off', () => peer.getConnections().length === 0)
 }
 
 /** What the node has noted as wanted by the peer */
-function wantsOf (node: IpfsNode, peer: Libp2p): Uint8Array[] {
-  interface Broker { name: string, bitswap: { getPeerWantlist: (peer: unknown) => Array<{ cid: CID }> | undefined } }
+function wantsOf(node: IpfsNode, peer: Libp2p): Uint8Array[] {
+  interface Broker {
+    name: string
+    bitswap: { getPeerWantlist: (peer: unknown) => Array<{ cid: CID }> | undefined }
+  }
   const { blockBrokers } = node.helia as unknown as { blockBrokers: Broker[] }
-  return blockBrokers.find(({ name }) => name === 'bitswap')!.bitswap.getPeerWantlist(peer.peerId)?.map(({ cid }) => cid.bytes) ?? []
+  return (
+    blockBrokers
+      .find(({ name }) => name === 'bitswap')!
+      .bitswap.getPeerWantlist(peer.peerId)
+      ?.map(({ cid }) => cid.bytes) ?? []
+  )
 }
 
 describe('a peer', () => {
@@ -129,7 +156,9 @@ describe('a peer', () => {
       const wanted = Array.from({ length: 1000 }, () => randomBlock(20).cid.bytes)
       const endless = Buffer.concat([Buffer.from([1, raw, identity]), encoded(mebibyte), randomBytes(mebibyte)])
       await send(peer, wantMessage(wanted), wantMessage([endless]), wantMessage([wanted[0]!]))
-      await until('the last want is noted', () => wantsOf(node, peer).some(cid => Buffer.compare(cid, wanted[0]!) === 0))
+      await until('the last want is noted', () =>
+        wantsOf(node, peer).some(cid => Buffer.compare(cid, wanted[0]!) === 0),
+      )
       const noted = wantsOf(node, peer)
       assert.ok(noted.length <= 51, `${noted.length} wants`)
       assert.ok(noted.every(cid => cid.byteLength < 100))
@@ -151,7 +180,10 @@ describe('a peer', () => {
     await meet({ connectionsPerPeer: 3 }, async (node, peer) => {
       const address = node.libp2p!.getMultiaddrs()[0]!
       await Promise.allSettled(Array.from({ length: 8 }, async () => await peer.dial(address, { force: true })))
-      await until('the surplus is closed', () => node.peers().filter(other => other.peer === peer.peerId.toString()).length <= 3)
+      await until(
+        'the surplus is closed',
+        () => node.peers().filter(other => other.peer === peer.peerId.toString()).length <= 3,
+      )
     })
   })
 })

@@ -22,7 +22,7 @@ const lean: Parts = { connectionEncrypters: [leanNoise()], streamMuxers: [leanYa
 const plain: Parts = { connectionEncrypters: [noise()], streamMuxers: [yamux()] }
 
 /** Answers whatever comes with its hash */
-async function node (parts: Parts): Promise<Libp2p> {
+async function node(parts: Parts): Promise<Libp2p> {
   const libp2p = await createLibp2p({ ...parts, transports: [tcp()], addresses: { listen: ['/ip4/127.0.0.1/tcp/0'] } })
   await libp2p.handle(protocol, async stream => {
     const hash = createHash('sha256')
@@ -35,7 +35,7 @@ async function node (parts: Parts): Promise<Libp2p> {
   return libp2p
 }
 
-async function hashBy (libp2p: Libp2p, remote: Libp2p, bytes: Uint8Array): Promise<string> {
+async function hashBy(libp2p: Libp2p, remote: Libp2p, bytes: Uint8Array): Promise<string> {
   const stream = await libp2p.dialProtocol(remote.getMultiaddrs(), protocol)
   for (let sent = 0; sent < bytes.byteLength; sent += mebibyte) {
     if (!stream.send(bytes.subarray(sent, sent + mebibyte))) {
@@ -47,7 +47,10 @@ async function hashBy (libp2p: Libp2p, remote: Libp2p, bytes: Uint8Array): Promi
 }
 
 describe('lean Noise and Yamux', () => {
-  for (const [names, first, second] of [['one another', lean, lean], ['the libraries they replace', lean, plain]] as const) {
+  for (const [names, first, second] of [
+    ['one another', lean, lean],
+    ['the libraries they replace', lean, plain],
+  ] as const) {
     it(`understand ${names}, whatever the length`, async () => {
       const nodes = [await node(first), await node(second)] as const
       try {
@@ -58,7 +61,11 @@ describe('lean Noise and Yamux', () => {
           assert.equal(await hashBy(nodes[1], nodes[0], bytes), expected, `back, ${size} bytes`)
         }
       } finally {
-        await Promise.all(nodes.map(async node => { await node.stop() }))
+        await Promise.all(
+          nodes.map(async node => {
+            await node.stop()
+          }),
+        )
       }
     })
   }
@@ -66,11 +73,15 @@ describe('lean Noise and Yamux', () => {
 
 describe('lean Yamux', () => {
   /** Messages that a receiver sends back while so much comes in */
-  async function answers (muxers: typeof leanYamux | typeof yamux, bytes: number): Promise<number> {
+  async function answers(muxers: typeof leanYamux | typeof yamux, bytes: number): Promise<number> {
     const [outbound, inbound] = multiaddrConnectionPair()
-    const [sender, receiver] = [outbound, inbound].map(connection => (muxers({ enableKeepAlive: false })() as ReturnType<ReturnType<typeof leanYamux>>).createStreamMuxer(connection))
+    const [sender, receiver] = [outbound, inbound].map(connection =>
+      (muxers({ enableKeepAlive: false })() as ReturnType<ReturnType<typeof leanYamux>>).createStreamMuxer(connection),
+    )
     let count = 0
-    outbound.addEventListener('message', () => { count++ })
+    outbound.addEventListener('message', () => {
+      count++
+    })
     const received = new Promise<void>(resolve => {
       let left = bytes
       receiver!.addEventListener('stream', ({ detail }) => {
@@ -113,7 +124,10 @@ describe('protocols that a peer speaks', () => {
       }
       noteProtocolsRarely(one)
       const peer = two.peerId
-      const known = [await one.peerStore.merge(peer, { protocols: ['/a'] }), await one.peerStore.merge(peer, { protocols: ['/a'] })]
+      const known = [
+        await one.peerStore.merge(peer, { protocols: ['/a'] }),
+        await one.peerStore.merge(peer, { protocols: ['/a'] }),
+      ]
       assert.equal(merges, 1)
       assert.ok(known.every(({ protocols }) => protocols.includes('/a')))
       await one.peerStore.merge(peer, { protocols: ['/b'] })

@@ -29,7 +29,10 @@ describe('what is fetched from other nodes', () => {
     elsewhere = new DagBlocks()
     const log = recordingLog()
     const gateways = { isEmpty: false, fetch: async (cid: CID) => await elsewhere.read(cid) } as unknown as Gateways
-    const node = new IpfsNode({ blockstore, datastore: undefined as never, log }, { network: 'offline', host: '127.0.0.1', peers: [], bootstrap: [], announce: [] })
+    const node = new IpfsNode(
+      { blockstore, datastore: undefined as never, log },
+      { network: 'offline', host: '127.0.0.1', peers: [], bootstrap: [], announce: [] },
+    )
     retrieval = new Retrieval({ blockstore, node, gateways, log }, { timeout: 5000 })
   })
   afterEach(async () => {
@@ -40,7 +43,11 @@ describe('what is fetched from other nodes', () => {
   it('is no file that claims 2^50 bytes in four blocks, be it one byte of it', async () => {
     let link: FileLink = { cid: await elsewhere.leaf(Buffer.alloc(leafSize)), size: leafSize, dagSize: 0 }
     for (let level = 0; level < 3; level++) {
-      link = { cid: await elsewhere.put(dagPb.code, encodeFileNode(Array<FileLink>(1024).fill(link))), size: 1024 * link.size, dagSize: 0 }
+      link = {
+        cid: await elsewhere.put(dagPb.code, encodeFileNode(Array<FileLink>(1024).fill(link))),
+        size: 1024 * link.size,
+        dagSize: 0,
+      }
     }
     const root = link.cid.toString()
     const start = 2 ** 49
@@ -51,7 +58,10 @@ describe('what is fetched from other nodes', () => {
 
   it('is nothing below a node that names a block with a multihash of 300 bytes', async () => {
     const file = await elsewhere.leaf(Buffer.from('file'))
-    const root = await elsewhere.node({ type: 'directory' }, [{ cid: file, name: 'file' }, { cid: CID.createV1(raw.code, createMultihash(0x12, new Uint8Array(300))), name: 'other' }])
+    const root = await elsewhere.node({ type: 'directory' }, [
+      { cid: file, name: 'file' },
+      { cid: CID.createV1(raw.code, createMultihash(0x12, new Uint8Array(300))), name: 'other' },
+    ])
     await assert.rejects(retrieval.find(root.toString(), ['file']), { name: 'RefusedDagError' })
     await assert.rejects(Array.fromAsync(retrieval.list(root.toString())), { name: 'RefusedDagError' })
     assert.deepEqual(elsewhere.reads, [root.toString()])
@@ -66,9 +76,15 @@ describe('what is fetched from other nodes', () => {
   })
 
   it('is not what lies in its CID', async () => {
-    const root = await elsewhere.file([{ cid: await elsewhere.leaf(Buffer.from('in'), true), size: 2 }, { cid: await elsewhere.leaf(Buffer.from('out')), size: 3 }])
+    const root = await elsewhere.file([
+      { cid: await elsewhere.leaf(Buffer.from('in'), true), size: 2 },
+      { cid: await elsewhere.leaf(Buffer.from('out')), size: 3 },
+    ])
     assert.equal(String(await readAll(retrieval.read(root.toString()))), 'inout')
     assert.equal(elsewhere.reads.length, 2)
-    assert.equal(String(await readAll(retrieval.read((await elsewhere.leaf(Buffer.from('alone'), true)).toString()))), 'alone')
+    assert.equal(
+      String(await readAll(retrieval.read((await elsewhere.leaf(Buffer.from('alone'), true)).toString()))),
+      'alone',
+    )
   })
 })

@@ -13,7 +13,7 @@ import { parseName } from '../../../src/oci/reference.ts'
 const vectors: [string, string][] = [
   ['QmaCm7VNsmM61FApFevTcJ1PxPabmfY4Tf2dFjpAdVdHLF', 'ciqlarwwgn3qewftxxsapdx6aqi5yi7scootos7m5bqbjuzshoavapa'],
   ['QmYMg6WAuvF5i5yFmjT8KkqewZ5Ngh4U9Mp1bGfdjraFVk', 'ciqjjwaeoszdgcaasxmlhjuqnhbctgwijqz64w564lrzeyjezcvbj4y'],
-  ['Qmc2ot2NQadXmbvPbsidyjYDvPfPwKZmovzNpfRPKxXUrL', 'ciqmw4mig2uwaygddjlutoywq43udutvdmuxkcxvetsjp2mjdde27wi']
+  ['Qmc2ot2NQadXmbvPbsidyjYDvPfPwKZmovzNpfRPKxXUrL', 'ciqmw4mig2uwaygddjlutoywq43udutvdmuxkcxvetsjp2mjdde27wi'],
 ]
 const cid = 'bafybeihntvt5jkdp32qt36ooilcjgmln3c2jxnov4brhzpuke35dtmwa5m'
 const key = 'k51qzi5uqu5dgdah039jpvmdidn6t55oz1ej69tshgdzlrkfsyj2asns47ukbj'
@@ -24,7 +24,9 @@ const digests = fc.uint8Array({ minLength: 32, maxLength: 32 })
 const cids = fc.oneof(
   digests.map(digest => CID.createV0(create(0x12, digest))),
   fc.tuple(codecs, digests).map(([codec, digest]) => CID.createV1(codec, create(0x12, digest))),
-  fc.tuple(codecs, fc.uint8Array({ minLength: 64, maxLength: 64 })).map(([codec, digest]) => CID.createV1(codec, create(0x13, digest)))
+  fc
+    .tuple(codecs, fc.uint8Array({ minLength: 64, maxLength: 64 }))
+    .map(([codec, digest]) => CID.createV1(codec, create(0x13, digest))),
 )
 
 describe('docker format', () => {
@@ -41,16 +43,19 @@ describe('docker format', () => {
   }
 
   it('and the form of IPFS tools hold every CID whole, as a legal repository name', () => {
-    fc.assert(fc.property(cids, cid => {
-      const docker = toDockerFormat(cid.toString())!
-      assert.equal(parseName(docker), docker)
-      assert.equal(docker.startsWith('ciq'), cid.version === 0)
-      const ipfs = toIpfsFormat(docker)!
-      assert.ok(CID.parse(ipfs).equals(cid), ipfs)
-      assert.deepEqual(parseRoot(docker), { cid: cid.toV1().toString() })
-      assert.deepEqual(parseRoot(cid.toString()), parseRoot(docker))
-      assert.equal(toDockerFormat(ipfs), docker)
-    }), { numRuns: 10_000 })
+    fc.assert(
+      fc.property(cids, cid => {
+        const docker = toDockerFormat(cid.toString())!
+        assert.equal(parseName(docker), docker)
+        assert.equal(docker.startsWith('ciq'), cid.version === 0)
+        const ipfs = toIpfsFormat(docker)!
+        assert.ok(CID.parse(ipfs).equals(cid), ipfs)
+        assert.deepEqual(parseRoot(docker), { cid: cid.toV1().toString() })
+        assert.deepEqual(parseRoot(cid.toString()), parseRoot(docker))
+        assert.equal(toDockerFormat(ipfs), docker)
+      }),
+      { numRuns: 10_000 },
+    )
   })
 
   it('of a CIDv1 is base32, whatever its base is', () => {
@@ -60,10 +65,12 @@ describe('docker format', () => {
 })
 
 describe('the CIDv0 of a CIDv1', () => {
-  it('is that of dag-pb by sha2-256', () => assert.equal(toCidV0(CID.parse(vectors[0]![0]).toV1().toString()), vectors[0]![0]))
+  it('is that of dag-pb by sha2-256', () =>
+    assert.equal(toCidV0(CID.parse(vectors[0]![0]).toV1().toString()), vectors[0]![0]))
 
   for (const [what, of] of [
-    ['another codec', CID.createV1(0x55, CID.parse(cid).multihash)], ['another hash', CID.createV1(0x70, create(0x13, new Uint8Array(64)))]
+    ['another codec', CID.createV1(0x55, CID.parse(cid).multihash)],
+    ['another hash', CID.createV1(0x70, create(0x13, new Uint8Array(64)))],
   ] as const) {
     it(`does not exist for ${what}`, () => assert.equal(toCidV0(of.toString()), undefined))
   }
@@ -83,20 +90,49 @@ describe('the name of an image root', () => {
     [`ipns://${key}`, { name: key }],
     [`/ipns/${peerId}`, { name: key }],
     ['/ipns/Example.COM', { name: 'example.com' }],
-    ['ipns/example.com', { name: 'example.com' }]
+    ['ipns/example.com', { name: 'example.com' }],
   ]
   for (const [text, root] of forms) {
     it(`may be ${text}`, () => assert.deepEqual(parseRoot(text), root))
   }
 
   for (const { name, prefix, encoder } of Object.values(bases).filter(({ name }) => name !== 'identity')) {
-    it(`may be a CID in ${name} (${prefix})`, () => assert.deepEqual(parseRoot(CID.parse(cid).toString(encoder)), { cid }))
+    it(`may be a CID in ${name} (${prefix})`, () =>
+      assert.deepEqual(parseRoot(CID.parse(cid).toString(encoder)), { cid }))
   }
 
   for (const text of [
-    '', '/', '/ipfs/', '/ipfs', '/ipns/', 'busybox', 'example', 'grafana', 'library/busybox', 'localhost:5000/x', cid.slice(0, -1), `${cid}a`,
-    `${cid}/blobs`, `/ipfs/${cid}/..`, `/ipns/${cid}`, `/ipfs/${key}`, `/ipns/..`, '/ipns/a', '/ipns/../x.com', 'bafkqaaa', 'k51', 'Qm', vectors[0]![0].slice(1),
-    vectors[0]![1].slice(1), vectors[0]![1].toUpperCase(), `${vectors[0]![1]}a`, `${vectors[0]![1].slice(0, -1)}b`, `//ipfs/${cid}`, ` ${cid}`, `${cid}\n`, 'x'.repeat(100_000)
+    '',
+    '/',
+    '/ipfs/',
+    '/ipfs',
+    '/ipns/',
+    'busybox',
+    'example',
+    'grafana',
+    'library/busybox',
+    'localhost:5000/x',
+    cid.slice(0, -1),
+    `${cid}a`,
+    `${cid}/blobs`,
+    `/ipfs/${cid}/..`,
+    `/ipns/${cid}`,
+    `/ipfs/${key}`,
+    `/ipns/..`,
+    '/ipns/a',
+    '/ipns/../x.com',
+    'bafkqaaa',
+    'k51',
+    'Qm',
+    vectors[0]![0].slice(1),
+    vectors[0]![1].slice(1),
+    vectors[0]![1].toUpperCase(),
+    `${vectors[0]![1]}a`,
+    `${vectors[0]![1].slice(0, -1)}b`,
+    `//ipfs/${cid}`,
+    ` ${cid}`,
+    `${cid}\n`,
+    'x'.repeat(100_000),
   ]) {
     it(`is not ${JSON.stringify(text.slice(0, 70))}`, () => {
       assert.deepEqual([parseRoot(text), toDockerFormat(text), toIpfsFormat(text)], [undefined, undefined, undefined])
@@ -104,7 +140,10 @@ describe('the name of an image root', () => {
   }
 
   it('is hardly ever a word', () => {
-    fc.assert(fc.property(fc.stringMatching(/^[a-z0-9]{1,40}$/), word => parseRoot(word) === undefined), { numRuns: 2000 })
+    fc.assert(
+      fc.property(fc.stringMatching(/^[a-z0-9]{1,40}$/), word => parseRoot(word) === undefined),
+      { numRuns: 2000 },
+    )
   })
 
   it('of IPNS can be a repository name too', () => {

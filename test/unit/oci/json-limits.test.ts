@@ -8,7 +8,7 @@ const mebibyte = 2 ** 20
 const generous: JsonLimits = { depth: 1000, values: 1_000_000, names: 1_000_000 }
 
 /** What there is in JSON, counted on what JSON.parse makes of it */
-function count (value: unknown): JsonLimits {
+function count(value: unknown): JsonLimits {
   const names = new Set<string>()
   let depth = 0
   let values = 0
@@ -30,18 +30,38 @@ function count (value: unknown): JsonLimits {
   return { depth, values, names: names.size }
 }
 
-const text = (value: string, limits: Partial<JsonLimits>): string | undefined => exceededLimit(Buffer.from(value), { ...generous, ...limits })
+const text = (value: string, limits: Partial<JsonLimits>): string | undefined =>
+  exceededLimit(Buffer.from(value), { ...generous, ...limits })
 
 describe('limits of JSON', () => {
   for (const [json, limits, expected] of [
-    ['{}', { depth: 1, values: 2, names: 0 }, undefined], ['{}', { depth: 0 }, /deeper than 0/], ['[[[]]]', { depth: 3 }, undefined], ['[[[]]]', { depth: 2 }, /deeper than 2/],
-    ['[[],[],[]]', { depth: 2 }, undefined], ['{"a":{"b":[1]}}', { depth: 2 }, /deeper/], ['1', { values: 1, depth: 0 }, undefined], ['[1,2,3]', { values: 4 }, undefined],
-    ['[1,2,3]', { values: 3 }, /more than 3 values/], ['{"a":1,"b":2}', { values: 3, names: 2 }, undefined], ['{"a":1,"b":2}', { names: 1 }, /more than 1 different/],
-    ['{"a":1,"a":2,"a":3}', { names: 1 }, undefined], ['["[[[[", "{{{", ",,,,", "::::"]', { depth: 1, values: 5, names: 0 }, undefined],
-    ['["\\"[[[[", "\\\\", [[1]]]', { depth: 2 }, /deeper/], ['["\\"[[[[\\\\\\"{{{"]', { depth: 1 }, undefined], ['{"a\\"":1,"a\\\\":2}', { names: 2, values: 3 }, undefined],
-    [' { "a" : [ 1 , 2 ] } ', { depth: 2, values: 4, names: 1 }, undefined], ['"never ends', {}, undefined], ['"ends with \\', {}, undefined], ['', {}, undefined],
-    ['['.repeat(mebibyte), { depth: 64 }, /deeper/], ['{"a":'.repeat(100_000), { depth: 64 }, /deeper/], [']]]][[[[', { depth: 1 }, undefined],
-    ['9'.repeat(1000), {}, undefined], ['9'.repeat(1001), {}, /number of more than 1000 digits/], [`[${'1 '.repeat(2000)}]`, {}, undefined], [`[${'12,'.repeat(2000)}1]`, {}, undefined]
+    ['{}', { depth: 1, values: 2, names: 0 }, undefined],
+    ['{}', { depth: 0 }, /deeper than 0/],
+    ['[[[]]]', { depth: 3 }, undefined],
+    ['[[[]]]', { depth: 2 }, /deeper than 2/],
+    ['[[],[],[]]', { depth: 2 }, undefined],
+    ['{"a":{"b":[1]}}', { depth: 2 }, /deeper/],
+    ['1', { values: 1, depth: 0 }, undefined],
+    ['[1,2,3]', { values: 4 }, undefined],
+    ['[1,2,3]', { values: 3 }, /more than 3 values/],
+    ['{"a":1,"b":2}', { values: 3, names: 2 }, undefined],
+    ['{"a":1,"b":2}', { names: 1 }, /more than 1 different/],
+    ['{"a":1,"a":2,"a":3}', { names: 1 }, undefined],
+    ['["[[[[", "{{{", ",,,,", "::::"]', { depth: 1, values: 5, names: 0 }, undefined],
+    ['["\\"[[[[", "\\\\", [[1]]]', { depth: 2 }, /deeper/],
+    ['["\\"[[[[\\\\\\"{{{"]', { depth: 1 }, undefined],
+    ['{"a\\"":1,"a\\\\":2}', { names: 2, values: 3 }, undefined],
+    [' { "a" : [ 1 , 2 ] } ', { depth: 2, values: 4, names: 1 }, undefined],
+    ['"never ends', {}, undefined],
+    ['"ends with \\', {}, undefined],
+    ['', {}, undefined],
+    ['['.repeat(mebibyte), { depth: 64 }, /deeper/],
+    ['{"a":'.repeat(100_000), { depth: 64 }, /deeper/],
+    [']]]][[[[', { depth: 1 }, undefined],
+    ['9'.repeat(1000), {}, undefined],
+    ['9'.repeat(1001), {}, /number of more than 1000 digits/],
+    [`[${'1 '.repeat(2000)}]`, {}, undefined],
+    [`[${'12,'.repeat(2000)}1]`, {}, undefined],
   ] as Array<[string, Partial<JsonLimits>, RegExp | undefined]>) {
     it(`${json.slice(0, 30)} within ${JSON.stringify(limits)}`, () => {
       const found = text(json, limits)
@@ -50,15 +70,18 @@ describe('limits of JSON', () => {
   }
 
   it('are those of what JSON.parse makes of it', () => {
-    fc.assert(fc.property(fc.jsonValue({ maxDepth: 8 }), fc.nat(2), (value, spaces) => {
-      const json = JSON.stringify(value, undefined, spaces)
-      const found = count(JSON.parse(json))
-      assert.equal(text(json, found), undefined, json)
-      assert.equal(text(json, { depth: found.depth - 1 }) === undefined, found.depth === 0, json)
-      if (found.depth > 0) {
-        assert.match(String(text(json, { values: found.values - 1 })), /values/, json)
-      }
-    }), { numRuns: 3000 })
+    fc.assert(
+      fc.property(fc.jsonValue({ maxDepth: 8 }), fc.nat(2), (value, spaces) => {
+        const json = JSON.stringify(value, undefined, spaces)
+        const found = count(JSON.parse(json))
+        assert.equal(text(json, found), undefined, json)
+        assert.equal(text(json, { depth: found.depth - 1 }) === undefined, found.depth === 0, json)
+        if (found.depth > 0) {
+          assert.match(String(text(json, { values: found.values - 1 })), /values/, json)
+        }
+      }),
+      { numRuns: 3000 },
+    )
   })
 
   it('take a few names too many at most', () => {
@@ -68,31 +91,47 @@ describe('limits of JSON', () => {
   })
 
   it('hold for whatever bytes come: what JSON.parse reads of what passes is within them', () => {
-    const bytes = fc.array(fc.constantFrom(...'[]{},:"\\ 1aé\u{1f600}'), { maxLength: 60 }).map(parts => Buffer.from(parts.join('')))
-    fc.assert(fc.property(fc.oneof(bytes, fc.uint8Array({ maxLength: 60 })), fc.nat(4), fc.integer({ min: 1, max: 8 }), (bytes, depth, values) => {
-      if (exceededLimit(bytes, { ...generous, depth, values }) !== undefined) {
-        return
-      }
-      let value: unknown
-      try {
-        value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
-      } catch {
-        return
-      }
-      const found = count(value)
-      assert.ok(found.depth <= depth && found.values <= values)
-    }), { numRuns: 10_000 })
+    const bytes = fc
+      .array(fc.constantFrom(...'[]{},:"\\ 1aé\u{1f600}'), { maxLength: 60 })
+      .map(parts => Buffer.from(parts.join('')))
+    fc.assert(
+      fc.property(
+        fc.oneof(bytes, fc.uint8Array({ maxLength: 60 })),
+        fc.nat(4),
+        fc.integer({ min: 1, max: 8 }),
+        (bytes, depth, values) => {
+          if (exceededLimit(bytes, { ...generous, depth, values }) !== undefined) {
+            return
+          }
+          let value: unknown
+          try {
+            value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
+          } catch {
+            return
+          }
+          const found = count(value)
+          assert.ok(found.depth <= depth && found.values <= values)
+        },
+      ),
+      { numRuns: 10_000 },
+    )
   })
 })
 
 describe('a manifest of 4 MiB', () => {
-  const descriptor = (i: number): string => `{"mediaType":"application/vnd.oci.image.layer.v1.tar","digest":"sha256:${i.toString(16).padStart(64, '0')}","size":1}`
-  const many = (item: (i: number) => string, count: number): string => Array.from({ length: count }, (_, i) => item(i)).join()
+  const descriptor = (i: number): string =>
+    `{"mediaType":"application/vnd.oci.image.layer.v1.tar","digest":"sha256:${i.toString(16).padStart(64, '0')}","size":1}`
+  const many = (item: (i: number) => string, count: number): string =>
+    Array.from({ length: count }, (_, i) => item(i)).join()
   const config = descriptor(20_000)
 
   for (const [what, json] of [
-    ['empty lists', `{"a":[${many(() => '[]', 1_300_000)}]}`], ['numbers', `{"a":[${many(() => '0', 2_000_000)}]}`], ['members', `{${many(i => `"${i}":0`, 350_000)}}`],
-    ['objects', `{"a":[${many(() => '{}', 1_300_000)}]}`], ['annotations', `{"annotations":{${many(i => `"a${i}":"b"`, 2000)}}}`], ['levels', `{"a":${'['.repeat(2 * mebibyte)}${']'.repeat(2 * mebibyte)}}`]
+    ['empty lists', `{"a":[${many(() => '[]', 1_300_000)}]}`],
+    ['numbers', `{"a":[${many(() => '0', 2_000_000)}]}`],
+    ['members', `{${many(i => `"${i}":0`, 350_000)}}`],
+    ['objects', `{"a":[${many(() => '{}', 1_300_000)}]}`],
+    ['annotations', `{"annotations":{${many(i => `"a${i}":"b"`, 2000)}}}`],
+    ['levels', `{"a":${'['.repeat(2 * mebibyte)}${']'.repeat(2 * mebibyte)}}`],
   ] as const) {
     it(`of ${what} is refused`, () => {
       const began = process.threadCpuUsage().user

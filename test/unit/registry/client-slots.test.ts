@@ -6,7 +6,11 @@ describe('client slots', () => {
   it('are so many for each client and in all, and are given back once', () => {
     const slots = new ClientSlots({ what: 'things', max: 3, maxPerClient: 2 })
     const [one] = [slots.take('192.0.2.1'), slots.take('192.0.2.1')]
-    assert.throws(() => slots.take('192.0.2.1'), { code: 'TOOMANYREQUESTS', status: 429, headers: { 'Retry-After': '5' } })
+    assert.throws(() => slots.take('192.0.2.1'), {
+      code: 'TOOMANYREQUESTS',
+      status: 429,
+      headers: { 'Retry-After': '5' },
+    })
     assert.throws(() => slots.take('::ffff:192.0.2.1'), { code: 'TOOMANYREQUESTS' })
     const other = slots.take('192.0.2.2')
     assert.throws(() => slots.take('192.0.2.2'), { code: 'UNAVAILABLE', status: 503, headers: { 'Retry-After': '5' } })
@@ -28,8 +32,15 @@ describe('client slots', () => {
 
 describe('a client', () => {
   for (const [address, key] of [
-    ['192.0.2.1', '192.0.2.1'], ['::ffff:192.0.2.1', '192.0.2.1'], ['2001:db8:0:1:2:3:4:5', '2001:db8:0:1'], ['2001:db8:0:1::', '2001:db8:0:1'],
-    ['2001:db8::1', '2001:db8:0:0'], ['::1', '0:0:0:0'], ['::', '0:0:0:0'], ['fe80::1%eth0', 'fe80:0:0:0'], ['2001:0db8:0000:0001::9', '2001:db8:0:1']
+    ['192.0.2.1', '192.0.2.1'],
+    ['::ffff:192.0.2.1', '192.0.2.1'],
+    ['2001:db8:0:1:2:3:4:5', '2001:db8:0:1'],
+    ['2001:db8:0:1::', '2001:db8:0:1'],
+    ['2001:db8::1', '2001:db8:0:0'],
+    ['::1', '0:0:0:0'],
+    ['::', '0:0:0:0'],
+    ['fe80::1%eth0', 'fe80:0:0:0'],
+    ['2001:0db8:0000:0001::9', '2001:db8:0:1'],
   ] as const) {
     it(`at ${address} is ${key}`, () => assert.equal(clientKey(address), key))
   }

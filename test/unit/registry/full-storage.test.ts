@@ -17,21 +17,23 @@ beforeEach(async () => {
   stores = await TestRegistry.open({ maxBytes, unreferenced: 0 })
   collector = stores.collector()
   await collector.start()
-  stores.blockstore.space.onFull = bytes => { collector.pressure.full(bytes) }
+  stores.blockstore.space.onFull = bytes => {
+    collector.pressure.full(bytes)
+  }
 })
 afterEach(async () => {
   await collector.stop()
   await stores[Symbol.asyncDispose]()
 })
 
-async function pushImage (tag: string, layer: Buffer): Promise<void> {
+async function pushImage(tag: string, layer: Buffer): Promise<void> {
   await stores.pushEmptyConfig('a')
   await stores.pushBlob('a', layer)
   await stores.pushManifest('a', tag, imageManifest({ layers: [descriptorOf(layer)], annotations: { tag } }))
 }
 
 /** A push of which all but the end comes in */
-async function pushInVain (size: number, seed: string): Promise<string> {
+async function pushInVain(size: number, seed: string): Promise<string> {
   const id = await stores.uploads.create('a')
   await assert.rejects(stores.uploads.append('a', id, stream(randomBytes(size, seed))), { code: 'STORAGE_FULL' })
   return id
@@ -43,7 +45,14 @@ describe('where there is no room', () => {
     await pushImage('v1', layer)
     const used = stores.blockstore.space.usage.total!
     const id = await pushInVain(8 * mebibyte, 'in vain')
-    await until('the end of the upload', async () => await stores.uploads.size('a', id).then(() => false, () => true))
+    await until(
+      'the end of the upload',
+      async () =>
+        await stores.uploads.size('a', id).then(
+          () => false,
+          () => true,
+        ),
+    )
     await until('the cycle', () => stores.blockstore.space.usage.total! <= used)
     await pushImage('v2', randomBytes(5 * mebibyte, 'fits in'))
     assert.ok((await readAll((await stores.repository('a').blob(sha256(layer))).read())).equals(layer))
@@ -51,7 +60,9 @@ describe('where there is no room', () => {
 
   it('what was deleted just now is freed by the cycle that the next push begins', async () => {
     await pushImage('v1', randomBytes(6 * mebibyte, 'old'))
-    await stores.repository('a').deleteManifest({ digest: (await stores.repository('a').manifest({ tag: 'v1' })).digest })
+    await stores
+      .repository('a')
+      .deleteManifest({ digest: (await stores.repository('a').manifest({ tag: 'v1' })).digest })
     await assert.rejects(pushImage('v2', randomBytes(6 * mebibyte, 'new')), { code: 'STORAGE_FULL' })
     await until('the cycle', () => stores.blockstore.space.usage.total! < mebibyte)
     await pushImage('v2', randomBytes(6 * mebibyte, 'new'))
@@ -62,14 +73,25 @@ describe('where there is no room', () => {
     await stores.uploads.append('a', idle, stream(randomBytes(2 * mebibyte, 'idle')))
     const { promise, resolve } = Promise.withResolvers<void>()
     const written = await stores.uploads.create('a')
-    const writing = stores.uploads.append('a', written, (async function * () {
-      yield randomBytes(2 * mebibyte, 'written')
-      await promise
-      yield Buffer.from('end')
-    })())
-    await until('the first half', async () => await stores.uploads.size('a', written) === 2 * mebibyte)
+    const writing = stores.uploads.append(
+      'a',
+      written,
+      (async function* () {
+        yield randomBytes(2 * mebibyte, 'written')
+        await promise
+        yield Buffer.from('end')
+      })(),
+    )
+    await until('the first half', async () => (await stores.uploads.size('a', written)) === 2 * mebibyte)
     const refused = await pushInVain(8 * mebibyte, 'in vain')
-    await until('the cycle', async () => await stores.uploads.size('a', refused).then(() => false, () => true))
+    await until(
+      'the cycle',
+      async () =>
+        await stores.uploads.size('a', refused).then(
+          () => false,
+          () => true,
+        ),
+    )
     await collector.collect()
     resolve()
     assert.equal(await writing, 2 * mebibyte + 3)

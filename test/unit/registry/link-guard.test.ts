@@ -20,10 +20,23 @@ describe('the guard of links', () => {
     const guard = new LinkGuard({ period: hour, now: () => now })
     now += hour
     assert.equal(guard.isForgotten(digest, longAgo), true)
-    const remove = async (updated: string): Promise<boolean> => await guard.removeLink('r', digest, async () => ({ updated }), async () => {})
+    const remove = async (updated: string): Promise<boolean> =>
+      await guard.removeLink(
+        'r',
+        digest,
+        async () => ({ updated }),
+        async () => {},
+      )
     assert.equal(await remove(new Date(now - hour + 1).toISOString()), false)
     assert.equal(await remove(longAgo), true)
-    for (const use of [() => { void guard.ask('r', digest) }, async () => { await guard.add(digest, async () => {}) }]) {
+    for (const use of [
+      () => {
+        void guard.ask('r', digest)
+      },
+      async () => {
+        await guard.add(digest, async () => {})
+      },
+    ]) {
       await use()
       now += hour - 1
       assert.equal(await remove(longAgo), false)
@@ -36,22 +49,41 @@ describe('the guard of links', () => {
     const guard = new LinkGuard({ period: 0 })
     const { promise, resolve } = Promise.withResolvers<void>()
     const began = Promise.withResolvers<void>()
-    const removed = guard.removeLink('r', digest, async () => ({ updated: longAgo }), async () => {
-      began.resolve()
-      await promise
-    })
+    const removed = guard.removeLink(
+      'r',
+      digest,
+      async () => ({ updated: longAgo }),
+      async () => {
+        began.resolve()
+        await promise
+      },
+    )
     await began.promise
     assert.equal(guard.ask('other', digest), undefined)
     let waited = false
-    const asked = guard.ask('r', digest)?.then(() => { waited = true })
-    await new Promise(resolve => { setImmediate(resolve) })
+    const asked = guard.ask('r', digest)?.then(() => {
+      waited = true
+    })
+    await new Promise(resolve => {
+      setImmediate(resolve)
+    })
     assert.equal(waited, false)
     resolve()
     assert.equal(await removed, true)
     await asked
     assert.equal(waited, true)
     assert.equal(guard.ask('r', digest), undefined)
-    assert.equal(await guard.removeLink('r', digest, async () => undefined, async () => { assert.fail('there was no link') }), false)
+    assert.equal(
+      await guard.removeLink(
+        'r',
+        digest,
+        async () => undefined,
+        async () => {
+          assert.fail('there was no link')
+        },
+      ),
+      false,
+    )
   })
 
   it('deletes no blob that got a link since the collection began, and waits for who links', async () => {
@@ -62,10 +94,14 @@ describe('the guard of links', () => {
     const steps: string[] = []
     await Promise.all([
       guard.add(digest, async () => {
-        await new Promise(resolve => { setImmediate(resolve) })
+        await new Promise(resolve => {
+          setImmediate(resolve)
+        })
         steps.push('linked')
       }),
-      guard.removeBlob(digest, async () => { steps.push('deleted') })
+      guard.removeBlob(digest, async () => {
+        steps.push('deleted')
+      }),
     ])
     assert.deepEqual(steps, ['linked'])
     collection[Symbol.dispose]()
@@ -83,7 +119,9 @@ describe('the guard of links', () => {
     await begun
     using _collection = guard.beginCollection()
     // here the collection looks for the link, and finds none
-    const removed = guard.removeBlob(digest, async () => { assert.fail('it has a link') })
+    const removed = guard.removeBlob(digest, async () => {
+      assert.fail('it has a link')
+    })
     goOn()
     await added
     assert.equal(await removed, false)

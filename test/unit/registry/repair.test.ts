@@ -17,14 +17,18 @@ const flip = damages['with a flipped bit']!
 
 let stores: TestRegistry
 
-beforeEach(async () => { stores = await TestRegistry.open() })
-afterEach(async () => { await stores[Symbol.asyncDispose]() })
+beforeEach(async () => {
+  stores = await TestRegistry.open()
+})
+afterEach(async () => {
+  await stores[Symbol.asyncDispose]()
+})
 
-function file (cid: string | CID): string {
+function file(cid: string | CID): string {
   return stores.files.path(typeof cid === 'string' ? CID.parse(cid) : cid)
 }
 
-async function pushImage (): Promise<{ digest: Digest, bytes: Buffer, cid: string, root: string }> {
+async function pushImage(): Promise<{ digest: Digest; bytes: Buffer; cid: string; root: string }> {
   await stores.pushEmptyConfig('a')
   await stores.pushBlob('a', layer)
   const bytes = imageManifest({ layers: [descriptorOf(layer)] })
@@ -32,12 +36,12 @@ async function pushImage (): Promise<{ digest: Digest, bytes: Buffer, cid: strin
   return { digest, bytes, ...(await stores.index.manifest('a', digest))! }
 }
 
-async function pull (): Promise<Buffer> {
+async function pull(): Promise<Buffer> {
   return await readAll((await stores.repository('a').blob(sha256(layer))).read())
 }
 
 /** All blocks as they should be, and a peer that has them */
-async function copyOfAll (): Promise<Map<string, Buffer>> {
+async function copyOfAll(): Promise<Map<string, Buffer>> {
   const copies = new Map<string, Buffer>()
   for await (const cid of stores.files.list()) {
     copies.set(file(cid), await readFile(file(cid)))
@@ -45,13 +49,13 @@ async function copyOfAll (): Promise<Map<string, Buffer>> {
   return copies
 }
 
-async function quarantined (): Promise<Buffer[]> {
+async function quarantined(): Promise<Buffer[]> {
   const directory = join(stores.blocks, '..', 'quarantine')
   const names = await readdir(directory).catch(() => [])
   return await Promise.all(names.map(async name => await readFile(join(directory, name))))
 }
 
-async function assertAllRight (copies: Map<string, Buffer>): Promise<void> {
+async function assertAllRight(copies: Map<string, Buffer>): Promise<void> {
   const after = await copyOfAll()
   assert.deepEqual([...after.keys()].sort(), [...copies.keys()].sort())
   for (const [path, bytes] of copies) {
@@ -85,7 +89,10 @@ describe('a scrub that repairs', () => {
       const { digest } = await pushImage()
       const record = (await stores.index.manifest('a', digest))!
       const root = await addImageRoot(stores, 'a', { digest, ...record }, layout)
-      await stores.index.change().putManifest('a', digest, { ...record, root }).commit({ durable: false })
+      await stores.index
+        .change()
+        .putManifest('a', digest, { ...record, root })
+        .commit({ durable: false })
       const copies = await copyOfAll()
       const below = [CID.parse(root)]
       for (const name of [['manifests'], ['blobs'], ['blobs', 'sha256'], ['index.json'], ['oci-layout']]) {
@@ -96,7 +103,10 @@ describe('a scrub that repairs', () => {
       }
       // what is below a damaged node counts as needed by nothing until that is back
       const { images, others, repaired, unneeded } = await stores.scrubber().scrub()
-      assert.deepEqual({ images, others, repaired, unneeded }, { images: [], others: [], repaired: 1, unneeded: below.length - 1 })
+      assert.deepEqual(
+        { images, others, repaired, unneeded },
+        { images: [], others: [], repaired: 1, unneeded: below.length - 1 },
+      )
       await assertAllRight(copies)
     })
   }
@@ -108,7 +118,10 @@ describe('a scrub that repairs', () => {
     await rm(file(cid))
     const { images, repaired } = await stores.scrubber().scrub()
     assert.equal(repaired, 0)
-    assert.deepEqual(images.map(({ digest, tags, blocks }) => ({ digest, tags, blocks: blocks.sort() })), [{ digest, tags: ['v1'], blocks: [blob.cid, cid].sort() }])
+    assert.deepEqual(
+      images.map(({ digest, tags, blocks }) => ({ digest, tags, blocks: blocks.sort() })),
+      [{ digest, tags: ['v1'], blocks: [blob.cid, cid].sort() }],
+    )
     await assert.rejects(stores.repository('a').blob(sha256(layer), { whole: true }), { code: 'BLOB_UNKNOWN' })
     await assert.rejects(stores.repository('a').manifest({ digest }, { whole: true }), { code: 'MANIFEST_UNKNOWN' })
     await assert.rejects(pull(), { code: 'UNAVAILABLE' })
@@ -140,7 +153,7 @@ describe('a read', () => {
   it('has a missing leaf fetched', async () => {
     await pushImage()
     const [leaf] = await missingLeaf()
-    stores.deliver = cid => file(cid) === file(leaf.cid) ? leaf.bytes : undefined
+    stores.deliver = cid => (file(cid) === file(leaf.cid) ? leaf.bytes : undefined)
     await assert.rejects(pull(), { code: 'UNAVAILABLE' })
     const read = await until('the leaf is here again', async () => await pull().catch(() => undefined))
     assert.ok(read.equals(layer))
@@ -150,18 +163,28 @@ describe('a read', () => {
     await pushImage()
     const [leaf] = await missingLeaf()
     let asked = 0
-    stores.deliver = () => { asked++; return undefined }
+    stores.deliver = () => {
+      asked++
+      return undefined
+    }
     const look = async (): Promise<unknown> => await stores.repository('a').blob(sha256(layer), { whole: true })
     await look()
     await assert.rejects(pull(), { code: 'UNAVAILABLE' })
-    await until('nobody has it', async () => await look().then(() => false, (err: { code?: string }) => err.code === 'BLOB_UNKNOWN'))
+    await until(
+      'nobody has it',
+      async () =>
+        await look().then(
+          () => false,
+          (err: { code?: string }) => err.code === 'BLOB_UNKNOWN',
+        ),
+    )
     assert.equal(asked, 1)
     await assert.rejects(pull(), { code: 'UNAVAILABLE' })
     await stores.blockstore.put(leaf.cid, leaf.bytes)
     assert.ok((await pull()).equals(layer))
   })
 
-  async function missingLeaf (): Promise<[{ cid: CID, bytes: Buffer }]> {
+  async function missingLeaf(): Promise<[{ cid: CID; bytes: Buffer }]> {
     const part = await stores.content.add(layer.subarray(mebibyte, 2 * mebibyte))
     await rm(file(part.cid))
     return [{ cid: CID.parse(part.cid), bytes: layer.subarray(mebibyte, 2 * mebibyte) }]
@@ -184,9 +207,13 @@ describe('a push', () => {
     const { cid } = await stores.content.add(randomBytes(100, 'x'))
     await flip(file(cid))
     const { promise, resolve } = Promise.withResolvers<void>()
-    stores.blockstore.afterPut = async () => { await promise }
+    stores.blockstore.afterPut = async () => {
+      await promise
+    }
     const putting = stores.blockstore.put(CID.parse(cid), randomBytes(100, 'x'))
-    await until('the block is right', async () => (await readFile(file(cid)).catch(() => undefined))?.equals(randomBytes(100, 'x')))
+    await until('the block is right', async () =>
+      (await readFile(file(cid)).catch(() => undefined))?.equals(randomBytes(100, 'x')),
+    )
     assert.equal(await stores.repairer.repair(CID.parse(cid)), 'right')
     resolve()
     await putting
@@ -196,7 +223,9 @@ describe('a push', () => {
 describe('a repairer', () => {
   it('repairs a block once, however many ask for it, and no more than a few at a time', async () => {
     let [running, most, asked] = [0, 0, 0]
-    const blocks = await Promise.all(Array.from({ length: 30 }, async (_, i) => CID.parse((await stores.content.add(randomBytes(10, `${i}`))).cid)))
+    const blocks = await Promise.all(
+      Array.from({ length: 30 }, async (_, i) => CID.parse((await stores.content.add(randomBytes(10, `${i}`))).cid)),
+    )
     stores.deliver = async () => {
       asked++
       most = Math.max(most, ++running)
@@ -211,7 +240,9 @@ describe('a repairer', () => {
     }
     await until('all were tried', () => asked === blocks.length)
     assert.ok(most <= 8, `${most} at a time`)
-    blocks.forEach(cid => { stores.repairer.request(cid) })
+    blocks.forEach(cid => {
+      stores.repairer.request(cid)
+    })
     assert.equal(blocks.filter(cid => stores.repairer.isRepairing(cid.toString())).length, 0)
     assert.equal(await stores.repairer.repair(blocks[0]!), 'lost')
     assert.equal((await quarantined()).length, blocks.length)

@@ -10,7 +10,14 @@ import { IndexRebuilder, type RebuildResult } from '../../../src/upkeep/rebuild/
 import type { Repository } from '../../../src/registry/repository.ts'
 import { contentsOf } from '../../fixtures/contents.ts'
 import { randomBytes, sha256 } from '../../fixtures/images.ts'
-import { descriptorOf, emptyJson, foreignLayer, imageManifest, ociIndex, ociManifest } from '../../fixtures/manifests.ts'
+import {
+  descriptorOf,
+  emptyJson,
+  foreignLayer,
+  imageManifest,
+  ociIndex,
+  ociManifest,
+} from '../../fixtures/manifests.ts'
 import { readAll, TestRegistry } from '../../fixtures/registry.ts'
 import { oddFile, strangerRoot } from '../../fixtures/stranger-dag.ts'
 
@@ -26,13 +33,15 @@ beforeEach(async () => {
   await stores.pushBlob('victim', layer)
   await stores.pushManifest('victim', 'v1', victims)
 })
-afterEach(async () => { await stores[Symbol.asyncDispose]() })
+afterEach(async () => {
+  await stores[Symbol.asyncDispose]()
+})
 
-async function put (cid: CID, bytes: Uint8Array): Promise<void> {
+async function put(cid: CID, bytes: Uint8Array): Promise<void> {
   await stores.blockstore.put(cid, bytes)
 }
 
-async function pullAll (repository: Repository, manifest: Buffer): Promise<void> {
+async function pullAll(repository: Repository, manifest: Buffer): Promise<void> {
   for (const { digest } of JSON.parse(manifest.toString()).layers) {
     assert.equal(sha256(await readAll((await repository.blob(digest)).read())), digest)
     // a part of it as well
@@ -40,18 +49,20 @@ async function pullAll (repository: Repository, manifest: Buffer): Promise<void>
   }
 }
 
-async function assertAllIsWell (before: Record<string, unknown>): Promise<void> {
+async function assertAllIsWell(before: Record<string, unknown>): Promise<void> {
   await stores.collector().collect()
   assert.deepEqual(await contentsOf(stores), before)
   const { images, others } = await stores.scrubber().scrub()
   assert.deepEqual([images, others], [[], []])
 }
 
-describe('an image of a stranger that has a victim\'s bytes in another DAG', () => {
+describe("an image of a stranger that has a victim's bytes in another DAG", () => {
   for (const leafBytes of [1000, mebibyte - 1]) {
     it(`of leaves of ${leafBytes} bytes: is served, and stays the stranger's`, async () => {
       const before = await contentsOf(stores)
-      const root = await strangerRoot(put, victims, sha256(victims), ociManifest, { [sha256(layer)]: await oddFile(put, layer, leafBytes) })
+      const root = await strangerRoot(put, victims, sha256(victims), ociManifest, {
+        [sha256(layer)]: await oddFile(put, layer, leafBytes),
+      })
       await pullAll(await stores.registry.repository(root), victims)
       assert.deepEqual(await contentsOf(stores), before)
       await assertAllIsWell(before)
@@ -60,7 +71,9 @@ describe('an image of a stranger that has a victim\'s bytes in another DAG', () 
 
   it('gives a digest nowhere a record that had none', async () => {
     const own = randomBytes(2 * mebibyte, 'of the stranger')
-    const root = await strangerRoot(put, victims, sha256(victims), ociManifest, { [sha256(own)]: await oddFile(put, own) })
+    const root = await strangerRoot(put, victims, sha256(victims), ociManifest, {
+      [sha256(own)]: await oddFile(put, own),
+    })
     const repository = await stores.registry.repository(root)
     await readAll((await repository.blob(sha256(own))).read())
     assert.equal(await stores.index.blob(sha256(own)), undefined)
@@ -70,25 +83,32 @@ describe('an image of a stranger that has a victim\'s bytes in another DAG', () 
 
 describe('what a manifest names', () => {
   const cache = 'application/vnd.buildkit.cacheconfig.v0'
-  const [config, blob, extra, foreign] = ['cache config', 'cached layer', 'extension', 'foreign'].map(text => Buffer.from(text)) as [Buffer, Buffer, Buffer, Buffer]
+  const [config, blob, extra, foreign] = ['cache config', 'cached layer', 'extension', 'foreign'].map(text =>
+    Buffer.from(text),
+  ) as [Buffer, Buffer, Buffer, Buffer]
 
-  async function push (): Promise<string> {
+  async function push(): Promise<string> {
     for (const bytes of [config, blob, extra, foreign]) {
       await stores.pushBlob('cache', bytes)
     }
-    const index = Buffer.from(JSON.stringify({
-      schemaVersion: 2,
-      manifests: [descriptorOf(blob), descriptorOf(config, cache), descriptorOf(emptyJson, ociManifest)],
-      extension: [{ of: descriptorOf(extra, 'a/b') }]
-    }))
-    const image = imageManifest({ layers: [{ ...descriptorOf(foreign, foreignLayer), urls: ['https://example.org'] }], subject: descriptorOf(index, ociIndex) })
+    const index = Buffer.from(
+      JSON.stringify({
+        schemaVersion: 2,
+        manifests: [descriptorOf(blob), descriptorOf(config, cache), descriptorOf(emptyJson, ociManifest)],
+        extension: [{ of: descriptorOf(extra, 'a/b') }],
+      }),
+    )
+    const image = imageManifest({
+      layers: [{ ...descriptorOf(foreign, foreignLayer), urls: ['https://example.org'] }],
+      subject: descriptorOf(index, ociIndex),
+    })
     await stores.pushEmptyConfig('cache')
     const { root } = await stores.pushManifest('cache', 'v1', index, 'application/octet-stream')
     await stores.pushManifest('cache', 'referrer', image)
     return root
   }
 
-  async function assertKept (repository: Repository): Promise<void> {
+  async function assertKept(repository: Repository): Promise<void> {
     for (const bytes of [config, blob, extra]) {
       assert.deepEqual(await readAll((await repository.blob(sha256(bytes))).read()), bytes)
     }
@@ -113,17 +133,32 @@ describe('what a manifest names', () => {
   })
 
   it('has to be there, be it in an index', async () => {
-    const index = Buffer.from(JSON.stringify({ schemaVersion: 2, manifests: [descriptorOf(Buffer.from('nowhere'), cache)] }))
-    await assert.rejects(stores.pushManifest('victim', 'v2', index, ociIndex), { code: 'MANIFEST_BLOB_UNKNOWN', detail: { digests: [sha256(Buffer.from('nowhere'))] } })
+    const index = Buffer.from(
+      JSON.stringify({ schemaVersion: 2, manifests: [descriptorOf(Buffer.from('nowhere'), cache)] }),
+    )
+    await assert.rejects(stores.pushManifest('victim', 'v2', index, ociIndex), {
+      code: 'MANIFEST_BLOB_UNKNOWN',
+      detail: { digests: [sha256(Buffer.from('nowhere'))] },
+    })
     // a manifest is there under any media type
-    await stores.pushManifest('victim', 'v2', Buffer.from(JSON.stringify({ schemaVersion: 2, manifests: [descriptorOf(victims, cache)] })), ociIndex)
+    await stores.pushManifest(
+      'victim',
+      'v2',
+      Buffer.from(JSON.stringify({ schemaVersion: 2, manifests: [descriptorOf(victims, cache)] })),
+      ociIndex,
+    )
     const { root } = await stores.repository('victim').manifest({ tag: 'v2' })
-    assert.equal((await (await stores.registry.repository(root)).manifest({ digest: sha256(victims) })).digest, sha256(victims))
+    assert.equal(
+      (await (await stores.registry.repository(root)).manifest({ digest: sha256(victims) })).digest,
+      sha256(victims),
+    )
     await pullAll(await stores.registry.repository(root), victims)
   })
 
   it('gives nobody a blob of another repository, by its root neither', async () => {
-    const manifest = imageManifest({ layers: [{ ...descriptorOf(layer, foreignLayer), urls: ['https://example.org'] }] })
+    const manifest = imageManifest({
+      layers: [{ ...descriptorOf(layer, foreignLayer), urls: ['https://example.org'] }],
+    })
     await stores.pushEmptyConfig('stranger')
     const { root } = await stores.pushManifest('stranger', 'v1', manifest)
     await assert.rejects((await stores.registry.repository(root)).blob(sha256(layer)), { code: 'BLOB_UNKNOWN' })
@@ -132,11 +167,21 @@ describe('what a manifest names', () => {
 
 describe('the rebuild of an index beside what strangers brought', () => {
   /** With nothing but the blocks and the files of the tags */
-  async function rebuild (): Promise<RebuildResult> {
+  async function rebuild(): Promise<RebuildResult> {
     const { blockstore, condition, content, index, links, log } = stores
     const store = new CidStore(stores, { directory: join(stores.directory, 'cids'), exclusive: true })
     const publisher = { refresh: () => {} }
-    const rebuilder = new IndexRebuilder({ blockstore, condition, content, index, links, log, cidStore: store, publisher, names: { published: async () => undefined } })
+    const rebuilder = new IndexRebuilder({
+      blockstore,
+      condition,
+      content,
+      index,
+      links,
+      log,
+      cidStore: store,
+      publisher,
+      names: { published: async () => undefined },
+    })
     await rebuilder.start()
     try {
       return await rebuilder.rebuild()
@@ -146,14 +191,14 @@ describe('the rebuild of an index beside what strangers brought', () => {
     }
   }
 
-  async function noteTags (): Promise<void> {
+  async function noteTags(): Promise<void> {
     const store = new CidStore(stores, { directory: join(stores.directory, 'cids'), exclusive: true })
     await store.start()
     await store.idle()
     await store.stop()
   }
 
-  it('finds a layer that a stranger\'s root of the same manifest leaves out, whatever size that claims', async () => {
+  it("finds a layer that a stranger's root of the same manifest leaves out, whatever size that claims", async () => {
     const before = await contentsOf(stores)
     await strangerRoot(put, victims, sha256(victims), ociManifest, {}, 2 ** 50)
     for (const hasTags of [true, false]) {
@@ -164,7 +209,10 @@ describe('the rebuild of an index beside what strangers brought', () => {
       if (hasTags) {
         await assertAllIsWell(before)
       } else {
-        assert.deepEqual((await stores.index.manifest('recovered', sha256(victims)))?.blobs, [sha256(emptyJson), sha256(layer)])
+        assert.deepEqual((await stores.index.manifest('recovered', sha256(victims)))?.blobs, [
+          sha256(emptyJson),
+          sha256(layer),
+        ])
         await pullAll(stores.repository('recovered'), victims)
       }
     }
@@ -186,19 +234,26 @@ describe('the rebuild of an index beside what strangers brought', () => {
   it('tells of a layer that is nowhere', async () => {
     await noteTags()
     const { cid } = (await stores.index.blob(sha256(layer)))!
-    await strangerRoot(put, victims, sha256(victims), ociManifest, { [sha256(layer)]: await oddFile(put, Buffer.from('other bytes')) })
+    await strangerRoot(put, victims, sha256(victims), ociManifest, {
+      [sha256(layer)]: await oddFile(put, Buffer.from('other bytes')),
+    })
     const file = base32upper.encode(CID.parse(cid).multihash.bytes)
     await stores.loseIndex()
     await rm(join(stores.blocks, file.slice(-2), `${file}.data`))
     const { problems, whole } = await rebuild()
-    assert.deepEqual([whole, problems.map(({ repository, tag, digest }) => ({ repository, tag, digest }))], [false, [{ repository: 'victim', tag: 'v1', digest: sha256(layer) }]])
+    assert.deepEqual(
+      [whole, problems.map(({ repository, tag, digest }) => ({ repository, tag, digest }))],
+      [false, [{ repository: 'victim', tag: 'v1', digest: sha256(layer) }]],
+    )
   })
 
-  it('ends well where a stranger\'s root leads to what is none', async () => {
+  it("ends well where a stranger's root leads to what is none", async () => {
     const before = await contentsOf(stores)
     await noteTags()
     const own = imageManifest({ layers: [descriptorOf(Buffer.from('never here'))] })
-    await strangerRoot(put, own, sha256(own), ociManifest, { [sha256(Buffer.from('never here'))]: await oddFile(put, Buffer.from('other bytes')) })
+    await strangerRoot(put, own, sha256(own), ociManifest, {
+      [sha256(Buffer.from('never here'))]: await oddFile(put, Buffer.from('other bytes')),
+    })
     await strangerRoot(put, Buffer.from('{}'), sha256(Buffer.from('{}')), 'text/html', {})
     await strangerRoot(put, victims, sha256(own), ociManifest, {})
     await stores.loseIndex()

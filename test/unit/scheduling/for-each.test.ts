@@ -19,22 +19,25 @@ describe('work on several items at a time', () => {
 
   it('ends with the first failure, when all that runs has ended', async () => {
     const ended: number[] = []
-    await assert.rejects(forEach([1, 2, 3, 4], 2, undefined, async (item, signal) => {
-      if (item === 1) {
-        throw new Error('first')
-      }
-      await setImmediate()
-      assert.ok(signal.aborted)
-      ended.push(item)
-      throw new Error('second')
-    }), /first/)
+    await assert.rejects(
+      forEach([1, 2, 3, 4], 2, undefined, async (item, signal) => {
+        if (item === 1) {
+          throw new Error('first')
+        }
+        await setImmediate()
+        assert.ok(signal.aborted)
+        ended.push(item)
+        throw new Error('second')
+      }),
+      /first/,
+    )
     assert.deepEqual(ended, [2])
   })
 
   it('takes the items one by one as it gets to them, and no more after a failure', async () => {
     let taken = 0
     let ended = false
-    async function * items (): AsyncGenerator<number> {
+    async function* items(): AsyncGenerator<number> {
       try {
         for (;;) {
           yield taken++
@@ -43,25 +46,34 @@ describe('work on several items at a time', () => {
         ended = true
       }
     }
-    await assert.rejects(forEach(items(), 2, undefined, async item => {
-      await setImmediate()
-      if (item === 4) {
-        throw new Error('enough')
-      }
-    }), /enough/)
+    await assert.rejects(
+      forEach(items(), 2, undefined, async item => {
+        await setImmediate()
+        if (item === 4) {
+          throw new Error('enough')
+        }
+      }),
+      /enough/,
+    )
     assert.ok(ended)
     assert.ok(taken <= 6, `${taken} were taken`)
   })
 
   it('ends with the failure of whoever gives the items', async () => {
-    async function * items (): AsyncGenerator<number> {
+    async function* items(): AsyncGenerator<number> {
       yield 1
       throw new Error('no more')
     }
-    await assert.rejects(forEach(items(), 2, undefined, async () => {}), /no more/)
+    await assert.rejects(
+      forEach(items(), 2, undefined, async () => {}),
+      /no more/,
+    )
   })
 
   it('does not begin once the signal is aborted', async () => {
-    await assert.rejects(forEach([1], 2, AbortSignal.abort(new Error('stop')), () => assert.fail()), /stop/)
+    await assert.rejects(
+      forEach([1], 2, AbortSignal.abort(new Error('stop')), () => assert.fail()),
+      /stop/,
+    )
   })
 })

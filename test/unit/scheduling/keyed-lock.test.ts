@@ -6,33 +6,55 @@ import { KeyedLock } from '../../../src/scheduling/keyed-lock.ts'
 
 describe('a lock by key', () => {
   it('runs the work of one key alone and in order, that of others meanwhile', async () => {
-    await fc.assert(fc.asyncProperty(fc.scheduler(), fc.array(fc.constantFrom('a', 'b', 'c'), { maxLength: 12 }), async (scheduler, names) => {
-      const lock = new KeyedLock()
-      const running = new Set<string>()
-      const ended: string[] = []
-      const work = names.map(async (key, i) => await lock.run(key, async () => {
-        assert.ok(!running.has(key), `two at a time in ${key}`)
-        running.add(key)
-        await scheduler.schedule(Promise.resolve(), `${key}${i}`)
-        running.delete(key)
-        ended.push(`${key}${i}`)
-        return i
-      }))
-      await scheduler.waitFor(Promise.all(work))
-      assert.deepEqual(await Promise.all(work), names.map((_, i) => i))
-      for (const key of ['a', 'b', 'c']) {
-        assert.deepEqual(ended.filter(name => name.startsWith(key)), names.flatMap((name, i) => name === key ? [`${key}${i}`] : []))
-      }
-    }))
+    await fc.assert(
+      fc.asyncProperty(
+        fc.scheduler(),
+        fc.array(fc.constantFrom('a', 'b', 'c'), { maxLength: 12 }),
+        async (scheduler, names) => {
+          const lock = new KeyedLock()
+          const running = new Set<string>()
+          const ended: string[] = []
+          const work = names.map(
+            async (key, i) =>
+              await lock.run(key, async () => {
+                assert.ok(!running.has(key), `two at a time in ${key}`)
+                running.add(key)
+                await scheduler.schedule(Promise.resolve(), `${key}${i}`)
+                running.delete(key)
+                ended.push(`${key}${i}`)
+                return i
+              }),
+          )
+          await scheduler.waitFor(Promise.all(work))
+          assert.deepEqual(
+            await Promise.all(work),
+            names.map((_, i) => i),
+          )
+          for (const key of ['a', 'b', 'c']) {
+            assert.deepEqual(
+              ended.filter(name => name.startsWith(key)),
+              names.flatMap((name, i) => (name === key ? [`${key}${i}`] : [])),
+            )
+          }
+        },
+      ),
+    )
   })
 
   it('goes on after work that failed', async () => {
     const lock = new KeyedLock()
-    const failed = lock.run('a', async () => { throw new Error('failed') })
+    const failed = lock.run('a', async () => {
+      throw new Error('failed')
+    })
     const next = lock.run('a', async () => 'next')
     await assert.rejects(failed, { message: 'failed' })
     assert.equal(await next, 'next')
-    await assert.rejects(lock.run('a', (() => { throw new Error('at once') }) as () => Promise<void>), { message: 'at once' })
+    await assert.rejects(
+      lock.run('a', (() => {
+        throw new Error('at once')
+      }) as () => Promise<void>),
+      { message: 'at once' },
+    )
     assert.equal(await lock.run('a', async () => 'again'), 'again')
   })
 
@@ -45,8 +67,16 @@ describe('a lock by key', () => {
       order.push('first')
     })
     const controller = new AbortController()
-    const second = lock.run('a', async () => { order.push('second') }, { signal: controller.signal })
-    const third = lock.run('a', async () => { order.push('third') })
+    const second = lock.run(
+      'a',
+      async () => {
+        order.push('second')
+      },
+      { signal: controller.signal },
+    )
+    const third = lock.run('a', async () => {
+      order.push('third')
+    })
     await setImmediate()
     controller.abort()
     await assert.rejects(second, { name: 'AbortError' })
@@ -60,7 +90,16 @@ describe('a lock by key', () => {
   it('does not begin for who gave up before', async () => {
     const lock = new KeyedLock()
     let began = false
-    await assert.rejects(lock.run('a', async () => { began = true }, { signal: AbortSignal.abort() }), { name: 'AbortError' })
+    await assert.rejects(
+      lock.run(
+        'a',
+        async () => {
+          began = true
+        },
+        { signal: AbortSignal.abort() },
+      ),
+      { name: 'AbortError' },
+    )
     assert.equal(began, false)
     assert.equal(await lock.run('a', async () => 1), 1)
   })

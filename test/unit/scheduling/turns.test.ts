@@ -3,7 +3,7 @@ import { describe, it } from 'node:test'
 import { Turns } from '../../../src/scheduling/turns.ts'
 
 /** Microtasks alone, as where everything is in memory */
-async function work (turns: Turns | undefined, ms: number): Promise<number> {
+async function work(turns: Turns | undefined, ms: number): Promise<number> {
   let others = 0
   let running = true
   const other = (): void => {
@@ -13,7 +13,7 @@ async function work (turns: Turns | undefined, ms: number): Promise<number> {
     }
   }
   setImmediate(other)
-  for (const end = performance.now() + ms; performance.now() < end;) {
+  for (const end = performance.now() + ms; performance.now() < end; ) {
     await turns?.pause()
   }
   running = false
@@ -30,7 +30,9 @@ describe('work that takes turns', () => {
   it('does not pause where it is short', async () => {
     const turns = new Turns()
     let paused = false
-    setImmediate(() => { paused = true })
+    setImmediate(() => {
+      paused = true
+    })
     await turns.pause()
     assert.equal(paused, false)
     await turns.end()

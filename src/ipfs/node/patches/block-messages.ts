@@ -32,7 +32,7 @@ export interface MessageSender {
   sendMessage: (peer: PeerId, message: Message, options?: AbortOptions) => Promise<void>
 }
 
-export function sendBlocksUncopied (network: MessageSender, libp2p: Pick<Libp2p, 'dialProtocol'>): void {
+export function sendBlocksUncopied(network: MessageSender, libp2p: Pick<Libp2p, 'dialProtocol'>): void {
   const send = network.sendMessage.bind(network)
   network.sendMessage = async (peer, message, options = {}) => {
     if (message.blocks.size > 0) {
@@ -45,7 +45,7 @@ export function sendBlocksUncopied (network: MessageSender, libp2p: Pick<Libp2p,
 }
 
 /** What does not arrive is asked for again, so a stream that breaks is no failure of the sender */
-async function sendBlocks (stream: Stream, blocks: Iterable<SentBlock>, options: AbortOptions): Promise<void> {
+async function sendBlocks(stream: Stream, blocks: Iterable<SentBlock>, options: AbortOptions): Promise<void> {
   try {
     await stream.closeRead(options)
     for (const block of blocks) {
@@ -64,12 +64,19 @@ async function sendBlocks (stream: Stream, blocks: Iterable<SentBlock>, options:
  *
  * @see https://specs.ipfs.tech/bitswap-protocol/#bitswap-1-2-0-wire-format
  */
-export function blockMessage ({ prefix, data }: SentBlock): Uint8ArrayList {
-  const inBlock = Buffer.concat([numbers(blockTags.prefix, prefix.byteLength), prefix, numbers(blockTags.data, data.byteLength)])
-  const inMessage = Buffer.concat([numbers(messageTags.wantList, 0, messageTags.block, inBlock.byteLength + data.byteLength), inBlock])
+export function blockMessage({ prefix, data }: SentBlock): Uint8ArrayList {
+  const inBlock = Buffer.concat([
+    numbers(blockTags.prefix, prefix.byteLength),
+    prefix,
+    numbers(blockTags.data, data.byteLength),
+  ])
+  const inMessage = Buffer.concat([
+    numbers(messageTags.wantList, 0, messageTags.block, inBlock.byteLength + data.byteLength),
+    inBlock,
+  ])
   return new Uint8ArrayList(numbers(inMessage.byteLength + data.byteLength), inMessage, data)
 }
 
-function numbers (...values: number[]): Uint8Array {
+function numbers(...values: number[]): Uint8Array {
   return Buffer.concat(values.map(value => varint.encodeTo(value, new Uint8Array(varint.encodingLength(value)))))
 }

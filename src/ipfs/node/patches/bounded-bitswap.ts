@@ -32,7 +32,7 @@ const options: BitswapOptions = {
   maxIncomingMessageSize: 4 * mebibyte,
   // a whole message has to come within it: 4 MiB in 60 s is half a megabit a second
   messageReceiveTimeout: 60 * second,
-  messageSendTimeout: 60 * second
+  messageSendTimeout: 60 * second,
 }
 
 interface Want {
@@ -85,9 +85,14 @@ interface LedgerMap {
 }
 
 /** Adds bitswap, which asks peers for blocks and serves them ours */
-export function withBoundedBitswap (helia: HeliaWithLibp2p<Services>, limits: PeerLimits): HeliaWithLibp2p<Services> {
+export function withBoundedBitswap(helia: HeliaWithLibp2p<Services>, limits: PeerLimits): HeliaWithLibp2p<Services> {
   withBitswap(helia, { ...options, maxInboundStreams: limits.streamsPerConnection })
-  helia.addMixin({ name: 'bounded-bitswap', start: async () => { await bound(helia, limits) } })
+  helia.addMixin({
+    name: 'bounded-bitswap',
+    start: async () => {
+      await bound(helia, limits)
+    },
+  })
 
   return helia
 }
@@ -97,7 +102,7 @@ export function withBoundedBitswap (helia: HeliaWithLibp2p<Services>, limits: Pe
  *
  * @throws Error where the node has no bitswap
  */
-export function createBlockSession (helia: Helia, init: BlockSessionInit): BlockSession {
+export function createBlockSession(helia: Helia, init: BlockSessionInit): BlockSession {
   return partsOf(helia).broker.createSession(init)
 }
 
@@ -106,15 +111,15 @@ export function createBlockSession (helia: Helia, init: BlockSessionInit): Block
  *
  * @throws Error where the node has no bitswap
  */
-export async function announceBlock (helia: Helia, cid: CID): Promise<void> {
+export async function announceBlock(helia: Helia, cid: CID): Promise<void> {
   await partsOf(helia).broker.announce(cid)
 }
 
-async function bound (helia: HeliaWithLibp2p<Services>, limits: PeerLimits): Promise<void> {
+async function bound(helia: HeliaWithLibp2p<Services>, limits: PeerLimits): Promise<void> {
   const { ledgers, network, wantList } = partsOf(helia)
   const getHasher = wantList.getHasher
   // a block is taken for the wanted one if its hash has the same bytes, whatever the function is: any bytes have themselves for an identity hash
-  wantList.getHasher = code => code === identity.code ? undefined : getHasher(code)
+  wantList.getHasher = code => (code === identity.code ? undefined : getHasher(code))
   refuseUnasked(wantList, limits.unaskedBytes)
   sendBlocksUncopied(network, helia.libp2p)
   const slots = new Slots(maxRoundsAtOnce)
@@ -131,20 +136,26 @@ async function bound (helia: HeliaWithLibp2p<Services>, limits: PeerLimits): Pro
 }
 
 /** A message may be looked at when its peer has gone already: what that wants would be kept for ever */
-function forgetGone (ledgers: LedgerMap, libp2p: HeliaWithLibp2p<Services>['libp2p']): void {
+function forgetGone(ledgers: LedgerMap, libp2p: HeliaWithLibp2p<Services>['libp2p']): void {
   for (const peer of [...ledgers.keys()].filter(peer => libp2p.getConnections(peer).length === 0)) {
     ledgers.delete(peer)
   }
 }
 
-function takeFewWants (ledger: Ledger, max: number): void {
+function takeFewWants(ledger: Ledger, max: number): void {
   const add = ledger.addWants.bind(ledger)
   ledger.maxWantListSize = max
-  ledger.addWants = list => { add(list === undefined ? undefined : { ...list, entries: list.entries.filter(({ cid }) => cid.byteLength <= maxCidBytes) }) }
+  ledger.addWants = list => {
+    add(
+      list === undefined
+        ? undefined
+        : { ...list, entries: list.entries.filter(({ cid }) => cid.byteLength <= maxCidBytes) },
+    )
+  }
 }
 
 /** The library hashes every block that comes, before it knows whether anybody wants it */
-function refuseUnasked (wantList: WantList, max: number): void {
+function refuseUnasked(wantList: WantList, max: number): void {
   const receive = wantList.receiveMessage.bind(wantList)
   const unasked = new WeakMap<Connection, number>()
   wantList.receiveMessage = async (connection, message) => {
@@ -152,7 +163,10 @@ function refuseUnasked (wantList: WantList, max: number): void {
       await receive(connection, message)
       return
     }
-    const bytes = message.blocks.reduce((total, { data }) => total + (data?.byteLength ?? 0), unasked.get(connection) ?? 0)
+    const bytes = message.blocks.reduce(
+      (total, { data }) => total + (data?.byteLength ?? 0),
+      unasked.get(connection) ?? 0,
+    )
     unasked.set(connection, bytes)
     if (bytes > max) {
       connection.abort(new Error('a peer sends blocks that nobody asked for'))
@@ -164,37 +178,54 @@ function refuseUnasked (wantList: WantList, max: number): void {
  * The library misses the end of a stream that was over before it began to listen, as a short message on a fast link is. It then waits for
  * more until its timeout, and holds the message's blocks in memory for so long: at full speed, gigabytes.
  */
-async function endStreams (libp2p: HeliaWithLibp2p<Services>['libp2p'], network: Network, budget: MessageBudget): Promise<void> {
+async function endStreams(
+  libp2p: HeliaWithLibp2p<Services>['libp2p'],
+  network: Network,
+  budget: MessageBudget,
+): Promise<void> {
   const { protocols, maxInboundStreams, maxOutboundStreams } = network
-  await libp2p.handle(protocols, (stream, connection) => {
-    budget.watch(stream, connection)
-    // libp2p's own event for it, which comes after the last message
-    stream.addEventListener('end', () => { stream.dispatchEvent(new Event('remoteCloseWrite')) })
-    network._onStream(stream, connection)
-  }, { maxInboundStreams, maxOutboundStreams, force: true })
+  await libp2p.handle(
+    protocols,
+    (stream, connection) => {
+      budget.watch(stream, connection)
+      // libp2p's own event for it, which comes after the last message
+      stream.addEventListener('end', () => {
+        stream.dispatchEvent(new Event('remoteCloseWrite'))
+      })
+      network._onStream(stream, connection)
+    },
+    { maxInboundStreams, maxOutboundStreams, force: true },
+  )
 }
 
 interface Broker {
   name: string
   createSession: (init: BlockSessionInit) => BlockSession
   announce: (cid: CID) => Promise<void>
-  bitswap?: { peerWantLists?: { ledgerMap?: LedgerMap }, network?: Network, wantList?: WantList }
+  bitswap?: { peerWantLists?: { ledgerMap?: LedgerMap }; network?: Network; wantList?: WantList }
 }
 
-function partsOf (helia: Helia): { broker: Broker, ledgers: LedgerMap, network: Network, wantList: WantList } {
+function partsOf(helia: Helia): { broker: Broker; ledgers: LedgerMap; network: Network; wantList: WantList } {
   const { blockBrokers = [] } = helia as { blockBrokers?: Broker[] }
   const broker = blockBrokers.find(broker => broker.name === 'bitswap')
   const { peerWantLists, network, wantList } = broker?.bitswap ?? {}
   const ledgers = peerWantLists?.ledgerMap
 
-  if (broker == null || ledgers == null || network?._onStream == null || network.sendMessage == null || wantList?.getHasher == null || wantList.receiveMessage == null) {
+  if (
+    broker == null ||
+    ledgers == null ||
+    network?._onStream == null ||
+    network.sendMessage == null ||
+    wantList?.getHasher == null ||
+    wantList.receiveMessage == null
+  ) {
     throw new Error('This version of @helia/bitswap keeps its parts elsewhere')
   }
 
   return { broker, ledgers, network, wantList }
 }
 
-function serveInRounds (ledger: Ledger, ledgers: LedgerMap, slots: Slots): void {
+function serveInRounds(ledger: Ledger, ledgers: LedgerMap, slots: Slots): void {
   const send = ledger.sendBlocksToPeer.bind(ledger)
   const addWants = ledger.addWants.bind(ledger)
 
@@ -216,7 +247,13 @@ function serveInRounds (ledger: Ledger, ledgers: LedgerMap, slots: Slots): void 
 }
 
 /** Tells whether there was anything to send */
-async function sendRound (ledger: Ledger, ledgers: LedgerMap, send: Ledger['sendBlocksToPeer'], tried: Set<Want>, signal?: AbortSignal): Promise<boolean> {
+async function sendRound(
+  ledger: Ledger,
+  ledgers: LedgerMap,
+  send: Ledger['sendBlocksToPeer'],
+  tried: Set<Want>,
+  signal?: AbortSignal,
+): Promise<boolean> {
   const wants = [...ledger.wants.values()].filter(want => want.status === 'want')
   const round = wants.filter(want => !tried.has(want)).slice(0, maxWantsPerRound)
 
@@ -239,13 +276,21 @@ async function sendRound (ledger: Ledger, ledgers: LedgerMap, send: Ledger['send
   const sent = send({ signal: signal == null ? deadline : AbortSignal.any([signal, deadline]) })
 
   // the library has picked what it sends by now
-  wants.filter(want => want.status === 'later').forEach(want => { want.status = 'want' })
+  wants
+    .filter(want => want.status === 'later')
+    .forEach(want => {
+      want.status = 'want'
+    })
 
   try {
     await sent
   } finally {
     // it leaves them so where a block cannot be read
-    round.filter(want => want.status === 'sending').forEach(want => { want.status = 'want' })
+    round
+      .filter(want => want.status === 'sending')
+      .forEach(want => {
+        want.status = 'want'
+      })
   }
 
   return true
@@ -256,13 +301,15 @@ class Slots {
   #free: number
   readonly #waiting: Array<() => void> = []
 
-  constructor (count: number) {
+  constructor(count: number) {
     this.#free = count
   }
 
-  async run<T> (call: () => Promise<T>): Promise<T> {
+  async run<T>(call: () => Promise<T>): Promise<T> {
     if (this.#free === 0) {
-      await new Promise<void>(resolve => { this.#waiting.push(resolve) })
+      await new Promise<void>(resolve => {
+        this.#waiting.push(resolve)
+      })
     } else {
       this.#free--
     }

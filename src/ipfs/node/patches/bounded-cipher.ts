@@ -14,7 +14,7 @@ export interface Cipher {
   update: (input: Uint8Array) => Uint8Array
 }
 
-export function boundedCipher (cipher: Cipher): Cipher {
+export function boundedCipher(cipher: Cipher): Cipher {
   return {
     update: input => {
       if (input.byteLength <= maxStepBytes) {
@@ -25,19 +25,19 @@ export function boundedCipher (cipher: Cipher): Cipher {
         output.set(cipher.update(input.subarray(start, start + maxStepBytes)), start)
       }
       return output
-    }
+    },
   }
 }
 
 /** As the library's own, whatever the length of messages */
-export function boundedPreSharedKey (...args: Parameters<typeof preSharedKey>): ReturnType<typeof preSharedKey> {
+export function boundedPreSharedKey(...args: Parameters<typeof preSharedKey>): ReturnType<typeof preSharedKey> {
   const create = preSharedKey(...args)
   return () => {
     const protector = create()
     const protect = protector.protect.bind(protector)
     protector.protect = async (...args) => {
       const connection = await protect(...args)
-      const ciphers = connection as unknown as { inboundXor: Cipher, outboundXor: Cipher }
+      const ciphers = connection as unknown as { inboundXor: Cipher; outboundXor: Cipher }
       ciphers.inboundXor = boundedCipher(ciphers.inboundXor)
       ciphers.outboundXor = boundedCipher(ciphers.outboundXor)
       return connection

@@ -20,7 +20,7 @@ type Encrypt = (plaintext: Bytes, nonce: Uint8Array, ad: Uint8Array, key: Uint8A
 type Decrypt = (ciphertext: Bytes, nonce: Uint8Array, ad: Uint8Array, key: Uint8Array, into?: Uint8Array) => Bytes
 
 interface Noise extends ConnectionEncrypter {
-  crypto: { encrypt: Encrypt, decrypt: Decrypt }
+  crypto: { encrypt: Encrypt; decrypt: Decrypt }
 }
 
 interface EncryptedStream {
@@ -28,15 +28,19 @@ interface EncryptedStream {
   decrypt: (message: Bytes) => Uint8ArrayList
 }
 
-export function leanNoise (): (components: Parameters<ReturnType<typeof noise>>[0]) => ConnectionEncrypter {
+export function leanNoise(): (components: Parameters<ReturnType<typeof noise>>[0]) => ConnectionEncrypter {
   return components => {
     const encrypter = noise()(components) as Noise
     const { encrypt, decrypt } = encrypter.crypto
     encrypter.crypto.encrypt = (plaintext, nonce, ad, key) => {
-      return plaintext.byteLength < minNativeLength ? encrypt(plaintext, nonce, ad, key) : encryptNatively(plaintext, nonce, ad, key)
+      return plaintext.byteLength < minNativeLength
+        ? encrypt(plaintext, nonce, ad, key)
+        : encryptNatively(plaintext, nonce, ad, key)
     }
     encrypter.crypto.decrypt = (ciphertext, nonce, ad, key, into) => {
-      return ciphertext.byteLength < minNativeLength ? decrypt(ciphertext, nonce, ad, key, into) : decryptNatively(ciphertext, nonce, ad, key)
+      return ciphertext.byteLength < minNativeLength
+        ? decrypt(ciphertext, nonce, ad, key, into)
+        : decryptNatively(ciphertext, nonce, ad, key)
     }
     for (const method of ['secureInbound', 'secureOutbound'] as const) {
       const secure = encrypter[method].bind(encrypter) as (...args: unknown[]) => Promise<SecuredConnection<never>>
@@ -45,14 +49,14 @@ export function leanNoise (): (components: Parameters<ReturnType<typeof noise>>[
           const secured = await secure(...args)
           decryptWithoutCopy(secured.connection as unknown as EncryptedStream)
           return secured
-        }
+        },
       })
     }
     return encrypter
   }
 }
 
-function decryptWithoutCopy (stream: EncryptedStream): void {
+function decryptWithoutCopy(stream: EncryptedStream): void {
   if (typeof stream.decrypt !== 'function' || typeof stream.handshake?.decrypt !== 'function') {
     throw new Error('This version of @chainsafe/libp2p-noise keeps its parts elsewhere')
   }
@@ -67,7 +71,7 @@ function decryptWithoutCopy (stream: EncryptedStream): void {
 const keyObjects = new WeakMap<Uint8Array, KeyObject>()
 
 /** A connection has one key for each direction, which stays the same object */
-function keyObject (key: Uint8Array): KeyObject {
+function keyObject(key: Uint8Array): KeyObject {
   let object = keyObjects.get(key)
   if (object === undefined) {
     object = createSecretKey(key)
@@ -76,7 +80,7 @@ function keyObject (key: Uint8Array): KeyObject {
   return object
 }
 
-function encryptNatively (plaintext: Bytes, nonce: Uint8Array, ad: Uint8Array, key: Uint8Array): Uint8ArrayList {
+function encryptNatively(plaintext: Bytes, nonce: Uint8Array, ad: Uint8Array, key: Uint8Array): Uint8ArrayList {
   const cipher = createCipheriv(algorithm, keyObject(key), nonce, { authTagLength: tagLength })
   cipher.setAAD(ad, { plaintextLength: plaintext.byteLength })
   const output = new Uint8ArrayList()
@@ -90,19 +94,21 @@ function encryptNatively (plaintext: Bytes, nonce: Uint8Array, ad: Uint8Array, k
 }
 
 /** @throws Error where the tag does not belong to the message */
-function decryptNatively (ciphertext: Bytes, nonce: Uint8Array, ad: Uint8Array, key: Uint8Array): Uint8ArrayList {
+function decryptNatively(ciphertext: Bytes, nonce: Uint8Array, ad: Uint8Array, key: Uint8Array): Uint8ArrayList {
   const length = ciphertext.byteLength - tagLength
   const decipher = createDecipheriv(algorithm, keyObject(key), nonce, { authTagLength: tagLength })
   decipher.setAAD(ad, { plaintextLength: length })
   decipher.setAuthTag(ciphertext.subarray(length))
   const output = new Uint8ArrayList()
-  for (const piece of pieces(ciphertext instanceof Uint8Array ? ciphertext.subarray(0, length) : ciphertext.sublist(0, length))) {
+  for (const piece of pieces(
+    ciphertext instanceof Uint8Array ? ciphertext.subarray(0, length) : ciphertext.sublist(0, length),
+  )) {
     output.append(decipher.update(piece))
   }
   decipher.final()
   return output
 }
 
-function pieces (bytes: Bytes): Iterable<Uint8Array> {
+function pieces(bytes: Bytes): Iterable<Uint8Array> {
   return bytes instanceof Uint8Array ? [bytes] : bytes
 }

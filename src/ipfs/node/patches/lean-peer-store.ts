@@ -9,7 +9,7 @@ const maxRemembered = 1000
  * Each stream that opens has libp2p note once more that the peer speaks the protocol: a read and a write of the datastore, several times for each
  * mebibyte of blocks. Once a minute is enough, unless something else was noted of the peer meanwhile.
  */
-export function noteProtocolsRarely ({ peerId: self, peerStore }: Pick<Libp2p, 'peerId' | 'peerStore'>): void {
+export function noteProtocolsRarely({ peerId: self, peerStore }: Pick<Libp2p, 'peerId' | 'peerStore'>): void {
   const noted = new LRUCache<string, Map<string, Peer>>({ max: maxRemembered, ttl: minute })
 
   for (const method of ['save', 'patch', 'delete'] as const) {
@@ -19,7 +19,7 @@ export function noteProtocolsRarely ({ peerId: self, peerStore }: Pick<Libp2p, '
         noted.delete(peer.toString())
 
         return change(peer, ...args)
-      }
+      },
     })
   }
 

@@ -22,35 +22,42 @@ type Components = Parameters<ReturnType<typeof tcp>>[0]
 
 interface TcpConnection extends MultiaddrConnection {
   socket: Socket
-  sendData: (data: Uint8ArrayList) => { sentBytes: number, canSendMore: boolean }
+  sendData: (data: Uint8ArrayList) => { sentBytes: number; canSendMore: boolean }
   onData: (data: Uint8Array) => void
   readStatus: string
 }
 
-export function leanTcp (): (components: Components) => Transport {
+export function leanTcp(): (components: Components) => Transport {
   return components => {
     const transport = tcp({ dialOpts, listenOpts })(components)
     const dial = transport.dial.bind(transport)
     const createListener = transport.createListener.bind(transport)
-    transport.dial = async (address, options) => await dial(address, { ...options, upgrader: leanUpgrader(options.upgrader) })
+    transport.dial = async (address, options) =>
+      await dial(address, { ...options, upgrader: leanUpgrader(options.upgrader) })
     transport.createListener = options => createListener({ ...options, upgrader: leanUpgrader(options.upgrader) })
     return transport
   }
 }
 
-function leanUpgrader (upgrader: Upgrader): Upgrader {
+function leanUpgrader(upgrader: Upgrader): Upgrader {
   return {
     upgradeOutbound: async (connection, options) => await upgrader.upgradeOutbound(lean(connection), options),
-    upgradeInbound: async (connection, options) => { await upgrader.upgradeInbound(lean(connection), options) },
+    upgradeInbound: async (connection, options) => {
+      await upgrader.upgradeInbound(lean(connection), options)
+    },
     createInboundAbortSignal: signal => upgrader.createInboundAbortSignal(signal),
     getStreamMuxers: () => upgrader.getStreamMuxers(),
-    getConnectionEncrypters: () => upgrader.getConnectionEncrypters()
+    getConnectionEncrypters: () => upgrader.getConnectionEncrypters(),
   }
 }
 
-function lean (connection: MultiaddrConnection): MultiaddrConnection {
+function lean(connection: MultiaddrConnection): MultiaddrConnection {
   const tcpConnection = connection as TcpConnection
-  if (typeof tcpConnection.sendData !== 'function' || typeof tcpConnection.onData !== 'function' || typeof tcpConnection.socket?.cork !== 'function') {
+  if (
+    typeof tcpConnection.sendData !== 'function' ||
+    typeof tcpConnection.onData !== 'function' ||
+    typeof tcpConnection.socket?.cork !== 'function'
+  ) {
     throw new Error('This version of @libp2p/tcp keeps its socket elsewhere')
   }
   writeAtOnce(tcpConnection)
@@ -58,7 +65,7 @@ function lean (connection: MultiaddrConnection): MultiaddrConnection {
   return connection
 }
 
-function writeAtOnce (connection: TcpConnection): void {
+function writeAtOnce(connection: TcpConnection): void {
   const { socket } = connection
   const sendData = connection.sendData.bind(connection)
   connection.sendData = data => {
@@ -72,7 +79,7 @@ function writeAtOnce (connection: TcpConnection): void {
 }
 
 /** For as long as it takes to decrypt and hash what Node reads at once, everything else would wait */
-function readInTurns (connection: TcpConnection): void {
+function readInTurns(connection: TcpConnection): void {
   const { socket } = connection
   const onData = connection.onData.bind(connection)
   let bytes = 0

@@ -22,7 +22,7 @@ interface Muxer {
   _newStream: (...args: unknown[]) => Stream
 }
 
-export function leanYamux (...args: Parameters<typeof yamux>): () => StreamMuxerFactory {
+export function leanYamux(...args: Parameters<typeof yamux>): () => StreamMuxerFactory {
   return () => {
     const factory = yamux(...args)()
     const create = factory.createStreamMuxer.bind(factory)
@@ -35,7 +35,7 @@ export function leanYamux (...args: Parameters<typeof yamux>): () => StreamMuxer
   }
 }
 
-function updateRarely (muxer: Muxer): void {
+function updateRarely(muxer: Muxer): void {
   const newStream = muxer._newStream.bind(muxer)
   muxer._newStream = (...args) => {
     const stream = newStream(...args)

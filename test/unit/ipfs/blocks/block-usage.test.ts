@@ -18,20 +18,22 @@ beforeEach(async () => {
   // what is taken out of a blockstore goes beside it
   location = join(directory.path, 'blocks')
 })
-afterEach(async () => { await directory[Symbol.asyncDispose]() })
+afterEach(async () => {
+  await directory[Symbol.asyncDispose]()
+})
 
-async function opened (): Promise<DurableBlockstore> {
+async function opened(): Promise<DurableBlockstore> {
   const store = new DurableBlockstore(location, { fsync: false })
   await store.open()
   return store
 }
 
-async function put (store: DurableBlockstore, seed: string, size = 1000): Promise<CID> {
+async function put(store: DurableBlockstore, seed: string, size = 1000): Promise<CID> {
   const { cid, bytes } = await leafBlock(randomBytes(size, seed))
   return await store.put(cid, bytes)
 }
 
-async function counted (store: DurableBlockstore): Promise<number> {
+async function counted(store: DurableBlockstore): Promise<number> {
   await store.space.usage.count()
   return store.space.usage.total!
 }
@@ -40,9 +42,15 @@ describe('the bytes of all blocks', () => {
   it('are those on disk, whatever is put, put again and deleted', async () => {
     const store = await opened()
     assert.equal(await counted(store), 0)
-    const cids = await Promise.all(Array.from({ length: 20 }, async (_, i) => await put(store, `${i % 10}`, 1000 + i % 10)))
+    const cids = await Promise.all(
+      Array.from({ length: 20 }, async (_, i) => await put(store, `${i % 10}`, 1000 + (i % 10))),
+    )
     assert.equal(await counted(store), await bytesOnDisk(location))
-    await Promise.all(cids.slice(0, 15).map(async cid => { await store.delete(cid) }))
+    await Promise.all(
+      cids.slice(0, 15).map(async cid => {
+        await store.delete(cid)
+      }),
+    )
     assert.deepEqual([await counted(store), await bytesOnDisk(location)], [0, 0])
     await store.close()
   })
@@ -84,10 +92,16 @@ describe('the bytes of all blocks', () => {
     const before = usage.atLeast
     assert.equal(before, 0)
     let counting = true
-    const count = usage.count().then(() => { counting = false })
+    const count = usage.count().then(() => {
+      counting = false
+    })
     let changes = 0
     for (let i = 0; counting || changes < 50; i++) {
-      await Promise.all([put(again, `new ${i}`, 50 + i), again.delete(old[i % old.length]!), put(again, `old ${(i * 7) % 400}`, 100 + (i * 7) % 400)])
+      await Promise.all([
+        put(again, `new ${i}`, 50 + i),
+        again.delete(old[i % old.length]!),
+        put(again, `old ${(i * 7) % 400}`, 100 + ((i * 7) % 400)),
+      ])
       changes += 3
     }
     await count

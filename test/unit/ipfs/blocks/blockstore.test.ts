@@ -13,12 +13,17 @@ import { randomBytes } from '../../../fixtures/images.ts'
 import { readAll } from '../../../fixtures/registry.ts'
 import { temporaryDirectory, type TemporaryDirectory } from '../../../fixtures/temporary.ts'
 
-interface Pair { cid: CID, bytes: Buffer }
+interface Pair {
+  cid: CID
+  bytes: Buffer
+}
 
-const pairs: Pair[] = await Promise.all(['', 'a', 'hello', 'x'.repeat(100_000)].map(async text => {
-  const bytes = Buffer.from(text)
-  return { cid: await hashBlock(raw.code, bytes), bytes }
-}))
+const pairs: Pair[] = await Promise.all(
+  ['', 'a', 'hello', 'x'.repeat(100_000)].map(async text => {
+    const bytes = Buffer.from(text)
+    return { cid: await hashBlock(raw.code, bytes), bytes }
+  }),
+)
 const [, one, hello, large] = pairs as [Pair, Pair, Pair, Pair]
 
 let directory: TemporaryDirectory
@@ -29,16 +34,18 @@ beforeEach(async () => {
   location = join(directory.path, 'deep', 'blocks')
 })
 
-afterEach(async () => { await directory[Symbol.asyncDispose]() })
+afterEach(async () => {
+  await directory[Symbol.asyncDispose]()
+})
 
-async function opened (init: { fsync?: boolean } = {}): Promise<DurableBlockstore> {
+async function opened(init: { fsync?: boolean } = {}): Promise<DurableBlockstore> {
   const store = new DurableBlockstore(location, init)
   await store.open()
   return store
 }
 
 /** Every file below the store, with its size */
-async function files (): Promise<Map<string, number>> {
+async function files(): Promise<Map<string, number>> {
   const found = new Map<string, number>()
   for (const entry of await readdir(location, { recursive: true, withFileTypes: true })) {
     if (entry.isFile()) {
@@ -48,22 +55,28 @@ async function files (): Promise<Map<string, number>> {
   return found
 }
 
-function hexOf (cid: CID): string {
+function hexOf(cid: CID): string {
   return Buffer.from(cid.multihash.bytes).toString('hex')
 }
 
 /** As many blocks are put: each comes as a stream */
-function input (pairs: readonly Pair[]): Array<{ cid: CID, bytes: AsyncGenerator<Uint8Array> }> {
-  return pairs.map(({ cid, bytes }) => ({ cid, bytes: (async function * () { yield bytes })() }))
+function input(pairs: readonly Pair[]): Array<{ cid: CID; bytes: AsyncGenerator<Uint8Array> }> {
+  return pairs.map(({ cid, bytes }) => ({
+    cid,
+    bytes: (async function* () {
+      yield bytes
+    })(),
+  }))
 }
 
-async function read (store: FsBlockstore, cid: CID): Promise<Buffer> {
+async function read(store: FsBlockstore, cid: CID): Promise<Buffer> {
   return await readAll(store.get(cid))
 }
 
 for (const [name, make] of [
-  ['FsBlockstore', async () => new FsBlockstore(location)], ['DurableBlockstore', async () => new DurableBlockstore(location)],
-  ['DurableBlockstore without fsync', async () => new DurableBlockstore(location, { fsync: false })]
+  ['FsBlockstore', async () => new FsBlockstore(location)],
+  ['DurableBlockstore', async () => new DurableBlockstore(location)],
+  ['DurableBlockstore without fsync', async () => new DurableBlockstore(location, { fsync: false })],
 ] as const) {
   describe(`what every blockstore does: ${name}`, () => {
     let store: FsBlockstore
@@ -73,7 +86,9 @@ for (const [name, make] of [
       await store.open()
     })
 
-    afterEach(async () => { await store.close() })
+    afterEach(async () => {
+      await store.close()
+    })
 
     it('gives back what was put', async () => {
       for (const { cid, bytes } of pairs.slice(name === 'FsBlockstore' ? 1 : 0)) {
@@ -89,7 +104,12 @@ for (const [name, make] of [
     it('takes a block in pieces', async () => {
       await store.put(hello.cid, [Buffer.from('he'), Buffer.from('llo')])
       assert.equal(String(await read(store, hello.cid)), 'hello')
-      await store.put(one.cid, (async function * () { yield Buffer.from('a') })())
+      await store.put(
+        one.cid,
+        (async function* () {
+          yield Buffer.from('a')
+        })(),
+      )
       assert.equal(String(await read(store, one.cid)), 'a')
     })
 
@@ -112,12 +132,18 @@ for (const [name, make] of [
 
     it('puts, gets and deletes many', async () => {
       const put = await Array.fromAsync(store.putMany(input([one, hello, large])))
-      assert.deepEqual(put.map(String), [one, hello, large].map(({ cid }) => cid.toString()))
+      assert.deepEqual(
+        put.map(String),
+        [one, hello, large].map(({ cid }) => cid.toString()),
+      )
       for await (const { cid, bytes } of store.getMany([large.cid, one.cid])) {
         assert.ok((await readAll(bytes)).equals(pairs.find(pair => pair.cid.equals(cid))!.bytes))
       }
       await Array.fromAsync(store.deleteMany([one.cid, hello.cid]))
-      assert.deepEqual([await store.has(one.cid), await store.has(hello.cid), await store.has(large.cid)], [false, false, true])
+      assert.deepEqual(
+        [await store.has(one.cid), await store.has(hello.cid), await store.has(large.cid)],
+        [false, false, true],
+      )
     })
 
     it('lists what it holds, and nothing else', async () => {
@@ -133,9 +159,15 @@ for (const [name, make] of [
     it('is stopped by a signal', async () => {
       await store.put(one.cid, one.bytes)
       const options = { signal: AbortSignal.abort() }
-      await assert.rejects(async () => { await store.put(hello.cid, hello.bytes, options) })
-      await assert.rejects(async () => { await readAll(store.get(one.cid, options)) })
-      await assert.rejects(async () => { await store.delete(one.cid, options) })
+      await assert.rejects(async () => {
+        await store.put(hello.cid, hello.bytes, options)
+      })
+      await assert.rejects(async () => {
+        await readAll(store.get(one.cid, options))
+      })
+      await assert.rejects(async () => {
+        await store.delete(one.cid, options)
+      })
       assert.deepEqual([await store.has(one.cid), await store.has(hello.cid)], [true, false])
     })
   })
@@ -191,7 +223,7 @@ describe('DurableBlockstore', () => {
     assert.deepEqual([...(await files()).values()], [bytes.byteLength])
   })
 
-  it('keeps what it holds when it can\'t write, and says why', async () => {
+  it("keeps what it holds when it can't write, and says why", async () => {
     const store = await opened()
     await store.put(one.cid, one.bytes)
     await rm(join(location, 'tmp'), { recursive: true })
@@ -214,13 +246,19 @@ describe('DurableBlockstore', () => {
   it('syncs once for all who ask meanwhile, and again for who asks later', async () => {
     const store = await opened({ fsync: true })
     await Promise.all(pairs.map(async ({ cid, bytes }) => await store.put(cid, bytes)))
-    await Promise.all([store.sync(), store.sync(), store.put(one.cid, one.bytes).then(async () => { await store.sync() })])
+    await Promise.all([
+      store.sync(),
+      store.sync(),
+      store.put(one.cid, one.bytes).then(async () => {
+        await store.sync()
+      }),
+    ])
     await store.sync()
     await store.close()
     await store.close()
   })
 
-  it('can\'t sync a directory that is gone, says so, and tries again', async () => {
+  it("can't sync a directory that is gone, says so, and tries again", async () => {
     const store = await opened({ fsync: true })
     await store.put(hello.cid, hello.bytes)
     const [name] = await files()
@@ -239,7 +277,7 @@ describe('a CID whose block can lie in no file', () => {
     ['with a multihash of 100,000 bytes', 0x99, 100_000],
     ['by a hash that nobody here can compute', 0x1e, 32],
     ['by a part of a hash', 0x12, 16],
-    ['that holds more itself than it may', identity.code, 200]
+    ['that holds more itself than it may', identity.code, 200],
   ] as const) {
     it(`${what} is that of a block that is not here, and can't be put`, async () => {
       const store = await opened()

@@ -14,8 +14,12 @@ import { temporaryDirectory, type TemporaryDirectory } from '../../../fixtures/t
 const bytes = randomBytes(200_000, 'a block')
 const cid = CID.createV1(raw.code, await sha256.digest(bytes))
 const readers = new ReadWorkers(2)
-before(async () => { await started(readers) })
-after(async () => { await readers.stop() })
+before(async () => {
+  await started(readers)
+})
+after(async () => {
+  await readers.stop()
+})
 
 let directory: TemporaryDirectory
 let path: string
@@ -26,13 +30,20 @@ beforeEach(async () => {
   damaged = []
   await writeFile(path, bytes)
 })
-afterEach(async () => { await directory[Symbol.asyncDispose]() })
+afterEach(async () => {
+  await directory[Symbol.asyncDispose]()
+})
 
-function open (init: CheckingReaderInit = {}): CheckingReader {
-  return new CheckingReader({ onDamaged: cid => { damaged.push(cid.toString()) }, ...init })
+function open(init: CheckingReaderInit = {}): CheckingReader {
+  return new CheckingReader({
+    onDamaged: cid => {
+      damaged.push(cid.toString())
+    },
+    ...init,
+  })
 }
 
-async function flip (): Promise<void> {
+async function flip(): Promise<void> {
   const other = Buffer.from(bytes)
   other[100_000]! ^= 1
   await writeFile(path, other)
@@ -41,12 +52,13 @@ async function flip (): Promise<void> {
 const buffers: Array<[string, (size: number) => Uint8Array | undefined]> = [
   ['into a buffer of its own', () => undefined],
   ['into memory of the caller', size => Buffer.alloc(size)],
-  ['into shared memory, by another thread', size => Buffer.from(new SharedArrayBuffer(size))]
+  ['into shared memory, by another thread', size => Buffer.from(new SharedArrayBuffer(size))],
 ]
 
 for (const [name, bufferOf] of buffers) {
   describe(`a block that is read ${name}`, () => {
-    const read = async (reader: CheckingReader, of: CID = cid): Promise<Uint8Array> => await reader.read(of, path, bufferOf(1024 * 1024))
+    const read = async (reader: CheckingReader, of: CID = cid): Promise<Uint8Array> =>
+      await reader.read(of, path, bufferOf(1024 * 1024))
 
     it('is what was written', async () => {
       const reader = open({ readers })
@@ -67,12 +79,29 @@ for (const [name, bufferOf] of buffers) {
       await assert.rejects(read(open({ readers }), other), { name: 'DamagedBlockError' })
     })
 
-    for (const [how, damage] of [['a flipped bit', flip], ['a truncated file', async () => { await truncate(path, 1000) }], ['an empty file', async () => { await truncate(path, 0) }]] as const) {
+    for (const [how, damage] of [
+      ['a flipped bit', flip],
+      [
+        'a truncated file',
+        async () => {
+          await truncate(path, 1000)
+        },
+      ],
+      [
+        'an empty file',
+        async () => {
+          await truncate(path, 0)
+        },
+      ],
+    ] as const) {
       it(`is refused with ${how}, whether it was right before or not`, async () => {
         const reader = open({ readers })
         await read(reader)
         await damage()
-        await assert.rejects(read(reader), { name: 'DamagedBlockError', message: `${cid.toString()} does not hold what it should` })
+        await assert.rejects(read(reader), {
+          name: 'DamagedBlockError',
+          message: `${cid.toString()} does not hold what it should`,
+        })
         await assert.rejects(read(open({ readers })), { name: 'DamagedBlockError' })
         assert.deepEqual(damaged, [cid.toString(), cid.toString()])
       })
@@ -106,16 +135,20 @@ for (const [name, bufferOf] of buffers) {
 }
 
 it('many blocks are read at a time, each into its own memory', async () => {
-  const blocks = await Promise.all(Array.from({ length: 20 }, async (_, i) => {
-    const block = randomBytes(10_000 + i, `block ${i}`)
-    const file = join(directory.path, `${i}`)
-    await writeFile(file, block)
-    return { block, file, cid: CID.createV1(raw.code, await sha256.digest(block)) }
-  }))
+  const blocks = await Promise.all(
+    Array.from({ length: 20 }, async (_, i) => {
+      const block = randomBytes(10_000 + i, `block ${i}`)
+      const file = join(directory.path, `${i}`)
+      await writeFile(file, block)
+      return { block, file, cid: CID.createV1(raw.code, await sha256.digest(block)) }
+    }),
+  )
   const reader = open({ readers })
-  await Promise.all(blocks.map(async ({ block, file, cid }) => {
-    assert.ok(Buffer.from(block).equals(await reader.read(cid, file, Buffer.from(new SharedArrayBuffer(20_000)))))
-  }))
+  await Promise.all(
+    blocks.map(async ({ block, file, cid }) => {
+      assert.ok(Buffer.from(block).equals(await reader.read(cid, file, Buffer.from(new SharedArrayBuffer(20_000)))))
+    }),
+  )
 })
 
 it('a read fails when the threads end in the middle, and the next one starts another', async () => {
@@ -123,12 +156,17 @@ it('a read fails when the threads end in the middle, and the next one starts ano
   try {
     await started(own)
     const reader = open({ readers: own })
-    const reads = Array.from({ length: 20 }, async () => await reader.read(cid, path, Buffer.from(new SharedArrayBuffer(bytes.byteLength))))
+    const reads = Array.from(
+      { length: 20 },
+      async () => await reader.read(cid, path, Buffer.from(new SharedArrayBuffer(bytes.byteLength))),
+    )
     const ended = Promise.allSettled(reads)
     await own.stop()
     assert.ok((await ended).some(({ status }) => status === 'rejected'))
     await started(own)
-    assert.ok(Buffer.from(bytes).equals(await reader.read(cid, path, Buffer.from(new SharedArrayBuffer(bytes.byteLength)))))
+    assert.ok(
+      Buffer.from(bytes).equals(await reader.read(cid, path, Buffer.from(new SharedArrayBuffer(bytes.byteLength)))),
+    )
   } finally {
     await own.stop()
   }

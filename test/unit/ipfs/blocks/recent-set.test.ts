@@ -12,41 +12,48 @@ describe('a set of what was noted lately', () => {
       fc.record({ kind: fc.constant('note' as const), value: fc.integer({ min: 1, max: 5 }) }),
       fc.record({ kind: fc.constant('wait' as const), value: fc.integer({ min: 1, max: 80 }) }),
       fc.record({ kind: fc.constant('hold' as const), value: fc.constant(0) }),
-      fc.record({ kind: fc.constant('release' as const), value: fc.nat({ max: 3 }) })
+      fc.record({ kind: fc.constant('release' as const), value: fc.nat({ max: 3 }) }),
     )
-    fc.assert(fc.property(fc.constantFrom(0, 100), fc.array(step, { maxLength: 60 }), (period, steps) => {
-      let now = 0
-      const set = new RecentSet({ period, now: () => now })
-      const noted = new Map<number, number>()
-      const holds: Array<{ hold: Disposable, since: number }> = []
-      // moments in order, as several things happen in one millisecond
-      let moment = 0
-      const notedAt = new Map<number, number>()
-      for (const { kind, value } of steps) {
-        moment++
-        if (kind === 'note') {
-          set.note(keyOf(value))
-          noted.set(value, now)
-          notedAt.set(value, moment)
-        } else if (kind === 'wait') {
-          now += value
-        } else if (kind === 'hold') {
-          holds.push({ hold: set.hold(), since: moment })
-        } else {
-          const [released] = holds.splice(value, 1)
-          released?.hold[Symbol.dispose]()
-          released?.hold[Symbol.dispose]()
-        }
-        for (const [value, at] of noted) {
-          if (now - at < period || holds.some(({ since }) => since < notedAt.get(value)!)) {
-            assert.ok(set.has(keyOf(value)), `${value} is gone`)
+    fc.assert(
+      fc.property(fc.constantFrom(0, 100), fc.array(step, { maxLength: 60 }), (period, steps) => {
+        let now = 0
+        const set = new RecentSet({ period, now: () => now })
+        const noted = new Map<number, number>()
+        const holds: Array<{ hold: Disposable; since: number }> = []
+        // moments in order, as several things happen in one millisecond
+        let moment = 0
+        const notedAt = new Map<number, number>()
+        for (const { kind, value } of steps) {
+          moment++
+          if (kind === 'note') {
+            set.note(keyOf(value))
+            noted.set(value, now)
+            notedAt.set(value, moment)
+          } else if (kind === 'wait') {
+            now += value
+          } else if (kind === 'hold') {
+            holds.push({ hold: set.hold(), since: moment })
+          } else {
+            const [released] = holds.splice(value, 1)
+            released?.hold[Symbol.dispose]()
+            released?.hold[Symbol.dispose]()
+          }
+          for (const [value, at] of noted) {
+            if (now - at < period || holds.some(({ since }) => since < notedAt.get(value)!)) {
+              assert.ok(set.has(keyOf(value)), `${value} is gone`)
+            }
           }
         }
-      }
-      holds.forEach(({ hold }) => { hold[Symbol.dispose]() })
-      now += 10 * period + 1
-      assert.deepEqual([1, 2, 3, 4, 5].filter(value => set.has(keyOf(value))), [])
-    }))
+        holds.forEach(({ hold }) => {
+          hold[Symbol.dispose]()
+        })
+        now += 10 * period + 1
+        assert.deepEqual(
+          [1, 2, 3, 4, 5].filter(value => set.has(keyOf(value))),
+          [],
+        )
+      }),
+    )
   })
 
   it('keeps nothing for longer than the period and a quarter', () => {
@@ -73,9 +80,18 @@ describe('a shorter period than usual', () => {
     set.note(held!)
     now = 600
     set.note(recent!)
-    assert.deepEqual([old, held, recent].map(key => set.has(key!, 0)), [false, true, true])
+    assert.deepEqual(
+      [old, held, recent].map(key => set.has(key!, 0)),
+      [false, true, true],
+    )
     hold[Symbol.dispose]()
-    assert.deepEqual([old, held, recent].map(key => set.has(key!, 0)), [false, false, false])
-    assert.deepEqual([old, held, recent].map(key => set.has(key!)), [true, true, true])
+    assert.deepEqual(
+      [old, held, recent].map(key => set.has(key!, 0)),
+      [false, false, false],
+    )
+    assert.deepEqual(
+      [old, held, recent].map(key => set.has(key!)),
+      [true, true, true],
+    )
   })
 })

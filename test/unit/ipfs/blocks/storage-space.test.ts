@@ -16,27 +16,33 @@ const mebibyte = 1024 * 1024
 let directory: TemporaryDirectory
 let store: DurableBlockstore
 
-beforeEach(async () => { directory = await temporaryDirectory('space') })
+beforeEach(async () => {
+  directory = await temporaryDirectory('space')
+})
 afterEach(async () => {
   await store.close()
   await directory[Symbol.asyncDispose]()
 })
 
-async function open (init: StorageSpaceInit): Promise<DurableBlockstore> {
+async function open(init: StorageSpaceInit): Promise<DurableBlockstore> {
   store = new DurableBlockstore(directory.path, { fsync: false, ...init })
   await store.open()
   return store
 }
 
-async function put (seed: string, size: number, evictable = false): Promise<void> {
+async function put(seed: string, size: number, evictable = false): Promise<void> {
   const { cid, bytes } = await leafBlock(randomBytes(size, seed))
   await store.put(cid, bytes, { evictable })
 }
 
 /** @returns what was refused */
-async function putMany (count: number, size: number): Promise<StorageFullError[]> {
-  const results = await Promise.allSettled(Array.from({ length: count }, async (_, i) => { await put(`many ${i}`, size) }))
-  return results.flatMap(result => result.status === 'rejected' ? [result.reason as StorageFullError] : [])
+async function putMany(count: number, size: number): Promise<StorageFullError[]> {
+  const results = await Promise.allSettled(
+    Array.from({ length: count }, async (_, i) => {
+      await put(`many ${i}`, size)
+    }),
+  )
+  return results.flatMap(result => (result.status === 'rejected' ? [result.reason as StorageFullError] : []))
 }
 
 describe('a limit on all blocks', () => {
@@ -46,7 +52,14 @@ describe('a limit on all blocks', () => {
     assert.equal(await bytesOnDisk(directory.path), 990_000)
     assert.equal(store.space.usage.total, 990_000)
     assert.equal(refused.length, 67)
-    assert.ok(refused.every(err => err.name === 'StorageFullError' && err.detail?.limit === 'storage.maxBytes' && err.detail.maxBytes === 1_000_000))
+    assert.ok(
+      refused.every(
+        err =>
+          err.name === 'StorageFullError' &&
+          err.detail?.limit === 'storage.maxBytes' &&
+          err.detail.maxBytes === 1_000_000,
+      ),
+    )
     assert.equal(store.space.refused, 67)
   })
 
@@ -54,7 +67,16 @@ describe('a limit on all blocks', () => {
     await open({ maxBytes: 100_000 })
     await put('a', 60_000)
     await put('b', 40_000)
-    await assert.rejects(put('c', 1), { name: 'StorageFullError', detail: { limit: 'storage.maxBytes', maxBytes: 100_000, used: 100_000, wanted: 1, reason: 'blocks may take 100000 bytes, and take 100000' } })
+    await assert.rejects(put('c', 1), {
+      name: 'StorageFullError',
+      detail: {
+        limit: 'storage.maxBytes',
+        maxBytes: 100_000,
+        used: 100_000,
+        wanted: 1,
+        reason: 'blocks may take 100000 bytes, and take 100000',
+      },
+    })
     await put('a', 60_000)
     await store.delete((await leafBlock(randomBytes(40_000, 'b'))).cid)
     await put('c', 40_000)
@@ -97,7 +119,9 @@ describe('a limit on all blocks', () => {
   it('says how much should be made free', async () => {
     await open({ maxBytes: 1_000_000 })
     const wanted: number[] = []
-    store.space.onFull = bytes => { wanted.push(bytes) }
+    store.space.onFull = bytes => {
+      wanted.push(bytes)
+    }
     await put('a', 990_000)
     await assert.rejects(put('b', 20_000))
     await assert.rejects(store.space.require(0, 500_000))
@@ -122,7 +146,10 @@ describe('what stays free of the file system', () => {
   it('is a share of it by default, and never less than the index needs', async () => {
     const { blocks, bsize } = await statfs(directory.path)
     await open({})
-    assert.equal((await store.space.free()).minFree, Math.min(1024 * mebibyte, Math.max(leastMinFree, Math.floor(blocks * bsize / 100))))
+    assert.equal(
+      (await store.space.free()).minFree,
+      Math.min(1024 * mebibyte, Math.max(leastMinFree, Math.floor((blocks * bsize) / 100))),
+    )
     await store.close()
     await open({ minFree: 1 })
     assert.equal((await store.space.free()).minFree, leastMinFree)
@@ -133,7 +160,10 @@ describe('a blob', () => {
   it('that could never fit is too large, one for which there is no room now is not', async () => {
     await open({ maxBytes: 1_000_000 })
     await store.space.require(0, 1_000_000)
-    await assert.rejects(store.space.require(1, 1_000_000), { name: 'BlobTooLargeError', detail: { limit: 'storage.maxBytes', maxBytes: 1_000_000, bytes: 1_000_001 } })
+    await assert.rejects(store.space.require(1, 1_000_000), {
+      name: 'BlobTooLargeError',
+      detail: { limit: 'storage.maxBytes', maxBytes: 1_000_000, bytes: 1_000_001 },
+    })
     await put('a', 10)
     await assert.rejects(store.space.require(0, 1_000_000), { name: 'StorageFullError' })
     await store.space.require(0, 999_990)
@@ -143,7 +173,10 @@ describe('a blob', () => {
     const { blocks, bsize } = await statfs(directory.path)
     for (const maxBytes of [undefined, 2 * blocks * bsize]) {
       await open({ maxBytes })
-      await assert.rejects(store.space.require(0, blocks * bsize + 1), { name: 'BlobTooLargeError', detail: { limit: 'file system', maxBytes: blocks * bsize, bytes: blocks * bsize + 1 } })
+      await assert.rejects(store.space.require(0, blocks * bsize + 1), {
+        name: 'BlobTooLargeError',
+        detail: { limit: 'file system', maxBytes: blocks * bsize, bytes: blocks * bsize + 1 },
+      })
       await store.close()
     }
   })

@@ -11,14 +11,18 @@ import { DurableBlockstore } from '../../../../src/ipfs/blocks/blockstore.ts'
 import { hashBlock } from '../../../../src/ipfs/dag/dag.ts'
 import { temporaryDirectory, type TemporaryDirectory } from '../../../fixtures/temporary.ts'
 
-const blocks = await Promise.all(Array.from({ length: 40 }, async (_, i) => {
-  const bytes = Buffer.from(`block ${i}`)
-  return { cid: await hashBlock(raw.code, bytes), bytes }
-}))
+const blocks = await Promise.all(
+  Array.from({ length: 40 }, async (_, i) => {
+    const bytes = Buffer.from(`block ${i}`)
+    return { cid: await hashBlock(raw.code, bytes), bytes }
+  }),
+)
 
-function keySet (cids: CID[]): BlockSet {
+function keySet(cids: CID[]): BlockSet {
   const set = new BlockSet()
-  cids.forEach(cid => { set.add(blockKey(cid.multihash.digest)) })
+  cids.forEach(cid => {
+    set.add(blockKey(cid.multihash.digest))
+  })
   return set
 }
 
@@ -26,20 +30,33 @@ describe('a sweep', () => {
   let directory: TemporaryDirectory
   let store: DurableBlockstore
 
-  beforeEach(async () => { directory = await temporaryDirectory('sweep') })
+  beforeEach(async () => {
+    directory = await temporaryDirectory('sweep')
+  })
   afterEach(async () => {
     await store.close()
     await directory[Symbol.asyncDispose]()
   })
 
-  async function open (init: { recent?: number } = { recent: 0 }): Promise<void> {
+  async function open(init: { recent?: number } = { recent: 0 }): Promise<void> {
     store = new DurableBlockstore(directory.path, init)
     await store.open()
   }
-  const putAll = async (some = blocks): Promise<void> => { await Array.fromAsync(store.putMany(some.map(({ cid, bytes }) => ({ cid, bytes: (async function * () { yield bytes })() })))) }
+  const putAll = async (some = blocks): Promise<void> => {
+    await Array.fromAsync(
+      store.putMany(
+        some.map(({ cid, bytes }) => ({
+          cid,
+          bytes: (async function* () {
+            yield bytes
+          })(),
+        })),
+      ),
+    )
+  }
   const held = async (): Promise<number[]> => {
     const found = await Promise.all(blocks.map(async ({ cid }) => await store.has(cid)))
-    return found.flatMap((has, i) => has ? [i] : [])
+    return found.flatMap((has, i) => (has ? [i] : []))
   }
 
   it('deletes what is not kept, tells how much, and leaves other files alone', async () => {
@@ -55,11 +72,21 @@ describe('a sweep', () => {
     const seen: number[] = []
     assert.deepEqual(await store.sweep(keep, { dryRun: true }), { blocks: 30, bytes })
     assert.equal((await held()).length, 40)
-    assert.deepEqual(await store.sweep(keep, { onProgress: ({ blocks }) => { seen.push(blocks) } }), { blocks: 30, bytes })
+    assert.deepEqual(
+      await store.sweep(keep, {
+        onProgress: ({ blocks }) => {
+          seen.push(blocks)
+        },
+      }),
+      { blocks: 30, bytes },
+    )
     assert.deepEqual(await held(), [0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
     assert.equal(store.space.usage.atLeast, before - bytes)
     assert.equal(seen.at(-1), 30)
-    assert.deepEqual((await readdir(join(directory.path, shard))).filter(name => /notes|NOTHING/.test(name)).sort(), ['NOTHING.data', 'notes.txt'])
+    assert.deepEqual((await readdir(join(directory.path, shard))).filter(name => /notes|NOTHING/.test(name)).sort(), [
+      'NOTHING.data',
+      'notes.txt',
+    ])
     assert.deepEqual(await store.sweep(keep), { blocks: 0, bytes: 0 })
   })
 
@@ -81,19 +108,27 @@ describe('a sweep', () => {
     assert.equal((await store.sweep(new BlockSet())).blocks, 2)
   })
 
-  it('is stopped by a signal, and by what can\'t be read', async () => {
+  it("is stopped by a signal, and by what can't be read", async () => {
     await open()
     await putAll()
     await assert.rejects(store.sweep(new BlockSet(), { signal: AbortSignal.abort() }), { name: 'AbortError' })
     assert.equal((await held()).length, 40)
     const controller = new AbortController()
-    await assert.rejects(store.sweep(new BlockSet(), { signal: controller.signal, onProgress: () => { controller.abort() } }), { name: 'AbortError' })
+    await assert.rejects(
+      store.sweep(new BlockSet(), {
+        signal: controller.signal,
+        onProgress: () => {
+          controller.abort()
+        },
+      }),
+      { name: 'AbortError' },
+    )
     assert.ok((await held()).length > 0)
   })
 
   it('is waited for by who puts a block that is being deleted', async () => {
     await open()
-    const [{ cid, bytes }] = blocks as [typeof blocks[0]]
+    const [{ cid, bytes }] = blocks as [(typeof blocks)[0]]
     for (let round = 0; round < 20; round++) {
       await store.put(cid, bytes)
       await Promise.all([store.delete(cid), store.delete(cid), store.put(cid, bytes)])
@@ -107,10 +142,19 @@ describe('a sweep', () => {
       await putAll()
       const collection = store.beginCollection()
       const again = blocks.filter((_, i) => (i + round) % 2 === 0)
-      await Promise.all([store.sweep(new BlockSet()), store.sweep(new BlockSet()), ...again.map(async ({ cid, bytes }) => { await store.put(cid, bytes) })])
+      await Promise.all([
+        store.sweep(new BlockSet()),
+        store.sweep(new BlockSet()),
+        ...again.map(async ({ cid, bytes }) => {
+          await store.put(cid, bytes)
+        }),
+      ])
       collection[Symbol.dispose]()
       const left = await held()
-      assert.deepEqual(again.map(block => blocks.indexOf(block)).filter(i => !left.includes(i)), [])
+      assert.deepEqual(
+        again.map(block => blocks.indexOf(block)).filter(i => !left.includes(i)),
+        [],
+      )
     }
   })
 })
@@ -118,40 +162,52 @@ describe('a sweep', () => {
 describe('the guard between puts and deletions', () => {
   /** A store of one file, in which every step may wait */
   it('lets no put end without its block, whatever order the steps come in', async () => {
-    const [{ cid }] = blocks as [typeof blocks[0]]
+    const [{ cid }] = blocks as [(typeof blocks)[0]]
     const key = blockKey(cid.multihash.digest)
-    await fc.assert(fc.asyncProperty(fc.scheduler(), fc.array(fc.constantFrom('put', 'sweep', 'read'), { minLength: 2, maxLength: 8 }), async (scheduler, actions) => {
-      const guard = new BlockGuard({ recent: 0 })
-      const pause = async (): Promise<void> => { await scheduler.schedule(Promise.resolve()) }
-      const collection = guard.beginCollection()
-      let exists = true
-      let puts = 0
-      await scheduler.waitFor(Promise.all(actions.map(async action => {
-        await pause()
-        if (action === 'put') {
-          using _put = guard.put('file', key)
-          await guard.deletion('file')
-          await pause()
-          exists ||= await (async () => {
-            await pause()
-            return true
-          })()
-          puts++
-        } else if (action === 'read') {
-          await guard.read('file', key)
-          const found = exists
-          await pause()
-          assert.ok(!found || exists, 'a protected block went away')
-        } else if (!guard.isUsed('file', key)) {
-          await guard.delete('file', async () => {
-            await pause()
-            exists = false
-          })
-        }
-      })))
-      assert.ok(puts === 0 || exists)
-      collection[Symbol.dispose]()
-      assert.ok(!guard.isUsed('file', key))
-    }))
+    await fc.assert(
+      fc.asyncProperty(
+        fc.scheduler(),
+        fc.array(fc.constantFrom('put', 'sweep', 'read'), { minLength: 2, maxLength: 8 }),
+        async (scheduler, actions) => {
+          const guard = new BlockGuard({ recent: 0 })
+          const pause = async (): Promise<void> => {
+            await scheduler.schedule(Promise.resolve())
+          }
+          const collection = guard.beginCollection()
+          let exists = true
+          let puts = 0
+          await scheduler.waitFor(
+            Promise.all(
+              actions.map(async action => {
+                await pause()
+                if (action === 'put') {
+                  using _put = guard.put('file', key)
+                  await guard.deletion('file')
+                  await pause()
+                  exists ||= await (async () => {
+                    await pause()
+                    return true
+                  })()
+                  puts++
+                } else if (action === 'read') {
+                  await guard.read('file', key)
+                  const found = exists
+                  await pause()
+                  assert.ok(!found || exists, 'a protected block went away')
+                } else if (!guard.isUsed('file', key)) {
+                  await guard.delete('file', async () => {
+                    await pause()
+                    exists = false
+                  })
+                }
+              }),
+            ),
+          )
+          assert.ok(puts === 0 || exists)
+          collection[Symbol.dispose]()
+          assert.ok(!guard.isUsed('file', key))
+        },
+      ),
+    )
   })
 })

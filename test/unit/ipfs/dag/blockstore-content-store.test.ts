@@ -37,12 +37,12 @@ after(async () => {
 })
 
 /** Writes over a block as a bad disk might */
-async function damage (cid: string, content: Uint8Array): Promise<void> {
+async function damage(cid: string, content: Uint8Array): Promise<void> {
   const { dir, file } = new NextToLast().encode(CID.parse(cid))
   await writeFile(join(directory.path, dir, file), content)
 }
 
-async function leavesOf (cid: string): Promise<string[]> {
+async function leavesOf(cid: string): Promise<string[]> {
   return dagPb.decode(await blockstore.read(CID.parse(cid))).Links.map(link => link.Hash.toString())
 }
 
@@ -62,31 +62,51 @@ describe('the CID of a file', () => {
 })
 
 describe('reading', () => {
-  const range = fc.tuple(fc.nat(bytes.byteLength - 1), fc.nat(bytes.byteLength - 1)).map(([a, b]) => ({ start: Math.min(a, b), end: Math.max(a, b) }))
+  const range = fc
+    .tuple(fc.nat(bytes.byteLength - 1), fc.nat(bytes.byteLength - 1))
+    .map(([a, b]) => ({ start: Math.min(a, b), end: Math.max(a, b) }))
 
   for (const [layout, options] of [
     ['of our own', undefined],
     ['with chunks of 256 KiB and raw leaves', { chunker: fixedSize({ chunkSize: 262_144 }) }],
     ['with nodes as leaves, as CIDv0', { profile: 'unixfs-v0-2015' }],
-    ['with nodes of type raw as leaves', { rawLeaves: false, leafType: 'raw', chunker: fixedSize({ chunkSize: 200_000 }) }],
-    ['in a trickle', { chunker: fixedSize({ chunkSize: 100_000 }), layout: trickle({ layerRepeat: 2, maxChildrenPerNode: 4 }) }],
-    ['that is high and narrow', { chunker: fixedSize({ chunkSize: 100_000 }), layout: balanced({ maxChildrenPerNode: 3 }) }]
+    [
+      'with nodes of type raw as leaves',
+      { rawLeaves: false, leafType: 'raw', chunker: fixedSize({ chunkSize: 200_000 }) },
+    ],
+    [
+      'in a trickle',
+      { chunker: fixedSize({ chunkSize: 100_000 }), layout: trickle({ layerRepeat: 2, maxChildrenPerNode: 4 }) },
+    ],
+    [
+      'that is high and narrow',
+      { chunker: fixedSize({ chunkSize: 100_000 }), layout: balanced({ maxChildrenPerNode: 3 }) },
+    ],
   ] as const) {
     it(`any range of a file ${layout} yields its bytes`, async () => {
-      const cid = options === undefined ? (await store.add(bytes)).cid : (await unixfs({ blockstore }).addByteStream(stream(bytes, mebibyte), options)).toString()
+      const cid =
+        options === undefined
+          ? (await store.add(bytes)).cid
+          : (await unixfs({ blockstore }).addByteStream(stream(bytes, mebibyte), options)).toString()
       assert.ok((await readAll(store.read(cid))).equals(bytes))
       for (const start of [0, mebibyte - 1, mebibyte, bytes.byteLength - 1]) {
         assert.ok((await readAll(store.read(cid, { start }))).equals(bytes.subarray(start)))
         assert.ok((await readAll(store.read(cid, { start, end: start }))).equals(bytes.subarray(start, start + 1)))
       }
-      await fc.assert(fc.asyncProperty(range, async ({ start, end }) => {
-        assert.ok((await readAll(store.read(cid, { start, end }))).equals(bytes.subarray(start, end + 1)))
-      }), { numRuns: 25 })
+      await fc.assert(
+        fc.asyncProperty(range, async ({ start, end }) => {
+          assert.ok((await readAll(store.read(cid, { start, end }))).equals(bytes.subarray(start, end + 1)))
+        }),
+        { numRuns: 25 },
+      )
     })
   }
 
   it('a small file whose only node holds its bytes', async () => {
-    const cid = await unixfs({ blockstore }).addBytes(Buffer.from('hello'), { rawLeaves: false, reduceSingleLeafToSelf: true })
+    const cid = await unixfs({ blockstore }).addBytes(Buffer.from('hello'), {
+      rawLeaves: false,
+      reduceSingleLeafToSelf: true,
+    })
     assert.equal(cid.code, dagPb.code)
     assert.equal(String(await readAll(store.read(cid.toString()))), 'hello')
     assert.equal(String(await readAll(store.read(cid.toString(), { start: 1, end: 3 }))), 'ell')
@@ -104,28 +124,37 @@ describe('reading', () => {
   })
 
   it('many files at a time mixes nothing up', async () => {
-    const files = await Promise.all(Array.from({ length: 6 }, async (_, i) => {
-      const content = randomBytes(mebibyte * 2 + i, `many ${i}`)
-      return { content, cid: (await store.add(content)).cid }
-    }))
-    await Promise.all([...files, ...files].map(async ({ content, cid }) => assert.ok((await readAll(store.read(cid))).equals(content))))
+    const files = await Promise.all(
+      Array.from({ length: 6 }, async (_, i) => {
+        const content = randomBytes(mebibyte * 2 + i, `many ${i}`)
+        return { content, cid: (await store.add(content)).cid }
+      }),
+    )
+    await Promise.all(
+      [...files, ...files].map(async ({ content, cid }) => assert.ok((await readAll(store.read(cid))).equals(content))),
+    )
   })
 
   it('stops when it is told to', async () => {
     const { cid } = await store.add(randomBytes(10 * mebibyte, 'stopped'))
     const controller = new AbortController()
-    await assert.rejects(async () => {
-      for await (const _ of store.read(cid, { signal: controller.signal })) {
-        controller.abort()
-      }
-    }, { name: 'AbortError' })
+    await assert.rejects(
+      async () => {
+        for await (const _ of store.read(cid, { signal: controller.signal })) {
+          controller.abort()
+        }
+      },
+      { name: 'AbortError' },
+    )
     await assert.rejects(readAll(store.read(cid, { signal: AbortSignal.abort() })), { name: 'AbortError' })
   })
 })
 
 describe('a file that is not whole', () => {
   for (const [what, leaf, error] of [
-    ['whose first leaf is missing', 0, 'NotFoundError'], ['whose last leaf is missing', 3, 'NotFoundError'], ['whose root is missing', undefined, 'NotFoundError']
+    ['whose first leaf is missing', 0, 'NotFoundError'],
+    ['whose last leaf is missing', 3, 'NotFoundError'],
+    ['whose root is missing', undefined, 'NotFoundError'],
   ] as const) {
     it(`${what} ends with ${error}`, async () => {
       const content = randomBytes(bytes.byteLength, what)
@@ -138,21 +167,31 @@ describe('a file that is not whole', () => {
     })
   }
 
-  for (const [what, content] of [['cut off', Buffer.alloc(1000)], ['empty', Buffer.alloc(0)], ['too long', Buffer.alloc(mebibyte + 1)]] as const) {
+  for (const [what, content] of [
+    ['cut off', Buffer.alloc(1000)],
+    ['empty', Buffer.alloc(0)],
+    ['too long', Buffer.alloc(mebibyte + 1)],
+  ] as const) {
     it(`whose second leaf is ${what} ends with DamagedBlockError after the first`, async () => {
       const { cid } = await store.add(randomBytes(bytes.byteLength, what))
       await damage((await leavesOf(cid))[1]!, content)
       let size = 0
-      await assert.rejects(async () => {
-        for await (const chunk of store.read(cid)) {
-          size += chunk.byteLength
-        }
-      }, { name: 'DamagedBlockError' })
+      await assert.rejects(
+        async () => {
+          for await (const chunk of store.read(cid)) {
+            size += chunk.byteLength
+          }
+        },
+        { name: 'DamagedBlockError' },
+      )
       assert.equal(size, mebibyte)
     })
   }
 
-  for (const [what, content] of [['garbage', Buffer.from('garbage')], ['empty', Buffer.alloc(0)]] as const) {
+  for (const [what, content] of [
+    ['garbage', Buffer.from('garbage')],
+    ['empty', Buffer.alloc(0)],
+  ] as const) {
     it(`whose root is ${what} ends with DamagedBlockError`, async () => {
       const { cid } = await store.add(randomBytes(2 * mebibyte, `root ${what}`))
       await damage(cid, content)
@@ -167,14 +206,24 @@ describe('a file that is not whole', () => {
 })
 
 describe('a directory', () => {
-  const entriesOf = (count: number): string[] => Array.from({ length: count }, (_, i) => `sha256:${String(i).padStart(64, '0')}`)
+  const entriesOf = (count: number): string[] =>
+    Array.from({ length: count }, (_, i) => `sha256:${String(i).padStart(64, '0')}`)
 
   it('leads to what was put into it', async () => {
     const content = await store.add(Buffer.from('x'))
     const inner = await store.addDirectory([{ name: 'file', content }])
-    const { cid } = await store.addDirectory([{ name: 'sha256:abc', content }, { name: 'inner', content: inner }])
+    const { cid } = await store.addDirectory([
+      { name: 'sha256:abc', content },
+      { name: 'inner', content: inner },
+    ])
     const fs = unixfs({ blockstore })
-    assert.deepEqual((await Array.fromAsync(fs.ls(CID.parse(cid)))).map(({ name, cid }) => [name, cid.toString()]), [['inner', inner.cid], ['sha256:abc', content.cid]])
+    assert.deepEqual(
+      (await Array.fromAsync(fs.ls(CID.parse(cid)))).map(({ name, cid }) => [name, cid.toString()]),
+      [
+        ['inner', inner.cid],
+        ['sha256:abc', content.cid],
+      ],
+    )
     assert.equal(String(await readAll(fs.cat(CID.parse(cid), { path: 'inner/file' }))), 'x')
   })
 
@@ -182,14 +231,24 @@ describe('a directory', () => {
     const content = await store.add(Buffer.from('x'))
     const names = entriesOf(50)
     const { cid } = await store.addDirectory(names.map(name => ({ name, content })))
-    const all = await Array.fromAsync(unixfs({ blockstore }).addAll(names.map(path => ({ path, content: Buffer.from('x') })), { profile: 'unixfs-v1-2025', wrapWithDirectory: true }))
+    const all = await Array.fromAsync(
+      unixfs({ blockstore }).addAll(
+        names.map(path => ({ path, content: Buffer.from('x') })),
+        { profile: 'unixfs-v1-2025', wrapWithDirectory: true },
+      ),
+    )
     assert.equal(cid, all.at(-1)!.cid.toString())
   })
 
   it('with thousands of entries is sharded as @helia/unixfs does it, in whatever order they come', async () => {
     const content = await store.add(Buffer.from('x'))
     const names = entriesOf(2600)
-    const all = await Array.fromAsync(unixfs({ blockstore }).addAll(names.map(path => ({ path, content: Buffer.from('x') })), { profile: 'unixfs-v1-2025', wrapWithDirectory: true }))
+    const all = await Array.fromAsync(
+      unixfs({ blockstore }).addAll(
+        names.map(path => ({ path, content: Buffer.from('x') })),
+        { profile: 'unixfs-v1-2025', wrapWithDirectory: true },
+      ),
+    )
     const { cid: expected, size } = all.at(-1)!
     assert.equal(UnixFS.unmarshal(dagPb.decode(await blockstore.read(expected)).Data!).type, 'hamt-sharded-directory')
     const one = await store.addDirectory(names.map(name => ({ name, content })))
@@ -209,7 +268,13 @@ describe('a directory', () => {
       controller.abort()
       return await put(...args)
     }
-    await assert.rejects(store.addDirectory(entriesOf(20_000).map(name => ({ name, content })), { signal: controller.signal }), { name: 'AbortError' })
+    await assert.rejects(
+      store.addDirectory(
+        entriesOf(20_000).map(name => ({ name, content })),
+        { signal: controller.signal },
+      ),
+      { name: 'AbortError' },
+    )
     assert.ok(puts < 20, String(puts))
   })
 })

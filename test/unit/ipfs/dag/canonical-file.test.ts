@@ -8,15 +8,25 @@ import { create as createMultihash } from 'multiformats/hashes/digest'
 import { identity } from 'multiformats/hashes/identity'
 import { canonicalFile } from '../../../../src/ipfs/dag/canonical-file.ts'
 import type { Content } from '../../../../src/ipfs/content-store.ts'
-import { buildFile, encodeFileNode, hashBlock, leafSize, maxLinks, type Block, type FileLink } from '../../../../src/ipfs/dag/dag.ts'
+import {
+  buildFile,
+  encodeFileNode,
+  hashBlock,
+  leafSize,
+  maxLinks,
+  type Block,
+  type FileLink,
+} from '../../../../src/ipfs/dag/dag.ts'
 import { leafBlock } from '../../../fixtures/leaf-block.ts'
 
 const blocks = new Map<string, Uint8Array>()
 let reads = 0
 
-const put = async ({ cid, bytes }: Block): Promise<void> => { blocks.set(cid.toString(), bytes) }
+const put = async ({ cid, bytes }: Block): Promise<void> => {
+  blocks.set(cid.toString(), bytes)
+}
 
-async function canonical (cid: CID | string): Promise<Content | undefined> {
+async function canonical(cid: CID | string): Promise<Content | undefined> {
   reads = 0
   return await canonicalFile(CID.parse(cid.toString()), async cid => {
     reads++
@@ -27,27 +37,39 @@ async function canonical (cid: CID | string): Promise<Content | undefined> {
 }
 
 /** Leaves of which only the name is there */
-async function leavesOf (...sizes: number[]): Promise<FileLink[]> {
-  return await Promise.all(sizes.map(async (size, i) => ({ cid: (await leafBlock(Buffer.from(`${i} ${size}`))).cid, size, dagSize: size })))
+async function leavesOf(...sizes: number[]): Promise<FileLink[]> {
+  return await Promise.all(
+    sizes.map(async (size, i) => ({ cid: (await leafBlock(Buffer.from(`${i} ${size}`))).cid, size, dagSize: size })),
+  )
 }
 
-async function node (bytes: Uint8Array): Promise<CID> {
+async function node(bytes: Uint8Array): Promise<CID> {
   const cid = await hashBlock(dagPb.code, bytes)
   await put({ cid, bytes })
   return cid
 }
 
-async function nodeOver (children: FileLink[]): Promise<FileLink> {
+async function nodeOver(children: FileLink[]): Promise<FileLink> {
   const bytes = encodeFileNode(children)
-  return { cid: await node(bytes), size: children.reduce((total, { size }) => total + size, 0), dagSize: children.reduce((total, { dagSize }) => total + dagSize, bytes.byteLength) }
+  return {
+    cid: await node(bytes),
+    size: children.reduce((total, { size }) => total + size, 0),
+    dagSize: children.reduce((total, { dagSize }) => total + dagSize, bytes.byteLength),
+  }
 }
 
 const full = Array<number>(maxLinks).fill(leafSize)
 
-const [one, other] = await leavesOf(leafSize, 5) as [FileLink, FileLink]
+const [one, other] = (await leavesOf(leafSize, 5)) as [FileLink, FileLink]
 
 describe('the DAG that our own writer makes', () => {
-  for (const sizes of [[leafSize, 1], [leafSize, leafSize], full, [...full, 7], [...full, ...full, ...full.slice(1), 9]]) {
+  for (const sizes of [
+    [leafSize, 1],
+    [leafSize, leafSize],
+    full,
+    [...full, 7],
+    [...full, ...full, ...full.slice(1), 9],
+  ]) {
     it(`is known again where it has ${sizes.length} leaves, from its nodes`, async () => {
       const file = await buildFile(await leavesOf(...sizes), put)
       assert.deepEqual(await canonical(file.cid), file)
@@ -69,7 +91,11 @@ describe('the DAG that our own writer makes', () => {
     for (let level = 0; level < 3; level++) {
       link = await nodeOver(Array<FileLink>(maxLinks).fill(link))
     }
-    assert.deepEqual(await canonical(link.cid), { cid: link.cid.toString(), size: leafSize * maxLinks ** 3, dagSize: link.dagSize })
+    assert.deepEqual(await canonical(link.cid), {
+      cid: link.cid.toString(),
+      size: leafSize * maxLinks ** 3,
+      dagSize: link.dagSize,
+    })
     assert.equal(reads, 3)
   })
 })
@@ -84,15 +110,37 @@ describe('another DAG of the same bytes', () => {
     'with a node over one leaf': async () => (await nodeOver([one])).cid,
     'with a root over one node': async () => (await nodeOver([await nodeOver([one, other])])).cid,
     'with a level too many': async () => (await nodeOver([await nodeOver(await leavesOf(...full)), other])).cid,
-    'with the bytes in the node': async () => await node(dagPb.encode({ Data: data({ type: 'file', data: Buffer.from('hello') }), Links: [] })),
-    'with bytes in a node over leaves': async () => await node(dagPb.encode({ Data: data({ type: 'file', data: Buffer.from('x'), blockSizes: [BigInt(leafSize), 5n] }), Links: [one, other].map(({ cid, dagSize }) => ({ Name: '', Hash: cid, Tsize: dagSize })) })),
-    'with a mode': async () => await node(dagPb.encode({ Data: data({ type: 'file', mode: 0o755, blockSizes: [BigInt(leafSize), 5n] }), Links: [one, other].map(({ cid, dagSize }) => ({ Name: '', Hash: cid, Tsize: dagSize })) })),
+    'with the bytes in the node': async () =>
+      await node(dagPb.encode({ Data: data({ type: 'file', data: Buffer.from('hello') }), Links: [] })),
+    'with bytes in a node over leaves': async () =>
+      await node(
+        dagPb.encode({
+          Data: data({ type: 'file', data: Buffer.from('x'), blockSizes: [BigInt(leafSize), 5n] }),
+          Links: [one, other].map(({ cid, dagSize }) => ({ Name: '', Hash: cid, Tsize: dagSize })),
+        }),
+      ),
+    'with a mode': async () =>
+      await node(
+        dagPb.encode({
+          Data: data({ type: 'file', mode: 0o755, blockSizes: [BigInt(leafSize), 5n] }),
+          Links: [one, other].map(({ cid, dagSize }) => ({ Name: '', Hash: cid, Tsize: dagSize })),
+        }),
+      ),
     'with another Tsize': async () => (await nodeOver([one, { ...other, dagSize: 6 }])).cid,
     'that claims more than it has': async () => await node(encodeFileNode([one, { ...other, size: 2 ** 50 }])),
-    'that claims more than a number holds': async () => await node(dagPb.encode({ Data: data({ type: 'file', blockSizes: [2n ** 63n, 5n] }), Links: [one, other].map(({ cid, dagSize }) => ({ Name: '', Hash: cid, Tsize: dagSize })) })),
-    'with a leaf by another hash': async () => (await nodeOver([one, { ...other, cid: CID.createV1(raw.code, createMultihash(0x13, new Uint8Array(64))) }])).cid,
-    'with a leaf by a part of a hash': async () => (await nodeOver([one, { ...other, cid: CID.createV1(raw.code, createMultihash(0x12, new Uint8Array(20))) }])).cid,
-    'with a leaf that is inline': async () => (await nodeOver([one, { ...other, cid: CID.createV1(raw.code, identity.digest(Buffer.from('hello'))) }])).cid,
+    'that claims more than a number holds': async () =>
+      await node(
+        dagPb.encode({
+          Data: data({ type: 'file', blockSizes: [2n ** 63n, 5n] }),
+          Links: [one, other].map(({ cid, dagSize }) => ({ Name: '', Hash: cid, Tsize: dagSize })),
+        }),
+      ),
+    'with a leaf by another hash': async () =>
+      (await nodeOver([one, { ...other, cid: CID.createV1(raw.code, createMultihash(0x13, new Uint8Array(64))) }])).cid,
+    'with a leaf by a part of a hash': async () =>
+      (await nodeOver([one, { ...other, cid: CID.createV1(raw.code, createMultihash(0x12, new Uint8Array(20))) }])).cid,
+    'with a leaf that is inline': async () =>
+      (await nodeOver([one, { ...other, cid: CID.createV1(raw.code, identity.digest(Buffer.from('hello'))) }])).cid,
     'of version 0': async () => {
       const { cid } = await nodeOver([one, other])
       return CID.createV0(cid.multihash as Parameters<typeof CID.createV0>[0])
@@ -103,7 +151,7 @@ describe('another DAG of the same bytes', () => {
       const leaf = await leafBlock(new Uint8Array(leafSize + 1))
       await put(leaf)
       return leaf.cid
-    }
+    },
   }
   for (const [what, make] of Object.entries(cases)) {
     it(`${what} is told apart`, async () => {

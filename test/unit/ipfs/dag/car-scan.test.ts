@@ -21,11 +21,23 @@ before(async () => {
     const bytes = Buffer.from(text)
     blocks.push({ cid: await hashBlock(raw.code, bytes), bytes })
   }
-  car = await readAll(encodeCar(blocks[0]!.cid.toString(), (async function * () { yield * blocks })()))
+  car = await readAll(
+    encodeCar(
+      blocks[0]!.cid.toString(),
+      (async function* () {
+        yield* blocks
+      })(),
+    ),
+  )
 })
-after(async () => { await scratch[Symbol.asyncDispose]() })
+after(async () => {
+  await scratch[Symbol.asyncDispose]()
+})
 
-async function scan (bytes: Uint8Array, quick = false): Promise<{ root: string | undefined, whole: string[], damaged: number }> {
+async function scan(
+  bytes: Uint8Array,
+  quick = false,
+): Promise<{ root: string | undefined; whole: string[]; damaged: number }> {
   const path = join(scratch.path, 'scanned.car')
   await writeFile(path, bytes)
   await using file = await CarFile.open(path)
@@ -38,7 +50,10 @@ async function scan (bytes: Uint8Array, quick = false): Promise<{ root: string |
       damaged++
     } else {
       const { cid, offset, length, bytes: found } = next.value
-      assert.deepEqual(Buffer.from(found ?? []), quick ? Buffer.alloc(0) : Buffer.from(bytes.subarray(offset, offset + length)))
+      assert.deepEqual(
+        Buffer.from(found ?? []),
+        quick ? Buffer.alloc(0) : Buffer.from(bytes.subarray(offset, offset + length)),
+      )
       whole.push(cid.toString())
     }
   }
@@ -61,7 +76,10 @@ describe('a scan of a CAR', () => {
       altered[bit >> 3]! ^= 1 << (bit & 7)
       const found = await scan(altered)
       assert.ok(found.damaged > 0 || found.root !== root, `bit ${bit}`)
-      assert.ok(found.whole.every(cid => whole.includes(cid)), `bit ${bit}`)
+      assert.ok(
+        found.whole.every(cid => whole.includes(cid)),
+        `bit ${bit}`,
+      )
       kept += found.whole.length
     }
     assert.ok(kept > car.byteLength * 8 * 2, `${kept} blocks`)

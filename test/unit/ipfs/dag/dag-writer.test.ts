@@ -26,7 +26,7 @@ class Store {
 
   get = async (cid: CID): Promise<Uint8Array> => this.blocks.get(cid.toString())!
 
-  writer (state?: WriterState): DagWriter {
+  writer(state?: WriterState): DagWriter {
     return new DagWriter(this, { state })
   }
 }
@@ -34,7 +34,7 @@ class Store {
 const bytes = randomBytes(5 * leafSize, 'writer')
 const broken = new Error('broken')
 
-async function cidOf (content: Uint8Array): Promise<string> {
+async function cidOf(content: Uint8Array): Promise<string> {
   const writer = new Store().writer()
   await writer.write(content)
   return (await writer.close()).cid
@@ -44,36 +44,44 @@ describe('a writer that goes on from its state', () => {
   const size = fc.oneof(fc.nat(100), fc.nat(leafSize * 2), fc.constantFrom(0, 1, leafSize - 1, leafSize, leafSize + 1))
   const step = fc.oneof(
     { weight: 3, arbitrary: size.map(size => ({ do: 'write' as const, size })) },
-    { weight: 1, arbitrary: fc.constantFrom('checkpoint' as const, 'restart' as const, 'crash' as const).map(name => ({ do: name, size: 0 })) }
+    {
+      weight: 1,
+      arbitrary: fc
+        .constantFrom('checkpoint' as const, 'restart' as const, 'crash' as const)
+        .map(name => ({ do: name, size: 0 })),
+    },
   )
 
   it('makes the same file, wherever it was interrupted', async () => {
-    await fc.assert(fc.asyncProperty(fc.array(step, { maxLength: 12 }), async steps => {
-      const store = new Store()
-      let writer = store.writer()
-      let offset = 0
-      let saved: WriterState = { size: 0, leaves: [] }
-      for (const { do: action, size } of steps) {
-        if (action === 'write') {
-          const piece = bytes.subarray(offset, offset + size)
-          await writer.write(piece)
-          offset += piece.byteLength
-          assert.equal(writer.size, offset)
-        } else if (action === 'crash') {
-          // whatever was stored by chance, the last thing that was saved is the start
-          saved = writer.stored().size > saved.size ? writer.stored() : saved
-          writer = store.writer(JSON.parse(JSON.stringify(saved)))
-          offset = saved.size
-          assert.equal(writer.size, offset)
-        } else {
-          saved = await writer.checkpoint()
-          assert.equal(saved.size, offset)
-          writer = action === 'restart' ? store.writer(JSON.parse(JSON.stringify(saved))) : writer
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { maxLength: 12 }), async steps => {
+        const store = new Store()
+        let writer = store.writer()
+        let offset = 0
+        let saved: WriterState = { size: 0, leaves: [] }
+        for (const { do: action, size } of steps) {
+          if (action === 'write') {
+            const piece = bytes.subarray(offset, offset + size)
+            await writer.write(piece)
+            offset += piece.byteLength
+            assert.equal(writer.size, offset)
+          } else if (action === 'crash') {
+            // whatever was stored by chance, the last thing that was saved is the start
+            saved = writer.stored().size > saved.size ? writer.stored() : saved
+            writer = store.writer(JSON.parse(JSON.stringify(saved)))
+            offset = saved.size
+            assert.equal(writer.size, offset)
+          } else {
+            saved = await writer.checkpoint()
+            assert.equal(saved.size, offset)
+            writer = action === 'restart' ? store.writer(JSON.parse(JSON.stringify(saved))) : writer
+          }
         }
-      }
-      const { cid, size } = await writer.close()
-      assert.deepEqual([cid, size], [await cidOf(bytes.subarray(0, offset)), offset])
-    }), { numRuns: 40 })
+        const { cid, size } = await writer.close()
+        assert.deepEqual([cid, size], [await cidOf(bytes.subarray(0, offset)), offset])
+      }),
+      { numRuns: 40 },
+    )
   })
 
   it('does not depend on how the bytes come', async () => {
@@ -104,7 +112,9 @@ describe('a writer that goes on from its state', () => {
   })
 
   for (const [what, change] of [
-    ['shorter', (tail: Uint8Array) => tail.subarray(1)], ['longer', (tail: Uint8Array) => Buffer.concat([tail, tail])], ['far too long', () => Buffer.alloc(leafSize + 1)]
+    ['shorter', (tail: Uint8Array) => tail.subarray(1)],
+    ['longer', (tail: Uint8Array) => Buffer.concat([tail, tail])],
+    ['far too long', () => Buffer.alloc(leafSize + 1)],
   ] as const) {
     it(`stops at a tail that is ${what} than it was`, async () => {
       const store = new Store()
@@ -139,7 +149,7 @@ describe('a writer on a disk that fails', () => {
     }
   })
 
-  it('tells so when the tail or the root can\'t be written', async () => {
+  it("tells so when the tail or the root can't be written", async () => {
     for (const failing of [1, 2]) {
       const store = new Store()
       const writer = store.writer()
@@ -168,7 +178,10 @@ describe('a writer on a disk that fails', () => {
       await writer.write(bytes)
       await writer.checkpoint()
     }, broken)
-    const stored = await until('the leaf before it is stored', () => writer.stored().leaves.length > 0 && writer.stored())
+    const stored = await until(
+      'the leaf before it is stored',
+      () => writer.stored().leaves.length > 0 && writer.stored(),
+    )
     assert.equal(stored.leaves.length, 1)
     store.beforePut = () => {}
     // from there it goes on once the disk is well again
@@ -202,12 +215,17 @@ describe('a file of more than 64 GiB', () => {
 
   it('is not stored where it says the same again and again, as nobody would read it', async () => {
     const one = await leaf(0)
-    await assert.rejects(new Store().writer({ size: count * leafSize, leaves: Array<string>(count).fill(one) }).close(), { name: 'RepetitiveFileError' })
+    await assert.rejects(
+      new Store().writer({ size: count * leafSize, leaves: Array<string>(count).fill(one) }).close(),
+      { name: 'RepetitiveFileError' },
+    )
   })
 
   it('is stored where a thousandth of it differs', async () => {
     const leaves = await Promise.all(Array.from({ length: 65 }, async (_, i) => await leaf(i)))
-    const { size } = await new Store().writer({ size: count * leafSize, leaves: Array.from({ length: count }, (_, i) => leaves[i % 65]!) }).close()
+    const { size } = await new Store()
+      .writer({ size: count * leafSize, leaves: Array.from({ length: count }, (_, i) => leaves[i % 65]!) })
+      .close()
     assert.equal(size, count * leafSize)
   })
 })

@@ -16,16 +16,18 @@ import { randomBytes } from '../../../fixtures/images.ts'
 class Blocks {
   readonly map = new Map<string, Uint8Array>()
 
-  put = async ({ cid, bytes }: { cid: CID, bytes: Uint8Array }): Promise<void> => { this.map.set(cid.toString(), bytes) }
+  put = async ({ cid, bytes }: { cid: CID; bytes: Uint8Array }): Promise<void> => {
+    this.map.set(cid.toString(), bytes)
+  }
 
   get = async (cid: CID): Promise<Uint8Array> => this.map.get(cid.toString())!
 
-  get bytes (): number {
+  get bytes(): number {
     return this.map.values().reduce((total, { byteLength }) => total + byteLength, 0)
   }
 }
 
-async function smallLeaves (bytes: Uint8Array, size: number, blocks: Blocks): Promise<FileLink[]> {
+async function smallLeaves(bytes: Uint8Array, size: number, blocks: Blocks): Promise<FileLink[]> {
   const links: FileLink[] = []
   for (let offset = 0; offset < bytes.byteLength; offset += size) {
     const block = await leafBlock(bytes.subarray(offset, offset + size))
@@ -36,13 +38,26 @@ async function smallLeaves (bytes: Uint8Array, size: number, blocks: Blocks): Pr
 }
 
 /** What the importer that kubo's JavaScript twin uses makes of leaves that are this small */
-async function imported (bytes: Uint8Array, chunkSize: number): Promise<string> {
-  const options = { cidVersion: 1, rawLeaves: true, chunker: fixedSize({ chunkSize }), layout: balanced({ maxChildrenPerNode: 1024 }) } as const
+async function imported(bytes: Uint8Array, chunkSize: number): Promise<string> {
+  const options = {
+    cidVersion: 1,
+    rawLeaves: true,
+    chunker: fixedSize({ chunkSize }),
+    layout: balanced({ maxChildrenPerNode: 1024 }),
+  } as const
   return (await importFile({ content: bytes }, new MemoryBlockstore(), options)).cid.toString()
 }
 
 describe('the tree over the leaves of a file', () => {
-  for (const [leaves, levels] of [[1, 0], [2, 1], [1024, 1], [1025, 2], [2048, 2], [2049, 2], [5000, 2]] as const) {
+  for (const [leaves, levels] of [
+    [1, 0],
+    [2, 1],
+    [1024, 1],
+    [1025, 2],
+    [2048, 2],
+    [2049, 2],
+    [5000, 2],
+  ] as const) {
     it(`has ${levels} levels for ${leaves} leaves, and the importer's CID`, async () => {
       const blocks = new Blocks()
       const bytes = randomBytes(leaves * 5 - 2, `leaves ${leaves}`)
@@ -57,7 +72,7 @@ describe('the tree over the leaves of a file', () => {
   for (const [mebibytes, cid] of [
     [2048, 'bafybeieyiwtflptdh35ga5rvsber2dzcbc7cikzfdwjmndjifuq42d6yhe'],
     [2560, 'bafybeigqhj4jk6uybxb43emwe34se7mwn4rqqsqk7zbcwhgsyqkv3igl7m'],
-    [4095, 'bafybeiafmfztyzkxo5mqmjx2b6xnah66axvdjvveabreodvjuos66x34se']
+    [4095, 'bafybeiafmfztyzkxo5mqmjx2b6xnah66axvdjvveabreodvjuos66x34se'],
   ] as const) {
     it(`has kubo's CID for ${mebibytes} MiB, a size that fills the sign bit of 32`, async () => {
       const blocks = new Blocks()
@@ -65,13 +80,18 @@ describe('the tree over the leaves of a file', () => {
       const leaves = Array<FileLink>(mebibytes).fill({ cid: leaf.cid, size: leafSize, dagSize: leafSize })
       const root = await buildFile(leaves, blocks.put)
       assert.equal(root.cid, cid)
-      const slices = await Array.fromAsync(walkFile(CID.parse(cid), async cid => await readNode(cid, blocks.get), 0, Infinity))
+      const slices = await Array.fromAsync(
+        walkFile(CID.parse(cid), async cid => await readNode(cid, blocks.get), 0, Infinity),
+      )
       assert.equal(slices.length, mebibytes)
     })
   }
 
   it('needs a leaf', async () => {
-    await assert.rejects(buildFile([], async () => {}), { name: 'RangeError' })
+    await assert.rejects(
+      buildFile([], async () => {}),
+      { name: 'RangeError' },
+    )
   })
 })
 

@@ -16,19 +16,23 @@ import { DagBlocks } from '../../../fixtures/dag-blocks.ts'
 import { randomBytes } from '../../../fixtures/images.ts'
 import { readAll } from '../../../fixtures/registry.ts'
 
-async function walk (blocks: DagBlocks, root: CID, start = 0, end = Infinity): Promise<Array<LeafSlice | Uint8Array>> {
+async function walk(blocks: DagBlocks, root: CID, start = 0, end = Infinity): Promise<Array<LeafSlice | Uint8Array>> {
   return await Array.fromAsync(walkFile(root, async cid => await readNode(cid, blocks.read), start, end))
 }
 
-function reader (blocks: DagBlocks, init: { isKnown?: boolean } = {}): DagReader {
+function reader(blocks: DagBlocks, init: { isKnown?: boolean } = {}): DagReader {
   return new DagReader({ blocks, buffers: new BufferPool(leafSize, 4) }, { readAhead: 2, ...init })
 }
 
 /** A file whose levels link to one child only, each `links` times */
-async function repeated (blocks: DagBlocks, leaf: Uint8Array, levels: number, links: number): Promise<FileLink> {
+async function repeated(blocks: DagBlocks, leaf: Uint8Array, levels: number, links: number): Promise<FileLink> {
   let link: FileLink = { cid: await blocks.leaf(leaf), size: leaf.byteLength, dagSize: leaf.byteLength }
   for (let level = 0; level < levels; level++) {
-    link = { cid: await blocks.put(dagPb.code, encodeFileNode(Array<FileLink>(links).fill({ ...link, dagSize: 0 }))), size: links * link.size, dagSize: 0 }
+    link = {
+      cid: await blocks.put(dagPb.code, encodeFileNode(Array<FileLink>(links).fill({ ...link, dagSize: 0 }))),
+      size: links * link.size,
+      dagSize: 0,
+    }
   }
   return link
 }
@@ -42,19 +46,40 @@ describe('the walk through a file', () => {
       leaves.push({ cid: await blocks.leaf(bytes.subarray(offset, offset + 4)), size: 4, dagSize: 4 })
     }
     let root: CID | undefined
-    await buildFile(leaves, async ({ bytes }) => { root = await blocks.put(dagPb.code, bytes) })
+    await buildFile(leaves, async ({ bytes }) => {
+      root = await blocks.put(dagPb.code, bytes)
+    })
     const slices = await walk(blocks, root!, 1024 * 4 + 1, 1024 * 4 + 9)
-    assert.deepEqual(slices.map(slice => slice instanceof Uint8Array ? 'bytes' : [slice.leafSize, slice.start, slice.end]), [[4, 1, 4], [4, 0, 4], [4, 0, 1]])
+    assert.deepEqual(
+      slices.map(slice => (slice instanceof Uint8Array ? 'bytes' : [slice.leafSize, slice.start, slice.end])),
+      [
+        [4, 1, 4],
+        [4, 0, 4],
+        [4, 0, 1],
+      ],
+    )
     assert.equal(blocks.reads.length, 2)
   })
 
   it('yields what lies in nodes and CIDs, of any range', async () => {
     const blocks = new DagBlocks()
-    const inner = await blocks.file([{ cid: await blocks.leaf(Buffer.from('cd'), true), size: 2 }, { cid: await blocks.leaf(Buffer.from('ef')), size: 2 }], Buffer.from('ab'))
-    const root = await blocks.file([{ cid: inner, size: 6 }, { cid: await blocks.file([], Buffer.from('gh'), true), size: 2 }])
+    const inner = await blocks.file(
+      [
+        { cid: await blocks.leaf(Buffer.from('cd'), true), size: 2 },
+        { cid: await blocks.leaf(Buffer.from('ef')), size: 2 },
+      ],
+      Buffer.from('ab'),
+    )
+    const root = await blocks.file([
+      { cid: inner, size: 6 },
+      { cid: await blocks.file([], Buffer.from('gh'), true), size: 2 },
+    ])
     for (let start = 0; start < 8; start++) {
       for (let end = start; end < 8; end++) {
-        assert.equal(String(await readAll(reader(blocks).read(root.toString(), { start, end }))), 'abcdefgh'.slice(start, end + 1))
+        assert.equal(
+          String(await readAll(reader(blocks).read(root.toString(), { start, end }))),
+          'abcdefgh'.slice(start, end + 1),
+        )
       }
     }
   })
@@ -66,11 +91,31 @@ describe('the walk through a file', () => {
     ['a directory', async blocks => await blocks.node({ type: 'directory' })],
     ['a symlink', async blocks => await blocks.node({ type: 'symlink', data: Buffer.from('/etc/passwd') })],
     ['a node of metadata', async blocks => await blocks.node({ type: 'metadata' })],
-    ['more links than sizes', async blocks => await blocks.node({ type: 'file' }, [await blocks.leaf(Buffer.from('x'))])],
+    [
+      'more links than sizes',
+      async blocks => await blocks.node({ type: 'file' }, [await blocks.leaf(Buffer.from('x'))]),
+    ],
     ['more sizes than links', async blocks => await blocks.node({ type: 'file', blockSizes: [1n] })],
     ['a codec that no file has', async blocks => await blocks.put(0x71, Buffer.from('a'))],
-    ['sizes without an end', async blocks => await blocks.put(dagPb.code, dagPb.encode({ Data: Buffer.concat([new UnixFS({ type: 'file' }).marshal(), Buffer.alloc(2 * (dagLimits.links + 1), Buffer.from([0x20, 1]))]), Links: [] }))],
-    ['data that is cut short', async blocks => await blocks.put(dagPb.code, dagPb.encode({ Data: Buffer.from([0x08, 2, 0x12, 9, 1]), Links: [] }))]
+    [
+      'sizes without an end',
+      async blocks =>
+        await blocks.put(
+          dagPb.code,
+          dagPb.encode({
+            Data: Buffer.concat([
+              new UnixFS({ type: 'file' }).marshal(),
+              Buffer.alloc(2 * (dagLimits.links + 1), Buffer.from([0x20, 1])),
+            ]),
+            Links: [],
+          }),
+        ),
+    ],
+    [
+      'data that is cut short',
+      async blocks =>
+        await blocks.put(dagPb.code, dagPb.encode({ Data: Buffer.from([0x08, 2, 0x12, 9, 1]), Links: [] })),
+    ],
   ] as Array<[string, (blocks: DagBlocks) => Promise<CID>]>) {
     it(`ends with an error at ${what}`, async () => {
       const blocks = new DagBlocks()
@@ -97,7 +142,10 @@ describe('a file that claims 2^50 bytes in four blocks', async () => {
   for (const range of [{ start: 0, end: 0 }, { start: size - 1, end: size - 1 }, {}]) {
     it(`is not read, be it the range ${JSON.stringify(range)}`, async () => {
       blocks.reads.length = 0
-      await assert.rejects(readAll(reader(blocks).read(cid.toString(), range)), { name: 'RefusedDagError', message: /claims to have 1125899906842624 bytes, and its blocks hold 1\d{6}$/ })
+      await assert.rejects(readAll(reader(blocks).read(cid.toString(), range)), {
+        name: 'RefusedDagError',
+        message: /claims to have 1125899906842624 bytes, and its blocks hold 1\d{6}$/,
+      })
       assert.ok(blocks.reads.length <= 4, `${blocks.reads.length} reads`)
     })
   }
@@ -110,12 +158,23 @@ describe('a file that claims 2^50 bytes in four blocks', async () => {
     blocks.reads.length = 0
     await new Marker({ blockstore: blocks }).mark(cid.toString())
     assert.equal(blocks.reads.length, 3)
-    assert.deepEqual(await new DagChecker({ files: blocks, hasher: inlineHasher, rate: new RateLimit(Infinity), onChecked: () => {} }).dag(cid.toString()), [])
+    assert.deepEqual(
+      await new DagChecker({
+        files: blocks,
+        hasher: inlineHasher,
+        rate: new RateLimit(Infinity),
+        onChecked: () => {},
+      }).dag(cid.toString()),
+      [],
+    )
     assert.equal(blocks.reads.length, 3 + 4)
   })
 
   it('is read where it was read whole before', async () => {
-    assert.equal((await readAll(reader(blocks, { isKnown: true }).read(cid.toString(), { start: size - 3 }))).byteLength, 3)
+    assert.equal(
+      (await readAll(reader(blocks, { isKnown: true }).read(cid.toString(), { start: size - 3 }))).byteLength,
+      3,
+    )
   })
 })
 

@@ -23,24 +23,35 @@ describe('a marker', () => {
     stores = await TestRegistry.open()
     marker = new Marker(stores)
   })
-  afterEach(async () => { await stores[Symbol.asyncDispose]() })
+  afterEach(async () => {
+    await stores[Symbol.asyncDispose]()
+  })
 
-  const isMarked = (cid: string | CID): boolean => marker.marked.has(blockKey(CID.parse(cid.toString()).multihash.digest))
-  const put = async (codec: number, bytes: Uint8Array): Promise<CID> => await stores.blockstore.put(await hashBlock(codec, bytes), bytes)
+  const isMarked = (cid: string | CID): boolean =>
+    marker.marked.has(blockKey(CID.parse(cid.toString()).multihash.digest))
+  const put = async (codec: number, bytes: Uint8Array): Promise<CID> =>
+    await stores.blockstore.put(await hashBlock(codec, bytes), bytes)
   const pathOf = (cid: CID): string => {
     const name = base32upper.encode(cid.multihash.bytes)
     return join(stores.blocks, name.slice(-2), `${name}.data`)
   }
-  const node = (...links: CID[]): Uint8Array => dagPb.encode({ Data: Uint8Array.from([8, 1]), Links: links.map(cid => ({ Hash: cid, Name: '', Tsize: 0 })) })
+  const node = (...links: CID[]): Uint8Array =>
+    dagPb.encode({ Data: Uint8Array.from([8, 1]), Links: links.map(cid => ({ Hash: cid, Name: '', Tsize: 0 })) })
 
   it('marks a file with all its leaves, and a directory with all below it', async () => {
     const file = await stores.content.add(randomBytes(3 * mebibyte, 'file'))
     const small = await stores.content.add(randomBytes(10, 'small'))
     const other = await stores.content.add(randomBytes(20, 'other'))
-    const directory = await stores.content.addDirectory([{ name: 'a', content: file }, { name: 'b', content: small }])
+    const directory = await stores.content.addDirectory([
+      { name: 'a', content: file },
+      { name: 'b', content: small },
+    ])
     await marker.mark(directory.cid)
     assert.equal(marker.marked.size, 1 + 1 + 3 + 1)
-    assert.deepEqual([directory, file, small, other].map(({ cid }) => isMarked(cid)), [true, true, true, false])
+    assert.deepEqual(
+      [directory, file, small, other].map(({ cid }) => isMarked(cid)),
+      [true, true, true, false],
+    )
     assert.equal(marker.missing.size, 0)
   })
 

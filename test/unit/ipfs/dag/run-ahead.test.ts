@@ -5,7 +5,7 @@ import { runAhead } from '../../../../src/ipfs/dag/run-ahead.ts'
 
 describe('tasks that run ahead', () => {
   it('give their results in order, whichever is ready first', async () => {
-    const tasks = (async function * () {
+    const tasks = (async function* () {
       for (const ms of [20, 1, 10, 0, 5]) {
         yield async () => await sleep(ms, ms)
       }
@@ -15,7 +15,7 @@ describe('tasks that run ahead', () => {
 
   it('are held up by whoever takes the results', async () => {
     let started = 0
-    const tasks = (async function * () {
+    const tasks = (async function* () {
       for (let i = 0; i < 100; i++) {
         yield async () => ++started
       }
@@ -35,10 +35,14 @@ describe('tasks that run ahead', () => {
   })
 
   it('fail in their turn, and unseen where nobody takes the result', async () => {
-    const tasks = (async function * () {
+    const tasks = (async function* () {
       yield async () => 1
-      yield async () => { throw new Error('second') }
-      yield async () => { throw new Error('third') }
+      yield async () => {
+        throw new Error('second')
+      }
+      yield async () => {
+        throw new Error('third')
+      }
     })()
     const results = runAhead(tasks, 4)
     assert.equal((await results.next()).value, 1)
@@ -47,7 +51,7 @@ describe('tasks that run ahead', () => {
   })
 
   it('end with what lists them', async () => {
-    const tasks = (async function * () {
+    const tasks = (async function* () {
       yield async () => 1
       throw new Error('no more')
     })()

@@ -14,19 +14,25 @@ describe('answers about names', () => {
   let asked: string[]
   let answer: (name: string) => Promise<NameAnswer> | NameAnswer
   const log = recordingLog()
-  const make = (init = {}) => new NameCache({
-    lookUp: async (name) => {
-      asked.push(name)
-      return await answer(name)
-    },
-    log
-  }, init)
+  const make = (init = {}) =>
+    new NameCache(
+      {
+        lookUp: async name => {
+          asked.push(name)
+          return await answer(name)
+        },
+        log,
+      },
+      init,
+    )
 
   beforeEach(() => {
     asked = []
     mock.timers.enable({ apis: ['Date'], now: 1_000_000_000_000 })
   })
-  afterEach(() => { mock.timers.reset() })
+  afterEach(() => {
+    mock.timers.reset()
+  })
 
   it('are kept for their TTL, and not longer', async () => {
     const cache = make()
@@ -58,7 +64,9 @@ describe('answers about names', () => {
     const cache = make()
     answer = () => ({ target: target('a'), ttl: 10 })
     await cache.get('x')
-    answer = () => { throw new UnavailableError() }
+    answer = () => {
+      throw new UnavailableError()
+    }
     mock.timers.setTime(Date.now() + 11 * second)
     assert.deepEqual(await cache.get('x'), { target: target('a'), ttl: 30 })
     await cache.get('x')
@@ -74,7 +82,9 @@ describe('answers about names', () => {
     const cache = make()
     answer = () => ({ target: target('a'), ttl: 1 })
     await cache.get('x')
-    answer = () => { throw new NameNotFoundError('none', { ttl: 600 }) }
+    answer = () => {
+      throw new NameNotFoundError('none', { ttl: 600 })
+    }
     mock.timers.setTime(Date.now() + 2 * second)
     await assert.rejects(cache.get('x'), { name: 'NameNotFoundError' })
     await assert.rejects(cache.get('x'), { name: 'NameNotFoundError' })

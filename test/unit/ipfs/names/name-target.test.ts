@@ -15,8 +15,27 @@ describe('what a record may point to', () => {
   })
 
   for (const text of [
-    'file:/etc', 'file:///etc/passwd', '/etc/passwd', '/../etc', '', '/', '/ipfs', '/ipfs/', '/ipfs//a', `ipfs/${cid}`, cid, key, 'example.com',
-    '/ipfs/nothing', `/ipfs/${key}`, '/ipns/nothing', `/ipns/${cid}`, `/ipfs/${cid}//a`, `/dnslink/${cid}`, 'https://example.com', `/ipfs/${cid}/${'a'.repeat(5000)}`
+    'file:/etc',
+    'file:///etc/passwd',
+    '/etc/passwd',
+    '/../etc',
+    '',
+    '/',
+    '/ipfs',
+    '/ipfs/',
+    '/ipfs//a',
+    `ipfs/${cid}`,
+    cid,
+    key,
+    'example.com',
+    '/ipfs/nothing',
+    `/ipfs/${key}`,
+    '/ipns/nothing',
+    `/ipns/${cid}`,
+    `/ipfs/${cid}//a`,
+    `/dnslink/${cid}`,
+    'https://example.com',
+    `/ipfs/${cid}/${'a'.repeat(5000)}`,
   ]) {
     it(`is not ${JSON.stringify(text.slice(0, 60))}`, () => assert.equal(parseTarget(text), undefined))
   }

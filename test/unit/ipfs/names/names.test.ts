@@ -5,20 +5,26 @@ import { Names } from '../../../../src/ipfs/names/names.ts'
 import { ipfsNode } from '../../../fixtures/ipfs-node.ts'
 import { recordingLog } from '../../../fixtures/recording-log.ts'
 
-const cids = ['bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy', 'bafybeifdu6szz4rerwwo577ttks42zqyurteguvwp7zrztmumxxx3b62ma'] as const
+const cids = [
+  'bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy',
+  'bafybeifdu6szz4rerwwo577ttks42zqyurteguvwp7zrztmumxxx3b62ma',
+] as const
 const day = 24 * 60 * 60 * 1000
 
 /** The names of a node without a network */
-async function start (datastore = new MemoryDatastore()): Promise<Names & AsyncDisposable> {
+async function start(datastore = new MemoryDatastore()): Promise<Names & AsyncDisposable> {
   const { node } = ipfsNode({ network: 'offline' }, { datastore })
   await node.start()
-  const names = new Names({ node, datastore, log: recordingLog() }, { network: 'offline', dns: ['127.0.0.1:1'], republish: 60_000 })
+  const names = new Names(
+    { node, datastore, log: recordingLog() },
+    { network: 'offline', dns: ['127.0.0.1:1'], republish: 60_000 },
+  )
   await names.start()
   return Object.assign(names, {
     [Symbol.asyncDispose]: async () => {
       await names.stop()
       await node.stop()
-    }
+    },
   })
 }
 
@@ -41,7 +47,11 @@ describe('our own name, without a network', () => {
       published.push(await names.publish(cid))
     }
     const { name } = published[0]!
-    assert.deepEqual(published, [{ name, sequence: 1 }, { name, sequence: 1 }, { name, sequence: 2 }])
+    assert.deepEqual(published, [
+      { name, sequence: 1 },
+      { name, sequence: 1 },
+      { name, sequence: 2 },
+    ])
 
     mock.timers.enable({ apis: ['Date'], now: Date.now() + 30 * day })
     try {
@@ -56,7 +66,10 @@ describe('our own name, without a network', () => {
   it('gives changes that come together a number each', async () => {
     await using names = await start()
     const published = await Promise.all([cids[0], cids[1], cids[0]].map(async cid => await names.publish(cid)))
-    assert.deepEqual(published.map(({ sequence }) => sequence), [1, 2, 3])
+    assert.deepEqual(
+      published.map(({ sequence }) => sequence),
+      [1, 2, 3],
+    )
   })
 })
 
@@ -68,7 +81,9 @@ describe('other names, without a network', () => {
 
   it('can not be told', async () => {
     await using names = await start()
-    await assert.rejects(names.resolve('k51qzi5uqu5dl8hs3xtt2ay8lhf02v613hb4av3wr80owedc7llltxsl8p5ud2'), { name: 'UnavailableError' })
+    await assert.rejects(names.resolve('k51qzi5uqu5dl8hs3xtt2ay8lhf02v613hb4av3wr80owedc7llltxsl8p5ud2'), {
+      name: 'UnavailableError',
+    })
     await assert.rejects(names.resolve('example.com'), { name: 'UnavailableError' })
   })
 

@@ -5,7 +5,7 @@ import { boundedCipher, type Cipher } from '../../../../src/ipfs/node/patches/bo
 
 // without types; it comes with @libp2p/pnet
 const name: string = 'xsalsa20'
-const { default: xsalsa20 } = await import(name) as { default: (nonce: Uint8Array, key: Uint8Array) => Cipher }
+const { default: xsalsa20 } = (await import(name)) as { default: (nonce: Uint8Array, key: Uint8Array) => Cipher }
 
 const [nonce, key] = [randomBytes(24), randomBytes(32)]
 const sizes = [0, 1, 63, 64, 65_535, 65_536, 65_537, 200_000, 300_001]
@@ -17,7 +17,10 @@ describe('the cipher of a private swarm', () => {
     const cipher = boundedCipher(xsalsa20(nonce, key))
     let offset = 0
     for (const size of sizes.filter(size => size < 300_000)) {
-      assert.ok(Buffer.from(cipher.update(new Uint8Array(size))).equals(whole.subarray(offset, offset + size)), `${size} bytes`)
+      assert.ok(
+        Buffer.from(cipher.update(new Uint8Array(size))).equals(whole.subarray(offset, offset + size)),
+        `${size} bytes`,
+      )
       offset += size
     }
   })

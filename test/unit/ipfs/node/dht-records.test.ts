@@ -18,31 +18,38 @@ import { until } from '../../../fixtures/until.ts'
 const protocol = '/ipfs/lan/kad/1.0.0'
 const hour = 3_600_000
 
-async function keysIn (datastore: Datastore, prefix: string): Promise<string[]> {
+async function keysIn(datastore: Datastore, prefix: string): Promise<string[]> {
   return (await Array.fromAsync(datastore.queryKeys({ prefix }))).map(String)
 }
 
 /** A message of the DHT: its type, the key, and one field more */
-function dhtMessage (type: number, key: Uint8Array, more: Buffer): Buffer {
+function dhtMessage(type: number, key: Uint8Array, more: Buffer): Buffer {
   return framed(Buffer.concat([Buffer.of(0x08, type), field(2, key), more]))
 }
 
 /** Says that the peer has a block that nobody has */
-function addProvider (peer: Libp2p, multihash: Uint8Array = createMultihash(0x12, randomBytes(32)).bytes): Buffer {
+function addProvider(peer: Libp2p, multihash: Uint8Array = createMultihash(0x12, randomBytes(32)).bytes): Buffer {
   const provider = Buffer.concat([field(1, peer.peerId.toMultihash().bytes), field(2, peer.getMultiaddrs()[0]!.bytes)])
   return dhtMessage(2, Buffer.concat([encoded(1), encoded(0x55), multihash]), field(9, provider))
 }
 
 /** A public key that was made for it, by Ed25519: each is a valid record */
-function putValue (padding: number): Buffer {
+function putValue(padding: number): Buffer {
   const { publicKey } = generateKeyPairSync('ed25519')
-  const bytes = Buffer.concat([Buffer.of(0x08, 1), field(2, publicKey.export({ type: 'spki', format: 'der' }).subarray(-32))])
+  const bytes = Buffer.concat([
+    Buffer.of(0x08, 1),
+    field(2, publicKey.export({ type: 'spki', format: 'der' }).subarray(-32)),
+  ])
   const key = Buffer.concat([Buffer.from('/pk/'), identity.digest(bytes).bytes])
-  const record = [field(1, key), field(2, Buffer.concat([bytes, field(9, new Uint8Array(padding))])), field(5, Buffer.from(new Date().toISOString()))]
+  const record = [
+    field(1, key),
+    field(2, Buffer.concat([bytes, field(9, new Uint8Array(padding))])),
+    field(5, Buffer.from(new Date().toISOString())),
+  ]
   return dhtMessage(0, key, field(3, Buffer.concat(record)))
 }
 
-async function send (peer: Libp2p, messages: Iterable<Buffer>): Promise<void> {
+async function send(peer: Libp2p, messages: Iterable<Buffer>): Promise<void> {
   const stream = await peer.getConnections()[0]!.newStream(protocol)
   for (const message of messages) {
     if (!stream.send(message)) {
@@ -56,7 +63,13 @@ describe('a peer that tells a node of the DHT more than fits', () => {
   it('fills its datastore up to a limit, also after a restart', async () => {
     const key = swarmKey()
     const datastore = new MemoryDatastore()
-    const peer = await createLibp2p({ connectionEncrypters: [noise()], streamMuxers: [yamux()], transports: [tcp()], connectionProtector: preSharedKey({ psk: key }), addresses: { listen: ['/ip4/127.0.0.1/tcp/0'] } })
+    const peer = await createLibp2p({
+      connectionEncrypters: [noise()],
+      streamMuxers: [yamux()],
+      transports: [tcp()],
+      connectionProtector: preSharedKey({ psk: key }),
+      addresses: { listen: ['/ip4/127.0.0.1/tcp/0'] },
+    })
     const providers = async (): Promise<number> => (await keysIn(datastore, '/dht-lan/provider')).length
     const records = async (): Promise<number> => (await keysIn(datastore, '/dht-lan/record')).length
     try {
@@ -69,13 +82,16 @@ describe('a peer that tells a node of the DHT more than fits', () => {
           // one whose own key would be longer than any that is needed
           await send(peer, [addProvider(peer, createMultihash(0x12, new Uint8Array(10_000)).bytes)])
           for (let i = 0; i < 15; i++) {
-            await send(peer, Array.from({ length: 100 }, () => addProvider(peer)))
+            await send(
+              peer,
+              Array.from({ length: 100 }, () => addProvider(peer)),
+            )
           }
           await send(peer, [putValue(100_000), putValue(100)])
           const last = addProvider(peer)
           await send(peer, [last])
-          await until(`the ${run} has come`, async () => await records() === (run === 'first' ? 1 : 2))
-          await until('the newest are kept', async () => await providers() >= defaultDhtRecordLimits.providersPerPeer)
+          await until(`the ${run} has come`, async () => (await records()) === (run === 'first' ? 1 : 2))
+          await until('the newest are kept', async () => (await providers()) >= defaultDhtRecordLimits.providersPerPeer)
           assert.equal(await providers(), defaultDhtRecordLimits.providersPerPeer)
           assert.ok((await keysIn(datastore, '/dht-lan')).every(key => key.length <= defaultDhtRecordLimits.keyLength))
         } finally {
@@ -103,7 +119,10 @@ describe('the datastore of a DHT', () => {
     }
     const keys = await keysIn(datastore, '/dht')
     assert.equal(keys.filter(key => key.endsWith(peerId)).length, 20)
-    assert.deepEqual(keys.filter(key => key.endsWith('other')).sort(), [17, 18, 19].map(i => String(provider('other', i))))
+    assert.deepEqual(
+      keys.filter(key => key.endsWith('other')).sort(),
+      [17, 18, 19].map(i => String(provider('other', i))),
+    )
   })
 
   it('counts what was there before, and what is deleted', async () => {
@@ -127,7 +146,10 @@ describe('the datastore of a DHT', () => {
     assert.deepEqual((await Array.fromAsync(bounded.putMany([{ key, value }]))).map(String), [String(key)])
     assert.ok(await bounded.has(key))
     assert.deepEqual(await bounded.get(key), value)
-    assert.deepEqual((await Array.fromAsync(bounded.query({ prefix: '/dht' }))).map(({ value }) => value), [value])
+    assert.deepEqual(
+      (await Array.fromAsync(bounded.query({ prefix: '/dht' }))).map(({ value }) => value),
+      [value],
+    )
     assert.equal((await Array.fromAsync(bounded.getMany([key]))).length, 1)
     await Array.fromAsync(bounded.deleteMany([key]))
     assert.equal(await bounded.has(key), false)
@@ -147,7 +169,10 @@ describe('the keys that are kept', () => {
   it('go when they are old and were not sent again', () => {
     let now = 0
     const kept = new KeptKeys({ perGroup: 10, all: 10, now: () => now })
-    assert.deepEqual(['x', 'y'].flatMap(key => kept.add('', key)), [])
+    assert.deepEqual(
+      ['x', 'y'].flatMap(key => kept.add('', key)),
+      [],
+    )
     now = 47 * hour
     assert.deepEqual(kept.add('', 'x'), [])
     now = 49 * hour

@@ -7,14 +7,14 @@ import { recordingLog } from '../../../fixtures/recording-log.ts'
 import { swarmKey } from '../../../fixtures/ipfs-node.ts'
 import type { Libp2pInit } from '../../../../src/ipfs/node/libp2p.ts'
 
-function init (network: Libp2pInit['network'], options: Partial<Libp2pInit> = {}): Libp2pInit {
+function init(network: Libp2pInit['network'], options: Partial<Libp2pInit> = {}): Libp2pInit {
   return {
     network,
     listen: ['/ip4/127.0.0.1/tcp/0'],
     announce: [],
     logger: componentLogger(recordingLog()),
     onPeer: () => {},
-    ...options
+    ...options,
   }
 }
 
@@ -22,8 +22,23 @@ suite('libp2p options', () => {
   const base = ['identify', 'identifyPush', 'ping']
   const cases = [
     { network: 'lan', transports: 1, mdns: 1, services: base, protector: false, listen: ['/ip4/127.0.0.1/tcp/0'] },
-    { network: 'private', key: swarmKey(), transports: 1, mdns: 1, services: [...base, 'wan', 'lan'], protector: true, listen: ['/ip4/127.0.0.1/tcp/0'] },
-    { network: 'public', transports: 3, mdns: 0, services: [...base, 'wan', 'lan', 'dcutr'], protector: false, listen: ['/ip4/127.0.0.1/tcp/0', '/p2p-circuit'] }
+    {
+      network: 'private',
+      key: swarmKey(),
+      transports: 1,
+      mdns: 1,
+      services: [...base, 'wan', 'lan'],
+      protector: true,
+      listen: ['/ip4/127.0.0.1/tcp/0'],
+    },
+    {
+      network: 'public',
+      transports: 3,
+      mdns: 0,
+      services: [...base, 'wan', 'lan', 'dcutr'],
+      protector: false,
+      listen: ['/ip4/127.0.0.1/tcp/0', '/p2p-circuit'],
+    },
   ] as const
 
   for (const { network, transports, mdns, services, protector, listen, ...rest } of cases) {
@@ -47,7 +62,10 @@ suite('libp2p options', () => {
 
   test('need a swarm key in the private network, and take none elsewhere', () => {
     assert.throws(() => libp2pOptions(init('private')), { name: 'NetworkConfigError', message: /needs a swarm key/ })
-    assert.throws(() => libp2pOptions(init('lan', { swarmKey: swarmKey() })), { name: 'NetworkConfigError', message: /for the private network/ })
+    assert.throws(() => libp2pOptions(init('lan', { swarmKey: swarmKey() })), {
+      name: 'NetworkConfigError',
+      message: /for the private network/,
+    })
   })
 })
 
@@ -60,7 +78,7 @@ suite('parseSwarmKey', () => {
     'as kubo writes it': good,
     'with a newline at its end': `${good}\n`,
     'with the line ends of Windows': `${good}\n`.replaceAll('\n', '\r\n'),
-    'in upper case': good.replace(hex, hex.toUpperCase())
+    'in upper case': good.replace(hex, hex.toUpperCase()),
   })) {
     test(name, () => {
       assert.equal(new TextDecoder().decode(parseSwarmKey(key(text))), good)
@@ -73,16 +91,19 @@ suite('parseSwarmKey', () => {
     ['of another encoding', good.replace('base16', 'base64'), /second line/],
     ['too short', good.slice(0, -2), /64 hexadecimal digits/],
     ['no hexadecimal digits', good.replace('dff', 'xyz'), /64 hexadecimal digits/],
-    ['too long', `${good}\n${hex}`, /64 hexadecimal digits/]
+    ['too long', `${good}\n${hex}`, /64 hexadecimal digits/],
   ] as const) {
     test(name, () => {
-      assert.throws(() => parseSwarmKey(key(text)), (err: Error) => {
-        assert.equal(err.name, 'NetworkConfigError')
-        assert.match(err.message, message)
-        assert.ok(!err.message.includes(hex.slice(8, 32)), 'a message must not hold the key')
+      assert.throws(
+        () => parseSwarmKey(key(text)),
+        (err: Error) => {
+          assert.equal(err.name, 'NetworkConfigError')
+          assert.match(err.message, message)
+          assert.ok(!err.message.includes(hex.slice(8, 32)), 'a message must not hold the key')
 
-        return true
-      })
+          return true
+        },
+      )
     })
   }
 })
@@ -95,9 +116,11 @@ test('what libp2p calls an error is a debug line of ours', () => {
   libp2pLog.trace('more of it')
   libp2pLog.error('cannot dial %p of 100%% - %e', 'peer', new TypeError('no'), 'extra')
 
-  assert.deepEqual(log.lines, [{
-    level: 'debug',
-    message: 'IPFS node reports an error',
-    fields: { component: 'libp2p:dial:tcp', error: 'cannot dial peer of 100% - TypeError: no extra' }
-  }])
+  assert.deepEqual(log.lines, [
+    {
+      level: 'debug',
+      message: 'IPFS node reports an error',
+      fields: { component: 'libp2p:dial:tcp', error: 'cannot dial peer of 100% - TypeError: no extra' },
+    },
+  ])
 })

@@ -9,7 +9,7 @@ import { until } from '../../../fixtures/until.ts'
 import type { AddressInfo, Server } from 'node:net'
 import type { TestContext } from 'node:test'
 
-async function takenPort (t: TestContext): Promise<number> {
+async function takenPort(t: TestContext): Promise<number> {
   const server: Server = createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')
   t.after(() => server.close())
@@ -18,7 +18,7 @@ async function takenPort (t: TestContext): Promise<number> {
 }
 
 suite('IpfsNode', () => {
-  test('offline keeps blocks and has no network', async (t) => {
+  test('offline keeps blocks and has no network', async t => {
     const { node } = ipfsNode({ network: 'offline' })
     t.after(async () => node.stop())
     await node.start()
@@ -44,7 +44,7 @@ suite('IpfsNode', () => {
     assert.throws(() => node.helia, { name: 'NodeOfflineError' })
   })
 
-  test('start and stop may be called twice, and again', async (t) => {
+  test('start and stop may be called twice, and again', async t => {
     const { node, lines } = ipfsNode()
     t.after(async () => node.stop())
 
@@ -60,7 +60,7 @@ suite('IpfsNode', () => {
     assert.deepEqual(messages, ['IPFS node started', 'IPFS node stopped', 'IPFS node started'])
   })
 
-  test('the last of start and stop holds', async (t) => {
+  test('the last of start and stop holds', async t => {
     const { node } = ipfsNode()
     t.after(async () => node.stop())
 
@@ -71,7 +71,7 @@ suite('IpfsNode', () => {
     assert.ok(node.libp2p)
   })
 
-  test('keeps its identity in the datastore', async (t) => {
+  test('keeps its identity in the datastore', async t => {
     const datastore = new MemoryDatastore()
     const first = ipfsNode({}, { datastore }).node
     await first.start()
@@ -86,11 +86,14 @@ suite('IpfsNode', () => {
     assert.ok(second.multiaddrs[0]?.endsWith(`/p2p/${peerId}`))
   })
 
-  test('a port that was asked for and is taken is an error, after which the node can start', async (t) => {
+  test('a port that was asked for and is taken is an error, after which the node can start', async t => {
     const port = await takenPort(t)
     const { node } = ipfsNode({ port })
     t.after(async () => node.stop())
-    await assert.rejects(node.start(), { name: 'ListenError', message: `The IPFS node cannot listen on port ${port} of 127.0.0.1: the port is taken` })
+    await assert.rejects(node.start(), {
+      name: 'ListenError',
+      message: `The IPFS node cannot listen on port ${port} of 127.0.0.1: the port is taken`,
+    })
     await assert.rejects(node.start(), { name: 'ListenError' })
   })
 
@@ -99,7 +102,7 @@ suite('IpfsNode', () => {
     await assert.rejects(node.start(), { name: 'ListenError', message: /EADDRNOTAVAIL/ })
   })
 
-  test('listens on the address of a name', async (t) => {
+  test('listens on the address of a name', async t => {
     const { node } = ipfsNode({ host: 'localhost' })
     t.after(async () => node.stop())
     await node.start()
@@ -109,8 +112,12 @@ suite('IpfsNode', () => {
   for (const [name, init, message] of [
     ['peer', { peers: ['192.0.2.1:4001'] }, /192\.0\.2\.1:4001 is no multiaddr of a peer/],
     ['bootstrap peer', { bootstrap: ['bootstrap.example'] }, /bootstrap\.example is no multiaddr of a bootstrap peer/],
-    ['address to announce', { announce: ['registry.example'] }, /registry\.example is no multiaddr of an address to announce/],
-    ['swarm key', { network: 'private', swarmKey: new Uint8Array(3) }, /swarm key must begin/]
+    [
+      'address to announce',
+      { announce: ['registry.example'] },
+      /registry\.example is no multiaddr of an address to announce/,
+    ],
+    ['swarm key', { network: 'private', swarmKey: new Uint8Array(3) }, /swarm key must begin/],
   ] as const) {
     test(`a bad ${name} is an error`, async () => {
       await assert.rejects(ipfsNode(init).node.start(), { name: 'NetworkConfigError', message })
@@ -119,11 +126,11 @@ suite('IpfsNode', () => {
 
   test('a failed start stops what ran', async () => {
     class BrokenDatastore extends MemoryDatastore {
-      override query (): never {
+      override query(): never {
         throw new Error('broken')
       }
 
-      override async put (): Promise<never> {
+      override async put(): Promise<never> {
         throw new Error('broken')
       }
     }
@@ -134,7 +141,7 @@ suite('IpfsNode', () => {
     await node.stop()
   })
 
-  test('keeps a configured peer connected, and dials it again', async (t) => {
+  test('keeps a configured peer connected, and dials it again', async t => {
     const datastore = new MemoryDatastore()
     const first = ipfsNode({}, { datastore }).node
     await first.start()
@@ -156,7 +163,7 @@ suite('IpfsNode', () => {
     await until('the peer is back', () => node.peers().some(({ peer }) => peer === again.peerId))
   })
 
-  test('a peer gets many blocks at once, each once asked for', async (t) => {
+  test('a peer gets many blocks at once, each once asked for', async t => {
     const blockstore = new MemoryBlockstore()
     const blocks = Array.from({ length: 300 }, () => randomBlock(2000))
     const server = ipfsNode({}, { blockstore }).node
@@ -171,6 +178,9 @@ suite('IpfsNode', () => {
     await client.connect(server.multiaddrs[0] ?? '')
 
     const read = await Promise.all(blocks.map(async ({ cid }) => readBlock(client, cid)))
-    assert.deepEqual(read, blocks.map(({ bytes }) => bytes))
+    assert.deepEqual(
+      read,
+      blocks.map(({ bytes }) => bytes),
+    )
   })
 })

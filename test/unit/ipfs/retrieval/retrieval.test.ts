@@ -28,11 +28,15 @@ it('a reader does not inherit the end of one who has just gone', async () => {
       await sleep(60_000, undefined, { signal }).catch(() => {})
       await sleep(20)
       return signal.throwIfAborted() as never
-    }
+    },
   } as unknown as Gateways
-  const node = new IpfsNode({ blockstore, datastore: undefined as never, log }, { network: 'offline', host: '127.0.0.1', peers: [], bootstrap: [], announce: [] })
+  const node = new IpfsNode(
+    { blockstore, datastore: undefined as never, log },
+    { network: 'offline', host: '127.0.0.1', peers: [], bootstrap: [], announce: [] },
+  )
   const retrieval = new Retrieval({ blockstore, node, gateways, log }, { timeout: 5000 })
-  const read = async (signal?: AbortSignal): Promise<string> => Buffer.concat(await Array.fromAsync(retrieval.read(cid.toString(), { signal }))).toString()
+  const read = async (signal?: AbortSignal): Promise<string> =>
+    Buffer.concat(await Array.fromAsync(retrieval.read(cid.toString(), { signal }))).toString()
 
   const leaving = new AbortController()
   const first = read(leaving.signal)

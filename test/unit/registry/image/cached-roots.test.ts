@@ -11,25 +11,39 @@ const layerSize = 1_000_000
 describe('images of other nodes', () => {
   let stores: TestRegistry
 
-  beforeEach(async () => { stores = await TestRegistry.open({ recent: 0, unreferenced: 0 }) })
-  afterEach(async () => { await stores[Symbol.asyncDispose]() })
+  beforeEach(async () => {
+    stores = await TestRegistry.open({ recent: 0, unreferenced: 0 })
+  })
+  afterEach(async () => {
+    await stores[Symbol.asyncDispose]()
+  })
 
   /** As if it had been fetched from elsewhere: no repository of this registry knows it */
-  async function fetched (name: string): Promise<{ root: string, layer: Buffer, repository: ImageRepository }> {
+  async function fetched(name: string): Promise<{ root: string; layer: Buffer; repository: ImageRepository }> {
     const layer = randomBytes(layerSize, name)
     await stores.pushEmptyConfig(name)
     await stores.pushBlob(name, layer)
     const { root, digest } = await stores.pushManifest(name, 'v1', imageManifest({ layers: [descriptorOf(layer)] }))
     await stores.repository(name).deleteManifest({ digest })
-    const repository = new ImageRepository({ reader: stores.content, index: stores.index, cached: stores.cached, verified: new VerifiedFiles() }, { name: root, root: async () => root })
+    const repository = new ImageRepository(
+      { reader: stores.content, index: stores.index, cached: stores.cached, verified: new VerifiedFiles() },
+      { name: root, root: async () => root },
+    )
     return { root, layer, repository }
   }
 
-  async function used (root: string, minutesAgo: number): Promise<void> {
-    await stores.index.change().putCached(root, { used: new Date(Date.now() - minutesAgo * 60_000).toISOString() }).commit({ durable: true })
+  async function used(root: string, minutesAgo: number): Promise<void> {
+    await stores.index
+      .change()
+      .putCached(root, { used: new Date(Date.now() - minutesAgo * 60_000).toISOString() })
+      .commit({ durable: true })
   }
 
-  const isHere = async (root: string): Promise<boolean> => await stores.content.find(root, ['manifests', 'latest']).then(found => found !== undefined, () => false)
+  const isHere = async (root: string): Promise<boolean> =>
+    await stores.content.find(root, ['manifests', 'latest']).then(
+      found => found !== undefined,
+      () => false,
+    )
 
   it('stay while there is room, and go when nobody pulled them', async () => {
     const [pulled, other] = [await fetched('pulled'), await fetched('other')]
@@ -53,7 +67,10 @@ describe('images of other nodes', () => {
     assert.deepEqual([dry.cached, wet.cached], [1, 1])
     assert.deepEqual([dry.blocks, dry.bytes], [wet.blocks, wet.bytes])
     assert.deepEqual(await Promise.all(images.map(async ({ root }) => await isHere(root))), [true, false, true])
-    assert.deepEqual((await Array.fromAsync(stores.index.cached())).map(({ root }) => root).sort(), [a.root, c.root].sort())
+    assert.deepEqual(
+      (await Array.fromAsync(stores.index.cached())).map(({ root }) => root).sort(),
+      [a.root, c.root].sort(),
+    )
     await b.repository.manifest({ tag: 'latest' }).catch(() => {})
     assert.equal((await stores.collector({ cacheBytes: 0 }).collect()).cached, 2)
   })

@@ -12,32 +12,63 @@ const multi = makeMultiPlatformImage(new Map([['amd64', image]]))
 const top = image.descriptor.digest
 const manifest = image.content.get(top)!
 const blobs = [...image.content].filter(([digest]) => digest !== top)
-const [config, layer] = blobs.sort(([, a], [, b]) => Number(b.includes('rootfs')) - Number(a.includes('rootfs'))).map(([digest]) => digest) as [Digest, Digest]
+const [config, layer] = blobs
+  .sort(([, a], [, b]) => Number(b.includes('rootfs')) - Number(a.includes('rootfs')))
+  .map(([digest]) => digest) as [Digest, Digest]
 
-function indexOf (...manifests: object[]): Buffer {
+function indexOf(...manifests: object[]): Buffer {
   return encode({ schemaVersion: 2, manifests })
 }
 
 /** Blobs as a layout names them, by a function from digest to path */
-function files (path: (digest: Digest) => string, more: Record<string, Uint8Array>, of = blobs): Record<string, Uint8Array> {
+function files(
+  path: (digest: Digest) => string,
+  more: Record<string, Uint8Array>,
+  of = blobs,
+): Record<string, Uint8Array> {
   return { ...Object.fromEntries(of.map(([digest, bytes]) => [path(digest), bytes])), ...more }
 }
 
 const slashed = (digest: Digest): string => `blobs/${digest.replace(':', '/')}`
 
 const layouts: Record<string, Record<string, Uint8Array>> = {
-  'this registry': files(digest => `blobs/${digest}`, { 'manifests/latest': manifest, [`manifests/${top}`]: manifest, 'index.json': indexOf(image.descriptor) }),
-  'older IPDR': files(digest => `blobs/${digest}`, { 'manifests/latest': manifest, 'manifests/v1': manifest, [`manifests/${top}`]: manifest }),
-  'its fork': files(slashed, { 'manifests/latest': manifest, 'manifests/v1': manifest, [`manifests/sha256/${hexOf(top)}`]: manifest, imageName: Buffer.from('x') }),
-  'IPDR up to 0.1.6': files(digest => digest === config ? `blobs/${digest}/${hexOf(digest)}.json` : `blobs/${digest}`, { 'manifests/latest-v2': manifest }),
+  'this registry': files(digest => `blobs/${digest}`, {
+    'manifests/latest': manifest,
+    [`manifests/${top}`]: manifest,
+    'index.json': indexOf(image.descriptor),
+  }),
+  'older IPDR': files(digest => `blobs/${digest}`, {
+    'manifests/latest': manifest,
+    'manifests/v1': manifest,
+    [`manifests/${top}`]: manifest,
+  }),
+  'its fork': files(slashed, {
+    'manifests/latest': manifest,
+    'manifests/v1': manifest,
+    [`manifests/sha256/${hexOf(top)}`]: manifest,
+    imageName: Buffer.from('x'),
+  }),
+  'IPDR up to 0.1.6': files(
+    digest => (digest === config ? `blobs/${digest}/${hexOf(digest)}.json` : `blobs/${digest}`),
+    { 'manifests/latest-v2': manifest },
+  ),
   'an OCI image layout': files(slashed, { 'index.json': indexOf(image.descriptor) }, [...image.content]),
-  'an OCI image layout of several images': files(slashed, {
-    'index.json': indexOf(descriptorOf(Buffer.from('x'), ociManifest), { ...image.descriptor, annotations: { 'org.opencontainers.image.ref.name': 'latest' } })
-  }, [...image.content])
+  'an OCI image layout of several images': files(
+    slashed,
+    {
+      'index.json': indexOf(descriptorOf(Buffer.from('x'), ociManifest), {
+        ...image.descriptor,
+        annotations: { 'org.opencontainers.image.ref.name': 'latest' },
+      }),
+    },
+    [...image.content],
+  ),
 }
 
-async function text (reader: MemoryReader, cid: string | undefined): Promise<string | undefined> {
-  return cid === undefined ? undefined : (await Array.fromAsync(reader.read(cid), chunk => Buffer.from(chunk).toString('latin1'))).join('')
+async function text(reader: MemoryReader, cid: string | undefined): Promise<string | undefined> {
+  return cid === undefined
+    ? undefined
+    : (await Array.fromAsync(reader.read(cid), chunk => Buffer.from(chunk).toString('latin1'))).join('')
 }
 
 for (const [name, layout] of Object.entries(layouts)) {
@@ -79,9 +110,18 @@ describe('an image layout', () => {
   })
 
   it('has the images that its index names', async () => {
-    const named = (name: string): object => ({ ...image.descriptor, annotations: { 'org.opencontainers.image.ref.name': name } })
-    for (const [name, found] of [['v1', top], ['example.com/a/b:v1', top], ['v11', undefined]] as const) {
-      const reader = new MemoryReader(files(slashed, { 'index.json': indexOf(named('other'), named(name)) }, [...image.content]))
+    const named = (name: string): object => ({
+      ...image.descriptor,
+      annotations: { 'org.opencontainers.image.ref.name': name },
+    })
+    for (const [name, found] of [
+      ['v1', top],
+      ['example.com/a/b:v1', top],
+      ['v11', undefined],
+    ] as const) {
+      const reader = new MemoryReader(
+        files(slashed, { 'index.json': indexOf(named('other'), named(name)) }, [...image.content]),
+      )
       assert.equal((await readManifest(reader, reader.root, { tag: 'v1' }))?.digest, found)
       assert.equal(await findManifest(reader, reader.root, { tag: 'latest' }), undefined)
     }
@@ -89,7 +129,9 @@ describe('an image layout', () => {
 
   it('leads from an index to the manifests below it', async () => {
     const reader = new MemoryReader(files(slashed, { 'index.json': indexOf(multi.descriptor) }, [...multi.content]))
-    const { manifest: { manifests } } = (await readManifest(reader, reader.root, { tag: 'latest' }))!
+    const {
+      manifest: { manifests },
+    } = (await readManifest(reader, reader.root, { tag: 'latest' }))!
     assert.equal(manifests.length, 2)
     for (const { digest } of manifests) {
       assert.equal((await readManifest(reader, reader.root, { digest }))?.digest, digest)

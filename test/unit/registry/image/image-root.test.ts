@@ -5,35 +5,69 @@ import { CID } from 'multiformats/cid'
 import { addImageRoot } from '../../../../src/registry/image/image-root.ts'
 import { bytesOnDisk } from '../../../fixtures/bytes-on-disk.ts'
 import { makeImage, makeMultiPlatformImage, randomBytes, sha256, type Image } from '../../../fixtures/images.ts'
-import { descriptorOf, emptyJson, foreignLayer, imageIndex, imageManifest, ociEmpty, ociIndex, ociManifest, sha512 } from '../../../fixtures/manifests.ts'
+import {
+  descriptorOf,
+  emptyJson,
+  foreignLayer,
+  imageIndex,
+  imageManifest,
+  ociEmpty,
+  ociIndex,
+  ociManifest,
+  sha512,
+} from '../../../fixtures/manifests.ts'
 import { TestRegistry, readAll } from '../../../fixtures/registry.ts'
 
 const amd64 = makeImage([{ hello: randomBytes(1_200_000, 'amd64') }, { other: Buffer.from('other') }])
 const arm64 = makeImage([{ hello: randomBytes(3000, 'arm64') }], { architecture: 'arm64', os: 'linux' })
-const multi = makeMultiPlatformImage(new Map([['amd64', amd64], ['arm64', arm64]]))
+const multi = makeMultiPlatformImage(
+  new Map([
+    ['amd64', amd64],
+    ['arm64', arm64],
+  ]),
+)
 
 let stores: TestRegistry
 
-beforeEach(async () => { stores = await TestRegistry.open() })
-afterEach(async () => { await stores[Symbol.asyncDispose]() })
+beforeEach(async () => {
+  stores = await TestRegistry.open()
+})
+afterEach(async () => {
+  await stores[Symbol.asyncDispose]()
+})
 
-function isManifest (bytes: Buffer): boolean {
+function isManifest(bytes: Buffer): boolean {
   return bytes.includes('schemaVersion')
 }
 
 /** Pushes blobs, then manifests from the leaves up, and returns the image root */
-async function push (to: TestRegistry, repository: string, reference: string, image: Image, order = (entries: Array<[string, Buffer]>) => entries): Promise<string> {
+async function push(
+  to: TestRegistry,
+  repository: string,
+  reference: string,
+  image: Image,
+  order = (entries: Array<[string, Buffer]>) => entries,
+): Promise<string> {
   for (const [digest, bytes] of order([...image.content].filter(([, bytes]) => !isManifest(bytes)))) {
     await to.pushBlob(repository, bytes, digest as `sha256:${string}`)
   }
-  for (const [digest, bytes] of order([...image.content].filter(([digest, bytes]) => isManifest(bytes) && digest !== image.descriptor.digest))) {
+  for (const [digest, bytes] of order(
+    [...image.content].filter(([digest, bytes]) => isManifest(bytes) && digest !== image.descriptor.digest),
+  )) {
     await to.pushManifest(repository, digest, bytes)
   }
-  return (await to.pushManifest(repository, reference, image.content.get(image.descriptor.digest)!, image.descriptor.mediaType)).root
+  return (
+    await to.pushManifest(
+      repository,
+      reference,
+      image.content.get(image.descriptor.digest)!,
+      image.descriptor.mediaType,
+    )
+  ).root
 }
 
 /** Every file below a root: its path and its bytes, as any other UnixFS reader sees them */
-async function walk (root: string, to = stores): Promise<Map<string, Buffer>> {
+async function walk(root: string, to = stores): Promise<Map<string, Buffer>> {
   const fs = unixfs({ blockstore: to.blockstore })
   const files = new Map<string, Buffer>()
   const visit = async (cid: CID, path: string): Promise<void> => {
@@ -50,13 +84,22 @@ async function walk (root: string, to = stores): Promise<Map<string, Buffer>> {
 }
 
 /** What a root holds for this image, by path */
-function layoutOf (image: Image): Map<string, Buffer> {
+function layoutOf(image: Image): Map<string, Buffer> {
   const { digest, mediaType, size } = image.descriptor
   const top = image.content.get(digest)!
   const files = new Map([
     ['oci-layout', Buffer.from('{"imageLayoutVersion":"1.0.0"}')],
-    ['index.json', Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType: ociIndex, manifests: [{ mediaType, digest, size, annotations: { 'org.opencontainers.image.ref.name': 'latest' } }] }))],
-    ['manifests/latest', top]
+    [
+      'index.json',
+      Buffer.from(
+        JSON.stringify({
+          schemaVersion: 2,
+          mediaType: ociIndex,
+          manifests: [{ mediaType, digest, size, annotations: { 'org.opencontainers.image.ref.name': 'latest' } }],
+        }),
+      ),
+    ],
+    ['manifests/latest', top],
   ])
   for (const [digest, bytes] of image.content) {
     files.set(`blobs/${digest}`, bytes).set(`blobs/${digest.replace(':', '/')}`, bytes)
@@ -67,7 +110,7 @@ function layoutOf (image: Image): Map<string, Buffer> {
   return files
 }
 
-function assertFiles (actual: Map<string, Buffer>, expected: Map<string, Buffer>): void {
+function assertFiles(actual: Map<string, Buffer>, expected: Map<string, Buffer>): void {
   assert.deepEqual([...actual.keys()].sort(), [...expected.keys()].sort())
   for (const [path, bytes] of expected) {
     assert.ok(actual.get(path)!.equals(bytes), path)
@@ -100,7 +143,10 @@ describe('the image root', () => {
     assert.ok(stat.dagSize > unique, 'every blob is linked twice')
     const record = (await stores.index.manifest('r', amd64.descriptor.digest))!
     assert.equal(record.root, root)
-    assert.deepEqual([...record.blobs].sort(), [...amd64.content.keys()].filter(digest => digest !== amd64.descriptor.digest).sort())
+    assert.deepEqual(
+      [...record.blobs].sort(),
+      [...amd64.content.keys()].filter(digest => digest !== amd64.descriptor.digest).sort(),
+    )
   })
 
   it('leaves out what a sparse index has not', async () => {
@@ -109,7 +155,10 @@ describe('the image root', () => {
     }
     const { root } = await stores.pushManifest('r', 'sparse', multi.content.get(multi.descriptor.digest)!, ociIndex)
     const files = await walk(root)
-    const expected = layoutOf({ descriptor: multi.descriptor, content: new Map([...amd64.content, [multi.descriptor.digest, multi.content.get(multi.descriptor.digest)!]]) })
+    const expected = layoutOf({
+      descriptor: multi.descriptor,
+      content: new Map([...amd64.content, [multi.descriptor.digest, multi.content.get(multi.descriptor.digest)!]]),
+    })
     assertFiles(files, expected)
   })
 
@@ -126,7 +175,10 @@ describe('the image root', () => {
     await stores.pushManifest('r', sha256(inner), inner, ociIndex)
     const { root } = await stores.pushManifest('r', 'outer', outer, ociIndex)
     const descriptor = { ...descriptorOf(outer, ociIndex), digest: sha256(outer) }
-    assertFiles(await walk(root), layoutOf({ descriptor, content: new Map([...amd64.content, [sha256(inner), inner], [sha256(outer), outer]]) }))
+    assertFiles(
+      await walk(root),
+      layoutOf({ descriptor, content: new Map([...amd64.content, [sha256(inner), inner], [sha256(outer), outer]]) }),
+    )
   })
 
   it('keeps digests of other algorithms apart', async () => {
@@ -136,10 +188,21 @@ describe('the image root', () => {
     const manifest = imageManifest({ layers: [{ ...descriptorOf(layer), digest: sha512(layer) }] })
     const files = await walk((await stores.pushManifest('r', sha512(manifest), manifest)).root)
     const [layerHex, manifestHex] = [layer, manifest].map(bytes => sha512(bytes).slice('sha512:'.length))
-    assert.deepEqual([...files.keys()].sort(), [
-      `blobs/sha256/${sha256(emptyJson).slice(7)}`, `blobs/${sha256(emptyJson)}`, `blobs/sha512/${layerHex}`, `blobs/sha512:${layerHex}`,
-      `blobs/sha512/${manifestHex}`, `blobs/sha512:${manifestHex}`, 'index.json', 'manifests/latest', `manifests/sha512:${manifestHex}`, 'oci-layout'
-    ].sort())
+    assert.deepEqual(
+      [...files.keys()].sort(),
+      [
+        `blobs/sha256/${sha256(emptyJson).slice(7)}`,
+        `blobs/${sha256(emptyJson)}`,
+        `blobs/sha512/${layerHex}`,
+        `blobs/sha512:${layerHex}`,
+        `blobs/sha512/${manifestHex}`,
+        `blobs/sha512:${manifestHex}`,
+        'index.json',
+        'manifests/latest',
+        `manifests/sha512:${manifestHex}`,
+        'oci-layout',
+      ].sort(),
+    )
     assert.ok(files.get(`blobs/sha512/${layerHex}`)!.equals(layer))
   })
 
@@ -169,7 +232,13 @@ describe('the image root', () => {
   it('of an artifact without layers is whole too', async () => {
     await stores.pushEmptyConfig('r')
     const manifest = imageManifest({ artifactType: 'a/b' })
-    const image = { descriptor: descriptorOf(manifest, ociManifest), content: new Map([[sha256(manifest), manifest], [descriptorOf(emptyJson, ociEmpty).digest, emptyJson]]) }
+    const image = {
+      descriptor: descriptorOf(manifest, ociManifest),
+      content: new Map([
+        [sha256(manifest), manifest],
+        [descriptorOf(emptyJson, ociEmpty).digest, emptyJson],
+      ]),
+    }
     assertFiles(await walk((await stores.pushManifest('r', 'latest', manifest)).root), layoutOf(image))
   })
 })

@@ -10,7 +10,16 @@ import type { Digest } from '../../../../src/oci/digest.ts'
 import { LocalRepository } from '../../../../src/registry/repositories/local-repository.ts'
 import { bytesOnDisk } from '../../../fixtures/bytes-on-disk.ts'
 import { randomBytes, sha256 } from '../../../fixtures/images.ts'
-import { descriptorOf, encode, foreignLayer, imageIndex, imageManifest, ociIndex, ociManifest, sha512 } from '../../../fixtures/manifests.ts'
+import {
+  descriptorOf,
+  encode,
+  foreignLayer,
+  imageIndex,
+  imageManifest,
+  ociIndex,
+  ociManifest,
+  sha512,
+} from '../../../fixtures/manifests.ts'
 import { TestRegistry, readAll } from '../../../fixtures/registry.ts'
 
 const all = { limit: 1000, last: undefined }
@@ -27,29 +36,33 @@ beforeEach(async () => {
   await stores.pushEmptyConfig('r')
 })
 
-afterEach(async () => { await stores[Symbol.asyncDispose]() })
+afterEach(async () => {
+  await stores[Symbol.asyncDispose]()
+})
 
-async function tags (repository = 'r'): Promise<string[]> {
+async function tags(repository = 'r'): Promise<string[]> {
   return (await stores.repository(repository).tags(all)).items
 }
 
-async function catalog (): Promise<string[]> {
+async function catalog(): Promise<string[]> {
   return (await stores.registry.repositories(all)).items
 }
 
-async function digestAt (reference: string): Promise<Digest> {
+async function digestAt(reference: string): Promise<Digest> {
   return (await stores.repository('r').manifest({ tag: reference })).digest
 }
 
 /** Writes over a block as a bad disk might */
-async function damage (cid: string, content: Uint8Array): Promise<void> {
+async function damage(cid: string, content: Uint8Array): Promise<void> {
   const { dir, file } = new NextToLast().encode(CID.parse(cid))
   await writeFile(join(stores.blockstore.path, dir, file), content)
 }
 
 describe('a manifest that is put', () => {
   it('comes back byte for byte, by tag and by digest', async () => {
-    const odd = Buffer.from(`{ "schemaVersion" : 2,\n\t"mediaType":"${ociManifest}", "config":${JSON.stringify(descriptorOf(Buffer.from('{}')))},"layers":[ ],"x":"\\u00e9 é" }\n\n`)
+    const odd = Buffer.from(
+      `{ "schemaVersion" : 2,\n\t"mediaType":"${ociManifest}", "config":${JSON.stringify(descriptorOf(Buffer.from('{}')))},"layers":[ ],"x":"\\u00e9 é" }\n\n`,
+    )
     await stores.pushManifest('r', 'odd', odd)
     for (const reference of [{ tag: 'odd' }, { digest: sha256(odd) }]) {
       const { digest, mediaType, size, read } = await stores.repository('r').manifest(reference)
@@ -61,7 +74,15 @@ describe('a manifest that is put', () => {
   it('is the same after a restart', async () => {
     const { root } = await stores.pushManifest('r', 'latest', manifest)
     await stores.reopen()
-    assert.deepEqual([await digestAt('latest'), (await stores.repository('r').manifest({ digest })).root, await tags(), await catalog()], [digest, root, ['latest'], ['r']])
+    assert.deepEqual(
+      [
+        await digestAt('latest'),
+        (await stores.repository('r').manifest({ digest })).root,
+        await tags(),
+        await catalog(),
+      ],
+      [digest, root, ['latest'], ['r']],
+    )
   })
 
   it('may be larger than a leaf', async () => {
@@ -74,7 +95,10 @@ describe('a manifest that is put', () => {
     await stores.pushManifest('r', sha512(manifest), manifest)
     assert.equal((await stores.repository('r').manifest({ digest: sha512(manifest) })).digest, sha512(manifest))
     await assert.rejects(stores.repository('r').manifest({ digest }), { code: 'MANIFEST_UNKNOWN' })
-    await assert.rejects(stores.pushManifest('r', sha256(other), manifest), { code: 'DIGEST_INVALID', detail: { digest: sha256(other), actual: digest } })
+    await assert.rejects(stores.pushManifest('r', sha256(other), manifest), {
+      code: 'DIGEST_INVALID',
+      detail: { digest: sha256(other), actual: digest },
+    })
     assert.deepEqual(await tags(), [])
   })
 
@@ -86,15 +110,23 @@ describe('a manifest that is put', () => {
   })
 
   it('gets all its tags at once', async () => {
-    await stores.repository('r').putManifest({ reference: { digest }, bytes: manifest, contentType: undefined, tags: ['b', 'a'] })
-    await stores.repository('r').putManifest({ reference: { tag: 'c' }, bytes: manifest, contentType: undefined, tags: ['d'] })
+    await stores
+      .repository('r')
+      .putManifest({ reference: { digest }, bytes: manifest, contentType: undefined, tags: ['b', 'a'] })
+    await stores
+      .repository('r')
+      .putManifest({ reference: { tag: 'c' }, bytes: manifest, contentType: undefined, tags: ['d'] })
     assert.deepEqual(await tags(), ['a', 'b', 'c', 'd'])
   })
 
   it('is refused without its blobs, and each is named once', async () => {
     const missing = descriptorOf(Buffer.from('missing'))
     const refers = imageManifest({ config: descriptorOf(Buffer.from('no config')), layers: [missing, missing] })
-    await assert.rejects(stores.pushManifest('r', 'latest', refers), { code: 'MANIFEST_BLOB_UNKNOWN', status: 404, detail: { digests: [sha256(Buffer.from('no config')), missing.digest] } })
+    await assert.rejects(stores.pushManifest('r', 'latest', refers), {
+      code: 'MANIFEST_BLOB_UNKNOWN',
+      status: 404,
+      detail: { digests: [sha256(Buffer.from('no config')), missing.digest] },
+    })
     await assert.rejects(stores.pushManifest('s', 'latest', manifest), { code: 'MANIFEST_BLOB_UNKNOWN' })
     assert.deepEqual([await catalog(), await stores.index.hasRepository('r')], [[], false])
     // its config was pushed
@@ -116,7 +148,9 @@ describe('a manifest that is put', () => {
   })
 
   it('changes nothing where the disk is full', async () => {
-    stores.blockstore.beforePut = () => { throw new StorageFullError() }
+    stores.blockstore.beforePut = () => {
+      throw new StorageFullError()
+    }
     await assert.rejects(stores.pushManifest('r', 'latest', manifest), { code: 'STORAGE_FULL', status: 507 })
     assert.deepEqual(await catalog(), [])
     stores.blockstore.beforePut = () => {}
@@ -124,7 +158,9 @@ describe('a manifest that is put', () => {
   })
 
   it('is not acknowledged where the disk does not sync', async () => {
-    stores.blockstore.sync = async () => { throw new Error('I/O error') }
+    stores.blockstore.sync = async () => {
+      throw new Error('I/O error')
+    }
     await assert.rejects(stores.pushManifest('r', 'latest', manifest), { message: 'I/O error' })
     Reflect.deleteProperty(stores.blockstore, 'sync')
     assert.deepEqual(await catalog(), [])
@@ -134,12 +170,22 @@ describe('a manifest that is put', () => {
     const config = descriptorOf(Buffer.from('config'))
     await stores.pushBlob('r', Buffer.from('config'))
     const refers = imageManifest({ config })
-    const [put, removed] = await Promise.allSettled([stores.pushManifest('r', 'latest', refers), stores.repository('r').deleteBlob(config.digest)])
+    const [put, removed] = await Promise.allSettled([
+      stores.pushManifest('r', 'latest', refers),
+      stores.repository('r').deleteBlob(config.digest),
+    ])
     assert.deepEqual([put.status, removed.status], ['fulfilled', 'fulfilled'])
-    const twenty = await Promise.allSettled(Array.from({ length: 20 }, async (_, i) => i % 2 === 0
-      ? await stores.pushManifest('r', 'latest', other)
-      : await stores.repository('r').deleteManifest({ digest: sha256(other) })))
-    assert.deepEqual(twenty.map(({ status }) => status), Array(20).fill('fulfilled'))
+    const twenty = await Promise.allSettled(
+      Array.from({ length: 20 }, async (_, i) =>
+        i % 2 === 0
+          ? await stores.pushManifest('r', 'latest', other)
+          : await stores.repository('r').deleteManifest({ digest: sha256(other) }),
+      ),
+    )
+    assert.deepEqual(
+      twenty.map(({ status }) => status),
+      Array(20).fill('fulfilled'),
+    )
   })
 })
 
@@ -232,7 +278,14 @@ describe('blobs', () => {
 
   it('are not mounted from where they are not', async () => {
     const digest = await stores.pushBlob('r', Buffer.from('mounted'))
-    assert.deepEqual([await stores.repository('s').mountBlob(digest, 'other'), await stores.repository('s').mountBlob(absent, 'r'), await stores.repository('s').mountBlob(absent, undefined)], [false, false, false])
+    assert.deepEqual(
+      [
+        await stores.repository('s').mountBlob(digest, 'other'),
+        await stores.repository('s').mountBlob(absent, 'r'),
+        await stores.repository('s').mountBlob(absent, undefined),
+      ],
+      [false, false, false],
+    )
     await stores.repository('r').deleteBlob(digest)
     assert.equal(await stores.repository('s').mountBlob(digest, 'r'), false)
     await assert.rejects(stores.repository('s').blob(digest), { code: 'BLOB_UNKNOWN' })
@@ -243,7 +296,11 @@ describe('content that is damaged', () => {
   const bytes = randomBytes(3 * mebibyte, 'damaged')
   const unavailable = { name: 'OciError', code: 'UNAVAILABLE', status: 503 }
 
-  for (const [what, content] of [['cut off', Buffer.alloc(10)], ['empty', Buffer.alloc(0)], ['too long', Buffer.alloc(200)]] as const) {
+  for (const [what, content] of [
+    ['cut off', Buffer.alloc(10)],
+    ['empty', Buffer.alloc(0)],
+    ['too long', Buffer.alloc(200)],
+  ] as const) {
     it(`is an error where the only block of a blob is ${what}`, async () => {
       const small = Buffer.from('x'.repeat(100))
       const blob = await stores.repository('r').blob(await stores.pushBlob('r', small))
@@ -272,7 +329,9 @@ describe('content that is damaged', () => {
       }
     }, unavailable)
     assert.equal(size, mebibyte)
-    assert.ok((await readAll(blob.read({ start: 2 * mebibyte, end: 3 * mebibyte - 1 }))).equals(bytes.subarray(2 * mebibyte)))
+    assert.ok(
+      (await readAll(blob.read({ start: 2 * mebibyte, end: 3 * mebibyte - 1 }))).equals(bytes.subarray(2 * mebibyte)),
+    )
   })
 
   it('is whole again once it is pushed again', async () => {
@@ -286,8 +345,15 @@ describe('content that is damaged', () => {
 
 it('tells of a tag whose image gets another root, whatever it is pushed by', async () => {
   const told: string[] = []
-  const tagListener = { tagged: (repository: string, tag: string) => { told.push(`${repository}:${tag}`) } }
-  const repository = new LocalRepository({ ...stores, tagListener, hotManifests: new Map() }, { name: 'r', acceptMissingBlobs: false })
+  const tagListener = {
+    tagged: (repository: string, tag: string) => {
+      told.push(`${repository}:${tag}`)
+    },
+  }
+  const repository = new LocalRepository(
+    { ...stores, tagListener, hotManifests: new Map() },
+    { name: 'r', acceptMissingBlobs: false },
+  )
   const bytes = imageIndex([descriptorOf(manifest, ociManifest)])
   const push = async (reference: Parameters<LocalRepository['putManifest']>[0]['reference']): Promise<string> => {
     return (await repository.putManifest({ reference, bytes, contentType: ociIndex, tags: [] })).manifest.root
@@ -303,7 +369,7 @@ it('tells of a tag whose image gets another root, whatever it is pushed by', asy
 describe('referrers', () => {
   const subject = descriptorOf(manifest, ociManifest)
 
-  async function push (artifactType: string, more: { annotations?: Record<string, string> } = {}): Promise<Digest> {
+  async function push(artifactType: string, more: { annotations?: Record<string, string> } = {}): Promise<Digest> {
     const bytes = imageManifest({ subject, artifactType, ...more })
     return (await stores.pushManifest('r', sha256(bytes), bytes)).digest
   }
@@ -314,10 +380,19 @@ describe('referrers', () => {
     const image = imageManifest({ subject, annotations: { c: 'd' } })
     await stores.pushManifest('r', 'tagged', image)
     const { items } = await stores.repository('r').referrers(digest, all)
-    assert.deepEqual(items, [
-      { mediaType: ociIndex, digest: sha256(layered), size: layered.byteLength, annotations: { a: 'b' } },
-      { mediaType: ociManifest, digest: sha256(image), size: image.byteLength, artifactType: 'application/vnd.oci.empty.v1+json', annotations: { c: 'd' } }
-    ].sort((a, b) => a.digest < b.digest ? -1 : 1))
+    assert.deepEqual(
+      items,
+      [
+        { mediaType: ociIndex, digest: sha256(layered), size: layered.byteLength, annotations: { a: 'b' } },
+        {
+          mediaType: ociManifest,
+          digest: sha256(image),
+          size: image.byteLength,
+          artifactType: 'application/vnd.oci.empty.v1+json',
+          annotations: { c: 'd' },
+        },
+      ].sort((a, b) => (a.digest < b.digest ? -1 : 1)),
+    )
     assert.deepEqual(await stores.repository('s').referrers(digest, all), { items: [], more: false })
   })
 
@@ -330,7 +405,7 @@ describe('referrers', () => {
       }
     }
     const found: string[] = []
-    for (let last: string | undefined, more = true; more;) {
+    for (let last: string | undefined, more = true; more; ) {
       const page = await stores.repository('r').referrers(digest, { limit: 2, last }, 'a/b')
       assert.ok(page.items.length <= 2 && page.items.every(({ artifactType }) => artifactType === 'a/b'))
       found.push(...page.items.map(({ digest }) => digest))
@@ -341,10 +416,15 @@ describe('referrers', () => {
   })
 
   it('come in pages that are no larger than a manifest may be', async () => {
-    const pushed = await Promise.all(Array.from({ length: 5 }, async (_, i) => await push('a/b', { annotations: { large: String(i).repeat(1_500_000) } })))
+    const pushed = await Promise.all(
+      Array.from(
+        { length: 5 },
+        async (_, i) => await push('a/b', { annotations: { large: String(i).repeat(1_500_000) } }),
+      ),
+    )
     const pages: number[] = []
     const found: string[] = []
-    for (let last: string | undefined, more = true; more;) {
+    for (let last: string | undefined, more = true; more; ) {
       const page = await stores.repository('r').referrers(digest, { limit: 1000, last })
       assert.ok(encode(page.items).byteLength < 4 * mebibyte)
       pages.push(page.items.length)

@@ -16,11 +16,20 @@ describe('CID store', () => {
 
   before(async () => {
     stores = await TestRegistry.open({ missingBlobs: 'accept' })
-    for (const [repository, tag] of [['a', 'b'], ['a/b', 'c'], ['team/app', 'v1'], ['team/app', 'v2']] as const) {
-      roots[`${repository}/${tag}`] = (await stores.pushManifest(repository, tag, imageManifest({ annotations: { repository, tag } }))).root
+    for (const [repository, tag] of [
+      ['a', 'b'],
+      ['a/b', 'c'],
+      ['team/app', 'v1'],
+      ['team/app', 'v2'],
+    ] as const) {
+      roots[`${repository}/${tag}`] = (
+        await stores.pushManifest(repository, tag, imageManifest({ annotations: { repository, tag } }))
+      ).root
     }
   })
-  after(async () => { await stores[Symbol.asyncDispose]() })
+  after(async () => {
+    await stores[Symbol.asyncDispose]()
+  })
   beforeEach(async () => {
     scratch = await temporaryDirectory('cid-store')
     directory = join(scratch.path, 'cids')
@@ -30,16 +39,23 @@ describe('CID store', () => {
     await scratch[Symbol.asyncDispose]()
   })
 
-  async function start (exclusive = true): Promise<void> {
-    store = new CidStore({ condition: stores.condition, index: stores.index, log: stores.log }, { directory, exclusive })
+  async function start(exclusive = true): Promise<void> {
+    store = new CidStore(
+      { condition: stores.condition, index: stores.index, log: stores.log },
+      { directory, exclusive },
+    )
     await store.start()
     await store.idle()
   }
 
-  async function contents (): Promise<Record<string, string>> {
+  async function contents(): Promise<Record<string, string>> {
     const entries = await readdir(directory, { recursive: true, withFileTypes: true })
     const files = entries.filter(entry => entry.isFile()).map(entry => join(entry.parentPath, entry.name))
-    return Object.fromEntries(await Promise.all(files.sort().map(async path => [path.slice(directory.length + 1), await readFile(path, 'utf8')])))
+    return Object.fromEntries(
+      await Promise.all(
+        files.sort().map(async path => [path.slice(directory.length + 1), await readFile(path, 'utf8')]),
+      ),
+    )
   }
 
   const { 'a/b/c': _clash, ...all } = { 'a/b': '', 'a/b/c': '', 'team/app/v1': '', 'team/app/v2': '' }
@@ -48,7 +64,12 @@ describe('CID store', () => {
   it('is made from the index, but for what has no place', async () => {
     await start()
     assert.deepEqual(await contents(), expected())
-    assert.ok(stores.logged.some(({ message, repository, tag }) => String(message).startsWith('tag not in the CID store') && repository === 'a/b' && tag === 'c'))
+    assert.ok(
+      stores.logged.some(
+        ({ message, repository, tag }) =>
+          String(message).startsWith('tag not in the CID store') && repository === 'a/b' && tag === 'c',
+      ),
+    )
   })
 
   it('is mended: what is missing, wrong, or of no tag any more', async () => {

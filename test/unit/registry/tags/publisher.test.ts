@@ -18,7 +18,7 @@ describe('publisher', () => {
     publish: async (cid: string) => {
       published.push(cid)
       return { name: 'k51', sequence: published.length }
-    }
+    },
   }
 
   beforeEach(async () => {
@@ -31,23 +31,33 @@ describe('publisher', () => {
     await stores[Symbol.asyncDispose]()
   })
 
-  function make (init: Partial<PublisherInit> = {}): Publisher {
-    return new Publisher({ condition: stores.condition, content: stores.content, index: stores.index, names, log: stores.log }, { automatic: false, delay: 20, interval: 100, ...init })
+  function make(init: Partial<PublisherInit> = {}): Publisher {
+    return new Publisher(
+      { condition: stores.condition, content: stores.content, index: stores.index, names, log: stores.log },
+      { automatic: false, delay: 20, interval: 100, ...init },
+    )
   }
 
-  async function push (repository: string, tag: string, content = tag): Promise<string> {
+  async function push(repository: string, tag: string, content = tag): Promise<string> {
     const { root } = await stores.pushManifest(repository, tag, imageManifest({ annotations: { content } }))
     publisher.tagged(repository)
     return root
   }
 
   /** What lies below the published root, files with their text and links to images with their CID */
-  async function contents (root: string, depth = 8): Promise<Record<string, unknown>> {
+  async function contents(root: string, depth = 8): Promise<Record<string, unknown>> {
     const found: Record<string, unknown> = {}
     for await (const { name, cid } of stores.content.list(root)) {
       const { type, size } = (await stores.content.find(cid, []))!
       const isImage = (await stores.content.find(cid, ['oci-layout']).catch(() => undefined)) !== undefined
-      found[name] = type === 'file' ? (size < 100 ? String(await readAll(stores.content.read(cid))) : size) : isImage ? cid : await contents(cid, depth - 1)
+      found[name] =
+        type === 'file'
+          ? size < 100
+            ? String(await readAll(stores.content.read(cid)))
+            : size
+          : isImage
+            ? cid
+            : await contents(cid, depth - 1)
     }
     return found
   }
@@ -61,10 +71,17 @@ describe('publisher', () => {
       sync: stores.content.sync.bind(stores.content),
       addDirectory: async (_entries, { signal } = {}) => {
         begun = true
-        return await new Promise<never>((_resolve, reject) => { signal?.addEventListener('abort', () => { reject(signal.reason) }) })
-      }
+        return await new Promise<never>((_resolve, reject) => {
+          signal?.addEventListener('abort', () => {
+            reject(signal.reason)
+          })
+        })
+      },
     }
-    publisher = new Publisher({ condition: stores.condition, content, index: stores.index, names, log: stores.log }, { automatic: false })
+    publisher = new Publisher(
+      { condition: stores.condition, content, index: stores.index, names, log: stores.log },
+      { automatic: false },
+    )
     await publisher.start()
     const publishing = assert.rejects(publisher.publish(), /stops/)
     await until('the directory is begun', () => begun)
@@ -77,15 +94,23 @@ describe('publisher', () => {
     await rm(stores.files.path(CID.parse(lost)))
     const v2 = await push('other', 'v2')
     const { cid } = await publisher.publish()
-    assert.equal(String(await readAll(stores.content.read((await stores.content.find(cid, ['cids', 'team', 'app', 'v1']))!.cid))), lost)
+    assert.equal(
+      String(await readAll(stores.content.read((await stores.content.find(cid, ['cids', 'team', 'app', 'v1']))!.cid))),
+      lost,
+    )
     assert.equal((await stores.content.find(cid, ['images', 'other', 'v2']))?.cid, v2)
   })
 
-  it('publishes all tags, also where the root of an image can\'t be walked', async () => {
-    const bad = (await stores.blockstore.put(await hashBlock(dagPb.code, Buffer.from('garbage')), Buffer.from('garbage'))).toString()
+  it("publishes all tags, also where the root of an image can't be walked", async () => {
+    const bad = (
+      await stores.blockstore.put(await hashBlock(dagPb.code, Buffer.from('garbage')), Buffer.from('garbage'))
+    ).toString()
     await push('team/app', 'v1')
     const { digest, record } = (await Array.fromAsync(stores.index.manifests('team/app')))[0]!
-    await stores.index.change().putManifest('team/app', digest, { ...record, root: bad }).commit({ durable: true })
+    await stores.index
+      .change()
+      .putManifest('team/app', digest, { ...record, root: bad })
+      .commit({ durable: true })
     const v2 = await push('other', 'v2')
     const { cid } = await publisher.publish()
     assert.equal((await stores.content.find(cid, ['images', 'other', 'v2']))?.cid, v2)
@@ -158,7 +183,9 @@ describe('publisher', () => {
     publisher = make({ automatic: true, delay: 200, interval: 300 })
     await publisher.start()
     await push('team/app', 'v1')
-    const timer = setInterval(() => { publisher.tagged('team/app') }, 20)
+    const timer = setInterval(() => {
+      publisher.tagged('team/app')
+    }, 20)
     try {
       await until('it is published', () => published.length > 0, 2000)
     } finally {

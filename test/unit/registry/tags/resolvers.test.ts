@@ -12,7 +12,7 @@ import { temporaryDirectory, type TemporaryDirectory } from '../../../fixtures/t
 
 const cids = {
   a: 'bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy',
-  b: 'bafybeifdu6szz4rerwwo577ttks42zqyurteguvwp7zrztmumxxx3b62ma'
+  b: 'bafybeifdu6szz4rerwwo577ttks42zqyurteguvwp7zrztmumxxx3b62ma',
 }
 const key = 'k51qzi5uqu5dl8hs3xtt2ay8lhf02v613hb4av3wr80owedc7llltxsl8p5ud2'
 
@@ -27,28 +27,40 @@ after(async () => {
   await scratch[Symbol.asyncDispose]()
 })
 
-const nobody: NameResolver = { resolve: async () => { throw new UnavailableError() } }
+const nobody: NameResolver = {
+  resolve: async () => {
+    throw new UnavailableError()
+  },
+}
 
-function make (resolvers: readonly string[], names = nobody, timeout?: number): Resolvers {
-  return new Resolvers({ content: stores.content, names, log: stores.log }, { resolvers, ...(timeout === undefined ? {} : { timeout }) })
+function make(resolvers: readonly string[], names = nobody, timeout?: number): Resolvers {
+  return new Resolvers(
+    { content: stores.content, names, log: stores.log },
+    { resolvers, ...(timeout === undefined ? {} : { timeout }) },
+  )
 }
 
 /** Stores files by their paths, and returns the root's CID */
-async function directory (files: Record<string, string>): Promise<string> {
+async function directory(files: Record<string, string>): Promise<string> {
   const entries: DirectoryEntry[] = []
   for (const name of new Set(Object.keys(files).map(path => path.split('/')[0]!))) {
-    const below = Object.entries(files).filter(([path]) => path.startsWith(`${name}/`)).map(([path, text]) => [path.slice(name.length + 1), text])
-    const content = below.length === 0 ? await stores.content.add(Buffer.from(files[name]!)) : await directoryContent(Object.fromEntries(below))
+    const below = Object.entries(files)
+      .filter(([path]) => path.startsWith(`${name}/`))
+      .map(([path, text]) => [path.slice(name.length + 1), text])
+    const content =
+      below.length === 0
+        ? await stores.content.add(Buffer.from(files[name]!))
+        : await directoryContent(Object.fromEntries(below))
     entries.push({ name, content })
   }
   return (await stores.content.addDirectory(entries)).cid
 }
 
-async function directoryContent (files: Record<string, string>): Promise<DirectoryEntry['content']> {
+async function directoryContent(files: Record<string, string>): Promise<DirectoryEntry['content']> {
   return { cid: await directory(files), size: 0, dagSize: 0 }
 }
 
-async function files (name: string, contents: Record<string, string>): Promise<string> {
+async function files(name: string, contents: Record<string, string>): Promise<string> {
   const root = join(scratch.path, name)
   await mkdir(root, { recursive: true })
   for (const [path, text] of Object.entries(contents)) {
@@ -61,12 +73,24 @@ async function files (name: string, contents: Record<string, string>): Promise<s
 describe('a resolver of a directory', () => {
   it('reads CIDs in any form, and lists tags', async () => {
     const v0 = 'QmYMg6WAuvF5i5yFmjT8KkqewZ5Ngh4U9Mp1bGfdjraFVk'
-    const root = await files('forms', { 'team/app/v1': cids.a, 'team/app/v2': `  /ipfs/${cids.b}\n`, 'team/app/v0': v0, 'team/app/sub/v3': cids.a, 'team/app/.hidden': cids.a })
+    const root = await files('forms', {
+      'team/app/v1': cids.a,
+      'team/app/v2': `  /ipfs/${cids.b}\n`,
+      'team/app/v0': v0,
+      'team/app/sub/v3': cids.a,
+      'team/app/.hidden': cids.a,
+    })
     const resolvers = make([`file:${root}`])
     assert.equal(await resolvers.resolve('team/app', 'v1'), cids.a)
     assert.equal(await resolvers.resolve('team/app', 'v2'), cids.b)
-    assert.match(await resolvers.resolve('team/app', 'v0') ?? '', /^bafybei/)
-    for (const [repository, tag] of [['team/app', 'sub'], ['team/app', 'v9'], ['team', 'app'], ['team/app/v1', 'x'], ['other', 'v1']] as const) {
+    assert.match((await resolvers.resolve('team/app', 'v0')) ?? '', /^bafybei/)
+    for (const [repository, tag] of [
+      ['team/app', 'sub'],
+      ['team/app', 'v9'],
+      ['team', 'app'],
+      ['team/app/v1', 'x'],
+      ['other', 'v1'],
+    ] as const) {
       assert.equal(await resolvers.resolve(repository, tag), undefined, `${repository}:${tag}`)
     }
     assert.deepEqual(await resolvers.tags('team/app'), ['v0', 'v1', 'v2'])
@@ -82,7 +106,15 @@ describe('a resolver of a directory', () => {
     await symlink('v1', join(root, 'team/app/same'))
     execFileSync('mkfifo', [join(root, 'team/app/pipe')])
     const resolvers = make([`file:${root}`])
-    for (const [repository, tag] of [['../outside', 'secret'], ['team/app', '../../../outside/secret'], ['..', 'outside'], ['', 'v1'], ['team//app', 'v1'], ['team/app', 'file'], ['team/linked', 'secret']] as const) {
+    for (const [repository, tag] of [
+      ['../outside', 'secret'],
+      ['team/app', '../../../outside/secret'],
+      ['..', 'outside'],
+      ['', 'v1'],
+      ['team//app', 'v1'],
+      ['team/app', 'file'],
+      ['team/linked', 'secret'],
+    ] as const) {
       await assert.rejects(resolvers.resolve(repository, tag), { name: 'UnavailableError' }, `${repository}:${tag}`)
     }
     assert.equal(await resolvers.resolve('team/app', 'same'), cids.a)
@@ -110,7 +142,12 @@ describe('a resolver of a directory', () => {
 
 describe('a resolver in IPFS', () => {
   it('reads files below its root, and lists those that are tags', async () => {
-    const root = await directory({ 'cids/team/app/v1': cids.a, 'cids/team/app/latest': `${cids.b}\n`, 'cids/team/app/sub/v3': cids.a, 'cids/team/app/big': cids.a.padEnd(2000) })
+    const root = await directory({
+      'cids/team/app/v1': cids.a,
+      'cids/team/app/latest': `${cids.b}\n`,
+      'cids/team/app/sub/v3': cids.a,
+      'cids/team/app/big': cids.a.padEnd(2000),
+    })
     for (const resolver of [`/ipfs/${root}/cids`, `ipfs/${root}/cids`]) {
       const resolvers = make([resolver])
       assert.equal(await resolvers.resolve('team/app', 'v1'), cids.a)
@@ -127,10 +164,10 @@ describe('a resolver in IPFS', () => {
     const asked: string[] = []
     let root = await directory({ 'cids/team/app/v1': cids.a })
     const names: NameResolver = {
-      resolve: async (name) => {
+      resolve: async name => {
         asked.push(name)
         return { cid: root, path: ['cids'] }
-      }
+      },
     }
     for (const resolver of [`/ipns/${key}`, 'Registry.example', '/ipns/registry.example/']) {
       assert.equal(await make([resolver], names).resolve('team/app', 'v1'), cids.a)
@@ -144,11 +181,19 @@ describe('a resolver in IPFS', () => {
   it('whose blocks are missing, or that does not answer in time, has failed', async () => {
     await assert.rejects(make([`/ipfs/${cids.b}`]).resolve('team/app', 'v1'), { name: 'UnavailableError' })
     const slow: NameResolver = {
-      resolve: async (_name, options) => await new Promise((_resolve, reject) => { options?.signal?.addEventListener('abort', () => { reject(options.signal?.reason) }) })
+      resolve: async (_name, options) =>
+        await new Promise((_resolve, reject) => {
+          options?.signal?.addEventListener('abort', () => {
+            reject(options.signal?.reason)
+          })
+        }),
     }
     await assert.rejects(make(['slow.example'], slow, 20).resolve('team/app', 'v1'), { name: 'UnavailableError' })
     const controller = new AbortController()
-    const waiting = assert.rejects(make(['slow.example'], slow).resolve('team/app', 'v1', { signal: controller.signal }), { name: 'AbortError' })
+    const waiting = assert.rejects(
+      make(['slow.example'], slow).resolve('team/app', 'v1', { signal: controller.signal }),
+      { name: 'AbortError' },
+    )
     controller.abort()
     await waiting
   })
@@ -161,7 +206,9 @@ describe('several resolvers', () => {
     assert.equal(await make([`file:${root}`, content]).resolve('team/app', 'v1'), cids.a)
     assert.equal(await make([content, `file:${root}`]).resolve('team/app', 'v1'), cids.b)
     assert.equal(await make(['down.example', content, `file:${root}`]).resolve('team/app', 'v2'), cids.a)
-    assert.ok(stores.logged.some(({ message, resolver }) => message === 'resolver failed' && resolver === 'down.example'))
+    assert.ok(
+      stores.logged.some(({ message, resolver }) => message === 'resolver failed' && resolver === 'down.example'),
+    )
     assert.deepEqual(await make(['down.example', content, `file:${root}`]).tags('team/app'), ['v1', 'v2', 'v3'])
   })
 
@@ -173,7 +220,20 @@ describe('several resolvers', () => {
     await assert.rejects(make([`file:${root}`, 'down.example']).tags('other'), { name: 'UnavailableError' })
   })
 
-  for (const resolver of ['', 'cids', '/cids', '/ipfs/nothing', `/ipfs/${key}`, `/ipns/${cids.a}`, cids.a, 'file:', 'https://example.com', '..', '/ipfs/']) {
-    it(`refuse ${JSON.stringify(resolver)}`, () => assert.throws(() => make([resolver]), { name: 'ResolverError', expected: true }))
+  for (const resolver of [
+    '',
+    'cids',
+    '/cids',
+    '/ipfs/nothing',
+    `/ipfs/${key}`,
+    `/ipns/${cids.a}`,
+    cids.a,
+    'file:',
+    'https://example.com',
+    '..',
+    '/ipfs/',
+  ]) {
+    it(`refuse ${JSON.stringify(resolver)}`, () =>
+      assert.throws(() => make([resolver]), { name: 'ResolverError', expected: true }))
   }
 })

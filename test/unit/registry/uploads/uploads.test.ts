@@ -19,42 +19,56 @@ const gone = new Error('the client is gone')
 
 let stores: TestRegistry
 
-beforeEach(async () => { stores = await TestRegistry.open() })
-afterEach(async () => { await stores[Symbol.asyncDispose]() })
+beforeEach(async () => {
+  stores = await TestRegistry.open()
+})
+afterEach(async () => {
+  await stores[Symbol.asyncDispose]()
+})
 
-async function append (id: string, content: Uint8Array, range?: { start: number, end: number }): Promise<number> {
+async function append(id: string, content: Uint8Array, range?: { start: number; end: number }): Promise<number> {
   return await stores.uploads.append('r', id, stream(content), range === undefined ? {} : { range })
 }
 
-async function commit (id: string, content: Uint8Array = new Uint8Array(), as = digest): Promise<{ cid: string, size: number }> {
+async function commit(
+  id: string,
+  content: Uint8Array = new Uint8Array(),
+  as = digest,
+): Promise<{ cid: string; size: number }> {
   return await stores.uploads.commit('r', id, as, stream(content))
 }
 
-async function readBlob (as = digest, repository = 'r'): Promise<Buffer> {
+async function readBlob(as = digest, repository = 'r'): Promise<Buffer> {
   return await readAll((await stores.repository(repository).blob(as)).read())
 }
 
 /** A source that goes on when it is told to */
-function stalled (before: Uint8Array, after: Uint8Array): { source: AsyncIterable<Uint8Array>, reached: Promise<void>, release: () => void } {
+function stalled(
+  before: Uint8Array,
+  after: Uint8Array,
+): { source: AsyncIterable<Uint8Array>; reached: Promise<void>; release: () => void } {
   const { promise: reached, resolve: reach } = Promise.withResolvers<void>()
   const { promise: released, resolve: release } = Promise.withResolvers<void>()
-  const source = (async function * () {
-    yield * stream(before)
+  const source = (async function* () {
+    yield* stream(before)
     reach()
     await released
-    yield * stream(after)
+    yield* stream(after)
   })()
   return { source, reached, release }
 }
 
-async function * failing (before: Uint8Array): AsyncGenerator<Uint8Array> {
-  yield * stream(before)
+async function* failing(before: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield* stream(before)
   throw gone
 }
 
 describe('an upload', () => {
   for (const [what, cuts] of [
-    ['at once', []], ['in two chunks', [700_000]], ['in chunks at the edges of leaves', [mebibyte - 1, mebibyte, mebibyte + 1, 2 * mebibyte]], ['with empty chunks', [0, 0, 100, 100]]
+    ['at once', []],
+    ['in two chunks', [700_000]],
+    ['in chunks at the edges of leaves', [mebibyte - 1, mebibyte, mebibyte + 1, 2 * mebibyte]],
+    ['with empty chunks', [0, 0, 100, 100]],
   ] as const) {
     it(`${what} becomes a blob of the repository`, async () => {
       const id = await stores.uploads.create('r')
@@ -81,7 +95,12 @@ describe('an upload', () => {
 
   it('that nobody knows, or another repository has, is unknown', async () => {
     const id = await stores.uploads.create('r')
-    for (const [repository, other] of [['s', id], ['r', 'none'], ['r', ''], ['r', '../r']] as const) {
+    for (const [repository, other] of [
+      ['s', id],
+      ['r', 'none'],
+      ['r', ''],
+      ['r', '../r'],
+    ] as const) {
       await assert.rejects(stores.uploads.size(repository, other), unknown)
       await assert.rejects(stores.uploads.append(repository, other, stream(bytes)), unknown)
       await assert.rejects(stores.uploads.commit(repository, other, digest, stream(bytes)), unknown)
@@ -93,14 +112,21 @@ describe('an upload', () => {
   it('is dropped where its digest differs, and becomes no blob', async () => {
     const id = await stores.uploads.create('r')
     const other = sha256(Buffer.from('other'))
-    await assert.rejects(commit(id, bytes, other), { code: 'DIGEST_INVALID', detail: { digest: other, actual: digest } })
+    await assert.rejects(commit(id, bytes, other), {
+      code: 'DIGEST_INVALID',
+      detail: { digest: other, actual: digest },
+    })
     await assert.rejects(stores.uploads.size('r', id), unknown)
     for (const as of [digest, other]) {
       await assert.rejects(readBlob(as), { code: 'BLOB_UNKNOWN' })
     }
   })
 
-  for (const [first, last] of [['sha256', 'sha512'], ['sha512', 'sha256'], ['sha512', 'sha512']] as const) {
+  for (const [first, last] of [
+    ['sha256', 'sha512'],
+    ['sha512', 'sha256'],
+    ['sha512', 'sha512'],
+  ] as const) {
     it(`that began with ${first} may end with ${last}`, async () => {
       const id = await stores.uploads.create('r', first)
       await append(id, bytes.subarray(0, 100))
@@ -124,7 +150,10 @@ describe('an upload', () => {
   })
 
   it('tells how far it is', () => {
-    assert.deepEqual([0, 1, 2, mebibyte].map(size => uploadRange(size).Range), ['0-0', '0-0', '0-1', '0-1048575'])
+    assert.deepEqual(
+      [0, 1, 2, mebibyte].map(size => uploadRange(size).Range),
+      ['0-0', '0-0', '0-1', '0-1048575'],
+    )
   })
 })
 
@@ -155,11 +184,15 @@ describe('an upload after a restart', () => {
     const id = await stores.uploads.create('r')
     const { source, reached, release } = stalled(Buffer.concat([...randomStream(4 * mebibyte, 'end')]), Buffer.alloc(0))
     const { blockstore } = stores
-    const work = stores.uploads.append('r', id, (async function * () {
-      yield * randomStream(30 * mebibyte, 'begin')
-      await until('the first leaves are stored', () => blockstore.space.usage.atLeast === 30 * mebibyte)
-      yield * source
-    })())
+    const work = stores.uploads.append(
+      'r',
+      id,
+      (async function* () {
+        yield* randomStream(30 * mebibyte, 'begin')
+        await until('the first leaves are stored', () => blockstore.space.usage.atLeast === 30 * mebibyte)
+        yield* source
+      })(),
+    )
     await reached
     await stores.reopen()
     const size = await stores.uploads.size('r', id)
@@ -206,8 +239,16 @@ describe('chunks of an upload', () => {
   it('go where they say that they belong', async () => {
     const id = await stores.uploads.create('r')
     assert.equal(await append(id, bytes.subarray(0, 10), { start: 0, end: 9 }), 10)
-    for (const range of [{ start: 0, end: 9 }, { start: 9, end: 18 }, { start: 11, end: 20 }]) {
-      await assert.rejects(append(id, bytes.subarray(0, 10), range), { code: 'RANGE_INVALID', status: 416, headers: { Range: '0-9' } })
+    for (const range of [
+      { start: 0, end: 9 },
+      { start: 9, end: 18 },
+      { start: 11, end: 20 },
+    ]) {
+      await assert.rejects(append(id, bytes.subarray(0, 10), range), {
+        code: 'RANGE_INVALID',
+        status: 416,
+        headers: { Range: '0-9' },
+      })
       await assert.rejects(stores.uploads.commit('r', id, digest, stream(bytes), { range }), { code: 'RANGE_INVALID' })
     }
     assert.equal(await append(id, bytes.subarray(10, 20), { start: 10, end: 19 }), 20)
@@ -265,9 +306,15 @@ describe('an upload that is interrupted', () => {
     it(`by a full disk in ${last} goes on once there is room`, async () => {
       const id = await stores.uploads.create('r')
       await append(id, bytes.subarray(0, 1000))
-      stores.blockstore.beforePut = () => { throw new StorageFullError() }
+      stores.blockstore.beforePut = () => {
+        throw new StorageFullError()
+      }
       const rest = bytes.subarray(1000)
-      await assert.rejects(last === 'append' ? append(id, rest) : commit(id, rest), { name: 'OciError', code: 'STORAGE_FULL', status: 507 })
+      await assert.rejects(last === 'append' ? append(id, rest) : commit(id, rest), {
+        name: 'OciError',
+        code: 'STORAGE_FULL',
+        status: 507,
+      })
       assert.equal(await stores.uploads.size('r', id), 1000)
       await assert.rejects(append(id, bytes.subarray(1000, 1100)), { code: 'STORAGE_FULL' })
       stores.blockstore.beforePut = () => {}
@@ -279,7 +326,9 @@ describe('an upload that is interrupted', () => {
   it('by a disk that does not sync is not acknowledged, and can be committed again', async () => {
     const id = await stores.uploads.create('r')
     await append(id, bytes)
-    stores.blockstore.sync = async () => { throw new Error('I/O error') }
+    stores.blockstore.sync = async () => {
+      throw new Error('I/O error')
+    }
     await assert.rejects(commit(id), { message: 'I/O error' })
     await assert.rejects(readBlob(), { code: 'BLOB_UNKNOWN' })
     Reflect.deleteProperty(stores.blockstore, 'sync')
@@ -309,9 +358,12 @@ describe('an upload that is interrupted', () => {
 
 describe('uploads that nobody goes on with', () => {
   /** Makes the last write to an upload one of eight days ago */
-  async function age (id: string): Promise<void> {
+  async function age(id: string): Promise<void> {
     const updated = new Date(Date.now() - 8 * 24 * 60 * 60 * 1000).toISOString()
-    await stores.index.change().putUpload(id, { ...(await stores.index.upload(id))!, updated }).commit({ durable: false })
+    await stores.index
+      .change()
+      .putUpload(id, { ...(await stores.index.upload(id))!, updated })
+      .commit({ durable: false })
   }
 
   it('expire, at the start too', async () => {
@@ -322,7 +374,10 @@ describe('uploads that nobody goes on with', () => {
     await stores.uploads.expire()
     await assert.rejects(stores.uploads.size('r', old), unknown)
     assert.equal(await stores.uploads.size('r', fresh), 0)
-    assert.deepEqual(stores.logged.map(({ message, upload, size, repository }) => [message, upload, size, repository]), [['upload expired', old, bytes.byteLength, 'r']])
+    assert.deepEqual(
+      stores.logged.map(({ message, upload, size, repository }) => [message, upload, size, repository]),
+      [['upload expired', old, bytes.byteLength, 'r']],
+    )
     await age(fresh)
     await stores.reopen()
     await stores.uploads.start()

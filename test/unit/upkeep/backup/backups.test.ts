@@ -10,7 +10,15 @@ import { Restorer, type RestoreResult } from '../../../../src/upkeep/backup/rest
 import { contentsOf } from '../../../fixtures/contents.ts'
 import { leafBlock } from '../../../fixtures/leaf-block.ts'
 import { randomBytes, sha256 } from '../../../fixtures/images.ts'
-import { descriptorOf, imageIndex, imageManifest, ociIndex, ociLayer, ociManifest, sha512 } from '../../../fixtures/manifests.ts'
+import {
+  descriptorOf,
+  imageIndex,
+  imageManifest,
+  ociIndex,
+  ociLayer,
+  ociManifest,
+  sha512,
+} from '../../../fixtures/manifests.ts'
 import { readAll, TestRegistry } from '../../../fixtures/registry.ts'
 
 const mebibyte = 1024 * 1024
@@ -29,7 +37,12 @@ afterEach(async () => {
   await other[Symbol.asyncDispose]()
 })
 
-async function pushImage (repository: string, reference: string, layers: readonly Buffer[], init: Parameters<typeof imageManifest>[0] = {}): Promise<{ digest: Digest, bytes: Buffer }> {
+async function pushImage(
+  repository: string,
+  reference: string,
+  layers: readonly Buffer[],
+  init: Parameters<typeof imageManifest>[0] = {},
+): Promise<{ digest: Digest; bytes: Buffer }> {
   await stores.pushEmptyConfig(repository)
   for (const layer of layers) {
     await stores.pushBlob(repository, layer)
@@ -41,40 +54,52 @@ async function pushImage (repository: string, reference: string, layers: readonl
 
 const large = randomBytes(2 * mebibyte + 5, 'large')
 
-async function fill (): Promise<void> {
+async function fill(): Promise<void> {
   await pushImage('team/app', 'v1', [large, randomBytes(1000, 'v1')])
   const child = await pushImage('team/app', '', [randomBytes(2000, 'child')])
   const index = imageIndex([descriptorOf(child.bytes, ociManifest)])
   await stores.pushManifest('team/app', 'multi', index, ociIndex)
-  await pushImage('team/app', '', [], { subject: descriptorOf(index, ociIndex), artifactType: 'application/example.signature' })
+  await pushImage('team/app', '', [], {
+    subject: descriptorOf(index, ociIndex),
+    artifactType: 'application/example.signature',
+  })
   await pushImage('team/app', '', [randomBytes(100, 'untagged')])
   const layer = randomBytes(mebibyte + 1, 'sha512')
   await stores.pushBlob('other', layer, sha512(layer))
   await stores.pushEmptyConfig('other')
   await stores.pushBlob('other', large)
-  await stores.pushManifest('other', 'latest', imageManifest({ layers: [descriptorOf(layer, ociLayer, sha512(layer)), descriptorOf(large)] }))
+  await stores.pushManifest(
+    'other',
+    'latest',
+    imageManifest({ layers: [descriptorOf(layer, ociLayer, sha512(layer)), descriptorOf(large)] }),
+  )
 }
 
-async function backup (without = new BlockSet()): Promise<{ root: string, car: Buffer }> {
+async function backup(without = new BlockSet()): Promise<{ root: string; car: Buffer }> {
   await using backup = await stores.backups.begin(without, signal)
   return { root: backup.root, car: await readAll(backup.bytes) }
 }
 
-function sourceOf (bytes: Buffer): CarSource {
-  return asyncIterableReader((async function * () {
-    for (let start = 0; start < bytes.byteLength; start += 100_000) {
-      yield bytes.subarray(start, start + 100_000)
-    }
-  })())
+function sourceOf(bytes: Buffer): CarSource {
+  return asyncIterableReader(
+    (async function* () {
+      for (let start = 0; start < bytes.byteLength; start += 100_000) {
+        yield bytes.subarray(start, start + 100_000)
+      }
+    })(),
+  )
 }
 
-async function restore (car: Buffer): Promise<RestoreResult> {
+async function restore(car: Buffer): Promise<RestoreResult> {
   const { blockstore, condition, content, index, links, log } = other
   const listeners = { publisher: { tagged: () => {}, refresh: () => {} }, cidStore: { refresh: () => {} } }
-  return await new Restorer({ blockstore, condition, content, index, links, log, ...listeners }).restore(sourceOf(car), { signal })
+  return await new Restorer({ blockstore, condition, content, index, links, log, ...listeners }).restore(
+    sourceOf(car),
+    { signal },
+  )
 }
 
-async function keysOf (car: Buffer): Promise<BlockSet> {
+async function keysOf(car: Buffer): Promise<BlockSet> {
   const source = sourceOf(car)
   await readCarRoot(source)
   const keys = new BlockSet()
@@ -91,7 +116,11 @@ describe('a backup of a registry of which blocks are missing', () => {
     ['a node of a layer', async () => (await stores.index.blob(sha256(own)))!.cid],
     ['a leaf of a layer', async () => (await leafBlock(own.subarray(0, mebibyte))).cid.toString()],
     ['an image root', async () => (await stores.repository('a').manifest({ tag: 'bad' })).root],
-    ['a manifest', async () => (await stores.index.manifest('a', (await stores.repository('a').manifest({ tag: 'bad' })).digest))!.cid]
+    [
+      'a manifest',
+      async () =>
+        (await stores.index.manifest('a', (await stores.repository('a').manifest({ tag: 'bad' })).digest))!.cid,
+    ],
   ] as const) {
     it(`has all but the image that needs ${what}`, async () => {
       const bad = await pushImage('a', 'bad', [own, shared])
@@ -101,7 +130,7 @@ describe('a backup of a registry of which blocks are missing', () => {
       await using backup = await stores.backups.begin(new BlockSet(), signal)
       assert.ok(backup.leftOut.some(({ repository, digest }) => repository === 'a' && digest === bad.digest))
       assert.ok(backup.leftOut.every(({ digest }) => [bad.digest, sha256(own)].includes(digest)))
-      await restore((await readAll(backup.bytes)))
+      await restore(await readAll(backup.bytes))
       const { items } = await other.repository('a').tags({ limit: 10, last: undefined })
       assert.deepEqual(items, ['good'])
       assert.equal((await other.repository('a').manifest({ tag: 'good' })).digest, good.digest)
@@ -164,15 +193,17 @@ describe('a backup', () => {
     await pushImage('team/app', 'v2', [large, randomBytes(3000, 'v2')])
     const second = await backup(await keysOf(first.car))
     assert.ok(second.car.byteLength < 20_000, `${second.car.byteLength} bytes`)
-    const third = await backup(await keysOf(Buffer.concat([first.car, second.car.subarray(await headerBytes(second.car))])))
+    const third = await backup(
+      await keysOf(Buffer.concat([first.car, second.car.subarray(await headerBytes(second.car))])),
+    )
     assert.deepEqual([third.root, third.car.byteLength], [second.root, await headerBytes(third.car)])
     await assert.rejects(restore(second.car), { code: 'REQUEST_INVALID' })
     // as one stream: the header of the last, and the blocks of all
-    const blocks = (async function * () {
+    const blocks = (async function* () {
       for (const { car } of [first, second]) {
         const source = sourceOf(car)
         await readCarRoot(source)
-        yield * readCarBlocks(source)
+        yield* readCarBlocks(source)
       }
     })()
     await restore(await readAll(encodeCar(second.root, blocks)))
@@ -180,7 +211,7 @@ describe('a backup', () => {
   })
 })
 
-async function headerBytes (car: Buffer): Promise<number> {
+async function headerBytes(car: Buffer): Promise<number> {
   const source = sourceOf(car)
   await readCarRoot(source)
   return source.pos
@@ -192,10 +223,14 @@ describe('a restore', () => {
     const { car } = await backup()
     const reasons = new Set<string>()
     const refused = async (bytes: Buffer, what: string): Promise<void> => {
-      await assert.rejects(restore(bytes), (err: { code?: string, detail?: { reason: string } }) => {
-        reasons.add(err.detail?.reason.replace(/\b(baf\w+|\d+)\b/g, '_') ?? '')
-        return err.code === 'REQUEST_INVALID'
-      }, what)
+      await assert.rejects(
+        restore(bytes),
+        (err: { code?: string; detail?: { reason: string } }) => {
+          reasons.add(err.detail?.reason.replace(/\b(baf\w+|\d+)\b/g, '_') ?? '')
+          return err.code === 'REQUEST_INVALID'
+        },
+        what,
+      )
       assert.deepEqual(await other.registry.repositories({ limit: 1, last: undefined }), { items: [], more: false })
     }
     // what was stored of a shorter one is here for the next

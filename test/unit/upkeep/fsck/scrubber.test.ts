@@ -16,14 +16,23 @@ const mebibyte = 1024 * 1024
 
 let stores: TestRegistry
 
-beforeEach(async () => { stores = await TestRegistry.open() })
-afterEach(async () => { await stores[Symbol.asyncDispose]() })
+beforeEach(async () => {
+  stores = await TestRegistry.open()
+})
+afterEach(async () => {
+  await stores[Symbol.asyncDispose]()
+})
 
-function file (cid: string): string {
+function file(cid: string): string {
   return stores.files.path(CID.parse(cid))
 }
 
-async function pushImage (repository: string, tag: string, layers: Buffer[], more: Parameters<typeof imageManifest>[0] = {}): Promise<{ digest: Digest, bytes: Buffer, cid: string, root: string }> {
+async function pushImage(
+  repository: string,
+  tag: string,
+  layers: Buffer[],
+  more: Parameters<typeof imageManifest>[0] = {},
+): Promise<{ digest: Digest; bytes: Buffer; cid: string; root: string }> {
   await stores.pushEmptyConfig(repository)
   for (const layer of layers) {
     await stores.pushBlob(repository, layer)
@@ -37,17 +46,34 @@ async function pushImage (repository: string, tag: string, layers: Buffer[], mor
 describe('a scrub', () => {
   it('finds nothing wrong with all that can be stored, and reads every block once', async () => {
     const image = await pushImage('a/b', 'v1', [randomBytes(2 * mebibyte + 1, 'large'), Buffer.alloc(0)])
-    await pushImage('a/b', 'v2', [randomBytes(mebibyte, 'one leaf')], { subject: descriptorOf(image.bytes, ociManifest) })
+    await pushImage('a/b', 'v2', [randomBytes(mebibyte, 'one leaf')], {
+      subject: descriptorOf(image.bytes, ociManifest),
+    })
     await stores.pushManifest('a/b', 'index', imageIndex([descriptorOf(image.bytes, ociManifest)]), ociIndex)
     // platforms that a sparse index leaves out, a blob that a client deleted, and blobs of another algorithm
-    await stores.pushManifest('c', 'sparse', imageIndex([descriptorOf(Buffer.from('elsewhere'), ociManifest)]), ociIndex)
+    await stores.pushManifest(
+      'c',
+      'sparse',
+      imageIndex([descriptorOf(Buffer.from('elsewhere'), ociManifest)]),
+      ociIndex,
+    )
     await stores.repository('a/b').deleteBlob(sha256(Buffer.alloc(0)))
     await stores.pushBlob('c', randomBytes(mebibyte + 1, 'sha512'), sha512(randomBytes(mebibyte + 1, 'sha512')))
     const upload = await stores.uploads.create('c')
     await stores.uploads.append('c', upload, stream(randomBytes(mebibyte + 1, 'upload')))
     await stores.content.add(randomBytes(100, 'garbage'))
     const { bytes, seconds, ...result } = await stores.scrubber().scrub()
-    assert.deepEqual(result, { repair: true, blocks: (await blocksOnDisk(stores)).size, missing: 0, damaged: 0, repaired: 0, unneeded: 0, images: [], others: [], unlisted: 0 })
+    assert.deepEqual(result, {
+      repair: true,
+      blocks: (await blocksOnDisk(stores)).size,
+      missing: 0,
+      damaged: 0,
+      repaired: 0,
+      unneeded: 0,
+      images: [],
+      others: [],
+      unlisted: 0,
+    })
     assert.equal(bytes, await bytesOnDisk(stores.blocks))
   })
 
@@ -62,9 +88,12 @@ describe('a scrub', () => {
       await damage(file(root))
       const { images, others, missing, damaged } = await stores.scrubber().scrub()
       assert.deepEqual([missing, damaged], way === 'deleted' ? [1, 0] : [0, 1])
-      assert.deepEqual(images.map(({ repository, digest, tags, blocks }) => `${repository} ${digest} ${tags.join()} ${blocks.join()}`).sort(), [
-        `a ${one.digest} v1 ${root}`, `b ${two.digest} v1 ${root}`, `b ${index.digest} all ${root}`
-      ].sort())
+      assert.deepEqual(
+        images
+          .map(({ repository, digest, tags, blocks }) => `${repository} ${digest} ${tags.join()} ${blocks.join()}`)
+          .sort(),
+        [`a ${one.digest} v1 ${root}`, `b ${two.digest} v1 ${root}`, `b ${index.digest} all ${root}`].sort(),
+      )
       assert.deepEqual(others, [])
     })
   }
@@ -85,7 +114,10 @@ describe('a scrub', () => {
     await rm(file(leaf!))
     await rm(file((await stores.index.blob(sha256(blob)))!.cid))
     const { others } = await stores.scrubber().scrub()
-    assert.deepEqual(others.map(({ what }) => what), [`upload ${id} to b`, `blob a@${sha256(blob)}`])
+    assert.deepEqual(
+      others.map(({ what }) => what),
+      [`upload ${id} to b`, `blob a@${sha256(blob)}`],
+    )
   })
 
   it('finds entries of the index that do not fit', async () => {
@@ -94,15 +126,25 @@ describe('a scrub', () => {
     const other = await stores.content.add(randomBytes(100, 'y'))
     const none = sha256(Buffer.from('none'))
     const record = (await stores.index.manifest('a', digest))!
-    await stores.index.change()
-      .putBlob(blob, other).putLink('a', none).putRepository('b').putTag('a', 'v2', { digest: none, updated: '' }).putManifest('a', digest, { ...record, subject: none })
+    await stores.index
+      .change()
+      .putBlob(blob, other)
+      .putLink('a', none)
+      .putRepository('b')
+      .putTag('a', 'v2', { digest: none, updated: '' })
+      .putManifest('a', digest, { ...record, subject: none })
       .commit({ durable: false })
     const { images, others } = await stores.scrubber().scrub()
     assert.match(images[0]!.problem!, /the index does not say what the manifest says|its bytes have the digest/)
-    assert.deepEqual(others.map(({ what, problem }) => `${what}: ${problem}`), [
-      `blob a@${none}: there is no such blob`, `referrer a@${digest}: is not among the referrers of its subject`,
-      `tag a:v2: there is no manifest ${none}`, 'repository b: has no manifest'
-    ])
+    assert.deepEqual(
+      others.map(({ what, problem }) => `${what}: ${problem}`),
+      [
+        `blob a@${none}: there is no such blob`,
+        `referrer a@${digest}: is not among the referrers of its subject`,
+        `tag a:v2: there is no manifest ${none}`,
+        'repository b: has no manifest',
+      ],
+    )
   })
 
   it('does not report what is deleted and collected meanwhile', async () => {
@@ -112,19 +154,19 @@ describe('a scrub', () => {
       get: (target, name) => {
         if (name === 'blobs') {
           begun = true
-          return async function * () {
+          return async function* () {
             const all = await Array.fromAsync(target.blobs())
             await stores.repository('a').deleteManifest({ digest })
             for (const { digest, record } of all) {
               await target.change().deleteBlob(digest).deleteLink('a', digest).commit({ durable: false })
               await rm(file(record.cid))
             }
-            yield * all
+            yield* all
           }
         }
         const value: unknown = Reflect.get(target, name)
-        return typeof value === 'function' ? value.bind(target) as unknown : value
-      }
+        return typeof value === 'function' ? (value.bind(target) as unknown) : value
+      },
     })
     const { images, others, missing } = await stores.scrubber({}, { index }).scrub()
     assert.ok(begun)
@@ -142,7 +184,10 @@ describe('a scrub', () => {
       return await stores.files.read(...args)
     }
     const scrubber = stores.scrubber({}, { files: { list: () => stores.files.list(), read } })
-    const refused = assert.rejects(scrubber.scrub({ rate: 1 }), { code: 'UNAVAILABLE', detail: { reason: 'the server stops' } })
+    const refused = assert.rejects(scrubber.scrub({ rate: 1 }), {
+      code: 'UNAVAILABLE',
+      detail: { reason: 'the server stops' },
+    })
     await until('a block is read', () => reads > 0)
     await scrubber.stop()
     await refused

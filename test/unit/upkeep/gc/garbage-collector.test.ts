@@ -18,10 +18,18 @@ const noGrace = { recent: 0, unreferenced: 0 }
 
 let stores: TestRegistry
 
-beforeEach(async () => { stores = await TestRegistry.open(noGrace) })
-afterEach(async () => { await stores[Symbol.asyncDispose]() })
+beforeEach(async () => {
+  stores = await TestRegistry.open(noGrace)
+})
+afterEach(async () => {
+  await stores[Symbol.asyncDispose]()
+})
 
-async function pushImage (repository: string, tag: string, layers: Buffer[]): Promise<{ digest: Digest, root: string, bytes: Buffer }> {
+async function pushImage(
+  repository: string,
+  tag: string,
+  layers: Buffer[],
+): Promise<{ digest: Digest; root: string; bytes: Buffer }> {
   await stores.pushEmptyConfig(repository)
   for (const layer of layers) {
     await stores.pushBlob(repository, layer)
@@ -31,11 +39,14 @@ async function pushImage (repository: string, tag: string, layers: Buffer[]): Pr
   return { digest, root, bytes }
 }
 
-async function assertOnlyNeeded (): Promise<void> {
-  assert.deepEqual([...await blocksOnDisk(stores)].sort(), [...await blocksBelow(stores, await rootsInIndex(stores))].sort())
+async function assertOnlyNeeded(): Promise<void> {
+  assert.deepEqual(
+    [...(await blocksOnDisk(stores))].sort(),
+    [...(await blocksBelow(stores, await rootsInIndex(stores)))].sort(),
+  )
 }
 
-async function readBlob (repository: string, digest: Digest): Promise<Buffer> {
+async function readBlob(repository: string, digest: Digest): Promise<Buffer> {
   return await readAll((await stores.repository(repository).blob(digest)).read())
 }
 
@@ -53,7 +64,9 @@ describe('a garbage collection', () => {
     assert.deepEqual([links, manifests], [1, 0])
     await assertOnlyNeeded()
     assert.ok((await readBlob('a/b', sha256(shared))).equals(shared))
-    assert.ok(Buffer.from(await (await stores.repository('a/b').manifest({ digest: kept.digest })).read()).equals(kept.bytes))
+    assert.ok(
+      Buffer.from(await (await stores.repository('a/b').manifest({ digest: kept.digest })).read()).equals(kept.bytes),
+    )
     await assert.rejects(stores.repository('a/b').blob(sha256(own)), { code: 'BLOB_UNKNOWN' })
   })
 
@@ -76,7 +89,10 @@ describe('a garbage collection', () => {
     await stores.repository('a').deleteManifest({ digest })
     await stores.pushBlob('b', randomBytes(100, 'unreferenced'))
     const state = async (): Promise<unknown> => [
-      [...await blocksOnDisk(stores)].sort(), await Array.fromAsync(stores.index.blobs()), await Array.fromAsync(stores.index.links()), await Array.fromAsync(stores.index.manifests('a'))
+      [...(await blocksOnDisk(stores))].sort(),
+      await Array.fromAsync(stores.index.blobs()),
+      await Array.fromAsync(stores.index.links()),
+      await Array.fromAsync(stores.index.manifests('a')),
     ]
     const before = await state()
     const { seconds: _, ...dry } = await stores.collector({ untagged: 0 }).collect({ dryRun: true })
@@ -109,12 +125,16 @@ describe('a garbage collection', () => {
     // a request that has stored leaves, which are saved nowhere yet
     const { promise: collected, resolve: goOn } = Promise.withResolvers<void>()
     const running = await stores.uploads.create('a')
-    const appended = stores.uploads.append('a', running, (async function * () {
-      yield blob.subarray(0, 2 * mebibyte)
-      await collected
-      yield blob.subarray(2 * mebibyte)
-    })())
-    await until('two leaves are stored', async () => await stores.uploads.size('a', running) === 2 * mebibyte)
+    const appended = stores.uploads.append(
+      'a',
+      running,
+      (async function* () {
+        yield blob.subarray(0, 2 * mebibyte)
+        await collected
+        yield blob.subarray(2 * mebibyte)
+      })(),
+    )
+    await until('two leaves are stored', async () => (await stores.uploads.size('a', running)) === 2 * mebibyte)
     // and one that is complete, its last block just not in the index
     const other = randomBytes(2 * mebibyte + 3, 'complete')
     const { sync } = stores.content
@@ -135,7 +155,10 @@ describe('a garbage collection', () => {
     assert.ok((await readBlob('a', sha256(blob))).equals(blob))
     assert.ok((await readBlob('b', sha256(other))).equals(other))
     await stores.repository('a').deleteBlob(sha256(blob))
-    for (const [id, from] of [[saved, 2 * mebibyte + 7], [open, mebibyte + 9]] as const) {
+    for (const [id, from] of [
+      [saved, 2 * mebibyte + 7],
+      [open, mebibyte + 9],
+    ] as const) {
       await stores.uploads.commit('a', id, sha256(blob), stream(blob.subarray(from)))
       assert.ok((await readBlob('a', sha256(blob))).equals(blob))
       await stores.repository('a').deleteBlob(sha256(blob))
@@ -144,7 +167,7 @@ describe('a garbage collection', () => {
     await assertOnlyNeeded()
   })
 
-  it('deletes no block where it can\'t tell what is reachable', async () => {
+  it("deletes no block where it can't tell what is reachable", async () => {
     const layer = randomBytes(2 * mebibyte, 'layer')
     const { root, digest } = await pushImage('a', 'v1', [layer])
     await stores.content.add(randomBytes(100, 'garbage'))
@@ -153,7 +176,10 @@ describe('a garbage collection', () => {
     const name = base32upper.encode(CID.parse(cid).multihash.bytes)
     await rm(join(stores.blocks, name.slice(-2), `${name}.data`))
     const reason = 'blocks are missing, and what is below them is not known: no block was deleted'
-    await assert.rejects(stores.collector().collect(), { code: 'UNAVAILABLE', detail: { reason, missing: 1, cids: [cid] } })
+    await assert.rejects(stores.collector().collect(), {
+      code: 'UNAVAILABLE',
+      detail: { reason, missing: 1, cids: [cid] },
+    })
     before.delete(name)
     assert.deepEqual(await blocksOnDisk(stores), before)
     assert.ok(stores.logged.some(({ message }) => message === 'garbage not collected'))
@@ -167,15 +193,17 @@ describe('a garbage collection', () => {
     assert.equal((await blocksOnDisk(stores)).size, 0)
   })
 
-  it('ends with an error where the index can\'t be read, and deletes nothing', async () => {
+  it("ends with an error where the index can't be read, and deletes nothing", async () => {
     await stores.pushBlob('a', randomBytes(100, 'x'))
     await stores.content.add(randomBytes(100, 'garbage'))
     const before = await blocksOnDisk(stores)
-    stores.index.manifests = (() => { throw new SyntaxError('damaged') }) as never
+    stores.index.manifests = (() => {
+      throw new SyntaxError('damaged')
+    }) as never
     await pushFails()
     assert.deepEqual(await blocksOnDisk(stores), before)
 
-    async function pushFails (): Promise<void> {
+    async function pushFails(): Promise<void> {
       await stores.index.change().putRepository('a').commit({ durable: false })
       await assert.rejects(stores.collector().collect(), { name: 'SyntaxError' })
     }
@@ -200,11 +228,17 @@ describe('a garbage collection', () => {
     const { manifests } = await stores.collector({ untagged: 0 }).collect()
     assert.equal(manifests, 1)
     const digests = [...children, index, signature].map(sha256).sort()
-    assert.deepEqual((await Array.fromAsync(stores.index.manifests('multi'))).map(({ digest }) => digest).sort(), digests)
+    assert.deepEqual(
+      (await Array.fromAsync(stores.index.manifests('multi'))).map(({ digest }) => digest).sort(),
+      digests,
+    )
     await assertOnlyNeeded()
     // without its tag, nothing is left
     await stores.repository('multi').deleteManifest({ tag: 'latest' })
-    await until('a millisecond has passed', async () => (await stores.collector({ untagged: 0 }).collect()).manifests === 4)
+    await until(
+      'a millisecond has passed',
+      async () => (await stores.collector({ untagged: 0 }).collect()).manifests === 4,
+    )
     assert.deepEqual((await stores.registry.repositories({ limit: 10, last: undefined })).items, [])
     await stores.collector().collect()
     assert.equal((await blocksOnDisk(stores)).size, 0)
@@ -214,7 +248,12 @@ describe('a garbage collection', () => {
     const { digest } = await pushImage('a', 'v1', [])
     const record = (await stores.index.manifest('a', digest))!
     const longAgo = new Date(Date.now() - 3_600_000).toISOString()
-    const age = async (): Promise<void> => { await stores.index.change().putManifest('a', digest, { ...record, updated: longAgo }).commit({ durable: true }) }
+    const age = async (): Promise<void> => {
+      await stores.index
+        .change()
+        .putManifest('a', digest, { ...record, updated: longAgo })
+        .commit({ durable: true })
+    }
     const collector = stores.collector({ untagged: 60_000 })
     await age()
     assert.equal((await collector.collect()).manifests, 0)
@@ -234,7 +273,16 @@ describe('a garbage collection', () => {
     const layer = randomBytes(2 * mebibyte, 'deleted')
     const { digest } = await pushImage('a/b', 'v1', [layer])
     await pushImage('a/b', 'v2', [])
-    const publisher = new Publisher({ condition: stores.condition, content: stores.content, index: stores.index, log: stores.log, names: { publish: async () => ({ name: 'k51', sequence: 1 }) } }, { automatic: false })
+    const publisher = new Publisher(
+      {
+        condition: stores.condition,
+        content: stores.content,
+        index: stores.index,
+        log: stores.log,
+        names: { publish: async () => ({ name: 'k51', sequence: 1 }) },
+      },
+      { automatic: false },
+    )
     const { cid } = await publisher.publish()
     await stores.repository('a/b').deleteManifest({ digest })
     assert.ok((await stores.collector({}, { publisher }).collect()).bytes >= layer.byteLength)
@@ -251,7 +299,16 @@ describe('a garbage collection', () => {
 
   it('waits for a publication that stores blocks', async () => {
     const { digest } = await pushImage('a', 'v1', [])
-    const publisher = new Publisher({ condition: stores.condition, content: stores.content, index: stores.index, log: stores.log, names: { publish: async () => ({ name: 'k51', sequence: 1 }) } }, { automatic: false })
+    const publisher = new Publisher(
+      {
+        condition: stores.condition,
+        content: stores.content,
+        index: stores.index,
+        log: stores.log,
+        names: { publish: async () => ({ name: 'k51', sequence: 1 }) },
+      },
+      { automatic: false },
+    )
     const { sync } = stores.content
     const [stored, collecting] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
     stores.content.sync = async () => {
@@ -261,10 +318,25 @@ describe('a garbage collection', () => {
     }
     const publishing = publisher.publish()
     await stored.promise
-    const collected = stores.collector({}, { publisher: { settled: async () => { collecting.resolve(); await publisher.settled() } } }).collect()
+    const collected = stores
+      .collector(
+        {},
+        {
+          publisher: {
+            settled: async () => {
+              collecting.resolve()
+              await publisher.settled()
+            },
+          },
+        },
+      )
+      .collect()
     await collected
     const { cid } = await publishing
-    assert.equal((await readAll(stores.content.read((await stores.content.find(cid, ['cids', 'a', 'v1']))!.cid))).toString(), (await stores.index.manifest('a', digest))!.root)
+    assert.equal(
+      (await readAll(stores.content.read((await stores.content.find(cid, ['cids', 'a', 'v1']))!.cid))).toString(),
+      (await stores.index.manifest('a', digest))!.root,
+    )
     await publisher.stop()
   })
 
@@ -276,23 +348,43 @@ describe('a garbage collection', () => {
       settled: async () => {
         assert.equal(++running, 1)
         cycles++
-        await new Promise(resolve => { setImmediate(resolve) })
+        await new Promise(resolve => {
+          setImmediate(resolve)
+        })
         running--
-      }
+      },
     }
     const collector = stores.collector({}, { publisher })
     const first = collector.collect()
     await until('it runs', () => cycles === 1 || running === 1)
-    const results = await Promise.all([first, collector.collect(), collector.collect(), collector.collect({ dryRun: true })])
+    const results = await Promise.all([
+      first,
+      collector.collect(),
+      collector.collect(),
+      collector.collect({ dryRun: true }),
+    ])
     assert.equal(cycles, 3)
     assert.equal(results[1], results[2])
-    assert.deepEqual(results.map(({ dryRun }) => dryRun), [false, false, false, true])
+    assert.deepEqual(
+      results.map(({ dryRun }) => dryRun),
+      [false, false, false, true],
+    )
   })
 
   it('runs by itself, and stops cleanly in the middle', async () => {
     await pushImage('a', 'v1', [randomBytes(10, 'x')])
     const waiting = Promise.withResolvers<void>()
-    const collector = stores.collector({ interval: 1 }, { publisher: { settled: async () => { waiting.resolve(); await new Promise(() => {}) } } })
+    const collector = stores.collector(
+      { interval: 1 },
+      {
+        publisher: {
+          settled: async () => {
+            waiting.resolve()
+            await new Promise(() => {})
+          },
+        },
+      },
+    )
     await collector.start()
     await waiting.promise
     const asked = collector.collect()
@@ -307,7 +399,12 @@ describe('a garbage collection', () => {
     await stores.content.add(randomBytes(100, 'garbage'))
     const phases = new Set<string>()
     let last: unknown
-    await stores.collector().collect({ onProgress: progress => { phases.add(progress.phase); last = progress } })
+    await stores.collector().collect({
+      onProgress: progress => {
+        phases.add(progress.phase)
+        last = progress
+      },
+    })
     assert.deepEqual([...phases], ['index', 'mark', 'sweep'])
     // two blobs, the bytes of a manifest and its image root
     assert.deepEqual(last, { phase: 'sweep', roots: 3, blocks: 1, bytes: 100 })

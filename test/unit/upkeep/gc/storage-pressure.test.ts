@@ -6,9 +6,11 @@ import { recordingLog } from '../../../fixtures/recording-log.ts'
 const mebibyte = 1024 * 1024
 
 /** Lets timers that are due run, and what follows them */
-async function pass (ms: number): Promise<void> {
+async function pass(ms: number): Promise<void> {
   mock.timers.tick(ms)
-  await new Promise<void>(resolve => { setImmediate(resolve) })
+  await new Promise<void>(resolve => {
+    setImmediate(resolve)
+  })
 }
 
 interface Watched {
@@ -17,22 +19,27 @@ interface Watched {
   cycles: Array<number | undefined>
 }
 
-function watch (cacheBytes = 100 * mebibyte, cachedAfter = 0): Watched {
+function watch(cacheBytes = 100 * mebibyte, cachedAfter = 0): Watched {
   const cycles: Watched['cycles'] = []
-  const pressure: StoragePressure = new StoragePressure({
-    collect: async () => {
-      cycles.push(pressure.begin())
-      pressure.end(cachedAfter)
+  const pressure: StoragePressure = new StoragePressure(
+    {
+      collect: async () => {
+        cycles.push(pressure.begin())
+        pressure.end(cachedAfter)
+      },
+      log: recordingLog(),
     },
-    log: recordingLog()
-  }, { cacheBytes })
+    { cacheBytes },
+  )
   return { pressure, cycles }
 }
 
 describe('pressure on the storage', { concurrency: false }, () => {
   it('begins one cycle for all who find no room, and the next one not at once', async t => {
     mock.timers.enable({ apis: ['setTimeout'] })
-    t.after(() => { mock.timers.reset() })
+    t.after(() => {
+      mock.timers.reset()
+    })
     const { pressure, cycles } = watch()
     for (const bytes of [10, 30, 20]) {
       pressure.full(bytes)
@@ -50,7 +57,9 @@ describe('pressure on the storage', { concurrency: false }, () => {
 
   it('is taken off by any cycle', async t => {
     mock.timers.enable({ apis: ['setTimeout'] })
-    t.after(() => { mock.timers.reset() })
+    t.after(() => {
+      mock.timers.reset()
+    })
     const { pressure, cycles } = watch()
     pressure.full(10)
     assert.equal(pressure.begin(), 10)
@@ -61,7 +70,9 @@ describe('pressure on the storage', { concurrency: false }, () => {
 
   it('comes of a cache that has clearly outgrown its room, and of no other', async t => {
     mock.timers.enable({ apis: ['setTimeout'] })
-    t.after(() => { mock.timers.reset() })
+    t.after(() => {
+      mock.timers.reset()
+    })
     const { pressure, cycles } = watch(100 * mebibyte, 90 * mebibyte)
     pressure.fetched(115 * mebibyte)
     await pass(60_000)
@@ -80,7 +91,9 @@ describe('pressure on the storage', { concurrency: false }, () => {
 
   it('is over with the stop', async t => {
     mock.timers.enable({ apis: ['setTimeout'] })
-    t.after(() => { mock.timers.reset() })
+    t.after(() => {
+      mock.timers.reset()
+    })
     const { pressure, cycles } = watch()
     pressure.full(10)
     pressure.stop()

@@ -12,7 +12,16 @@ import { bytesOnDisk } from '../../../fixtures/bytes-on-disk.ts'
 import { contentsOf } from '../../../fixtures/contents.ts'
 import { randomBytes, sha256 } from '../../../fixtures/images.ts'
 import { leafBlock } from '../../../fixtures/leaf-block.ts'
-import { descriptorOf, encode, imageIndex, imageManifest, ociIndex, ociLayer, ociManifest, sha512 } from '../../../fixtures/manifests.ts'
+import {
+  descriptorOf,
+  encode,
+  imageIndex,
+  imageManifest,
+  ociIndex,
+  ociLayer,
+  ociManifest,
+  sha512,
+} from '../../../fixtures/manifests.ts'
 import { TestRegistry } from '../../../fixtures/registry.ts'
 
 const mebibyte = 1024 * 1024
@@ -25,33 +34,40 @@ beforeEach(async () => {
   published = undefined
   stores = await TestRegistry.open({ recent: 0, unreferenced: 0 })
 })
-afterEach(async () => { await stores[Symbol.asyncDispose]() })
+afterEach(async () => {
+  await stores[Symbol.asyncDispose]()
+})
 
-function cidStore (): CidStore {
+function cidStore(): CidStore {
   return new CidStore(stores, { directory: join(stores.directory, 'cids'), exclusive: true })
 }
 
 /** Brings the files of all tags up to date, as a server does that starts */
-async function fillCidStore (): Promise<void> {
+async function fillCidStore(): Promise<void> {
   const store = cidStore()
   await store.start()
   await store.idle()
   await store.stop()
 }
 
-function publisher (): Publisher {
+function publisher(): Publisher {
   const names = {
     publish: async (cid: string) => {
       published = cid
       return { name: 'k51', sequence: 1 }
-    }
+    },
   }
   return new Publisher({ ...stores, condition: stores.condition, names }, { automatic: false })
 }
 
-async function rebuild (): Promise<RebuildResult> {
+async function rebuild(): Promise<RebuildResult> {
   const store = cidStore()
-  const rebuilder = new IndexRebuilder({ ...parts(), cidStore: store, publisher: publisher(), names: { published: async () => published } })
+  const rebuilder = new IndexRebuilder({
+    ...parts(),
+    cidStore: store,
+    publisher: publisher(),
+    names: { published: async () => published },
+  })
   try {
     await rebuilder.start()
     return await rebuilder.rebuild()
@@ -61,12 +77,17 @@ async function rebuild (): Promise<RebuildResult> {
   }
 }
 
-function parts () {
+function parts() {
   const { blockstore, condition, content, index, links, log } = stores
   return { blockstore, condition, content, index, links, log }
 }
 
-async function pushImage (repository: string, reference: string, layers: readonly Buffer[], init: Parameters<typeof imageManifest>[0] = {}): Promise<{ digest: Digest, bytes: Buffer, root: string }> {
+async function pushImage(
+  repository: string,
+  reference: string,
+  layers: readonly Buffer[],
+  init: Parameters<typeof imageManifest>[0] = {},
+): Promise<{ digest: Digest; bytes: Buffer; root: string }> {
   await stores.pushEmptyConfig(repository)
   for (const layer of layers) {
     await stores.pushBlob(repository, layer)
@@ -80,7 +101,7 @@ const shared = randomBytes(300_000, 'shared')
 const large = randomBytes(3 * mebibyte + 17, 'large')
 
 /** Several of everything */
-async function fill (): Promise<void> {
+async function fill(): Promise<void> {
   await pushImage('team/app', 'v1', [shared, large])
   await pushImage('other', 'latest', [large, randomBytes(10, 'own')])
   await pushImage('other', 'same', [large, randomBytes(10, 'own')])
@@ -88,20 +109,37 @@ async function fill (): Promise<void> {
   const arm64 = await pushImage('team/app', '', [randomBytes(mebibyte, 'arm64')], { annotations: { arch: 'arm64' } })
   const index = imageIndex([descriptorOf(amd64.bytes, ociManifest), descriptorOf(arm64.bytes, ociManifest)])
   await stores.pushManifest('team/app', 'multi', index, ociIndex)
-  const signature = await pushImage('team/app', '', [randomBytes(50, 'signature')], { subject: descriptorOf(index, ociIndex), artifactType: 'application/example.signature', annotations: { by: 'me' } })
-  await pushImage('team/app', '', [randomBytes(60, 'of the signature')], { subject: descriptorOf(signature.bytes, ociManifest), artifactType: 'application/example.note' })
-  await pushImage('team/app', '', [], { subject: descriptorOf(amd64.bytes, ociManifest), artifactType: 'application/example.note' })
+  const signature = await pushImage('team/app', '', [randomBytes(50, 'signature')], {
+    subject: descriptorOf(index, ociIndex),
+    artifactType: 'application/example.signature',
+    annotations: { by: 'me' },
+  })
+  await pushImage('team/app', '', [randomBytes(60, 'of the signature')], {
+    subject: descriptorOf(signature.bytes, ociManifest),
+    artifactType: 'application/example.note',
+  })
+  await pushImage('team/app', '', [], {
+    subject: descriptorOf(amd64.bytes, ociManifest),
+    artifactType: 'application/example.note',
+  })
   // by sha512, and of a type that the bytes do not name
   const other = randomBytes(2 * mebibyte, 'by sha512')
   await stores.pushBlob('team/app/deep', other, sha512(other))
   await stores.pushEmptyConfig('team/app/deep')
-  const { mediaType: _, ...untyped } = JSON.parse(imageManifest({ layers: [descriptorOf(other, ociLayer, sha512(other))] }).toString())
+  const { mediaType: _, ...untyped } = JSON.parse(
+    imageManifest({ layers: [descriptorOf(other, ociLayer, sha512(other))] }).toString(),
+  )
   const bytes = encode(untyped)
   await stores.pushManifest('team/app/deep', sha512(bytes), bytes, ociManifest)
-  await stores.pushManifest('team/app/deep', 'multi', imageIndex([descriptorOf(bytes, ociManifest, sha512(bytes))]), ociIndex)
+  await stores.pushManifest(
+    'team/app/deep',
+    'multi',
+    imageIndex([descriptorOf(bytes, ociManifest, sha512(bytes))]),
+    ociIndex,
+  )
 }
 
-function blockFile (cid: string): string {
+function blockFile(cid: string): string {
   const name = base32upper.encode(CID.parse(cid).multihash.bytes)
   return join(stores.blocks, name.slice(-2), `${name}.data`)
 }
@@ -114,7 +152,16 @@ describe('the rebuild of a lost index', () => {
     await stores.loseIndex()
     assert.deepEqual(await contentsOf(stores), {})
     const { seconds: _, ...result } = await rebuild()
-    assert.deepEqual(result, { whole: true, tags: 5, manifests: 10, blobs: 11, recovered: [], partial: 0, absent: [], problems: [] })
+    assert.deepEqual(result, {
+      whole: true,
+      tags: 5,
+      manifests: 10,
+      blobs: 11,
+      recovered: [],
+      partial: 0,
+      absent: [],
+      problems: [],
+    })
     assert.deepEqual(await contentsOf(stores), before)
     await stores.reopen()
     assert.deepEqual(await contentsOf(stores), before)
@@ -164,7 +211,9 @@ describe('the rebuild of a lost index', () => {
     const artifact = encode({ schemaVersion: 2, blobs: [descriptorOf(randomBytes(9, 'listed as a manifest'))] })
     await stores.pushManifest('a', sha256(artifact), artifact, 'application/vnd.oci.artifact.manifest.v1+json')
     const signed = (await pushImage('a', '', [shared])).bytes
-    const index = imageIndex([descriptorOf(artifact, ociManifest), { mediaType: ociManifest, digest: blob, size: 9 }], { subject: descriptorOf(signed, ociIndex) })
+    const index = imageIndex([descriptorOf(artifact, ociManifest), { mediaType: ociManifest, digest: blob, size: 9 }], {
+      subject: descriptorOf(signed, ociIndex),
+    })
     await stores.pushManifest('a', 'v1', index, ociIndex)
     await fillCidStore()
     const before = await contentsOf(stores)
@@ -194,7 +243,10 @@ describe('the rebuild of a lost index', () => {
     }
     assert.deepEqual(after[`recovered blob ${sha256(large)}`], before[`a blob ${sha256(large)}`])
     assert.equal(after['a:v1'], claimed)
-    assert.equal((await stores.repository('recovered').referrers(digest, { limit: 10, last: undefined })).items.length, 1)
+    assert.equal(
+      (await stores.repository('recovered').referrers(digest, { limit: 10, last: undefined })).items.length,
+      1,
+    )
     assert.equal((await stores.collector().collect()).blocks, 0)
   })
 
@@ -204,7 +256,16 @@ describe('the rebuild of a lost index', () => {
     const deleted = await pushImage('deleted', 'v1', [randomBytes(100, 'deleted')])
     await stores.repository('deleted').deleteManifest({ digest: deleted.digest })
     const before = await contentsOf(stores)
-    const nothing = { whole: true, tags: 0, manifests: 0, blobs: 0, recovered: [], partial: 0, absent: [], problems: [] }
+    const nothing = {
+      whole: true,
+      tags: 0,
+      manifests: 0,
+      blobs: 0,
+      recovered: [],
+      partial: 0,
+      absent: [],
+      problems: [],
+    }
     const { seconds: _, ...healthy } = await rebuild()
     assert.deepEqual(healthy, nothing)
     assert.deepEqual(await contentsOf(stores), before)
@@ -230,7 +291,10 @@ describe('the rebuild of a lost index', () => {
         }
         return change()
       }
-      crashed = await rebuild().then(({ problems }) => problems.length > 0, () => true)
+      crashed = await rebuild().then(
+        ({ problems }) => problems.length > 0,
+        () => true,
+      )
       await stores.reopen()
       assert.equal((await rebuild()).whole, true, `after ${step} changes`)
       assert.deepEqual(await contentsOf(stores), before)
@@ -263,13 +327,23 @@ describe('a store whose index was lost', () => {
     await stores.reopen()
     await fillCidStore()
     for (const dryRun of [true, false]) {
-      await assert.rejects(stores.collector().collect({ dryRun }), { code: 'UNAVAILABLE', detail: { reason: 'the index was lost: first restore it with "ipdr fsck --rebuild"' } })
+      await assert.rejects(stores.collector().collect({ dryRun }), {
+        code: 'UNAVAILABLE',
+        detail: { reason: 'the index was lost: first restore it with "ipdr fsck --rebuild"' },
+      })
     }
     await assert.rejects(publisher().publish(), { code: 'UNAVAILABLE' })
-    assert.ok(await bytesOnDisk(stores.blocks) >= blocks)
+    assert.ok((await bytesOnDisk(stores.blocks)) >= blocks)
     const after = await readdir(join(stores.directory, 'cids'), { recursive: true })
-    assert.deepEqual(files.filter(file => !after.includes(file)), [])
-    assert.ok(stores.logged.some(({ level, msg, message }) => level === 'error' && /fsck --rebuild/.test(String(msg ?? message))))
+    assert.deepEqual(
+      files.filter(file => !after.includes(file)),
+      [],
+    )
+    assert.ok(
+      stores.logged.some(
+        ({ level, msg, message }) => level === 'error' && /fsck --rebuild/.test(String(msg ?? message)),
+      ),
+    )
   })
 
   it('stays so until what is damaged was repaired, and lists it', async () => {
@@ -285,7 +359,10 @@ describe('a store whose index was lost', () => {
       await (bad === undefined ? rm(blockFile(leaf)) : writeFile(blockFile(leaf), bad))
       const { problems, whole } = await rebuild()
       assert.equal(whole, false)
-      assert.deepEqual(problems.map(({ repository, tag, digest, cid }) => ({ repository, tag, digest, cid })), [{ repository: 'a', tag: 'v1', digest: sha256(large), cid: blob.cid }])
+      assert.deepEqual(
+        problems.map(({ repository, tag, digest, cid }) => ({ repository, tag, digest, cid })),
+        [{ repository: 'a', tag: 'v1', digest: sha256(large), cid: blob.cid }],
+      )
       await assert.rejects(stores.repository('a').blob(sha256(large)), { code: 'BLOB_UNKNOWN' })
       await assert.rejects(stores.collector().collect(), { code: 'UNAVAILABLE' })
       await writeFile(blockFile(leaf), good)
@@ -298,7 +375,12 @@ describe('a store whose index was lost', () => {
     await pushImage('a', 'v1', [shared])
     await stores.loseIndex()
     const store = cidStore()
-    const rebuilder = new IndexRebuilder({ ...parts(), cidStore: store, publisher: publisher(), names: { published: async () => undefined } })
+    const rebuilder = new IndexRebuilder({
+      ...parts(),
+      cidStore: store,
+      publisher: publisher(),
+      names: { published: async () => undefined },
+    })
     await rebuilder.waive()
     await store.stop()
     await stores.reopen()
@@ -313,7 +395,10 @@ describe('a store whose index was lost', () => {
     await stores.loseIndex()
     const { partial, recovered, whole, problems } = await rebuild()
     assert.deepEqual({ partial, recovered, whole, problems }, { partial: 1, recovered: [], whole: true, problems: [] })
-    assert.deepEqual((await stores.cached.list()).map(({ root }) => root), [root])
+    assert.deepEqual(
+      (await stores.cached.list()).map(({ root }) => root),
+      [root],
+    )
   })
 
   it('is one whose blocks are still there: a new one is whole', async () => {

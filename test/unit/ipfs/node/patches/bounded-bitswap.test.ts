@@ -15,29 +15,37 @@ const perRound = 8
 class CountingBlockstore extends MemoryBlockstore {
   loads = 0
 
-  override async * get (cid: CID): AsyncGenerator<Uint8Array> {
+  override async *get(cid: CID): AsyncGenerator<Uint8Array> {
     this.loads++
-    yield * super.get(cid)
+    yield* super.get(cid)
   }
 }
 
-test('a peer that wants much and reads nothing costs a few blocks of memory', async (t) => {
-  const { blockstore, cids, want } = await greedyPeer(t, wanted, stream => { stream.pause() })
+test('a peer that wants much and reads nothing costs a few blocks of memory', async t => {
+  const { blockstore, cids, want } = await greedyPeer(t, wanted, stream => {
+    stream.pause()
+  })
   await want(cids)
   await until('the first round is loaded', () => blockstore.loads >= perRound)
   await sleep(1000)
   assert.equal(blockstore.loads, perRound)
 })
 
-test('a block that got lost on its way is sent again, though the peer wants nothing else', async (t) => {
-  const { blockstore, cids, want } = await greedyPeer(t, 1, stream => { stream.addEventListener('message', () => {}) })
+test('a block that got lost on its way is sent again, though the peer wants nothing else', async t => {
+  const { blockstore, cids, want } = await greedyPeer(t, 1, stream => {
+    stream.addEventListener('message', () => {})
+  })
   await want(cids)
   await until('it is loaded', () => blockstore.loads === 1)
-  await until('it is loaded again', async () => {
-    await want(cids)
-    await sleep(200)
-    return blockstore.loads > 1
-  }, 15_000)
+  await until(
+    'it is loaded again',
+    async () => {
+      await want(cids)
+      await sleep(200)
+      return blockstore.loads > 1
+    },
+    15_000,
+  )
 })
 
 interface GreedyPeer {
@@ -49,7 +57,7 @@ interface GreedyPeer {
 }
 
 /** A server with some blocks, and a peer of it that keeps none of them */
-async function greedyPeer (t: TestContext, blocks: number, receive: (stream: Stream) => void): Promise<GreedyPeer> {
+async function greedyPeer(t: TestContext, blocks: number, receive: (stream: Stream) => void): Promise<GreedyPeer> {
   const blockstore = new CountingBlockstore()
   const server = ipfsNode({}, { blockstore }).node
   const greedy = ipfsNode().node
@@ -84,7 +92,7 @@ async function greedyPeer (t: TestContext, blocks: number, receive: (stream: Str
  *
  * @see https://specs.ipfs.tech/bitswap-protocol/#bitswap-1-2-0-wire-format
  */
-function wantlist (cids: readonly CID[]): Uint8Array {
+function wantlist(cids: readonly CID[]): Uint8Array {
   const entries = cids.map(cid => field(1, Buffer.concat([field(1, cid.bytes), Buffer.from([0x10, 1])])))
 
   const message = field(1, Buffer.concat(entries))
@@ -92,15 +100,15 @@ function wantlist (cids: readonly CID[]): Uint8Array {
   return Buffer.concat([varint(message.byteLength), message])
 }
 
-function field (number: number, bytes: Uint8Array): Buffer {
-  return Buffer.concat([Buffer.from([number << 3 | 2]), varint(bytes.byteLength), bytes])
+function field(number: number, bytes: Uint8Array): Buffer {
+  return Buffer.concat([Buffer.from([(number << 3) | 2]), varint(bytes.byteLength), bytes])
 }
 
-function varint (value: number): Buffer {
+function varint(value: number): Buffer {
   const bytes = []
 
   for (; value > 127; value >>>= 7) {
-    bytes.push(value & 127 | 128)
+    bytes.push((value & 127) | 128)
   }
 
   return Buffer.from([...bytes, value])
