@@ -3,7 +3,7 @@ import { parseDuration, parseSize } from './units.ts'
 
 /** What the schema is made of: keys with their notes, and the types of their values */
 
-export type KeyKind = 'text' | 'path' | 'number' | 'boolean' | 'list' | 'duration' | 'size'
+type KeyKind = 'text' | 'path' | 'number' | 'boolean' | 'list' | 'duration' | 'size'
 
 export interface KeyNotes {
   kind: KeyKind

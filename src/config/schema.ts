@@ -17,8 +17,6 @@ import {
 import { limits } from './limits.ts'
 import { parseDuration, parseSize } from './units.ts'
 
-export type { KeyKind } from './keys.ts'
-
 /**
  * The one description of the configuration: keys, types, defaults, ranges and what each is for.
  * Flags, environment variables, their help texts and the checks of config/ipdr.yml are derived from it.

@@ -2,7 +2,7 @@ import { blockKey, BlockSet } from './block-set.ts'
 import { DamagedBlockError } from '../errors.ts'
 
 /** Of a digest: as many as tell blocks apart */
-export const keyBytes = 16
+const keyBytes = 16
 
 /**
  * Reads a set of blocks from the first bytes of their digests, one behind the other

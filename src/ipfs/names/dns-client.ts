@@ -69,7 +69,7 @@ export class DnsClient {
 }
 
 /** @returns undefined where the text is no IP address with or without a port */
-export function parseDnsServer(text: string): { address: string; port: number } | undefined {
+function parseDnsServer(text: string): { address: string; port: number } | undefined {
   if (isIP(text) !== 0) {
     return { address: text, port }
   }

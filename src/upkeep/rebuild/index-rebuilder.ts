@@ -28,7 +28,7 @@ import type { Publisher } from '../../registry/tags/publisher.ts'
 import { claims, type Claim } from './tag-claims.ts'
 
 /** Where images go that no repository claims */
-export const recoveredRepository = 'recovered'
+const recoveredRepository = 'recovered'
 const second = 1000
 /** Problems that are kept one by one */
 const maxProblems = 1000
