@@ -36,10 +36,10 @@ export class Metrics {
   readonly collectionDuration: Gauge
   readonly freedBlocks: Counter
   readonly freedBytes: Counter
-  readonly scrubs: Counter<'result'>
-  readonly scrubDuration: Gauge
-  readonly scrubbedBlocks: Counter
-  readonly scrubbedBytes: Counter
+  readonly fsckRuns: Counter<'result'>
+  readonly fsckDuration: Gauge
+  readonly fsckBlocks: Counter
+  readonly fsckBytes: Counter
   readonly badBlocks: Gauge
   readonly quarantinedBlocks: Counter
   readonly repairs: Counter<'result'>
@@ -96,23 +96,23 @@ export class Metrics {
       name: 'ipdr_gc_freed_bytes_total',
       help: 'Bytes of the blocks that garbage collection deleted',
     })
-    this.scrubs = new Counter({
+    this.fsckRuns = new Counter({
       registers,
       name: 'ipdr_fsck_runs_total',
       help: 'Checks of all that is stored by result, success or failure',
       labelNames: ['result'],
     })
-    this.scrubDuration = new Gauge({
+    this.fsckDuration = new Gauge({
       registers,
       name: 'ipdr_fsck_duration_seconds',
       help: 'Time that the last check took',
     })
-    this.scrubbedBlocks = new Counter({
+    this.fsckBlocks = new Counter({
       registers,
       name: 'ipdr_fsck_checked_blocks_total',
       help: 'Blocks that were read and found right',
     })
-    this.scrubbedBytes = new Counter({
+    this.fsckBytes = new Counter({
       registers,
       name: 'ipdr_fsck_checked_bytes_total',
       help: 'Bytes of the blocks that were read and found right',

@@ -29,11 +29,11 @@ import { lowerPoolThreads } from '../scheduling/thread-priority.ts'
 import type { Logger } from '../log.ts'
 import { Metrics } from '../metrics.ts'
 import { Administration } from '../upkeep/administration.ts'
-import { CachedRoots } from '../registry/image/cached-roots.ts'
-import { ClientSlots } from '../registry/client-slots.ts'
+import { CachedImages } from '../registry/image/cached-images.ts'
+import { ClientLimit } from '../registry/client-limit.ts'
 import { IndexCondition } from '../registry/index-condition.ts'
 import { LinkGuard } from '../registry/link-guard.ts'
-import { LostFiles } from '../registry/lost-files.ts'
+import { UnreadableFiles } from '../registry/unreadable-files.ts'
 import { Registry } from '../registry/repositories/registry.ts'
 import { Uploads } from '../registry/uploads/uploads.ts'
 import { readStartInputs, type StartInputs } from './start-inputs.ts'
@@ -196,9 +196,9 @@ export class Appliance {
       { content, index, links, space: blockstore.space, log: log.child({ module: 'uploads' }) },
       { expiry: gc.uploads * second, max: limits.uploads, maxPerClient: limits.uploadsPerClient },
     )
-    const cached = new CachedRoots({ index, log: log.child({ module: 'cache' }) })
+    const cached = new CachedImages({ index, log: log.child({ module: 'cache' }) })
     const gateways = new Gateways({ log: log.child({ module: 'gateways' }) }, this.#config.ipfsGateways)
-    const fetches = new ClientSlots({
+    const fetches = new ClientLimit({
       what: 'requests for content from elsewhere',
       max: limits.fetches,
       maxPerClient: limits.fetchesPerClient,
@@ -216,7 +216,7 @@ export class Appliance {
       metrics,
       log: log.child({ module: 'repair' }),
     })
-    const lost = new LostFiles({ blockstore, repairer })
+    const unreadable = new UnreadableFiles({ blockstore, repairer })
     const announcements = createProvider({ node, log: log.child({ module: 'provider' }) })
     const provider = {
       provide: (root: string) => {
@@ -241,7 +241,7 @@ export class Appliance {
         index,
         uploads,
         links,
-        lost,
+        unreadable,
         cached,
         reader,
         provider,
@@ -265,7 +265,7 @@ export class Appliance {
         index,
         links,
         log,
-        lost,
+        unreadable,
         metrics,
         names,
         publisher,

@@ -4,12 +4,12 @@ import { GarbageCollector, type GarbageCollectorComponents } from '../upkeep/gc/
 import { IndexRebuilder, type IndexRebuilderComponents } from '../upkeep/rebuild/index-rebuilder.ts'
 import { ManifestUpgrade, type ManifestUpgradeComponents } from '../upkeep/rebuild/manifest-upgrade.ts'
 import { Restorer, type RestorerComponents } from '../upkeep/backup/restorer.ts'
-import { Scrubber, type ScrubberComponents } from '../upkeep/fsck/scrubber.ts'
+import { Fsck, type FsckComponents } from '../upkeep/fsck/fsck.ts'
 
 const second = 1000
 
 export type UpkeepComponents = Omit<GarbageCollectorComponents, 'backups' | 'upgrade'> &
-  Omit<ScrubberComponents, 'upgrade'> &
+  Omit<FsckComponents, 'upgrade'> &
   ManifestUpgradeComponents &
   IndexRebuilderComponents &
   BackupsComponents &
@@ -18,14 +18,14 @@ export type UpkeepComponents = Omit<GarbageCollectorComponents, 'backups' | 'upg
 /** What keeps a store healthy, and the parts of it that start and stop, in this order */
 export interface Upkeep {
   collector: GarbageCollector
-  scrubber: Scrubber
+  fsck: Fsck
   rebuilder: IndexRebuilder
   backups: Backups
   restorer: Restorer
   parts: Array<{ name: string; start: () => Promise<void>; stop: () => Promise<void> }>
 }
 
-export function buildUpkeep(components: UpkeepComponents, { cache, fsck, gc }: Config): Upkeep {
+export function buildUpkeep(components: UpkeepComponents, { cache, fsck: fsckConfig, gc }: Config): Upkeep {
   const of = (module: string): UpkeepComponents => ({ ...components, log: components.log.child({ module }) })
   const backups = new Backups(of('backup'))
   const restorer = new Restorer(of('restore'))
@@ -39,8 +39,8 @@ export function buildUpkeep(components: UpkeepComponents, { cache, fsck, gc }: C
       cacheBytes: cache.maxBytes,
     },
   )
-  const scrubber = new Scrubber({ ...of('fsck'), upgrade }, { interval: fsck.interval * second, rate: fsck.rate })
-  const parts = Object.entries({ 'index rebuilder': rebuilder, 'garbage collector': collector, scrubber }).map(
+  const fsck = new Fsck({ ...of('fsck'), upgrade }, { interval: fsckConfig.interval * second, rate: fsckConfig.rate })
+  const parts = Object.entries({ 'index rebuilder': rebuilder, 'garbage collector': collector, fsck }).map(
     ([name, part]) => ({
       name,
       start: async () => {
@@ -51,5 +51,5 @@ export function buildUpkeep(components: UpkeepComponents, { cache, fsck, gc }: C
       },
     }),
   )
-  return { collector, scrubber, rebuilder, backups, restorer, parts }
+  return { collector, fsck, rebuilder, backups, restorer, parts }
 }

@@ -2,11 +2,11 @@ import type { Peer } from '../upkeep/administration.ts'
 import type { CollectionProgress, CollectionResult } from '../upkeep/gc/garbage-collector.ts'
 import type { RebuildProgress, RebuildResult } from '../upkeep/rebuild/index-rebuilder.ts'
 import type { RestoreProgress, RestoreResult } from '../upkeep/backup/restorer.ts'
-import type { ScrubProgress, ScrubResult } from '../upkeep/fsck/scrubber.ts'
+import type { FsckProgress, FsckResult } from '../upkeep/fsck/fsck.ts'
 export type { CollectionProgress, CollectionResult } from '../upkeep/gc/garbage-collector.ts'
 export type { RebuildProgress, RebuildResult } from '../upkeep/rebuild/index-rebuilder.ts'
 export type { RestoreProgress, RestoreResult } from '../upkeep/backup/restorer.ts'
-export type { ScrubProgress, ScrubResult } from '../upkeep/fsck/scrubber.ts'
+export type { FsckProgress, FsckResult } from '../upkeep/fsck/fsck.ts'
 import { ClientError } from './client-error.ts'
 import { jsonOf, linesOf, responseError, type Answer, type SendInit } from './http.ts'
 import type { ReadOptions } from './image-source.ts'
@@ -121,11 +121,11 @@ export class ApplianceClient {
    * @param init.rate bytes a second that are read; 0: as many as there are; undefined: as the appliance is configured
    * @throws ResponseError, ClientError
    */
-  async scrub(
+  async fsck(
     init: { repair: boolean; rate?: number | undefined },
-    onProgress: (progress: ScrubProgress) => void,
+    onProgress: (progress: FsckProgress) => void,
     options: ReadOptions = {},
-  ): Promise<ScrubResult> {
+  ): Promise<FsckResult> {
     return await this.#follow('fsck', 'check', { ...options, ...jsonBody(init) }, onProgress)
   }
 

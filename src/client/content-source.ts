@@ -1,6 +1,6 @@
 import type { ContentReader } from '../ipfs/content-store.ts'
 import type { Reference } from '../oci/reference.ts'
-import { findBlob, readManifest } from '../registry/image/image-layout.ts'
+import { findBlob, readManifest } from '../registry/image/read-image.ts'
 import { ClientError } from './client-error.ts'
 import type { ImageSource, ReadOptions } from './image-source.ts'
 

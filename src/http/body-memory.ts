@@ -12,7 +12,7 @@
  *   a time only takes longer. Then it is 429 where the client's own share is full, else 503.
  */
 import { OciError } from '../oci/errors.ts'
-import { clientKey } from '../registry/client-slots.ts'
+import { clientKey } from '../registry/client-limit.ts'
 
 export interface BodyMemoryInit {
   /** Bytes of all clients; 0: any */

@@ -1,19 +1,19 @@
 import type { Socket } from 'node:net'
 import type { OciError } from '../oci/errors.ts'
-import { ClientSlots } from '../registry/client-slots.ts'
+import { ClientLimit } from '../registry/client-limit.ts'
 
 /** A connection beyond the limit is there only to be told so */
 const surplusTime = 5000
 
 /** Who is connected to a port, and who is one too many */
 export class Connections {
-  readonly #slots: ClientSlots
+  readonly #slots: ClientLimit
   readonly #open = new Set<Socket>()
   /** By {@link endOf}: of TLS and HTTP/2, a request knows another object as its socket */
   readonly #surplus = new Map<string, OciError>()
 
   constructor(init: { max: number; maxPerClient: number }) {
-    this.#slots = new ClientSlots({ ...init, what: 'connections' })
+    this.#slots = new ClientLimit({ ...init, what: 'connections' })
   }
 
   add(socket: Socket): void {

@@ -14,7 +14,7 @@ import type {
 } from './index.ts'
 import { keys, prefixes, within } from './keys.ts'
 import type { RecordCache } from './record-cache.ts'
-import type { IndexWriter, Operation } from './writer.ts'
+import type { IndexWriter, Operation } from './index-writer.ts'
 
 type Level = LevelDatastore['db']
 

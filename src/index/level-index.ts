@@ -19,7 +19,7 @@ import { keys, prefixes, within } from './keys.ts'
 import { LevelIndexChange } from './level-index-change.ts'
 import { LevelSnapshot } from './level-snapshot.ts'
 import { RecordCache } from './record-cache.ts'
-import { IndexWriter } from './writer.ts'
+import { IndexWriter } from './index-writer.ts'
 
 type Level = LevelDatastore['db']
 

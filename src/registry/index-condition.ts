@@ -59,18 +59,18 @@ export class IndexCondition {
   async stop(): Promise<void> {}
 
   /** From now on the index counts as complete */
-  async restored(): Promise<void> {
+  async markWhole(): Promise<void> {
     await this.#put('whole')
   }
 
   /** From now on the records of all manifests have what these name */
-  async recordsUpgraded(): Promise<void> {
+  async markRecordsUpgraded(): Promise<void> {
     this.#records = 2
     await this.#put(this.#state)
   }
 
   /** From now on, restarts included, the index has a part of a backup */
-  async restoring(): Promise<void> {
+  async markRestoring(): Promise<void> {
     await this.#put('restoring')
   }
 
@@ -120,6 +120,6 @@ export class IndexCondition {
 }
 
 const reasons = {
-  lost: 'the index was lost: first restore it with "ipdr fsck --rebuild"',
+  lost: 'the index was lost: first rebuild it with "ipdr fsck --rebuild"',
   restoring: 'a backup was not restored to its end: run "ipdr restore" again',
 }

@@ -1,7 +1,7 @@
 import type { Page } from '../oci/pagination.ts'
 import type { Listing } from './repository.ts'
 
-export interface TakeOptions<T> {
+export interface TakePageOptions<T> {
   /** A page ends before its items are larger than this together; its first one may be */
   maxBytes: number
   bytes: (item: T) => number
@@ -12,10 +12,10 @@ export interface TakeOptions<T> {
  *
  * @param list lists what comes after `page.last`; it is asked for one item more than the page holds, to see whether there is more
  */
-export async function take<T>(
+export async function takePage<T>(
   page: Page,
   list: (page: Page) => AsyncIterable<T>,
-  options?: TakeOptions<T>,
+  options?: TakePageOptions<T>,
 ): Promise<Listing<T>> {
   const items: T[] = []
   let bytes = 0

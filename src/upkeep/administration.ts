@@ -10,7 +10,7 @@ import type { IndexRebuilder, RebuildProgress, RebuildResult } from './rebuild/i
 import type { Registry } from '../registry/repositories/registry.ts'
 import type { RequestOptions } from '../registry/repository.ts'
 import type { RestoreOptions, Restorer, RestoreResult } from './backup/restorer.ts'
-import type { Scrubber, ScrubOptions, ScrubResult } from './fsck/scrubber.ts'
+import type { Fsck, FsckOptions, FsckResult } from './fsck/fsck.ts'
 
 /** A connection to a peer */
 export interface Peer {
@@ -32,7 +32,7 @@ export interface AdministrationComponents {
   names: { resolve: (name: string, options?: RequestOptions) => Promise<{ cid: string; path: string[]; ttl: number }> }
   publisher: { publish: () => Promise<{ name: string; cid: string }> }
   collector: Pick<GarbageCollector, 'collect'>
-  scrubber: Pick<Scrubber, 'scrub'>
+  fsck: Pick<Fsck, 'run'>
   backups: Pick<Backups, 'begin'>
   restorer: Pick<Restorer, 'restore'>
   rebuilder: Pick<IndexRebuilder, 'rebuild' | 'waive'>
@@ -104,8 +104,8 @@ export class Administration {
   }
 
   /** Checks all that is stored, after the checks that were asked for before */
-  async scrub(options: ScrubOptions = {}): Promise<ScrubResult> {
-    return await translateErrors(async () => await this.#components.scrubber.scrub(options))
+  async fsck(options: FsckOptions = {}): Promise<FsckResult> {
+    return await translateErrors(async () => await this.#components.fsck.run(options))
   }
 
   /** Restores an index that was lost */

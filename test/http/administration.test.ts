@@ -94,10 +94,10 @@ const administration = new Administration({
       return { ...collected, dryRun }
     },
   },
-  scrubber: {
-    scrub: async ({ repair = true, rate, onProgress } = {}) => {
-      onProgress?.(scrubProgress)
-      return { ...scrubbed, repair, bytes: rate ?? scrubbed.bytes }
+  fsck: {
+    run: async ({ repair = true, rate, onProgress } = {}) => {
+      onProgress?.(fsckProgress)
+      return { ...fsckResult, repair, bytes: rate ?? fsckResult.bytes }
     },
   },
 })
@@ -122,8 +122,8 @@ let rebuilt: RebuildResult = {
 }
 const progress = { phase: 'mark' as const, roots: 7, blocks: 0, bytes: 0 }
 const collected = { dryRun: false, manifests: 1, links: 2, cached: 0, blocks: 3, bytes: 4096, seconds: 0.5 }
-const scrubProgress = { phase: 'index' as const, blocks: 1, bytes: 4096, bad: 0, repaired: 0 }
-const scrubbed = {
+const fsckProgress = { phase: 'index' as const, blocks: 1, bytes: 4096, bad: 0, repaired: 0 }
+const fsckResult = {
   repair: true,
   blocks: 1,
   bytes: 4096,
@@ -211,9 +211,9 @@ for (const over of ['TCP', 'the socket'] as const) {
     })
 
     it('checks what is stored', async () => {
-      assert.deepEqual(linesOf(await ask('POST', 'fsck', post({}))), [{ result: scrubbed }])
+      assert.deepEqual(linesOf(await ask('POST', 'fsck', post({}))), [{ result: fsckResult }])
       assert.deepEqual(linesOf(await ask('POST', 'fsck', post({ repair: false, rate: 7 }))), [
-        { result: { ...scrubbed, repair: false, bytes: 7 } },
+        { result: { ...fsckResult, repair: false, bytes: 7 } },
       ])
     })
 

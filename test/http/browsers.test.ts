@@ -23,7 +23,7 @@ const administration = new Administration({
   restorer: { restore: unusable },
   rebuilder: { rebuild: unusable, waive: unusable },
   collector: { collect: unusable },
-  scrubber: { scrub: unusable },
+  fsck: { run: unusable },
 })
 
 /** As Chromium sends them; `Sec-Fetch-...` only to https and to this machine */

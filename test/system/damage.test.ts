@@ -6,7 +6,7 @@ import * as dagPb from '@ipld/dag-pb'
 import { CID } from 'multiformats/cid'
 import { BlockFiles } from '../../src/ipfs/blocks/block-files.ts'
 import type { Digest } from '../../src/oci/digest.ts'
-import type { ScrubResult } from '../../src/upkeep/fsck/scrubber.ts'
+import type { FsckResult } from '../../src/upkeep/fsck/fsck.ts'
 import { damages } from '../fixtures/damage.ts'
 import { ociConfig, ociIndex, ociLayer, ociManifest, randomBytes, sha256 } from '../fixtures/images.ts'
 import { tryIpdr } from '../fixtures/ipdr.ts'
@@ -120,13 +120,13 @@ class Store {
     return right
   }
 
-  async check(repair: boolean): Promise<ScrubResult> {
+  async check(repair: boolean): Promise<FsckResult> {
     const response = await this.client.request('POST', '/ipdr/v1/fsck', {
       headers: { 'Content-Type': 'application/json' },
       body: JSON.stringify({ repair }),
     })
     const lines = (await response.text()).trimEnd().split('\n')
-    return (JSON.parse(lines.at(-1)!) as { result: ScrubResult }).result
+    return (JSON.parse(lines.at(-1)!) as { result: FsckResult }).result
   }
 
   hurtBy(block: string): string[] {

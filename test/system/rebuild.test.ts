@@ -95,7 +95,7 @@ test('a deleted index comes back with all that clients see, and nothing is lost 
   await rm(join(server.dataDir, 'index'), { recursive: true })
   await server.start()
   await until('the log says so', () => /the index was lost/.test(server.log))
-  await assert.rejects(ipdr(['gc', ...at]), /the index was lost: first restore it with "ipdr fsck --rebuild"/)
+  await assert.rejects(ipdr(['gc', ...at]), /the index was lost: first rebuild it with "ipdr fsck --rebuild"/)
   assert.deepEqual(
     files.filter(file => file.endsWith('.data')).sort(),
     (await readdir(join(server.dataDir, 'blocks'), { recursive: true })).filter(file => file.endsWith('.data')).sort(),

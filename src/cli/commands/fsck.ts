@@ -1,6 +1,6 @@
 import { InvalidArgumentError, Option, type Command } from 'commander'
 import { ClientError } from '../../client/client-error.ts'
-import type { ScrubProgress, ScrubResult } from '../../client/appliance-client.ts'
+import type { FsckProgress, FsckResult } from '../../client/appliance-client.ts'
 import { parseSize } from '../../config/units.ts'
 import { addAdminFlags, openAdministration, type AdminFlags } from '../admin-flags.ts'
 import type { CliContext } from '../context.ts'
@@ -40,7 +40,7 @@ export function addFsckCommand(program: Command, context: CliContext): void {
         }
         const { appliance } = await openAdministration(flags, context)
         const result = await appliance
-          .scrub(
+          .fsck(
             { repair: flags.repair && flags.dryRun !== true, rate: flags.rate },
             progress => {
               show(progress, context, flags)
@@ -76,7 +76,7 @@ function parseRate(text: string): number {
   return rate
 }
 
-function show({ phase, blocks, bytes, bad, repaired }: ScrubProgress, { stderr }: CliContext, { json }: Flags): void {
+function show({ phase, blocks, bytes, bad, repaired }: FsckProgress, { stderr }: CliContext, { json }: Flags): void {
   if (json !== true) {
     const what = { index: 'what the index leads to', blocks: 'other blocks', repair: `${repaired} repaired` }[phase]
     stderr.write(
@@ -97,7 +97,7 @@ function describe({
   repaired,
   unneeded,
   seconds,
-}: ScrubResult): string {
+}: FsckResult): string {
   const lines = [
     ...images.map(
       ({ repository, digest, tags, ...hurt }) =>

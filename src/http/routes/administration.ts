@@ -129,7 +129,7 @@ export function administrationRoutes(
       await sendProgress(
         res,
         components.log,
-        async onProgress => await administration.scrub({ repair, rate, onProgress }),
+        async onProgress => await administration.fsck({ repair, rate, onProgress }),
       )
     })
     .all(onlyMethods('POST'))

@@ -6,10 +6,10 @@ import { OciError } from '../../oci/errors.ts'
 import type { Descriptor } from '../../oci/descriptor.ts'
 import type { Page } from '../../oci/pagination.ts'
 import { isTag, type Reference } from '../../oci/reference.ts'
-import type { CachedRoots } from '../image/cached-roots.ts'
+import type { CachedImages } from '../image/cached-images.ts'
 import { translateErrors } from '../errors.ts'
-import { findBlob, readManifest, type LayoutManifest } from '../image/image-layout.ts'
-import { take } from '../listing.ts'
+import { findBlob, readManifest, type LayoutManifest } from '../image/read-image.ts'
+import { takePage } from '../listing.ts'
 import { readContent } from '../read-content.ts'
 import type { RootProvider } from '../root-provider.ts'
 import type { Blob, Listing, PutManifest, Repository, RequestOptions, StoredManifest } from '../repository.ts'
@@ -23,7 +23,7 @@ export interface ImageRepositoryComponents {
   /** Which were verified since the start */
   verified: Pick<VerifiedFiles, 'has' | 'note'>
   /** Keeps what is here of an image */
-  cached: Pick<CachedRoots, 'found' | 'read'>
+  cached: Pick<CachedImages, 'found' | 'read'>
   /** Is told of a root whose manifest is here now: from then on this node can pass on what it has of the image */
   provider?: RootProvider | undefined
 }
@@ -82,7 +82,7 @@ export class ImageRepository implements Repository {
         .map(({ name }) => name)
         .filter(isTag)
         .sort()
-      return await take(page, ({ last = '' }) => from(tags.filter(tag => tag > last)))
+      return await takePage(page, ({ last = '' }) => from(tags.filter(tag => tag > last)))
     })
   }
 

@@ -8,12 +8,12 @@ import type { Descriptor } from '../../oci/descriptor.ts'
 import { parseManifest, parseManifestInSteps, type Manifest, type ManifestLimits } from '../../oci/manifest.ts'
 import type { Page } from '../../oci/pagination.ts'
 import type { Reference } from '../../oci/reference.ts'
-import type { LostFiles } from '../lost-files.ts'
+import type { UnreadableFiles } from '../unreadable-files.ts'
 import { translateErrors } from '../errors.ts'
 import { addImageRoot } from '../image/image-root.ts'
-import { forgetManifests } from '../forget-manifests.ts'
+import { deleteManifests } from '../delete-manifests.ts'
 import type { LinkGuard } from '../link-guard.ts'
-import { take } from '../listing.ts'
+import { takePage } from '../listing.ts'
 import { manifestRecord, referrerDescriptor } from '../manifest-record.ts'
 import type { RootProvider } from '../root-provider.ts'
 import { readContent, readWhole } from '../read-content.ts'
@@ -38,7 +38,7 @@ export interface LocalRepositoryComponents {
   content: ContentStore
   index: Index
   links: LinkGuard
-  lost: Pick<LostFiles, 'has' | 'note'>
+  unreadable: Pick<UnreadableFiles, 'has' | 'note'>
   /** Is told of each image root that is complete here */
   provider?: RootProvider | undefined
   /** Has each image root pinned elsewhere */
@@ -70,14 +70,14 @@ export class LocalRepository implements Repository {
   }
 
   async blob(digest: Digest, { whole = false }: LookUpOptions = {}): Promise<Blob> {
-    const { content, index, links, lost } = this.#components
+    const { content, index, links, unreadable } = this.#components
     await links.ask(this.name, digest)
     const [linked, record] = await Promise.all([index.isLinked(this.name, digest), index.blob(digest)])
     if (!linked || record === undefined) {
       throw new OciError('BLOB_UNKNOWN', { detail: { digest } })
     }
     const { cid, size } = record
-    if (whole && (await lost.has(cid))) {
+    if (whole && (await unreadable.has(cid))) {
       throw new OciError('BLOB_UNKNOWN', {
         detail: { digest, reason: 'a block of it is missing or damaged: push it again' },
       })
@@ -90,7 +90,7 @@ export class LocalRepository implements Repository {
         readContent(content, record, {
           ...options,
           onDamage: () => {
-            lost.note(cid)
+            unreadable.note(cid)
           },
         }),
     }
@@ -102,7 +102,7 @@ export class LocalRepository implements Repository {
     if (digest === undefined || record === undefined) {
       throw new OciError('MANIFEST_UNKNOWN', { detail: { name: this.name, ...reference } })
     }
-    if (whole && (await this.#components.lost.has(record.cid))) {
+    if (whole && (await this.#components.unreadable.has(record.cid))) {
       throw new OciError('MANIFEST_UNKNOWN', {
         detail: { name: this.name, ...reference, reason: 'its block is missing or damaged: push it again' },
       })
@@ -115,12 +115,12 @@ export class LocalRepository implements Repository {
     if (!(await index.hasRepository(this.name)) && !(await index.hasLinks(this.name))) {
       throw new OciError('NAME_UNKNOWN', { detail: { name: this.name } })
     }
-    const { items, more } = await take(page, page => index.tags(this.name, page))
+    const { items, more } = await takePage(page, page => index.tags(this.name, page))
     return { items: items.map(({ tag }) => tag), more }
   }
 
   async referrers(subject: Digest, page: Page, artifactType?: string): Promise<Listing<Descriptor>> {
-    return await take(page, ({ last }) => this.#referrers(subject, last, artifactType), {
+    return await takePage(page, ({ last }) => this.#referrers(subject, last, artifactType), {
       maxBytes: maxReferrersBytes,
       bytes: descriptor => Buffer.byteLength(JSON.stringify(descriptor)) + 1,
     })
@@ -199,7 +199,7 @@ export class LocalRepository implements Repository {
   }
 
   async mountBlob(digest: Digest, from: string | undefined): Promise<boolean> {
-    const { content, index, links, lost } = this.#components
+    const { content, index, links, unreadable } = this.#components
     return await this.#locked(
       async () =>
         await links.add(digest, async () => {
@@ -207,7 +207,7 @@ export class LocalRepository implements Repository {
           const record = await index.blob(digest)
           if (
             record === undefined ||
-            (await lost.has(record.cid)) ||
+            (await unreadable.has(record.cid)) ||
             (from !== undefined && !(await index.isLinked(from, digest)))
           ) {
             return false
@@ -311,7 +311,7 @@ export class LocalRepository implements Repository {
   }
 
   async #unindex(digest: Digest, record: ManifestRecord): Promise<void> {
-    const { change, tags } = await forgetManifests(this.#components.index, this.name, new Map([[digest, record]]))
+    const { change, tags } = await deleteManifests(this.#components.index, this.name, new Map([[digest, record]]))
     await change.commit({ durable: true })
     tags.forEach(tag => this.#components.tagListener?.tagged(this.name, tag))
   }
@@ -327,7 +327,7 @@ export class LocalRepository implements Repository {
   }
 
   async #readManifest(file: { cid: string; size: number }, options: RequestOptions | undefined): Promise<Uint8Array> {
-    const { content, hotManifests, lost } = this.#components
+    const { content, hotManifests, unreadable } = this.#components
     const hot = hotManifests.get(file.cid)
     if (hot !== undefined) {
       return hot
@@ -335,7 +335,7 @@ export class LocalRepository implements Repository {
     const bytes = await readWhole(content, file, {
       ...options,
       onDamage: () => {
-        lost.note(file.cid)
+        unreadable.note(file.cid)
       },
     })
     hotManifests.set(file.cid, bytes)

@@ -5,13 +5,13 @@ import { parseRoot, type RootReference } from '../../oci/cid.ts'
 import { OciError } from '../../oci/errors.ts'
 import type { ManifestLimits } from '../../oci/manifest.ts'
 import type { Page } from '../../oci/pagination.ts'
-import type { CachedRoots } from '../image/cached-roots.ts'
-import type { ClientSlots } from '../client-slots.ts'
+import type { CachedImages } from '../image/cached-images.ts'
+import type { ClientLimit } from '../client-limit.ts'
 import { ImageRepository } from './image-repository.ts'
 import type { IndexCondition } from '../index-condition.ts'
-import type { LostFiles } from '../lost-files.ts'
+import type { UnreadableFiles } from '../unreadable-files.ts'
 import type { LinkGuard } from '../link-guard.ts'
-import { take } from '../listing.ts'
+import { takePage } from '../listing.ts'
 import { LocalRepository } from './local-repository.ts'
 import type { Listing, Repository, RequestOptions } from '../repository.ts'
 import type { NameResolver } from '../tags/resolver-source.ts'
@@ -29,8 +29,8 @@ export interface RegistryComponents {
   index: Index
   uploads: Uploads
   links: LinkGuard
-  lost: Pick<LostFiles, 'has' | 'note'>
-  cached: CachedRoots
+  unreadable: Pick<UnreadableFiles, 'has' | 'note'>
+  cached: CachedImages
   /** @default one that always serves */
   condition?: Pick<IndexCondition, 'requireServing'> | undefined
   /** Reads images that are not here: from peers and gateways */
@@ -45,7 +45,7 @@ export interface RegistryComponents {
   /** The resolvers that were configured; undefined where there is none */
   resolver?: TagResolver | undefined
   /** Counts requests that wait for a name */
-  fetches?: ClientSlots | undefined
+  fetches?: ClientLimit | undefined
 }
 
 export interface RegistryInit {
@@ -127,7 +127,7 @@ export class Registry {
   /** Names of the repositories that hold a manifest */
   async repositories(page: Page): Promise<Listing<string>> {
     this.requireServing()
-    return await take(page, page => this.#components.index.repositories(page))
+    return await takePage(page, page => this.#components.index.repositories(page))
   }
 
   async #rootOf(repository: string, reference: RootReference, options: RequestOptions): Promise<string> {

@@ -6,7 +6,7 @@ import type { Page } from '../../oci/pagination.ts'
 import type { Reference } from '../../oci/reference.ts'
 import { translateErrors } from '../errors.ts'
 import { ImageRepository, type ImageRepositoryComponents } from './image-repository.ts'
-import { take } from '../listing.ts'
+import { takePage } from '../listing.ts'
 import type {
   Blob,
   Listing,
@@ -98,7 +98,7 @@ export class ResolvedRepository implements Repository {
     if (tags.length === 0) {
       throw new OciError('NAME_UNKNOWN', { detail: { name: this.name } })
     }
-    return await take(page, async function* ({ last = '' }) {
+    return await takePage(page, async function* ({ last = '' }) {
       yield* tags.filter(tag => tag > last)
     })
   }

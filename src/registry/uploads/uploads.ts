@@ -17,7 +17,7 @@ import { KeyedLock } from '../../scheduling/keyed-lock.ts'
 import type { LinkGuard } from '../link-guard.ts'
 import type { Blob, RequestOptions } from '../repository.ts'
 import { digestOfUpload } from './upload-digest.ts'
-import { UploadSlots, type UploadSlotsInit } from './upload-slots.ts'
+import { UploadLimit, type UploadLimitInit } from './upload-limit.ts'
 import { uploadBlocks, type OpenUpload, type UploadBlock } from './upload-blocks.ts'
 import { UploadExpiry, type ExpireOptions } from './upload-expiry.ts'
 import { withinRange } from './upload-range.ts'
@@ -35,7 +35,7 @@ export interface UploadsComponents {
   log: Logger
 }
 
-export interface UploadsInit extends Partial<UploadSlotsInit> {
+export interface UploadsInit extends Partial<UploadLimitInit> {
   /** An upload that nobody wrote to for this long is dropped; milliseconds, 7 days by default */
   expiry?: number
 }
@@ -57,7 +57,7 @@ export class Uploads {
   readonly #components: UploadsComponents
   readonly #expiry: UploadExpiry
   readonly #lock = new KeyedLock()
-  readonly #slots: UploadSlots
+  readonly #slots: UploadLimit
   readonly #open = new Map<string, Upload>()
   /** On their way from an open upload to a blob */
   readonly #closing = new Set<Upload>()
@@ -76,7 +76,7 @@ export class Uploads {
       },
       { expiry: init.expiry ?? 7 * day },
     )
-    this.#slots = new UploadSlots({ max: init.max ?? 0, maxPerClient: init.maxPerClient ?? 0 })
+    this.#slots = new UploadLimit({ max: init.max ?? 0, maxPerClient: init.maxPerClient ?? 0 })
   }
 
   async start(): Promise<void> {

@@ -14,11 +14,11 @@ import type { Digest } from '../../oci/digest.ts'
 import { OciError } from '../../oci/errors.ts'
 import type { BackupRecord } from './backup-format.ts'
 import { toOciError } from '../../registry/errors.ts'
-import { readManifest, type LayoutManifest } from '../../registry/image/image-layout.ts'
+import { readManifest, type LayoutManifest } from '../../registry/image/read-image.ts'
 import type { IndexCondition } from '../../registry/index-condition.ts'
 import type { LinkGuard } from '../../registry/link-guard.ts'
 import { manifestRecord, referrerDescriptor } from '../../registry/manifest-record.ts'
-import { asDamage, strangersReader } from './strangers-reader.ts'
+import { asDamage, untrustedReader } from './untrusted-reader.ts'
 import { backupRecords, backupRepositories, contentOf, keyOf, requireSize, verifiedBlob } from './read-backup.ts'
 
 const second = 1000
@@ -95,7 +95,7 @@ export class Restorer {
     const counts: Counts = { blocks: 0, bytes: 0, repositories: 0, tags: 0, manifests: 0, blobs: 0 }
     try {
       const root = await readCarRoot(source)
-      const run: Run = { ...options, root, counts, verified: new BlockSet(), reader: strangersReader(blockstore) }
+      const run: Run = { ...options, root, counts, verified: new BlockSet(), reader: untrustedReader(blockstore) }
       await this.#storeBlocks(source, run)
       await asDamage(async () => {
         await requireBlocks(blockstore, root, options)
@@ -104,11 +104,11 @@ export class Restorer {
         await this.#verify(repository, records, run)
       })
       Object.assign(counts, { repositories: 0, tags: 0, manifests: 0, blobs: 0 })
-      await condition.restoring()
+      await condition.markRestoring()
       await this.#each('index', run, async (repository, records) => {
         await this.#index(repository, records, run)
       })
-      await condition.restored()
+      await condition.markWhole()
       this.#components.cidStore.refresh()
       this.#components.publisher.refresh()
       const result = { root, ...counts, seconds: Math.round(performance.now() - began) / second }

@@ -6,10 +6,10 @@ import type { BlobRecord, Index, ManifestRecord } from '../../index/index.ts'
 import type { Logger } from '../../log.ts'
 import { algorithmOf, type Digest } from '../../oci/digest.ts'
 import { parseStoredManifest } from '../../oci/manifest.ts'
-import type { CachedRoots } from '../../registry/image/cached-roots.ts'
+import type { CachedImages } from '../../registry/image/cached-images.ts'
 import { addImageRoot, rootLayouts } from '../../registry/image/image-root.ts'
 import { manifestRecord } from '../../registry/manifest-record.ts'
-import { publishedImages } from '../../registry/tags/published-images.ts'
+import { publishedImages } from '../../registry/tags/published-tags.ts'
 import type { Publisher } from '../../registry/tags/publisher.ts'
 import { readWhole } from '../../registry/read-content.ts'
 import { everything } from '../../oci/pagination.ts'
@@ -48,7 +48,7 @@ export interface Entry {
 export interface IndexEntriesComponents {
   index: Index
   content: Pick<ContentStore, 'add' | 'addDirectory' | 'find' | 'list' | 'read'>
-  cached: Pick<CachedRoots, 'evict' | 'list'>
+  cached: Pick<CachedImages, 'evict' | 'list'>
   publisher: Pick<Publisher, 'rebuild'>
   checker: DagChecker
   log: Logger

@@ -3,11 +3,11 @@ import { forEach } from '../../scheduling/for-each.ts'
 import type { Index } from '../../index/index.ts'
 import type { Digest } from '../../oci/digest.ts'
 import { digestKey } from '../../registry/digest-key.ts'
-import { forgetManifests } from '../../registry/forget-manifests.ts'
+import { deleteManifests } from '../../registry/delete-manifests.ts'
 import type { LinkGuard } from '../../registry/link-guard.ts'
 import { referencesOf } from '../../registry/manifest-record.ts'
 import { everything } from '../../oci/pagination.ts'
-import { unneededManifests } from './unneeded-manifests.ts'
+import { untaggedManifests } from './untagged-manifests.ts'
 
 /** Durable writes of the index that come together are one */
 const concurrency = 16
@@ -67,9 +67,9 @@ export class IndexCleaner {
       await links.repositories.run(
         repository,
         async () => {
-          const unneeded = await unneededManifests(index, repository, before)
+          const unneeded = await untaggedManifests(index, repository, before)
           if (unneeded.size > 0 && !dryRun) {
-            await (await forgetManifests(index, repository, unneeded)).change.commit({ durable: true })
+            await (await deleteManifests(index, repository, unneeded)).change.commit({ durable: true })
           }
           unneeded.forEach((_, digest) => {
             cleaned.manifests.add(`${repository}:${digest}`)

@@ -6,9 +6,9 @@ import type { Pace } from '../../scheduling/pace.ts'
 import type { Index } from '../../index/index.ts'
 import type { Logger } from '../../log.ts'
 import type { Backups } from '../backup/backups.ts'
-import type { CachedRoot, CachedRoots } from '../../registry/image/cached-roots.ts'
+import type { CachedImage, CachedImages } from '../../registry/image/cached-images.ts'
 import type { Cleaned } from './index-cleaner.ts'
-import { publishedImages } from '../../registry/tags/published-images.ts'
+import { publishedImages } from '../../registry/tags/published-tags.ts'
 import { everything } from '../../oci/pagination.ts'
 import type { Uploads } from '../../registry/uploads/uploads.ts'
 
@@ -21,7 +21,7 @@ export interface ReachableBlocksComponents {
   content: Pick<ContentReader, 'find' | 'list' | 'read'>
   index: Index
   uploads: Pick<Uploads, 'blocks'>
-  cached: CachedRoots
+  cached: CachedImages
   /** What is needed for now, whether it is in the index or not */
   backups: Pick<Backups, 'roots'>
   log: Logger
@@ -171,7 +171,11 @@ export class ReachableBlocks {
   }
 
   /** What images have in common counts for each of them here: rather too little room is made than that of all */
-  async #cacheLimit(marker: Marker, roots: readonly CachedRoot[], { room, signal }: ReachableOptions): Promise<number> {
+  async #cacheLimit(
+    marker: Marker,
+    roots: readonly CachedImage[],
+    { room, signal }: ReachableOptions,
+  ): Promise<number> {
     let total = 0
     for (const { root } of room > 0 ? roots : []) {
       // what is refused is named where it is looked at for good

@@ -9,7 +9,7 @@ import { decodeNode, type DagNode } from '../../ipfs/dag/dag-node.ts'
 import { verifyBlock } from '../../ipfs/blocks/verify-block.ts'
 import type { SmallBlock } from '../../ipfs/blocks/small-blocks.ts'
 import type { Digest } from '../../oci/digest.ts'
-import { readTopManifest } from '../../registry/image/image-layout.ts'
+import { readTopManifest } from '../../registry/image/read-image.ts'
 
 /** Four links take about 250 bytes, with CIDs by sha2-512 more */
 export const maxRootBytes = 1024

@@ -19,9 +19,9 @@ import type { Descriptor } from '../../oci/descriptor.ts'
 import { OciError } from '../../oci/errors.ts'
 import type { CidStore } from '../../registry/tags/cid-store.ts'
 import { FoundImages, maxRootBytes, type FoundImage } from './found-images.ts'
-import { readTopManifest } from '../../registry/image/image-layout.ts'
-import { ImageRestorer } from './image-restorer.ts'
-import type { RestoredImage, RestoreProblem } from './restore-work.ts'
+import { readTopManifest } from '../../registry/image/read-image.ts'
+import { ImageRebuilder } from './image-rebuilder.ts'
+import type { RebuiltImage, RebuildProblem } from './rebuild-work.ts'
 import type { IndexCondition } from '../../registry/index-condition.ts'
 import type { LinkGuard } from '../../registry/link-guard.ts'
 import type { Publisher } from '../../registry/tags/publisher.ts'
@@ -67,16 +67,16 @@ export interface RebuildResult {
   /** Images that are here in part, as what was pulled from other nodes */
   partial: number
   /** What manifests name and was not here either when they were pushed, such as platforms of an index; the first thousand */
-  absent: RestoreProblem[]
+  absent: RebuildProblem[]
   /** The first thousand */
-  problems: RestoreProblem[]
+  problems: RebuildProblem[]
   seconds: number
 }
 
 interface Run {
   reader: ContentReader
   found: FoundImages
-  restorer: ImageRestorer
+  restorer: ImageRebuilder
   result: Omit<RebuildResult, 'seconds'>
   /** Digests of all that a repository has */
   claimed: Set<Digest>
@@ -170,7 +170,7 @@ export class IndexRebuilder {
     const run: Run = {
       reader,
       found,
-      restorer: new ImageRestorer({ content, index, reader, found }),
+      restorer: new ImageRebuilder({ content, index, reader, found }),
       result,
       claimed: new Set(),
       signal,
@@ -297,7 +297,7 @@ export class IndexRebuilder {
     result.partial++
   }
 
-  async #commit({ added, change, manifests }: RestoredImage, { claimed, result }: Run): Promise<void> {
+  async #commit({ added, change, manifests }: RebuiltImage, { claimed, result }: Run): Promise<void> {
     await this.#components.content.sync()
     await change.commit({ durable: true })
     manifests.forEach(digest => {
@@ -311,7 +311,7 @@ export class IndexRebuilder {
 
   async #complete(): Promise<void> {
     const { cidStore, condition, publisher } = this.#components
-    await condition.restored()
+    await condition.markWhole()
     cidStore.refresh()
     publisher.refresh()
   }

@@ -14,7 +14,7 @@ import { tagsOf } from '../../registry/tags/tag-roots.ts'
 import { everything } from '../../oci/pagination.ts'
 
 export interface ManifestUpgradeComponents {
-  condition: Pick<IndexCondition, 'hasOldRecords' | 'recordsUpgraded'>
+  condition: Pick<IndexCondition, 'hasOldRecords' | 'markRecordsUpgraded'>
   content: Pick<ContentStore, 'add' | 'addDirectory' | 'read' | 'sync'>
   index: Index
   links: Pick<LinkGuard, 'repositories'>
@@ -61,7 +61,7 @@ export class ManifestUpgrade {
       }
     }
     if (unread === 0) {
-      await condition.recordsUpgraded()
+      await condition.markRecordsUpgraded()
     }
   }
 

@@ -1,6 +1,6 @@
 import type { ContentReader } from '../../ipfs/content-store.ts'
 import type { CidStore } from '../../registry/tags/cid-store.ts'
-import { publishedTags } from '../../registry/tags/published-images.ts'
+import { publishedTags } from '../../registry/tags/published-tags.ts'
 
 /** That a tag stands for an image, as it was noted outside the index */
 export interface Claim {

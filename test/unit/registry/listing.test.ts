@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import type { Page } from '../../../src/oci/pagination.ts'
-import { take } from '../../../src/registry/listing.ts'
+import { takePage } from '../../../src/registry/listing.ts'
 
 function source(items: readonly number[]): (page: Page) => AsyncIterable<number> {
   return async function* ({ limit, last }) {
@@ -22,7 +22,7 @@ describe('pages', () => {
           const options = maxBytes === undefined ? undefined : { maxBytes, bytes: (item: number) => item }
           const found: number[] = []
           for (let last: string | undefined; ; ) {
-            const page = await take({ limit, last }, source(items), options)
+            const page = await takePage({ limit, last }, source(items), options)
             found.push(...page.items)
             assert.ok(page.items.length <= limit)
             assert.ok(
@@ -43,12 +43,15 @@ describe('pages', () => {
   })
 
   it('of nothing ask for nothing', async () => {
-    assert.deepEqual(await take({ limit: 0, last: undefined }, () => assert.fail('asked')), { items: [], more: false })
+    assert.deepEqual(await takePage({ limit: 0, last: undefined }, () => assert.fail('asked')), {
+      items: [],
+      more: false,
+    })
   })
 
   it('end the listing early', async () => {
     let ended = false
-    await take({ limit: 2, last: undefined }, async function* () {
+    await takePage({ limit: 2, last: undefined }, async function* () {
       try {
         yield* [1, 2, 3, 4]
       } finally {

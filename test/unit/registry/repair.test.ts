@@ -63,7 +63,7 @@ async function assertAllRight(copies: Map<string, Buffer>): Promise<void> {
   }
 }
 
-describe('a scrub that repairs', () => {
+describe('an fsck that repairs', () => {
   for (const [way, damage] of Object.entries(damages)) {
     it(`has a block fetched that is ${way}, and keeps what was there`, async () => {
       await pushImage()
@@ -73,14 +73,14 @@ describe('a scrub that repairs', () => {
         await damage(path)
       }
       const damaged = [...(await copyOfAll()).values()]
-      const { images, others, missing, damaged: count, repaired } = await stores.scrubber().scrub()
+      const { images, others, missing, damaged: count, repaired } = await stores.fsck().run()
       assert.deepEqual({ images, others }, { images: [], others: [] })
       assert.equal(missing + count, repaired)
       await assertAllRight(copies)
       assert.ok((await quarantined()).every(bytes => damaged.some(other => other.equals(bytes))))
       assert.equal((await quarantined()).length, damaged.length)
       assert.ok((await pull()).equals(layer))
-      assert.equal((await stores.scrubber().scrub()).missing, 0)
+      assert.equal((await stores.fsck().run()).missing, 0)
     })
   }
 
@@ -102,7 +102,7 @@ describe('a scrub that repairs', () => {
         await flip(file(cid))
       }
       // what is below a damaged node counts as needed by nothing until that is back
-      const { images, others, repaired, unneeded } = await stores.scrubber().scrub()
+      const { images, others, repaired, unneeded } = await stores.fsck().run()
       assert.deepEqual(
         { images, others, repaired, unneeded },
         { images: [], others: [], repaired: 1, unneeded: below.length - 1 },
@@ -116,7 +116,7 @@ describe('a scrub that repairs', () => {
     const blob = (await stores.index.blob(sha256(layer)))!
     await flip(file(blob.cid))
     await rm(file(cid))
-    const { images, repaired } = await stores.scrubber().scrub()
+    const { images, repaired } = await stores.fsck().run()
     assert.equal(repaired, 0)
     assert.deepEqual(
       images.map(({ digest, tags, blocks }) => ({ digest, tags, blocks: blocks.sort() })),
@@ -131,7 +131,7 @@ describe('a scrub that repairs', () => {
     assert.ok((await pull()).equals(layer))
     assert.ok(Buffer.from(await (await stores.repository('a').manifest({ digest })).read()).equals(bytes))
     assert.ok(await stores.repository('b').mountBlob(sha256(layer), 'a'))
-    assert.deepEqual((await stores.scrubber().scrub()).images, [])
+    assert.deepEqual((await stores.fsck().run()).images, [])
   })
 
   it('takes damaged blocks away that nothing needs, and changes nothing where it only looks', async () => {
@@ -141,11 +141,11 @@ describe('a scrub that repairs', () => {
     const blob = (await stores.index.blob(sha256(layer)))!
     await flip(file(blob.cid))
     const before = await copyOfAll()
-    assert.equal((await stores.scrubber().scrub({ repair: false })).images.length, 1)
+    assert.equal((await stores.fsck().run({ repair: false })).images.length, 1)
     await assertAllRight(before)
-    assert.equal((await stores.scrubber().scrub()).unneeded, 1)
+    assert.equal((await stores.fsck().run()).unneeded, 1)
     assert.equal((await quarantined()).length, 2)
-    assert.equal((await stores.scrubber().scrub()).unneeded, 0)
+    assert.equal((await stores.fsck().run()).unneeded, 0)
   })
 })
 

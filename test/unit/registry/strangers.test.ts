@@ -52,7 +52,7 @@ async function pullAll(repository: Repository, manifest: Buffer): Promise<void> 
 async function assertAllIsWell(before: Record<string, unknown>): Promise<void> {
   await stores.collector().collect()
   assert.deepEqual(await contentsOf(stores), before)
-  const { images, others } = await stores.scrubber().scrub()
+  const { images, others } = await stores.fsck().run()
   assert.deepEqual([images, others], [[], []])
 }
 

@@ -265,9 +265,9 @@ describe('a restore', () => {
       }
       return change()
     }
-    const { restoring } = other.condition
-    other.condition.restoring = async () => {
-      await restoring.call(other.condition)
+    const { markRestoring } = other.condition
+    other.condition.markRestoring = async () => {
+      await markRestoring.call(other.condition)
       left = 1
     }
     await assert.rejects(restore(car), /the process ends here/)

@@ -329,7 +329,7 @@ describe('a store whose index was lost', () => {
     for (const dryRun of [true, false]) {
       await assert.rejects(stores.collector().collect({ dryRun }), {
         code: 'UNAVAILABLE',
-        detail: { reason: 'the index was lost: first restore it with "ipdr fsck --rebuild"' },
+        detail: { reason: 'the index was lost: first rebuild it with "ipdr fsck --rebuild"' },
       })
     }
     await assert.rejects(publisher().publish(), { code: 'UNAVAILABLE' })

@@ -78,7 +78,7 @@ describe('records of manifests that older versions wrote', () => {
   it('are no problem to a check', async () => {
     await pushAsBefore('a')
     await stores.reopen()
-    const { images, others } = await stores.scrubber().scrub()
+    const { images, others } = await stores.fsck().run()
     assert.deepEqual([images, others], [[], []])
   })
 

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { ClientSlots, clientKey } from '../../../src/registry/client-slots.ts'
+import { ClientLimit, clientKey } from '../../../src/registry/client-limit.ts'
 
 describe('client slots', () => {
   it('are so many for each client and in all, and are given back once', () => {
-    const slots = new ClientSlots({ what: 'things', max: 3, maxPerClient: 2 })
+    const slots = new ClientLimit({ what: 'things', max: 3, maxPerClient: 2 })
     const [one] = [slots.take('192.0.2.1'), slots.take('192.0.2.1')]
     assert.throws(() => slots.take('192.0.2.1'), {
       code: 'TOOMANYREQUESTS',
@@ -24,7 +24,7 @@ describe('client slots', () => {
   })
 
   it('are as many as anybody likes where the limit is 0', () => {
-    const slots = new ClientSlots({ what: 'things', max: 0, maxPerClient: 0 })
+    const slots = new ClientLimit({ what: 'things', max: 0, maxPerClient: 0 })
     Array.from({ length: 1000 }, () => slots.take('192.0.2.1'))
     assert.equal(slots.total, 1000)
   })

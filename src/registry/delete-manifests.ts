@@ -8,7 +8,7 @@ import { everything } from '../oci/pagination.ts'
  *
  * @returns the change, which the caller commits, and the tags that go with it
  */
-export async function forgetManifests(
+export async function deleteManifests(
   index: Index,
   repository: string,
   manifests: ReadonlyMap<Digest, ManifestRecord>,

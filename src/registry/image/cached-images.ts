@@ -8,12 +8,12 @@ const saveInterval = 10 * 60_000
 /** Roots whose last save is kept in mind */
 const maxSaved = 10_000
 
-export interface CachedRootsComponents {
+export interface CachedImagesComponents {
   index: Pick<Index, 'cached' | 'change'>
   log: Logger
 }
 
-export interface CachedRoot {
+export interface CachedImage {
   root: string
   /** Milliseconds of the epoch */
   used: number
@@ -21,14 +21,14 @@ export interface CachedRoot {
 }
 
 /** Images of other nodes that were asked for here: what was fetched of them is kept while there is room, the one that was used last the longest */
-export class CachedRoots {
-  readonly #components: CachedRootsComponents
+export class CachedImages {
+  readonly #components: CachedImagesComponents
   /** Roots that somebody reads from now */
   readonly #readers = new Uses()
   /** Roots of which it was saved lately that they are used */
   readonly #saved = new LRUCache<string, true>({ max: maxSaved, ttl: saveInterval })
 
-  constructor(components: CachedRootsComponents) {
+  constructor(components: CachedImagesComponents) {
     this.#components = components
   }
 
@@ -57,9 +57,9 @@ export class CachedRoots {
   }
 
   /** Those that are read now first, then the one that was used last */
-  async list(): Promise<CachedRoot[]> {
+  async list(): Promise<CachedImage[]> {
     const roots = new Map(
-      this.#readers.keys().map((root): [string, CachedRoot] => [root, { root, used: Date.now(), isRead: true }]),
+      this.#readers.keys().map((root): [string, CachedImage] => [root, { root, used: Date.now(), isRead: true }]),
     )
     for await (const { root, record } of this.#components.index.cached()) {
       if (!roots.has(root)) {

@@ -1,9 +1,9 @@
-import { ClientSlots } from '../client-slots.ts'
+import { ClientLimit } from '../client-limit.ts'
 
 /** An upload that was silent for this long makes room for another one, where there is none: its client has most likely gone */
 const silence = 60 * 60 * 1000
 
-export interface UploadSlotsInit {
+export interface UploadLimitInit {
   /** Open uploads in all; 0: any number */
   max: number
   /** Of one client; 0: any number */
@@ -20,12 +20,12 @@ interface Slot {
 }
 
 /** Which uploads are open and whose they are; which one may go where there are too many */
-export class UploadSlots {
-  readonly #slots: ClientSlots
+export class UploadLimit {
+  readonly #slots: ClientLimit
   readonly #open = new Map<string, Slot>()
 
-  constructor(init: UploadSlotsInit) {
-    this.#slots = new ClientSlots({ ...init, what: 'open uploads' })
+  constructor(init: UploadLimitInit) {
+    this.#slots = new ClientLimit({ ...init, what: 'open uploads' })
   }
 
   /** An upload that was open before the server started: nobody knows whose it is */

@@ -4,13 +4,13 @@ import type { Index, ManifestRecord } from '../../index/index.ts'
 import { algorithmOf, hexOf, type Digest } from '../../oci/digest.ts'
 import type { Descriptor } from '../../oci/descriptor.ts'
 import type { FoundImages } from './found-images.ts'
-import { findBlob, type LayoutManifest } from '../../registry/image/image-layout.ts'
+import { findBlob, type LayoutManifest } from '../../registry/image/read-image.ts'
 import { addImageRoot } from '../../registry/image/image-root.ts'
 import { manifestRecord, referrerDescriptor } from '../../registry/manifest-record.ts'
 import { digestOfContent } from '../../registry/read-content.ts'
-import { firstRight, readAsAny, type RestoredImage, type Wanted, type Work } from './restore-work.ts'
+import { firstRight, readAsAny, type RebuiltImage, type Wanted, type Work } from './rebuild-work.ts'
 
-export interface ImageRestorerComponents {
+export interface ImageRebuilderComponents {
   content: Pick<ContentStore, 'add' | 'addDirectory' | 'sync' | 'writer'>
   index: Index
   /** Compares every block with its CID */
@@ -22,10 +22,10 @@ export interface ImageRestorerComponents {
  * Reads an image below any root that leads to it, compares all of it with its digests, and makes the records that the index lacks: of the DAGs
  * that our own writer makes, whoever made those that were found.
  */
-export class ImageRestorer {
-  readonly #components: ImageRestorerComponents
+export class ImageRebuilder {
+  readonly #components: ImageRebuilderComponents
 
-  constructor(components: ImageRestorerComponents) {
+  constructor(components: ImageRebuilderComponents) {
     this.#components = components
   }
 
@@ -39,7 +39,7 @@ export class ImageRestorer {
     { digest, mediaType }: Pick<Descriptor, 'digest' | 'mediaType'>,
     signal: AbortSignal,
     own?: { root: string; isWhole: boolean },
-  ): Promise<RestoredImage> {
+  ): Promise<RebuiltImage> {
     const work: Work = {
       repository,
       isClaimed: own !== undefined,

@@ -43,7 +43,7 @@ async function pushImage(
   return { digest, bytes, cid, root }
 }
 
-describe('a scrub', () => {
+describe('fsck', () => {
   it('finds nothing wrong with all that can be stored, and reads every block once', async () => {
     const image = await pushImage('a/b', 'v1', [randomBytes(2 * mebibyte + 1, 'large'), Buffer.alloc(0)])
     await pushImage('a/b', 'v2', [randomBytes(mebibyte, 'one leaf')], {
@@ -62,7 +62,7 @@ describe('a scrub', () => {
     const upload = await stores.uploads.create('c')
     await stores.uploads.append('c', upload, stream(randomBytes(mebibyte + 1, 'upload')))
     await stores.content.add(randomBytes(100, 'garbage'))
-    const { bytes, seconds, ...result } = await stores.scrubber().scrub()
+    const { bytes, seconds, ...result } = await stores.fsck().run()
     assert.deepEqual(result, {
       repair: true,
       blocks: (await blocksOnDisk(stores)).size,
@@ -86,7 +86,7 @@ describe('a scrub', () => {
       await pushImage('c', 'v1', [])
       const root = (await stores.index.blob(sha256(shared)))!.cid
       await damage(file(root))
-      const { images, others, missing, damaged } = await stores.scrubber().scrub()
+      const { images, others, missing, damaged } = await stores.fsck().run()
       assert.deepEqual([missing, damaged], way === 'deleted' ? [1, 0] : [0, 1])
       assert.deepEqual(
         images
@@ -101,7 +101,7 @@ describe('a scrub', () => {
   it('tells a block that nothing needs from one that is needed', async () => {
     const garbage = await stores.content.add(randomBytes(100, 'garbage'))
     await damages['truncated']!(file(garbage.cid))
-    const { images, others, damaged, unneeded } = await stores.scrubber().scrub()
+    const { images, others, damaged, unneeded } = await stores.fsck().run()
     assert.deepEqual({ images, others, damaged, unneeded }, { images: [], others: [], damaged: 0, unneeded: 1 })
   })
 
@@ -113,7 +113,7 @@ describe('a scrub', () => {
     const [leaf] = await stores.index.uploadLeaves(id)
     await rm(file(leaf!))
     await rm(file((await stores.index.blob(sha256(blob)))!.cid))
-    const { others } = await stores.scrubber().scrub()
+    const { others } = await stores.fsck().run()
     assert.deepEqual(
       others.map(({ what }) => what),
       [`upload ${id} to b`, `blob a@${sha256(blob)}`],
@@ -134,7 +134,7 @@ describe('a scrub', () => {
       .putTag('a', 'v2', { digest: none, updated: '' })
       .putManifest('a', digest, { ...record, subject: none })
       .commit({ durable: false })
-    const { images, others } = await stores.scrubber().scrub()
+    const { images, others } = await stores.fsck().run()
     assert.match(images[0]!.problem!, /the index does not say what the manifest says|its bytes have the digest/)
     assert.deepEqual(
       others.map(({ what, problem }) => `${what}: ${problem}`),
@@ -168,7 +168,7 @@ describe('a scrub', () => {
         return typeof value === 'function' ? (value.bind(target) as unknown) : value
       },
     })
-    const { images, others, missing } = await stores.scrubber({}, { index }).scrub()
+    const { images, others, missing } = await stores.fsck({}, { index }).run()
     assert.ok(begun)
     assert.deepEqual({ images, others, missing }, { images: [], others: [], missing: 0 })
   })
@@ -176,20 +176,20 @@ describe('a scrub', () => {
   it('reads no faster than it is told to, and is cut short by a stop', async () => {
     await stores.pushBlob('a', randomBytes(4 * mebibyte, 'x'))
     const began = performance.now()
-    await stores.scrubber().scrub({ rate: 20 * mebibyte })
+    await stores.fsck().run({ rate: 20 * mebibyte })
     assert.ok(performance.now() - began > 80)
     let reads = 0
     const read: BlockFiles['read'] = async (...args) => {
       reads++
       return await stores.files.read(...args)
     }
-    const scrubber = stores.scrubber({}, { files: { list: () => stores.files.list(), read } })
-    const refused = assert.rejects(scrubber.scrub({ rate: 1 }), {
+    const fsck = stores.fsck({}, { files: { list: () => stores.files.list(), read } })
+    const refused = assert.rejects(fsck.run({ rate: 1 }), {
       code: 'UNAVAILABLE',
       detail: { reason: 'the server stops' },
     })
     await until('a block is read', () => reads > 0)
-    await scrubber.stop()
+    await fsck.stop()
     await refused
   })
 })

@@ -2,10 +2,10 @@ import type { Content, ContentReader } from '../../ipfs/content-store.ts'
 import type { IndexChange, ManifestRecord } from '../../index/index.ts'
 import type { Digest } from '../../oci/digest.ts'
 import { OciError } from '../../oci/errors.ts'
-import { readManifest, type LayoutManifest } from '../../registry/image/image-layout.ts'
+import { readManifest, type LayoutManifest } from '../../registry/image/read-image.ts'
 
 /** What could not be restored, and why */
-export interface RestoreProblem {
+export interface RebuildProblem {
   repository?: string | undefined
   tag?: string | undefined
   digest?: Digest | undefined
@@ -14,16 +14,16 @@ export interface RestoreProblem {
 }
 
 /** An image as it is to get into a repository */
-export interface RestoredImage {
+export interface RebuiltImage {
   /** Not committed yet */
   change: IndexChange
   /** With everything that comes with it: what an index lists, and what names one of them as its subject */
   manifests: Set<Digest>
   /** Of manifests and blobs, those that the repository did not have */
   added: { manifests: number; blobs: number }
-  problems: RestoreProblem[]
+  problems: RebuildProblem[]
   /** What a manifest names and was not here either when the manifest was pushed */
-  absent: RestoreProblem[]
+  absent: RebuildProblem[]
 }
 
 /** A manifest on its way into a repository */
@@ -39,7 +39,7 @@ export interface Wanted {
   root?: string | undefined
 }
 
-export interface Work extends RestoredImage {
+export interface Work extends RebuiltImage {
   repository: string
   /** Whether a tag leads to it */
   isClaimed: boolean

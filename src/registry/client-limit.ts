@@ -1,7 +1,7 @@
 import { isIPv6 } from 'node:net'
 import { OciError } from '../oci/errors.ts'
 
-export interface ClientSlotsInit {
+export interface ClientLimitInit {
   /** What is counted, for the message, such as `uploads` */
   what: string
   /** In all; 0: any number */
@@ -14,12 +14,12 @@ export interface ClientSlotsInit {
 const retryAfter = { 'Retry-After': '5' }
 
 /** Counts what clients hold at a time, all together and each of them */
-export class ClientSlots {
-  readonly #init: ClientSlotsInit
+export class ClientLimit {
+  readonly #init: ClientLimitInit
   readonly #taken = new Map<string, number>()
   #total = 0
 
-  constructor(init: ClientSlotsInit) {
+  constructor(init: ClientLimitInit) {
     this.#init = init
   }
 

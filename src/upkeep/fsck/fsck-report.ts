@@ -26,7 +26,7 @@ export interface OtherProblem {
   problem?: string
 }
 
-export interface ScrubReport {
+export interface FsckReport {
   images: HurtImage[]
   others: OtherProblem[]
   /** How many images and others are not listed */
@@ -39,11 +39,11 @@ interface Hurt {
 }
 
 /** Tells which images are hurt by what was found: by their own blocks, those of their blobs, and those of the images below an index */
-export async function reportScrub(
+export async function reportFsck(
   index: Pick<Index, 'links' | 'manifests' | 'repositories' | 'tags'>,
   found: ReadonlyMap<EntryName, Finding>,
-): Promise<ScrubReport> {
-  const report: ScrubReport = { images: [], others: [], unlisted: 0 }
+): Promise<FsckReport> {
+  const report: FsckReport = { images: [], others: [], unlisted: 0 }
   if (found.size === 0) {
     return report
   }
@@ -67,7 +67,7 @@ export async function reportScrub(
 /** @returns the blobs that are in an image of the report, as `<repository>:<digest>` */
 async function addImages(
   index: Pick<Index, 'manifests' | 'repositories' | 'tags'>,
-  report: ScrubReport,
+  report: FsckReport,
   own: ReadonlyMap<string, Hurt>,
   blobs: ReadonlyMap<Digest, Hurt>,
 ): Promise<Set<string>> {
@@ -151,7 +151,7 @@ async function tagsOf(
 /** Blobs that no image of their repository has, and those that no repository has */
 async function addBlobs(
   index: Pick<Index, 'links'>,
-  report: ScrubReport,
+  report: FsckReport,
   blobs: ReadonlyMap<Digest, Hurt>,
   named: ReadonlySet<string>,
 ): Promise<void> {
@@ -198,7 +198,7 @@ function listed({ blocks, problem }: Hurt): { blocks: string[]; problem?: string
   return { blocks: [...blocks].slice(0, maxListed), ...(problem === undefined ? {} : { problem }) }
 }
 
-function add<T>(report: ScrubReport, list: T[], item: T): void {
+function add<T>(report: FsckReport, list: T[], item: T): void {
   if (list.length < maxListed) {
     list.push(item)
   } else {

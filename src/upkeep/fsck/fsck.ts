@@ -14,9 +14,9 @@ import type { Logger } from '../../log.ts'
 import type { Metrics } from '../../metrics.ts'
 import { OciError } from '../../oci/errors.ts'
 import { indexEntries, type Entry, type Finding, type IndexEntriesComponents } from './index-entries.ts'
-import type { LostFiles } from '../../registry/lost-files.ts'
+import type { UnreadableFiles } from '../../registry/unreadable-files.ts'
 import type { ManifestUpgrade } from '../rebuild/manifest-upgrade.ts'
-import { blocksOf, reportScrub, type ScrubReport } from './scrub-report.ts'
+import { blocksOf, reportFsck, type FsckReport } from './fsck-report.ts'
 
 const second = 1000
 /** Bad blocks that are named in the log one by one */
@@ -24,25 +24,25 @@ const maxNamed = 100
 /** Blocks that are fetched at a time. One that nobody has takes as long as a pull waits. */
 const concurrency = 32
 
-export interface ScrubberComponents extends Omit<IndexEntriesComponents, 'checker'> {
+export interface FsckComponents extends Omit<IndexEntriesComponents, 'checker'> {
   files: Pick<BlockFiles, 'list' | 'read'>
   hasher: Hasher
   repairer: Pick<Repairer, 'quarantine' | 'repair'>
-  lost: Pick<LostFiles, 'note'>
+  unreadable: Pick<UnreadableFiles, 'note'>
   upgrade: Pick<ManifestUpgrade, 'run'>
-  metrics: Pick<Metrics, 'scrubs' | 'scrubDuration' | 'scrubbedBlocks' | 'scrubbedBytes' | 'badBlocks'>
+  metrics: Pick<Metrics, 'fsckRuns' | 'fsckDuration' | 'fsckBlocks' | 'fsckBytes' | 'badBlocks'>
   log: Logger
 }
 
-export interface ScrubberInit {
-  /** Time from one scrub to the next; milliseconds. 0: only when asked for */
+export interface FsckInit {
+  /** Time from one run to the next; milliseconds. 0: only when asked for */
   interval: number
   /** Bytes a second that are read; 0: as many as there are */
   rate: number
 }
 
-/** How far a scrub is */
-export interface ScrubProgress {
+/** How far a run is */
+export interface FsckProgress {
   phase: 'index' | 'blocks' | 'repair'
   /** That were read and are right */
   blocks: number
@@ -53,7 +53,7 @@ export interface ScrubProgress {
 }
 
 /** Its images and other problems are those that are left */
-export interface ScrubResult extends ScrubReport {
+export interface FsckResult extends FsckReport {
   repair: boolean
   /** That were read and are right */
   blocks: number
@@ -67,22 +67,22 @@ export interface ScrubResult extends ScrubReport {
   seconds: number
 }
 
-export interface ScrubOptions {
+export interface FsckOptions {
   /** Whether what can be repaired is. @default true */
   repair?: boolean | undefined
   /** Bytes a second that are read; 0: as many as there are. @default that of the configuration */
   rate?: number | undefined
-  onProgress?: ((progress: ScrubProgress) => void) | undefined
+  onProgress?: ((progress: FsckProgress) => void) | undefined
 }
 
-export class Scrubber {
-  readonly #components: ScrubberComponents
-  readonly #init: ScrubberInit
+export class Fsck {
+  readonly #components: FsckComponents
+  readonly #init: FsckInit
   #controller = new AbortController()
   #timer: NodeJS.Timeout | undefined
   #last: Promise<unknown> = Promise.resolve()
 
-  constructor(components: ScrubberComponents, init: ScrubberInit) {
+  constructor(components: FsckComponents, init: FsckInit) {
     this.#components = components
     this.#init = init
   }
@@ -92,7 +92,7 @@ export class Scrubber {
     if (this.#init.interval > 0) {
       this.#timer ??= setInterval(() => {
         // what went wrong is in the log
-        this.scrub().catch(() => {})
+        this.run().catch(() => {})
       }, this.#init.interval).unref()
     }
   }
@@ -105,27 +105,27 @@ export class Scrubber {
   }
 
   /**
-   * Runs a scrub once those that were asked for before are over
+   * Runs once those that were asked for before are over
    *
    * @throws OciError UNAVAILABLE where the server stops meanwhile
    */
-  async scrub(options: ScrubOptions = {}): Promise<ScrubResult> {
+  async run(options: FsckOptions = {}): Promise<FsckResult> {
     const { signal } = this.#controller
-    const result = this.#last.then(async () => await this.#run(options, signal))
+    const result = this.#last.then(async () => await this.#reported(options, signal))
     this.#last = result.catch(() => {})
     return await result
   }
 
-  async #run(options: ScrubOptions, signal: AbortSignal): Promise<ScrubResult> {
+  async #reported(options: FsckOptions, signal: AbortSignal): Promise<FsckResult> {
     const { log, metrics } = this.#components
     const began = performance.now()
     try {
       signal.throwIfAborted()
-      const found = await this.#scrub(options, signal)
+      const found = await this.#run(options, signal)
       const result = { ...found, seconds: Math.round(performance.now() - began) / second }
       const { images, others, ...counts } = result
-      metrics.scrubs.inc({ result: 'success' })
-      metrics.scrubDuration.set(result.seconds)
+      metrics.fsckRuns.inc({ result: 'success' })
+      metrics.fsckDuration.set(result.seconds)
       metrics.badBlocks.set(result.missing + result.damaged - result.repaired)
       log[images.length + others.length === 0 ? 'info' : 'error']('blocks and index checked', {
         ...counts,
@@ -137,23 +137,23 @@ export class Scrubber {
       if (signal.aborted) {
         throw new OciError('UNAVAILABLE', { detail: { reason: 'the server stops' }, cause: err })
       }
-      metrics.scrubs.inc({ result: 'failure' })
+      metrics.fsckRuns.inc({ result: 'failure' })
       log.error('blocks and index not checked', { err })
       throw err
     }
   }
 
-  async #scrub(
-    { repair = true, rate = this.#init.rate, onProgress = () => {} }: ScrubOptions,
+  async #run(
+    { repair = true, rate = this.#init.rate, onProgress = () => {} }: FsckOptions,
     signal: AbortSignal,
-  ): Promise<Omit<ScrubResult, 'seconds'>> {
+  ): Promise<Omit<FsckResult, 'seconds'>> {
     const { files, hasher, index, metrics, repairer } = this.#components
-    const progress: ScrubProgress = { phase: 'index', blocks: 0, bytes: 0, bad: 0, repaired: 0 }
+    const progress: FsckProgress = { phase: 'index', blocks: 0, bytes: 0, bad: 0, repaired: 0 }
     const onChecked = (bytes: number): void => {
       progress.blocks++
       progress.bytes += bytes
-      metrics.scrubbedBlocks.inc()
-      metrics.scrubbedBytes.inc(bytes)
+      metrics.fsckBlocks.inc()
+      metrics.fsckBytes.inc(bytes)
       onProgress({ ...progress })
     }
     const checker = new DagChecker({ files, hasher, onChecked, rate: new RateLimit(rate === 0 ? Infinity : rate) })
@@ -188,11 +188,11 @@ export class Scrubber {
       damaged: count('damaged'),
       repaired,
       unneeded: unneeded.length,
-      ...(await reportScrub(index, names)),
+      ...(await reportFsck(index, names)),
     }
   }
 
-  async #find(checker: DagChecker, progress: ScrubProgress, signal: AbortSignal): Promise<Map<Entry, Finding>> {
+  async #find(checker: DagChecker, progress: FsckProgress, signal: AbortSignal): Promise<Map<Entry, Finding>> {
     const found = new Map<Entry, Finding>()
     for await (const entry of indexEntries({ ...this.#components, checker }, signal)) {
       const finding = await check(entry)
@@ -273,7 +273,7 @@ export class Scrubber {
   #noteLost(found: ReadonlyMap<Entry, Finding>): void {
     for (const [{ file }, { bad }] of found) {
       if (file !== undefined && bad.length > 0) {
-        this.#components.lost.note(file)
+        this.#components.unreadable.note(file)
       }
     }
   }

@@ -7,7 +7,7 @@ import { verifiedReader } from '../../ipfs/dag/verified-reader.ts'
 const named = ['AbortError', 'NotFoundError', 'DamagedBlockError', 'RefusedDagError', 'UnavailableError']
 
 /** Reads DAGs that anybody may have made; what a library throws where one is not as it expects it counts as damage */
-export function strangersReader(blockstore: Pick<DurableBlockstore, 'read'>): ContentReader {
+export function untrustedReader(blockstore: Pick<DurableBlockstore, 'read'>): ContentReader {
   const reader = verifiedReader(blockstore)
   return {
     read: (...args) => itemsOf(reader.read(...args)),

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { LevelDatastore } from 'datastore-level'
-import { IndexWriter } from '../../../src/index/writer.ts'
+import { IndexWriter } from '../../../src/index/index-writer.ts'
 import { temporaryDirectory } from '../../fixtures/temporary.ts'
 
 const put = (key: string) => [{ type: 'put' as const, key, value: new Uint8Array([1]) }]

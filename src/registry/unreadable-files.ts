@@ -8,7 +8,7 @@ const maxFiles = 10_000
 /** Blocks of one file that are asked for again when somebody asks for the file */
 const maxRequests = 100
 
-export interface LostFilesComponents {
+export interface UnreadableFilesComponents {
   blockstore: Pick<DurableBlockstore, 'has' | 'read'>
   repairer: Pick<Repairer, 'isRepairing' | 'request'>
 }
@@ -17,11 +17,11 @@ export interface LostFilesComponents {
  * Files of which blocks were missing or damaged when somebody read them. As long as they are, a client that looks whether it has to push them
  * is told that they are not there.
  */
-export class LostFiles {
-  readonly #components: LostFilesComponents
+export class UnreadableFiles {
+  readonly #components: UnreadableFilesComponents
   readonly #roots = new LRUCache<string, true>({ max: maxFiles })
 
-  constructor(components: LostFilesComponents) {
+  constructor(components: UnreadableFilesComponents) {
     this.#components = components
   }
 

@@ -9,7 +9,7 @@ import { everything } from '../../oci/pagination.ts'
  *
  * @param before milliseconds of the epoch: what was pushed or lost a tag since, or nobody knows when, stays
  */
-export async function unneededManifests(
+export async function untaggedManifests(
   index: Pick<Index, 'manifests' | 'tags'>,
   repository: string,
   before: number,
