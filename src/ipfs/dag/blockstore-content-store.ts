@@ -8,7 +8,7 @@ import { directoryBlock, leafSize, type Block } from './dag.ts'
 import { DagReader } from './dag-reader.ts'
 import { DagWriter, type DagWriterInit } from './dag-writer.ts'
 import { inlineHasher, type Hasher } from './hasher.ts'
-import { Turns } from '../../scheduling/turns.ts'
+import { TimeSlice } from '../../scheduling/time-slice.ts'
 
 /** Leaves read ahead of the one that is being sent */
 const readAhead = 4
@@ -113,10 +113,10 @@ export class BlockstoreContentStore implements ContentStore {
       shardSplitThresholdBytes: 0,
       // in place of the files to import: links to what is stored already
       dagBuilder: async function* () {
-        const turns = new Turns()
+        const slice = new TimeSlice()
         for (const { name, content } of entries) {
           signal?.throwIfAborted()
-          await turns.pause()
+          await slice.pause()
           yield async () => ({ path: name, cid: CID.parse(content.cid), size: BigInt(content.dagSize) })
         }
       },

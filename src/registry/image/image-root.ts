@@ -16,7 +16,7 @@
  * `manifests/`. Both layouts are read, and roots of layout 1 stay what they are until their manifest is pushed again.
  */
 import type { Content, ContentStore, DirectoryEntry } from '../../ipfs/content-store.ts'
-import { Turns } from '../../scheduling/turns.ts'
+import { TimeSlice } from '../../scheduling/time-slice.ts'
 import type { Index, ManifestRecord } from '../../index/index.ts'
 import { refName } from '../../oci/annotations.ts'
 import { algorithmOf, digestAlgorithms, hexOf, type Digest } from '../../oci/digest.ts'
@@ -93,7 +93,7 @@ async function collect(
   into: { manifests: Contents; blobs: Contents },
 ): Promise<void> {
   const { index } = components
-  const turns = new Turns()
+  const slice = new TimeSlice()
   const addBlob = async (blob: Digest): Promise<boolean> => {
     const record = (await index.isLinked(repository, blob)) ? await index.blob(blob) : undefined
     if (record !== undefined) {
@@ -113,11 +113,11 @@ async function collect(
   }
   into.manifests.set(digest, contentOf(manifest))
   for (const blob of new Set(manifest.blobs)) {
-    await turns.pause()
+    await slice.pause()
     ;(await addBlob(blob)) || (await addManifest(blob))
   }
   for (const child of new Set(manifest.manifests)) {
-    await turns.pause()
+    await slice.pause()
     ;(await addManifest(child)) || (await addBlob(child))
   }
   if (manifest.subject !== undefined && (await index.manifest(repository, manifest.subject)) === undefined) {

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { ContentStore } from '../../ipfs/content-store.ts'
-import { Turns } from '../../scheduling/turns.ts'
+import { TimeSlice } from '../../scheduling/time-slice.ts'
 import type { Index, IndexChange, ManifestRecord } from '../../index/index.ts'
 import { algorithmOf, digestFrom, type Digest } from '../../oci/digest.ts'
 import { OciError } from '../../oci/errors.ts'
@@ -141,14 +141,14 @@ export class LocalRepository implements Repository {
 
   /** Of 4 MiB, the digest and the parsing take some ten milliseconds each, and so does what comes before and after */
   async #putLarge({ reference, bytes, contentType, tags }: PutManifest): ReturnType<Repository['putManifest']> {
-    const turns = new Turns()
-    await turns.end()
+    const slice = new TimeSlice()
+    await slice.end()
     const digest = digestOf(bytes, reference)
-    await turns.end()
+    await slice.end()
     const manifest = await parseManifestInSteps(bytes, contentType, this.#manifestLimits, async () => {
-      await turns.end()
+      await slice.end()
     })
-    await turns.end()
+    await slice.end()
     return await this.#put(digest, manifest, { reference, bytes, tags })
   }
 
@@ -251,9 +251,9 @@ export class LocalRepository implements Repository {
     }
     const { index } = this.#components
     const missing: Digest[] = []
-    const turns = new Turns()
+    const slice = new TimeSlice()
     for (const digest of new Set(blobs.map(({ digest }) => digest))) {
-      await turns.pause()
+      await slice.pause()
       // what an index lists under a media type that nobody knows may have been pushed as a manifest
       if (
         !(await index.isLinked(this.name, digest)) &&
