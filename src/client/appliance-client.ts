@@ -1,4 +1,4 @@
-import type { Peer } from '../upkeep/administration.ts'
+import type { Peer } from '../ipfs/node/peer.ts'
 import type { CollectionProgress, CollectionResult } from '../upkeep/gc/garbage-collector.ts'
 import type { RebuildProgress, RebuildResult } from '../upkeep/rebuild/index-rebuilder.ts'
 import type { RestoreProgress, RestoreResult } from '../upkeep/backup/restorer.ts'

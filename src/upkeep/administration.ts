@@ -2,6 +2,7 @@ import { parseRoot } from '../oci/cid.ts'
 import { OciError } from '../oci/errors.ts'
 import { readBlockKeys } from '../ipfs/blocks/block-keys.ts'
 import type { CarSource } from '../ipfs/dag/car.ts'
+import type { Peer } from '../ipfs/node/peer.ts'
 import { parseName, parseReference } from '../oci/reference.ts'
 import type { Backup, Backups } from './backup/backups.ts'
 import { translateErrors } from '../registry/errors.ts'
@@ -11,17 +12,6 @@ import type { Registry } from '../registry/repositories/registry.ts'
 import type { RequestOptions } from '../registry/repository.ts'
 import type { RestoreOptions, Restorer, RestoreResult } from './backup/restorer.ts'
 import type { Fsck, FsckOptions, FsckResult } from './fsck/fsck.ts'
-
-/** A connection to a peer */
-export interface Peer {
-  peer: string
-  address: string
-  direction: 'inbound' | 'outbound'
-  /** Through a relay, for a short time and few bytes */
-  limited: boolean
-  /** Milliseconds there and back, once measured */
-  latency?: number | undefined
-}
 
 export interface AdministrationComponents {
   registry: Pick<Registry, 'repository'>

@@ -13,9 +13,9 @@ import { leanTcp } from './patches/lean-tcp.ts'
 import { leanYamux } from './patches/lean-yamux.ts'
 import { NetworkConfigError, NodeOfflineError } from './network-errors.ts'
 import { parseSwarmKey } from './swarm-key.ts'
+import type { PeerInfo } from '@libp2p/interface'
 import type { Ping } from '@libp2p/ping'
-import type { Multiaddr } from '@multiformats/multiaddr'
-import type { Libp2p, Libp2pOptions } from 'libp2p'
+import type { Libp2pOptions } from 'libp2p'
 
 /*
  * What each network profile opens, and to whom it speaks
@@ -35,13 +35,6 @@ import type { Libp2p, Libp2pOptions } from 'libp2p'
  */
 export type NetworkProfile = 'offline' | 'lan' | 'private' | 'public'
 
-/** A peer on the local network */
-export interface SeenPeer {
-  id: Libp2p['peerId']
-  /** Without the peer id */
-  multiaddrs: Multiaddr[]
-}
-
 export interface Libp2pInit {
   network: Exclude<NetworkProfile, 'offline'>
   /** Multiaddrs */
@@ -54,7 +47,7 @@ export interface Libp2pInit {
   maxConnections?: number | undefined
   logger: NonNullable<Libp2pOptions['logger']>
   /** Called again and again for each peer that mDNS sees */
-  onPeer: (peer: SeenPeer) => void
+  onPeer: (peer: PeerInfo) => void
 }
 
 /** The DHT asks for `ping`; the rest goes by the interfaces that each service has for libp2p */

@@ -15,6 +15,7 @@ import { libp2pOptions, publicBootstrap } from './libp2p.ts'
 import { listenAddresses } from './listen.ts'
 import { ListenError, NodeOfflineError } from './network-errors.ts'
 import { defaultPeerLimits, limitConnections, type PeerLimits } from './peer-limits.ts'
+import type { Peer } from './peer.ts'
 import { PeerKeeper, parseAddress, parseAddresses } from './peer-keeper.ts'
 import type { Libp2pInit, NetworkProfile } from './libp2p.ts'
 import type { Logger } from '../../log.ts'
@@ -53,17 +54,6 @@ export interface IpfsNodeComponents {
   /** Opened and closed by the caller. Holds the identity of the node, which the first start makes. */
   datastore: Helia['datastore']
   log: Logger
-}
-
-/** A connection to a peer */
-export interface IpfsPeer {
-  peer: string
-  address: string
-  direction: 'inbound' | 'outbound'
-  /** Through a relay, for a short time and few bytes: no blocks come this way */
-  limited: boolean
-  /** Milliseconds there and back, once measured */
-  latency?: number | undefined
 }
 
 const second = 1000
@@ -121,7 +111,7 @@ export class IpfsNode {
     return this.libp2p?.getPeers().length ?? 0
   }
 
-  peers(): IpfsPeer[] {
+  peers(): Peer[] {
     return (
       this.libp2p?.getConnections().map(connection => ({
         peer: connection.remotePeer.toString(),

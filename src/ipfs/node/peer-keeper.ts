@@ -2,8 +2,8 @@ import { setMaxListeners } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { multiaddr } from '@multiformats/multiaddr'
 import { NetworkConfigError } from './network-errors.ts'
-import type { SeenPeer } from './libp2p.ts'
 import type { Logger } from '../../log.ts'
+import type { PeerId, PeerInfo } from '@libp2p/interface'
 import type { Multiaddr } from '@multiformats/multiaddr'
 import type { Libp2p } from 'libp2p'
 
@@ -76,7 +76,7 @@ export class PeerKeeper {
   }
 
   /** Dials a peer seen on the local network, unless it is connected or could not be dialled a moment ago */
-  found({ id, multiaddrs }: SeenPeer): void {
+  found({ id, multiaddrs }: PeerInfo): void {
     const signal = this.#controller?.signal
     const peer = id.toString()
 
@@ -152,9 +152,9 @@ export class PeerKeeper {
     return this.#libp2p.dial(address, { signal: AbortSignal.any([signal, AbortSignal.timeout(dialTimeout)]) })
   }
 
-  async #disconnected(peer: SeenPeer['id'], signal: AbortSignal): Promise<void> {
+  async #disconnected(peer: PeerId, signal: AbortSignal): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>()
-    const onDisconnect = (event: CustomEvent<SeenPeer['id']>): void => {
+    const onDisconnect = (event: CustomEvent<PeerId>): void => {
       if (event.detail.equals(peer)) {
         resolve()
       }
