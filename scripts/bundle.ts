@@ -28,7 +28,7 @@ export async function bundle({ file, licenses, plugins = [] }: BundleInit): Prom
     plugins,
     banner: { js: "'use strict'\nconst importMetaUrl = require('node:url').pathToFileURL(__filename).href" },
     define: { 'import.meta.url': 'importMetaUrl' },
-    // neither minified nor with keepNames: stack traces stay readable, and src/ipfs/dag/hash-workers.ts sends a function to a worker as text
+    // neither minified nor with keepNames: stack traces stay readable, and src/ipfs/hashing/hash-workers.ts sends a function to a worker as text
     metafile: true,
     logLevel: 'warning',
   })

@@ -2,7 +2,7 @@ import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
 import { open, readFile, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { ownerOnly } from './file-modes.ts'
-import { syncDirectory } from '../ipfs/blocks/sync-directory.ts'
+import { syncDirectory } from '../ipfs/blockstore/sync-directory.ts'
 import type { Logger } from '../log.ts'
 
 const tokenName = 'admin.token'

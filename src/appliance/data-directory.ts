@@ -18,7 +18,7 @@ import { chmod, mkdir, open, readFile, readdir, rename } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { cannotUse, checkWritable } from './check-writable.ts'
 import { ownerOnly } from './file-modes.ts'
-import { syncDirectory } from '../ipfs/blocks/sync-directory.ts'
+import { syncDirectory } from '../ipfs/blockstore/sync-directory.ts'
 import { StartError } from './start-error.ts'
 
 /** Changed whenever an older version could not read the directory any more */

@@ -3,9 +3,9 @@ import * as dagPb from '@ipld/dag-pb'
 import { NotFoundError } from 'interface-store'
 import type { CID } from 'multiformats/cid'
 import { blockKey, BlockSet } from '../ipfs/blocks/block-set.ts'
-import { CarFile } from '../ipfs/dag/car-file.ts'
-import { scanCar, type CarDamage, type CarScanOptions, type ScannedBlock } from '../ipfs/dag/car-scan.ts'
-import type { Block } from '../ipfs/dag/dag.ts'
+import { CarFile } from '../ipfs/car/car-file.ts'
+import { scanCar, type CarDamage, type CarScanOptions, type ScannedBlock } from '../ipfs/car/car-scan.ts'
+import type { Block } from '../ipfs/dag/encode-node.ts'
 import { ClientError } from './client-error.ts'
 
 const keyBytes = 16

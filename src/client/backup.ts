@@ -1,7 +1,7 @@
 import { mkdir, open, rename, rm, stat, type FileHandle } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { asyncIterableReader } from '@ipld/car/decoder'
-import { readCarBlocks, readCarRoot } from '../ipfs/dag/car.ts'
+import { readCarBlocks, readCarRoot } from '../ipfs/car/car.ts'
 import type { ApplianceClient, LeftOut } from './appliance-client.ts'
 import { nextBackupName, syncDirectory, writeBackupList, type ListedFile } from './backup-directory.ts'
 import { ClientError } from './client-error.ts'

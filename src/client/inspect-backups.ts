@@ -1,7 +1,7 @@
 import { basename, join } from 'node:path'
 import { CID } from 'multiformats/cid'
 import { CompleteDags } from '../ipfs/dag/complete-dags.ts'
-import type { CarScanOptions } from '../ipfs/dag/car-scan.ts'
+import type { CarScanOptions } from '../ipfs/car/car-scan.ts'
 import { BackupBlocks, type ScannedFile } from './backup-blocks.ts'
 import { isDirectory, numberInName, readBackupDirectory, rootInName, type ListedFile } from './backup-directory.ts'
 

@@ -1,6 +1,6 @@
 import { basename, join } from 'node:path'
-import { encodeCar, readCarRoot } from '../ipfs/dag/car.ts'
-import { CarFile } from '../ipfs/dag/car-file.ts'
+import { encodeCar, readCarRoot } from '../ipfs/car/car.ts'
+import { CarFile } from '../ipfs/car/car-file.ts'
 import type { ApplianceClient, RestoreProgress, RestoreResult } from './appliance-client.ts'
 import { wholeBlocks } from './backup-blocks.ts'
 import { isDirectory, readBackupDirectory, rootInName } from './backup-directory.ts'

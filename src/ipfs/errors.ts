@@ -47,7 +47,7 @@ export class DamagedBlockError extends Error {
 }
 
 /**
- * A DAG is not what anybody has to walk: it has more than `dagLimits` in dag-node.ts, or does not hold what it says. Its blocks are as they
+ * A DAG is not what anybody has to walk: it has more than `dagLimits` in dag/decode-node.ts, or does not hold what it says. Its blocks are as they
  * were made, so there is nothing to repair.
  */
 export class RefusedDagError extends Error {
@@ -55,7 +55,7 @@ export class RefusedDagError extends Error {
   readonly name = 'RefusedDagError'
 }
 
-/** A file can't be stored, as nobody would read it again: it repeats itself more than `dagLimits` in dag-node.ts has it */
+/** A file can't be stored, as nobody would read it again: it repeats itself more than `dagLimits` in dag/decode-node.ts has it */
 export class RepetitiveFileError extends Error {
   static readonly name = 'RepetitiveFileError'
   readonly name = 'RepetitiveFileError'

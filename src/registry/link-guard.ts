@@ -1,4 +1,4 @@
-import { RecentSet } from '../ipfs/blocks/recent-set.ts'
+import { RecentSet } from '../ipfs/blockstore/recent-set.ts'
 import type { Digest } from '../oci/digest.ts'
 import { digestKey } from './digest-key.ts'
 import { KeyedLock } from '../scheduling/keyed-lock.ts'

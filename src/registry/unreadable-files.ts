@@ -1,5 +1,5 @@
 import { LRUCache } from 'lru-cache'
-import type { DurableBlockstore } from '../ipfs/blocks/blockstore.ts'
+import type { DurableBlockstore } from '../ipfs/blockstore/blockstore.ts'
 import { missingBlocks } from '../ipfs/dag/missing-blocks.ts'
 import type { Repairer } from '../ipfs/retrieval/repairer.ts'
 

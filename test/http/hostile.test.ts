@@ -5,7 +5,7 @@ import * as dagPb from '@ipld/dag-pb'
 import { UnixFS } from 'ipfs-unixfs'
 import { CID } from 'multiformats/cid'
 import { create } from 'multiformats/hashes/digest'
-import { hashBlock } from '../../src/ipfs/dag/dag.ts'
+import { hashBlock } from '../../src/ipfs/dag/encode-node.ts'
 import { assertError, TestApp, type TestAppInit } from '../fixtures/app.ts'
 import { sha256 } from '../fixtures/images.ts'
 

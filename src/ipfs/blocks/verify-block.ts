@@ -4,7 +4,6 @@ import { identity } from 'multiformats/hashes/identity'
 import { sha256, sha512 } from 'multiformats/hashes/sha2'
 import type { StoreOptions } from '../content-store.ts'
 import { DamagedBlockError, UnavailableError } from '../errors.ts'
-import type { DurableBlockstore } from './blockstore.ts'
 
 const hashers = [sha256, sha512, identity]
 
@@ -23,7 +22,7 @@ export async function verifyBlock(cid: CID, bytes: Uint8Array): Promise<void> {
 
 /** Reads a block and compares it with its CID, however lately that was done; throws as {@link verifyBlock} and `read` */
 export async function readVerified<Options extends StoreOptions>(
-  blockstore: { read: (cid: CID, options?: Options) => ReturnType<DurableBlockstore['read']> },
+  blockstore: { read: (cid: CID, options?: Options) => Promise<Uint8Array> },
   cid: CID,
   options?: Options,
 ): Promise<Uint8Array> {

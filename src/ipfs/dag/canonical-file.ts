@@ -4,8 +4,8 @@ import type { CID } from 'multiformats/cid'
 import * as raw from 'multiformats/codecs/raw'
 import { sha256 } from 'multiformats/hashes/sha2'
 import type { Content } from '../content-store.ts'
-import { decodeNode } from './dag-node.ts'
-import { encodeFileNode, leafSize, maxLinks, type FileLink } from './dag.ts'
+import { decodeNode } from './decode-node.ts'
+import { encodeFileNode, leafSize, maxLinks, type FileLink } from './encode-node.ts'
 
 type Read = (cid: CID) => Promise<Uint8Array>
 

@@ -6,7 +6,7 @@ import * as dagPb from '@ipld/dag-pb'
 import type { CID } from 'multiformats/cid'
 import { blockKey, BlockMap } from '../blocks/block-set.ts'
 import type { StoreOptions } from '../content-store.ts'
-import { dagLimits, decodeNode, requireChild, requireDepth, type DagLink, type DagNode } from './dag-node.ts'
+import { dagLimits, decodeNode, requireChild, requireDepth, type DagLink, type DagNode } from './decode-node.ts'
 import { inlineBlock, requireCid, shown } from '../blocks/block-cid.ts'
 import { RefusedDagError } from '../errors.ts'
 

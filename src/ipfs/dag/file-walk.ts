@@ -1,7 +1,7 @@
 import * as raw from 'multiformats/codecs/raw'
 import type { CID } from 'multiformats/cid'
 import { blockKey, BlockSet } from '../blocks/block-set.ts'
-import { dagLimits, requireChild, requireDepth, type DagLink, type DagNode } from './dag-node.ts'
+import { dagLimits, requireChild, requireDepth, type DagLink, type DagNode } from './decode-node.ts'
 import { inlineBlock, requireCid, shown } from '../blocks/block-cid.ts'
 import { leavesOf, walkNodes } from './dag-walk.ts'
 import { RefusedDagError } from '../errors.ts'

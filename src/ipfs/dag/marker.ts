@@ -1,6 +1,6 @@
 import { CID } from 'multiformats/cid'
 import { blockKey, BlockSet, type BlockKey } from '../blocks/block-set.ts'
-import type { DurableBlockstore } from '../blocks/blockstore.ts'
+import type { DurableBlockstore } from '../blockstore/blockstore.ts'
 import type { StoreOptions } from '../content-store.ts'
 import { hasFile, parseCid } from '../blocks/block-cid.ts'
 import { leavesOf, WalkedNodes, walkNodes } from './dag-walk.ts'

@@ -1,5 +1,5 @@
 import type { CID } from 'multiformats/cid'
-import type { DurableBlockstore } from '../blocks/blockstore.ts'
+import type { DurableBlockstore } from '../blockstore/blockstore.ts'
 import type { StoreOptions } from '../content-store.ts'
 import { hasFile, parseCid } from '../blocks/block-cid.ts'
 import { leavesOf, walkNodes } from './dag-walk.ts'

@@ -1,6 +1,6 @@
 import { CID } from 'multiformats/cid'
 import * as raw from 'multiformats/codecs/raw'
-import type { BlockstoreContentStoreComponents } from '../dag/blockstore-content-store.ts'
+import type { BlockstoreContentStoreComponents } from '../content/blockstore-content-store.ts'
 import type { StoreOptions } from '../content-store.ts'
 import { DamagedBlockError } from '../errors.ts'
 import { fetchBytes } from '../retrieval/fetch-bytes.ts'

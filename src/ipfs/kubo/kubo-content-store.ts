@@ -1,4 +1,4 @@
-import { BlockstoreContentStore } from '../dag/blockstore-content-store.ts'
+import { BlockstoreContentStore } from '../content/blockstore-content-store.ts'
 import type { StoreOptions } from '../content-store.ts'
 import { UnavailableError } from '../errors.ts'
 import { fetchBytes } from '../retrieval/fetch-bytes.ts'

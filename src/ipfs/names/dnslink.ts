@@ -1,5 +1,5 @@
 import type { DnsClient } from './dns-client.ts'
-import { NameNotFoundError } from './name-errors.ts'
+import { NameNotFoundError } from './errors.ts'
 import { parseTarget, type NameTarget } from './name-target.ts'
 
 const prefix = 'dnslink='

@@ -2,7 +2,7 @@ import { LRUCache } from 'lru-cache'
 import { raceSignal } from 'race-signal'
 import type { Logger } from '../../log.ts'
 import { UnavailableError } from '../errors.ts'
-import type { NameNotFoundError } from './name-errors.ts'
+import type { NameNotFoundError } from './errors.ts'
 import type { NameTarget } from './name-target.ts'
 
 /** What a look-up found out, and for how many seconds that holds */

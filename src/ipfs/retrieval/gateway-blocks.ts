@@ -1,8 +1,8 @@
 import type { CID } from 'multiformats/cid'
 import { BufferPool } from '../blocks/buffer-pool.ts'
 import type { ContentReader, StoreOptions } from '../content-store.ts'
-import { leafSize } from '../dag/dag.ts'
-import { DagReader } from '../dag/dag-reader.ts'
+import { leafSize } from '../dag/encode-node.ts'
+import { DagReader } from '../content/dag-reader.ts'
 import { fetchBytes } from './fetch-bytes.ts'
 import { verifyBlock } from '../blocks/verify-block.ts'
 

@@ -6,7 +6,7 @@
  */
 import { randomUUID } from 'node:crypto'
 import type { ContentStore, ContentWriter } from '../../ipfs/content-store.ts'
-import type { StorageSpace } from '../../ipfs/blocks/storage-space.ts'
+import type { StorageSpace } from '../../ipfs/blockstore/storage-space.ts'
 import type { Index, UploadRecord } from '../../index/index.ts'
 import type { Logger } from '../../log.ts'
 import { algorithmOf, type Digest, type DigestAlgorithm } from '../../oci/digest.ts'

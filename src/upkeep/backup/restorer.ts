@@ -4,8 +4,8 @@
  */
 import { BlockSet } from '../../ipfs/blocks/block-set.ts'
 import { requireBlocks } from '../../ipfs/dag/complete-dags.ts'
-import type { DurableBlockstore } from '../../ipfs/blocks/blockstore.ts'
-import { readCarBlocks, readCarRoot, type CarSource } from '../../ipfs/dag/car.ts'
+import type { DurableBlockstore } from '../../ipfs/blockstore/blockstore.ts'
+import { readCarBlocks, readCarRoot, type CarSource } from '../../ipfs/car/car.ts'
 import type { ContentReader, ContentStore } from '../../ipfs/content-store.ts'
 import { DamagedBlockError } from '../../ipfs/errors.ts'
 import type { BlobRecord, Index, IndexChange, ManifestRecord } from '../../index/index.ts'

@@ -1,7 +1,7 @@
-import type { DurableBlockstore } from '../../ipfs/blocks/blockstore.ts'
+import type { DurableBlockstore } from '../../ipfs/blockstore/blockstore.ts'
 import type { ContentReader } from '../../ipfs/content-store.ts'
 import { DamagedBlockError } from '../../ipfs/errors.ts'
-import { verifiedReader } from '../../ipfs/dag/verified-reader.ts'
+import { verifiedReader } from '../../ipfs/content/verified-reader.ts'
 
 /** Errors that say what is the matter */
 const named = ['AbortError', 'NotFoundError', 'DamagedBlockError', 'RefusedDagError', 'UnavailableError']

@@ -4,10 +4,10 @@
  */
 import { CID } from 'multiformats/cid'
 import { raceSignal } from 'race-signal'
-import type { BlockFiles } from '../../ipfs/blocks/block-files.ts'
+import type { BlockFiles } from '../../ipfs/blockstore/block-files.ts'
 import { DagChecker, type BadBlock } from '../../ipfs/dag/dag-checker.ts'
 import { forEach } from '../../scheduling/for-each.ts'
-import type { Hasher } from '../../ipfs/dag/hasher.ts'
+import type { Hasher } from '../../ipfs/hashing/hasher.ts'
 import { RateLimit } from '../../scheduling/rate-limit.ts'
 import type { Repairer } from '../../ipfs/retrieval/repairer.ts'
 import type { Logger } from '../../log.ts'

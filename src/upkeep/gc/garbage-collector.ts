@@ -4,7 +4,7 @@
  * protected. Where marking fails or is not complete, no block is deleted.
  */
 import { raceSignal } from 'race-signal'
-import type { DurableBlockstore } from '../../ipfs/blocks/blockstore.ts'
+import type { DurableBlockstore } from '../../ipfs/blockstore/blockstore.ts'
 import { Pace } from '../../scheduling/pace.ts'
 import type { Logger } from '../../log.ts'
 import type { Metrics } from '../../metrics.ts'

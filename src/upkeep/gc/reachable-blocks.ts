@@ -1,5 +1,5 @@
 import type { BlockSet } from '../../ipfs/blocks/block-set.ts'
-import type { DurableBlockstore } from '../../ipfs/blocks/blockstore.ts'
+import type { DurableBlockstore } from '../../ipfs/blockstore/blockstore.ts'
 import type { ContentReader } from '../../ipfs/content-store.ts'
 import { Marker, type MarkOptions, type Unmarked } from '../../ipfs/dag/marker.ts'
 import type { Pace } from '../../scheduling/pace.ts'

@@ -5,9 +5,9 @@
 import * as dagPb from '@ipld/dag-pb'
 import { CID } from 'multiformats/cid'
 import type { ContentReader } from '../../ipfs/content-store.ts'
-import { decodeNode, type DagNode } from '../../ipfs/dag/dag-node.ts'
+import { decodeNode, type DagNode } from '../../ipfs/dag/decode-node.ts'
 import { verifyBlock } from '../../ipfs/blocks/verify-block.ts'
-import type { SmallBlock } from '../../ipfs/blocks/small-blocks.ts'
+import type { SmallBlock } from '../../ipfs/blockstore/small-blocks.ts'
 import type { Digest } from '../../oci/digest.ts'
 import { readTopManifest } from '../../registry/image/read-image.ts'
 

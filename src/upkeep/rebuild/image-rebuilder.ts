@@ -1,5 +1,5 @@
 import type { Content, ContentReader, ContentStore } from '../../ipfs/content-store.ts'
-import { leafCid } from '../../ipfs/dag/dag.ts'
+import { leafCid } from '../../ipfs/dag/encode-node.ts'
 import type { Index, ManifestRecord } from '../../index/index.ts'
 import { algorithmOf, hexOf, type Digest } from '../../oci/digest.ts'
 import type { Descriptor } from '../../oci/descriptor.ts'

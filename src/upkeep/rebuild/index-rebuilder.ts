@@ -8,10 +8,10 @@
  * until then no garbage is collected, so that what is repaired meanwhile can be restored by another run.
  */
 import { requireBlocks } from '../../ipfs/dag/complete-dags.ts'
-import type { DurableBlockstore } from '../../ipfs/blocks/blockstore.ts'
+import type { DurableBlockstore } from '../../ipfs/blockstore/blockstore.ts'
 import type { ContentReader, ContentStore } from '../../ipfs/content-store.ts'
-import { smallBlocks } from '../../ipfs/blocks/small-blocks.ts'
-import { verifiedReader } from '../../ipfs/dag/verified-reader.ts'
+import { smallBlocks } from '../../ipfs/blockstore/small-blocks.ts'
+import { verifiedReader } from '../../ipfs/content/verified-reader.ts'
 import type { Index } from '../../index/index.ts'
 import type { Logger } from '../../log.ts'
 import type { Digest } from '../../oci/digest.ts'

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { getPriority } from 'node:os'
 import { it } from 'node:test'
-import { ReadWorkers } from '../../../src/ipfs/blocks/read-workers.ts'
+import { ReadWorkers } from '../../../src/ipfs/blockstore/read-workers.ts'
 import { started } from '../../fixtures/read-workers.ts'
 import { lowerPoolThreads } from '../../../src/scheduling/thread-priority.ts'
 

@@ -16,7 +16,7 @@ import {
   maxLinks,
   type Block,
   type FileLink,
-} from '../../../../src/ipfs/dag/dag.ts'
+} from '../../../../src/ipfs/dag/encode-node.ts'
 import { leafBlock } from '../../../fixtures/leaf-block.ts'
 
 const blocks = new Map<string, Uint8Array>()

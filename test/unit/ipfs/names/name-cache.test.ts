@@ -3,7 +3,7 @@ import { beforeEach, describe, it, mock, afterEach } from 'node:test'
 import { setImmediate as turn } from 'node:timers/promises'
 import { UnavailableError } from '../../../../src/ipfs/errors.ts'
 import { NameCache, type NameAnswer } from '../../../../src/ipfs/names/name-cache.ts'
-import { NameNotFoundError } from '../../../../src/ipfs/names/name-errors.ts'
+import { NameNotFoundError } from '../../../../src/ipfs/names/errors.ts'
 import { recordingLog } from '../../../fixtures/recording-log.ts'
 
 const second = 1000

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { after, describe, it } from 'node:test'
-import { HashWorkers } from '../../../../src/ipfs/dag/hash-workers.ts'
-import { inlineHasher, type Hasher } from '../../../../src/ipfs/dag/hasher.ts'
+import { HashWorkers } from '../../../../src/ipfs/hashing/hash-workers.ts'
+import { inlineHasher, type Hasher } from '../../../../src/ipfs/hashing/hasher.ts'
 import { randomBytes } from '../../../fixtures/images.ts'
 
 const mebibyte = 1024 * 1024

@@ -2,7 +2,7 @@ import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import { multihashOf, shardsOf } from './block-files.ts'
-import { blockKey, type BlockKey } from './block-set.ts'
+import { blockKey, type BlockKey } from '../blocks/block-set.ts'
 import { forEach } from '../../scheduling/for-each.ts'
 import { Pace } from '../../scheduling/pace.ts'
 

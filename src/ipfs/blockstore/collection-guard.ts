@@ -1,4 +1,4 @@
-import type { BlockKey } from './block-set.ts'
+import type { BlockKey } from '../blocks/block-set.ts'
 import { RecentSet } from './recent-set.ts'
 import { Uses } from '../../scheduling/uses.ts'
 

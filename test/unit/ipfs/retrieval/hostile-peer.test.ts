@@ -6,11 +6,18 @@ import { yamux } from '@chainsafe/libp2p-yamux'
 import { tcp } from '@libp2p/tcp'
 import { createLibp2p, type Libp2p } from 'libp2p'
 import type { CID } from 'multiformats/cid'
-import { defaultPeerLimits, type PeerLimits } from '../../../src/ipfs/node/peer-limits.ts'
-import type { IpfsNode } from '../../../src/ipfs/node/node.ts'
-import { bitswapProtocol, blockMessage, encoded, field, framed, wantMessage } from '../../fixtures/bitswap-messages.ts'
-import { ipfsNode, randomBlock, readBlock } from '../../fixtures/ipfs-node.ts'
-import { until } from '../../fixtures/until.ts'
+import { defaultPeerLimits, type PeerLimits } from '../../../../src/ipfs/node/peer-limits.ts'
+import type { IpfsNode } from '../../../../src/ipfs/node/node.ts'
+import {
+  bitswapProtocol,
+  blockMessage,
+  encoded,
+  field,
+  framed,
+  wantMessage,
+} from '../../../fixtures/bitswap-messages.ts'
+import { ipfsNode, randomBlock, readBlock } from '../../../fixtures/ipfs-node.ts'
+import { until } from '../../../fixtures/until.ts'
 
 const [identity, sha256, raw] = [0x00, 0x12, 0x55]
 const mebibyte = 1024 * 1024

@@ -1,4 +1,4 @@
-import type { BlockKey } from './block-set.ts'
+import type { BlockKey } from '../blocks/block-set.ts'
 
 /** At 1 MiB each, the blocks of 64 GiB; the table takes 2 MiB */
 const slots = 64 * 1024

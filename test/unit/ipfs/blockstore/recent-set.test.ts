@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import type { BlockKey } from '../../../../src/ipfs/blocks/block-set.ts'
-import { RecentSet } from '../../../../src/ipfs/blocks/recent-set.ts'
+import { RecentSet } from '../../../../src/ipfs/blockstore/recent-set.ts'
 
 const keyOf = (i: number): BlockKey => [i, i, i, i]
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { setImmediate, setTimeout as sleep } from 'node:timers/promises'
-import { runAhead } from '../../../../src/ipfs/dag/run-ahead.ts'
+import { runAhead } from '../../../../src/ipfs/content/run-ahead.ts'
 
 describe('tasks that run ahead', () => {
   it('give their results in order, whichever is ready first', async () => {

@@ -5,10 +5,10 @@ import { afterEach, beforeEach, describe, it } from 'node:test'
 import fc from 'fast-check'
 import type { CID } from 'multiformats/cid'
 import * as raw from 'multiformats/codecs/raw'
-import { BlockGuard } from '../../../../src/ipfs/blocks/collection-guard.ts'
+import { BlockGuard } from '../../../../src/ipfs/blockstore/collection-guard.ts'
 import { blockKey, BlockSet } from '../../../../src/ipfs/blocks/block-set.ts'
-import { DurableBlockstore } from '../../../../src/ipfs/blocks/blockstore.ts'
-import { hashBlock } from '../../../../src/ipfs/dag/dag.ts'
+import { DurableBlockstore } from '../../../../src/ipfs/blockstore/blockstore.ts'
+import { hashBlock } from '../../../../src/ipfs/dag/encode-node.ts'
 import { temporaryDirectory, type TemporaryDirectory } from '../../../fixtures/temporary.ts'
 
 const blocks = await Promise.all(

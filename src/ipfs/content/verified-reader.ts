@@ -1,7 +1,7 @@
 import { BufferPool } from '../blocks/buffer-pool.ts'
-import type { DurableBlockstore } from '../blocks/blockstore.ts'
+import type { DurableBlockstore } from '../blockstore/blockstore.ts'
 import type { ContentReader } from '../content-store.ts'
-import { leafSize } from './dag.ts'
+import { leafSize } from '../dag/encode-node.ts'
 import { DagReader } from './dag-reader.ts'
 import { readVerified } from '../blocks/verify-block.ts'
 

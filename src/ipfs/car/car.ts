@@ -10,7 +10,7 @@ import { varint } from 'multiformats'
 import { CID } from 'multiformats/cid'
 import * as raw from 'multiformats/codecs/raw'
 import { sha256, sha512 } from 'multiformats/hashes/sha2'
-import type { Block } from './dag.ts'
+import type { Block } from '../dag/encode-node.ts'
 import { DamagedBlockError } from '../errors.ts'
 import { verifyBlock } from '../blocks/verify-block.ts'
 

@@ -1,4 +1,4 @@
-import { BlockSet, type BlockKey } from './block-set.ts'
+import { BlockSet, type BlockKey } from '../blocks/block-set.ts'
 
 export interface RecentSetInit {
   /** How long a key stays at least after it was noted; milliseconds */

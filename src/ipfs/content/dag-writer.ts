@@ -3,10 +3,10 @@ import { digestFrom, type Digest, type DigestAlgorithm } from '../../oci/digest.
 import type { Content, ContentWriter, WriterState } from '../content-store.ts'
 import { blockKey, BlockSet } from '../blocks/block-set.ts'
 import { copyToShared, type BufferPool } from '../blocks/buffer-pool.ts'
-import { buildFile, leafCid, leafSize, type Block, type FileLink } from './dag.ts'
-import { dagLimits } from './dag-node.ts'
+import { buildFile, leafCid, leafSize, type Block, type FileLink } from '../dag/encode-node.ts'
+import { dagLimits } from '../dag/decode-node.ts'
 import { DamagedBlockError, RepetitiveFileError } from '../errors.ts'
-import type { FileHasher, Hasher } from './hasher.ts'
+import type { FileHasher, Hasher } from '../hashing/hasher.ts'
 
 /** Leaves that are hashed or written at a time; each holds its 1 MiB in memory */
 const maxInFlight = 8
