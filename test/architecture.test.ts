@@ -149,6 +149,18 @@ const roomsInOrder = [
   ['src/upkeep', 'src/upkeep/fsck', 'src/upkeep/gc', 'src/upkeep/rebuild', 'src/upkeep/backup'],
   ['src/registry/repositories', 'src/registry/uploads', 'src/registry/tags', 'src/registry', 'src/registry/image'],
   [
+    'src/client/transfer',
+    'src/client/backup',
+    'src/client/engine',
+    'src/client/files',
+    'src/client/ipfs',
+    'src/client/registry',
+    'src/client/images',
+    'src/client/appliance',
+    'src/client/http',
+    'src/client',
+  ],
+  [
     'src/ipfs/kubo',
     'src/ipfs/retrieval',
     'src/ipfs/names',

@@ -2,8 +2,8 @@ import { readFile } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import { openSocketPath, socketName } from '../appliance/admin-socket-path.ts'
-import type { Connection, ApplianceClient } from '../client/appliance-client.ts'
-import { ClientError } from '../client/client-error.ts'
+import type { Connection, ApplianceClient } from '../client/appliance/appliance-client.ts'
+import { ClientError } from '../client/errors.ts'
 import { adminTokenFile, loadConfig, SYSTEM_FILE } from '../config/load.ts'
 import { configOf } from './config-flags.ts'
 import { commandOfContainer } from './container-command.ts'
@@ -45,12 +45,12 @@ export async function openAdministration(
   flags: AdminFlags,
   context: CliContext,
 ): Promise<{ appliance: ApplianceClient }> {
-  const { ApplianceClient } = await import('../client/appliance-client.ts')
+  const { ApplianceClient } = await import('../client/appliance/appliance-client.ts')
   return { appliance: new ApplianceClient(await connect(flags, context)) }
 }
 
 async function connect(flags: AdminFlags, context: CliContext): Promise<Connection> {
-  const { SocketConnection, TokenConnection } = await import('../client/administration.ts')
+  const { SocketConnection, TokenConnection } = await import('../client/appliance/admin-connections.ts')
   if (flags.dockerRegistryHost === undefined && flags.adminTokenFile === undefined) {
     const dataDir = await dataDirectoryOf(flags, context)
     return new SocketConnection(resolve(dataDir, socketName), () => openSocketPath(dataDir))

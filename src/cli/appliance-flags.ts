@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import { dockerConfigFile } from '../config/load.ts'
-import type { ApplianceClient } from '../client/appliance-client.ts'
-import type { RegistryClient } from '../client/registry-client.ts'
+import type { ApplianceClient } from '../client/appliance/appliance-client.ts'
+import type { RegistryClient } from '../client/registry/registry-client.ts'
 import type { CliContext } from './context.ts'
 import { defaultRegistryHost } from './hosts.ts'
 
@@ -30,9 +30,9 @@ export async function openAppliance(
   host?: string,
 ): Promise<{ registry: RegistryClient; appliance: ApplianceClient }> {
   const [{ RegistryClient }, { ApplianceClient }, { readCredentials }] = await Promise.all([
-    import('../client/registry-client.ts'),
-    import('../client/appliance-client.ts'),
-    import('../client/docker-config.ts'),
+    import('../client/registry/registry-client.ts'),
+    import('../client/appliance/appliance-client.ts'),
+    import('../client/registry/docker-credentials.ts'),
   ])
   const registry = await RegistryClient.open({
     host: host ?? flags.dockerRegistryHost,

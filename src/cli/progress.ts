@@ -1,5 +1,5 @@
 import type { CliContext } from './context.ts'
-import type { CopyProgress } from '../client/copy-image.ts'
+import type { CopyProgress } from '../client/images/copy-image.ts'
 
 const second = 1000
 const interval = 0.2 * second

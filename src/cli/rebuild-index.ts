@@ -1,15 +1,15 @@
-import type { RebuildProgress, RebuildResult } from '../client/appliance-client.ts'
-import { ClientError } from '../client/client-error.ts'
+import type { RebuildProgress, RebuildResult } from '../client/appliance/appliance-client.ts'
+import { ClientError } from '../client/errors.ts'
 import { openAdministration, type AdminFlags } from './admin-flags.ts'
 import type { CliContext } from './context.ts'
 import { jsonLine, line } from './printable.ts'
-import type { ReadOptions } from '../client/image-source.ts'
+import type { AbortOptions } from '../client/abort-options.ts'
 
 /** Has an appliance restore an index that was lost; throws ClientError where not all could be */
 export async function rebuildIndex(
   flags: AdminFlags & { waive?: true },
   context: CliContext,
-  options: ReadOptions,
+  options: AbortOptions,
 ): Promise<void> {
   const { appliance } = await openAdministration(flags, context)
   const result = await appliance.rebuild(

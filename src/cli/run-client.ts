@@ -1,5 +1,5 @@
 import { OciError } from '../oci/errors.ts'
-import { ClientError } from '../client/client-error.ts'
+import { ClientError } from '../client/errors.ts'
 import type { CliContext } from './context.ts'
 import { InterruptedError } from './interrupted-error.ts'
 import { exitCodes, stopSignal } from './signals.ts'

@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
-import type { BackupResult } from '../../client/backup.ts'
-import { ClientError } from '../../client/client-error.ts'
-import type { BackupVerification } from '../../client/verify-backup.ts'
+import type { BackupResult } from '../../client/backup/backup.ts'
+import { ClientError } from '../../client/errors.ts'
+import type { BackupVerification } from '../../client/backup/verify-backup.ts'
 import { addAdminFlags, openAdministration, type AdminFlags } from '../admin-flags.ts'
 import type { CliContext } from '../context.ts'
 import { runClient } from '../run-client.ts'
@@ -30,7 +30,7 @@ export function addBackupCommand(program: Command, context: CliContext): void {
 async function copy(target: string, flags: Flags, context: CliContext, signal: AbortSignal): Promise<void> {
   const [{ appliance }, { backup }] = await Promise.all([
     openAdministration(flags, context),
-    import('../../client/backup.ts'),
+    import('../../client/backup/backup.ts'),
   ])
   const result = await backup(appliance, { target, since: flags.since, quick: flags.quick }, { signal })
   for (const { path, problem } of flags.json === true ? [] : result.problems) {
@@ -54,7 +54,7 @@ function requireComplete({ leftOut: { count, names } }: BackupResult): void {
 }
 
 async function verify(target: string, flags: Flags, { stdout }: CliContext, signal: AbortSignal): Promise<void> {
-  const { verifyBackup } = await import('../../client/verify-backup.ts')
+  const { verifyBackup } = await import('../../client/backup/verify-backup.ts')
   const result = await verifyBackup(target, flags.since ?? [], { signal })
   stdout.write(flags.json === true ? `${JSON.stringify(result)}\n` : describeVerification(result))
   if (result.problems.length > 0) {

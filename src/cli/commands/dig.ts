@@ -1,5 +1,5 @@
 import { type Command, InvalidArgumentError } from 'commander'
-import { ClientError } from '../../client/client-error.ts'
+import { ClientError } from '../../client/errors.ts'
 import { addApplianceFlags, openAppliance, type ApplianceFlags } from '../appliance-flags.ts'
 import type { CliContext } from '../context.ts'
 import { jsonLine, printable, printableLines } from '../printable.ts'
@@ -22,7 +22,7 @@ export function addDigCommand(program: Command, context: CliContext): void {
 }
 
 async function dig(text: string, flags: DigFlags, context: CliContext, signal: AbortSignal): Promise<void> {
-  const { parseTarget } = await import('../../client/inspect.ts')
+  const { parseTarget } = await import('../../client/registry/inspect-image.ts')
   const { explicit, host, reference, repository } = parseTarget(text)
   const { appliance, registry } = await openAppliance(flags, context, host)
   const query = explicit ? `${repository}:${reference.digest ?? reference.tag}` : repository

@@ -1,6 +1,6 @@
 import { InvalidArgumentError, Option, type Command } from 'commander'
-import { ClientError } from '../../client/client-error.ts'
-import type { FsckProgress, FsckResult } from '../../client/appliance-client.ts'
+import { ClientError } from '../../client/errors.ts'
+import type { FsckProgress, FsckResult } from '../../client/appliance/appliance-client.ts'
 import { parseSize } from '../../config/units.ts'
 import { addAdminFlags, openAdministration, type AdminFlags } from '../admin-flags.ts'
 import type { CliContext } from '../context.ts'

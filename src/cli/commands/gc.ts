@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import type { CollectionProgress, CollectionResult } from '../../client/appliance-client.ts'
+import type { CollectionProgress, CollectionResult } from '../../client/appliance/appliance-client.ts'
 import { addAdminFlags, openAdministration, type AdminFlags } from '../admin-flags.ts'
 import { parseDuration } from '../../config/units.ts'
 import type { CliContext } from '../context.ts'

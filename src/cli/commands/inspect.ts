@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import type { InspectedManifest } from '../../client/inspect.ts'
+import type { InspectedManifest } from '../../client/registry/inspect-image.ts'
 import { addApplianceFlags, openAppliance, type ApplianceFlags } from '../appliance-flags.ts'
 import type { CliContext } from '../context.ts'
 import { jsonLine, line } from '../printable.ts'
@@ -18,7 +18,7 @@ export function addInspectCommand(program: Command, context: CliContext): void {
 }
 
 async function run(text: string, flags: ApplianceFlags, context: CliContext, signal: AbortSignal): Promise<void> {
-  const { inspect, parseTarget } = await import('../../client/inspect.ts')
+  const { inspect, parseTarget } = await import('../../client/registry/inspect-image.ts')
   const { host, reference, repository } = parseTarget(text)
   const { registry } = await openAppliance(flags, context, host)
   const image = { name: repository, ...(await inspect(registry, repository, reference, { signal, blobs: true })) }

@@ -63,9 +63,9 @@ export function addPullCommand(program: Command, context: CliContext): void {
 async function run(image: string, flags: PullFlags, context: CliContext, signal: AbortSignal): Promise<void> {
   const silent = flags.silent === true || flags.quiet === true
   const [{ pull }, { readCredentials }, { parsePlatform }] = await Promise.all([
-    import('../../client/pull.ts'),
-    import('../../client/docker-config.ts'),
-    import('../../client/select-platform.ts'),
+    import('../../client/transfer/pull.ts'),
+    import('../../client/registry/docker-credentials.ts'),
+    import('../../client/images/select-platform.ts'),
   ])
   const { missing, name } = await (async () => {
     using progress = showProgress(context, { silent })

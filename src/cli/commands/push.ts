@@ -49,8 +49,8 @@ export function addPushCommand(program: Command, context: CliContext): void {
 
 async function run(image: string, flags: PushFlags, context: CliContext, signal: AbortSignal): Promise<void> {
   const silent = flags.silent === true || flags.quiet === true
-  const { push } = await import('../../client/push.ts')
-  const { readCredentials } = await import('../../client/docker-config.ts')
+  const { push } = await import('../../client/transfer/push.ts')
+  const { readCredentials } = await import('../../client/registry/docker-credentials.ts')
   const { missing, root } = await (async () => {
     using progress = showProgress(context, { silent })
     return await push(

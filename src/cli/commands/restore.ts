@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import type { RestoreProgress, RestoreResult } from '../../client/appliance-client.ts'
+import type { RestoreProgress, RestoreResult } from '../../client/appliance/appliance-client.ts'
 import { addAdminFlags, openAdministration, type AdminFlags } from '../admin-flags.ts'
 import type { CliContext } from '../context.ts'
 import { runClient } from '../run-client.ts'
@@ -18,7 +18,7 @@ export function addRestoreCommand(program: Command, context: CliContext): void {
       await runClient(context, async signal => {
         const [{ appliance }, { restore }] = await Promise.all([
           openAdministration(flags, context),
-          import('../../client/restore.ts'),
+          import('../../client/backup/restore.ts'),
         ])
         const result = await restore(
           appliance,

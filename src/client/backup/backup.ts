@@ -1,0 +1,190 @@
+import { mkdir, open, rename, rm, stat, type FileHandle } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
+import { asyncIterableReader } from '@ipld/car/decoder'
+import { readCarBlocks, readCarRoot } from '../../ipfs/car/car.ts'
+import type { ApplianceClient, LeftOut } from '../appliance/appliance-client.ts'
+import { nextBackupName, syncDirectory, writeBackupList, type ListedFile } from './backup-directory.ts'
+import { ClientError } from '../errors.ts'
+import type { AbortOptions } from '../abort-options.ts'
+import {
+  incompleteStates,
+  inspectBackups,
+  type BackupInspection,
+  type BackupProblem,
+  type InspectedFile,
+} from './inspect-backups.ts'
+
+export interface BackupInit {
+  /** A file that ends in `.car`, or a directory that gets a file for each backup */
+  target: string
+  /** Files, or directories of files, with earlier backups, beside those in the directory: what they have is left out */
+  since?: readonly string[] | undefined
+  /** Only looks where the blocks of earlier backups are, and compares none with its CID */
+  quick?: boolean | undefined
+  /** Of all that the appliance has sent so far */
+  onProgress?: ((blocks: number, bytes: number) => void) | undefined
+}
+
+export interface BackupResult {
+  root: string
+  /** Undefined where the directory has all already, and its last file is of this state */
+  file: string | undefined
+  /** In this file alone */
+  blocks: number
+  bytes: number
+  /** What was wrong with the files before; what the appliance has of it is in this file */
+  problems: BackupProblem[]
+  /** Earlier states that can't be restored any more, as the appliance has them no more */
+  lost: string[]
+  /** What the appliance could not send, as it is missing or damaged there */
+  leftOut: LeftOut
+}
+
+interface Written {
+  blocks: number
+  bytes: number
+}
+
+interface Added extends Written {
+  name: string
+  path: string
+  state: string
+}
+
+/**
+ * Copies all that an appliance has, and that earlier backups have not whole, into a file; what is there under the file's name is whole
+ *
+ * @throws ClientError, ResponseError
+ */
+export async function backup(
+  appliance: Pick<ApplianceClient, 'backup'>,
+  init: BackupInit,
+  options: AbortOptions,
+): Promise<BackupResult> {
+  const { target } = init
+  if (target.endsWith('.car')) {
+    return await backupToFile(appliance, init, options)
+  }
+  await mkdir(target, { recursive: true })
+  const before = await inspectBackups(target, init.since ?? [], { ...options, quick: init.quick })
+  await using _blocks = before.blocks
+  const partial = join(target, '.partial')
+  const { root, written, leftOut } = await writeBackup(appliance, partial, before, init, options)
+  const isNew = written.blocks > 0 || before.files.at(-1)?.state !== root
+  if (!isNew) {
+    await rm(partial)
+    written.bytes = 0
+  }
+  const file = isNew ? join(target, nextBackupName(before.names, root)) : undefined
+  if (file !== undefined) {
+    await rename(partial, file)
+    await syncDirectory(target)
+  }
+  const added = file === undefined ? undefined : { name: basename(file), path: file, state: root, ...written }
+  const lost = await settle(init, before, added, options)
+  return { root, file, ...written, problems: before.problems, lost, leftOut }
+}
+
+async function backupToFile(
+  appliance: Pick<ApplianceClient, 'backup'>,
+  init: BackupInit,
+  options: AbortOptions,
+): Promise<BackupResult> {
+  const { target, since = [], quick } = init
+  if ((await stat(target).catch(() => undefined)) !== undefined) {
+    throw new ClientError(`${target} is there already`)
+  }
+  const directory = dirname(target)
+  await mkdir(directory, { recursive: true })
+  const [first, ...others] = since
+  const before = first === undefined ? undefined : await inspectBackups(first, others, { ...options, quick })
+  await using _blocks = before?.blocks
+  const { root, written, leftOut } = await writeBackup(appliance, `${target}.partial`, before, init, options)
+  await rename(`${target}.partial`, target)
+  await syncDirectory(directory)
+  return { root, file: target, ...written, problems: before?.problems ?? [], lost: [], leftOut }
+}
+
+async function writeBackup(
+  appliance: Pick<ApplianceClient, 'backup'>,
+  path: string,
+  before: BackupInspection | undefined,
+  { onProgress }: BackupInit,
+  options: AbortOptions,
+): Promise<{ root: string; written: Written; leftOut: LeftOut }> {
+  const { root, bytes, leftOut } = await appliance.backup(async function* () {
+    yield* before?.blocks.keys.bytes() ?? []
+  }, options)
+  try {
+    await using file = await open(path, 'w')
+    const reader = asyncIterableReader(written(file, bytes))
+    if ((await readCarRoot(reader)) !== root) {
+      throw new ClientError('the appliance sent another backup than it said')
+    }
+    let blocks = 0
+    for await (const _ of readCarBlocks(reader)) {
+      options.signal?.throwIfAborted()
+      blocks++
+      onProgress?.(blocks, reader.pos)
+    }
+    await file.sync()
+    return { root, written: { blocks, bytes: reader.pos }, leftOut }
+  } catch (err) {
+    await rm(path, { force: true })
+    throw err
+  }
+}
+
+/**
+ * Lists what there is now: what was wrong is known from now on
+ *
+ * @returns paths of the files whose states are lost
+ */
+async function settle(
+  { target, quick = false }: BackupInit,
+  { blocks, files, isListed, problems }: BackupInspection,
+  added: Added | undefined,
+  options: AbortOptions,
+): Promise<string[]> {
+  const isSuspect = problems.length > 0 || files.some(isDamaged) || (!isListed && files.length > 0)
+  if (added !== undefined && isSuspect) {
+    // it was read a moment ago
+    await blocks.add(added.path, { ...options, quick: true })
+  }
+  const states = added === undefined ? files : [...files, added]
+  const lost = new Set(
+    isSuspect ? (await incompleteStates(states, blocks, options)).map(({ file: { path } }) => path) : [],
+  )
+  if (isSuspect || added !== undefined) {
+    await writeBackupList(target, [
+      ...files.map(file =>
+        listed(file, {
+          isDamaged: isDamaged(file) || (quick && file.listed?.isDamaged === true),
+          isLost: isSuspect ? lost.has(file.path) : file.listed?.isLost === true,
+        }),
+      ),
+      ...(added === undefined ? [] : [listed(added, { isDamaged: false, isLost: lost.has(added.path) })]),
+    ])
+  }
+  return files.filter(({ path, listed }) => lost.has(path) && listed?.isLost !== true).map(({ path }) => path)
+}
+
+function isDamaged({ damage, root, state }: InspectedFile): boolean {
+  return damage !== undefined || root !== state
+}
+
+function listed(
+  { name, bytes }: { name: string; bytes: number },
+  { isDamaged, isLost }: { isDamaged: boolean; isLost: boolean },
+): ListedFile {
+  return { name, bytes, ...(isDamaged ? { isDamaged } : {}), ...(isLost ? { isLost } : {}) }
+}
+
+async function* written(file: FileHandle, source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  for await (const chunk of source) {
+    for (let offset = 0; offset < chunk.byteLength; ) {
+      offset += (await file.write(chunk, offset)).bytesWritten
+    }
+    yield chunk
+  }
+}

@@ -1,0 +1,105 @@
+import { basename, join } from 'node:path'
+import { encodeCar, readCarRoot } from '../../ipfs/car/car.ts'
+import { CarFile } from '../../ipfs/car/car-file.ts'
+import type { ApplianceClient, RestoreProgress, RestoreResult } from '../appliance/appliance-client.ts'
+import { wholeBlocks } from './backup-blocks.ts'
+import { isDirectory, readBackupDirectory, rootInName } from './backup-directory.ts'
+import { ClientError } from '../errors.ts'
+import type { AbortOptions } from '../abort-options.ts'
+import type { BackupProblem } from './inspect-backups.ts'
+
+export interface RestoreInit {
+  /** Files, or directories of files: the last is what is restored, the others have what it leaves out */
+  sources: readonly string[]
+  /** Of an earlier state, instead of the last */
+  root?: string | undefined
+  onProgress?: ((progress: RestoreProgress) => void) | undefined
+  /** Told what of the files is missing or damaged; the appliance finds out whether it needs that */
+  onProblem?: ((problem: BackupProblem) => void) | undefined
+}
+
+interface Source {
+  paths: string[]
+  /** Undefined where there is nothing */
+  root: string | undefined
+}
+
+/**
+ * Fills an empty appliance from backups
+ *
+ * @throws ClientError, ResponseError
+ */
+export async function restore(
+  appliance: Pick<ApplianceClient, 'restore'>,
+  { sources, root, onProgress = () => {}, onProblem = () => {} }: RestoreInit,
+  options: AbortOptions,
+): Promise<RestoreResult> {
+  const found: Source[] = []
+  for (const source of sources) {
+    found.push(await readSource(source, onProblem))
+  }
+  const wanted = root ?? found.at(-1)?.root
+  if (wanted === undefined) {
+    throw new ClientError(`there is no backup in ${sources.at(-1)}`)
+  }
+  const damaged = new Set<string>()
+  const onDamage: Parameters<typeof wholeBlocks>[1] = (path, { damage, offset }) => {
+    if (!damaged.has(path)) {
+      damaged.add(path)
+      onProblem({ path, problem: `${damage} (byte ${offset})` })
+    }
+  }
+  let failure: unknown
+  const body = async function* (): AsyncGenerator<Uint8Array> {
+    try {
+      yield* encodeCar(
+        wanted,
+        wholeBlocks(
+          found.flatMap(({ paths }) => paths),
+          onDamage,
+          options.signal,
+        ),
+      )
+    } catch (err) {
+      // the request only says that it was cut short
+      failure = err
+      throw err
+    }
+  }
+  try {
+    return await appliance.restore(body, onProgress, options)
+  } catch (err) {
+    throw failure ?? err
+  }
+}
+
+async function readSource(path: string, onProblem: (problem: BackupProblem) => void): Promise<Source> {
+  if (!(await isDirectory(path))) {
+    return { paths: [path], root: await rootOf(path) }
+  }
+  const { names, listed } = await readBackupDirectory(path)
+  // what somebody else put there may have blocks that are needed, but is not the last
+  const last = listed?.at(-1)?.name ?? names.at(-1)
+  for (const { name } of listed ?? []) {
+    if (!names.includes(name)) {
+      onProblem({ path: join(path, name), problem: 'it is missing' })
+    }
+  }
+  return { paths: names.map(name => join(path, name)), root: last === undefined ? undefined : rootInName(last) }
+}
+
+async function rootOf(path: string): Promise<string> {
+  try {
+    await using file = await CarFile.open(path)
+    return await readCarRoot(file)
+  } catch (err) {
+    const { code, message } = err as NodeJS.ErrnoException
+    const named = rootInName(basename(path))
+    if (code === undefined && named !== undefined) {
+      return named
+    }
+    throw new ClientError(`backup ${path}: ${code === undefined ? message : `it can't be read: ${code}`}`, {
+      cause: err,
+    })
+  }
+}

@@ -1,0 +1,49 @@
+import { randomUUID } from 'node:crypto'
+import { lstat, mkdir, open, rename, rm } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { ClientError } from '../errors.ts'
+
+/** Where a file is written until it is whole: a name that nobody can have taken, not even by a link */
+export function partialPath(path: string): string {
+  return `${path}.${randomUUID()}.partial`
+}
+
+/** Writes a file whole or not at all. What is there of its name is replaced, and not followed where it is a link. */
+export async function writeWhole(path: string, bytes: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<void> {
+  const partial = partialPath(path)
+  try {
+    const file = await open(partial, 'wx')
+    try {
+      for await (const chunk of bytes) {
+        await file.writeFile(chunk)
+      }
+    } finally {
+      await file.close()
+    }
+    await rename(partial, path)
+  } catch (err) {
+    await rm(partial, { force: true })
+    throw err
+  }
+}
+
+/**
+ * Makes a directory below another one, with those between
+ *
+ * @throws ClientError where one of them is a link or a file
+ */
+export async function makeBelow(root: string, path: string): Promise<void> {
+  if (path === '.') {
+    return
+  }
+  await makeBelow(root, dirname(path))
+  const directory = join(root, path)
+  await mkdir(directory).catch((err: NodeJS.ErrnoException) => {
+    if (err.code !== 'EEXIST') {
+      throw err
+    }
+  })
+  if (!(await lstat(directory)).isDirectory()) {
+    throw new ClientError(`${directory} is no directory of its own: nothing is written where it leads to`)
+  }
+}

@@ -1,0 +1,91 @@
+import { algorithmOf, hexOf, type Digest } from '../../oci/digest.ts'
+import { refName } from '../../oci/annotations.ts'
+import type { Descriptor } from '../../oci/descriptor.ts'
+import { parseManifest } from '../../oci/manifest.ts'
+import { OCI_INDEX } from '../../oci/media-types.ts'
+import { ClientError } from '../errors.ts'
+import { openSavedSource } from './docker-save-source.ts'
+import { readJson, type ImageFiles } from './image-files.ts'
+import type { AbortOptions } from '../abort-options.ts'
+import type { ImageSource } from '../images/image-source.ts'
+
+/** Images that are named where the wanted one is not there */
+const maxNamed = 20
+const nameAnnotations = [refName, 'io.containerd.image.name']
+
+/**
+ * An image in files: an OCI image layout, or what `docker save` writes. The source closes the files.
+ *
+ * @param tag which image, where there are several; by default `latest`
+ * @throws ClientError where there is no such image
+ */
+export async function openFilesSource(
+  files: ImageFiles,
+  tag: string | undefined,
+  options: AbortOptions = {},
+): Promise<ImageSource> {
+  try {
+    return (await files.size('index.json')) === undefined
+      ? await openSavedSource(files, tag, options)
+      : await openLayout(files, tag, options)
+  } catch (err) {
+    await files[Symbol.asyncDispose]()
+    throw err
+  }
+}
+
+async function openLayout(files: ImageFiles, tag: string | undefined, options: AbortOptions): Promise<ImageSource> {
+  const { manifests } = parseManifest((await readJson(files, 'index.json', options)).bytes, OCI_INDEX)
+  const { digest, mediaType } = choose(manifests, tag, files.name)
+  const manifest = async (digest: Digest): Promise<Buffer | undefined> => {
+    return (await files.size(pathOf(digest))) === undefined
+      ? undefined
+      : (await readJson(files, pathOf(digest), options)).bytes
+  }
+  const bytes = await manifest(digest)
+  if (bytes === undefined) {
+    throw new ClientError(`${files.name} has not the manifest ${digest} that its index.json names`)
+  }
+  return {
+    top: { bytes, digest, mediaType },
+    manifest: async ({ digest }) => await manifest(digest),
+    blob: (descriptor, options) => readBlob(files, descriptor, options),
+    [Symbol.asyncDispose]: async () => {
+      await files[Symbol.asyncDispose]()
+    },
+  }
+}
+
+async function* readBlob(
+  files: ImageFiles,
+  { digest, size }: Descriptor,
+  options: AbortOptions | undefined,
+): AsyncGenerator<Uint8Array> {
+  const found = await files.size(pathOf(digest))
+  if (found !== size) {
+    throw new ClientError(
+      `${files.name} has ${found === undefined ? 'not' : `${found} bytes instead of the ${size} of`} the blob ${digest}`,
+    )
+  }
+  yield* files.read(pathOf(digest), options)
+}
+
+function choose(manifests: readonly Descriptor[], tag: string | undefined, name: string): Descriptor {
+  const named = (wanted: string): Descriptor | undefined =>
+    manifests.find(({ annotations }) => {
+      return nameAnnotations.some(key => annotations?.[key] === wanted || annotations?.[key]?.endsWith(`:${wanted}`))
+    })
+  const only = new Set(manifests.map(({ digest }) => digest)).size === 1 ? manifests[0] : undefined
+  const found = tag === undefined ? (only ?? named('latest')) : named(tag)
+  if (found === undefined) {
+    const names = manifests
+      .slice(0, maxNamed)
+      .map(({ annotations, digest }) => nameAnnotations.map(key => annotations?.[key]).find(Boolean) ?? digest)
+    throw new ClientError(`${name} has no image ${tag ?? 'latest'}, but ${names.join(', ') || 'none at all'}`)
+  }
+  return found
+}
+
+function pathOf(digest: Digest): string {
+  return `blobs/${algorithmOf(digest)}/${hexOf(digest)}`
+}

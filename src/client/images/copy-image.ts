@@ -1,0 +1,105 @@
+import type { Digest } from '../../oci/digest.ts'
+import type { Descriptor } from '../../oci/descriptor.ts'
+import { parseManifest, type Manifest } from '../../oci/manifest.ts'
+import { ClientError } from '../errors.ts'
+import { forEach } from '../../scheduling/for-each.ts'
+import type { AbortOptions } from '../abort-options.ts'
+import type { ImageSource, SourceManifest } from './image-source.ts'
+import type { ImageTarget } from './image-target.ts'
+import { verified, verifyBytes } from './verify-digest.ts'
+
+const concurrency = 4
+/** Indexes below indexes; more is an attack */
+const maxDepth = 8
+
+export interface CopyProgress {
+  /** A blob that is copied or need not be; then its bytes as they come */
+  blob?: (descriptor: Descriptor, exists: boolean) => void
+  bytes?: (count: number) => void
+}
+
+export interface CopyOptions extends AbortOptions {
+  progress?: CopyProgress
+}
+
+/**
+ * Copies an image, every platform of it, byte for byte: blobs before the manifests that name them, and the top manifest last
+ *
+ * @returns the manifests that an index of the image names and the source has not
+ */
+export async function copyImage(
+  source: ImageSource,
+  target: ImageTarget,
+  options: CopyOptions = {},
+): Promise<{ missing: Descriptor[] }> {
+  verifyBytes(source.top.bytes, source.top.digest)
+  const copy = new Copy(source, target, options)
+  await copy.manifest(source.top, 0)
+  return { missing: copy.missing }
+}
+
+class Copy {
+  readonly #source: ImageSource
+  readonly #target: ImageTarget
+  readonly #options: CopyOptions
+  readonly #done = new Set<Digest>()
+  readonly missing: Descriptor[] = []
+
+  constructor(source: ImageSource, target: ImageTarget, options: CopyOptions) {
+    this.#source = source
+    this.#target = target
+    this.#options = options
+  }
+
+  async manifest({ bytes, digest, mediaType }: SourceManifest, depth: number): Promise<void> {
+    if (depth > maxDepth) {
+      throw new ClientError(`${digest} lies below more than ${maxDepth} indexes`)
+    }
+    const manifest = parseManifest(bytes, mediaType?.toLowerCase())
+    await this.#children(manifest, depth)
+    const blobs = manifest.blobs.filter(({ digest }) => this.#once(digest))
+    await forEach(blobs, concurrency, this.#options.signal, async (blob, signal) => {
+      await this.#blob(blob, signal)
+    })
+    await this.#target.putManifest({ digest, bytes, manifest, top: depth === 0 }, this.#options)
+  }
+
+  async #children({ manifests }: Manifest, depth: number): Promise<void> {
+    for (const child of manifests.filter(({ digest }) => this.#once(digest))) {
+      const bytes = await this.#source.manifest(child, this.#options)
+      if (bytes === undefined) {
+        this.missing.push(child)
+        continue
+      }
+      verifyBytes(bytes, child.digest)
+      await this.manifest({ digest: child.digest, bytes, mediaType: child.mediaType }, depth + 1)
+    }
+  }
+
+  async #blob(descriptor: Descriptor, signal: AbortSignal | undefined): Promise<void> {
+    const { bytes, blob } = this.#options.progress ?? {}
+    const exists = await this.#target.hasBlob(descriptor, { signal })
+    blob?.(descriptor, exists)
+    if (!exists) {
+      await this.#target.putBlob(
+        descriptor,
+        () => counted(verified(this.#source.blob(descriptor, { signal }), descriptor), bytes),
+        { signal },
+      )
+    }
+  }
+
+  #once(digest: Digest): boolean {
+    return !this.#done.has(digest) && this.#done.add(digest) !== undefined
+  }
+}
+
+async function* counted(
+  bytes: AsyncIterable<Uint8Array>,
+  count: ((bytes: number) => void) | undefined,
+): AsyncGenerator<Uint8Array> {
+  for await (const chunk of bytes) {
+    count?.(chunk.byteLength)
+    yield chunk
+  }
+}
