@@ -24,7 +24,6 @@ const longFiles = new Set([
   'src/ipfs/blockstore/blockstore.ts',
   'src/ipfs/node/node.ts',
   'src/ipfs/node/patches/bounded-bitswap.ts',
-  'src/oci/manifest.ts',
   'src/registry/repositories/local-repository.ts',
   'src/registry/tags/publisher.ts',
   'src/registry/uploads/uploads.ts',

@@ -1,14 +1,16 @@
 /**
- * How people and programs write the name of an image root.
+ * The ways in which people and programs write the CID or name of an image root.
  *
  * ```
  * bafy..., zdj7..., f01...    CIDv1 in any multibase
  * Qm...                       CIDv0
- * ciq...                      docker format: a CIDv0 as a repository name may be written. It is the multihash alone in base32, lower case and
- *                             without padding; as `c` is the multibase of base32 with padding, it is tried before that.
- * /ipfs/<cid>, ipfs://<cid>   a CID as paths and URLs have it; without the first slash, as repository names have it
- * /ipns/<name>, ipns://<name> an IPNS name: a key, or a domain that DNSLink leads on from
- * k51..., bafzaa...           a key as a CID of the codec libp2p-key: it names whatever its owner publishes and is no content
+ * ciq...                      docker format: a CIDv0 in characters that a repository name may have. It is the
+ *                             bare multihash in lower-case base32 without padding. It is tried before CIDv1,
+ *                             where `c` means base32 with padding.
+ * /ipfs/<cid>, ipfs://<cid>   a CID in a path or URL. Repository names have it without the first slash.
+ * /ipns/<name>, ipns://<name> an IPNS name: a key, or a domain that DNSLink resolves
+ * k51..., bafzaa...           an IPNS key as a CID with the codec libp2p-key: it stands for what its owner
+ *                             publishes, not for content
  * ```
  */
 import { base32 } from 'multiformats/bases/base32'
@@ -19,28 +21,33 @@ import type { MultibaseDecoder } from 'multiformats/bases/interface'
 import { CID } from 'multiformats/cid'
 import { decode as decodeMultihash } from 'multiformats/hashes/digest'
 
-/** What an image root is asked for by: its CID, or a name whose owner says which one it is */
+/** Either the CID of an image root, or an IPNS or DNSLink name that leads to one */
 export type RootReference = { cid: string; name?: undefined } | { name: string; cid?: undefined }
 
 const dagPb = 0x70
 const libp2pKey = 0x72
 const sha256 = 0x12
-/** A shorter hash is found by trying, and a CID with one is more likely a word */
+/** A shorter hash is not safe against collisions, and the text is more likely an ordinary word */
 const minDigestBytes = 16
-/** Of sha2-512: nothing that is a hash is longer, and what is no hash is content in the place of one (identity), as long as somebody likes */
+/**
+ * The length of sha2-512. Anything longer is an identity "hash", which holds content of any length instead of a hash.
+ */
 const maxDigestBytes = 64
-/** Fewer characters than the shortest CID has: base64 of the digest and the four bytes before it. Most names of repositories end here. */
+/**
+ * Shorter than every CID (base64 of four bytes and the shortest digest), so that most repository names are ruled out at
+ * once
+ */
 const minLength = 28
-/** More than a CID by sha2-512 has in base2; decoding takes time by the square of the length */
+/** Longer than a sha2-512 CID in base2. Decoding time grows with the square of the length. */
 const maxLength = 600
-/** The multibase of base32, which docker format leaves out */
+/** The multibase prefix of base32, which docker format omits */
 const base32Prefix = 'b'
 const dockerFormat = /^ciq[a-z2-7]{52}$/
 const domain = /^(?=.{3,253}$)(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9])?\.)+[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?$/i
 const { identity: _, ...textBases } = bases
 
 /**
- * Reads the name of an image root in any of its forms
+ * Reads the CID or name of an image root in any of these forms
  *
  * @returns the CID as CIDv1 in base32, the IPNS key in base36, or the domain; undefined where the text is none of them
  */
@@ -60,13 +67,14 @@ export function parseRoot(text: string): RootReference | undefined {
   return { cid: cid.toV1().toString() }
 }
 
-/** The repository that stands for an image root, as a client of a registry asks for it */
+/** The repository name under which a registry client can pull an image root */
 export function repositoryOf(root: RootReference): string {
   return root.cid ?? (root.name.includes('.') ? `ipns/${root.name}` : root.name)
 }
 
 /**
- * Writes a name so that it can be the name of a repository: a CIDv0 in docker format, any other CID in base32, an IPNS key in base36
+ * Writes a CID or name in a form that is a valid repository name: a CIDv0 in docker format, another CID in base32, an
+ * IPNS key in base36
  *
  * @returns undefined where the text names no image root
  */
@@ -80,7 +88,8 @@ export function toDockerFormat(text: string): string | undefined {
 }
 
 /**
- * Writes a name as IPFS tools do: docker format becomes a CIDv0, any other CID is written in base32, or as CIDv0 where it was one
+ * Writes a CID or name as IPFS tools do: docker format becomes a CIDv0, a CIDv0 stays one, and any other CID is written
+ * in base32
  *
  * @returns undefined where the text names no image root
  */
@@ -93,7 +102,7 @@ export function toIpfsFormat(text: string): string | undefined {
   return root?.cid ?? (root?.name?.includes('.') === true ? `/ipns/${root.name}` : root?.name)
 }
 
-/** @returns the CIDv0 of a CIDv1, or undefined where there is none: only dag-pb by sha2-256 has one */
+/** @returns the CIDv0 of a CIDv1; undefined where it has none, as only dag-pb with sha2-256 does */
 export function toCidV0(cid: string): string | undefined {
   const parsed = parseCid(cid)
   return parsed?.code === dagPb && parsed.multihash.code === sha256 && parsed.multihash.size === 32
@@ -111,11 +120,11 @@ function parseCid(text: string): CID | undefined {
     return undefined
   }
   try {
-    // the multihash alone is what a CIDv0 is
+    // a CIDv0 is a bare multihash
     const cid = dockerFormat.test(text) ? CID.decode(base32.decode(base32Prefix + text)) : CID.parse(text, baseOf(text))
     return isDigestSize(cid.multihash.size) ? cid : undefined
   } catch {
-    // no CID
+    // not a CID
     return undefined
   }
 }
@@ -125,7 +134,7 @@ function baseOf(text: string): MultibaseDecoder<string> | undefined {
   return Object.values(textBases).find(({ prefix }) => text.startsWith(prefix))?.decoder
 }
 
-/** A key as a CID, or as the bare multihash that peer ids are written as */
+/** Reads a key that is written as a CID, or as a bare multihash like a peer id */
 function parseKey(text: string): string | undefined {
   const cid = parseCid(text)
   if (cid?.code === libp2pKey || text.length > maxLength) {
@@ -135,7 +144,7 @@ function parseKey(text: string): string | undefined {
     const multihash = decodeMultihash(base58btc.baseDecode(text))
     return isDigestSize(multihash.size) ? CID.createV1(libp2pKey, multihash).toString(base36) : undefined
   } catch {
-    // no key
+    // not a key
     return undefined
   }
 }

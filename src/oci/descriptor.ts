@@ -20,7 +20,7 @@ export function descriptors(value: unknown, field: string): Descriptor[] {
   return value.map((item, i) => descriptor(item, `${field}[${i}]`))
 }
 
-/** @throws as {@link descriptors} */
+/** @throws OciError MANIFEST_INVALID, its detail naming the field */
 export function descriptor(value: unknown, field: string): Descriptor {
   if (!isObject(value)) {
     throw invalid(field, 'must be a descriptor')
@@ -38,6 +38,7 @@ export function descriptor(value: unknown, field: string): Descriptor {
   return { ...value, mediaType, digest, size: Number(size) }
 }
 
+/** Whether an object has the fields of a descriptor, whatever else it has */
 export function isDescriptor(value: object): value is Descriptor {
   const { mediaType, digest, size } = value as Record<string, unknown>
   return isString(mediaType) && isDigest(digest) && Number.isSafeInteger(size) && Number(size) >= 0

@@ -1,8 +1,8 @@
 import { OciError } from './errors.ts'
 
 /**
- * The digest algorithms that every part of the registry knows, with the length of their hexadecimal form.
- * The names are those that `node:crypto` uses too.
+ * The digest algorithms that the registry supports, with the length of a digest in hexadecimal. `node:crypto` has the
+ * same names.
  *
  * @see https://github.com/opencontainers/image-spec/blob/main/descriptor.md#registered-algorithms
  */
@@ -10,7 +10,7 @@ const hexLengths = { sha256: 64, sha512: 128 } as const
 
 export type DigestAlgorithm = keyof typeof hexLengths
 
-/** `<algorithm>:<hex>`, checked */
+/** `<algorithm>:<hex>`, with a supported algorithm and the right length */
 export type Digest = `${DigestAlgorithm}:${string}`
 
 export const digestAlgorithms = Object.keys(hexLengths) as DigestAlgorithm[]

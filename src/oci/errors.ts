@@ -1,8 +1,8 @@
 /**
- * The one table from error code to status and message.
+ * The one table from error code to HTTP status and message.
  *
- * The codes are those of the OCI distribution specification ("Error Codes") and of docker's older HTTP API V2;
- * the last group is ours, for conditions that neither names.
+ * The first two groups are codes of the OCI distribution specification ("Error Codes") and of docker's older HTTP API
+ * V2. The last group is our own, for conditions that neither specification names.
  */
 export const OCI_ERRORS = {
   BLOB_UNKNOWN: { status: 404, message: 'blob unknown to registry' },
@@ -27,10 +27,10 @@ export const OCI_ERRORS = {
   UNKNOWN: { status: 500, message: 'unknown error' },
 
   BLOB_TOO_LARGE: { status: 413, message: "blob is larger than the registry's storage" },
-  BODY_TOO_LARGE: { status: 413, message: 'body is larger than this request may have' },
-  HEADERS_TOO_LARGE: { status: 431, message: 'headers are longer or more than this registry accepts' },
+  BODY_TOO_LARGE: { status: 413, message: 'body is larger than this request allows' },
+  HEADERS_TOO_LARGE: { status: 431, message: 'headers are longer or more numerous than this registry accepts' },
   MANIFEST_TOO_LARGE: { status: 413, message: 'manifest is larger than this registry accepts' },
-  HOST_UNKNOWN: { status: 421, message: 'browsers are answered only under the names of this registry' },
+  HOST_UNKNOWN: { status: 421, message: 'browsers have to use one of the host names of this registry' },
   NOT_FOUND: { status: 404, message: 'no such endpoint' },
   REQUEST_INVALID: { status: 400, message: 'malformed request' },
   REQUEST_TIMEOUT: { status: 408, message: 'the request came too slowly' },
@@ -41,14 +41,14 @@ export const OCI_ERRORS = {
 export type OciErrorCode = keyof typeof OCI_ERRORS
 
 export interface OciErrorInit {
-  /** What the client is told beside the code's fixed message; never a path or a stack */
+  /** Sent to the client beside the fixed message of the code: never a file path or a stack */
   detail?: Record<string, unknown>
   /** Headers that the response carries, e.g. the `Range` of an upload */
   headers?: Record<string, string>
   cause?: unknown
 }
 
-/** A failure that a client is told about; status and message come from {@link OCI_ERRORS} */
+/** An error that is sent to the client. Its status and message come from {@link OCI_ERRORS}. */
 export class OciError extends Error {
   static readonly name = 'OciError'
   readonly name = 'OciError'

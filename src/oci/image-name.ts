@@ -1,21 +1,22 @@
 import { OciError } from './errors.ts'
 import { parseName, parseReference, parseTag, type Reference } from './reference.ts'
 
-/** The name of an image as the command lines of docker and its kin have it: `[host[:port]/]repository[:tag][@digest]` */
+/** The name of an image on the command line of docker and similar tools: `[host[:port]/]repository[:tag][@digest]` */
 export interface ImageName {
   /** `host` or `host:port`; undefined where the name begins with the repository */
   host: string | undefined
   repository: string
-  /** The digest where there is one, else the tag, by default `latest` */
+  /** The digest if the name has one, else the tag, else `latest` */
   reference: Reference
-  /** Whether the name says which tag or digest */
+  /** Whether the name has a tag or a digest */
   explicit: boolean
 }
 
 const hostPattern = /^(?:localhost|[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(?::\d{1,5})?$/i
 
 /**
- * Reads the name of an image. The part before the first slash is a host where it has a dot or a colon, or is `localhost`, as docker has it.
+ * Reads the name of an image. As in docker, the part before the first slash is a host if it has a dot or a colon, or is
+ * `localhost`.
  *
  * @throws OciError NAME_INVALID, TAG_INVALID or DIGEST_INVALID
  */
@@ -45,7 +46,7 @@ function requireDigest(text: string): Reference {
   return reference
 }
 
-/** `repository:tag` or `repository@digest`, below the host if there is one */
+/** `repository:tag` or `repository@digest`, after the host if there is one */
 export function formatImageName({ host, repository, reference }: Omit<ImageName, 'explicit'>): string {
   const name = host === undefined ? repository : `${host}/${repository}`
   return reference.digest === undefined ? `${name}:${reference.tag}` : `${name}@${reference.digest}`

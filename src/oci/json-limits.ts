@@ -1,16 +1,19 @@
 import { randomInt } from 'node:crypto'
 
-/** What JSON may hold at most. Beyond it JSON.parse takes seconds for a few MiB: each object and each new name costs it a microsecond */
+/**
+ * What JSON may hold at most. Without limits, `JSON.parse` can take seconds for a few MiB, as each object and each new
+ * member name takes it about a microsecond.
+ */
 export interface JsonLimits {
   /** Levels of nesting, the outermost included */
   depth: number
-  /** Values in all, lists and objects included; one that is empty counts twice */
+  /** Number of values, including lists and objects. An empty list or object counts twice. */
   values: number
-  /** Different names of members, told apart by a hash: a few more than these may pass */
+  /** Number of different member names. They are counted by their hashes, so a few more may pass. */
   names: number
 }
 
-/** Of a number: the largest that JSON.parse tells from infinity has 309, and each more costs it time */
+/** Digits of one number. No finite number needs more than 309, and `JSON.parse` takes longer for each further digit. */
 const maxDigits = 1000
 
 const space = 0x20
@@ -21,7 +24,7 @@ const backslash = 0x5c
 const openings = [0x5b, 0x7b]
 const closings = [0x5d, 0x7d]
 
-/** So that nobody knows which names have the same hash */
+/** Random, so that nobody can choose names that have the same hash */
 const seed = randomInt(2 ** 32)
 const hashBits = 16
 
@@ -39,15 +42,15 @@ closings.forEach(byte => {
 })
 
 /**
- * Looks in one pass over the bytes whether JSON is within limits, before anybody parses it; 4 MiB take some ten milliseconds. Of bytes that are no
- * JSON it says anything.
+ * Checks in one pass over the bytes, before they are parsed, that JSON stays within limits; 4 MiB take about ten
+ * milliseconds. The answer for bytes that are not JSON means nothing.
  *
- * @returns what is wrong, or undefined
+ * @returns which limit is exceeded; undefined where none is
  */
 export function exceededLimit(bytes: Uint8Array, limits: JsonLimits): string | undefined {
   const names = new Names()
   let level = 0
-  // each comma and each opening is followed by one value, and the first is there without either
+  // the first value stands alone, and one more follows each comma and each opening bracket
   let values = 1
   let start = 0
   let end = 0
@@ -84,7 +87,7 @@ export function exceededLimit(bytes: Uint8Array, limits: JsonLimits): string | u
   return undefined
 }
 
-/** @returns where its quote is, or the end of the bytes */
+/** @returns the position of the closing quote, or of the end of the bytes */
 function endOfString(bytes: Uint8Array, start: number): number {
   let i = start
   for (; i < bytes.length && bytes[i] !== quote; i++) {
@@ -95,12 +98,12 @@ function endOfString(bytes: Uint8Array, start: number): number {
   return i
 }
 
-/** Counts names by a bit for each hash, so that no choice of names makes it slow */
+/** Counts different names with one bit for each hash, so that no choice of names makes it slow */
 class Names {
   readonly #bits = new Uint8Array(2 ** hashBits)
   #count = 0
 
-  /** @returns how many different ones there were so far */
+  /** @returns the number of different names so far */
   add(bytes: Uint8Array, start: number, end: number): number {
     // FNV-1a
     let hash = seed

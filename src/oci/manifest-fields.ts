@@ -1,8 +1,23 @@
 import { OciError } from './errors.ts'
 
+/** @throws OciError MANIFEST_INVALID */
+export function parseJsonObject(bytes: Uint8Array): Record<string, unknown> {
+  let value: unknown
+  try {
+    value = JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes))
+  } catch (err) {
+    throw new OciError('MANIFEST_INVALID', { detail: { reason: 'is not JSON in UTF-8' }, cause: err })
+  }
+  if (!isObject(value)) {
+    throw new OciError('MANIFEST_INVALID', { detail: { reason: 'is not a JSON object' } })
+  }
+  return value
+}
+
 /**
+ * @param what the field must be, for the message
  * @returns undefined where the field is absent or null
- * @throws OciError MANIFEST_INVALID where it is something else than `what`
+ * @throws OciError MANIFEST_INVALID where the field is something else
  */
 export function optional<T>(
   json: Record<string, unknown>,

@@ -1,77 +1,62 @@
+/**
+ * `src/oci` holds the OCI specifications as pure functions: it reads and checks what clients and other nodes send, and
+ * does no I/O. It imports no other folder, and every other folder may import it.
+ *
+ * - `reference.ts`, `digest.ts`, `cid.ts`, `image-name.ts`: the names that clients use
+ * - `manifest.ts` (begin here), `manifest-media-type.ts`, `manifest-limits.ts`, `manifest-fields.ts`, `descriptor.ts`,
+ *   `json-limits.ts`: manifests
+ * - `media-types.ts`, `annotations.ts`: constants of the image specification
+ * - `range.ts`, `pagination.ts`: parts of a request
+ * - `errors.ts`: the one table from error code to HTTP status and message
+ */
 import { descriptor, descriptors, isDescriptor, type Descriptor } from './descriptor.ts'
-import { OciError } from './errors.ts'
-import { exceededLimit } from './json-limits.ts'
+import { invalid, isString, isStringMap, notEmpty, optional, parseJsonObject } from './manifest-fields.ts'
 import {
-  DOCKER_MANIFEST,
-  DOCKER_MANIFEST_LIST,
-  DOCKER_MANIFEST_V1,
-  DOCKER_MANIFEST_V1_SIGNED,
-  OCI_ARTIFACT,
-  OCI_INDEX,
-  OCI_MANIFEST,
-  isForeignLayer,
-  isManifestType,
-  isMediaType,
-  saysNothing,
-} from './media-types.ts'
-import { invalid, isObject, isString, isStringMap, notEmpty, optional } from './manifest-fields.ts'
+  defaultManifestLimits,
+  requireFewDescriptors,
+  requireJsonWithin,
+  requireShortLists,
+  type ManifestLimits,
+} from './manifest-limits.ts'
+import { kindOfMediaType, mediaTypeOf, type ManifestKind } from './manifest-media-type.ts'
+import { isForeignLayer, isManifestType } from './media-types.ts'
 
-export type ManifestKind = 'image' | 'index' | 'artifact'
-
-/** What the registry needs to know of a manifest; its bytes are kept as they came */
+/** What the registry needs to know of a manifest. Its bytes are stored exactly as they came. */
 export interface Manifest {
   mediaType: string
-  /** Undefined only of what older versions accepted */
+  /** Undefined for a media type that only older versions accepted */
   kind: ManifestKind | undefined
-  /** What must be there: config, layers, blobs of an artifact, and what an index lists that is no manifest, as build caches do */
+  /**
+   * Blobs that must be in the repository: config and layers, the blobs of an artifact, and whatever an index lists
+   * under a media type that is not a manifest's, as build caches do
+   */
   blobs: Descriptor[]
-  /** The manifests of an index; those of some platforms may never come */
+  /** The manifests of an index. They may be missing: not every platform has to be pushed. */
   manifests: Descriptor[]
-  /** What else it names, in any field: layers that clients fetch from their `urls`, extensions. Kept where it is here, never asked for. */
+  /**
+   * Descriptors in any other field, such as extensions, and layers that clients fetch from their `urls`. They are kept
+   * with the image where the repository has them, and may be missing.
+   */
   others: Descriptor[]
-  /** Need not be there */
+  /** May be missing */
   subject: Descriptor | undefined
-  /** As the referrers API answers it: of the manifest, else the config's media type */
+  /** What the referrers API answers: the manifest's own artifactType, else the media type of its config */
   artifactType: string | undefined
   annotations: Record<string, string> | undefined
 }
 
-/** What a manifest may hold at most */
-export interface ManifestLimits {
-  /** Levels of nesting */
-  depth: number
-  /** All together: each is looked up, and linked from the image root */
-  descriptors: number
-}
-
-const defaultLimits: ManifestLimits = { depth: 64, descriptors: 10_000 }
-/** A descriptor has a media type, a digest and a size, and is a value itself */
-const valuesPerDescriptor = 4
-/** Annotations, platforms and whatever else there is */
-const otherValues = 10_000
-/** Of members: those that the specification has, and the annotations of many images together */
-const maxNames = 1000
-
-const kinds: Readonly<Record<string, ManifestKind>> = {
-  [OCI_MANIFEST]: 'image',
-  [DOCKER_MANIFEST]: 'image',
-  [OCI_INDEX]: 'index',
-  [DOCKER_MANIFEST_LIST]: 'index',
-  [OCI_ARTIFACT]: 'artifact',
-}
-
 /**
- * Reads a manifest. What it is comes from its `mediaType`, else from its fields, else from the request.
+ * Reads a manifest that a client pushes
  *
- * @param bytes as the client sent them
- * @param contentType of the request, without parameters; a general one such as `application/json` says no more than none
+ * @param bytes exactly as the client sent them
+ * @param contentType of the request, without parameters; a general one such as `application/json` counts as absent
  * @throws OciError MANIFEST_INVALID, its detail naming the field
  * @see https://github.com/opencontainers/image-spec/blob/main/manifest.md
  */
 export function parseManifest(
   bytes: Uint8Array,
   contentType: string | undefined,
-  limits: ManifestLimits = defaultLimits,
+  limits: ManifestLimits = defaultManifestLimits,
 ): Manifest {
   const steps = parsing(bytes, contentType, limits)
   for (let step = steps.next(); ; step = steps.next()) {
@@ -82,14 +67,14 @@ export function parseManifest(
 }
 
 /**
- * As {@link parseManifest}, for a large one of which every step takes milliseconds
+ * Does the same as {@link parseManifest} for a large manifest, where every step takes milliseconds
  *
- * @param pause awaited between the steps, so that others get their turn
+ * @param pause awaited between the steps, so that other requests get their turn
  */
 export async function parseManifestInSteps(
   bytes: Uint8Array,
   contentType: string | undefined,
-  limits: ManifestLimits = defaultLimits,
+  limits: ManifestLimits = defaultManifestLimits,
   pause: () => Promise<void>,
 ): Promise<Manifest> {
   const steps = parsing(bytes, contentType, limits)
@@ -106,35 +91,36 @@ function* parsing(
   contentType: string | undefined,
   limits: ManifestLimits,
 ): Generator<undefined, Manifest, undefined> {
-  requireSimple(bytes, limits)
+  requireJsonWithin(bytes, limits)
   yield
-  const json = parseObject(bytes)
+  const json = parseJsonObject(bytes)
   yield
-  requireFew(json, limits.descriptors)
+  requireShortLists(json, limits)
   const mediaType = mediaTypeOf(json, contentType)
-  const kind = kinds[mediaType.toLowerCase()]
+  const kind = kindOfMediaType(mediaType)
   if (kind === undefined) {
     throw invalid(
       'mediaType',
-      `${mediaType} is none of a manifest or an index: push an image manifest with this as its artifactType`,
+      `${mediaType} is not the type of a manifest or an index: push an image manifest with this as its artifactType`,
     )
   }
   return manifestOf(json, mediaType, kind, limits)
 }
 
 /**
- * Reads a manifest that was accepted once. Older versions took any media type: of one that is none of a manifest, all that it names counts.
+ * Reads a manifest that the registry accepted before. Older versions accepted any media type; where it is not a
+ * manifest's, every descriptor in it ends up among {@link Manifest.others}.
  *
  * @throws OciError MANIFEST_INVALID
  */
 export function parseStoredManifest(
   bytes: Uint8Array,
   mediaType: string,
-  limits: ManifestLimits = defaultLimits,
+  limits: ManifestLimits = defaultManifestLimits,
 ): Manifest {
-  requireSimple(bytes, limits)
-  const json = parseObject(bytes)
-  return manifestOf(json, mediaType, kinds[mediaType.toLowerCase()], limits)
+  requireJsonWithin(bytes, limits)
+  const json = parseJsonObject(bytes)
+  return manifestOf(json, mediaType, kindOfMediaType(mediaType), limits)
 }
 
 function manifestOf(
@@ -171,7 +157,7 @@ function requiredOf(
       refuse(json, 'manifests')
       const layers = descriptors(json.layers, 'layers')
       return {
-        blobs: [descriptor(json.config, 'config'), ...layers.filter(layer => !isElsewhere(layer))],
+        blobs: [descriptor(json.config, 'config'), ...layers.filter(layer => !isFetchedElsewhere(layer))],
         manifests: [],
       }
     }
@@ -192,11 +178,11 @@ function requiredOf(
   }
 }
 
-function isElsewhere({ mediaType, urls }: Descriptor): boolean {
+function isFetchedElsewhere({ mediaType, urls }: Descriptor): boolean {
   return isForeignLayer(mediaType) && Array.isArray(urls) && urls.length > 0
 }
 
-/** Every other descriptor, wherever it is: what this version knows nothing of may be needed all the same */
+/** Finds descriptors in every field, as a newer client may rely on fields that this version does not know */
 function othersOf(
   json: Record<string, unknown>,
   known: readonly Descriptor[],
@@ -216,87 +202,8 @@ function othersOf(
       }
     }
   }
-  if (seen.size > max) {
-    throw tooMany(max)
-  }
+  requireFewDescriptors(seen.size, max)
   return others
-}
-
-function requireSimple(bytes: Uint8Array, { depth, descriptors }: ManifestLimits): void {
-  const excess = exceededLimit(bytes, {
-    depth,
-    values: otherValues + descriptors * valuesPerDescriptor,
-    names: maxNames,
-  })
-  if (excess !== undefined) {
-    throw new OciError('MANIFEST_INVALID', { detail: { reason: excess } })
-  }
-}
-
-function parseObject(bytes: Uint8Array): Record<string, unknown> {
-  let value: unknown
-  try {
-    value = JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes))
-  } catch (err) {
-    throw new OciError('MANIFEST_INVALID', { detail: { reason: 'is not JSON in UTF-8' }, cause: err })
-  }
-  if (!isObject(value)) {
-    throw new OciError('MANIFEST_INVALID', { detail: { reason: 'is not a JSON object' } })
-  }
-  return value
-}
-
-function requireFew(json: Record<string, unknown>, maxDescriptors: number): void {
-  const lists = [json.layers, json.manifests, json.blobs].filter(list => Array.isArray(list))
-  if (lists.reduce((total, { length }) => total + length, 0) > maxDescriptors) {
-    throw tooMany(maxDescriptors)
-  }
-}
-
-function tooMany(maxDescriptors: number): OciError {
-  return new OciError('MANIFEST_INVALID', { detail: { reason: `has more than ${maxDescriptors} descriptors` } })
-}
-
-/** What the manifest is and what the request says must not differ: one client would take it for this, another for that */
-function mediaTypeOf(json: Record<string, unknown>, contentType: string | undefined): string {
-  const own = notEmpty(optional(json, 'mediaType', isString, 'a string'))
-  if (own !== undefined && !isMediaType(own)) {
-    throw invalid('mediaType', 'is not a media type')
-  }
-  const named = contentType === undefined || saysNothing(contentType) ? undefined : contentType
-  if (
-    [DOCKER_MANIFEST_V1, DOCKER_MANIFEST_V1_SIGNED].includes((own ?? named ?? '').toLowerCase()) ||
-    (own === undefined && json.fsLayers !== undefined)
-  ) {
-    // its digest is of the payload without the signatures: it could not be served by the digest of its bytes
-    throw invalid('mediaType', 'docker schema 1 is not supported; push the image again with a current client')
-  }
-  if (own !== undefined) {
-    if (named !== undefined && own.toLowerCase() !== named) {
-      throw invalid('mediaType', `is ${own}, and the Content-Type is ${named}`)
-    }
-    return own
-  }
-  const kind = kindOf(json)
-  if (named !== undefined && kind !== undefined && kinds[named] !== kind) {
-    throw invalid(
-      'mediaType',
-      `is missing, and the fields are those of an ${kind}, which the Content-Type ${named} is none of`,
-    )
-  }
-  const mediaType = named ?? (kind === 'index' ? OCI_INDEX : kind === 'image' ? OCI_MANIFEST : undefined)
-  if (mediaType === undefined) {
-    throw invalid('mediaType', 'is missing, and neither the fields nor the Content-Type say what this is')
-  }
-  return mediaType
-}
-
-/** Of an image or an index only: an artifact has to name its media type */
-function kindOf(json: Record<string, unknown>): Exclude<ManifestKind, 'artifact'> | undefined {
-  if (Array.isArray(json.manifests)) {
-    return 'index'
-  }
-  return json.config !== undefined && Array.isArray(json.layers) ? 'image' : undefined
 }
 
 function requireSchemaVersion(json: Record<string, unknown>): void {
@@ -305,7 +212,7 @@ function requireSchemaVersion(json: Record<string, unknown>): void {
   }
 }
 
-/** What is an image to one client and an index to another is neither (CVE-2021-41190) */
+/** Refuses fields that would make another client read a manifest of another kind (CVE-2021-41190) */
 function refuse(json: Record<string, unknown>, ...fields: string[]): void {
   for (const field of fields) {
     if (json[field] !== undefined) {

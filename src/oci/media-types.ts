@@ -10,7 +10,7 @@ export const OCI_ARTIFACT = 'application/vnd.oci.artifact.manifest.v1+json'
 
 const foreignLayer = /^application\/vnd\.(docker\.image\.rootfs\.foreign\.|oci\.image\.layer\.nondistributable\.)/
 
-/** A layer that clients fetch from its `urls` and that a registry may never hold */
+/** Whether clients fetch a layer of this type from its `urls`, so that the registry need not have it */
 export function isForeignLayer(mediaType: string): boolean {
   return foreignLayer.test(mediaType)
 }
@@ -25,7 +25,7 @@ const manifestTypes = new Set([
   OCI_ARTIFACT,
 ])
 
-/** Whether a descriptor of this type is that of a manifest or index, and not of a blob */
+/** Whether a descriptor with this media type stands for a manifest or index rather than a blob */
 export function isManifestType(mediaType: string): boolean {
   return manifestTypes.has(mediaType.toLowerCase())
 }
@@ -38,27 +38,33 @@ const general = new Set([
   'text/plain',
 ])
 
-/** Whether a `Content-Type` is one that clients send for whatever they send, as curl does */
+/**
+ * Whether a `Content-Type` is a general one that says nothing about the body: curl sends one of these with every upload
+ */
 export function saysNothing(mediaType: string): boolean {
   return general.has(mediaType)
 }
 
 const pattern = /^[a-z0-9][a-z0-9!#$&^_.+-]{0,126}\/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}$/i
 
-/** Whether a text is a media type without parameters (RFC 6838): it can be sent in a header then */
+/** Whether a text is a media type without parameters (RFC 6838), and so is safe to send in a header */
 export function isMediaType(text: string): boolean {
   return pattern.test(text)
 }
 
-/** The type of a `Content-Type` header without its parameters, lower-cased; undefined where there is none that is well formed (RFC 6838) */
+/**
+ * The media type of a `Content-Type` header in lower case, without parameters; undefined where it is absent or
+ * malformed (RFC 6838)
+ */
 export function parseMediaType(header: string | undefined): string | undefined {
   const type = header?.split(';', 1)[0]?.trim().toLowerCase()
   return type !== undefined && isMediaType(type) ? type : undefined
 }
 
 /**
- * Whether a manifest may be sent with this media type. Only what says that it is JSON is: a browser shows that as text, and takes everything
- * else that it knows (`text/html`, `image/svg+xml`, `application/pdf`, `multipart/related`, ...) for a document, a script or an image.
+ * Whether a manifest may be sent to a client with this media type. Only JSON types may: a browser shows JSON as text,
+ * but would render or run a manifest that is sent as `text/html`, `image/svg+xml`, `application/pdf`,
+ * `multipart/related` and the like.
  */
 export function isSafeManifestType(mediaType: string): boolean {
   return isMediaType(mediaType) && (isManifestType(mediaType) || /^application\/(.+\+)?json$/i.test(mediaType))

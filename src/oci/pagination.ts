@@ -3,18 +3,18 @@ import { OciError } from './errors.ts'
 export interface Page {
   /** At most this many results */
   limit: number
-  /** Results after this one, exclusive */
+  /** The page starts after this item; undefined: at the beginning */
   last: string | undefined
 }
 
-/** All of a listing, for work of our own */
+/** A whole listing, for internal use */
 export const everything: Page = { limit: -1, last: undefined }
 
-/** A page never holds more than this, whatever `n` asks for */
+/** A page never has more items than this, whatever `n` asks for */
 export const maxPageSize = 10_000
 
 /**
- * Reads `n` and `last` of a listing
+ * Reads the query parameters `n` and `last` of a listing
  *
  * @see https://github.com/opencontainers/distribution-spec/blob/main/spec.md#listing-tags
  * @throws OciError PAGINATION_NUMBER_INVALID

@@ -6,19 +6,19 @@ export interface ByteRange {
   end: number
 }
 
-/** Ranges in ascending order are read together where they lie close to each other; each other one costs a read */
+/**
+ * Ranges in ascending order that lie close together are read in one go; each range out of order costs a read of its own
+ */
 const maxUnordered = 64
 
 /**
- * Reads a `Range` header for a body of `size` bytes (RFC 9110, section 14.2).
+ * Reads a `Range` header for a body of `size` bytes (RFC 9110, section 14.2)
  *
- * Undefined means: send the whole body. That is so where there is no header, and where the unit or the syntax is not known,
- * which RFC 9110 tells a server to ignore.
- *
- * @param maxRanges more in one request are refused, as each costs a header and a seek
- * @returns the ranges in the order in which they were asked for, cut to the body
- * @throws OciError RANGE_INVALID where no range lies within the body; REQUEST_INVALID where there are too many, or in an order that costs a
- *   read each: podman asks for half as many after 400, and gives up after 416
+ * @param maxRanges per request, as each range costs a header and a seek
+ * @returns the ranges in the order in which the client asked for them, cut to the body; undefined where the whole body
+ *   has to be sent: there is no header, or one with an unknown unit or syntax, which RFC 9110 tells a server to ignore
+ * @throws OciError RANGE_INVALID where no range lies within the body; REQUEST_INVALID where there are too many, or too
+ *   many out of order. The status 400 makes podman ask for half as many ranges, while it would give up after 416.
  */
 export function parseRange(header: string | undefined, size: number, maxRanges = 1024): ByteRange[] | undefined {
   const match = /^bytes=(.+)$/i.exec(header?.trim() ?? '')
@@ -48,7 +48,7 @@ export function parseRange(header: string | undefined, size: number, maxRanges =
       detail: { reason: `more than ${maxUnordered} ranges begin before the end of the one that they follow` },
     })
   }
-  // one that ends before it starts is refused like one beyond the body: whoever asks for it does not want the whole blob
+  // a range that ends before it starts is refused like one beyond the body: the client does not want the whole blob
   const ranges = asked.filter(({ start, end }) => start <= end)
   if (ranges.length === 0) {
     throw new OciError('RANGE_INVALID', { detail: { size }, headers: { 'Content-Range': `bytes */${size}` } })
@@ -57,7 +57,8 @@ export function parseRange(header: string | undefined, size: number, maxRanges =
 }
 
 /**
- * Reads the `Content-Range` of a chunk, `<start>-<end>` as the specification writes it, or RFC 9110's `bytes <start>-<end>/<size>`
+ * Reads the `Content-Range` of a chunk: `<start>-<end>` as in the OCI specification, or `bytes <start>-<end>/<size>` as
+ * in RFC 9110
  *
  * @see https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pushing-a-blob-in-chunks
  * @throws OciError RANGE_INVALID where the text is neither

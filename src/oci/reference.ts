@@ -1,7 +1,7 @@
 import { isDigest, type Digest } from './digest.ts'
 import { OciError } from './errors.ts'
 
-/** A name has at most this many characters, as docker's clients hold it with host and tag in one string of 255 */
+/** Characters. Docker's clients allow no more. */
 export const maxNameLength = 255
 
 const component = '[a-z0-9]+(?:(?:\\.|_|__|-+)[a-z0-9]+)*'
@@ -9,7 +9,7 @@ const namePattern = new RegExp(`^${component}(?:/${component})*$`)
 const tagPattern = /^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$/
 
 /**
- * A manifest is asked for by tag or by digest
+ * How a client asks for a manifest: by tag or by digest
  *
  * @see https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pulling-manifests
  */
@@ -42,7 +42,7 @@ export function parseTag(text: unknown): string {
 }
 
 /**
- * A text with a colon is meant as a digest: no tag has one
+ * Reads a tag or a digest. A text with a colon can only be meant as a digest.
  *
  * @throws OciError DIGEST_INVALID or TAG_INVALID
  */
