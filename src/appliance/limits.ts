@@ -1,5 +1,5 @@
 import type { Config } from '../config/schema.ts'
-import type { AppLimits } from '../http/app.ts'
+import type { AppLimits } from '../http/routes/app.ts'
 import type { BodyMemoryInit } from '../http/body-memory.ts'
 import type { HttpServerOptions } from '../http/server.ts'
 import type { PeerLimits } from '../ipfs/node/peer-limits.ts'

@@ -18,12 +18,11 @@ import { addResolveCommand } from './commands/resolve.ts'
 import { addRestoreCommand } from './commands/restore.ts'
 import { addServerCommand } from './commands/server.ts'
 import { addVersionCommand, ipdrVersion } from './commands/version.ts'
-import { type CliContext, processContext } from './context.ts'
-import { InterruptedError } from './interrupted-error.ts'
-import { withCurrentFlag } from './older-flags.ts'
-import { printableContext } from './printable.ts'
-import { reportError } from './report-error.ts'
-import { UsageError } from './usage-error.ts'
+import { type CliContext, processContext } from './process/context.ts'
+import { withCurrentFlag } from './flags/renamed-flags.ts'
+import { printableContext } from './output/printable.ts'
+import { reportError } from './output/report-error.ts'
+import { CommandError, UsageError } from './process/errors.ts'
 
 /** The exit code; whatever went wrong has been printed */
 export async function run(args: readonly string[], context: CliContext = processContext()): Promise<number> {
@@ -36,7 +35,7 @@ export async function run(args: readonly string[], context: CliContext = process
       return 0
     }
     reportError(err instanceof CommanderError ? usageErrorOf(err, program, args) : err, context.stderr)
-    return err instanceof InterruptedError ? err.exitCode : 1
+    return err instanceof CommandError ? err.exitCode : 1
   }
 }
 

@@ -10,12 +10,12 @@ import {
 import { createSecureServer, type Http2SecureServer } from 'node:http2'
 import type { AddressInfo, Socket } from 'node:net'
 import type { TlsCertificate } from './certificate.ts'
-import { answerClientErrors } from './client-error.ts'
+import { answerClientErrors } from './malformed-requests.ts'
 import { Connections } from './connections.ts'
 import { http2Options, limitIdleTime, type Http2Request, type Http2Response } from './http2.ts'
 import { directBodyOptions, takeDirectBodies } from './direct-bodies.ts'
 import { endLateBody } from './late-body.ts'
-import { ociBody, sendError } from './middleware/errors.ts'
+import { ociBody, sendError } from './error-response.ts'
 import { Turns } from './turns.ts'
 
 const second = 1000

@@ -2,10 +2,10 @@ import type { Command } from 'commander'
 import type { BackupResult } from '../../client/backup/backup.ts'
 import { ClientError } from '../../client/errors.ts'
 import type { BackupVerification } from '../../client/backup/verify-backup.ts'
-import { addAdminFlags, openAdministration, type AdminFlags } from '../admin-flags.ts'
-import type { CliContext } from '../context.ts'
-import { runClient } from '../run-client.ts'
-import { formatSize } from '../table.ts'
+import { addAdminFlags, openAdministration, type AdminFlags } from '../flags/admin-flags.ts'
+import type { CliContext } from '../process/context.ts'
+import { runCommand } from '../process/run-command.ts'
+import { formatSize } from '../output/table.ts'
 
 interface Flags extends AdminFlags {
   since?: string[]
@@ -21,7 +21,7 @@ export function addBackupCommand(program: Command, context: CliContext): void {
     .option('--quick', 'do not compare the blocks of earlier backups with their CIDs')
     .option('--verify', 'only check a backup that is there, without an appliance')
     .action(async (target: string, flags: Flags) => {
-      await runClient(context, async signal => {
+      await runCommand(context, async signal => {
         await (flags.verify === true ? verify : copy)(target, flags, context, signal)
       })
     })

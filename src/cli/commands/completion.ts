@@ -1,5 +1,5 @@
 import { Argument, type Command } from 'commander'
-import type { CliContext } from '../context.ts'
+import type { CliContext } from '../process/context.ts'
 
 /** A command by its words, as in `config verify`, with what may follow it */
 interface Node {

@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import { stringify } from 'yaml'
-import { addConfigFlags, configOf } from '../config-flags.ts'
-import type { CliContext } from '../context.ts'
+import { addConfigFlags, configOf } from '../flags/config-flags.ts'
+import type { CliContext } from '../process/context.ts'
 
 export function addConfigShowCommand(group: Command, context: CliContext): void {
   addConfigFlags(group.command('show'))

@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import { loadConfig } from '../../config/load.ts'
-import type { CliContext } from '../context.ts'
+import type { CliContext } from '../process/context.ts'
 
 export function addConfigVerifyCommand(group: Command, { env, stdout }: CliContext): void {
   group

@@ -1,7 +1,7 @@
 import { type Command, Option } from 'commander'
 import { toDockerFormat, toIpfsFormat } from '../../oci/cid.ts'
-import type { CliContext } from '../context.ts'
-import { UsageError } from '../usage-error.ts'
+import type { CliContext } from '../process/context.ts'
+import { UsageError } from '../process/errors.ts'
 
 const formats = { docker: toDockerFormat, ipfs: toIpfsFormat }
 

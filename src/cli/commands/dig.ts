@@ -1,9 +1,9 @@
 import { type Command, InvalidArgumentError } from 'commander'
 import { ClientError } from '../../client/errors.ts'
-import { addApplianceFlags, openAppliance, type ApplianceFlags } from '../appliance-flags.ts'
-import type { CliContext } from '../context.ts'
-import { jsonLine, printable, printableLines } from '../printable.ts'
-import { runClient } from '../run-client.ts'
+import { addApplianceFlags, openAppliance, type ApplianceFlags } from '../flags/appliance-flags.ts'
+import type { CliContext } from '../process/context.ts'
+import { jsonLine, printable, printableLines } from '../output/printable.ts'
+import { runCommand } from '../process/run-command.ts'
 
 interface DigFlags extends ApplianceFlags {
   short: boolean
@@ -15,7 +15,7 @@ export function addDigCommand(program: Command, context: CliContext): void {
     .argument('<name>', '[host/]repository[:tag]')
     .option('--short [boolean]', '--short=false prints the manifest instead of the CID', parseBoolean, true)
     .action(async (name: string, flags: DigFlags) => {
-      await runClient(context, async signal => {
+      await runCommand(context, async signal => {
         await dig(name, flags, context, signal)
       })
     })

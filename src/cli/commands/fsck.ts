@@ -2,12 +2,12 @@ import { InvalidArgumentError, Option, type Command } from 'commander'
 import { ClientError } from '../../client/errors.ts'
 import type { FsckProgress, FsckResult } from '../../client/appliance/appliance-client.ts'
 import { parseSize } from '../../config/units.ts'
-import { addAdminFlags, openAdministration, type AdminFlags } from '../admin-flags.ts'
-import type { CliContext } from '../context.ts'
-import { rebuildIndex } from '../rebuild-index.ts'
-import { jsonLine, line } from '../printable.ts'
-import { runClient } from '../run-client.ts'
-import { formatSize } from '../table.ts'
+import { addAdminFlags, openAdministration, type AdminFlags } from '../flags/admin-flags.ts'
+import type { CliContext } from '../process/context.ts'
+import { rebuildIndex } from './fsck-rebuild.ts'
+import { jsonLine, line } from '../output/printable.ts'
+import { runCommand } from '../process/run-command.ts'
+import { formatSize } from '../output/table.ts'
 
 interface Flags extends AdminFlags {
   repair: boolean
@@ -33,7 +33,7 @@ export function addFsckCommand(program: Command, context: CliContext): void {
     .option('--rebuild', 'restore an index that was lost, from the blocks and the files of the tags')
     .option('--waive', 'with --rebuild: take the index as it is; what it does not know becomes garbage')
     .action(async (flags: Flags) => {
-      await runClient(context, async signal => {
+      await runCommand(context, async signal => {
         if (flags.rebuild === true) {
           await rebuildIndex(flags, context, { signal }).catch(explain)
           return

@@ -1,12 +1,12 @@
 import type { Command } from 'commander'
 import type { CollectionProgress, CollectionResult } from '../../client/appliance/appliance-client.ts'
-import { addAdminFlags, openAdministration, type AdminFlags } from '../admin-flags.ts'
+import { addAdminFlags, openAdministration, type AdminFlags } from '../flags/admin-flags.ts'
 import { parseDuration } from '../../config/units.ts'
-import type { CliContext } from '../context.ts'
-import { jsonLine, line } from '../printable.ts'
-import { runClient } from '../run-client.ts'
-import { formatSize } from '../table.ts'
-import { UsageError } from '../usage-error.ts'
+import type { CliContext } from '../process/context.ts'
+import { jsonLine, line } from '../output/printable.ts'
+import { runCommand } from '../process/run-command.ts'
+import { formatSize } from '../output/table.ts'
+import { UsageError } from '../process/errors.ts'
 
 interface Flags extends AdminFlags {
   dryRun?: true
@@ -26,7 +26,7 @@ export function addGcCommand(program: Command, context: CliContext): void {
       if (flags.grace !== undefined && grace === undefined) {
         throw new UsageError(`--grace must be a duration such as 5m, got ${flags.grace}`)
       }
-      await runClient(context, async signal => {
+      await runCommand(context, async signal => {
         const { appliance } = await openAdministration(flags, context)
         const dryRun = flags.dryRun === true
         const result = await appliance.collect(

@@ -6,13 +6,13 @@ import type { Command } from 'commander'
 import { ClientError } from '../../client/errors.ts'
 import type { Config } from '../../config/schema.ts'
 import { parseDuration } from '../../config/units.ts'
-import { bracketed } from '../bracketed.ts'
-import { addConfigFlags, configOf } from '../config-flags.ts'
-import { commandOfContainer } from '../container-command.ts'
-import type { CliContext } from '../context.ts'
-import { line } from '../printable.ts'
-import { runClient } from '../run-client.ts'
-import { UsageError } from '../usage-error.ts'
+import { urlHost } from '../output/url-host.ts'
+import { addConfigFlags, configOf } from '../flags/config-flags.ts'
+import { commandOfContainer } from '../flags/container-command.ts'
+import type { CliContext } from '../process/context.ts'
+import { line } from '../output/printable.ts'
+import { runCommand } from '../process/run-command.ts'
+import { UsageError } from '../process/errors.ts'
 
 const second = 1000
 const timeout = 5 * second
@@ -42,7 +42,7 @@ export function addHealthcheckCommand(program: Command, context: CliContext): vo
       if (seconds === undefined) {
         throw new UsageError(`--wait must be a duration such as 5s, got ${wait}`)
       }
-      await runClient(context, async signal => {
+      await runCommand(context, async signal => {
         context.stdout.write(
           line`${await waitUntilReady(config, performance.now() + seconds * second, signal)} is ready`,
         )
@@ -114,5 +114,5 @@ function urlOf({ admin, host, port, tls }: Config): URL {
   if (asked.port === 0) {
     throw new ClientError('port 0 is any free one: there is no telling where to ask')
   }
-  return new URL(`${asked.scheme}://${bracketed(loopbacks.get(asked.host) ?? asked.host)}:${asked.port}/readyz`)
+  return new URL(`${asked.scheme}://${urlHost(loopbacks.get(asked.host) ?? asked.host)}:${asked.port}/readyz`)
 }

@@ -1,17 +1,17 @@
 import type { Command } from 'commander'
 import type { InspectedManifest } from '../../client/registry/inspect-image.ts'
-import { addApplianceFlags, openAppliance, type ApplianceFlags } from '../appliance-flags.ts'
-import type { CliContext } from '../context.ts'
-import { jsonLine, line } from '../printable.ts'
-import { runClient } from '../run-client.ts'
-import { formatSize, table } from '../table.ts'
+import { addApplianceFlags, openAppliance, type ApplianceFlags } from '../flags/appliance-flags.ts'
+import type { CliContext } from '../process/context.ts'
+import { jsonLine, line } from '../output/printable.ts'
+import { runCommand } from '../process/run-command.ts'
+import { formatSize, table } from '../output/table.ts'
 
 export function addInspectCommand(program: Command, context: CliContext): void {
   addApplianceFlags(program.command('inspect'))
     .description('Show platforms, layers and CIDs of an image')
     .argument('<name>', '[host/]repository[:tag], CID or IPNS name')
     .action(async (name: string, flags: ApplianceFlags) => {
-      await runClient(context, async signal => {
+      await runCommand(context, async signal => {
         await run(name, flags, context, signal)
       })
     })

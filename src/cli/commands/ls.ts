@@ -1,17 +1,17 @@
 import type { Command } from 'commander'
 import { parseName } from '../../oci/reference.ts'
-import { addApplianceFlags, openAppliance, type ApplianceFlags } from '../appliance-flags.ts'
-import type { CliContext } from '../context.ts'
-import { jsonLine } from '../printable.ts'
-import { runClient } from '../run-client.ts'
-import { formatSize, table } from '../table.ts'
+import { addApplianceFlags, openAppliance, type ApplianceFlags } from '../flags/appliance-flags.ts'
+import type { CliContext } from '../process/context.ts'
+import { jsonLine } from '../output/printable.ts'
+import { runCommand } from '../process/run-command.ts'
+import { formatSize, table } from '../output/table.ts'
 
 export function addLsCommand(program: Command, context: CliContext): void {
   addApplianceFlags(program.command('ls'))
     .description('List the tags of an appliance, with sizes and CIDs')
     .argument('[repository]', 'only the tags of this one')
     .action(async (repository: string | undefined, flags: ApplianceFlags) => {
-      await runClient(context, async signal => {
+      await runCommand(context, async signal => {
         await ls(repository, flags, context, signal)
       })
     })

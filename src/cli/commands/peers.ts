@@ -1,15 +1,15 @@
 import type { Command } from 'commander'
-import { addAdminFlags, openAdministration, type AdminFlags } from '../admin-flags.ts'
-import type { CliContext } from '../context.ts'
-import { jsonLine, line } from '../printable.ts'
-import { runClient } from '../run-client.ts'
-import { table } from '../table.ts'
+import { addAdminFlags, openAdministration, type AdminFlags } from '../flags/admin-flags.ts'
+import type { CliContext } from '../process/context.ts'
+import { jsonLine, line } from '../output/printable.ts'
+import { runCommand } from '../process/run-command.ts'
+import { table } from '../output/table.ts'
 
 export function addPeersCommand(program: Command, context: CliContext): void {
   const peers = addAdminFlags(program.command('peers'))
     .description('List the peers that an appliance is connected to')
     .action(async (flags: AdminFlags) => {
-      await runClient(context, async signal => {
+      await runCommand(context, async signal => {
         await list(flags, context, signal)
       })
     })
@@ -19,7 +19,7 @@ export function addPeersCommand(program: Command, context: CliContext): void {
     .action(async (address: string, _: AdminFlags, command: Command) => {
       // the same flags before and behind the word
       const flags = command.optsWithGlobals<AdminFlags>()
-      await runClient(context, async signal => {
+      await runCommand(context, async signal => {
         const { appliance } = await openAdministration(flags, context)
         const peer = await appliance.connect(address, { signal })
         context.stdout.write(flags.json === true ? jsonLine({ peer }) : line`connected to ${peer}`)

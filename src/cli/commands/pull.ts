@@ -1,11 +1,11 @@
 import { type Command, Option } from 'commander'
 import { dockerConfigFile } from '../../config/load.ts'
 import { createLog } from '../../log.ts'
-import type { CliContext } from '../context.ts'
-import { defaultIpfsHost, defaultRegistryHost } from '../hosts.ts'
-import { showProgress } from '../progress.ts'
-import { line } from '../printable.ts'
-import { runClient } from '../run-client.ts'
+import type { CliContext } from '../process/context.ts'
+import { defaultIpfsHost, defaultRegistryHost } from '../flags/default-hosts.ts'
+import { showProgress } from '../output/copy-progress.ts'
+import { line } from '../output/printable.ts'
+import { runCommand } from '../process/run-command.ts'
 
 interface PullFlags {
   silent?: true
@@ -54,7 +54,7 @@ export function addPullCommand(program: Command, context: CliContext): void {
     .option('--plain-http', 'reach registries without TLS; localhost and loopback addresses are anyway')
     .addHelpText('after', footer)
     .action(async (image: string, flags: PullFlags) => {
-      await runClient(context, async signal => {
+      await runCommand(context, async signal => {
         await run(image, flags, context, signal)
       })
     })

@@ -1,12 +1,12 @@
 import { InvalidArgumentError, type Command } from 'commander'
-import type { CliContext } from '../context.ts'
+import type { CliContext } from '../process/context.ts'
 import { dockerConfigFile } from '../../config/load.ts'
 import { parseSize } from '../../config/units.ts'
-import { defaultIpfsHost, defaultRegistryHost } from '../hosts.ts'
-import { showProgress } from '../progress.ts'
-import { line } from '../printable.ts'
-import { runClient } from '../run-client.ts'
-import { startTemporaryRegistry } from '../temporary-registry.ts'
+import { defaultIpfsHost, defaultRegistryHost } from '../flags/default-hosts.ts'
+import { showProgress } from '../output/copy-progress.ts'
+import { line } from '../output/printable.ts'
+import { runCommand } from '../process/run-command.ts'
+import { startTemporaryRegistry } from '../process/temporary-registry.ts'
 
 interface PushFlags {
   silent?: true
@@ -41,7 +41,7 @@ export function addPushCommand(program: Command, context: CliContext): void {
     .option('--plain-http', 'reach registries without TLS; localhost and loopback addresses are anyway')
     .addHelpText('after', footer)
     .action(async (image: string, flags: PushFlags) => {
-      await runClient(context, async signal => {
+      await runCommand(context, async signal => {
         await run(image, flags, context, signal)
       })
     })

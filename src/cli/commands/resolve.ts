@@ -1,15 +1,15 @@
 import type { Command } from 'commander'
-import { addAdminFlags, openAdministration, type AdminFlags } from '../admin-flags.ts'
-import type { CliContext } from '../context.ts'
-import { jsonLine, line } from '../printable.ts'
-import { runClient } from '../run-client.ts'
+import { addAdminFlags, openAdministration, type AdminFlags } from '../flags/admin-flags.ts'
+import type { CliContext } from '../process/context.ts'
+import { jsonLine, line } from '../output/printable.ts'
+import { runCommand } from '../process/run-command.ts'
 
 export function addResolveCommand(program: Command, context: CliContext): void {
   addAdminFlags(program.command('resolve'))
     .description('Ask an appliance what an IPNS name or a domain leads to')
     .argument('<name>', 'k51..., /ipns/... or a domain')
     .action(async (name: string, flags: AdminFlags) => {
-      await runClient(context, async signal => {
+      await runCommand(context, async signal => {
         const { appliance } = await openAdministration(flags, context)
         const { cid, path } = await appliance.resolve(name, { signal })
         context.stdout.write(

@@ -1,9 +1,9 @@
 import type { Command } from 'commander'
 import type { RestoreProgress, RestoreResult } from '../../client/appliance/appliance-client.ts'
-import { addAdminFlags, openAdministration, type AdminFlags } from '../admin-flags.ts'
-import type { CliContext } from '../context.ts'
-import { runClient } from '../run-client.ts'
-import { formatSize } from '../table.ts'
+import { addAdminFlags, openAdministration, type AdminFlags } from '../flags/admin-flags.ts'
+import type { CliContext } from '../process/context.ts'
+import { runCommand } from '../process/run-command.ts'
+import { formatSize } from '../output/table.ts'
 
 interface Flags extends AdminFlags {
   root?: string
@@ -15,7 +15,7 @@ export function addRestoreCommand(program: Command, context: CliContext): void {
     .argument('<backup...>', 'directories or files of `ipdr backup`, the oldest first; the last is what is restored')
     .option('--root <cid>', 'of an earlier state, as ipdr backup printed it')
     .action(async (sources: string[], flags: Flags) => {
-      await runClient(context, async signal => {
+      await runCommand(context, async signal => {
         const [{ appliance }, { restore }] = await Promise.all([
           openAdministration(flags, context),
           import('../../client/backup/restore.ts'),

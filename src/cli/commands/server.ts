@@ -3,10 +3,10 @@ import { setFlagsFromString } from 'node:v8'
 import type { Command } from 'commander'
 import type { Config } from '../../config/schema.ts'
 import { createLog, type Logger } from '../../log.ts'
-import { bracketed } from '../bracketed.ts'
-import { addConfigFlags, configOf } from '../config-flags.ts'
-import type { CliContext, ProcessEvents } from '../context.ts'
-import { aborted, stopSignal } from '../signals.ts'
+import { urlHost } from '../output/url-host.ts'
+import { addConfigFlags, configOf } from '../flags/config-flags.ts'
+import type { CliContext, ProcessEvents } from '../process/context.ts'
+import { aborted, stopSignal } from '../process/signals.ts'
 
 /** What this command uses of the appliance */
 export interface Server {
@@ -96,7 +96,7 @@ function banner({ address, multiaddrs, peerId }: Server, config: Config): string
       : [`  peer id   ${peerId}`, ...multiaddrs.map(multiaddr => `  address   ${multiaddr}`)]
   return [
     'IPDR is ready',
-    `  registry  ${config.tls.certPath === undefined ? 'http' : 'https'}://${registry} (listening on ${bracketed(address.host)}:${address.port})`,
+    `  registry  ${config.tls.certPath === undefined ? 'http' : 'https'}://${registry} (listening on ${urlHost(address.host)}:${address.port})`,
     ...node,
     `  data      ${resolve(config.dataDir)}`,
     '',
@@ -109,5 +109,5 @@ function banner({ address, multiaddrs, peerId }: Server, config: Config): string
 
 /** docker trusts a registry without TLS on localhost only, so that is the name to use wherever it works */
 function clientHost(host: string): string {
-  return ['0.0.0.0', '::', '127.0.0.1', '::1'].includes(host) ? 'localhost' : bracketed(host)
+  return ['0.0.0.0', '::', '127.0.0.1', '::1'].includes(host) ? 'localhost' : urlHost(host)
 }

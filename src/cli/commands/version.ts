@@ -4,7 +4,7 @@ import { findPackageJSON } from 'node:module'
 import { dirname, join } from 'node:path'
 import { getAsset, isSea } from 'node:sea'
 import type { Command } from 'commander'
-import type { CliContext } from '../context.ts'
+import type { CliContext } from '../process/context.ts'
 
 /**
  * A release has no git to ask and carries `build.json` instead, which is what `ipdr version --json` printed where it was made: beside

@@ -5,8 +5,8 @@
 import type { IncomingMessage } from 'node:http'
 import type { Request, RequestHandler } from 'express'
 import { OciError } from '../../oci/errors.ts'
-import { authoritiesOf, hostNameOf, isOriginOf } from '../authorities.ts'
-import type { BrowserHosts } from '../browser-hosts.ts'
+import { authoritiesOf, hostNameOf, isOriginOf } from './authorities.ts'
+import type { BrowserHosts } from './browser-hosts.ts'
 
 /**
  * Answers browsers only under the names of this server, and takes from them no writes that pages of other sites begin

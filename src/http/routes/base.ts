@@ -1,7 +1,7 @@
 import type { Router } from 'express'
-import { onlyMethods } from '../middleware/methods.ts'
-import { route } from '../middleware/requests.ts'
-import { createRouter } from '../router.ts'
+import { onlyMethods } from '../middleware/allowed-methods.ts'
+import { route } from '../middleware/request-log.ts'
+import { createRouter } from './router.ts'
 import { paths } from './paths.ts'
 
 /** `GET /v2/`: whether this is a registry, and which version of the API it speaks */

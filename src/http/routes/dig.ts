@@ -6,11 +6,12 @@ import { OciError } from '../../oci/errors.ts'
 import { parseName, parseReference, type Reference } from '../../oci/reference.ts'
 import type { Registry } from '../../registry/repositories/registry.ts'
 import type { Repository, RequestOptions } from '../../registry/repository.ts'
-import { requestOptions } from '../body.ts'
-import { errorHandler, textBody } from '../middleware/errors.ts'
-import { onlyMethods } from '../middleware/methods.ts'
-import { addLogFields, route } from '../middleware/requests.ts'
-import { createRouter } from '../router.ts'
+import { requestOptions } from '../request-options.ts'
+import { textBody } from '../error-response.ts'
+import { errorHandler } from '../middleware/error-handler.ts'
+import { onlyMethods } from '../middleware/allowed-methods.ts'
+import { addLogFields, route } from '../middleware/request-log.ts'
+import { createRouter } from './router.ts'
 
 interface Question {
   name: string

@@ -1,8 +1,8 @@
 import type { RequestHandler, Router } from 'express'
 import type { Metrics } from '../../metrics.ts'
-import { onlyMethods } from '../middleware/methods.ts'
-import { route } from '../middleware/requests.ts'
-import { createRouter } from '../router.ts'
+import { onlyMethods } from '../middleware/allowed-methods.ts'
+import { route } from '../middleware/request-log.ts'
+import { createRouter } from './router.ts'
 
 export interface Health {
   /** Why no requests should be sent here now; undefined: they should */

@@ -4,9 +4,9 @@ import { OCI_INDEX } from '../../oci/media-types.ts'
 import { parsePage } from '../../oci/pagination.ts'
 import { parseName } from '../../oci/reference.ts'
 import type { Registry } from '../../registry/repositories/registry.ts'
-import { onlyMethods } from '../middleware/methods.ts'
-import { route } from '../middleware/requests.ts'
-import { createRouter } from '../router.ts'
+import { onlyMethods } from '../middleware/allowed-methods.ts'
+import { route } from '../middleware/request-log.ts'
+import { createRouter } from './router.ts'
 import { nextPage, paths } from './paths.ts'
 
 /** @see https://github.com/opencontainers/distribution-spec/blob/main/spec.md#listing-referrers */

@@ -1,6 +1,6 @@
 import { EventEmitter } from 'node:events'
 import { Writable } from 'node:stream'
-import type { CliContext } from '../../../src/cli/context.ts'
+import type { CliContext } from '../../../src/cli/process/context.ts'
 
 class Text extends Writable {
   text = ''

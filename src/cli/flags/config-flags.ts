@@ -1,0 +1,69 @@
+import { type Command, Option } from 'commander'
+import { loadConfig, SYSTEM_FILE } from '../../config/load.ts'
+import { type Config, type ConfigKey, configKeys } from '../../config/schema.ts'
+import type { CliContext } from '../process/context.ts'
+
+const placeholders: Record<ConfigKey['kind'], string> = {
+  text: '<value>',
+  path: '<path>',
+  number: '<number>',
+  boolean: '[boolean]',
+  list: '<value>',
+  duration: '<duration>',
+  size: '<size>',
+}
+
+const shortFlags: Record<string, string> = { port: '-p, ' }
+
+const footer = `
+A flag beats the environment, which beats the file. The variable of --p2p-port is IPDR_P2P_PORT, and
+IPDR_P2P_PORT_FILE names a file that holds the value; the key in the file is p2p: { port: ... }.`
+
+/** A flag for every key of the configuration, and --config */
+export function addConfigFlags(command: Command): Command {
+  command.option('--config <file>', `YAML file with the configuration (or IPDR_CONFIG; else ${SYSTEM_FILE}, if there)`)
+  for (const key of configKeys) {
+    command.addOption(optionOf(key))
+  }
+  return command.addHelpText('after', footer)
+}
+
+/** @throws ConfigError */
+export function configOf(command: Command, { env }: CliContext): Config {
+  const values = command.opts<Record<string, string | string[] | true | undefined>>()
+  const flags = Object.fromEntries(
+    configKeys.map(key => {
+      const value = values[optionOf(key).attributeName()]
+      return [key.path, value === true ? 'true' : value]
+    }),
+  )
+  return loadConfig({
+    flags,
+    ...(env && { env }),
+    ...(typeof values['config'] === 'string' && { file: values['config'] }),
+  })
+}
+
+function optionOf(key: ConfigKey): Option {
+  const option = new Option(`${shortFlags[key.path] ?? ''}${key.flag} ${placeholders[key.kind]}`, helpOf(key))
+  // not commander's variadic form, which would take what follows as further values
+  return key.kind === 'list' ? option.argParser(collect) : option
+}
+
+function helpOf(key: ConfigKey): string {
+  const choices = key.choices === undefined ? '' : `: ${key.choices.join(', ')}`
+  const more = key.kind === 'list' ? ' (repeatable)' : key.default === undefined ? '' : ` (default: ${defaultOf(key)})`
+  return key.description + choices + more
+}
+
+function defaultOf({ default: initial, kind }: ConfigKey): string {
+  return kind === 'duration'
+    ? `${String(initial)}s`
+    : kind === 'size'
+      ? `${Number(initial) / 2 ** 20}MiB`
+      : String(initial)
+}
+
+function collect(value: string, earlier: string[] | undefined): string[] {
+  return [...(earlier ?? []), value]
+}

@@ -1,0 +1,4 @@
+/** A host as URLs have it: IPv6 addresses in brackets */
+export function urlHost(host: string): string {
+  return host.includes(':') ? `[${host}]` : host
+}

@@ -1,0 +1,44 @@
+import { STATUS_CODES } from 'node:http'
+import type { Duplex } from 'node:stream'
+import { OciError, type OciErrorCode } from '../oci/errors.ts'
+import { ociBody } from './error-response.ts'
+import type { Turns } from './turns.ts'
+
+/** What Node says of bytes that it can't read as a request; of anything else: that they are malformed */
+const codes: Record<string, OciErrorCode> = {
+  HPE_HEADER_OVERFLOW: 'HEADERS_TOO_LARGE',
+  HPE_CHUNK_EXTENSIONS_OVERFLOW: 'BODY_TOO_LARGE',
+  ERR_HTTP_REQUEST_TIMEOUT: 'REQUEST_TIMEOUT',
+}
+
+/** Answers what is no request of HTTP/1, or none in time, and closes the connection: nobody knows where the next one would begin */
+export function answerClientErrors(turns: Turns): (err: NodeJS.ErrnoException, socket: Duplex) => void {
+  const answered = new WeakSet<Duplex>()
+  return (err, socket) => {
+    if (answered.has(socket)) {
+      return
+    }
+    answered.add(socket)
+    const current = turns.current(socket)
+    if (err.code === 'ECONNRESET' || !socket.writable || current?.headersSent === true) {
+      socket.destroy()
+      return
+    }
+    socket.end(responseOf(new OciError(codes[err.code ?? ''] ?? 'REQUEST_INVALID')), () => {
+      socket.destroy()
+    })
+  }
+}
+
+function responseOf(error: OciError): string {
+  const { type, body } = ociBody(error)
+  return [
+    `HTTP/1.1 ${error.status} ${STATUS_CODES[error.status]}`,
+    `Content-Type: ${type}`,
+    'X-Content-Type-Options: nosniff',
+    `Content-Length: ${Buffer.byteLength(body)}`,
+    'Connection: close',
+    '',
+    body,
+  ].join('\r\n')
+}

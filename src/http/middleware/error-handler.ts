@@ -1,0 +1,33 @@
+import type { ErrorRequestHandler } from 'express'
+import type { Logger } from '../../log.ts'
+import type { Metrics } from '../../metrics.ts'
+import { type ErrorBody, ociBody, sendError, toClientError } from '../error-response.ts'
+import { discardBody } from '../late-body.ts'
+import { logFields } from './request-log.ts'
+
+/** The last middleware: logs what went wrong with a request and answers it, for every route in the same way */
+export function errorHandler(
+  { log, metrics }: { log: Logger; metrics: Metrics },
+  bodyOf: ErrorBody = ociBody,
+): ErrorRequestHandler {
+  return (err: unknown, req, res, _next) => {
+    const error = toClientError(err)
+    if (req.socket.destroyed) {
+      log.debug('client gone', { ...logFields(res), err })
+      return
+    }
+    if (error.status >= 500) {
+      // UNAVAILABLE is only a warning: clients can cause it as often as they like
+      log[error.code === 'UNAVAILABLE' ? 'warn' : 'error']('request failed', { ...logFields(res), err })
+    }
+    if (res.headersSent) {
+      metrics.brokenResponses.inc()
+      // over HTTP/2 this ends the stream, not the connection
+      res.destroy(error)
+      return
+    }
+    sendError(req, res, error, bodyOf(error))
+    // the next request of the connection comes after the rest of this body
+    discardBody(req)
+  }
+}

@@ -1,0 +1,21 @@
+import type { Request, Response } from 'express'
+import type { RequestOptions } from '../registry/repository.ts'
+
+/** Fires when the client disconnects before it has the whole response */
+export function clientSignal(res: Response): AbortSignal {
+  const controller = new AbortController()
+  if (res.closed && !res.writableFinished) {
+    controller.abort()
+  }
+  res.once('close', () => {
+    if (!res.writableFinished) {
+      controller.abort()
+    }
+  })
+  return controller.signal
+}
+
+/** What the registry is told about a request: the client's address, and a signal as of {@link clientSignal} */
+export function requestOptions(req: Request, res: Response): RequestOptions & { signal: AbortSignal } {
+  return { signal: clientSignal(res), client: req.socket.remoteAddress }
+}

@@ -1,0 +1,16 @@
+import type { Request } from 'express'
+import type { Digest } from '../../oci/digest.ts'
+
+/** Content is named by its digest, so its ETag is strong and never changes */
+export function etag(digest: Digest): string {
+  return `"${digest}"`
+}
+
+/** Whether the client says in `If-None-Match` that it has the content already (RFC 9110, section 13.1.2) */
+export function isNotModified(req: Request, digest: Digest): boolean {
+  const known = req
+    .get('If-None-Match')
+    ?.split(',')
+    .map(tag => tag.trim().replace(/^W\//, ''))
+  return known !== undefined && (known.includes(etag(digest)) || known.includes('*'))
+}

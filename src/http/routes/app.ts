@@ -1,0 +1,120 @@
+import type { RequestListener } from 'node:http'
+import express, { type Express } from 'express'
+import { OciError } from '../../oci/errors.ts'
+import type { Logger } from '../../log.ts'
+import type { Metrics } from '../../metrics.ts'
+import type { Administration } from '../../upkeep/administration.ts'
+import type { Registry } from '../../registry/repositories/registry.ts'
+import type { BrowserHosts } from '../middleware/browser-hosts.ts'
+import type { BodyMemory } from '../body-memory.ts'
+import { forBothVersions } from '../http2.ts'
+import { guardBrowsers } from '../middleware/browsers.ts'
+import { sendAsData } from '../content-headers.ts'
+import { errorHandler } from '../middleware/error-handler.ts'
+import { limitUrlAndHeaders, type UrlAndHeaderLimits } from '../middleware/url-and-header-limits.ts'
+import { observeRequests } from '../middleware/request-log.ts'
+import { administrationRoutes } from './administration.ts'
+import { requireToken, type TokenCheck } from '../middleware/require-token.ts'
+import { baseRoutes } from './base.ts'
+import { blobRoutes } from './blobs.ts'
+import { digRoutes } from './dig.ts'
+import { healthRoutes, type Health } from './health.ts'
+import { manifestRoutes } from './manifests.ts'
+import { referrerRoutes } from './referrers.ts'
+import { tagRoutes } from './tags.ts'
+import { uploadRoutes } from './uploads.ts'
+import type { BodyRate } from '../steady-body.ts'
+
+export interface AppComponents {
+  /** One for all ports */
+  bodies: BodyMemory
+  registry: Registry
+  health: Health
+  /** Undefined where the appliance can't be asked for more than images */
+  administration?: Administration | undefined
+  metrics: Metrics
+  log: Logger
+}
+
+export interface AppInit {
+  /** Who is told of metrics and may administer here; undefined: these and health are answered only by {@link createAdminApp} */
+  admin?: AdminAccess | undefined
+  hosts: Pick<BrowserHosts, 'has'>
+  limits: AppLimits
+}
+
+export interface AdminAccess {
+  /** Has to be shown by who administers */
+  token: TokenCheck
+  /** Whether metrics need it, too */
+  metrics: 'token' | 'open'
+}
+
+export interface AppLimits {
+  /** Bytes of the largest manifest that is accepted */
+  maxManifestBytes: number
+  /** Of one request */
+  maxRanges: number
+  bodyRate: BodyRate
+  requests: UrlAndHeaderLimits
+}
+
+/** The registry's HTTP API: middleware in this order, then the routes, then what turns errors into responses */
+export function createApp(components: AppComponents, init: AppInit): RequestListener {
+  const { limits } = init
+  const app = createBareApp(components, init)
+  if (init.admin !== undefined) {
+    useAdministration(app, components, init.admin, limits)
+  }
+  app.use(baseRoutes())
+  app.use(digRoutes(components))
+  // uploads go first: their paths look like those of a blob
+  app.use(uploadRoutes(components, limits))
+  app.use(blobRoutes(components, limits))
+  app.use(manifestRoutes(components, limits))
+  app.use(tagRoutes(components))
+  app.use(referrerRoutes(components))
+  return endApp(app, components)
+}
+
+/** Health, metrics and administration alone; without `admin` for whoever can connect, as to a socket that one user alone may open */
+export function createAdminApp(components: Omit<AppComponents, 'registry'>, init: AppInit): RequestListener {
+  const app = createBareApp(components, init)
+  useAdministration(app, components, init.admin, init.limits)
+  return endApp(app, components)
+}
+
+function useAdministration(
+  app: Express,
+  { administration, bodies, log, metrics, ...components }: Omit<AppComponents, 'registry'>,
+  access: AdminAccess | undefined,
+  { bodyRate }: AppLimits,
+): void {
+  const guard = access === undefined ? [] : [requireToken(access.token)]
+  app.use(healthRoutes({ metrics, ...components }, { metricsGuard: access?.metrics === 'open' ? [] : guard }))
+  if (administration !== undefined) {
+    app.use(administrationRoutes({ administration, bodies, log, metrics }, { guard, bodyRate }))
+  }
+}
+
+function createBareApp(
+  components: Omit<AppComponents, 'registry'>,
+  { hosts, limits }: Omit<AppInit, 'admin'>,
+): Express {
+  const app = express()
+  app.disable('x-powered-by')
+  app.disable('etag')
+  app.enable('case sensitive routing')
+  app.enable('strict routing')
+  app.set('query parser', 'simple')
+  app.use(sendAsData, observeRequests(components), limitUrlAndHeaders(limits.requests), guardBrowsers(hosts))
+  return app
+}
+
+function endApp(app: Express, components: Omit<AppComponents, 'registry'>): RequestListener {
+  app.use(() => {
+    throw new OciError('NOT_FOUND')
+  })
+  app.use(errorHandler(components))
+  return forBothVersions(app)
+}
