@@ -11,7 +11,7 @@ export interface UrlAndHeaderLimits {
 
 /**
  * Refuses requests with a longer URL, or more or longer headers, than any client sends. Other limits are elsewhere: requests and connections of
- * one client at a time in registry/client-slots.ts, bodies in body-memory.ts and steady-body.ts.
+ * one client at a time in registry/client-limit.ts, bodies in body-memory.ts and steady-body.ts.
  *
  * @throws OciError URI_TOO_LONG, HEADERS_TOO_LARGE
  */
