@@ -21,7 +21,6 @@ const maxLines = 300
 const longFiles = new Set([
   'src/appliance/appliance.ts',
   'src/config/schema.ts',
-  'src/ipfs/blockstore/blockstore.ts',
   'src/ipfs/node/node.ts',
   'src/ipfs/node/patches/bounded-bitswap.ts',
   'src/registry/repositories/local-repository.ts',

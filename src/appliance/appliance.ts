@@ -12,7 +12,7 @@ import { BrowserHosts } from '../http/middleware/browser-hosts.ts'
 import type { Certificate } from '../http/certificate.ts'
 import type { HttpServer } from '../http/server.ts'
 import { LevelIndex } from '../index/level-index.ts'
-import { BlockFiles } from '../ipfs/blockstore/block-files.ts'
+import { UncheckedBlocks } from '../ipfs/blockstore/unchecked-blocks.ts'
 import { BlockstoreContentStore } from '../ipfs/content/blockstore-content-store.ts'
 import { DurableBlockstore } from '../ipfs/blockstore/blockstore.ts'
 import { Gateways } from '../ipfs/retrieval/gateways.ts'
@@ -24,7 +24,7 @@ import { ReadWorkers } from '../ipfs/blockstore/read-workers.ts'
 import { createRemotePins } from '../ipfs/kubo/remote-pins.ts'
 import { Repairer } from '../ipfs/retrieval/repairer.ts'
 import { Retrieval } from '../ipfs/retrieval/retrieval.ts'
-import { isWithoutBlocks } from '../ipfs/blockstore/small-blocks.ts'
+import { hasNoBlocks } from '../ipfs/blockstore/layout.ts'
 import { lowerPoolThreads } from '../scheduling/thread-priority.ts'
 import type { Logger } from '../log.ts'
 import { Metrics } from '../metrics.ts'
@@ -126,7 +126,7 @@ export class Appliance {
       await closeDirectory({ log: this.#log }, directory.path)
       const condition = new IndexCondition({
         index,
-        blocks: { isEmpty: async () => await isWithoutBlocks(directory.blocks) },
+        blocks: { isEmpty: async () => await hasNoBlocks(directory.blocks) },
         log: this.#log.child({ module: 'index' }),
       })
       await this.#startPart(startable('index condition', condition))
@@ -207,7 +207,7 @@ export class Appliance {
       { blockstore, node, gateways, slots: fetches, log: log.child({ module: 'retrieval' }) },
       { timeout: limits.retrievalTimeout * second },
     )
-    const files = new BlockFiles(directory.blocks)
+    const files = new UncheckedBlocks(directory.blocks)
     const repairer = new Repairer({
       blockstore,
       files,

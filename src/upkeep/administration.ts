@@ -1,6 +1,6 @@
 import { parseRoot } from '../oci/cid.ts'
 import { OciError } from '../oci/errors.ts'
-import { readBlockKeys } from '../ipfs/blocks/read-block-set.ts'
+import { readBlockSet } from '../ipfs/blocks/read-block-set.ts'
 import type { CarSource } from '../ipfs/car/car.ts'
 import type { Peer } from '../ipfs/node/peer.ts'
 import { parseName, parseReference } from '../oci/reference.ts'
@@ -110,9 +110,9 @@ export class Administration {
     })
   }
 
-  /** @param keys of the blocks that the backup leaves out, as {@link readBlockKeys} takes them */
+  /** @param keys of the blocks that the backup leaves out, as {@link readBlockSet} takes them */
   async backup(keys: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<Backup> {
-    return await translateErrors(async () => await this.#components.backups.begin(await readBlockKeys(keys), signal))
+    return await translateErrors(async () => await this.#components.backups.begin(await readBlockSet(keys), signal))
   }
 
   /** Fills an empty registry from a backup */

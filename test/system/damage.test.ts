@@ -4,7 +4,7 @@ import { basename, join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import * as dagPb from '@ipld/dag-pb'
 import { CID } from 'multiformats/cid'
-import { BlockFiles } from '../../src/ipfs/blockstore/block-files.ts'
+import { UncheckedBlocks } from '../../src/ipfs/blockstore/unchecked-blocks.ts'
 import type { Digest } from '../../src/oci/digest.ts'
 import type { FsckResult } from '../../src/upkeep/fsck/fsck.ts'
 import { damages } from '../fixtures/damage.ts'
@@ -81,12 +81,12 @@ class Store {
   readonly images = new Map<string, Set<string>>()
   /** By their paths */
   readonly blocks = new Map<string, Buffer>()
-  readonly #files: BlockFiles
+  readonly #files: UncheckedBlocks
 
   private constructor(server: ServerProcess) {
     this.server = server
     this.client = new RegistryClient(server)
-    this.#files = new BlockFiles(join(server.dataDir, 'blocks'))
+    this.#files = new UncheckedBlocks(join(server.dataDir, 'blocks'))
   }
 
   static async fill(server: ServerProcess): Promise<Store> {

@@ -5,7 +5,7 @@ import type { CID } from 'multiformats/cid'
 import { blockKey, BlockSet } from '../../ipfs/blocks/block-set.ts'
 import { CarFile } from '../../ipfs/car/car-file.ts'
 import { scanCar, type CarDamage, type CarScanOptions, type ScannedBlock } from '../../ipfs/car/car-scan.ts'
-import type { Block } from '../../ipfs/dag/encode-node.ts'
+import type { Block } from '../../ipfs/blocks/block.ts'
 import { ClientError } from '../errors.ts'
 
 const keyBytes = 16

@@ -1,15 +1,18 @@
 /**
- * A compact set of blocks: 16 bytes of each multihash's digest, by open addressing in typed arrays. Two blocks that have these 16 bytes in
- * common count as one, so "in the set" may be wrong for one block in 2^128, and "not in the set" never is.
+ * Sets and maps of blocks that take 16 bytes a block: a key is the first 16 bytes of the digest in the multihash. Two blocks with the same
+ * 16 bytes would count as one, so "in the set" could be wrong for one block in 2^128, and "not in the set" is always right.
  *
- * It is cut into parts, each a table of its own: one that grows is small, and holds up the event loop for a moment only.
+ * The keys lie in typed arrays, as hash tables with open addressing. There are 256 tables, each for a part of the keys, so that growing one
+ * holds up the event loop only for a moment.
  */
 
 /** 32-bit words of a key */
 const words = 4
 const wordBytes = 4
-/** Slots of which the keys are given away together */
-const atATime = 4096
+/** Bytes of a key */
+export const keyBytes = words * wordBytes
+/** Slots that {@link BlockSet.bytes} takes together */
+const slotsPerChunk = 4096
 const parts = 256
 const initialSlots = 8
 /** A table grows when it is fuller than this */
@@ -19,7 +22,7 @@ const maxLoad = 0.7
 export type BlockKey = readonly [number, number, number, number]
 
 interface Part {
-  /** The key and the values of each slot; a key of zeros: free */
+  /** The key and the values of each slot; the key of a free slot is all zeros */
   table: Uint32Array
   used: number
 }
@@ -29,12 +32,12 @@ export function blockKey(digest: Uint8Array): BlockKey {
   return [word(digest, 0), word(digest, 4), word(digest, 8), word(digest, 12)]
 }
 
-/** Keys, and with each some numbers. The key of zeros has no place in it: it would look like a free slot. */
+/** Keys, each with some numbers. It can't hold the key of zeros, which would look like a free slot. */
 class BlockTable {
   readonly #stride: number
   readonly #parts: Array<Part | undefined> = Array.from({ length: parts })
 
-  /** @param values numbers of 32 bits with each key */
+  /** @param values how many 32-bit numbers belong to each key */
   constructor(values: number) {
     this.#stride = words + values
   }
@@ -65,7 +68,7 @@ class BlockTable {
     return part !== undefined && holds(part.table, find(part.table, this.#stride, key), key)
   }
 
-  /** @returns the values of the key; undefined where it is not there */
+  /** @returns the numbers of the key; undefined where the table does not have it */
   get(key: BlockKey): Uint32Array | undefined {
     const part = this.#parts[key[0] % parts]
     const slot = part === undefined ? 0 : find(part.table, this.#stride, key)
@@ -74,7 +77,7 @@ class BlockTable {
       : undefined
   }
 
-  /** With their free slots */
+  /** The tables as they are, free slots included */
   tables(): Uint32Array[] {
     return this.#parts.flatMap(part => part?.table ?? [])
   }
@@ -101,24 +104,24 @@ export class BlockSet {
     return isZero(key) ? this.#hasZero : this.#table.has(key)
   }
 
-  /** All keys as the bytes that they were made of, some thousands at a time; nothing may be added meanwhile */
+  /** The bytes of all keys, some thousands of keys at a time; nothing may be added meanwhile */
   *bytes(): Generator<Uint8Array> {
     if (this.#hasZero) {
-      yield new Uint8Array(words * wordBytes)
+      yield new Uint8Array(keyBytes)
     }
     for (const table of this.#table.tables()) {
-      for (let at = 0; at < table.length; at += atATime * words) {
-        yield bytesOf(table.subarray(at, at + atATime * words))
+      for (let at = 0; at < table.length; at += slotsPerChunk * words) {
+        yield bytesOf(table.subarray(at, at + slotsPerChunk * words))
       }
     }
   }
 }
 
-/** Two numbers for each of a set of blocks: an exact one, and one of 32 bits */
+/** Two numbers for each block: one of up to 53 bits, and one of 32 bits */
 export class BlockMap {
   readonly #table = new BlockTable(3)
 
-  /** A digest that begins with 16 zeros is not kept: nobody has made one yet */
+  /** A digest that begins with 16 bytes of zeros is not kept; nobody has found one yet */
   set(key: BlockKey, exact: number, small: number): void {
     if (!isZero(key)) {
       this.#table.add(key, [Math.floor(exact / 2 ** 32), exact >>> 0, small])
@@ -147,7 +150,7 @@ function bytesOf(table: Uint32Array): Uint8Array {
 /** @returns where the key is, or the free slot where it belongs */
 function find(table: Uint32Array, stride: number, key: BlockKey): number {
   const slots = table.length / stride
-  // the first word chose the part
+  // the first word of the key has chosen the part
   for (let slot = key[1] % slots; ; slot = (slot + 1) % slots) {
     const at = slot * stride
     if (isFree(table, at) || holds(table, at, key)) {

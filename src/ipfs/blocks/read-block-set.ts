@@ -1,15 +1,12 @@
-import { blockKey, BlockSet } from './block-set.ts'
 import { DamagedBlockError } from '../errors.ts'
-
-/** Of a digest: as many as tell blocks apart */
-const keyBytes = 16
+import { BlockSet, blockKey, keyBytes } from './block-set.ts'
 
 /**
- * Reads a set of blocks from the first bytes of their digests, one behind the other
+ * Reads a set of blocks in the form that {@link BlockSet.bytes} writes: their keys, one after the other
  *
- * @throws DamagedBlockError where the last is not whole
+ * @throws DamagedBlockError where the last key is cut short
  */
-export async function readBlockKeys(source: AsyncIterable<Uint8Array>): Promise<BlockSet> {
+export async function readBlockSet(source: AsyncIterable<Uint8Array>): Promise<BlockSet> {
   const blocks = new BlockSet()
   let left = new Uint8Array()
   for await (const chunk of source) {

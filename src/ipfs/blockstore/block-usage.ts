@@ -1,20 +1,21 @@
-import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
+import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import { forEach } from '../../scheduling/for-each.ts'
+import { blockDirectories, temporaryDirectory, usageFile } from './layout.ts'
+import { sizeOf } from './read-file.ts'
+import { syncDirectory } from './sync-directory.ts'
 
-/** Files that are looked at at a time, while everything else goes on */
+/** Files whose size is asked for at a time; few, as pushes and pulls go on meanwhile */
 const concurrency = 4
-/** Holds the bytes of all blocks while nobody writes to them; a crash leaves none */
-const fileName = 'bytes'
 
-/** A block of a directory is being written or deleted */
+/** A write or deletion of a block that is under way */
 export interface BlockChange extends Disposable {
-  /** To be called at once when it has happened, with the bytes that came or, below 0, went */
+  /** To be called at once when it has happened, with the bytes by which the directory has grown; negative for a deletion */
   done: (bytes: number) => void
 }
 
-/** What has happened to a directory since the open */
+/** What has happened to a directory since the start */
 interface Changes {
   bytes: number
   running: number
@@ -23,42 +24,44 @@ interface Changes {
 }
 
 /**
- * Bytes of all blocks: those that were there at the open and what was added since. The first are known from the last clean stop, else they are
- * counted, directory by directory, while blocks come and go.
+ * Keeps count of the bytes of all blocks: those that were there at the start, and what was added and deleted since.
+ *
+ * A clean stop saves the total in a file, which the next start reads and deletes; so after a crash there is no such file. Then the blocks
+ * are counted directory by directory, while others are written and deleted.
  */
 export class BlockUsage {
-  readonly #path: string
+  readonly #location: string
   readonly #changes = new Map<string, Changes>()
   readonly #controller = new AbortController()
   #added = 0
-  /** Of the blocks that were there at the open, as far as they are counted */
+  /** Bytes of the blocks that were there at the start, as far as they are counted */
   #before = 0
   #isCounted = false
   #counting: Promise<void> | undefined
 
-  /** @param path of the blockstore */
-  constructor(path: string) {
-    this.#path = path
+  /** @param location of the blockstore */
+  constructor(location: string) {
+    this.#location = location
   }
 
-  /** Undefined until they are counted, which begins when this is first asked for */
+  /** Undefined until the count has ended; asking for it begins the count */
   get total(): number | undefined {
     void this.count()
     return this.#isCounted ? this.#before + this.#added : undefined
   }
 
-  /** What is known of the total so far */
+  /** The total as far as it is counted */
   get atLeast(): number {
     return this.#before + this.#added
   }
 
   /** To be called before the first change */
   async open(): Promise<void> {
-    const file = join(this.#path, fileName)
+    const file = join(this.#location, usageFile)
     const text = await readFile(file, 'utf8').catch(() => '')
     await rm(file, { force: true })
-    // a power failure must not bring it back
-    await syncFile(this.#path)
+    // else a power failure could bring the file back, with a total that is no longer true
+    await syncDirectory(this.#location)
     if (/^\d{1,15}\n$/.test(text)) {
       this.#before = Number(text)
       this.#isCounted = true
@@ -69,13 +72,13 @@ export class BlockUsage {
   async close(): Promise<void> {
     this.#controller.abort()
     await this.#counting
-    // what still runs, as a write that hangs, may come after
+    // a write that hangs may still happen after this
     if (this.#isCounted && this.#changes.values().every(({ running }) => running === 0)) {
       await this.#save()
     }
   }
 
-  /** Resolves when the total is known, or will not be; several calls share one count */
+  /** Resolves when the total is known, or when the count has failed; several calls share one count */
   async count(): Promise<void> {
     this.#counting ??= this.#isCounted ? Promise.resolve() : this.#count().catch(() => {})
     await this.#counting
@@ -100,20 +103,21 @@ export class BlockUsage {
 
   async #count(): Promise<void> {
     const { signal } = this.#controller
-    for (const entry of await readdir(this.#path, { withFileTypes: true })) {
-      if (entry.isDirectory() && entry.name !== 'tmp') {
-        const bytes = await this.#countDirectory(entry.name, signal)
-        this.#before += bytes
-      }
+    for (const directory of await blockDirectories(this.#location)) {
+      const bytes = await this.#countDirectory(directory, signal)
+      this.#before += bytes
     }
     this.#isCounted = true
   }
 
-  /** @returns what it held at the open; counted again where something changed meanwhile, as nobody knows whether that is in it */
+  /**
+   * @returns bytes that the directory held at the start. It is counted again where it changed meanwhile: the count may or may not include
+   *   the change.
+   */
   async #countDirectory(directory: string, signal: AbortSignal): Promise<number> {
     for (;;) {
       const { running = 0, count = 0 } = this.#changes.get(directory) ?? {}
-      const bytes = await bytesIn(join(this.#path, directory), signal)
+      const bytes = await bytesIn(join(this.#location, directory), signal)
       const changes = this.#changes.get(directory)
       if (running === 0 && (changes?.count ?? 0) === count) {
         return bytes - (changes?.bytes ?? 0)
@@ -123,19 +127,15 @@ export class BlockUsage {
   }
 
   async #save(): Promise<void> {
-    const temporary = join(this.#path, 'tmp', fileName)
-    await mkdir(join(this.#path, 'tmp'), { recursive: true })
+    const temporary = join(this.#location, temporaryDirectory, usageFile)
+    await mkdir(join(this.#location, temporaryDirectory), { recursive: true })
     try {
-      const file = await open(temporary, 'w')
-      try {
-        await file.writeFile(`${this.atLeast}\n`)
-        await file.sync()
-      } finally {
-        await file.close()
-      }
-      await rename(temporary, join(this.#path, fileName))
+      await using file = await open(temporary, 'w')
+      await file.writeFile(`${this.atLeast}\n`)
+      await file.sync()
+      await rename(temporary, join(this.#location, usageFile))
     } catch {
-      // as on a full disk: the next start counts
+      // e.g. on a full disk; the next start counts the blocks instead
       await rm(temporary, { force: true }).catch(() => {})
     }
   }
@@ -144,20 +144,8 @@ export class BlockUsage {
 async function bytesIn(directory: string, signal: AbortSignal): Promise<number> {
   let total = 0
   await forEach(await readdir(directory), concurrency, signal, async file => {
-    const size = await stat(join(directory, file)).then(
-      ({ size }) => size,
-      () => 0,
-    )
+    const size = await sizeOf(join(directory, file))
     total += size
   })
   return total
-}
-
-async function syncFile(path: string): Promise<void> {
-  const handle = await open(path)
-  try {
-    await handle.sync()
-  } finally {
-    await handle.close()
-  }
 }

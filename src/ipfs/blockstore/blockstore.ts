@@ -1,93 +1,74 @@
 /**
- * blockstore-fs with durable writes and whole-block reads.
+ * Blocks on disk: blockstore-fs with durable writes, whole-block reads that never return a damaged block, and garbage collection while
+ * everything goes on. `layout.ts` draws the directory. The parts, each with one concern:
  *
- * ```
- * <location>/<last two characters of the name>/<base32upper of the multihash>.data     a block: blockstore-fs's own layout
- * <location>/bytes                                                                      how many bytes they take, after a clean stop (block-usage.ts)
- * <location>/tmp/                                                                       blocks that are being written; emptied at open
- * ```
+ * - write: `block-writer.ts`, `unsynced-directories.ts`; room for it: `storage-space.ts`, which counts in `block-usage.ts`
+ * - read: `checking-reader.ts` compares each block with its CID, on the threads of `read-workers.ts`, and remembers in `verified-blocks.ts`
+ * - delete: `sweep.ts` walks all blocks; `collection-guard.ts` keeps it off those in use; `quarantine.ts` takes the damaged ones
+ * - without comparing: `unchecked-blocks.ts` for fsck, `small-blocks.ts` for a rebuild of the index
  *
- * A block is written beside its place, synced, and renamed into it, so that what lies in its place is whole. Its *name* is on disk only
- * after the directory is synced too, which `sync()` does for all directories that changed since: one call for the many blocks of a blob.
+ * Imports `src/ipfs/blocks`, the errors of `src/ipfs` and `src/scheduling`. Begin here.
  */
-import { mkdir, open, rename, rm, stat, unlink } from 'node:fs/promises'
+import { unlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { FsBlockstore } from 'blockstore-fs'
-import { NextToLast } from 'blockstore-fs/sharding'
 import type { AbortOptions } from '@libp2p/interface'
-import { NotFoundError } from 'interface-store'
 import type { CID } from 'multiformats/cid'
-import { BlockGuard, type BlockGuardInit } from './collection-guard.ts'
+import { hasFile, inlineBlock, requireCid } from '../blocks/block-cid.ts'
 import { blockKey, type BlockSet } from '../blocks/block-set.ts'
-import { hasFile, inlineBlock, requireCid, shown } from '../blocks/block-cid.ts'
-import { holdsBytes } from './holds-bytes.ts'
-import { Quarantine, type QuarantineInit } from './quarantine.ts'
-import { StorageSpace, type ReserveOptions, type StorageSpaceInit } from './storage-space.ts'
-import { syncDirectory } from './sync-directory.ts'
-import { sweepBlocks, type SweepOptions, type Swept } from './sweep.ts'
+import { blockNotFound } from '../blocks/block.ts'
+import { BlockWriter, type BlockWriterInit } from './block-writer.ts'
 import { CheckingReader, type CheckingReaderInit } from './checking-reader.ts'
-import { UnsyncedDirectories } from './unsynced-directories.ts'
+import { CollectionGuard, type CollectionGuardInit } from './collection-guard.ts'
+import { holdsBytes } from './holds-bytes.ts'
+import { blockPath, placeOf, sharding, type BlockPlace } from './layout.ts'
+import { Quarantine, type QuarantineInit } from './quarantine.ts'
+import { sizeOf } from './read-file.ts'
+import { StorageSpace, type ReserveOptions, type StorageSpaceInit } from './storage-space.ts'
+import { sweepBlocks, type SweepOptions, type Swept } from './sweep.ts'
 
-export interface DurableBlockstoreInit extends BlockGuardInit, CheckingReaderInit, QuarantineInit, StorageSpaceInit {
-  /**
-   * Whether blocks are synced to disk
-   *
-   * @default true
-   */
-  fsync?: boolean
-}
+export interface DurableBlockstoreInit
+  extends BlockWriterInit,
+    CollectionGuardInit,
+    CheckingReaderInit,
+    QuarantineInit,
+    StorageSpaceInit {}
 
 export class DurableBlockstore extends FsBlockstore {
-  readonly #fsync: boolean
-  readonly #tmp: string
-  readonly #sharding: NextToLast
-  readonly #guard: BlockGuard
+  readonly #writer: BlockWriter
+  readonly #guard: CollectionGuard
   readonly #reader: CheckingReader
   readonly #quarantine: Quarantine
-  readonly #made = new Set<string>()
-  readonly #unsynced: UnsyncedDirectories
-  /** Directories that lost names: what comes back after a power failure is garbage, but was not counted at the close */
-  readonly #unlinked = new Set<string>()
-  #writes = 0
-  /** Blocks that are being written, by file */
+  /** Puts that are under way, by the name of the file; a second put of the same block waits for the first */
   readonly #writing = new Map<string, Promise<void>>()
-  /** How much there is for blocks */
+  /** How much room there is for blocks */
   readonly space: StorageSpace
 
   constructor(location: string, init: DurableBlockstoreInit = {}) {
-    const sharding = new NextToLast()
     super(location, { shardingStrategy: sharding })
-    this.#sharding = sharding
-    this.#fsync = init.fsync ?? true
-    this.#unsynced = new UnsyncedDirectories({ fsync: this.#fsync })
-    this.#guard = new BlockGuard(init)
+    this.#writer = new BlockWriter(this.path, init)
+    this.#guard = new CollectionGuard(init)
     this.#reader = new CheckingReader(init)
     this.#quarantine = new Quarantine(join(dirname(this.path), 'quarantine'), init)
     this.space = new StorageSpace(this.path, init)
-    this.#tmp = join(this.path, 'tmp')
   }
 
   override async open(): Promise<void> {
     await super.open()
-    await rm(this.#tmp, { recursive: true, force: true })
-    await mkdir(this.#tmp)
+    await this.#writer.open()
     await this.space.open()
-    if (this.#fsync) {
-      await syncDirectory(this.path)
-      await syncDirectory(dirname(this.path))
-    }
+    await this.#writer.syncLocation()
   }
 
   override async close(): Promise<void> {
-    this.#unlinked.forEach(directory => this.#unsynced.add(directory))
-    await this.sync()
+    await this.#writer.close()
     await this.space.close()
   }
 
   /**
-   * A block that lies in its CID is not stored
+   * Stores a block; it is durable after the next {@link sync}. A block whose bytes are in its CID needs no file.
    *
-   * @throws StorageFullError; RefusedDagError where nobody could compare the block with its CID
+   * @throws StorageFullError; RefusedDagError where the CID is of a kind that we can't compare bytes with
    */
   override async put(
     cid: CID,
@@ -100,7 +81,7 @@ export class DurableBlockstore extends FsBlockstore {
       return cid
     }
     const bytes = block instanceof Uint8Array ? block : Buffer.concat(await Array.fromAsync(block))
-    const place = this.#sharding.encode(cid)
+    const place = placeOf(cid)
     const { file } = place
     using _use = this.#guard.put(file, blockKey(cid.multihash.digest))
     await this.#guard.deletion(file)
@@ -125,14 +106,14 @@ export class DurableBlockstore extends FsBlockstore {
     return hasFile(cid) ? await super.has(cid) : inlineBlock(cid) !== undefined
   }
 
-  /** The whole block in one piece: at most 2 MiB, as everything that IPFS peers exchange */
+  /** The whole block in one piece: it has at most 2 MiB */
   override async *get(cid: CID, options?: AbortOptions): AsyncGenerator<Uint8Array> {
     yield await this.read(cid, options)
   }
 
   /**
-   * @param options.into where the block is read to, if it fits in
-   * @param options.protect whether a collection of garbage that runs now must leave the block alone
+   * @param options.into where the block is read to, if it fits
+   * @param options.protect whether a garbage collection that is running must not delete the block
    * @throws NotFoundError, DamagedBlockError
    */
   async read(
@@ -141,22 +122,22 @@ export class DurableBlockstore extends FsBlockstore {
   ): Promise<Uint8Array> {
     options?.signal?.throwIfAborted()
     if (!hasFile(cid)) {
-      return inlineBlock(cid) ?? missing(cid)
+      const inline = inlineBlock(cid)
+      if (inline === undefined) {
+        throw blockNotFound(cid)
+      }
+      return inline
     }
-    const { dir, file } = this.#sharding.encode(cid)
+    const { directory, file } = placeOf(cid)
     if (options?.protect === true) {
       await this.#guard.read(file, blockKey(cid.multihash.digest))
     }
-    return await this.#reader.read(cid, join(this.path, dir, file), options?.into)
+    return await this.#reader.read(cid, join(this.path, directory, file), options?.into)
   }
 
   /** Bytes of the file of a block; 0 where there is none */
   async size(cid: CID): Promise<number> {
-    if (!hasFile(cid)) {
-      return 0
-    }
-    const { dir, file } = this.#sharding.encode(cid)
-    return await sizeOf(join(this.path, dir, file))
+    return hasFile(cid) ? await sizeOf(blockPath(this.path, cid)) : 0
   }
 
   override async delete(cid: CID, options?: AbortOptions): Promise<void> {
@@ -164,155 +145,106 @@ export class DurableBlockstore extends FsBlockstore {
     if (!hasFile(cid)) {
       return
     }
-    const { dir, file } = this.#sharding.encode(cid)
-    await this.#guard.delete(file, async () => await this.#unlink(dir, file))
+    const place = placeOf(cid)
+    await this.#guard.delete(place.file, async () => await this.#unlink(place))
   }
 
   /**
-   * Moves a block into the quarantine, unless somebody puts it now: that replaces it
+   * Moves a damaged block into the quarantine. Does nothing while the same block is being put, as that replaces the damaged one.
    *
-   * @param isDamaged asked while nobody can put it
+   * @param isDamaged called while no put of the block can begin; the block stays where it resolves to false
    */
   async quarantine(cid: CID, isDamaged: () => Promise<boolean>): Promise<void> {
     if (!hasFile(cid)) {
       return
     }
-    const { dir, file } = this.#sharding.encode(cid)
-    if (!this.#guard.isPutting(file)) {
-      await this.#guard.delete(file, async () => {
+    const place = placeOf(cid)
+    if (!this.#guard.isPutting(place.file)) {
+      await this.#guard.delete(place.file, async () => {
         if (await isDamaged()) {
-          await this.#moveAway(dir, file)
+          await this.#moveAway(place)
         }
       })
     }
   }
 
-  /** Until it is disposed of, no sweep deletes what is put from now on */
+  /** From this call until the result is disposed of, no sweep deletes a block that is put */
   beginCollection(): Disposable {
     return this.#guard.beginCollection()
   }
 
   /**
-   * Deletes every block that is neither kept nor in use. Readers that have a block open read on.
+   * Deletes every block that is neither kept nor in use. Whoever is reading such a block can read it to its end.
    *
-   * @param keep all that was reachable at some time after {@link beginCollection}
+   * @param keep every block that was reachable at some moment after {@link beginCollection}
    */
   async sweep(keep: BlockSet, options: SweepOptions = {}): Promise<Swept> {
-    // not synced: a push that waits for its own directories must not wait for all of these
+    // the deletions are not synced here: a push that waits for its own directories would wait for these, too
     return await sweepBlocks(
       this.path,
-      ({ directory, file, key }) => {
-        if (keep.has(key) || this.#guard.isUsed(file, key, options.recent)) {
+      ({ key, ...place }) => {
+        if (keep.has(key) || this.#guard.isUsed(place.file, key, options.recent)) {
           return undefined
         }
         return options.dryRun === true
-          ? sizeOf(join(this.path, directory, file))
-          : this.#guard.delete(file, async () => await this.#unlink(directory, file))
+          ? sizeOf(join(this.path, place.directory, place.file))
+          : this.#guard.delete(place.file, async () => await this.#unlink(place))
       },
       options,
     )
   }
 
-  /** Resolves when the names of all blocks that were put before the call are on disk. Calls that come while one runs share the next. */
+  /** Resolves when all blocks that were put before the call are durable. Calls that come while one runs share the next. */
   async sync(): Promise<void> {
-    await this.#unsynced.sync()
+    await this.#writer.sync()
   }
 
-  /** @returns the bytes that are free now */
-  async #unlink(directory: string, file: string): Promise<number> {
-    const target = join(this.path, directory, file)
+  /** @returns how many bytes that freed */
+  async #unlink({ directory, file }: BlockPlace): Promise<number> {
+    const path = join(this.path, directory, file)
     using change = this.space.usage.change(directory)
-    const size = await sizeOf(target)
-    await unlink(target).catch(ignoreMissing)
+    const size = await sizeOf(path)
+    await unlink(path).catch(ignoreMissing)
     change.done(-size)
-    this.#unlinked.add(join(this.path, directory))
+    this.#writer.deletedFrom(directory)
     return size
   }
 
-  async #moveAway(directory: string, file: string): Promise<void> {
-    const target = join(this.path, directory, file)
+  async #moveAway({ directory, file }: BlockPlace): Promise<void> {
+    const path = join(this.path, directory, file)
     using change = this.space.usage.change(directory)
-    const size = await sizeOf(target)
-    await this.#quarantine.add(target)
+    const size = await sizeOf(path)
+    await this.#quarantine.add(path)
     change.done(-size)
   }
 
-  async #store(
-    cid: CID,
-    { dir, file }: { dir: string; file: string },
-    bytes: Uint8Array,
-    options: ReserveOptions | undefined,
-  ): Promise<void> {
-    const directory = join(this.path, dir)
-    const target = join(directory, file)
-    const held = await holdsBytes(target, bytes)
+  async #store(cid: CID, place: BlockPlace, bytes: Uint8Array, options: ReserveOptions | undefined): Promise<void> {
+    const { directory, file } = place
+    const held = await holdsBytes(join(this.path, directory, file), bytes)
     if (held === false) {
-      await this.#moveAway(dir, file)
+      await this.#moveAway(place)
     }
     if (held !== true) {
-      using reservation = await this.space.reserve(dir, bytes.byteLength, options)
+      using reservation = await this.space.reserve(directory, bytes.byteLength, options)
       try {
-        await this.#makeDirectory(directory)
-        await this.#write(target, cid, bytes)
+        this.#reader.wrote(cid, await this.#writer.write(place, bytes))
       } catch (err) {
-        throw codeOf(err) === 'ENOSPC' || codeOf(err) === 'EDQUOT' ? this.space.failed(err) : err
+        throw isFull(err) ? this.space.failed(err) : err
       }
       reservation.written(bytes.byteLength)
     }
-    // for a block that was there too: whoever wrote it may not have synced its name yet
-    this.#unsynced.add(directory)
-  }
-
-  async #makeDirectory(directory: string): Promise<void> {
-    if (this.#made.has(directory)) {
-      return
-    }
-    await mkdir(directory, { recursive: true })
-    this.#unsynced.add(this.path)
-    this.#made.add(directory)
-  }
-
-  async #write(target: string, cid: CID, bytes: Uint8Array): Promise<void> {
-    const temporary = join(this.#tmp, `${this.#writes++}`)
-    try {
-      const handle = await open(temporary, 'wx')
-      try {
-        for (let written = 0; written < bytes.byteLength; ) {
-          written += (await handle.write(bytes, written)).bytesWritten
-        }
-        if (this.#fsync) {
-          await handle.datasync()
-        }
-        this.#reader.wrote(cid, (await handle.stat()).mtimeMs)
-      } finally {
-        await handle.close()
-      }
-      await rename(temporary, target)
-    } catch (err) {
-      await rm(temporary, { force: true })
-      throw err
-    }
+    // also where the block was there: whoever wrote it may not have synced the directory yet
+    this.#writer.changed(directory)
   }
 }
 
-function missing(cid: CID): never {
-  throw new NotFoundError(`No block ${shown(cid)}`)
+function isFull(err: unknown): boolean {
+  const { code } = err as NodeJS.ErrnoException
+  return code === 'ENOSPC' || code === 'EDQUOT'
 }
 
 function ignoreMissing(err: unknown): void {
-  if (codeOf(err) !== 'ENOENT') {
+  if ((err as NodeJS.ErrnoException).code !== 'ENOENT') {
     throw err
   }
-}
-
-/** Bytes of a file that may be gone by now */
-async function sizeOf(path: string): Promise<number> {
-  return await stat(path).then(
-    ({ size }) => size,
-    () => 0,
-  )
-}
-
-function codeOf(err: unknown): string | undefined {
-  return (err as NodeJS.ErrnoException).code
 }

@@ -1,12 +1,12 @@
+import { Uses } from '../../scheduling/uses.ts'
 import type { BlockKey } from '../blocks/block-set.ts'
 import { RecentSet } from './recent-set.ts'
-import { Uses } from '../../scheduling/uses.ts'
 
 const minute = 60_000
 
-export interface BlockGuardInit {
+export interface CollectionGuardInit {
   /**
-   * Whoever puts blocks has so long to make them reachable; milliseconds
+   * How long a block that was put is kept although nothing refers to it yet; milliseconds
    *
    * @default 15 minutes
    */
@@ -14,22 +14,25 @@ export interface BlockGuardInit {
 }
 
 /**
- * Keeps garbage collection off the blocks that are in use. A block is put in three steps: it is noted as used, a deletion of it that is under
- * way is waited for, and only then is looked whether it is there. A deletion looks whether the block is used and says that it is under way
- * without a pause between the two. So either sees the other, whoever comes first.
+ * Keeps garbage collection from deleting blocks that are in use.
+ *
+ * The race that it prevents: a push finds that a block is already stored and does not write it again; the collection, which had found it
+ * unreachable, deletes it a moment later; the push succeeds without the block. So a put goes in three steps: it notes the block as used,
+ * waits for a deletion of the block that is under way, and only then looks whether the block is stored. And a deletion checks that the
+ * block is not used and registers itself without an `await` in between. Whichever comes first, the other one sees it.
  */
-export class BlockGuard {
+export class CollectionGuard {
   readonly #used: RecentSet
-  /** By file, as exactly this one must be waited for */
+  /** Deletions under way, by the name of the file: a {@link BlockKey} is only a part of the digest, and could be another block's */
   readonly #deletions = new Map<string, Promise<void>>()
   readonly #putting = new Uses()
   #collections = 0
 
-  constructor({ recent = 15 * minute }: BlockGuardInit = {}) {
+  constructor({ recent = 15 * minute }: CollectionGuardInit = {}) {
     this.#used = new RecentSet({ period: recent })
   }
 
-  /** The block is in use until this is disposed of, and for the period after it */
+  /** The block counts as used until the result is disposed of, and for the period after that */
   put(file: string, key: BlockKey): Disposable {
     this.#used.note(key)
     const putting = this.#putting.begin(file)
@@ -41,7 +44,11 @@ export class BlockGuard {
     }
   }
 
-  /** While garbage is collected: the block is in use until that is over */
+  /**
+   * While a collection runs, the block counts as used until the collection has ended
+   *
+   * @returns resolves when a deletion of the block that is under way has ended; undefined where there is none
+   */
   read(file: string, key: BlockKey): Promise<void> | undefined {
     if (this.#collections === 0) {
       return undefined
@@ -59,12 +66,12 @@ export class BlockGuard {
     return this.#putting.has(file)
   }
 
-  /** @param recent milliseconds, where less than usual is to count as lately */
+  /** @param recent a shorter period than the usual one; milliseconds */
   isUsed(file: string, key: BlockKey, recent?: number): boolean {
     return this.#putting.has(file) || this.#used.has(key, recent)
   }
 
-  /** Until it is disposed of, whatever is put from now on is in use */
+  /** Blocks that are put from this call on count as used until the result is disposed of */
   beginCollection(): Disposable {
     const hold = this.#used.hold()
     this.#collections++
@@ -80,9 +87,9 @@ export class BlockGuard {
     }
   }
 
-  /** Begins a deletion at once: between whatever allowed it and this call may be no pause */
+  /** Registers a deletion at once. The caller must not `await` anything between {@link isUsed} and this call. */
   async delete<T>(file: string, unlink: () => Promise<T>): Promise<T> {
-    // two of the same block: whoever waits has to wait for both
+    // a second deletion of the same block runs after the first, so that whoever waits for the last one waits for both
     const deletion = (this.#deletions.get(file) ?? Promise.resolve()).then(unlink)
     const ended = deletion.then(
       () => {},

@@ -1,10 +1,10 @@
 import { open } from 'node:fs/promises'
 
-/** Compared at a time, so that many comparisons need little memory */
+/** Compared at a time, so that many comparisons at once need little memory */
 const pieceSize = 256 * 1024
 
 /**
- * Whether a file holds these bytes and no others. It is cheaper than a hash, as they are in memory anyway.
+ * Whether a file holds exactly these bytes. Comparing them costs less than a hash, and they are in memory anyway.
  *
  * @returns undefined where there is no such file
  */

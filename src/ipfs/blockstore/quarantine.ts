@@ -2,35 +2,35 @@ import { copyFile, mkdir, rename, rm } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 
 export interface QuarantineInit {
-  /** Is told where each damaged block is now */
+  /** Called with the new path of each damaged block */
   onQuarantined?: ((path: string) => void) | undefined
 }
 
 /**
- * Where damaged blocks are moved to, for whoever wants to know what became of them:
+ * Damaged blocks, moved out of the blockstore and kept so that an operator can look into what happened to them:
  *
  * ```
- * <directory>/<time>-<file>     as it was in the blockstore; nothing here deletes it
+ * <directory>/<time>-<file>     the file as it was in the blockstore; the appliance never deletes it
  * ```
  */
 export class Quarantine {
   readonly #directory: string
   readonly #onQuarantined: (path: string) => void
 
-  /** @param directory is made when it is needed */
+  /** @param directory is created with the first damaged block */
   constructor(directory: string, { onQuarantined = () => {} }: QuarantineInit = {}) {
     this.#directory = directory
     this.#onQuarantined = onQuarantined
   }
 
-  /** Takes the file of a block out of its place. Not synced: what comes back after a power failure is found again. */
+  /** Moves the file of a block. This is not synced: a damaged block that a power failure brings back is found again. */
   async add(file: string): Promise<void> {
     await mkdir(this.#directory, { recursive: true })
     const target = join(this.#directory, `${new Date().toISOString().replaceAll(':', '')}-${basename(file)}`)
     try {
       await rename(file, target)
     } catch (err) {
-      // the blocks may lie in a file system of their own
+      // the blocks may be on a file system of their own
       if ((err as NodeJS.ErrnoException).code !== 'EXDEV') {
         throw err
       }

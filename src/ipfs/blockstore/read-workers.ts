@@ -1,12 +1,12 @@
 /**
- * Reading blocks off the main thread: one message there and back, where each block would take four calls of the file system, each with a way
- * to another thread and back. A block that has to be checked is hashed on the way.
+ * Threads that read blocks. A read takes four calls of the file system, and Node sends each of them to its thread pool and back; a thread of
+ * ours makes all four for one message. Where the block has to be compared with its CID, the thread hashes it as well.
  */
 import type { MessagePort } from 'node:worker_threads'
 import { availableParallelism } from 'node:os'
 import { TaskThread } from '../../scheduling/task-thread.ts'
 
-/** A disk that is slow to answer gets more than one question at a time, also where there is one processor */
+/** Also with one processor: a slow disk is asked for more than one block at a time */
 const minWorkers = 2
 const maxWorkers = 4
 
@@ -17,17 +17,20 @@ interface Task {
 }
 
 export interface ReadBlock {
-  /** Bytes of the file; where they are more than the buffer takes, none were read */
+  /** Bytes of the file; where the buffer is smaller, nothing was read */
   size: number
   /** When the file was written: milliseconds since 1970, with decimals */
   modified: number
-  /** SHA-256 of what was read; undefined where `modified` is what was known before */
+  /** SHA-256 of what was read; undefined where the file has not been written since it was verified */
   digest: Uint8Array | undefined
 }
 
 type Answer = { id: number } & (ReadBlock | { code: string | undefined; message: string })
 
-/** Gets to the worker as text, so that it works from whatever file the program was packed into: it may use nothing of this module */
+/**
+ * What a thread runs. It is passed on as text, so that it also works where the program is packed into one file: it can use nothing else of
+ * this module.
+ */
 function work(port: MessagePort, fs: typeof import('node:fs'), { hash }: typeof import('node:crypto')): void {
   const read = (path: string, into: Uint8Array, known: number | undefined): ReadBlock => {
     const file = fs.openSync(path, 'r')
@@ -59,7 +62,7 @@ function work(port: MessagePort, fs: typeof import('node:fs'), { hash }: typeof 
   })
 }
 
-/** Threads that start with the first block that needs them */
+/** Starts its threads with the first block that is read */
 export class ReadWorkers {
   readonly #threads: Array<TaskThread<Task, Answer>>
 
@@ -70,9 +73,9 @@ export class ReadWorkers {
 
   /**
    * @param into shared memory, which nobody else may use until the promise settles
-   * @param modified of the file as it was when it was checked last: it is not hashed if that has not changed
-   * @returns undefined where no thread runs yet: until one does takes longer than to read a block
-   * @throws what the file system throws, with its `code`
+   * @param modified when the file that was verified last had been written; if it is still the same, the block is not hashed
+   * @returns undefined where no thread runs yet: waiting for one would take longer than to read the block here
+   * @throws the error of the file system, with its `code`
    */
   async read(
     path: string,
@@ -91,7 +94,7 @@ export class ReadWorkers {
     return answer
   }
 
-  /** Ends the threads; whatever is being read fails */
+  /** Ends the threads; reads that are under way fail */
   async stop(): Promise<void> {
     await Promise.all(
       this.#threads.map(async thread => {

@@ -9,19 +9,18 @@ export interface RecentSetInit {
 
 interface Generation {
   keys: BlockSet
+  /** When it was opened; milliseconds, as `now` */
   began: number
-  /** When a key was noted last */
+  /** When the last of its keys was noted */
   noted: number
-  /** Nothing that was noted since is dropped before all of them have gone */
+  /** How many {@link RecentSet.hold} keep it, and those after it */
   holds: number
 }
 
-/** Keys are dropped by the generation, so there are a few at a time */
+/** Keys are dropped a generation at a time; with four of them, a key stays at most a quarter of the period too long */
 const generationsPerPeriod = 4
 
-/**
- * What was noted lately: each key stays for a period, and beyond it as long as somebody holds what is noted from some moment on.
- */
+/** Keys that were noted recently: each stays for a period, and longer while a {@link hold} that began before it is in force */
 export class RecentSet {
   readonly #period: number
   readonly #now: () => number
@@ -39,7 +38,7 @@ export class RecentSet {
     generation.noted = this.#now()
   }
 
-  /** @param period milliseconds, where it is to be shorter than usual; what is held is there whatever it is */
+  /** @param period a shorter period than the usual one, which does not apply to what is held; milliseconds */
   has(key: BlockKey, period = this.#period): boolean {
     this.#dropOld()
     const now = this.#now()
@@ -47,9 +46,9 @@ export class RecentSet {
     return first !== -1 && this.#generations.slice(first).some(({ keys }) => keys.has(key))
   }
 
-  /** Whatever is noted from now on stays at least until this is disposed of */
+  /** Whatever is noted from this call on stays at least until the result is disposed of */
   hold(): Disposable {
-    // one of its own, so that what was noted before stays no longer for it
+    // a new generation, so that it does not keep what was noted before
     const generation = this.#open()
     generation.holds++
     let held = true
@@ -79,7 +78,7 @@ export class RecentSet {
     return generation
   }
 
-  /** In their order alone: what is held keeps what came after it, too */
+  /** Drops from the oldest on, and stops at the first that is held: the ones after it stay as well */
   #dropOld(): void {
     for (;;) {
       const [oldest] = this.#generations

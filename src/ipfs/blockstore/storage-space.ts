@@ -1,6 +1,6 @@
 /**
- * How much room there is for blocks: below `storage.maxBytes`, and above what is to stay free of the file system. A block's room is taken before
- * it is written, in one step with the comparison, so that writers together never take more than there is.
+ * The room for blocks: together they take at most `storage.maxBytes`, and leave at least `storage.minFree` of the file system free. A block
+ * reserves its room before it is written, in one step with the comparison, so that many writers together never take more than there is.
  */
 import { statfs } from 'node:fs/promises'
 import { BlockUsage } from './block-usage.ts'
@@ -9,52 +9,53 @@ import { BlobTooLargeError, StorageFullError } from '../errors.ts'
 const mebibyte = 1024 * 1024
 const gibibyte = 1024 * mebibyte
 const second = 1000
-/** What most file systems give a file at least */
+/** Most file systems give a file its room in steps of this */
 const pageSize = 4096
 
-/** Never filled below this, so that the index and deletes still find room: LevelDB does not survive a full disk */
+/** Free space that blocks never take, so that the index and deletions still have room: LevelDB does not survive a full disk */
 export const leastMinFree = 8 * mebibyte
-/** By default so much of the file system stays free, between {@link leastMinFree} and the most */
+/** The share of the file system that stays free by default; at least {@link leastMinFree}, at most {@link mostMinFree} */
 const minFreeShare = 0.01
 const mostMinFree = gibibyte
-/** The system is asked anew after so many bytes, or so long */
+/** The free space that the system told is asked for again after this many bytes were written, or this many milliseconds */
 const freeSpaceBytes = 8 * mebibyte
 const freeSpaceAge = second
-/** What can be fetched again leaves this part of the storage to pushes */
+/** A block that can be fetched again leaves this share of the storage to pushes, at most {@link mostShare} */
 const pushShare = 0.05
-/** A push that finds no room wants this part of the storage, so that not every block of it has to ask */
+/** How much room a push that found none asks for, as a share of the storage, so that not each of its blocks has to ask */
 const wantedShare = 0.1
+/** The most that either share comes to, in bytes */
 const mostShare = gibibyte
 
 export interface StorageSpaceInit {
-  /** All blocks together take at most so many bytes; undefined: as many as the file system has */
+  /** The most bytes that all blocks together may take; undefined means as many as the file system has */
   maxBytes?: number | undefined
   /**
-   * So many bytes of the file system stay free; at least 8 MiB
+   * Bytes of the file system that stay free; at least 8 MiB
    *
-   * @default 1 % of it, 1 GiB at most
+   * @default 1 % of the file system, at most 1 GiB
    */
   minFree?: number | undefined
 }
 
 export interface ReserveOptions {
-  /** Whether the block can be fetched again, so that pushes go first */
+  /** Whether the block can be fetched again; it leaves some room to pushes then */
   evictable?: boolean | undefined
 }
 
-/** Room that was taken; what was not written of it is free again once this is disposed of */
+/** Room that was taken for a block; disposing of it gives back what was not written */
 export interface Reservation extends Disposable {
-  /** @param bytes by which the blocks have grown */
+  /** To be called when the block is written, with the bytes that its file has */
   written: (bytes: number) => void
 }
 
 interface FileSystem {
-  /** Bytes of all of it */
+  /** Bytes in all */
   size: number
   /** Bytes free when the system was asked */
   free: number
   askedAt: number
-  /** {@link StorageSpace.#written} then */
+  /** {@link StorageSpace.#written} before the system was asked */
   writtenBefore: number
 }
 
@@ -62,24 +63,24 @@ export class StorageSpace {
   /** Bytes of all blocks */
   readonly usage: BlockUsage
   readonly maxBytes: number | undefined
-  readonly #path: string
+  readonly #location: string
   readonly #minFree: number | undefined
   #fileSystem: FileSystem | undefined
   #asking: Promise<FileSystem> | undefined
   #reserved = 0
-  /** Of the file system since the start */
+  /** Bytes of the file system that blocks have taken since the start */
   #written = 0
   /** Writes that found no room since the start */
   refused = 0
-  /** Told when there is no room for so many bytes, which the receiver may make */
+  /** Called when there was no room, with the bytes that are wanted: whoever listens may delete something */
   onFull: (bytes: number) => void = () => {}
-  /** Told of what was written that can be fetched again */
+  /** Called with the bytes of each block that was written and can be fetched again */
   onEvictable: (bytes: number) => void = () => {}
 
-  /** @param path of the blockstore */
-  constructor(path: string, init: StorageSpaceInit = {}) {
-    this.#path = path
-    this.usage = new BlockUsage(path)
+  /** @param location of the blockstore */
+  constructor(location: string, init: StorageSpaceInit = {}) {
+    this.#location = location
+    this.usage = new BlockUsage(location)
     this.maxBytes = init.maxBytes
     this.#minFree = init.minFree
   }
@@ -95,20 +96,20 @@ export class StorageSpace {
     await this.usage.close()
   }
 
-  /** Bytes of the file system that are free, and that are to stay so */
+  /** Bytes of the file system that are free now, and how many of them must stay free */
   async free(): Promise<{ free: number; minFree: number }> {
     const fileSystem = await this.#ask()
     return { free: fileSystem.free, minFree: this.#minFreeOf(fileSystem) }
   }
 
   /**
-   * Takes the room for a block
+   * Reserves the room for a block
    *
-   * @param directory that the block will lie in
+   * @param directory in which the block will lie
    * @throws StorageFullError
    */
   async reserve(directory: string, bytes: number, { evictable = false }: ReserveOptions = {}): Promise<Reservation> {
-    // before anything is awaited, so that whoever comes meanwhile sees it
+    // before the first await, so that others who reserve meanwhile see it
     this.#reserved += bytes
     try {
       await this.#requireRoom(0, evictable ? pushShare : 0, bytes)
@@ -133,11 +134,11 @@ export class StorageSpace {
   }
 
   /**
-   * Looks whether a blob may grow, before it does; takes no room
+   * Checks whether a blob may grow, before it does; reserves nothing
    *
    * @param size its bytes so far
    * @param more bytes that are to come
-   * @throws BlobTooLargeError where no blob may be as large, StorageFullError where there is no room for it now
+   * @throws BlobTooLargeError where no blob can be as large, StorageFullError where there is no room now
    */
   async require(size: number, more: number): Promise<void> {
     await this.#ask()
@@ -145,7 +146,7 @@ export class StorageSpace {
     await this.#requireRoom(more, 0, more)
   }
 
-  /** @throws BlobTooLargeError where there would be no room for so many bytes even if they were the only ones */
+  /** @throws BlobTooLargeError where so many bytes would not fit even into an empty storage */
   requireFits(bytes: number): void {
     const { maxBytes = Infinity } = this
     const fileSystem = this.#fileSystem?.size ?? Infinity
@@ -158,35 +159,19 @@ export class StorageSpace {
     }
   }
 
-  /** A write failed because the system says that there is no room */
+  /** To be called when a write failed because the system has no room; returns the error to throw */
   failed(cause: unknown): StorageFullError {
     this.#fileSystem = undefined
     return this.#full({ limit: 'file system', reason: 'the file system is full' }, leastMinFree, cause)
   }
 
   /**
-   * @param more bytes beside those reserved
-   * @param share of the storage that must be left beyond them
-   * @param wanted in all
+   * @param more bytes beside those that are reserved
+   * @param share share of the storage that must be left free besides
+   * @param wanted bytes in all, for the error
    */
   async #requireRoom(more: number, share: number, wanted: number): Promise<void> {
-    const { maxBytes } = this
-    if (maxBytes !== undefined) {
-      const used = this.usage.atLeast
-      const left = Math.min(maxBytes * share, mostShare)
-      if (used + this.#reserved + more + left > maxBytes) {
-        throw this.#full(
-          {
-            limit: 'storage.maxBytes',
-            maxBytes,
-            used,
-            wanted,
-            reason: `blocks may take ${maxBytes} bytes, and take ${used}`,
-          },
-          maxBytes * wantedShare,
-        )
-      }
-    }
+    this.#requireBelowMax(more, share, wanted)
     const now = performance.now()
     const known = this.#fileSystem
     const isFresh =
@@ -198,21 +183,26 @@ export class StorageSpace {
     if (this.#roomIn(fileSystem, share) < more) {
       const { free, size } = fileSystem
       const minFree = this.#minFreeOf(fileSystem)
-      throw this.#full(
-        {
-          limit: 'storage.minFree',
-          minFree,
-          free,
-          wanted,
-          reason: `of the file system ${minFree} bytes stay free, and ${free} are`,
-        },
-        size * wantedShare,
-      )
+      const reason = `the file system has ${free} bytes free, of which ${minFree} must stay free`
+      throw this.#full({ limit: 'storage.minFree', minFree, free, wanted, reason }, size * wantedShare)
+    }
+  }
+
+  #requireBelowMax(more: number, share: number, wanted: number): void {
+    const { maxBytes } = this
+    if (maxBytes === undefined) {
+      return
+    }
+    const used = this.usage.atLeast
+    const left = Math.min(maxBytes * share, mostShare)
+    if (used + this.#reserved + more + left > maxBytes) {
+      const reason = `blocks take ${used} of at most ${maxBytes} bytes`
+      throw this.#full({ limit: 'storage.maxBytes', maxBytes, used, wanted, reason }, maxBytes * wantedShare)
     }
   }
 
   #roomIn(fileSystem: FileSystem, share: number): number {
-    // what is written just now is in both: rather too little than too much
+    // a block that is being written counts twice here: rather too little room than too much
     return (
       fileSystem.free -
       (this.#written - fileSystem.writtenBefore) -
@@ -232,7 +222,7 @@ export class StorageSpace {
     return new StorageFullError(detail, { cause })
   }
 
-  /** Calls that come while one runs share it */
+  /** Asks the system for its free space; calls that come while one runs share it */
   async #ask(): Promise<FileSystem> {
     this.#asking ??= this.#askAnew().finally(() => {
       this.#asking = undefined
@@ -242,7 +232,7 @@ export class StorageSpace {
 
   async #askAnew(): Promise<FileSystem> {
     const writtenBefore = this.#written
-    const { bavail, blocks, bsize } = await statfs(this.#path)
+    const { bavail, blocks, bsize } = await statfs(this.#location)
     this.#fileSystem = { size: blocks * bsize, free: bavail * bsize, askedAt: performance.now(), writtenBefore }
     return this.#fileSystem
   }

@@ -1,77 +1,66 @@
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
-import { multihashOf, shardsOf } from './block-files.ts'
-import { blockKey, type BlockKey } from '../blocks/block-set.ts'
 import { forEach } from '../../scheduling/for-each.ts'
 import { Pace } from '../../scheduling/pace.ts'
+import { blockKey, type BlockKey } from '../blocks/block-set.ts'
+import { blockDirectories, multihashOf, type BlockPlace } from './layout.ts'
 
 /** Deletions that run at a time */
 const concurrency = 8
-/** Names that are looked at before others get their turn */
-const namesPerTurn = 500
+/** Blocks that are looked at before the event loop gets its turn */
+const blocksPerTurn = 500
 
 export interface SweepOptions {
   signal?: AbortSignal | undefined
   /** Only counts what would be deleted */
   dryRun?: boolean | undefined
-  /** Blocks written so long ago or less stay, where that is shorter than usual; milliseconds */
+  /** A block put this recently stays, where that is a shorter time than usual; milliseconds */
   recent?: number | undefined
-  /** @default without haste */
+  /** @default unhurried, so that pushes and pulls go first */
   pace?: Pace | undefined
-  /** How far it is: after each directory */
+  /** Called after each directory with the totals so far */
   onProgress?: ((swept: Swept) => void) | undefined
 }
 
+/** What was deleted, or in a dry run would be */
 export interface Swept {
-  /** Deleted, or in a dry run to be deleted */
   blocks: number
   bytes: number
 }
 
-export interface SweptBlock {
-  directory: string
-  file: string
+export interface SweptBlock extends BlockPlace {
   key: BlockKey
 }
 
 /**
- * Walks all blocks of a blockstore, one directory after the other
+ * Goes through all blocks of a blockstore, one directory after the other
  *
- * @param collect is called for each block, and decides at once: it returns undefined where the block stays, else the bytes that its end frees
+ * @param collect called for each block. It decides without an `await`: undefined where the block stays, else a promise of the bytes that
+ *   deleting it frees.
  */
 export async function sweepBlocks(
-  path: string,
+  location: string,
   collect: (block: SweptBlock) => Promise<number> | undefined,
   { signal, onProgress, pace = new Pace() }: SweepOptions,
 ): Promise<Swept> {
   const swept: Swept = { blocks: 0, bytes: 0 }
-  for (const directory of await shardsOf(path)) {
+  for (const directory of await blockDirectories(location)) {
     signal?.throwIfAborted()
-    const names = await readdir(join(path, directory))
-    for (let start = 0; start < names.length; start += namesPerTurn) {
-      await sweepNames(directory, names.slice(start, start + namesPerTurn), collect, swept, signal)
+    const files = await readdir(join(location, directory))
+    for (let start = 0; start < files.length; start += blocksPerTurn) {
+      await forEach(files.slice(start, start + blocksPerTurn), concurrency, signal, async file => {
+        const digest = multihashOf(file)?.digest
+        const bytes = digest === undefined ? undefined : await collect({ directory, file, key: blockKey(digest) })
+        if (bytes !== undefined) {
+          swept.bytes += bytes
+          swept.blocks++
+        }
+      })
       await setImmediate()
     }
     onProgress?.({ ...swept })
     await pace.rest({ signal })
   }
   return swept
-}
-
-async function sweepNames(
-  directory: string,
-  names: string[],
-  collect: (block: SweptBlock) => Promise<number> | undefined,
-  swept: Swept,
-  signal: AbortSignal | undefined,
-): Promise<void> {
-  await forEach(names, concurrency, signal, async file => {
-    const digest = multihashOf(file)?.digest
-    const bytes = digest === undefined ? undefined : await collect({ directory, file, key: blockKey(digest) })
-    if (bytes !== undefined) {
-      swept.bytes += bytes
-      swept.blocks++
-    }
-  })
 }

@@ -1,11 +1,7 @@
 import { open } from 'node:fs/promises'
 
-/** Resolves when the names of what is in the directory are on disk */
+/** Resolves when the names of the files in a directory are on disk: syncing a file does not make its name durable */
 export async function syncDirectory(path: string): Promise<void> {
-  const handle = await open(path)
-  try {
-    await handle.sync()
-  } finally {
-    await handle.close()
-  }
+  await using directory = await open(path)
+  await directory.sync()
 }

@@ -1,15 +1,17 @@
+import { forEach } from '../../scheduling/for-each.ts'
 import { syncDirectory } from './sync-directory.ts'
 
+/** Directories that are synced at a time */
 const concurrency = 8
 
-/** Directories with names that may not be on disk yet */
+/** Directories with files that a power failure could still take away, because the directory has not been synced since */
 export class UnsyncedDirectories {
   readonly #fsync: boolean
   #directories = new Set<string>()
   #running: Promise<void> = Promise.resolve()
   #next: Promise<void> | undefined
 
-  /** @param fsync whether they are synced at all */
+  /** @param fsync whether directories are synced at all */
   constructor({ fsync }: { fsync: boolean }) {
     this.#fsync = fsync
   }
@@ -35,18 +37,12 @@ export class UnsyncedDirectories {
   }
 
   async #sync(): Promise<void> {
-    const directories = [...this.#directories]
+    const directories = this.#directories
     this.#directories = new Set()
     try {
-      const left = directories.values()
-      await Promise.all(
-        Array.from({ length: concurrency }, async () => {
-          for (const directory of left) {
-            await syncDirectory(directory)
-          }
-        }),
-      )
+      await forEach(directories, concurrency, undefined, syncDirectory)
     } catch (err) {
+      // all of them again: which were synced is not known
       directories.forEach(directory => this.#directories.add(directory))
       throw err
     }

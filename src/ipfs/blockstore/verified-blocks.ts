@@ -1,27 +1,27 @@
 import type { BlockKey } from '../blocks/block-set.ts'
 
-/** At 1 MiB each, the blocks of 64 GiB; the table takes 2 MiB */
+/** Enough for 64 GiB of blocks of 1 MiB; the table takes 2 MiB */
 const slots = 64 * 1024
 /** 32-bit words of a key */
 const words = 4
 
 export interface VerifiedBlocksInit {
-  /** How long a block counts as verified; milliseconds */
+  /** How long a block counts as verified: compared with its CID and found right; milliseconds */
   period: number
   /** @default performance.now */
   now?: () => number
 }
 
 /**
- * Which blocks were verified lately, and when the file that was verified had been written: it has to be verified again where that has changed.
- * A table of fixed size, in which one block may take the place of another.
+ * Remembers which blocks were verified recently, and when the file of each had been written then: after another write the block has to be
+ * verified again. The table has a fixed size, so one block may push out another.
  */
 export class VerifiedBlocks {
   readonly #period: number
   readonly #now: () => number
   readonly #keys = new Uint32Array(slots * words)
   readonly #modified = new Float64Array(slots)
-  /** Zero: the slot is free */
+  /** When the block in each slot was verified; 0 for a free slot */
   readonly #verified = new Float64Array(slots)
 
   constructor({ period, now = () => performance.now() }: VerifiedBlocksInit) {
@@ -36,7 +36,7 @@ export class VerifiedBlocks {
     this.#verified[slot] = this.#now()
   }
 
-  /** @returns when the verified file was written; undefined where it has to be verified */
+  /** @returns when the verified file had been written; undefined where the block has to be verified */
   modified(key: BlockKey): number | undefined {
     const slot = key[0] % slots
     const verified = this.#verified[slot]!

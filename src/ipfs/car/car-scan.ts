@@ -1,7 +1,8 @@
 import { varint } from 'multiformats'
 import { equals } from 'multiformats/bytes'
 import { CID } from 'multiformats/cid'
-import { maxCarBlockBytes, readCarRoot, whatIsWrong, type CarSource } from './car.ts'
+import { maxReadBytes } from '../blocks/block.ts'
+import { readCarRoot, whatIsWrong, type CarSource } from './car.ts'
 import { verifyBlock } from '../blocks/verify-block.ts'
 
 /** Of a CID and more: two numbers, and a multihash with its own two */
@@ -82,7 +83,7 @@ async function lengthAt(source: CarSource): Promise<Section | undefined> {
   try {
     const [length, bytes] = varint.decode(number)
     const start = source.pos + bytes
-    return length === 0 || length > maxCarBlockBytes + maxCidBytes ? undefined : { start, end: start + length }
+    return length === 0 || length > maxReadBytes + maxCidBytes ? undefined : { start, end: start + length }
   } catch {
     // not even a number
     return undefined

@@ -10,12 +10,10 @@ import { varint } from 'multiformats'
 import { CID } from 'multiformats/cid'
 import * as raw from 'multiformats/codecs/raw'
 import { sha256, sha512 } from 'multiformats/hashes/sha2'
-import type { Block } from '../dag/encode-node.ts'
+import { maxReadBytes, type Block } from '../blocks/block.ts'
 import { DamagedBlockError } from '../errors.ts'
 import { verifyBlock } from '../blocks/verify-block.ts'
 
-/** As large as a message between peers; a length beyond it is damage, and nothing that memory is made ready for */
-export const maxCarBlockBytes = 4 * 1024 * 1024
 /** Far more than one root takes */
 const maxHeaderBytes = 1024
 
@@ -83,12 +81,12 @@ export function whatIsWrong(cid: CID, length: number): string | undefined {
   if (!hashes.has(cid.multihash.code)) {
     return `${name} has the hash function 0x${cid.multihash.code.toString(16)}, which no block here has`
   }
-  return length < 0 || length > maxCarBlockBytes ? `${name} has ${length} bytes` : undefined
+  return length < 0 || length > maxReadBytes ? `${name} has ${length} bytes` : undefined
 }
 
 async function* heads(source: CarSource): AsyncGenerator<{ cid: CID; length: number }> {
   while ((await source.upTo(1)).byteLength > 0) {
-    const { cid, blockLength } = await orDamaged(async () => await readBlockHead(limited(source, maxCarBlockBytes)))
+    const { cid, blockLength } = await orDamaged(async () => await readBlockHead(limited(source, maxReadBytes)))
     const wrong = whatIsWrong(cid, blockLength)
     if (wrong !== undefined) {
       throw new DamagedBlockError(`the block at byte ${source.pos} is none: ${wrong}`)

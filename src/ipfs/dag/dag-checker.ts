@@ -3,7 +3,7 @@ import { equals } from 'multiformats/bytes'
 import type { CID } from 'multiformats/cid'
 import { sha256, sha512 } from 'multiformats/hashes/sha2'
 import { digestFrom, type Digest, type DigestAlgorithm } from '../../oci/digest.ts'
-import type { BlockFiles } from '../blockstore/block-files.ts'
+import type { UncheckedBlocks } from '../blockstore/unchecked-blocks.ts'
 import { blockKey, BlockSet } from '../blocks/block-set.ts'
 import { BufferPool } from '../blocks/buffer-pool.ts'
 import type { StoreOptions } from '../content-store.ts'
@@ -28,7 +28,7 @@ export interface CheckedFile {
 }
 
 export interface DagCheckerComponents {
-  files: Pick<BlockFiles, 'list' | 'read'>
+  files: Pick<UncheckedBlocks, 'list' | 'read'>
   hasher: Hasher
   rate: RateLimit
   /** Is told each block that was read and is right, once */

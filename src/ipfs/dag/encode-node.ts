@@ -12,6 +12,7 @@ import { varint } from 'multiformats'
 import { CID } from 'multiformats/cid'
 import * as raw from 'multiformats/codecs/raw'
 import { create as createMultihash } from 'multiformats/hashes/digest'
+import type { Block } from '../blocks/block.ts'
 import type { Content, DirectoryEntry } from '../content-store.ts'
 
 export const leafSize = 1024 * 1024
@@ -20,11 +21,6 @@ export const maxLinks = 1024
 const sha256 = 0x12
 /** UnixFS's number for a file */
 const fileType = 2
-
-export interface Block {
-  cid: CID
-  bytes: Uint8Array
-}
 
 /** A link of a file: a leaf, or a node over leaves */
 export interface FileLink {

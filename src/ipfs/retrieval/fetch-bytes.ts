@@ -1,11 +1,10 @@
+import { maxBlockBytes } from '../blocks/block.ts'
 import type { StoreOptions } from '../content-store.ts'
 import { DamagedBlockError, UnavailableError } from '../errors.ts'
 
 const second = 1000
 /** For one request: a node may have to find the block first */
 const requestTimeout = 120 * second
-/** As large as blocks that peers exchange may be, and more than any other answer has */
-const maxBytes = 2 * 1024 * 1024
 
 export interface FetchBytesInit extends StoreOptions {
   method?: string
@@ -80,7 +79,7 @@ async function readAll(response: Response, url: URL): Promise<Uint8Array> {
   for await (const chunk of response.body ?? []) {
     size += chunk.byteLength
     // leaving the loop cancels the response
-    if (size > maxBytes) {
+    if (size > maxBlockBytes) {
       throw new DamagedBlockError(`${url.host} sent more than a block`)
     }
     chunks.push(chunk)

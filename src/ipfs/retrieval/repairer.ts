@@ -6,7 +6,7 @@ import { LRUCache } from 'lru-cache'
 import type { CID } from 'multiformats/cid'
 import type { Logger } from '../../log.ts'
 import type { Metrics } from '../../metrics.ts'
-import type { BlockFiles } from '../blockstore/block-files.ts'
+import type { UncheckedBlocks } from '../blockstore/unchecked-blocks.ts'
 import type { DurableBlockstore } from '../blockstore/blockstore.ts'
 import { DagChecker, type BadBlock } from '../dag/dag-checker.ts'
 import type { Hasher } from '../hashing/hasher.ts'
@@ -23,7 +23,7 @@ const maxLost = 10_000
 
 export interface RepairerComponents {
   blockstore: Pick<DurableBlockstore, 'quarantine' | 'sync'>
-  files: Pick<BlockFiles, 'list' | 'read'>
+  files: Pick<UncheckedBlocks, 'list' | 'read'>
   hasher: Hasher
   retrieval: Pick<Retrieval, 'fetchBlock'>
   metrics: Pick<Metrics, 'repairs'>

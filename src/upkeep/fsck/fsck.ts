@@ -4,7 +4,7 @@
  */
 import { CID } from 'multiformats/cid'
 import { raceSignal } from 'race-signal'
-import type { BlockFiles } from '../../ipfs/blockstore/block-files.ts'
+import type { UncheckedBlocks } from '../../ipfs/blockstore/unchecked-blocks.ts'
 import { DagChecker, type BadBlock } from '../../ipfs/dag/dag-checker.ts'
 import { forEach } from '../../scheduling/for-each.ts'
 import type { Hasher } from '../../ipfs/hashing/hasher.ts'
@@ -25,7 +25,7 @@ const maxNamed = 100
 const concurrency = 32
 
 export interface FsckComponents extends Omit<IndexEntriesComponents, 'checker'> {
-  files: Pick<BlockFiles, 'list' | 'read'>
+  files: Pick<UncheckedBlocks, 'list' | 'read'>
   hasher: Hasher
   repairer: Pick<Repairer, 'quarantine' | 'repair'>
   unreadable: Pick<UnreadableFiles, 'note'>

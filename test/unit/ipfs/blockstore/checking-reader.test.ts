@@ -100,7 +100,7 @@ for (const [name, bufferOf] of buffers) {
         await damage()
         await assert.rejects(read(reader), {
           name: 'DamagedBlockError',
-          message: `${cid.toString()} does not hold what it should`,
+          message: `block ${cid.toString()} is damaged: its bytes do not match its CID`,
         })
         await assert.rejects(read(open({ readers })), { name: 'DamagedBlockError' })
         assert.deepEqual(damaged, [cid.toString(), cid.toString()])

@@ -74,7 +74,7 @@ describe('a limit on all blocks', () => {
         maxBytes: 100_000,
         used: 100_000,
         wanted: 1,
-        reason: 'blocks may take 100000 bytes, and take 100000',
+        reason: 'blocks take 100000 of at most 100000 bytes',
       },
     })
     await put('a', 60_000)

@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, it } from 'node:test'
 import fc from 'fast-check'
 import type { CID } from 'multiformats/cid'
 import * as raw from 'multiformats/codecs/raw'
-import { BlockGuard } from '../../../../src/ipfs/blockstore/collection-guard.ts'
+import { CollectionGuard } from '../../../../src/ipfs/blockstore/collection-guard.ts'
 import { blockKey, BlockSet } from '../../../../src/ipfs/blocks/block-set.ts'
 import { DurableBlockstore } from '../../../../src/ipfs/blockstore/blockstore.ts'
 import { hashBlock } from '../../../../src/ipfs/dag/encode-node.ts'
@@ -169,7 +169,7 @@ describe('the guard between puts and deletions', () => {
         fc.scheduler(),
         fc.array(fc.constantFrom('put', 'sweep', 'read'), { minLength: 2, maxLength: 8 }),
         async (scheduler, actions) => {
-          const guard = new BlockGuard({ recent: 0 })
+          const guard = new CollectionGuard({ recent: 0 })
           const pause = async (): Promise<void> => {
             await scheduler.schedule(Promise.resolve())
           }

@@ -8,13 +8,13 @@ import { create as createMultihash } from 'multiformats/hashes/digest'
 import { identity } from 'multiformats/hashes/identity'
 import { canonicalFile } from '../../../../src/ipfs/dag/canonical-file.ts'
 import type { Content } from '../../../../src/ipfs/content-store.ts'
+import type { Block } from '../../../../src/ipfs/blocks/block.ts'
 import {
   buildFile,
   encodeFileNode,
   hashBlock,
   leafSize,
   maxLinks,
-  type Block,
   type FileLink,
 } from '../../../../src/ipfs/dag/encode-node.ts'
 import { leafBlock } from '../../../fixtures/leaf-block.ts'

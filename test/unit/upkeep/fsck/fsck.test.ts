@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { rm } from 'node:fs/promises'
 import { afterEach, beforeEach, describe, it } from 'node:test'
 import { CID } from 'multiformats/cid'
-import type { BlockFiles } from '../../../../src/ipfs/blockstore/block-files.ts'
+import type { UncheckedBlocks } from '../../../../src/ipfs/blockstore/unchecked-blocks.ts'
 import type { Digest } from '../../../../src/oci/digest.ts'
 import { bytesOnDisk } from '../../../fixtures/bytes-on-disk.ts'
 import { damages } from '../../../fixtures/damage.ts'
@@ -179,7 +179,7 @@ describe('fsck', () => {
     await stores.fsck().run({ rate: 20 * mebibyte })
     assert.ok(performance.now() - began > 80)
     let reads = 0
-    const read: BlockFiles['read'] = async (...args) => {
+    const read: UncheckedBlocks['read'] = async (...args) => {
       reads++
       return await stores.files.read(...args)
     }
