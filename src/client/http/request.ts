@@ -48,6 +48,8 @@ export interface Answer {
    * @throws ClientError where there is more
    */
   text: (maxBytes?: number) => Promise<string>
+  /** To be called where nobody reads it: else its connection stays open until the server falls silent */
+  discard: () => Promise<void>
 }
 
 /**
@@ -68,6 +70,10 @@ export async function send(url: URL, init: SendInit = {}): Promise<Answer> {
       url: place.href,
       body: () => readBody(response, watch),
       text: async (maxBytes = maxTextBytes) => await readText(response, place, watch, maxBytes),
+      discard: async () => {
+        watch.end()
+        await response.body?.cancel()
+      },
     }
   } catch (err) {
     throw watch.explain(err)

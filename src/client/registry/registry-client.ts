@@ -242,13 +242,16 @@ export class RegistryClient {
     const challenge = answer.headers.get('WWW-Authenticate')
     // whoever the registry sends to is told nothing
     const isOwn = this.#ownUrl(new URL(answer.url)) !== undefined
-    if (
-      answer.status !== 401 ||
-      challenge === null ||
-      !isOwn ||
-      !(await this.#auth.answer(challenge, scope, this.#url, { signal: init.signal }))
-    ) {
+    if (answer.status !== 401 || challenge === null || !isOwn) {
       return answer
+    }
+    try {
+      if (!(await this.#auth.answer(challenge, scope, this.#url, { signal: init.signal }))) {
+        return answer
+      }
+    } catch (err) {
+      await answer.discard()
+      throw err
     }
     await answer.text()
     return await send(url, this.#authorize(url, scope, request))

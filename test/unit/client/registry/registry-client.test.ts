@@ -214,6 +214,16 @@ describe('a registry that wants to know who asks', () => {
     })
   })
 
+  it('has its connection closed where the token can not be had', async () => {
+    const closed = Promise.withResolvers<void>()
+    await using server = await fakeServer((_, res) => {
+      res.once('close', closed.resolve)
+      res.writeHead(401, { 'WWW-Authenticate': 'Bearer realm="http://elsewhere.example/token"' }).write('more to come')
+    })
+    await assert.rejects((await open(server.host, user)).manifest('a', 'v1'), { message: /without TLS$/ })
+    await closed.promise
+  })
+
   it("sends nobody's log-in elsewhere", async () => {
     await using storage = await fakeServer((_, res) => {
       res.end('bytes')
