@@ -97,6 +97,27 @@ describe('a marker', () => {
     assert.equal((await new Marker(stores).unmarked(inner.toString())).bytes, node().byteLength)
   })
 
+  it('compares each node with its CID, though the blockstore takes it for right', async () => {
+    const leaf = await put(raw.code, randomBytes(100, 'leaf'))
+    const root = await hashBlock(dagPb.code, node(leaf))
+    // as where a disk gives other bytes, and the time of the file is the same
+    const blockstore = { read: async () => node(), size: async () => 100 }
+    await assert.rejects(new Marker({ blockstore }).mark(root.toString()), { name: 'DamagedBlockError' })
+    // nobody can tell what is below it
+    const found = await new Marker({ blockstore }).unmarked(root.toString())
+    assert.equal(found.bytes, 100)
+  })
+
+  it('refuses a codec that is neither of a node nor of a leaf, as there might be more below it', async () => {
+    const other = CID.createV1(0x71, (await hashBlock(raw.code, Buffer.from('dag-cbor'))).multihash)
+    const root = await put(dagPb.code, node(other))
+    for (const cid of [other, root]) {
+      await assert.rejects(marker.mark(cid.toString()), { name: 'RefusedDagError' })
+      await assert.rejects(marker.unmarked(cid.toString()), { name: 'RefusedDagError' })
+    }
+    assert.equal(isMarked(other), false)
+  })
+
   it('counts what is here and not marked below a root, in a tree with holes', async () => {
     const shared = await put(raw.code, randomBytes(1000, 'shared'))
     const here = await put(raw.code, randomBytes(100, 'here'))

@@ -10,6 +10,7 @@ import { VerifiedFiles } from '../../../../src/registry/image/verified-files.ts'
 import { bytesOnDisk } from '../../../fixtures/bytes-on-disk.ts'
 import { randomBytes, sha256 } from '../../../fixtures/images.ts'
 import { descriptorOf, imageManifest } from '../../../fixtures/manifests.ts'
+import { leafBlock } from '../../../fixtures/leaf-block.ts'
 import { recordingLog } from '../../../fixtures/recording-log.ts'
 import { readAll, TestRegistry } from '../../../fixtures/registry.ts'
 import { temporaryDirectory } from '../../../fixtures/temporary.ts'
@@ -25,7 +26,8 @@ it('an image of other nodes is served where there is no room to keep it', async 
 
   await using here = await TestRegistry.open()
   await using directory = await temporaryDirectory('full')
-  const maxBytes = 3 * mebibyte
+  // three leaves and what leads to them would fit in, were nothing left for pushes
+  const maxBytes = Math.floor(3.05 * mebibyte)
   const blockstore = new DurableBlockstore(directory.path, { fsync: false, maxBytes })
   await blockstore.open()
   let fetched = 0
@@ -62,6 +64,8 @@ it('an image of other nodes is served where there is no room to keep it', async 
   }
   assert.ok((await bytesOnDisk(directory.path)) <= maxBytes * 0.95)
   assert.ok((await bytesOnDisk(directory.path)) > 2 * mebibyte)
+  const pushed = await leafBlock(Buffer.alloc(Math.floor(maxBytes * 0.05)))
+  await blockstore.put(pushed.cid, pushed.bytes)
   assert.ok(wanted.length > 0 && fetched > 10)
 
   blockstore.space.onFull = () => {}

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import * as dagPb from '@ipld/dag-pb'
 import { CID } from 'multiformats/cid'
 import { hashBlock } from '../../../../src/ipfs/dag/encode-node.ts'
-import { Publisher, type PublisherInit } from '../../../../src/registry/tags/publisher.ts'
+import { Publisher, type PublisherComponents, type PublisherInit } from '../../../../src/registry/tags/publisher.ts'
 import { imageManifest } from '../../../fixtures/manifests.ts'
 import { readAll, TestRegistry } from '../../../fixtures/registry.ts'
 import { until } from '../../../fixtures/until.ts'
@@ -31,9 +31,10 @@ describe('publisher', () => {
     await stores[Symbol.asyncDispose]()
   })
 
-  function make(init: Partial<PublisherInit> = {}): Publisher {
+  function make(init: Partial<PublisherInit> = {}, components: Partial<PublisherComponents> = {}): Publisher {
+    const { condition, content, index, log } = stores
     return new Publisher(
-      { condition: stores.condition, content: stores.content, index: stores.index, names, log: stores.log },
+      { condition, content, index, names, log, ...components },
       { automatic: false, delay: 20, interval: 100, ...init },
     )
   }
@@ -166,15 +167,19 @@ describe('publisher', () => {
   })
 
   it('publishes by itself, once for changes that come together', async () => {
-    publisher = make({ automatic: true, delay: 300, interval: 5000 })
+    publisher = make({ automatic: true, delay: 50, interval: 5000 })
     await publisher.start()
-    await sleep(350)
+    await sleep(100)
     assert.equal(published.length, 0, 'nothing before the first tag')
     for (let i = 0; i < 5; i++) {
-      await push('team/app', `v${i}`)
+      await stores.pushManifest('team/app', `v${i}`, imageManifest({ annotations: { content: `v${i}` } }))
+    }
+    // however long the pushes take, the publisher hears of them at once
+    for (let i = 0; i < 5; i++) {
+      publisher.tagged('team/app')
     }
     await until('it is published', () => published.length === 1)
-    await sleep(350)
+    await sleep(100)
     assert.equal(published.length, 1)
     assert.equal(Object.keys(((await contents(published[0]!))['cids'] as { team: { app: object } }).team.app).length, 5)
   })
@@ -187,7 +192,7 @@ describe('publisher', () => {
       publisher.tagged('team/app')
     }, 20)
     try {
-      await until('it is published', () => published.length > 0, 2000)
+      await until('it is published', () => published.length > 0)
     } finally {
       clearInterval(timer)
     }
@@ -205,20 +210,59 @@ describe('publisher', () => {
   })
 
   it('tries again after a failure, with everything anew', async () => {
-    publisher = make({ automatic: true })
-    await publisher.start()
-    let failures = 0
-    stores.blockstore.beforePut = () => {
-      if (failures++ === 0) {
-        throw new Error('no')
-      }
+    const v1 = await push('team/app', 'v1')
+    const x = await push('x', 'latest')
+    const put: CID[] = []
+    stores.blockstore.afterPut = cid => {
+      put.push(cid)
     }
-    // the push itself needs blocks too
-    failures = -20
-    await push('team/app', 'v1')
-    failures = 0
+    let failures = 0
+    const content = new Proxy(stores.content, {
+      get: (target, name) =>
+        name === 'sync' && failures === 0
+          ? async () => {
+              failures++
+              // nothing leads to what was stored, so a collection of garbage takes it
+              await Promise.all(put.splice(0).map(async cid => await stores.blockstore.delete(cid)))
+              throw new Error('no')
+            }
+          : (Reflect.get(target, name) as () => unknown).bind(target),
+    })
+    publisher = make({ automatic: true }, { content })
+    await publisher.start()
     await until('it is published', () => published.length === 1)
+    assert.equal(failures, 1)
     assert.ok(stores.logged.some(({ message }) => message === 'tags not published'))
-    assert.ok(await stores.content.find(published[0]!, ['cids', 'team', 'app', 'v1']))
+    const tree = { team: { app: { v1 } }, x: { latest: x } }
+    assert.deepEqual(await contents(published[0]!), { cids: tree, images: tree })
+  })
+
+  it('tries again less and less often', async () => {
+    await push('team/app', 'v1')
+    let tries = 0
+    const failing = {
+      publish: async () => {
+        tries++
+        throw new Error('nobody is there')
+      },
+    }
+    publisher = make({ automatic: true, delay: 1 }, { names: failing })
+    await publisher.start()
+    await sleep(750)
+    // after 0, 100, 300 and 700 ms
+    assert.ok(tries > 0 && tries <= 4, `${tries} tries`)
+  })
+
+  it('publishes nothing that is not in the index, and so might be collected as garbage', async () => {
+    await push('team/app', 'v1')
+    const index = new Proxy(stores.index, {
+      get: (target, name) =>
+        name === 'change'
+          ? () => ({ putPublished: () => ({ commit: async () => await Promise.reject(new Error('no')) }) })
+          : (Reflect.get(target, name) as () => unknown).bind(target),
+    })
+    publisher = make({}, { index })
+    await assert.rejects(publisher.publish(), { message: 'no' })
+    assert.deepEqual(published, [])
   })
 })

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, it } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { base32upper } from 'multiformats/bases/base32'
 import { CID } from 'multiformats/cid'
 import type { Digest } from '../../../../src/oci/digest.ts'
@@ -101,6 +102,15 @@ describe('a garbage collection', () => {
     assert.deepEqual({ ...dry, dryRun: false }, wet)
     assert.equal(wet.manifests, 1)
     assert.equal((await blocksOnDisk(stores)).size, 0)
+  })
+
+  it('drops no upload when it is dry', async () => {
+    const id = await stores.uploads.create('a')
+    await stores.uploads.append('a', id, stream(Buffer.from('some of it')))
+    await stores.collector().collect({ dryRun: true, grace: 0 })
+    assert.equal(await stores.uploads.size('a', id), 10)
+    await stores.collector().collect({ grace: 0 })
+    await assert.rejects(stores.uploads.size('a', id), { code: 'BLOB_UPLOAD_UNKNOWN' })
   })
 
   it('leaves alone what was put lately, and links of blobs that clients may rely on', async () => {
@@ -338,6 +348,29 @@ describe('a garbage collection', () => {
       (await stores.index.manifest('a', digest))!.root,
     )
     await publisher.stop()
+  })
+
+  it('waits for a manifest whose blocks are stored, and which is not in the index yet', async () => {
+    // nothing else has it wait for the repository
+    await stores.reopen({ unreferenced: 60_000 })
+    await stores.pushEmptyConfig('a')
+    const { sync } = stores.content
+    const [stored, looked] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+    stores.content.sync = async () => {
+      stored.resolve()
+      await looked.promise
+      await sync.call(stores.content)
+    }
+    const bytes = imageManifest({ annotations: { on: 'its way' } })
+    const pushed = stores.pushManifest('a', 'v1', bytes)
+    await stored.promise
+    const collected = stores.collector().collect()
+    assert.equal(await Promise.race([collected.then(() => 'collected'), sleep(100, 'waiting')]), 'waiting')
+    looked.resolve()
+    await collected
+    const { read, root } = await pushed
+    assert.deepEqual(Buffer.from(await read()), bytes)
+    assert.equal((await stores.content.find(root, ['manifests', 'latest']))?.type, 'file')
   })
 
   it('runs one cycle at a time; those who ask meanwhile share the next', async () => {

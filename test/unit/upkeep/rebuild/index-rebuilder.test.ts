@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { readdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, it } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { base32upper } from 'multiformats/bases/base32'
 import { CID } from 'multiformats/cid'
 import type { Digest } from '../../../../src/oci/digest.ts'
@@ -22,6 +23,7 @@ import {
   ociManifest,
   sha512,
 } from '../../../fixtures/manifests.ts'
+import { Power } from '../../../fixtures/power.ts'
 import { TestRegistry } from '../../../fixtures/registry.ts'
 
 const mebibyte = 1024 * 1024
@@ -60,8 +62,16 @@ function publisher(): Publisher {
   return new Publisher({ ...stores, condition: stores.condition, names }, { automatic: false })
 }
 
-async function rebuild(): Promise<RebuildResult> {
+/** @param meanwhile is awaited the first time that the file of a tag was read */
+async function rebuild(meanwhile: () => Promise<void> | void = () => {}): Promise<RebuildResult> {
   const store = cidStore()
+  const read = store.read.bind(store)
+  let reads = 0
+  store.read = async (...tag) => {
+    const found = await read(...tag)
+    await (reads++ === 0 ? meanwhile() : undefined)
+    return found
+  }
   const rebuilder = new IndexRebuilder({
     ...parts(),
     cidStore: store,
@@ -312,6 +322,68 @@ describe('the rebuild of a lost index', () => {
     await rebuild()
     assert.equal((await stores.index.tag('a', 'v1'))?.digest, pushed.digest)
     assert.ok(await stores.index.tag('a', 'v2'))
+  })
+
+  it('leaves a tag where it is that is pushed while it is restored', async () => {
+    await pushImage('a', 'v1', [shared])
+    await fillCidStore()
+    await stores.loseIndex()
+    let pushed: Digest | undefined
+    const { tags } = await rebuild(async () => {
+      pushed = (await pushImage('a', 'v1', [large])).digest
+    })
+    assert.equal(tags, 0)
+    assert.equal((await stores.index.tag('a', 'v1'))?.digest, pushed)
+  })
+
+  it('does not bring back a tag that is deleted while it is restored', async () => {
+    await pushImage('a', 'v1', [shared])
+    await fillCidStore()
+    await stores.loseIndex()
+    const { tags } = await rebuild(async () => {
+      await rm(join(stores.directory, 'cids', 'a', 'v1'))
+    })
+    assert.equal(tags, 0)
+    assert.equal(await stores.index.tag('a', 'v1'), undefined)
+  })
+
+  it('has no problem with an image that is not here where its tag was pushed meanwhile', async () => {
+    const { root } = await pushImage('a', 'v1', [shared])
+    await fillCidStore()
+    await stores.loseIndex()
+    await rm(stores.files.path(CID.parse(root)))
+    const { problems, whole } = await rebuild(async () => {
+      await pushImage('a', 'v1', [large])
+    })
+    assert.deepEqual(problems, [])
+    assert.equal(whole, true)
+  })
+
+  it('waits for whoever changes the repository', async () => {
+    await pushImage('a', 'v1', [shared])
+    await fillCidStore()
+    await stores.loseIndex()
+    const goOn = Promise.withResolvers<void>()
+    let holding: Promise<void> | undefined
+    const rebuilt = rebuild(() => {
+      holding = stores.links.repositories.run('a', async () => await goOn.promise)
+    })
+    assert.equal(await Promise.race([rebuilt.then(() => 'rebuilt'), sleep(200, 'waiting')]), 'waiting')
+    assert.equal(await stores.index.tag('a', 'v1'), undefined)
+    goOn.resolve()
+    await holding
+    assert.equal((await rebuilt).tags, 1)
+  })
+
+  it('has on disk all that it puts into the index', async () => {
+    await pushImage('a', 'v1', [shared, large])
+    await fillCidStore()
+    await stores.loseIndex()
+    const power = new Power(stores)
+    // as whatever else is stored meanwhile
+    await stores.content.add(Buffer.from('not synced'))
+    await rebuild()
+    assert.deepEqual(power.atRisk, [])
   })
 })
 

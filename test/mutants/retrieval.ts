@@ -1,0 +1,122 @@
+import type { Mutant } from './mutant.ts'
+
+const bitswap = 'unit/ipfs/node/patches/bounded-bitswap.test.ts'
+const retrievals = 'unit/ipfs/retrieval/retrieval.test.ts'
+
+/** What comes from other nodes, and what they get */
+export const retrieval: Mutant[] = [
+  {
+    name: 'what was fetched is not kept',
+    find: 'await this.#components.blockstore.put(cid, block, { evictable: true }) return true',
+    replace: 'return true',
+    tests: [retrievals],
+  },
+  {
+    name: 'what was fetched takes the room of pushes',
+    find: 'await this.#components.blockstore.put(cid, block, { evictable: true })',
+    replace: 'await this.#components.blockstore.put(cid, block)',
+    tests: [retrievals],
+  },
+  {
+    name: 'a block without room fails its reader',
+    find: "if ((err as Error).name !== 'StorageFullError') { throw err } this.#components.log.debug('no room",
+    replace: "if (true) { throw err } this.#components.log.debug('no room",
+    tests: [retrievals],
+  },
+  {
+    name: 'a collection takes what is read',
+    find: 'return await blockstore.read(cid, { ...options, protect: true })',
+    replace: 'return await blockstore.read(cid, options)',
+    tests: [retrievals],
+  },
+  {
+    name: 'what is damaged here is not fetched',
+    find: "if ((err as Error).name !== 'NotFoundError' && (err as Error).name !== 'DamagedBlockError') {",
+    replace: "if ((err as Error).name !== 'NotFoundError') {",
+    tests: [retrievals],
+  },
+  {
+    name: 'a large file has only one timeout',
+    find: 'session.progressed() return delivery',
+    replace: 'return delivery',
+    tests: [retrievals],
+  },
+  {
+    name: 'peers that wait for a block do not get it when it comes',
+    find: 'await node.announceBlock(cid)',
+    replace: '',
+    tests: [retrievals],
+  },
+  {
+    name: 'peers are told of a block that is not kept',
+    find: 'if (isKept) { await node.announceBlock(cid) }',
+    replace: 'await node.announceBlock(cid)',
+    tests: [retrievals],
+  },
+  {
+    name: 'a block that is fetched for a repair stays away where there is no room beside pushes',
+    find: 'if (!isKept) { await this.#components.blockstore.put(cid, block) }',
+    replace: '',
+    tests: [retrievals],
+  },
+  {
+    name: 'the other readers of a block lose it with the one who goes',
+    find: 'if (flight.waiting === 0) {',
+    replace: '{',
+    tests: [retrievals],
+  },
+  {
+    name: 'a block is fetched once for each reader',
+    find: 'this.#flights.get(key) ?? this.#start(cid, key, session)',
+    replace: 'this.#start(cid, key, session)',
+    tests: [retrievals],
+  },
+  {
+    name: 'a fetch that stalls lasts for ever',
+    find: 'if (left <= 0) { stalled.abort(',
+    replace: 'if (false) { stalled.abort(',
+    tests: [retrievals],
+  },
+  {
+    name: 'a round of blocks that a peer does not read lasts as long as the peer',
+    find: 'const deadline = AbortSignal.timeout(roundTimeout)',
+    replace: 'const deadline = new AbortController().signal',
+    tests: [bitswap],
+  },
+  {
+    name: 'a message may take for ever to come',
+    find: 'messageReceiveTimeout: 60 * second,',
+    replace: 'messageReceiveTimeout: 2 ** 30,',
+    tests: [bitswap],
+  },
+  {
+    name: 'a message may take for ever to go',
+    find: 'messageSendTimeout: 60 * second,',
+    replace: 'messageSendTimeout: 2 ** 30,',
+    tests: [bitswap],
+  },
+  {
+    name: 'what a peer wants that has gone is kept',
+    find: 'forgetGone(ledgers, helia.libp2p) takeFewWants',
+    replace: 'takeFewWants',
+    tests: [bitswap],
+  },
+  {
+    name: 'a peer that has gone is dialled for the rest of its wants',
+    find: 'if (round.length === 0 || ![...ledgers.values()].includes(ledger)) {',
+    replace: 'if (round.length === 0) {',
+    tests: [bitswap],
+  },
+  {
+    name: 'a want that can not be served now is never served',
+    find: "round .filter(want => want.status === 'sending') .forEach(want => { want.status = 'want' })",
+    replace: '',
+    tests: [bitswap],
+  },
+  {
+    name: 'a peer may want CIDs of any length',
+    find: 'entries: list.entries.filter(({ cid }) => cid.byteLength <= maxCidBytes)',
+    replace: 'entries: list.entries',
+    tests: [bitswap],
+  },
+]
