@@ -23,9 +23,6 @@ const longFiles = new Set([
   'src/config/schema.ts',
   'src/ipfs/node/node.ts',
   'src/ipfs/node/patches/bounded-bitswap.ts',
-  'src/registry/repositories/local-repository.ts',
-  'src/registry/tags/publisher.ts',
-  'src/registry/uploads/uploads.ts',
   'src/upkeep/fsck/index-entries.ts',
   'src/upkeep/rebuild/index-rebuilder.ts',
 ])

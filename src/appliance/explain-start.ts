@@ -13,16 +13,16 @@ function explain(
   config: Config,
 ): string | undefined {
   switch (name) {
-    case 'LockedError':
-      return `data directory ${config.dataDir} is in use by another ipdr server`
-    case 'DamagedIndexError':
-      return `the index of data directory ${config.dataDir} is damaged: ${message}; delete ${join(config.dataDir, 'index')}, start again and run "ipdr fsck --rebuild"`
     case 'CertificateError':
     case 'ListenError':
     case 'NetworkConfigError':
       return message
   }
   switch (code) {
+    case 'INDEX_LOCKED':
+      return `data directory ${config.dataDir} is in use by another ipdr server`
+    case 'INDEX_DAMAGED':
+      return `the index of data directory ${config.dataDir} is damaged: ${message}; delete ${join(config.dataDir, 'index')}, start again and run "ipdr fsck --rebuild"`
     case 'EADDRINUSE':
       return `port ${port} on ${address} is in use`
     case 'EADDRNOTAVAIL':

@@ -1,46 +1,31 @@
-/** The store is open in another process */
-export class LockedError extends Error {
-  static readonly name = 'LockedError'
-  readonly name = 'LockedError'
+export type IndexErrorCode = 'INDEX_LOCKED' | 'INDEX_DAMAGED' | 'INDEX_FULL'
 
-  constructor(message = 'The index is in use by another process', options?: ErrorOptions) {
-    super(message, options)
+const messages: Record<IndexErrorCode, string> = {
+  INDEX_LOCKED: 'The index is in use by another process',
+  INDEX_DAMAGED: 'The index is damaged',
+  INDEX_FULL: 'No space left on the file system of the index',
+}
+
+/** The one error that the index throws by itself; `code` tells why */
+export class IndexError extends Error {
+  static readonly name = 'IndexError'
+  readonly name = 'IndexError'
+  readonly code: IndexErrorCode
+
+  constructor(code: IndexErrorCode, options: ErrorOptions & { message?: string | undefined } = {}) {
+    super(options.message ?? messages[code], options)
+    this.code = code
   }
 }
 
-/** The file system that holds the index has no room left, or less than is kept free */
-export class StorageFullError extends Error {
-  static readonly name = 'StorageFullError'
-  readonly name = 'StorageFullError'
-
-  readonly detail: { limit: 'file system'; reason: string } = {
-    limit: 'file system',
-    reason: 'too little is free for the index',
-  }
-
-  constructor(message = 'No space left on the file system of the index', options?: ErrorOptions) {
-    super(message, options)
-  }
-}
-
-/** Files of the store are missing or not what they should be */
-export class DamagedIndexError extends Error {
-  static readonly name = 'DamagedIndexError'
-  readonly name = 'DamagedIndexError'
-
-  constructor(message = 'The index is damaged', options?: ErrorOptions) {
-    super(message, options)
-  }
-}
-
-/** Why a store did not open, by the code of Level's error */
-export function openError(err: unknown): unknown {
+/** Translates what LevelDB throws when a store is opened; anything else stays as it is */
+export function translateOpenError(err: unknown): unknown {
   const { code, message } = ((err as Error).cause ?? {}) as { code?: string; message?: string }
   switch (code) {
     case 'LEVEL_LOCKED':
-      return new LockedError(undefined, { cause: err })
+      return new IndexError('INDEX_LOCKED', { cause: err })
     case 'LEVEL_CORRUPTION':
-      return new DamagedIndexError(message, { cause: err })
+      return new IndexError('INDEX_DAMAGED', { message, cause: err })
     default:
       return err
   }

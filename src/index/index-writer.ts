@@ -1,15 +1,17 @@
 /**
- * All writes to the index go through one queue. LevelDB appends to a log; where an append fails half-way, as on a full disk, it goes on behind
- * the torn record, and at the next start drops everything from there on, however often it said that it was written. So there is one write at
- * a time, and after a failed one the store is opened anew, which drops the torn record alone, before anything else is written.
+ * All writes to the index go through one queue, because of how LevelDB handles a failed write. It appends each write to
+ * a log. When an append fails half-way, as on a full disk, LevelDB keeps appending after the torn record, and the next
+ * start drops the torn record and everything after it, even though it reported those later writes as done. So there is
+ * one write at a time here, and after a failed write the store is closed and opened again before anything else is
+ * written: that drops the torn record alone.
  */
 import { statfs } from 'node:fs/promises'
 import type { LevelDatastore } from 'datastore-level'
-import { StorageFullError } from './errors.ts'
+import { IndexError } from './errors.ts'
 
 export type Operation = { type: 'put'; key: string; value: Uint8Array } | { type: 'del'; key: string }
 
-/** Below this nothing is written: LevelDB needs room for its own files when it is opened */
+/** Bytes that stay free on the file system: LevelDB needs room for its own files when it is opened */
 const reservedBytes = 4 * 1024 * 1024
 
 interface Write {
@@ -27,21 +29,21 @@ export class IndexWriter {
   #torn = false
   #reopening: Promise<void> = Promise.resolve()
 
-  /** @param path where the store is; undefined: in memory */
+  /** @param path of the store; undefined where it is in memory */
   constructor(db: LevelDatastore['db'], path: string | undefined) {
     this.#db = db
     this.#path = path
   }
 
-  /** Reads wait for it: for a moment the store may be closed */
+  /** Every read awaits this first, as the store is closed for a moment after a failed write */
   get available(): Promise<void> {
     return this.#reopening
   }
 
   /**
-   * All or nothing; writes that come while one runs are written together
+   * Writes all of the operations or none. Writes that arrive while another one runs are written together afterwards.
    *
-   * @throws StorageFullError
+   * @throws IndexError INDEX_FULL
    */
   async write(operations: Operation[], { durable }: { durable: boolean }): Promise<void> {
     const { promise, resolve, reject } = Promise.withResolvers<void>()
@@ -108,7 +110,7 @@ export class IndexWriter {
     }
     const { bavail, bsize } = await statfs(this.#path)
     if (bavail * bsize < reservedBytes) {
-      throw new StorageFullError(undefined, { cause })
+      throw new IndexError('INDEX_FULL', { cause })
     }
   }
 }

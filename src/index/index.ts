@@ -1,14 +1,25 @@
+/**
+ * `src/index` is what the registry knows about its content: which blob has which CID, which repository may serve it,
+ * tags, referrers, open uploads. It holds no content itself. It imports only `src/oci`, and other folders see it
+ * through the interfaces in this file alone.
+ *
+ * - `index.ts` (begin here): the interfaces `Index`, `IndexChange` and `IndexSnapshot`, and the records
+ * - `keys.ts`: the whole key space, drawn in one comment
+ * - `level-index.ts`, `level-index-change.ts`, `level-snapshot.ts`: the index in a LevelDB
+ * - `index-writer.ts`: the queue of all writes, and what happens after a failed one
+ * - `record-cache.ts`: records in memory; `json-value.ts`: the form of a value; `errors.ts`: why the index fails
+ */
 import type { Descriptor } from '../oci/descriptor.ts'
 import type { Digest, DigestAlgorithm } from '../oci/digest.ts'
 import type { Page } from '../oci/pagination.ts'
 
-/** Where the bytes of a digest are */
+/** Where the bytes of a blob are */
 export interface BlobRecord {
   /** Root of the UnixFS file */
   cid: string
   /** Bytes */
   size: number
-  /** Bytes of all blocks of the DAG */
+  /** Bytes of all blocks of the DAG together */
   dagSize: number
 }
 
@@ -16,29 +27,29 @@ export interface ManifestRecord {
   mediaType: string
   /** Bytes */
   size: number
-  /** The manifest's own bytes */
+  /** CID of the manifest's own bytes */
   cid: string
-  /** Bytes of the blocks below `cid` */
+  /** Bytes of all blocks of the DAG below `cid` */
   dagSize: number
-  /** The image root: a directory of everything that the manifest refers to */
+  /** CID of the image root: a directory of everything that the manifest refers to */
   root: string
-  /** What the image root holds beside the manifest itself */
+  /** Everything that the manifest names; the image root holds those that the repository has */
   blobs: Digest[]
   manifests: Digest[]
   subject?: Digest | undefined
-  /** When it was pushed, or lost a tag; ISO 8601. Absent in what older versions wrote. */
+  /** When the manifest was pushed, or a tag was last taken from it; ISO 8601. Absent in records of older versions. */
   updated?: string | undefined
 }
 
-/** That a repository may serve a blob */
+/** Allows a repository to serve a blob */
 export interface LinkRecord {
-  /** When it was made; ISO 8601. Absent in what older versions wrote. */
+  /** When the link was made; ISO 8601. Absent in records of older versions. */
   updated?: string | undefined
 }
 
-/** An image of other nodes, of which blocks are kept here as long as there is room */
+/** An image of another node, whose blocks are kept here as long as there is room */
 export interface CachedRecord {
-  /** When it was asked for last, give or take a few minutes; ISO 8601 */
+  /** When a client last asked for it, give or take ten minutes; ISO 8601 */
   used: string
 }
 
@@ -48,28 +59,35 @@ export interface TagRecord {
   updated: string
 }
 
-/** The directory of all tags that was published last: its blocks are in use */
+/** The directory of all tags that was published last. Its blocks are not garbage. */
 export interface PublishedRecord {
   /** CIDv1 in base32 */
   root: string
 }
 
-/** Whether the index knows all that it should */
+/** Whether the index knows everything that it should */
 export interface ConditionRecord {
-  /** `lost`: it was deleted, and what it knew before is not restored yet; `restoring`: it has a part of a backup */
+  /** `lost`: the index was deleted and has not been rebuilt yet; `restoring`: it has only a part of a backup so far */
   state: 'whole' | 'lost' | 'restoring'
   /** ISO 8601 */
   since: string
-  /** 2: the records of manifests have all that these name. Absent: older versions wrote them, and left out what they knew nothing of. */
+  /**
+   * 2: manifest records list everything that the manifests name. Absent: some were written by older versions, which
+   * left out descriptors that they did not know.
+   */
   records?: 2 | undefined
 }
 
-/** An upload that is open, as far as it can go on after a restart; its leaves lie beside it */
+/**
+ * The state of an open upload, from which it goes on after a restart. The CIDs of its leaves are stored under keys of
+ * their own.
+ */
 export interface UploadRecord {
   repository: string
   algorithm: DigestAlgorithm
-  /** Bytes in the leaves and the tail */
+  /** Bytes in the full leaves and the tail */
   size: number
+  /** CID of a leaf that is not full yet */
   tail?: string | undefined
   /** ISO 8601 */
   started: string
@@ -77,7 +95,7 @@ export interface UploadRecord {
 }
 
 /**
- * What the registry knows: a sorted key-value store. Listings are range scans that start where the page starts.
+ * What the registry knows, in a sorted key-value store. A listing is a range scan that starts where its page starts.
  */
 export interface Index {
   blob: (digest: Digest) => Promise<BlobRecord | undefined>
@@ -85,48 +103,48 @@ export interface Index {
   /** Whether the repository may serve the blob */
   isLinked: (repository: string, digest: Digest) => Promise<boolean>
   link: (repository: string, digest: Digest) => Promise<LinkRecord | undefined>
-  /** Of all repositories, one after the other */
+  /** The links of all repositories, one repository after the other */
   links: () => AsyncIterable<{ repository: string; digest: Digest; record: LinkRecord }>
   manifest: (repository: string, digest: Digest) => Promise<ManifestRecord | undefined>
   manifests: (repository: string) => AsyncIterable<{ digest: Digest; record: ManifestRecord }>
   tag: (repository: string, tag: string) => Promise<TagRecord | undefined>
   tags: (repository: string, page: Page) => AsyncIterable<{ tag: string; record: TagRecord }>
-  /** Whether the repository may serve any blob */
+  /** Whether the repository may serve at least one blob */
   hasLinks: (repository: string) => Promise<boolean>
-  /** Whether the repository holds a manifest */
+  /** Whether the repository has a manifest */
   hasRepository: (repository: string) => Promise<boolean>
   repositories: (page: Page) => AsyncIterable<string>
-  /** Descriptors of what names `subject`, sorted by digest */
+  /** Descriptors of the manifests that name `subject`, sorted by digest */
   referrers: (repository: string, subject: Digest, page: Page) => AsyncIterable<Descriptor>
   upload: (id: string) => Promise<UploadRecord | undefined>
   uploadLeaves: (id: string) => Promise<string[]>
   uploads: () => AsyncIterable<{ id: string; record: UploadRecord }>
   published: () => Promise<PublishedRecord | undefined>
-  /** Undefined in a new index, and in one of an older version */
+  /** Undefined in a new index and in one of an older version */
   condition: () => Promise<ConditionRecord | undefined>
-  /** Whether there is no record of any kind */
+  /** Whether the index has no record of any kind */
   isEmpty: () => Promise<boolean>
-  /** Roots of images of other nodes */
+  /** Images of other nodes */
   cached: () => AsyncIterable<{ root: string; record: CachedRecord }>
-  /** All as it is now; to be disposed of */
+  /** Takes a snapshot, which the caller disposes of */
   snapshot: () => IndexSnapshot
   /** Gathers changes that take effect together */
   change: () => IndexChange
 }
 
-/** What the registry knew at one moment */
+/** The index as it was at one moment */
 export interface IndexSnapshot extends AsyncDisposable {
   repositories: () => AsyncIterable<string>
   manifests: (repository: string) => AsyncIterable<{ digest: Digest; record: ManifestRecord }>
   tags: (repository: string) => AsyncIterable<{ tag: string; record: TagRecord }>
-  /** Those that the repository may serve */
+  /** Blobs that the repository may serve */
   blobs: (repository: string) => AsyncIterable<{ digest: Digest; record: BlobRecord }>
 }
 
 export interface IndexChange {
   putBlob: (digest: Digest, record: BlobRecord) => this
   deleteBlob: (digest: Digest) => this
-  /** It gets the time of the call */
+  /** Records the time of the call as the time of the link */
   putLink: (repository: string, digest: Digest) => this
   deleteLink: (repository: string, digest: Digest) => this
   putManifest: (repository: string, digest: Digest, record: ManifestRecord) => this
@@ -142,14 +160,14 @@ export interface IndexChange {
   putCached: (root: string, record: CachedRecord) => this
   deleteCached: (root: string) => this
   putUpload: (id: string, record: UploadRecord) => this
-  /** @param position number of the first of these leaves within the upload */
+  /** @param position of the first of these leaves among all leaves of the upload */
   putUploadLeaves: (id: string, position: number, leaves: string[]) => this
   /** Deletes the upload and the list of its leaves */
   deleteUpload: (id: string) => this
   /**
-   * All or nothing; synced to disk where `durable` is set
+   * Makes all of the changes or none; with `durable`, they survive a power failure once it resolves
    *
-   * @throws StorageFullError
+   * @throws IndexError INDEX_FULL
    */
   commit: (options: { durable: boolean }) => Promise<void>
 }

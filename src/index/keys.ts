@@ -1,28 +1,28 @@
 /**
- * The whole key space of the index. Values are JSON; what each holds is in index.ts.
+ * The whole key space of the index. The values are JSON; index.ts describes them.
  *
  * ```
- * /blob/<digest>                            root CID and size of a blob, whatever repository has it
+ * /blob/<digest>                            CID and size of a blob, once for all repositories
  * /link/<repository>:<digest>               the repository may serve this blob; time
  * /manifest/<repository>:<digest>           media type, size, CID of the bytes, image root, time
  * /tag/<repository>:<tag>                   digest, time
  * /referrer/<repository>:<subject>:<digest> the descriptor that the referrers API answers with
- * /repository/<repository>                  the repository has a manifest: the catalog
- * /condition                                whether all is here that should be; time
+ * /repository/<repository>                  the repository has a manifest, so the catalog lists it
+ * /condition                                whether the index is whole, lost or being filled from a backup; time
  * /published                                root of the directory of tags that was published last
- * /cached/<root>                            an image of other nodes is kept here while there is room; time
+ * /cached/<root>                            image of another node, kept here while there is room; time
  * /upload/<id>                              state of an open upload
  * /upload-leaves/<id>:<position>            CIDs of its leaves from that position (10 digits) on
  * ```
  *
- * `:` ends a repository's name: no name has one, and it keeps `a` and `a/b` apart in a range scan.
- * A prefix that is no longer used is never used again for something else.
+ * A `:` ends the name of a repository. No name contains one, so a range scan over the repository `a` leaves out `a/b`.
+ * A prefix that is no longer in use is never reused for something else.
  */
 import type { Digest } from '../oci/digest.ts'
 
 export const keys = {
   blob: (digest: Digest) => `${prefixes.blobs()}${digest}`,
-  link: (repository: string, digest: Digest) => `${prefixes.links()}${repository}:${digest}`,
+  link: (repository: string, digest: Digest) => `${prefixes.linksOf(repository)}${digest}`,
   manifest: (repository: string, digest: Digest) => `${prefixes.manifests(repository)}${digest}`,
   tag: (repository: string, tag: string) => `${prefixes.tags(repository)}${tag}`,
   referrer: (repository: string, subject: Digest, digest: Digest) =>
@@ -35,10 +35,11 @@ export const keys = {
   uploadLeaves: (id: string, position: number) => `${prefixes.uploadLeaves(id)}${String(position).padStart(10, '0')}`,
 }
 
-/** What all keys of a listing begin with; the rest of the key is the listed thing's name */
+/** What all keys of a listing begin with; the rest of each key names the item */
 export const prefixes = {
   blobs: () => '/blob/',
   links: () => '/link/',
+  linksOf: (repository: string) => `${prefixes.links()}${repository}:`,
   manifests: (repository: string) => `/manifest/${repository}:`,
   tags: (repository: string) => `/tag/${repository}:`,
   referrers: (repository: string, subject: Digest) => `/referrer/${repository}:${subject}:`,
@@ -48,13 +49,13 @@ export const prefixes = {
   uploadLeaves: (id: string) => `/upload-leaves/${id}:`,
 }
 
-/** Sorts behind every character of a key */
+/** Sorts after every character that a key may have */
 const afterAll = '\uffff'
 
 /**
- * All keys that begin with a prefix
+ * The range of all keys that begin with a prefix
  *
- * @param last what is left out, with all before it
+ * @param last the range starts after this item
  */
 export function within(prefix: string, last?: string): { gt: string; lt: string } {
   return { gt: `${prefix}${last ?? ''}`, lt: `${prefix}${afterAll}` }

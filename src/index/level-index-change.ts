@@ -12,13 +12,14 @@ import type {
   TagRecord,
   UploadRecord,
 } from './index.ts'
+import { encodeValue } from './json-value.ts'
 import { keys, prefixes, within } from './keys.ts'
 import type { RecordCache } from './record-cache.ts'
 import type { IndexWriter, Operation } from './index-writer.ts'
 
 type Level = LevelDatastore['db']
 
-/** What is to change in the index together */
+/** Gathers changes to the index; {@link LevelIndexChange.commit} makes all of them or none */
 export class LevelIndexChange implements IndexChange {
   readonly #db: Level
   readonly #writer: IndexWriter
@@ -124,7 +125,7 @@ export class LevelIndexChange implements IndexChange {
   }
 
   #put(key: string, value: unknown): this {
-    this.#operations.push({ type: 'put', key, value: new TextEncoder().encode(JSON.stringify(value)) })
+    this.#operations.push({ type: 'put', key, value: encodeValue(value) })
     return this
   }
 

@@ -2,7 +2,7 @@ import { LevelDatastore } from 'datastore-level'
 import type { Digest } from '../oci/digest.ts'
 import type { Descriptor } from '../oci/descriptor.ts'
 import { everything, type Page } from '../oci/pagination.ts'
-import { openError } from './errors.ts'
+import { translateOpenError } from './errors.ts'
 import type {
   BlobRecord,
   CachedRecord,
@@ -15,6 +15,7 @@ import type {
   TagRecord,
   UploadRecord,
 } from './index.ts'
+import { decodeValue } from './json-value.ts'
 import { keys, prefixes, within } from './keys.ts'
 import { LevelIndexChange } from './level-index-change.ts'
 import { LevelSnapshot } from './level-snapshot.ts'
@@ -32,19 +33,19 @@ export class LevelIndex implements Index {
   readonly #writer: IndexWriter
   readonly #cache = new RecordCache(maxCachedRecords)
 
-  /** @param store a path, or a store that shares Level's interface, as memory-level */
+  /** @param store a path, or a store with the same interface as Level, such as memory-level */
   constructor(store: ConstructorParameters<typeof LevelDatastore>[0]) {
     this.#store = new LevelDatastore(store)
     this.#writer = new IndexWriter(this.#store.db, typeof store === 'string' ? store : undefined)
   }
 
-  /** @throws LockedError, DamagedIndexError */
+  /** @throws IndexError INDEX_LOCKED or INDEX_DAMAGED */
   async open(): Promise<void> {
     try {
-      // the datastore's own open() would hide the code of the error
+      // the datastore's own open() would hide LevelDB's error code
       await this.#db.open({ createIfMissing: true })
     } catch (err) {
-      throw openError(err)
+      throw translateOpenError(err)
     }
   }
 
@@ -99,7 +100,7 @@ export class LevelIndex implements Index {
 
   async hasLinks(repository: string): Promise<boolean> {
     await this.#writer.available
-    return (await this.#db.keys({ ...within(`${prefixes.links()}${repository}:`), limit: 1 }).all()).length > 0
+    return (await this.#db.keys({ ...within(prefixes.linksOf(repository)), limit: 1 }).all()).length > 0
   }
 
   async hasRepository(repository: string): Promise<boolean> {
@@ -151,7 +152,7 @@ export class LevelIndex implements Index {
     }
   }
 
-  /** How many blobs there are in all repositories; one scan over their keys */
+  /** The number of blobs in all repositories, counted by scanning their keys */
   async countBlobs(): Promise<number> {
     let count = 0
     for await (const _ of this.#db.keys(within(prefixes.blobs()))) {
@@ -175,22 +176,19 @@ export class LevelIndex implements Index {
   async #get<T>(key: string): Promise<T | undefined> {
     await this.#writer.available
     const value = await this.#db.get(key)
-    return value === undefined ? undefined : decode<T>(value)
+    return value === undefined ? undefined : decodeValue<T>(value)
   }
 
+  /** As #get, through the cache: for records that requests read often */
   async #getOften<T extends object>(key: string): Promise<T | undefined> {
     return await this.#cache.get<T>(key, async () => await this.#get(key))
   }
 
-  /** Yields the rest of each key after the prefix, and its value */
+  /** Yields each key without the prefix, and its value */
   async *#scan<T>(prefix: string, { limit, last }: Page): AsyncGenerator<[string, T]> {
     await this.#writer.available
     for await (const [key, value] of this.#db.iterator({ ...within(prefix, last), limit })) {
-      yield [key.slice(prefix.length), decode<T>(value)]
+      yield [key.slice(prefix.length), decodeValue<T>(value)]
     }
   }
-}
-
-function decode<T>(value: Uint8Array): T {
-  return JSON.parse(new TextDecoder().decode(value)) as T
 }

@@ -1,11 +1,12 @@
 import type { LevelDatastore } from 'datastore-level'
 import type { Digest } from '../oci/digest.ts'
 import type { BlobRecord, IndexSnapshot, ManifestRecord, TagRecord } from './index.ts'
-import { keys, prefixes } from './keys.ts'
+import { decodeValue } from './json-value.ts'
+import { keys, prefixes, within } from './keys.ts'
 
 type Level = LevelDatastore['db']
 
-/** The index as it was when this was made, whatever is written since */
+/** The index as it was when the snapshot was taken, whatever has been written since */
 export class LevelSnapshot implements IndexSnapshot {
   readonly #db: Level
   readonly #snapshot: ReturnType<Level['snapshot']>
@@ -34,10 +35,10 @@ export class LevelSnapshot implements IndexSnapshot {
   }
 
   async *blobs(repository: string): AsyncGenerator<{ digest: Digest; record: BlobRecord }> {
-    for await (const [digest] of this.#scan(`${prefixes.links()}${repository}:`)) {
+    for await (const [digest] of this.#scan(prefixes.linksOf(repository))) {
       const value = await this.#db.get(keys.blob(digest as Digest), { snapshot: this.#snapshot })
       if (value !== undefined) {
-        yield { digest: digest as Digest, record: decode<BlobRecord>(value) }
+        yield { digest: digest as Digest, record: decodeValue<BlobRecord>(value) }
       }
     }
   }
@@ -47,16 +48,8 @@ export class LevelSnapshot implements IndexSnapshot {
   }
 
   async *#scan<T>(prefix: string): AsyncGenerator<[string, T]> {
-    for await (const [key, value] of this.#db.iterator({
-      gt: prefix,
-      lt: `${prefix}\uffff`,
-      snapshot: this.#snapshot,
-    })) {
-      yield [key.slice(prefix.length), decode<T>(value)]
+    for await (const [key, value] of this.#db.iterator({ ...within(prefix), snapshot: this.#snapshot })) {
+      yield [key.slice(prefix.length), decodeValue<T>(value)]
     }
   }
-}
-
-function decode<T>(value: Uint8Array): T {
-  return JSON.parse(new TextDecoder().decode(value)) as T
 }

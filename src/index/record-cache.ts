@@ -2,23 +2,26 @@ import { LRUCache } from 'lru-cache'
 
 interface Reading {
   record: Promise<object | undefined>
-  /** Its key has been written since: what is read may be what was there before */
+  /** A write of the same key began meanwhile, so the value that is being read may be outdated */
   stale: boolean
 }
 
-/** Records that were read lately, in memory. Who writes a record says so before and after. */
+/**
+ * Keeps records in memory that were read lately. Every write goes through {@link RecordCache.write}, so that no
+ * outdated record stays in the cache: a read that overlaps with a write of the same key is not cached.
+ */
 export class RecordCache {
   readonly #records: LRUCache<string, object>
   readonly #reading = new Map<string, Reading>()
-  /** How many writes of a key are under way */
+  /** The number of writes of each key that are under way */
   readonly #writing = new Map<string, number>()
 
-  /** @param max records that are kept */
+  /** @param max number of records */
   constructor(max: number) {
     this.#records = new LRUCache({ max })
   }
 
-  /** @param read is asked where the record is not here; what it returns may not be changed by anybody */
+  /** @param read is called where the record is not in the cache. Nobody may change what it returns. */
   async get<T extends object>(key: string, read: () => Promise<T | undefined>): Promise<T | undefined> {
     const cached = this.#records.get(key) ?? this.#reading.get(key)?.record
     if (cached !== undefined) {
@@ -42,7 +45,7 @@ export class RecordCache {
     }
   }
 
-  /** Runs a write of records; nothing of theirs is kept until it is over */
+  /** Runs `work`, which writes the records of these keys; none of them is cached until it has ended */
   async write(keys: readonly string[], work: () => Promise<void>): Promise<void> {
     for (const key of keys) {
       this.#records.delete(key)

@@ -70,3 +70,20 @@ export class UnavailableError extends Error {
     super(message, options)
   }
 }
+
+const missingOrDamaged = new Set(['NotFoundError', 'DamagedBlockError'])
+
+/** Whether a block is missing (not here) or damaged (its bytes do not match its CID): either can be repaired */
+export function isMissingOrDamaged(err: unknown): boolean {
+  return missingOrDamaged.has((err as Error | undefined)?.name ?? '')
+}
+
+/** Whether a DAG is refused: it is over a limit or malformed, and no repair changes that */
+export function isRefused(err: unknown): boolean {
+  return (err as Error | undefined)?.name === 'RefusedDagError'
+}
+
+/** Whether content cannot be read from here, as it is missing, damaged or refused; any other error is a failure of the system */
+export function isUnreadable(err: unknown): boolean {
+  return isMissingOrDamaged(err) || isRefused(err)
+}

@@ -1,19 +1,22 @@
+/**
+ * Limits how many of something (uploads, connections, look-ups of names) clients hold at the same time, all together
+ * and each of them. This is where 429 TOOMANYREQUESTS comes from.
+ */
 import { isIPv6 } from 'node:net'
 import { OciError } from '../oci/errors.ts'
 
 export interface ClientLimitInit {
-  /** What is counted, for the message, such as `uploads` */
+  /** What is limited, for the message, such as `open uploads` */
   what: string
-  /** In all; 0: any number */
+  /** Of all clients together; 0 means unlimited */
   max: number
-  /** Of one client; 0: any number */
+  /** Of one client; 0 means unlimited */
   maxPerClient: number
 }
 
-/** Tells a client that it may come again: by then what it waits for has usually gone on */
+/** Tells the client how many seconds to wait before it tries again */
 const retryAfter = { 'Retry-After': '5' }
 
-/** Counts what clients hold at a time, all together and each of them */
 export class ClientLimit {
   readonly #init: ClientLimitInit
   readonly #taken = new Map<string, number>()
@@ -28,9 +31,9 @@ export class ClientLimit {
   }
 
   /**
-   * @param client its address; undefined: counts only among all
-   * @returns what gives the slot back, once
-   * @throws OciError TOOMANYREQUESTS where the client has as many as it may, UNAVAILABLE where all together have
+   * @param client its address; undefined: counts only towards the limit of all clients
+   * @returns gives the place back when it is disposed of
+   * @throws OciError TOOMANYREQUESTS where the client has reached its limit, UNAVAILABLE where all together have
    */
   take(client: string | undefined): Disposable {
     const refusal = this.refusal(client)
@@ -40,22 +43,22 @@ export class ClientLimit {
     return this.add(client)
   }
 
-  /** As {@link take}, beyond all limits */
+  /** Does the same as {@link take}, but succeeds even beyond the limits */
   add(client: string | undefined): Disposable {
     const key = client === undefined ? undefined : clientKey(client)
-    this.#add(key, 1)
-    let held = true
+    this.#count(key, 1)
+    let isHeld = true
     return {
       [Symbol.dispose]: () => {
-        if (held) {
-          held = false
-          this.#add(key, -1)
+        if (isHeld) {
+          isHeld = false
+          this.#count(key, -1)
         }
       },
     }
   }
 
-  /** What {@link take} would throw */
+  /** The error that {@link take} would throw */
   refusal(client: string | undefined): OciError | undefined {
     const { what, max, maxPerClient } = this.#init
     if (client !== undefined && maxPerClient > 0 && (this.#taken.get(clientKey(client)) ?? 0) >= maxPerClient) {
@@ -70,7 +73,7 @@ export class ClientLimit {
     return undefined
   }
 
-  #add(key: string | undefined, difference: 1 | -1): void {
+  #count(key: string | undefined, difference: 1 | -1): void {
     this.#total += difference
     if (key === undefined) {
       return
@@ -80,7 +83,7 @@ export class ClientLimit {
   }
 }
 
-/** Who an address belongs to: of IPv6, everybody has the addresses of a whole /64 */
+/** Groups addresses by client. One IPv6 client usually has a whole /64, so only the first four groups count. */
 export function clientKey(address: string): string {
   const [plain = ''] = address.split('%')
   if (!isIPv6(plain) || plain.includes('.')) {

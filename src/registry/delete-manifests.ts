@@ -3,10 +3,10 @@ import type { Digest } from '../oci/digest.ts'
 import { everything } from '../oci/pagination.ts'
 
 /**
- * For whoever holds the lock of the repository: takes manifests out of it, with the tags that point at them, and where none is left the
- * repository out of the catalog
+ * Prepares a change that deletes manifests from a repository, with the tags that point at them. A repository that is
+ * left without a manifest disappears from the catalog. The caller holds the lock of the repository.
  *
- * @returns the change, which the caller commits, and the tags that go with it
+ * @returns the change, which the caller commits, and the tags that it deletes
  */
 export async function deleteManifests(
   index: Index,

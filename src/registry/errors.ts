@@ -1,51 +1,47 @@
 import { OciError, type OciErrorCode } from '../oci/errors.ts'
 
+/** A resolver in the configuration can't be used */
+export class ResolverError extends Error {
+  static readonly name = 'ResolverError'
+  readonly name = 'ResolverError'
+  /** Printed without a stack */
+  readonly expected = true
+}
+
 /**
- * Turns what an adapter throws into what a client is told; anything else is passed on as it is
+ * Translates an error of `ipfs` or `index` into the one that the client gets. Any other error stays as it is.
  *
- * @param refused code where what was asked for is nothing that anybody has to walk
+ * @param refused code for content that is refused: over a limit or malformed
  */
 export function toOciError(err: unknown, refused: OciErrorCode = 'NAME_UNKNOWN'): unknown {
-  switch ((err as Error | undefined)?.name) {
-    case 'StorageFullError':
-      return new OciError('STORAGE_FULL', { ...detailOf(err), cause: err })
+  const { message, name } = (err ?? {}) as Partial<Error>
+  if (isStorageFull(err)) {
+    const detail = name === 'IndexError' ? indexFull : detailOf(err)
+    return new OciError('STORAGE_FULL', { detail, cause: err })
+  }
+  const because = (code: OciErrorCode, reason: string | undefined): OciError =>
+    new OciError(code, { detail: { reason }, cause: err })
+  switch (name) {
     case 'BlobTooLargeError':
-      return new OciError('BLOB_TOO_LARGE', { ...detailOf(err), cause: err })
+      return new OciError('BLOB_TOO_LARGE', { detail: detailOf(err), cause: err })
     case 'NotFoundError':
     case 'DamagedBlockError':
-      return new OciError('UNAVAILABLE', {
-        detail: { reason: 'a block of this content is missing or damaged' },
-        cause: err,
-      })
+      return because('UNAVAILABLE', 'a block of this content is missing or damaged')
     case 'UnavailableError':
-      return new OciError('UNAVAILABLE', {
-        detail: { reason: 'no peer or gateway delivered this content in time' },
-        cause: err,
-      })
+      return because('UNAVAILABLE', 'no peer or gateway delivered this content in time')
     case 'RepetitiveFileError':
-      return new OciError('BLOB_UPLOAD_INVALID', {
-        detail: { reason: `the blob is too large for what is in it: ${(err as Error).message}` },
-        cause: err,
-      })
+      return because('BLOB_UPLOAD_INVALID', `the blob repeats itself too often: ${message}`)
     case 'RefusedDagError':
-      return new OciError(refused, {
-        detail: { reason: `this content is nothing that a registry serves: ${(err as Error).message}` },
-        cause: err,
-      })
+      return because(refused, `the registry does not serve this content: ${message}`)
     case 'InvalidNameError':
     case 'NameNotFoundError':
-      return new OciError('NAME_UNKNOWN', { detail: { reason: (err as Error).message }, cause: err })
+      return because('NAME_UNKNOWN', message)
     default:
       return err
   }
 }
 
-/** Whether a block is not here, or not what it should be */
-export function isDamage(err: unknown): boolean {
-  return ['NotFoundError', 'DamagedBlockError'].includes((err as Error | undefined)?.name ?? '')
-}
-
-/** @throws OciError where `work` fails with an error of an adapter that a client is told about */
+/** Runs `work`, and throws its errors as {@link toOciError} translates them */
 export async function translateErrors<T>(work: () => Promise<T>, refused?: OciErrorCode): Promise<T> {
   try {
     return await work()
@@ -54,11 +50,31 @@ export async function translateErrors<T>(work: () => Promise<T>, refused?: OciEr
   }
 }
 
+/** Passes on all items, and throws an error of their source as `translate` translates it */
+export async function* translateErrorsOf<T>(
+  items: AsyncIterable<T>,
+  translate: (err: unknown) => unknown = toOciError,
+): AsyncGenerator<T> {
+  try {
+    yield* items
+  } catch (err) {
+    throw translate(err)
+  }
+}
+
+/** Whether there is no room: for blocks, or for the index */
+export function isStorageFull(err: unknown): boolean {
+  const { code, name } = (err ?? {}) as Partial<Error> & { code?: unknown }
+  return name === 'StorageFullError' || code === 'INDEX_FULL'
+}
+
 export function uploadUnknown(id: string): OciError {
   return new OciError('BLOB_UPLOAD_UNKNOWN', { detail: { upload: id.slice(0, 100) } })
 }
 
-function detailOf(err: unknown): { detail?: Record<string, unknown> } {
-  const { detail } = err as { detail?: Record<string, unknown> }
-  return detail === undefined ? {} : { detail }
+/** As `StorageFullError` of the blocks details it */
+const indexFull = { limit: 'file system', reason: 'too little is free for the index' }
+
+function detailOf(err: unknown): Record<string, unknown> | undefined {
+  return (err as { detail?: Record<string, unknown> }).detail
 }

@@ -9,14 +9,14 @@ export interface IndexConditionComponents {
 }
 
 /**
- * Whether the index knows all that it should. Blocks without an index are those of an index that was deleted: until it is rebuilt, nothing may
- * count as garbage, nor as a tag that is gone.
+ * Knows whether the index is whole. Blocks beside an empty index mean that the index was deleted ("lost"). Until it is
+ * rebuilt, no block may count as garbage, and no tag as deleted.
  */
 export class IndexCondition {
   readonly #components: IndexConditionComponents
   #state: ConditionRecord['state'] = 'lost'
   #records: ConditionRecord['records']
-  /** A backup is read, of which the index has nothing yet */
+  /** Whether a backup is being read; nothing of it is in the index yet */
   #isReading = false
 
   constructor(components: IndexConditionComponents) {
@@ -27,12 +27,12 @@ export class IndexCondition {
     return this.#state === 'whole'
   }
 
-  /** Whether it has, or may have, a part of a backup */
+  /** Whether the index may have only a part of a backup */
   get isRestoring(): boolean {
     return this.#state === 'restoring'
   }
 
-  /** Whether records of manifests may lack some of what these name */
+  /** Whether records of manifests may lack descriptors, as older versions wrote them */
   get hasOldRecords(): boolean {
     return this.#records === undefined
   }
@@ -50,7 +50,7 @@ export class IndexCondition {
       this.#records = known.records
     }
     if (this.#state !== 'whole') {
-      log.error(`${reasons[this.#state]}; until then nothing is published or collected as garbage`, {
+      log.error(`${reasons[this.#state]}; until then, no tags are published and no garbage is collected`, {
         since: known?.since,
       })
     }
@@ -58,26 +58,26 @@ export class IndexCondition {
 
   async stop(): Promise<void> {}
 
-  /** From now on the index counts as complete */
+  /** From now on, the index counts as whole */
   async markWhole(): Promise<void> {
     await this.#put('whole')
   }
 
-  /** From now on the records of all manifests have what these name */
+  /** From now on, the records of all manifests list everything that the manifests name */
   async markRecordsUpgraded(): Promise<void> {
     this.#records = 2
     await this.#put(this.#state)
   }
 
-  /** From now on, restarts included, the index has a part of a backup */
+  /** From now on, and after a restart too, the index counts as one that has a part of a backup */
   async markRestoring(): Promise<void> {
     await this.#put('restoring')
   }
 
   /**
-   * Until it is disposed of, nothing is served
+   * Begins to read a backup. Until the result is disposed of, nothing is served.
    *
-   * @throws OciError UNAVAILABLE where it is done already
+   * @throws OciError UNAVAILABLE where another backup is being restored
    */
   beginRestore(): Disposable {
     if (this.#isReading) {
@@ -91,7 +91,7 @@ export class IndexCondition {
     }
   }
 
-  /** @throws OciError UNAVAILABLE where the index does not know all that it should */
+  /** @throws OciError UNAVAILABLE where the index is not whole */
   requireWhole(): void {
     if (this.#isReading) {
       this.requireServing()
@@ -101,7 +101,7 @@ export class IndexCondition {
     }
   }
 
-  /** @throws OciError UNAVAILABLE where the index may have a part of a backup */
+  /** @throws OciError UNAVAILABLE while a backup is being restored, and where the index may have only a part of one */
   requireServing(): void {
     if (this.#isReading || this.isRestoring) {
       throw new OciError('UNAVAILABLE', {
@@ -121,5 +121,5 @@ export class IndexCondition {
 
 const reasons = {
   lost: 'the index was lost: first rebuild it with "ipdr fsck --rebuild"',
-  restoring: 'a backup was not restored to its end: run "ipdr restore" again',
+  restoring: 'the restore of a backup was cut short: run "ipdr restore" again',
 }

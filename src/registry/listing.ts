@@ -2,15 +2,16 @@ import type { Page } from '../oci/pagination.ts'
 import type { Listing } from './repository.ts'
 
 export interface TakePageOptions<T> {
-  /** A page ends before its items are larger than this together; its first one may be */
+  /** A page ends before its items together exceed this size; a first item that is larger still gets a page */
   maxBytes: number
   bytes: (item: T) => number
 }
 
 /**
- * Takes one page
+ * Takes one page of a listing
  *
- * @param list lists what comes after `page.last`; it is asked for one item more than the page holds, to see whether there is more
+ * @param list lists the items after `page.last`. It is asked for one item more than fits on the page, to see whether
+ *   there are more.
  */
 export async function takePage<T>(
   page: Page,

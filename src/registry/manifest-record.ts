@@ -4,20 +4,21 @@ import type { Digest } from '../oci/digest.ts'
 import type { Descriptor } from '../oci/descriptor.ts'
 import type { Manifest } from '../oci/manifest.ts'
 
-/** What is kept of a manifest whose bytes are stored as `content`; its image root comes later */
+/** The index record of a manifest whose bytes are stored as `content`; the image root is added later */
 export function manifestRecord(manifest: Manifest, { cid, dagSize, size }: Content): Omit<ManifestRecord, 'root'> {
+  return { mediaType: manifest.mediaType, size, cid, dagSize, ...referencesIn(manifest) }
+}
+
+/** The digests that a manifest names, as its record has them */
+export function referencesIn(manifest: Manifest): Pick<ManifestRecord, 'blobs' | 'manifests' | 'subject'> {
   return {
-    mediaType: manifest.mediaType,
-    size,
-    cid,
-    dagSize,
     blobs: [...manifest.blobs, ...manifest.others].map(blob => blob.digest),
     manifests: manifest.manifests.map(child => child.digest),
     subject: manifest.subject?.digest,
   }
 }
 
-/** What the referrers API answers with for a manifest that has a subject */
+/** What the referrers API answers for a manifest that has a subject */
 export function referrerDescriptor(
   { mediaType, artifactType, annotations }: Manifest,
   { digest, size }: Pick<Descriptor, 'digest' | 'size'>,
@@ -31,7 +32,7 @@ export function referrerDescriptor(
   }
 }
 
-/** Everything that a manifest names and that is kept with it: each may be a blob, a manifest or both, whatever its descriptor says */
+/** All digests that a manifest names. Each may stand for a blob, a manifest or both, whatever its descriptor says. */
 export function referencesOf({
   blobs,
   manifests,

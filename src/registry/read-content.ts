@@ -1,28 +1,38 @@
 import { createHash } from 'node:crypto'
 import type { ContentStore } from '../ipfs/content-store.ts'
-import { DamagedBlockError } from '../ipfs/errors.ts'
-import { digestFrom, type Digest, type DigestAlgorithm } from '../oci/digest.ts'
+import { DamagedBlockError, isMissingOrDamaged } from '../ipfs/errors.ts'
+import { algorithmOf, digestFrom, type Digest, type DigestAlgorithm } from '../oci/digest.ts'
+import { OciError } from '../oci/errors.ts'
 import type { ByteRange } from '../oci/range.ts'
-import { isDamage, toOciError } from './errors.ts'
+import { toOciError } from './errors.ts'
 import type { RequestOptions } from './repository.ts'
 
 export interface ReadContentOptions extends RequestOptions, Partial<ByteRange> {
   /** Called where a block is missing or damaged */
   onDamage?: (() => void) | undefined
+  /** Called when reading begins; the result is disposed of when it ends */
+  hold?: (() => Disposable) | undefined
+  /**
+   * Compares the bytes with a digest; only for a whole file. The last bytes come only if they match, so that a client
+   * never gets a wrong file complete.
+   */
+  verify?: { digest: Digest; onMatch: () => void } | undefined
 }
 
 /**
- * Reads a file of which the size is known, or a range of it that lies within. What it yields is never longer than that; where it is shorter,
- * an error follows.
+ * Reads a file of known size, or a range within it. It never yields more bytes than that; where there are fewer, it
+ * throws. This is the only iterator of the registry around the body of a pull.
  *
- * @throws OciError UNAVAILABLE where a block is missing or damaged
+ * @throws OciError UNAVAILABLE where a block is missing or damaged, or the bytes do not match the digest
  */
 export async function* readContent(
   content: Pick<ContentStore, 'read'>,
   { cid, size }: { cid: string; size: number },
   options: ReadContentOptions = {},
 ): AsyncGenerator<Uint8Array> {
-  const { start = 0, end = size - 1 } = options
+  const { start = 0, end = size - 1, hold, onDamage, verify } = options
+  const hash = verify === undefined ? undefined : createHash(algorithmOf(verify.digest))
+  using _held = hold?.()
   let left = end - start + 1
   try {
     for await (const chunk of content.read(cid, options)) {
@@ -30,14 +40,21 @@ export async function* readContent(
       if (left < 0) {
         break
       }
+      hash?.update(chunk)
+      if (left === 0 && chunk.byteLength > 0 && verify !== undefined) {
+        requireMatch(verify, hash!.digest('hex'))
+      }
       yield chunk
     }
     if (left !== 0) {
       throw new DamagedBlockError(`the file ${cid} has not ${size} bytes`)
     }
+    if (size === 0 && verify !== undefined) {
+      requireMatch(verify, hash!.digest('hex'))
+    }
   } catch (err) {
-    if (isDamage(err)) {
-      options.onDamage?.()
+    if (isMissingOrDamaged(err)) {
+      onDamage?.()
     }
     throw toOciError(err)
   }
@@ -66,4 +83,13 @@ export async function digestOfContent(
     hash.update(chunk)
   }
   return digestFrom(algorithm, hash.digest('hex'))
+}
+
+function requireMatch({ digest, onMatch }: NonNullable<ReadContentOptions['verify']>, hex: string): void {
+  if (digestFrom(algorithmOf(digest), hex) !== digest) {
+    throw new OciError('UNAVAILABLE', {
+      detail: { digest, reason: 'the image links to other bytes under this digest' },
+    })
+  }
+  onMatch()
 }

@@ -1,3 +1,18 @@
+/**
+ * `src/registry` is what a registry does: it stores and serves blobs, manifests and tags, by the rules of the OCI
+ * distribution specification. It may import `ipfs` (content), `oci`, `scheduling` and types of `index`; it knows
+ * neither HTTP nor the configuration. Its rooms, each of which may import those after it:
+ *
+ * - `repositories/`: what a repository name stands for (begin with `registry.ts`), and what its routes do
+ * - `uploads/`: blobs on their way in
+ * - `tags/`: tags for other nodes: the published directory, the CID store, the resolvers
+ * - this folder: what several rooms need, e.g. `errors.ts` (what a client gets for an error), `link-guard.ts` (pushes
+ *   beside garbage collection), `client-limit.ts` (429), `index-condition.ts` (a lost index), `unreadable-files.ts`
+ * - `image/`: one image in IPFS: its root, and reading it
+ *
+ * This file is the interface that the HTTP routes use; they do not see whether a repository is local, an image or
+ * resolved.
+ */
 import type { Digest } from '../oci/digest.ts'
 import type { Descriptor } from '../oci/descriptor.ts'
 import type { ByteRange } from '../oci/range.ts'
@@ -6,12 +21,14 @@ import type { Reference } from '../oci/reference.ts'
 
 export interface RequestOptions {
   signal?: AbortSignal | undefined
-  /** Address of whoever asks, for what one client may ask for at a time */
+  /** Address of the client, for limits per client */
   client?: string | undefined
 }
 
 export interface LookUpOptions extends RequestOptions {
-  /** Whether what has lost blocks counts as unknown: to a client that looks whether it has to push */
+  /**
+   * Whether content with missing or damaged blocks counts as unknown; for a client that asks whether it has to push it
+   */
   whole?: boolean | undefined
 }
 
@@ -51,28 +68,31 @@ export interface Listing<T> {
 }
 
 /**
- * A repository as the HTTP API sees it. Reading throws OciError BLOB_UNKNOWN, MANIFEST_UNKNOWN or NAME_UNKNOWN where a thing is not there.
+ * A repository as the HTTP API sees it. Reading throws OciError BLOB_UNKNOWN, MANIFEST_UNKNOWN or NAME_UNKNOWN where
+ * there is nothing.
  */
 export interface Repository {
   readonly name: string
   blob: (digest: Digest, options?: LookUpOptions) => Promise<Blob>
   manifest: (reference: Reference, options?: LookUpOptions) => Promise<StoredManifest>
   tags: (page: Page, options?: RequestOptions) => Promise<Listing<string>>
-  /** Descriptors of the manifests whose subject is `subject`; empty where there is none */
+  /** Descriptors of the manifests that name `subject`; an empty page where there is none */
   referrers: (subject: Digest, page: Page, artifactType?: string) => Promise<Listing<Descriptor>>
 
-  /** @throws OciError MANIFEST_INVALID, MANIFEST_BLOB_UNKNOWN, DIGEST_INVALID or STORAGE_FULL; nothing is changed then */
+  /**
+   * @throws OciError MANIFEST_INVALID, MANIFEST_BLOB_UNKNOWN, DIGEST_INVALID or STORAGE_FULL; nothing has changed then
+   */
   putManifest: (manifest: PutManifest) => Promise<{ manifest: StoredManifest; subject: Digest | undefined }>
   /** Deletes a tag, or a manifest with the tags that point at it */
   deleteManifest: (reference: Reference) => Promise<void>
   deleteBlob: (digest: Digest) => Promise<void>
   /**
-   * Makes a blob of this registry available here, without a copy
+   * Makes a blob of another repository available in this one, without copying it
    *
-   * @param from the repository that has it; undefined: any
+   * @param from the other repository; undefined: any
    * @returns whether there was such a blob
    */
   mountBlob: (digest: Digest, from: string | undefined) => Promise<boolean>
-  /** @throws OciError DENIED where nothing can be pushed here */
+  /** @throws OciError DENIED where the repository is read-only */
   requireWritable: () => void
 }

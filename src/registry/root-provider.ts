@@ -1,5 +1,5 @@
-/** Tells other nodes which image roots are here */
+/** Provides image roots: tells the DHT that this node has them */
 export interface RootProvider {
-  /** Returns at once */
+  /** Returns at once, and provides in the background */
   provide: (root: string) => void
 }

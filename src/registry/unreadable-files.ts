@@ -3,9 +3,9 @@ import type { DurableBlockstore } from '../ipfs/blockstore/blockstore.ts'
 import { missingBlocks } from '../ipfs/dag/missing-blocks.ts'
 import type { Repairer } from '../ipfs/retrieval/repairer.ts'
 
-/** Files that are kept in mind */
+/** Number of files that are remembered */
 const maxFiles = 10_000
-/** Blocks of one file that are asked for again when somebody asks for the file */
+/** Blocks of one file whose repair is requested when a client asks for the file */
 const maxRequests = 100
 
 export interface UnreadableFilesComponents {
@@ -14,8 +14,8 @@ export interface UnreadableFilesComponents {
 }
 
 /**
- * Files of which blocks were missing or damaged when somebody read them. As long as they are, a client that looks whether it has to push them
- * is told that they are not there.
+ * Remembers files that could not be read, as a block was missing or damaged. Until they are repaired, a client that
+ * asks whether it has to push such a blob is told that it is not there, and so pushes it again.
  */
 export class UnreadableFiles {
   readonly #components: UnreadableFilesComponents
@@ -25,12 +25,12 @@ export class UnreadableFiles {
     this.#components = components
   }
 
-  /** To be called where something below the root could not be read */
+  /** To be called where a block below `root` was missing or damaged */
   note(root: string): void {
     this.#roots.set(root, true)
   }
 
-  /** Whether blocks of the file are missing and nobody repairs them; from then on somebody does */
+  /** Whether blocks of the file are missing and nothing repairs them yet; the call starts their repair */
   async has(root: string): Promise<boolean> {
     if (!this.#roots.has(root)) {
       return false

@@ -7,11 +7,9 @@ import type { StoreOptions } from '../content-store.ts'
 import { hasFile, parseCid } from '../blocks/block-cid.ts'
 import { leavesOf, WalkedNodes, walkNodes } from './dag-walk.ts'
 import { readVerified } from '../blocks/verify-block.ts'
+import { isUnreadable } from '../errors.ts'
 
 type Blocks = Pick<DurableBlockstore, 'has' | 'read'>
-
-/** Errors that say that a DAG is not here as it should be */
-const lacking = ['NotFoundError', 'DamagedBlockError', 'RefusedDagError']
 
 /**
  * Tells which DAGs are here with all their blocks. Nodes are read and compared with their CIDs, of leaves only it is known that there is a file
@@ -47,11 +45,10 @@ export class CompleteDags {
       await this.require(root, options)
       return undefined
     } catch (err) {
-      const { name, message } = err as Error
-      if (!lacking.includes(name)) {
+      if (!isUnreadable(err)) {
         throw err
       }
-      return message
+      return (err as Error).message
     }
   }
 

@@ -3,9 +3,9 @@ import { Uses } from '../../scheduling/uses.ts'
 import type { Index } from '../../index/index.ts'
 import type { Logger } from '../../log.ts'
 
-/** How often it is saved that a root is in use */
+/** Milliseconds between two saves of the time when an image was last used */
 const saveInterval = 10 * 60_000
-/** Roots whose last save is kept in mind */
+/** Number of images whose last save is remembered */
 const maxSaved = 10_000
 
 export interface CachedImagesComponents {
@@ -15,34 +15,39 @@ export interface CachedImagesComponents {
 
 export interface CachedImage {
   root: string
-  /** Milliseconds of the epoch */
+  /** Milliseconds since the epoch */
   used: number
+  /** Whether a client is reading it now */
   isRead: boolean
 }
 
-/** Images of other nodes that were asked for here: what was fetched of them is kept while there is room, the one that was used last the longest */
+/**
+ * The images of other nodes that clients pulled through this one. Their blocks are kept while there is room; the image
+ * that was used least recently goes first (see `upkeep/gc`).
+ */
 export class CachedImages {
   readonly #components: CachedImagesComponents
-  /** Roots that somebody reads from now */
+  /** Roots of images that are being read now */
   readonly #readers = new Uses()
-  /** Roots of which it was saved lately that they are used */
+  /** Roots whose use was saved lately */
   readonly #saved = new LRUCache<string, true>({ max: maxSaved, ttl: saveInterval })
 
   constructor(components: CachedImagesComponents) {
     this.#components = components
   }
 
-  /** Until it is disposed of, nothing that is here of the image goes away */
+  /** To be called when reading begins: until the result is disposed of, the image is not evicted */
   read(root: string): Disposable {
     return this.#readers.begin(root)
   }
 
-  /** To be called where something was found below a root */
+  /** To be called when something was found below a root: from then on, the image is kept */
   async found(root: string): Promise<void> {
     if (this.#saved.has(root)) {
       return
     }
-    // before the write, so that a deletion which comes meanwhile is noticed the next time
+    // before the write: if evict() deletes the record meanwhile, it also removes this note, and the next call writes
+    // again
     this.#saved.set(root, true)
     try {
       await this.#components.index
@@ -50,13 +55,13 @@ export class CachedImages {
         .putCached(root, { used: new Date().toISOString() })
         .commit({ durable: false })
     } catch (err) {
-      // whoever pulls needs nothing of it
+      // the pull itself does not need it
       this.#saved.delete(root)
       this.#components.log.warn('use of an image of other nodes not saved', { cid: root, err })
     }
   }
 
-  /** Those that are read now first, then the one that was used last */
+  /** @returns the images that are being read now, then the others, the most recently used first */
   async list(): Promise<CachedImage[]> {
     const roots = new Map(
       this.#readers.keys().map((root): [string, CachedImage] => [root, { root, used: Date.now(), isRead: true }]),
@@ -69,7 +74,7 @@ export class CachedImages {
     return [...roots.values()].sort((a, b) => Number(b.isRead) - Number(a.isRead) || b.used - a.used)
   }
 
-  /** @returns false where somebody reads from it by now: it stays then */
+  /** @returns false where the image is being read, and so stays */
   async evict(root: string): Promise<boolean> {
     if (this.#readers.has(root)) {
       return false

@@ -1,19 +1,29 @@
 /**
- * The image root: a directory with links to everything that a manifest refers to, an OCI image layout and the layout of older IPDR programs
- * in one. It depends on the manifest alone, so every node that holds the image gives it the same CID.
+ * `registry/image` is about one image in IPFS. It imports nothing else of the registry. Begin here:
+ *
+ * - `image-root.ts`: makes the image root of a manifest
+ * - `read-image.ts`: finds manifests and blobs below an image root, whichever program made it
+ * - `cached-images.ts`: images of other nodes that are kept here while there is room
+ * - `verified-files.ts`: which of their files were compared with a digest
+ *
+ * The image root is a directory with links to everything that a manifest refers to: an OCI image layout and the layout
+ * of older IPDR programs in one. It depends on the manifest alone, so every node that holds the image gives it the same
+ * CID.
  *
  * ```
  * <root>/oci-layout                  {"imageLayoutVersion":"1.0.0"}
- * <root>/index.json                  one descriptor: the top manifest, by the name `latest`
+ * <root>/index.json                  one descriptor: the top manifest, under the name `latest`
  * <root>/manifests/latest            the top manifest
  * <root>/manifests/<digest>          the top manifest, and every manifest below an index
  * <root>/blobs/<digest>              every config, layer and manifest
  * <root>/blobs/<algorithm>/<hex>     the same links again
  * ```
  *
- * Layout 1, of roots that older versions made, has no name in `index.json`: tools that ask for one, as umoci does, can't find the manifest there.
- * The name is always `latest`, and not the tag, as the root depends on nothing but the manifest; for the same reason other tags are not below
- * `manifests/`. Both layouts are read, and roots of layout 1 stay what they are until their manifest is pushed again.
+ * The name is always `latest` and never the tag, as the root may depend on nothing but the manifest. For the same
+ * reason there are no other tags below `manifests/`.
+ *
+ * Older versions made layout 1, which has no name in `index.json`: tools that look for one, such as umoci, find no
+ * manifest there. Both layouts are read. A root of layout 1 stays as it is until its manifest is pushed again.
  */
 import type { Content, ContentStore, DirectoryEntry } from '../../ipfs/content-store.ts'
 import { TimeSlice } from '../../scheduling/time-slice.ts'
@@ -29,49 +39,101 @@ export interface ImageRootComponents {
 
 export type TopManifest = Omit<ManifestRecord, 'root'> & { digest: Digest }
 
-/** The newest is for what is made anew */
+/** What a manifest names, as far as the repository has it */
+export interface ImageParts {
+  /** Manifests below it, without itself */
+  manifests: Map<Digest, Content>
+  blobs: Map<Digest, Content>
+}
+
+/** The first one is for new roots */
 export const rootLayouts = [2, 1] as const
 type RootLayout = (typeof rootLayouts)[number]
 
-type Contents = Map<Digest, Content>
-
 /**
- * Stores the image root of a manifest. What is not in the registry, as platforms that a sparse index leaves out, is left out of it.
+ * Stores the image root of a manifest. It leaves out what the repository does not have, such as the platforms of a
+ * sparse index.
  *
- * @param repository where manifests below an index are looked up
- * @returns the root's CID
+ * @param repository where the blobs and manifests are looked up
+ * @returns the CID of the root
  */
 export async function addImageRoot(
-  components: ImageRootComponents,
+  { content, index }: ImageRootComponents,
   repository: string,
   top: TopManifest,
+  layout?: RootLayout,
+): Promise<string> {
+  return await storeImageRoot(content, top, await gatherImage(index, repository, top), layout)
+}
+
+/**
+ * Looks up everything that a manifest names, once. Whatever its descriptor says, each digest may be a blob, a manifest
+ * or both in the repository: what is listed as a blob is looked for as a blob first, and what is listed as a manifest
+ * as a manifest first. A subject is an image of its own, so it counts only where it is a blob.
+ */
+export async function gatherImage(
+  index: ImageRootComponents['index'],
+  repository: string,
+  top: Pick<TopManifest, 'blobs' | 'digest' | 'manifests' | 'subject'>,
+): Promise<ImageParts> {
+  const parts: ImageParts = { manifests: new Map(), blobs: new Map() }
+  const seen = new Set<Digest>([top.digest])
+  const slice = new TimeSlice()
+  const addBlob = async (digest: Digest): Promise<boolean> => {
+    const record = (await index.isLinked(repository, digest)) ? await index.blob(digest) : undefined
+    if (record !== undefined) {
+      parts.blobs.set(digest, record)
+    }
+    return record !== undefined
+  }
+  const addManifest = async (digest: Digest): Promise<boolean> => {
+    if (seen.has(digest)) {
+      return true
+    }
+    const record = await index.manifest(repository, digest)
+    if (record !== undefined) {
+      seen.add(digest)
+      parts.manifests.set(digest, contentOf(record))
+      await addReferences(record)
+    }
+    return record !== undefined
+  }
+  const addReferences = async ({
+    blobs,
+    manifests,
+    subject,
+  }: Parameters<typeof gatherImage>[2] | ManifestRecord): Promise<void> => {
+    for (const digest of new Set(blobs)) {
+      await slice.pause()
+      ;(await addBlob(digest)) || (await addManifest(digest))
+    }
+    for (const digest of new Set(manifests)) {
+      await slice.pause()
+      ;(await addManifest(digest)) || (await addBlob(digest))
+    }
+    if (subject !== undefined && (await index.manifest(repository, subject)) === undefined) {
+      await addBlob(subject)
+    }
+  }
+  await addReferences(top)
+  return parts
+}
+
+/** @returns the CID of the root */
+export async function storeImageRoot(
+  content: ImageRootComponents['content'],
+  top: TopManifest,
+  parts: ImageParts,
   layout: RootLayout = rootLayouts[0],
 ): Promise<string> {
-  const { content } = components
-  const manifests: Contents = new Map()
-  const blobs: Contents = new Map()
-  await collect(components, repository, top.digest, top, { manifests, blobs })
-
+  const manifests = new Map([[top.digest, contentOf(top)], ...parts.manifests])
   const version = await content.add(encode({ imageLayoutVersion: '1.0.0' }))
-  const index = await content.add(
-    encode({
-      schemaVersion: 2,
-      mediaType: OCI_INDEX,
-      manifests: [
-        {
-          mediaType: top.mediaType,
-          digest: top.digest,
-          size: top.size,
-          ...(layout === 1 ? {} : { annotations: { [refName]: 'latest' } }),
-        },
-      ],
-    }),
-  )
+  const index = await content.add(encode(layoutIndex(top, layout)))
   const manifestDirectory = await content.addDirectory([
     { name: 'latest', content: contentOf(top) },
     ...Array.from(manifests, ([digest, content]) => ({ name: digest, content })),
   ])
-  const blobDirectory = await addBlobDirectory(content, new Map([...blobs, ...manifests]))
+  const blobDirectory = await addBlobDirectory(content, new Map([...parts.blobs, ...manifests]))
   const root = await content.addDirectory([
     { name: 'oci-layout', content: version },
     { name: 'index.json', content: index },
@@ -81,51 +143,18 @@ export async function addImageRoot(
   return root.cid
 }
 
-/**
- * Gathers a manifest and all that it names, which may be a blob, a manifest or both in the repository, whatever its descriptor says: what is listed
- * as a blob is taken for one first, what is listed as a manifest for that. A subject is an image of its own; it counts only where it is a blob.
- */
-async function collect(
-  components: ImageRootComponents,
-  repository: string,
-  digest: Digest,
-  manifest: Omit<ManifestRecord, 'root'>,
-  into: { manifests: Contents; blobs: Contents },
-): Promise<void> {
-  const { index } = components
-  const slice = new TimeSlice()
-  const addBlob = async (blob: Digest): Promise<boolean> => {
-    const record = (await index.isLinked(repository, blob)) ? await index.blob(blob) : undefined
-    if (record !== undefined) {
-      into.blobs.set(blob, record)
-    }
-    return record !== undefined
-  }
-  const addManifest = async (child: Digest): Promise<boolean> => {
-    if (into.manifests.has(child)) {
-      return true
-    }
-    const record = await index.manifest(repository, child)
-    if (record !== undefined) {
-      await collect(components, repository, child, record, into)
-    }
-    return record !== undefined
-  }
-  into.manifests.set(digest, contentOf(manifest))
-  for (const blob of new Set(manifest.blobs)) {
-    await slice.pause()
-    ;(await addBlob(blob)) || (await addManifest(blob))
-  }
-  for (const child of new Set(manifest.manifests)) {
-    await slice.pause()
-    ;(await addManifest(child)) || (await addBlob(child))
-  }
-  if (manifest.subject !== undefined && (await index.manifest(repository, manifest.subject)) === undefined) {
-    await addBlob(manifest.subject)
+function layoutIndex({ digest, mediaType, size }: TopManifest, layout: RootLayout): unknown {
+  return {
+    schemaVersion: 2,
+    mediaType: OCI_INDEX,
+    manifests: [{ mediaType, digest, size, ...(layout === 1 ? {} : { annotations: { [refName]: 'latest' } }) }],
   }
 }
 
-async function addBlobDirectory(content: ImageRootComponents['content'], blobs: Contents): Promise<Content> {
+async function addBlobDirectory(
+  content: ImageRootComponents['content'],
+  blobs: ReadonlyMap<Digest, Content>,
+): Promise<Content> {
   const entries: DirectoryEntry[] = Array.from(blobs, ([digest, content]) => ({ name: digest, content }))
   for (const algorithm of digestAlgorithms) {
     const ofAlgorithm = [...blobs].filter(([digest]) => algorithmOf(digest) === algorithm)

@@ -6,7 +6,8 @@
  * manifests/latest-v2                  IPDR up to 0.1.6: the only manifest that it wrote
  * manifests/<digest>                   this registry and older IPDR programs
  * manifests/<algorithm>/<hex>          a fork of IPDR
- * index.json                           any OCI image layout: a tag is the annotation `org.opencontainers.image.ref.name`
+ * index.json                           any OCI image layout: a tag is the annotation
+ *                                      `org.opencontainers.image.ref.name`
  * blobs/<digest>                       this registry and older IPDR programs
  * blobs/<digest>/<hex>.json            IPDR up to 0.1.6: the config of an image
  * blobs/<algorithm>/<hex>              any OCI image layout
@@ -24,10 +25,10 @@ import { parseManifest, type Manifest } from '../../oci/manifest.ts'
 import { OCI_INDEX } from '../../oci/media-types.ts'
 import type { Reference } from '../../oci/reference.ts'
 
-/** What a manifest or an index.json may have at most, as docker and containerd hold it */
+/** Bytes that a manifest or an index.json may have at most, as in docker and containerd */
 export const maxManifestBytes = 4 * 1024 * 1024
 
-/** A manifest below an image root, its bytes checked against its digest where it was asked for by one */
+/** A manifest below an image root. Where it was asked for by digest, its bytes match the digest. */
 export interface LayoutManifest {
   digest: Digest
   bytes: Uint8Array
@@ -36,8 +37,8 @@ export interface LayoutManifest {
 }
 
 /**
- * Finds the file of a manifest. The tag `latest` is the root's own manifest, whatever that was tagged; another tag has to be there by name.
- * Whether the bytes have the digest asked for is the caller's to check, or use {@link readManifest}.
+ * Finds the file of a manifest. The tag `latest` stands for the root's own manifest, whatever tag it was pushed with;
+ * any other tag must be there by name. This does not check that the bytes match the digest: {@link readManifest} does.
  *
  * @returns undefined where there is none
  * @throws as {@link ContentReader.read}
@@ -54,7 +55,7 @@ export async function findManifest(
 }
 
 /**
- * Finds the file of a config or layer. Whether the bytes have this digest is the caller's to check.
+ * Finds the file of a config or layer. The caller has to check that the bytes match the digest.
  *
  * @returns undefined where there is none
  * @throws as {@link ContentReader.read}
@@ -74,9 +75,9 @@ export async function findBlob(
 /**
  * Finds and reads a manifest
  *
- * @param reference.mediaType what the manifest is where it does not say so itself
+ * @param reference.mediaType what the manifest is, unless it names its own media type
  * @returns undefined where there is none
- * @throws OciError MANIFEST_INVALID where what is there is no manifest, DIGEST_INVALID where it has another digest;
+ * @throws OciError MANIFEST_INVALID where the file is not a manifest, DIGEST_INVALID where it has another digest;
  *   what {@link ContentReader.read} throws
  */
 export async function readManifest(
@@ -98,9 +99,9 @@ export async function readManifest(
 }
 
 /**
- * Reads the manifest that a root of this registry is made for, which its `index.json` names
+ * Reads the manifest for which an image root was made: the one that its `index.json` names
  *
- * @throws as {@link readManifest}, and MANIFEST_INVALID where the root leads to none
+ * @throws as {@link readManifest}, and MANIFEST_INVALID where there is none
  */
 export async function readTopManifest(
   reader: ContentReader,
@@ -148,7 +149,7 @@ async function findByDigest(
   return (await findFile(reader, root, places, options)) ?? (await findNameless(reader, root, digest, options))
 }
 
-/** A manifest that has its digest in no file name */
+/** Finds a manifest in a layout where no file name has its digest, by hashing the file */
 async function findNameless(
   reader: ContentReader,
   root: string,
@@ -192,7 +193,7 @@ async function layoutIndex(reader: ContentReader, root: string, options: StoreOp
   return found === undefined ? [] : parseManifest(await readSmall(reader, found, options), OCI_INDEX).manifests
 }
 
-/** A layout with one image has it as `latest`, whatever its tag is */
+/** Where a layout has only one image, `latest` finds it, whatever its tag is */
 function tagged(manifests: Descriptor[], tag: string): Descriptor | undefined {
   const named = manifests.find(
     ({ annotations }) => annotations?.[refName] === tag || annotations?.[refName]?.endsWith(`:${tag}`),

@@ -1,12 +1,13 @@
 import { LRUCache } from 'lru-cache'
 import type { Digest } from '../../oci/digest.ts'
 
-/** Each takes some 200 bytes */
+/** Each entry takes some 200 bytes */
 const maxNoted = 10_000
 
 /**
- * Files of other nodes' images whose bytes were compared with a digest: a CID stands for the same bytes for ever. It is kept apart from the
- * index, in which a digest has one file for all repositories: what a stranger's image links to a digest, that image alone gets.
+ * Remembers which files of other nodes' images match the digest under which they are linked. A CID always stands for
+ * the same bytes, so one comparison is enough. This is not in the index: there, a digest has one CID for all
+ * repositories, and the CID that a stranger's image links under a digest must be served for that image alone.
  */
 export class VerifiedFiles {
   readonly #noted = new LRUCache<string, true>({ max: maxNoted })
@@ -15,7 +16,7 @@ export class VerifiedFiles {
     return this.#noted.get(`${digest} ${cid}`) === true
   }
 
-  /** To be called once all bytes of the file have gone into the digest */
+  /** To be called once the whole file was compared with the digest */
   note(digest: Digest, cid: string): void {
     this.#noted.set(`${digest} ${cid}`, true)
   }

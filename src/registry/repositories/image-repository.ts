@@ -1,7 +1,6 @@
-import { createHash } from 'node:crypto'
 import type { ContentReader, Found } from '../../ipfs/content-store.ts'
 import type { Index } from '../../index/index.ts'
-import { algorithmOf, hexOf, type Digest } from '../../oci/digest.ts'
+import type { Digest } from '../../oci/digest.ts'
 import { OciError } from '../../oci/errors.ts'
 import type { Descriptor } from '../../oci/descriptor.ts'
 import type { Page } from '../../oci/pagination.ts'
@@ -10,31 +9,31 @@ import type { CachedImages } from '../image/cached-images.ts'
 import { translateErrors } from '../errors.ts'
 import { findBlob, readManifest, type LayoutManifest } from '../image/read-image.ts'
 import { takePage } from '../listing.ts'
-import { readContent } from '../read-content.ts'
+import { readContent, type ReadContentOptions } from '../read-content.ts'
 import type { RootProvider } from '../root-provider.ts'
 import type { Blob, Listing, PutManifest, Repository, RequestOptions, StoredManifest } from '../repository.ts'
 import type { VerifiedFiles } from '../image/verified-files.ts'
 
 export interface ImageRepositoryComponents {
-  /** Reads what is here and fetches what is not */
+  /** Reads blocks that are here, and fetches those that are not */
   reader: ContentReader
-  /** Knows which digests were verified when they were pushed */
+  /** Knows the digests of blobs that were pushed here: these need not be verified again */
   index: Pick<Index, 'blob'>
-  /** Which were verified since the start */
+  /** Files of images that were verified since the start of the server */
   verified: Pick<VerifiedFiles, 'has' | 'note'>
-  /** Keeps what is here of an image */
+  /** Keeps the image here while it is read, and afterwards while there is room */
   cached: Pick<CachedImages, 'found' | 'read'>
-  /** Is told of a root whose manifest is here now: from then on this node can pass on what it has of the image */
+  /** Provides the root once its manifest is here: from then on, this node can pass on what it has of the image */
   provider?: RootProvider | undefined
 }
 
 export interface ImageRepositoryInit {
   name: string
-  /** CID of the image root; asked for once a request */
+  /** Finds out the CID of the image root; called once for each request */
   root: (options: RequestOptions) => Promise<string>
 }
 
-/** An image in IPFS as a repository that can only be read: what its root links to, here or at other nodes */
+/** An image in IPFS as a read-only repository. It has what the image root links to, here or at other nodes. */
 export class ImageRepository implements Repository {
   readonly name: string
   readonly #components: ImageRepositoryComponents
@@ -55,7 +54,9 @@ export class ImageRepository implements Repository {
         throw new OciError('BLOB_UNKNOWN', { detail: { digest, root } })
       }
       await this.#components.cached.found(root)
-      return { digest, size: found.size, cid: found.cid, read: options => this.#read(root, digest, found, options) }
+      const isVerified = (await this.#components.index.blob(digest))?.cid === found.cid
+      const file = { ...found, isVerified }
+      return { digest, size: found.size, cid: found.cid, read: options => this.#read(root, digest, file, options) }
     }, 'BLOB_UNKNOWN')
   }
 
@@ -82,7 +83,7 @@ export class ImageRepository implements Repository {
         .map(({ name }) => name)
         .filter(isTag)
         .sort()
-      return await takePage(page, ({ last = '' }) => from(tags.filter(tag => tag > last)))
+      return await takePage(page, ({ last = '' }) => iterate(tags.filter(tag => tag > last)))
     })
   }
 
@@ -119,7 +120,7 @@ export class ImageRepository implements Repository {
     })
   }
 
-  /** Content that is no manifest, or another one, is none of this image: the client asked for what is not there */
+  /** To the client, a file that is not a manifest or has another digest is a manifest that is not there */
   async #readManifest(root: string, reference: Reference, options: RequestOptions): Promise<LayoutManifest> {
     try {
       const found = await readManifest(this.#components.reader, root, reference, options)
@@ -138,59 +139,51 @@ export class ImageRepository implements Repository {
     throw new OciError('MANIFEST_UNKNOWN', { detail: { name: this.name, root, ...reference } })
   }
 
-  async *#read(
+  /** Not a generator itself, so that {@link readContent} is the only iterator around the body */
+  #read(
     root: string,
     digest: Digest,
-    found: Found,
-    options: Parameters<Blob['read']>[0] = {},
-  ): AsyncGenerator<Uint8Array> {
-    const { reader, index, verified } = this.#components
-    using _reading = this.#components.cached.read(root)
-    const isVerified = verified.has(digest, found.cid) || (await index.blob(digest))?.cid === found.cid
-    if (isVerified) {
-      yield* readContent(reader, found, options)
-      return
+    found: Found & { isVerified: boolean },
+    options: BlobReadOptions = {},
+  ): AsyncIterable<Uint8Array> {
+    const { cached, reader, verified } = this.#components
+    const hold = (): Disposable => cached.read(root)
+    if (found.isVerified || verified.has(digest, found.cid)) {
+      return readContent(reader, found, { ...options, hold })
     }
     const { start = 0, end = found.size - 1, signal, client } = options
-    const isWhole = start === 0 && end === found.size - 1
-    if (isWhole) {
-      yield* this.#verify(digest, found, { signal, client })
-      return
-    }
-    // a part can't be compared with a digest: the whole is, once
-    for await (const _ of this.#verify(digest, found, { signal, client })) {
-      // what is read is kept
-    }
-    yield* readContent(reader, found, options)
+    const whole = readContent(reader, found, {
+      signal,
+      client,
+      hold,
+      verify: {
+        digest,
+        onMatch: () => {
+          verified.note(digest, found.cid)
+        },
+      },
+    })
+    return start === 0 && end === found.size - 1 ? whole : this.#readRange(whole, found, { ...options, hold })
   }
 
-  /** Reads the whole file; its last bytes come only if the digest is right, so that a wrong file is never complete */
-  async *#verify(digest: Digest, found: Found, options: RequestOptions): AsyncGenerator<Uint8Array> {
-    const { reader, verified } = this.#components
-    const hash = createHash(algorithmOf(digest))
-    let left = found.size
-    const finish = (): void => {
-      if (hash.digest('hex') !== hexOf(digest)) {
-        throw new OciError('UNAVAILABLE', {
-          detail: { digest, reason: 'the image links to other bytes under this digest' },
-        })
-      }
-      verified.note(digest, found.cid)
+  /**
+   * A part of a file can't be compared with the digest, so the whole file is read and compared first. That happens once
+   * for each file.
+   */
+  async *#readRange(
+    whole: AsyncIterable<Uint8Array>,
+    found: Found,
+    options: ReadContentOptions,
+  ): AsyncGenerator<Uint8Array> {
+    for await (const _ of whole) {
+      // reading keeps its blocks here
     }
-    for await (const chunk of readContent(reader, found, options)) {
-      hash.update(chunk)
-      left -= chunk.byteLength
-      if (left === 0) {
-        finish()
-      }
-      yield chunk
-    }
-    if (found.size === 0) {
-      finish()
-    }
+    yield* readContent(this.#components.reader, found, options)
   }
 }
 
-async function* from<T>(items: T[]): AsyncGenerator<T> {
+type BlobReadOptions = Parameters<Blob['read']>[0]
+
+async function* iterate<T>(items: T[]): AsyncGenerator<T> {
   yield* items
 }

@@ -21,7 +21,7 @@ import type { TagListener } from '../tags/tag-listener.ts'
 import type { Uploads } from '../uploads/uploads.ts'
 import { VerifiedFiles } from '../image/verified-files.ts'
 
-/** Bytes of manifests that are kept in memory, as most requests are for one of a few */
+/** Bytes of manifests that are kept in memory, as most requests ask for one of a few manifests */
 const maxHotManifestBytes = 16 * 1024 * 1024
 
 export interface RegistryComponents {
@@ -31,26 +31,25 @@ export interface RegistryComponents {
   links: LinkGuard
   unreadable: Pick<UnreadableFiles, 'has' | 'note'>
   cached: CachedImages
-  /** @default one that always serves */
+  /** @default a registry that always serves */
   condition?: Pick<IndexCondition, 'requireServing'> | undefined
-  /** Reads images that are not here: from peers and gateways */
+  /** Reads images of other nodes, fetching from peers and gateways what is not here */
   reader: ContentReader
-  /** Finds out what an IPNS key or a domain stands for */
+  /** Resolves IPNS keys and domains */
   names: NameResolver
-  /** Tells other nodes which image roots are here */
   provider?: RootProvider | undefined
-  /** Has what is pushed here pinned elsewhere; returns at once */
+  /** Has image roots that are pushed here pinned by remote services; returns at once */
   pinner?: { pin: (root: string) => void } | undefined
   tagListener?: TagListener | undefined
-  /** The resolvers that were configured; undefined where there is none */
+  /** Undefined where no resolver is configured */
   resolver?: TagResolver | undefined
-  /** Counts requests that wait for a name */
+  /** Limits the requests that wait for a name to be resolved */
   fetches?: ClientLimit | undefined
 }
 
 export interface RegistryInit {
   /**
-   * What happens to a manifest that refers to blobs which are not there
+   * What happens to a manifest whose blobs are missing
    *
    * @default 'refuse'
    */
@@ -58,7 +57,16 @@ export interface RegistryInit {
   manifestLimits?: ManifestLimits | undefined
 }
 
-/** Finds the repository that a name stands for, once per request */
+/**
+ * `registry/repositories` is where a request begins: it decides what a repository name stands for, and does what the
+ * routes ask for. It may import every other room of the registry. Begin here, with {@link Registry.repository}, called
+ * once for each request:
+ *
+ * - `local-repository.ts`: a repository of this registry; a push of a manifest goes through `pushed-manifest.ts` (read
+ *   and checked) and `manifest-writer.ts` (stored and indexed)
+ * - `image-repository.ts`: the name is a CID or an IPNS name: pull by CID
+ * - `resolved-repository.ts`: the name is not here, but a resolver of the configuration may know it
+ */
 export class Registry {
   readonly uploads: Uploads
   readonly #components: RegistryComponents
@@ -79,9 +87,11 @@ export class Registry {
   }
 
   /**
-   * A repository of this registry goes first, then a name that is a CID or an IPNS name, then the resolvers
+   * Finds the repository that a name stands for: one of this registry, else an image in IPFS if the name is a CID or an
+   * IPNS name, else what the resolvers know
    *
    * @param name a valid repository name; the repository need not exist yet
+   * @throws OciError UNAVAILABLE while a backup is being restored
    */
   async repository(name: string): Promise<Repository> {
     const { index, reader, provider, resolver, cached } = this.#components
@@ -111,7 +121,11 @@ export class Registry {
         })
   }
 
-  /** @throws OciError UNAVAILABLE while a backup is being restored: {@link repository} asks by itself, and who goes past it has to */
+  /**
+   * {@link repository} checks this by itself; a route that does not ask for a repository has to call it
+   *
+   * @throws OciError UNAVAILABLE while a backup is being restored
+   */
   requireServing(): void {
     this.#components.condition?.requireServing()
   }
@@ -124,7 +138,7 @@ export class Registry {
     )
   }
 
-  /** Names of the repositories that hold a manifest */
+  /** Names of the repositories that have a manifest */
   async repositories(page: Page): Promise<Listing<string>> {
     this.requireServing()
     return await takePage(page, page => this.#components.index.repositories(page))

@@ -20,15 +20,18 @@ import type {
 /** Finds out which image root a repository's tag stands for */
 export interface TagResolver {
   /**
-   * @returns the root's CID; undefined where nobody knows the tag
-   * @throws UnavailableError where nobody knows it and somebody could not be asked
+   * @returns the CID of the root; undefined where no resolver knows the tag
+   * @throws UnavailableError where none knows it and one of them could not be asked
    */
   resolve: (repository: string, tag: string, options?: RequestOptions) => Promise<string | undefined>
   /** Tags of the repository, sorted */
   tags: (repository: string, options?: RequestOptions) => Promise<string[]>
 }
 
-/** Which roots a repository's tags led to lately: a client that has a manifest asks for its blobs without the tag */
+/**
+ * Remembers to which roots the tags of a repository led lately. A client that got a manifest by tag asks for its blobs
+ * by digest alone, and they are below the same root.
+ */
 export class RecentRoots {
   readonly #roots = new LRUCache<string, string[]>({ max: 1000 })
   readonly #maxRoots = 20
@@ -40,7 +43,7 @@ export class RecentRoots {
     )
   }
 
-  /** The latest first */
+  /** @returns the latest first */
   get(repository: string): string[] {
     return this.#roots.peek(repository) ?? []
   }
@@ -49,11 +52,11 @@ export class RecentRoots {
 export interface ResolvedRepositoryComponents extends ImageRepositoryComponents {
   resolver: TagResolver
   recentRoots: RecentRoots
-  /** The repository of this name in this registry: it takes what is pushed, and is looked at first */
+  /** The repository of the same name in this registry: it is looked at first, and takes what is pushed */
   local: Repository
 }
 
-/** A repository that is not in this registry, as the configured resolvers know it */
+/** A repository that is not in this registry, but that a resolver of the configuration may know */
 export class ResolvedRepository implements Repository {
   readonly name: string
   readonly #components: ResolvedRepositoryComponents
@@ -85,7 +88,7 @@ export class ResolvedRepository implements Repository {
     try {
       return await image.manifest(reference, options)
     } catch (err) {
-      // the root of an image need not know what it was tagged
+      // the tag that the resolver knows need not be in the image root
       if ((err as OciError).code !== 'MANIFEST_UNKNOWN' || reference.tag === 'latest') {
         throw err
       }
@@ -125,7 +128,10 @@ export class ResolvedRepository implements Repository {
 
   requireWritable(): void {}
 
-  /** Looks for a digest in what is pushed here just now, then in the images that the repository's tags led to lately, then in all of them */
+  /**
+   * Looks in the local repository, then in the images that the tags led to lately, and only if there were none in the
+   * images of all tags
+   */
   async #first<T>(
     unknown: 'BLOB_UNKNOWN' | 'MANIFEST_UNKNOWN',
     look: (repository: Repository) => Promise<T>,

@@ -1,12 +1,12 @@
 /**
- * The tags as files, as older IPDR programs keep them and as a resolver `file:<directory>` reads them:
+ * The CID store: the tags as files, in the layout of older IPDR programs, which a resolver `file:<directory>` reads:
  *
  * ```
  * <directory>/<repository>/<tag>     CID of the image root as CIDv1 in base32, without a line break
  * ```
  *
- * It mirrors the index, which stays the truth. Where the tag `b` of the repository `a` and the repository `a/b` want the same place, what
- * is there stays; the other one is in the index alone until that is gone, and the log says so.
+ * The files follow the index. The tag `b` of the repository `a` and the repository `a/b` want the same place: what is
+ * there first stays, and the other one has no file until the first is gone. The log says so.
  */
 import type { Dirent } from 'node:fs'
 import { chmod, lstat, mkdir, readdir, readFile, rename, rm, rmdir, writeFile } from 'node:fs/promises'
@@ -21,7 +21,7 @@ import { everything } from '../../oci/pagination.ts'
 import type { TagListener } from './tag-listener.ts'
 
 export interface CidStoreComponents {
-  /** While the index does not know all that it should, no file counts as one of a tag that is gone */
+  /** While the index is not whole, no file is deleted as that of a deleted tag */
   condition: Pick<IndexCondition, 'isWhole'>
   index: Pick<Index, 'manifest' | 'repositories' | 'tag' | 'tags'>
   log: Logger
@@ -29,13 +29,15 @@ export interface CidStoreComponents {
 
 export interface CidStoreInit {
   directory: string
-  /** Whether all that lies there is ours, so that what the index does not know is removed */
+  /**
+   * Whether only this registry writes to the directory, so that files of tags that the index does not have are deleted
+   */
   exclusive: boolean
-  /** Modes of what is made there, where other programs read it; undefined: those that the process gives */
+  /** Modes of new files and directories, where other programs have to read them; undefined: those of the process */
   modes?: { file: number; directory: number } | undefined
 }
 
-/** Codes of errors where a file lies in place of a directory, or the other way round */
+/** Codes of errors that arise where a file is in the place of a directory, or the other way round */
 const clashes = new Set(['ENOTDIR', 'EISDIR', 'EEXIST', 'ENOTEMPTY'])
 const temporaryPrefix = '.tmp-'
 
@@ -44,7 +46,7 @@ export class CidStore implements TagListener {
   readonly #directory: string
   readonly #exclusive: boolean
   readonly #modes: CidStoreInit['modes']
-  /** For the whole store, so that no directory goes away while a file is put into it */
+  /** One lock for the whole store, so that no directory is removed while a file is being put into it */
   readonly #lock = new KeyedLock()
   readonly #controller = new AbortController()
   #filling: Promise<void> = Promise.resolve()
@@ -58,7 +60,10 @@ export class CidStore implements TagListener {
     this.#modes = init.modes
   }
 
-  /** Brings the files up to date in the background: a crash may have come between the index and the file */
+  /**
+   * Brings the files up to date in the background, as a crash may have come between a change of the index and that of a
+   * file
+   */
   async start(): Promise<void> {
     await this.#makeDirectory(this.#directory)
     this.refresh()
@@ -69,7 +74,7 @@ export class CidStore implements TagListener {
     this.#refill(this.#exclusive && this.#components.condition.isWhole)
   }
 
-  /** Waits for files that are being written */
+  /** Waits until the files that are being written are complete */
   async stop(): Promise<void> {
     this.#controller.abort()
     await this.#filling
@@ -82,7 +87,7 @@ export class CidStore implements TagListener {
     })
   }
 
-  /** Makes the file of a tag what the index says */
+  /** Writes or deletes the file of a tag, as the index has it */
   async update(repository: string, tag: string): Promise<void> {
     const path = join(this.#directory, parseName(repository), parseTag(tag))
     await this.#lock.run('', async () => {
@@ -99,7 +104,7 @@ export class CidStore implements TagListener {
     })
   }
 
-  /** The tags that have a file, those of a repository together */
+  /** All tags that have a file, those of a repository together */
   async *list(): AsyncGenerator<{ repository: string; tag: string }> {
     const left = ['']
     for (let repository = left.pop(); repository !== undefined; repository = left.pop()) {
@@ -115,9 +120,9 @@ export class CidStore implements TagListener {
   }
 
   /**
-   * The CID that a tag's file holds, once all changes so far are written
+   * Reads the CID in the file of a tag, after all changes so far were written
    *
-   * @returns undefined where there is no file, `clash` where another tag's file is in the place of the repository's directory
+   * @returns `root` is undefined where there is no file; `clash` tells that something else is in its place
    */
   async read(repository: string, tag: string): Promise<{ root?: string | undefined; clash: boolean }> {
     return await this.#lock.run('', async () => {
@@ -136,7 +141,7 @@ export class CidStore implements TagListener {
     })
   }
 
-  /** Resolves when all changes so far are written */
+  /** Resolves when all changes so far were written */
   async idle(): Promise<void> {
     await this.#filling
     await this.#lock.idle()
@@ -153,7 +158,7 @@ export class CidStore implements TagListener {
       })
   }
 
-  /** Removes files of tags that the index does not have, and what a crash left half written */
+  /** Deletes files of tags that the index does not have, and files that a crash left half written */
   async #prune(directory: string): Promise<void> {
     for (const entry of await readdir(directory, { withFileTypes: true })) {
       if (this.#controller.signal.aborted) {
@@ -192,10 +197,10 @@ export class CidStore implements TagListener {
     }
     const directory = dirname(path)
     await this.#makeDirectory(directory)
-    // a rename would replace it, but not where it is a directory
+    // written beside it and renamed, so that no reader ever sees half a file
     const temporary = join(directory, `${temporaryPrefix}${process.pid}-${this.#writes++}`)
     try {
-      // without a sync: what a power failure takes, the next start writes again
+      // no sync is needed: what is lost in a power failure is written again at the next start
       await writeFile(temporary, root, { flag: 'wx', mode: 0o644 })
       await (this.#modes === undefined ? undefined : chmod(temporary, this.#modes.file))
       await rename(temporary, path)
@@ -216,7 +221,7 @@ export class CidStore implements TagListener {
     }
   }
 
-  /** With the directories that become empty */
+  /** Deletes a file, and the directories that become empty */
   async #delete(path: string): Promise<void> {
     const found = await lstat(path).catch(() => undefined)
     if (found === undefined || found.isDirectory()) {
@@ -235,7 +240,7 @@ export class CidStore implements TagListener {
       try {
         await rmdir(directory)
       } catch {
-        // it holds more, or is gone
+        // it is not empty, or already gone
         return
       }
     }

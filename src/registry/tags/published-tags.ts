@@ -1,13 +1,15 @@
+/**
+ * Reads a directory of tags that this registry or another one has published: see published-directory.ts for its layout
+ */
 import type { ContentReader } from '../../ipfs/content-store.ts'
+import { isUnreadable } from '../../ipfs/errors.ts'
+import { OciError } from '../../oci/errors.ts'
 import type { RequestOptions } from '../repository.ts'
 import { readWhole } from '../read-content.ts'
 
-/** More than any CID has */
+/** Longer than any CID */
 const maxBytes = 1024
 
-const passedOver = new Set(['NotFoundError', 'DamagedBlockError', 'RefusedDagError', 'OciError'])
-
-/** A tag as a published directory has it */
 export interface PublishedTag {
   repository: string
   tag: string
@@ -15,11 +17,7 @@ export interface PublishedTag {
   root: string
 }
 
-/**
- * The image roots that a published directory links to. What of the directory can't be read is passed over.
- *
- * @param root of the directory that publisher.ts makes
- */
+/** The image roots to which the tags in a published directory lead; as {@link publishedTags} */
 export async function publishedImages(
   content: Pick<ContentReader, 'find' | 'list' | 'read'>,
   root: string,
@@ -32,20 +30,25 @@ export async function publishedImages(
   return roots
 }
 
-/** The tags in a published directory, those of a repository together; as {@link publishedImages} */
+/**
+ * The tags in a published directory, those of a repository together. It skips what is missing, damaged or refused.
+ *
+ * @param root CID of the directory
+ */
 export async function* publishedTags(
   content: Pick<ContentReader, 'find' | 'list' | 'read'>,
   root: string,
   options: RequestOptions,
 ): AsyncGenerator<PublishedTag> {
-  const top = await orMissing(content.find(root, ['cids'], options))
+  const top = await ifReadable(content.find(root, ['cids'], options))
   const left = top?.type === 'directory' ? [{ repository: '', cid: top.cid }] : []
   for (let directory = left.pop(); directory !== undefined; directory = left.pop()) {
     const { repository } = directory
-    for (const { name, cid } of (await orMissing(Array.fromAsync(content.list(directory.cid, options)))) ?? []) {
-      const found = await orMissing(content.find(cid, [], options))
+    const entries = (await ifReadable(Array.fromAsync(content.list(directory.cid, options)))) ?? []
+    for (const { name, cid } of entries) {
+      const found = await ifReadable(content.find(cid, [], options))
       if (found?.type === 'file' && found.size <= maxBytes) {
-        const text = await orMissing(readWhole(content, found, options))
+        const text = await ifReadable(readWhole(content, found, options))
         if (text !== undefined) {
           yield { repository, tag: name, root: new TextDecoder().decode(text) }
         }
@@ -56,13 +59,13 @@ export async function* publishedTags(
   }
 }
 
-/** @returns undefined where it is not here, damaged or no directory at all */
-async function orMissing<T>(reading: Promise<T>): Promise<T | undefined> {
+/** @returns undefined where what is read is missing, damaged or refused */
+async function ifReadable<T>(reading: Promise<T>): Promise<T | undefined> {
   try {
     return await reading
   } catch (err) {
-    // readWhole translates them
-    if (!passedOver.has((err as Error).name)) {
+    // readWhole throws it translated
+    if (!isUnreadable(err) && !(err instanceof OciError)) {
       throw err
     }
     return undefined

@@ -4,11 +4,14 @@ import { join, resolve, sep } from 'node:path'
 import { isTag, parseName, parseTag } from '../../oci/reference.ts'
 import type { ResolverSource } from './resolver-source.ts'
 
-/** More than any CID has */
+/** Longer than any CID */
 const maxBytes = 1024
 const absent = new Set(['ENOENT', 'ENOTDIR', 'EISDIR', 'ENAMETOOLONG'])
 
-/** `<directory>/<repository>/<tag>`: a file that holds a CID. Nothing outside of the directory is read, wherever links point. */
+/**
+ * Reads `<directory>/<repository>/<tag>`, a file that holds a CID. It never reads outside of the directory, wherever
+ * symbolic links point.
+ */
 export class DirectorySource implements ResolverSource {
   readonly #directory: string
 
@@ -54,10 +57,10 @@ export class DirectorySource implements ResolverSource {
   }
 
   /**
-   * Follows all links
+   * Follows all symbolic links
    *
    * @returns undefined where there is nothing
-   * @throws Error where the directory itself is missing, or links lead out of it
+   * @throws Error where the directory itself is missing, or a link leads out of it
    */
   async #path(...parts: string[]): Promise<string | undefined> {
     const root = await realpath(this.#directory)
@@ -70,7 +73,7 @@ export class DirectorySource implements ResolverSource {
 }
 
 async function readStart(path: string): Promise<string | undefined> {
-  // what a link could still be put in place of, and what would block: neither is opened
+  // the flags refuse a link that has been put in place of the file meanwhile, and keep a named pipe from blocking
   const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
   try {
     if (!(await file.stat()).isFile()) {

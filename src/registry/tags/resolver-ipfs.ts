@@ -10,15 +10,18 @@ export interface IpfsSourceComponents {
   names: NameResolver
 }
 
-/** A CID or a name, and a path below it */
+/** The CID or name of a directory, and a path below it */
 export type IpfsSourceInit = RootReference & { path: readonly string[] }
 
-/** More than any CID has */
+/** Longer than any CID */
 const maxBytes = 1024
 const rawCodec = 0x55
 const listConcurrency = 8
 
-/** A directory in IPFS: `<repository>/<tag>` below it is a file that holds a CID. A name is followed for each request; it keeps its answers. */
+/**
+ * Reads a directory in IPFS, in which `<repository>/<tag>` is a file that holds a CID. Every request resolves the name
+ * of the directory again; the name resolver caches its answers.
+ */
 export class IpfsSource implements ResolverSource {
   readonly #components: IpfsSourceComponents
   readonly #init: IpfsSourceInit
@@ -64,7 +67,7 @@ export class IpfsSource implements ResolverSource {
     return tags
   }
 
-  /** A raw block is a file for sure; of another one only its bytes tell */
+  /** A raw block is always a file. Any other block has to be read to find out. */
   async #isFile(cid: string, options: RequestOptions): Promise<boolean> {
     return CID.parse(cid).code === rawCodec || (await this.#components.content.find(cid, [], options))?.type === 'file'
   }

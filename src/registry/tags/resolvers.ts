@@ -2,6 +2,7 @@ import type { ContentReader } from '../../ipfs/content-store.ts'
 import { UnavailableError } from '../../ipfs/errors.ts'
 import type { Logger } from '../../log.ts'
 import { parseRoot } from '../../oci/cid.ts'
+import { ResolverError } from '../errors.ts'
 import type { RequestOptions } from '../repository.ts'
 import { DirectorySource } from './resolver-directory.ts'
 import { IpfsSource } from './resolver-ipfs.ts'
@@ -14,27 +15,21 @@ export interface ResolversComponents {
 }
 
 export interface ResolversInit {
-  /** `file:<directory>`, `/ipfs/<cid>`, `/ipns/<name>` or a domain; the first one that knows a name wins */
+  /** `file:<directory>`, `/ipfs/<cid>`, `/ipns/<name>` or a domain. The first one that knows a tag wins. */
   resolvers: readonly string[]
   /**
-   * One resolver gets this long for an answer; milliseconds
+   * How long each resolver may take to answer; milliseconds
    *
    * @default 30000
    */
   timeout?: number
 }
 
-/** A resolver of the configuration is none */
-export class ResolverError extends Error {
-  static readonly name = 'ResolverError'
-  readonly name = 'ResolverError'
-  /** Printed without a stack */
-  readonly expected = true
-}
-
 const second = 1000
 
-/** Finds image roots that are not in this registry, by the resolvers of the configuration in their order */
+/**
+ * Finds image roots of tags that are not in this registry, by asking the resolvers of the configuration in their order
+ */
 export class Resolvers {
   readonly #log: Logger
   readonly #sources: ReadonlyArray<{ resolver: string; source: ResolverSource }>
@@ -47,7 +42,11 @@ export class Resolvers {
     this.#sources = init.resolvers.map(resolver => ({ resolver, source: sourceOf(resolver, components) }))
   }
 
-  /** Asks for nothing from the network: only whether directories are there */
+  /**
+   * Checks that the directories on disk exist; asks nothing of the network
+   *
+   * @throws ResolverError
+   */
   async check(): Promise<void> {
     for (const { resolver, source } of this.#sources) {
       if (source instanceof DirectorySource && !(await source.exists())) {
@@ -57,8 +56,8 @@ export class Resolvers {
   }
 
   /**
-   * @returns the root's CID as CIDv1 in base32; undefined where nobody knows the tag
-   * @throws UnavailableError where nobody knows it and somebody could not be asked
+   * @returns the CID of the root as CIDv1 in base32; undefined where no resolver knows the tag
+   * @throws UnavailableError where none knows it and one of them could not be asked
    */
   async resolve(repository: string, tag: string, options: RequestOptions = {}): Promise<string | undefined> {
     const failures: unknown[] = []
@@ -80,9 +79,9 @@ export class Resolvers {
   }
 
   /**
-   * Tags that any of the resolvers knows of the repository, sorted
+   * The tags of the repository that any of the resolvers knows, sorted
    *
-   * @throws UnavailableError where there is none and somebody could not be asked
+   * @throws UnavailableError where there is none and one resolver could not be asked
    */
   async tags(repository: string, options: RequestOptions = {}): Promise<string[]> {
     const failures: unknown[] = []
@@ -101,7 +100,7 @@ export class Resolvers {
     return [...new Set(found)].sort()
   }
 
-  /** One resolver that fails does not hide what the next ones know */
+  /** Asks one resolver. If that fails, the next ones are still asked. */
   async #try<T>(
     resolver: string,
     { signal, client }: RequestOptions,
@@ -125,7 +124,7 @@ export class Resolvers {
 function sourceOf(resolver: string, { content, names }: ResolversComponents): ResolverSource {
   const directory = /^file:(.+)$/s.exec(resolver)?.[1]
   if (directory !== undefined) {
-    // file:///a and file:/a are the same place
+    // file:///a and file:/a mean the same directory
     return new DirectorySource(directory.replace(/^\/\/(?=\/)/, ''))
   }
   const [first = '', ...path] = resolver
@@ -140,7 +139,7 @@ function sourceOf(resolver: string, { content, names }: ResolversComponents): Re
   return new IpfsSource({ content, names }, { ...root, path })
 }
 
-/** @throws UnavailableError where the text is no CID */
+/** @throws UnavailableError where the text is not a CID */
 function rootOf(text: string | undefined): string | undefined {
   const cid = text === undefined ? undefined : parseRoot(text.trim())?.cid
   if (text !== undefined && cid === undefined) {

@@ -1,5 +1,5 @@
-/** Is told of tags that changed */
+/** Hears of every tag that changes */
 export interface TagListener {
-  /** The tag was set, moved or deleted; the index says which. Returns at once and throws nothing. */
+  /** Called after a tag was set, moved or deleted; the index tells which. Returns at once, and never throws. */
   tagged: (repository: string, tag: string) => void
 }

@@ -1,25 +1,18 @@
 import type { ContentWriter } from '../../ipfs/content-store.ts'
 import type { Index } from '../../index/index.ts'
 
-/** An upload that somebody writes to, or that is on its way to become a blob */
-export interface OpenUpload {
-  writer: ContentWriter
-  /** Root of the whole file, once it is stored */
-  root?: string | undefined
-}
-
 export interface UploadBlock {
   cid: string
-  /** Whether there is more below it */
+  /** Whether there are more blocks below it */
   isFile: boolean
 }
 
 /**
- * The blocks that uploads need: leaves, tails and finished files. What is known in memory is taken at the first step, all at once, so that only
- * what is stored later is not in it; what is in no writer's memory is in the index.
+ * The blocks that uploads need: leaves, tails and finished files. What the writers in memory have is read first and all
+ * at once, at the first step of the iteration, so that it lacks only what is stored later. The index has the rest.
  */
 export async function* uploadBlocks(
-  open: readonly OpenUpload[],
+  open: ReadonlyArray<{ writer: Pick<ContentWriter, 'blocks'>; root?: string | undefined }>,
   index: Pick<Index, 'uploads' | 'uploadLeaves'>,
 ): AsyncGenerator<UploadBlock> {
   const known = open.map(({ writer, root }) => ({ blocks: writer.blocks(), root }))

@@ -5,12 +5,12 @@ import { digestOfContent } from '../read-content.ts'
 import type { RequestOptions } from '../repository.ts'
 
 /**
- * The digest of a whole upload. Where the client names another algorithm only at the end, or the server was started anew meanwhile, the blocks
- * are read again.
+ * The digest of a whole upload. Usually it was computed while the bytes arrived. The blocks are read again only where
+ * the client names another algorithm at the end, or the server was restarted during the upload.
  *
- * @param file `digest`: what was hashed while it came
- * @param drop forgets the upload
- * @throws OciError BLOB_UPLOAD_INVALID where blocks were lost
+ * @param file.digest what was computed while the bytes arrived
+ * @param drop deletes the upload
+ * @throws OciError BLOB_UPLOAD_INVALID where blocks of the upload are missing
  */
 export async function digestOfUpload(
   content: Pick<ContentStore, 'read'>,
@@ -28,7 +28,7 @@ export async function digestOfUpload(
     if ((err as Error).name !== 'NotFoundError') {
       throw err
     }
-    // the names of blocks that were written before a power failure need not have got to disk
+    // a power failure may take blocks of an open upload, as these are made durable only with the blob
     await drop()
     throw new OciError('BLOB_UPLOAD_INVALID', {
       detail: { reason: 'bytes of this upload were lost: start it again' },

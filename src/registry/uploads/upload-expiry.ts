@@ -1,12 +1,13 @@
 import type { Index, UploadRecord } from '../../index/index.ts'
 import type { Logger } from '../../log.ts'
 import type { KeyedLock } from '../../scheduling/keyed-lock.ts'
+import { isStorageFull } from '../errors.ts'
 
 const hour = 60 * 60 * 1000
 
 export interface UploadExpiryComponents {
   index: Pick<Index, 'upload' | 'uploads'>
-  /** Held by the id of an upload while somebody writes to it */
+  /** Held by upload id while a request writes to the upload */
   lock: KeyedLock
   /** Deletes an upload */
   drop: (id: string) => Promise<void>
@@ -14,22 +15,22 @@ export interface UploadExpiryComponents {
 }
 
 export interface UploadExpiryInit {
-  /** An upload that nobody wrote to for this long is dropped; milliseconds */
+  /** An upload expires when no request has written to it for this long; milliseconds */
   expiry: number
 }
 
 export interface ExpireOptions {
   /** Milliseconds that an upload may be idle, where that is less than the expiry */
   idle?: number | undefined
-  /** Whether those go, too, that there was no room for when they were last written to */
+  /** Whether to delete uploads whose last request failed for lack of room, too */
   refused?: boolean | undefined
 }
 
-/** Drops the uploads that nobody goes on with */
+/** Deletes the uploads that their clients have given up */
 export class UploadExpiry {
   readonly #components: UploadExpiryComponents
   readonly #expiry: number
-  /** Ids of those that there was no room for */
+  /** Ids of uploads whose last request failed for lack of room */
   readonly #refused = new Set<string>()
   #timer: NodeJS.Timeout | undefined
 
@@ -52,30 +53,29 @@ export class UploadExpiry {
     this.#timer = undefined
   }
 
-  /** Runs work that writes to an upload, and remembers whether there was room for it */
+  /** Runs work that writes to an upload, and remembers whether it failed for lack of room */
   async watch<T>(id: string, work: () => Promise<T>): Promise<T> {
     try {
       const result = await work()
       this.#refused.delete(id)
       return result
     } catch (err) {
-      const { name } = err as Error
-      if (name === 'StorageFullError') {
+      if (isStorageFull(err)) {
         this.#refused.add(id)
-      } else if (name === 'BlobTooLargeError') {
-        // it can't ever become a blob
+      } else if ((err as Error).name === 'BlobTooLargeError') {
+        // it can never become a blob
         await this.#components.drop(id)
       }
       throw err
     }
   }
 
-  /** The upload is over */
+  /** To be called when an upload has ended */
   forget(id: string): void {
     this.#refused.delete(id)
   }
 
-  /** Those that are being written to stay */
+  /** Deletes expired uploads, except those that a request is writing to */
   async expire({ idle = Infinity, refused = false }: ExpireOptions = {}): Promise<void> {
     const { index, lock } = this.#components
     const before = Date.now() - Math.min(idle, this.#expiry)
@@ -90,7 +90,7 @@ export class UploadExpiry {
     }
   }
 
-  /** An upload may have gone on, or ended, since it was listed */
+  /** Looks again first, as the upload may have gone on or ended since it was listed */
   async #drop(id: string, isOver: (id: string, record: UploadRecord) => boolean): Promise<void> {
     const { index, drop, log } = this.#components
     const record = await index.upload(id)

@@ -1,73 +1,83 @@
 import { ClientLimit } from '../client-limit.ts'
 
-/** An upload that was silent for this long makes room for another one, where there is none: its client has most likely gone */
+/**
+ * Milliseconds. Where there are too many uploads, one that was silent for this long makes room: its client has most
+ * likely gone.
+ */
 const silence = 60 * 60 * 1000
 
 export interface UploadLimitInit {
-  /** Open uploads in all; 0: any number */
+  /** Open uploads of all clients together; 0 means unlimited */
   max: number
-  /** Of one client; 0: any number */
+  /** Open uploads of one client; 0 means unlimited */
   maxPerClient: number
 }
 
-interface Slot {
-  held: Disposable
+interface CountedUpload {
+  place: Disposable
   client: string | undefined
-  /** When somebody last asked for the upload; milliseconds of the epoch */
+  /** When a request for the upload last ended; milliseconds since the epoch */
   used: number
-  /** Requests that are at it */
+  /** Number of requests for the upload that are under way */
   requests: number
 }
 
-/** Which uploads are open and whose they are; which one may go where there are too many */
+/** Limits how many uploads are open, and tells which one may be dropped where there are too many */
 export class UploadLimit {
-  readonly #slots: ClientLimit
-  readonly #open = new Map<string, Slot>()
+  readonly #limit: ClientLimit
+  readonly #open = new Map<string, CountedUpload>()
 
   constructor(init: UploadLimitInit) {
-    this.#slots = new ClientLimit({ ...init, what: 'open uploads' })
+    this.#limit = new ClientLimit({ ...init, what: 'open uploads' })
   }
 
-  /** An upload that was open before the server started: nobody knows whose it is */
+  /** Counts an upload that was open before the server started. Its client is not known. */
   found(id: string, used: number): void {
-    this.#open.set(id, { held: this.#slots.add(undefined), client: undefined, used, requests: 0 })
+    this.#open.set(id, { place: this.#limit.add(undefined), client: undefined, used, requests: 0 })
   }
 
   /** @throws OciError TOOMANYREQUESTS or UNAVAILABLE where there are too many */
   open(id: string, client: string | undefined): void {
-    this.#open.set(id, { held: this.#slots.take(client), client, used: Date.now(), requests: 0 })
+    this.#open.set(id, { place: this.#limit.take(client), client, used: Date.now(), requests: 0 })
   }
 
-  /** Whoever holds the result is at the upload */
+  /** Marks the upload as used by a request, until the result is disposed of */
   use(id: string): Disposable {
-    const slot = this.#open.get(id)
-    if (slot !== undefined) {
-      slot.requests++
+    const upload = this.#open.get(id)
+    if (upload !== undefined) {
+      upload.requests++
     }
     return {
       [Symbol.dispose]: () => {
-        if (slot !== undefined) {
-          slot.requests--
-          slot.used = Date.now()
+        if (upload !== undefined) {
+          upload.requests--
+          upload.used = Date.now()
         }
       },
     }
   }
 
   close(id: string): void {
-    this.#open.get(id)?.held[Symbol.dispose]()
+    this.#open.get(id)?.place[Symbol.dispose]()
     this.#open.delete(id)
   }
 
-  /** The upload that has to go before the client may have another one; undefined: none has to, or none may */
+  /**
+   * @returns the upload that has to be dropped before the client may open another one; undefined where none has to, or
+   *   none may
+   */
   silent(client: string | undefined): string | undefined {
-    const refusal = this.#slots.refusal(client)
+    const refusal = this.#limit.refusal(client)
     const before = Date.now() - silence
     if (refusal === undefined) {
       return undefined
     }
-    for (const [id, slot] of this.#open) {
-      if (slot.requests === 0 && slot.used < before && (refusal.code === 'UNAVAILABLE' || slot.client === client)) {
+    for (const [id, upload] of this.#open) {
+      if (
+        upload.requests === 0 &&
+        upload.used < before &&
+        (refusal.code === 'UNAVAILABLE' || upload.client === client)
+      ) {
         return id
       }
     }

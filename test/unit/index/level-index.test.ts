@@ -241,7 +241,7 @@ describe('the index', () => {
 
   it('is open in one place at a time', async () => {
     const other = new LevelIndex(join(directory.path, 'index'))
-    await assert.rejects(other.open(), { name: 'LockedError' })
+    await assert.rejects(other.open(), { name: 'IndexError', code: 'INDEX_LOCKED' })
     await index.close()
     await other.open()
     await other.close()
@@ -250,7 +250,7 @@ describe('the index', () => {
 
   it('tells another failure to open as it is', async () => {
     const other = new LevelIndex('/dev/null/index')
-    await assert.rejects(other.open(), err => (err as Error).name !== 'LockedError')
+    await assert.rejects(other.open(), err => (err as Error).name !== 'IndexError')
   })
 
   it('reads a listing as it was when it began', async () => {

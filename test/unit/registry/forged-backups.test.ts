@@ -270,7 +270,7 @@ const cases: Record<string, [change: (forgery: Forgery) => Promise<void> | void,
     forgery => {
       linesFor(forgery, 'manifest')[0]!.mediaType = ociIndex
     },
-    /what is none: is application.* and the Content-Type is/,
+    /what is none: is application.* but the Content-Type is/,
   ],
   'a manifest that is none': [
     async forgery => {

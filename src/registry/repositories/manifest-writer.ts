@@ -1,0 +1,139 @@
+import type { ContentStore } from '../../ipfs/content-store.ts'
+import type { Index, IndexChange, ManifestRecord } from '../../index/index.ts'
+import type { Digest } from '../../oci/digest.ts'
+import { OciError } from '../../oci/errors.ts'
+import type { Manifest } from '../../oci/manifest.ts'
+import { deleteManifests } from '../delete-manifests.ts'
+import { gatherImage, storeImageRoot, type ImageParts } from '../image/image-root.ts'
+import { manifestRecord, referencesIn, referrerDescriptor } from '../manifest-record.ts'
+import type { RootProvider } from '../root-provider.ts'
+import type { TagListener } from '../tags/tag-listener.ts'
+import { tagsOf } from '../tags/tag-roots.ts'
+import type { PushedManifest } from './pushed-manifest.ts'
+
+export interface ManifestWriterComponents {
+  content: Pick<ContentStore, 'add' | 'addDirectory' | 'sync'>
+  index: Index
+  /** Provides each image root that is complete here */
+  provider?: RootProvider | undefined
+  /** Has each image root pinned by remote services; returns at once */
+  pinner?: { pin: (root: string) => void } | undefined
+  tagListener?: TagListener | undefined
+}
+
+export interface ManifestWriterInit {
+  repository: string
+  /** Whether a manifest is accepted although blobs that it needs are missing */
+  acceptMissingBlobs: boolean
+}
+
+/** Puts and deletes the manifests and tags of a repository. The caller holds the lock of the repository. */
+export class ManifestWriter {
+  readonly #components: ManifestWriterComponents
+  readonly #repository: string
+  readonly #acceptMissingBlobs: boolean
+
+  constructor(components: ManifestWriterComponents, init: ManifestWriterInit) {
+    this.#components = components
+    this.#repository = init.repository
+    this.#acceptMissingBlobs = init.acceptMissingBlobs
+  }
+
+  /**
+   * Stores a manifest and its image root, and sets tags; everything is durable when it resolves
+   *
+   * @throws OciError MANIFEST_BLOB_UNKNOWN, its detail naming all missing blobs; nothing has been stored then
+   */
+  async put({ bytes, digest, manifest }: PushedManifest, tags: readonly string[]): Promise<ManifestRecord> {
+    const { content, index, pinner, provider } = this.#components
+    const parts = await gatherImage(index, this.#repository, { digest, ...referencesIn(manifest) })
+    if (!this.#acceptMissingBlobs) {
+      requireBlobs(manifest, parts)
+    }
+    const own = manifestRecord(manifest, await content.add(bytes))
+    const record = { ...own, root: await storeImageRoot(content, { digest, ...own }, parts) }
+    await content.sync()
+    await this.#index(digest, record, manifest, tags)
+    provider?.provide(record.root)
+    pinner?.pin(record.root)
+    return record
+  }
+
+  /** @throws OciError MANIFEST_UNKNOWN */
+  async deleteTag(tag: string): Promise<void> {
+    const { index } = this.#components
+    if ((await index.tag(this.#repository, tag)) === undefined) {
+      throw new OciError('MANIFEST_UNKNOWN', { detail: { name: this.#repository, tag } })
+    }
+    const change = index.change().deleteTag(this.#repository, tag)
+    await this.#noteUntagged(change, tag, new Date().toISOString())
+    await change.commit({ durable: true })
+    this.#tell([tag])
+  }
+
+  /**
+   * Deletes a manifest with the tags that point at it
+   *
+   * @throws OciError MANIFEST_UNKNOWN
+   */
+  async delete(digest: Digest): Promise<void> {
+    const { index } = this.#components
+    const record = await index.manifest(this.#repository, digest)
+    if (record === undefined) {
+      throw new OciError('MANIFEST_UNKNOWN', { detail: { name: this.#repository, digest } })
+    }
+    const { change, tags } = await deleteManifests(index, this.#repository, new Map([[digest, record]]))
+    await change.commit({ durable: true })
+    this.#tell(tags)
+  }
+
+  async #index(digest: Digest, record: ManifestRecord, manifest: Manifest, tags: readonly string[]): Promise<void> {
+    const { index } = this.#components
+    const updated = new Date().toISOString()
+    const before = await index.manifest(this.#repository, digest)
+    const change = index
+      .change()
+      .putRepository(this.#repository)
+      .putManifest(this.#repository, digest, { ...record, updated })
+    for (const tag of tags) {
+      await this.#noteUntagged(change, tag, updated, digest)
+      change.putTag(this.#repository, tag, { digest, updated })
+    }
+    if (manifest.subject !== undefined) {
+      const descriptor = referrerDescriptor(manifest, { digest, size: record.size })
+      change.putReferrer(this.#repository, manifest.subject.digest, descriptor)
+    }
+    await change.commit({ durable: true })
+    // the root of an index changes when more of its platforms have come: then other tags of the manifest lead to a new
+    // root, too
+    const hasNewRoot = before !== undefined && before.root !== record.root
+    this.#tell(hasNewRoot ? new Set([...tags, ...(await tagsOf(index, this.#repository, digest))]) : tags)
+  }
+
+  /** Records when a manifest loses a tag: from then on it may be untagged, and `gc.untagged` counts from there */
+  async #noteUntagged(change: IndexChange, tag: string, updated: string, next?: Digest): Promise<void> {
+    const { index } = this.#components
+    const digest = (await index.tag(this.#repository, tag))?.digest
+    const record = digest === undefined || digest === next ? undefined : await index.manifest(this.#repository, digest)
+    if (digest !== undefined && record !== undefined) {
+      change.putManifest(this.#repository, digest, { ...record, updated })
+    }
+  }
+
+  #tell(tags: Iterable<string>): void {
+    for (const tag of tags) {
+      this.#components.tagListener?.tagged(this.#repository, tag)
+    }
+  }
+}
+
+/** @throws OciError MANIFEST_BLOB_UNKNOWN */
+function requireBlobs({ blobs, kind }: Manifest, parts: ImageParts): void {
+  // an index may list a manifest under a media type that is not a manifest's
+  const isHere = (digest: Digest): boolean =>
+    parts.blobs.has(digest) || (kind === 'index' && parts.manifests.has(digest))
+  const missing = new Set(blobs.map(({ digest }) => digest).filter(digest => !isHere(digest)))
+  if (missing.size > 0) {
+    throw new OciError('MANIFEST_BLOB_UNKNOWN', { detail: { digests: [...missing] } })
+  }
+}
