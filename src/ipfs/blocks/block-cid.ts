@@ -15,7 +15,10 @@ export const hashNames = new Map<number, 'sha256' | 'sha512'>([
   [sha512.code, 'sha512'],
 ])
 
-/** Digests that were cut short are not accepted: the shorter they are, the easier another block with the same one is to find */
+/**
+ * Digests that were cut short are not accepted: the shorter they are, the easier another block with the same one is to
+ * find
+ */
 const digestBytes = { sha256: 32, sha512: 64 }
 
 /** A longer CID is cut in messages */
@@ -53,7 +56,10 @@ export function requireCid(cid: CID): void {
   }
 }
 
-/** Whether the block of this CID lies in a file if it is stored: it is not contained in the CID, and can be compared with it */
+/**
+ * Whether the block of this CID lies in a file if it is stored: it is not contained in the CID, and can be compared
+ * with it
+ */
 export function hasFile({ multihash: { code, digest } }: CID): boolean {
   const name = hashNames.get(code)
   return name !== undefined && digestBytes[name] === digest.byteLength

@@ -1,9 +1,10 @@
 /**
- * Sets and maps of blocks that take 16 bytes a block: a key is the first 16 bytes of the digest in the multihash. Two blocks with the same
- * 16 bytes would count as one, so "in the set" could be wrong for one block in 2^128, and "not in the set" is always right.
+ * Sets and maps of blocks that take 16 bytes a block: a key is the first 16 bytes of the digest in the multihash. Two
+ * blocks with the same 16 bytes would count as one, so "in the set" could be wrong for one block in 2^128, and "not in
+ * the set" is always right.
  *
- * The keys lie in typed arrays, as hash tables with open addressing. There are 256 tables, each for a part of the keys, so that growing one
- * holds up the event loop only for a moment.
+ * The keys lie in typed arrays, as hash tables with open addressing. There are 256 tables, each for a part of the keys,
+ * so that growing one holds up the event loop only for a moment.
  */
 
 /** 32-bit words of a key */

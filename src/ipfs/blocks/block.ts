@@ -15,8 +15,8 @@ import type { CID } from 'multiformats/cid'
 export const maxBlockBytes = 2 * 1024 * 1024
 
 /**
- * What claims to be a block and is longer than this is not read into memory at all. Twice the largest block: one that is only somewhat too
- * large is still read, and refused for its size instead of being reported as damaged.
+ * What claims to be a block and is longer than this is not read into memory at all. Twice the largest block: one that
+ * is only somewhat too large is still read, and refused for its size instead of being reported as damaged.
  */
 export const maxReadBytes = 2 * maxBlockBytes
 

@@ -1,6 +1,7 @@
 /**
- * Buffers of one size that are used again. Large buffers lie outside the JavaScript heap, so the garbage collector hardly notices them: if
- * each leaf had a new one, they would pile up to many times what is in use. The memory is shared, so that other threads can use it.
+ * Buffers of one size that are used again. Large buffers lie outside the JavaScript heap, so the garbage collector
+ * hardly notices them: if each leaf had a new one, they would pile up to many times what is in use. The memory is
+ * shared, so that other threads can use it.
  */
 export class BufferPool {
   readonly size: number
@@ -30,8 +31,9 @@ export class BufferPool {
 }
 
 /**
- * Copies bytes into shared memory. V8 copies a whole array into it word by word (`TypedArray.set`, and `Buffer.copy` of all of the source),
- * which takes five times as long as copying a part of the source. So this copies all but the last byte, and then that one.
+ * Copies bytes into shared memory. V8 copies a whole array into it word by word (`TypedArray.set`, and `Buffer.copy` of
+ * all of the source), which takes five times as long as copying a part of the source. So this copies all but the last
+ * byte, and then that one.
  */
 export function copyToShared(source: Uint8Array, target: Uint8Array, offset: number): void {
   const last = source.byteLength - 1

@@ -13,7 +13,8 @@ const hashers = [sha256, sha512, identity]
 /**
  * Compares on the thread pool
  *
- * @throws DamagedBlockError where the bytes do not match the CID, UnavailableError where we can't compute its hash function
+ * @throws DamagedBlockError where the bytes do not match the CID, UnavailableError where we can't compute its hash
+ *   function
  */
 export async function verifyBlock(cid: CID, bytes: Uint8Array): Promise<void> {
   const hasher = hashers.find(({ code }) => code === cid.multihash.code)
@@ -43,7 +44,10 @@ export function matchesCid({ multihash }: CID, bytes: Uint8Array, known: Uint8Ar
   return equals(actual.subarray(0, multihash.digest.byteLength), multihash.digest)
 }
 
-/** Reads a block and compares it with its CID, even where that was done a moment ago; throws what `read` and {@link verifyBlock} throw */
+/**
+ * Reads a block and compares it with its CID, even where that was done a moment ago; throws what `read` and {@link
+ * verifyBlock} throw
+ */
 export async function readVerified<Options extends StoreOptions>(
   blockstore: { read: (cid: CID, options?: Options) => Promise<Uint8Array> },
   cid: CID,

@@ -11,7 +11,9 @@ const concurrency = 4
 
 /** A write or deletion of a block that is under way */
 export interface BlockChange extends Disposable {
-  /** To be called at once when it has happened, with the bytes by which the directory has grown; negative for a deletion */
+  /**
+   * To be called at once when it has happened, with the bytes by which the directory has grown; negative for a deletion
+   */
   done: (bytes: number) => void
 }
 
@@ -26,8 +28,8 @@ interface Changes {
 /**
  * Keeps count of the bytes of all blocks: those that were there at the start, and what was added and deleted since.
  *
- * A clean stop saves the total in a file, which the next start reads and deletes; so after a crash there is no such file. Then the blocks
- * are counted directory by directory, while others are written and deleted.
+ * A clean stop saves the total in a file, which the next start reads and deletes; so after a crash there is no such
+ * file. Then the blocks are counted directory by directory, while others are written and deleted.
  */
 export class BlockUsage {
   readonly #location: string
@@ -111,8 +113,8 @@ export class BlockUsage {
   }
 
   /**
-   * @returns bytes that the directory held at the start. It is counted again where it changed meanwhile: the count may or may not include
-   *   the change.
+   * @returns bytes that the directory held at the start. It is counted again where it changed meanwhile: the count may
+   *   or may not include the change.
    */
   async #countDirectory(directory: string, signal: AbortSignal): Promise<number> {
     for (;;) {

@@ -14,10 +14,11 @@ export interface BlockWriterInit {
 }
 
 /**
- * Writes blocks so that a power failure leaves none half written: each is written to a temporary file, synced, and renamed into its place.
+ * Writes blocks so that a power failure leaves none half written: each is written to a temporary file, synced, and
+ * renamed into its place.
  *
- * The rename itself is on disk only after the directory was synced too. {@link sync} does that for all directories that changed, so that the
- * many blocks of a blob share one call.
+ * The rename itself is on disk only after the directory was synced too. {@link sync} does that for all directories that
+ * changed, so that the many blocks of a blob share one call.
  */
 export class BlockWriter {
   readonly #location: string
@@ -27,8 +28,8 @@ export class BlockWriter {
   readonly #made = new Set<string>()
   readonly #unsynced: UnsyncedDirectories
   /**
-   * Directories from which blocks were deleted. They are synced only at the close: a deleted block that a power failure brings back is
-   * merely garbage, but after a clean close it would be missing from the saved total of bytes.
+   * Directories from which blocks were deleted. They are synced only at the close: a deleted block that a power failure
+   * brings back is merely garbage, but after a clean close it would be missing from the saved total of bytes.
    */
   readonly #deletedFrom = new Set<string>()
   #writes = 0

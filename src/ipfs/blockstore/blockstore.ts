@@ -1,10 +1,13 @@
 /**
- * Blocks on disk: blockstore-fs with durable writes, whole-block reads that never return a damaged block, and garbage collection while
- * everything goes on. `layout.ts` draws the directory. The parts, each with one concern:
+ * Blocks on disk: blockstore-fs with durable writes, whole-block reads that never return a damaged block, and garbage
+ * collection while everything goes on. `layout.ts` draws the directory. The parts, each with one concern:
  *
- * - write: `block-writer.ts`, `unsynced-directories.ts`; room for it: `storage-space.ts`, which counts in `block-usage.ts`
- * - read: `checking-reader.ts` compares each block with its CID, on the threads of `read-workers.ts`, and remembers in `verified-blocks.ts`
- * - delete: `sweep.ts` walks all blocks; `collection-guard.ts` keeps it off those in use; `quarantine.ts` takes the damaged ones
+ * - write: `block-writer.ts`, `unsynced-directories.ts`; room for it: `storage-space.ts`, which counts in
+ *   `block-usage.ts`
+ * - read: `checking-reader.ts` compares each block with its CID, on the threads of `read-workers.ts`, and remembers in
+ *   `verified-blocks.ts`
+ * - delete: `sweep.ts` walks all blocks; `collection-guard.ts` keeps it off those in use; `quarantine.ts` takes the
+ *   damaged ones
  * - without comparing: `unchecked-blocks.ts` for fsck, `small-blocks.ts` for a rebuild of the index
  *
  * Imports `src/ipfs/blocks`, the errors of `src/ipfs` and `src/scheduling`. Begin here.
@@ -150,7 +153,8 @@ export class DurableBlockstore extends FsBlockstore {
   }
 
   /**
-   * Moves a damaged block into the quarantine. Does nothing while the same block is being put, as that replaces the damaged one.
+   * Moves a damaged block into the quarantine. Does nothing while the same block is being put, as that replaces the
+   * damaged one.
    *
    * @param isDamaged called while no put of the block can begin; the block stays where it resolves to false
    */
@@ -194,7 +198,9 @@ export class DurableBlockstore extends FsBlockstore {
     )
   }
 
-  /** Resolves when all blocks that were put before the call are durable. Calls that come while one runs share the next. */
+  /**
+   * Resolves when all blocks that were put before the call are durable. Calls that come while one runs share the next.
+   */
   async sync(): Promise<void> {
     await this.#writer.sync()
   }

@@ -16,14 +16,18 @@ export interface CollectionGuardInit {
 /**
  * Keeps garbage collection from deleting blocks that are in use.
  *
- * The race that it prevents: a push finds that a block is already stored and does not write it again; the collection, which had found it
- * unreachable, deletes it a moment later; the push succeeds without the block. So a put goes in three steps: it notes the block as used,
- * waits for a deletion of the block that is under way, and only then looks whether the block is stored. And a deletion checks that the
- * block is not used and registers itself without an `await` in between. Whichever comes first, the other one sees it.
+ * The race that it prevents: a push finds that a block is already stored and does not write it again; the collection,
+ * which had found it unreachable, deletes it a moment later; the push succeeds without the block. So a put goes in
+ * three steps: it notes the block as used, waits for a deletion of the block that is under way, and only then looks
+ * whether the block is stored. And a deletion checks that the block is not used and registers itself without an `await`
+ * in between. Whichever comes first, the other one sees it.
  */
 export class CollectionGuard {
   readonly #used: RecentSet
-  /** Deletions under way, by the name of the file: a {@link BlockKey} is only a part of the digest, and could be another block's */
+  /**
+   * Deletions under way, by the name of the file: a {@link BlockKey} is only a part of the digest, and could be another
+   * block's
+   */
   readonly #deletions = new Map<string, Promise<void>>()
   readonly #putting = new Uses()
   #collections = 0

@@ -1,6 +1,7 @@
 /**
- * Threads that read blocks. A read takes four calls of the file system, and Node sends each of them to its thread pool and back; a thread of
- * ours makes all four for one message. Where the block has to be compared with its CID, the thread hashes it as well.
+ * Threads that read blocks. A read takes four calls of the file system, and Node sends each of them to its thread pool
+ * and back; a thread of ours makes all four for one message. Where the block has to be compared with its CID, the
+ * thread hashes it as well.
  */
 import type { MessagePort } from 'node:worker_threads'
 import { availableParallelism } from 'node:os'
@@ -28,8 +29,8 @@ export interface ReadBlock {
 type Answer = { id: number } & (ReadBlock | { code: string | undefined; message: string })
 
 /**
- * What a thread runs. It is passed on as text, so that it also works where the program is packed into one file: it can use nothing else of
- * this module.
+ * What a thread runs. It is passed on as text, so that it also works where the program is packed into one file: it can
+ * use nothing else of this module.
  */
 function work(port: MessagePort, fs: typeof import('node:fs'), { hash }: typeof import('node:crypto')): void {
   const read = (path: string, into: Uint8Array, known: number | undefined): ReadBlock => {
@@ -67,13 +68,15 @@ export class ReadWorkers {
   readonly #threads: Array<TaskThread<Task, Answer>>
 
   constructor(workers = Math.max(minWorkers, Math.min(maxWorkers, availableParallelism()))) {
-    const source = `(${work.toString()})(require('node:worker_threads').parentPort, require('node:fs'), require('node:crypto'))`
+    const args = "require('node:worker_threads').parentPort, require('node:fs'), require('node:crypto')"
+    const source = `(${work.toString()})(${args})`
     this.#threads = Array.from({ length: workers }, () => new TaskThread<Task, Answer>(source))
   }
 
   /**
    * @param into shared memory, which nobody else may use until the promise settles
-   * @param modified when the file that was verified last had been written; if it is still the same, the block is not hashed
+   * @param modified when the file that was verified last had been written; if it is still the same, the block is not
+   *   hashed
    * @returns undefined where no thread runs yet: waiting for one would take longer than to read the block here
    * @throws the error of the file system, with its `code`
    */

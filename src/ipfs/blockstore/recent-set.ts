@@ -20,7 +20,10 @@ interface Generation {
 /** Keys are dropped a generation at a time; with four of them, a key stays at most a quarter of the period too long */
 const generationsPerPeriod = 4
 
-/** Keys that were noted recently: each stays for a period, and longer while a {@link hold} that began before it is in force */
+/**
+ * Keys that were noted recently: each stays for a period, and longer while a {@link hold} that began before it is in
+ * force
+ */
 export class RecentSet {
   readonly #period: number
   readonly #now: () => number

@@ -1,6 +1,7 @@
 /**
- * The room for blocks: together they take at most `storage.maxBytes`, and leave at least `storage.minFree` of the file system free. A block
- * reserves its room before it is written, in one step with the comparison, so that many writers together never take more than there is.
+ * The room for blocks: together they take at most `storage.maxBytes`, and leave at least `storage.minFree` of the file
+ * system free. A block reserves its room before it is written, in one step with the comparison, so that many writers
+ * together never take more than there is.
  */
 import { statfs } from 'node:fs/promises'
 import { BlockUsage } from './block-usage.ts'
@@ -12,17 +13,26 @@ const second = 1000
 /** Most file systems give a file its room in steps of this */
 const pageSize = 4096
 
-/** Free space that blocks never take, so that the index and deletions still have room: LevelDB does not survive a full disk */
+/**
+ * Free space that blocks never take, so that the index and deletions still have room: LevelDB does not survive a full
+ * disk
+ */
 export const leastMinFree = 8 * mebibyte
-/** The share of the file system that stays free by default; at least {@link leastMinFree}, at most {@link mostMinFree} */
+/**
+ * The share of the file system that stays free by default; at least {@link leastMinFree}, at most {@link mostMinFree}
+ */
 const minFreeShare = 0.01
 const mostMinFree = gibibyte
-/** The free space that the system told is asked for again after this many bytes were written, or this many milliseconds */
+/**
+ * The free space that the system told is asked for again after this many bytes were written, or this many milliseconds
+ */
 const freeSpaceBytes = 8 * mebibyte
 const freeSpaceAge = second
 /** A block that can be fetched again leaves this share of the storage to pushes, at most {@link mostShare} */
 const pushShare = 0.05
-/** How much room a push that found none asks for, as a share of the storage, so that not each of its blocks has to ask */
+/**
+ * How much room a push that found none asks for, as a share of the storage, so that not each of its blocks has to ask
+ */
 const wantedShare = 0.1
 /** The most that either share comes to, in bytes */
 const mostShare = gibibyte

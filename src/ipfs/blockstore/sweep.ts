@@ -36,8 +36,8 @@ export interface SweptBlock extends BlockPlace {
 /**
  * Goes through all blocks of a blockstore, one directory after the other
  *
- * @param collect called for each block. It decides without an `await`: undefined where the block stays, else a promise of the bytes that
- *   deleting it frees.
+ * @param collect called for each block. It decides without an `await`: undefined where the block stays, else a promise
+ *   of the bytes that deleting it frees.
  */
 export async function sweepBlocks(
   location: string,

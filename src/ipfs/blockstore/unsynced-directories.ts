@@ -4,7 +4,9 @@ import { syncDirectory } from './sync-directory.ts'
 /** Directories that are synced at a time */
 const concurrency = 8
 
-/** Directories with files that a power failure could still take away, because the directory has not been synced since */
+/**
+ * Directories with files that a power failure could still take away, because the directory has not been synced since
+ */
 export class UnsyncedDirectories {
   readonly #fsync: boolean
   #directories = new Set<string>()

@@ -13,8 +13,8 @@ export interface VerifiedBlocksInit {
 }
 
 /**
- * Remembers which blocks were verified recently, and when the file of each had been written then: after another write the block has to be
- * verified again. The table has a fixed size, so one block may push out another.
+ * Remembers which blocks were verified recently, and when the file of each had been written then: after another write
+ * the block has to be verified again. The table has a fixed size, so one block may push out another.
  */
 export class VerifiedBlocks {
   readonly #period: number

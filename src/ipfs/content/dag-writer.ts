@@ -5,7 +5,7 @@ import { blockKey, BlockSet } from '../blocks/block-set.ts'
 import { copyToShared, type BufferPool } from '../blocks/buffer-pool.ts'
 import type { Block } from '../blocks/block.ts'
 import { buildFile, leafCid, leafSize, type FileLink } from '../dag/encode-node.ts'
-import { dagLimits } from '../dag/decode-node.ts'
+import { dagLimits } from '../dag/dag-limits.ts'
 import { DamagedBlockError, RepetitiveFileError } from '../errors.ts'
 import type { FileHasher, Hasher } from '../hashing/hasher.ts'
 

@@ -3,7 +3,7 @@ import type { DurableBlockstore } from '../blockstore/blockstore.ts'
 import { blockKey, BlockSet } from '../blocks/block-set.ts'
 import type { StoreOptions } from '../content-store.ts'
 import type { Block } from '../blocks/block.ts'
-import { isLeafOf, refuseLeaf } from './decode-node.ts'
+import { isLeafOf, refuseLeaf } from './require-child.ts'
 import { hasFile, parseCid } from '../blocks/block-cid.ts'
 import { leavesOf, walkNodes } from './dag-walk.ts'
 import { readVerified } from '../blocks/verify-block.ts'
@@ -11,9 +11,10 @@ import { readVerified } from '../blocks/verify-block.ts'
 type Blocks = Pick<DurableBlockstore, 'read'>
 
 /**
- * All blocks below a root, each once and compared with its CID; what `without` has is walked but not yielded
+ * All blocks below a root, each once and compared with its CID
  *
- * @throws NotFoundError where one is missing, DamagedBlockError where one does not hold what it should; RefusedDagError
+ * @param without blocks that are not yielded; what is below them is
+ * @throws NotFoundError where a block is missing, DamagedBlockError where one does not match its CID; RefusedDagError
  */
 export async function* blocksBelow(
   blockstore: Blocks,
@@ -30,13 +31,13 @@ export async function* blocksBelow(
 
 interface Found {
   cid: CID
-  /** Of a node */
+  /** Undefined for a leaf, which is not read yet */
   bytes?: Uint8Array
-  /** Bytes that a leaf should have, where something says it */
+  /** Bytes that a leaf should have, where its parent says it */
   size?: number | undefined
 }
 
-/** Each block once, the leaves of a node behind it */
+/** Yields each block once, and the leaves of a node right after it */
 async function* walk(blockstore: Blocks, root: string, { signal }: StoreOptions): AsyncGenerator<Found> {
   const yielded = new BlockSet()
   const isNew = (cid: CID): boolean => hasFile(cid) && yielded.add(blockKey(cid.multihash.digest))
@@ -45,7 +46,7 @@ async function* walk(blockstore: Blocks, root: string, { signal }: StoreOptions)
   let isLeaf = true
   for await (const { cid, bytes, node } of walkNodes(top, { load, signal })) {
     isLeaf = false
-    // a leaf may have the bytes of a node
+    // it may have been yielded as a leaf: a leaf can have the same bytes as a node, and so the same multihash
     if (isNew(cid)) {
       yield { cid, bytes }
     }

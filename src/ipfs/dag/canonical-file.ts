@@ -4,39 +4,36 @@ import type { CID } from 'multiformats/cid'
 import * as raw from 'multiformats/codecs/raw'
 import { sha256 } from 'multiformats/hashes/sha2'
 import type { Content } from '../content-store.ts'
+import { ignoring } from '../ignoring.ts'
 import { decodeNode } from './decode-node.ts'
 import { encodeFileNode, leafSize, maxLinks, type FileLink } from './encode-node.ts'
 
 type Read = (cid: CID) => Promise<Uint8Array>
 
-/** A node that was looked at already, by its CID and size: zeros have the same one many times over */
+/** Nodes that were compared already, by CID and size: a file of zeros links to the same node many times */
 type Known = Map<string, FileLink>
 
 /**
- * Compares the DAG of a file with the one that dag-writer.ts makes. Its size alone gives the shape of that: how many levels there are, and how
- * many links each node has. So the first node that is not as it should be ends the walk, and each node is read once.
+ * Compares the DAG of a file with the one that our writer makes of the same bytes. The size of a file determines its
+ * shape: how many levels there are, and how many links each node has. So the first node that differs ends the walk, and
+ * each node is read once.
  *
- * @returns undefined where it is another DAG, or none that anybody has to walk
+ * @returns undefined where our writer would make another DAG, or the DAG is refused
  * @throws what `read` throws
  */
 export async function canonicalFile(root: CID, read: Read): Promise<Content | undefined> {
   if (!isOurs(root)) {
     return undefined
   }
-  try {
+  return await ignoring(['RefusedDagError'], async () => {
     const bytes = await read(root)
     const size = root.code === raw.code ? bytes.byteLength : decodeNode(root, bytes).size
     const file = await subtree(root, bytes, size, levelsOf(size), read, new Map())
     return file === undefined ? undefined : { cid: root.toString(), size: file.size, dagSize: file.dagSize }
-  } catch (err) {
-    if ((err as Error).name !== 'RefusedDagError') {
-      throw err
-    }
-    return undefined
-  }
+  })
 }
 
-/** @param bytes of its block; undefined where it is not read yet */
+/** @param bytes of the block; undefined where it has not been read yet */
 async function subtree(
   cid: CID,
   bytes: Uint8Array | undefined,
@@ -80,7 +77,7 @@ async function node(
     }
     children.push(child)
   }
-  // whatever else a node may say differs from what is written here
+  // encoded by us, the same children give the same bytes, unless the node says something else as well
   return equals(encodeFileNode(children), bytes)
     ? { cid, size, dagSize: children.reduce((total, { dagSize }) => total + dagSize, bytes.byteLength) }
     : undefined
@@ -94,7 +91,7 @@ function levelsOf(size: number): number {
   return levels
 }
 
-/** Bytes below a node that has all its links, at `level` above the leaves */
+/** Bytes of the file below a node with all its links, `level` levels above the leaves */
 function sizeOfFull(level: number): number {
   return leafSize * maxLinks ** level
 }

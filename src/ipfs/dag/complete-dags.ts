@@ -1,7 +1,7 @@
-import { NotFoundError } from 'interface-store'
 import type { CID } from 'multiformats/cid'
 import * as raw from 'multiformats/codecs/raw'
 import { blockKey, BlockSet } from '../blocks/block-set.ts'
+import { blockNotFound } from '../blocks/block.ts'
 import type { DurableBlockstore } from '../blockstore/blockstore.ts'
 import type { StoreOptions } from '../content-store.ts'
 import { hasFile, parseCid } from '../blocks/block-cid.ts'
@@ -12,8 +12,8 @@ import { isUnreadable } from '../errors.ts'
 type Blocks = Pick<DurableBlockstore, 'has' | 'read'>
 
 /**
- * Tells which DAGs are here with all their blocks. Nodes are read and compared with their CIDs, of leaves only it is known that there is a file
- * of each. What several DAGs have in common is looked at once.
+ * Tells which DAGs are here with all their blocks. Nodes are read and compared with their CIDs; of a leaf it is only
+ * checked that it has a file. Blocks that several DAGs share are looked at once.
  */
 export class CompleteDags {
   readonly #blockstore: Blocks
@@ -24,7 +24,10 @@ export class CompleteDags {
     this.#blockstore = blockstore
   }
 
-  /** @throws NotFoundError where a block is missing, DamagedBlockError where a node does not hold what it should; RefusedDagError */
+  /**
+   * @throws NotFoundError where a block is missing, DamagedBlockError where a node does not match its CID;
+   * RefusedDagError
+   */
   async require(root: string, { signal }: StoreOptions = {}): Promise<void> {
     const load = async (cid: CID): Promise<Uint8Array> => await readVerified(this.#blockstore, cid, { signal })
     const cid = parseCid(root)
@@ -39,7 +42,7 @@ export class CompleteDags {
     }
   }
 
-  /** @returns what is wrong below the root; undefined where all is here */
+  /** @returns what is wrong below the root; undefined where all blocks are here */
   async problemOf(root: string, options: StoreOptions = {}): Promise<string | undefined> {
     try {
       await this.require(root, options)
@@ -58,13 +61,13 @@ export class CompleteDags {
       return
     }
     if (!(await this.#blockstore.has(cid))) {
-      throw new NotFoundError(`No block ${cid.toString()}`)
+      throw blockNotFound(cid)
     }
     this.#leaves.add(key)
   }
 }
 
-/** Looks once whether all is here below a root; throws as {@link CompleteDags.require} */
+/** Requires that all blocks below one root are here; throws as {@link CompleteDags.require} */
 export async function requireBlocks(blockstore: Blocks, root: string, options: StoreOptions = {}): Promise<void> {
   await new CompleteDags(blockstore).require(root, options)
 }

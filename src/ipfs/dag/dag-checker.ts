@@ -8,7 +8,8 @@ import { blockKey, BlockSet } from '../blocks/block-set.ts'
 import { BufferPool } from '../blocks/buffer-pool.ts'
 import type { StoreOptions } from '../content-store.ts'
 import { leafSize } from './encode-node.ts'
-import { decodeNode, isLeafOf, refuseLeaf, type DagNode } from './decode-node.ts'
+import { decodeNode, type DagNode } from './decode-node.ts'
+import { isLeafOf, refuseLeaf } from './require-child.ts'
 import { hasFile, inlineBlock, parseCid } from '../blocks/block-cid.ts'
 import { leavesOf, WalkedNodes, walkNodes } from './dag-walk.ts'
 import { walkFile } from './file-walk.ts'
@@ -21,7 +22,7 @@ export interface BadBlock {
 }
 
 export interface CheckedFile {
-  /** What is bad below the root; the rest says nothing then */
+  /** Missing and damaged blocks of the file; if there are any, `size` and `digest` mean nothing */
   bad: BadBlock[]
   size: number
   digest: Digest
@@ -31,28 +32,28 @@ export interface DagCheckerComponents {
   files: Pick<UncheckedBlocks, 'list' | 'read'>
   hasher: Hasher
   rate: RateLimit
-  /** Is told each block that was read and is right, once */
+  /** Called once for each block that was read and is right, with its bytes */
   onChecked: (bytes: number) => void
 }
 
 /**
- * Compares blocks with their CIDs, as they lie on disk. What was right once is not read again, so each block is read about once, however many
- * files and directories have it.
+ * Compares blocks with their CIDs, as they lie on disk: the part of fsck that reads blocks. A leaf that was right is
+ * not read again, so each block is read about once, however many files and directories have it.
  */
 export class DagChecker {
   readonly #components: DagCheckerComponents
   readonly #buffers = new BufferPool(leafSize, 4)
   readonly #right = new BlockSet()
-  /** Nodes below which all is right */
+  /** Nodes below which everything is right */
   readonly #complete = new WalkedNodes()
-  /** Blocks that were damaged when they were read last */
+  /** Blocks that were damaged when they were last read */
   readonly #damaged = new BlockSet()
 
   constructor(components: DagCheckerComponents) {
     this.#components = components
   }
 
-  /** Checks a file from its first byte to its last, all of which are read */
+  /** Reads a file from its first byte to its last */
   async file(root: string, algorithm: DigestAlgorithm, options: StoreOptions = {}): Promise<CheckedFile> {
     const bad = new Map<string, BadBlock>()
     const hash = this.#components.hasher.file(algorithm)
@@ -88,9 +89,9 @@ export class DagChecker {
   }
 
   /**
-   * Checks all below a root
+   * Reads what is below a root, without the leaves and nodes that were right before
    *
-   * @param options.except CIDs in base32, which are left out with what only they lead to
+   * @param options.except CIDs in base32 that are left out, with everything that can be reached only through them
    */
   async dag(
     root: string,
@@ -122,18 +123,21 @@ export class DagChecker {
     return bad.get(cid.toString())
   }
 
-  /** The damaged ones of those blocks on disk that were in no file or directory so far; each is named as a leaf is */
+  /**
+   * Reads the blocks on disk that were in no file or directory so far, and yields the damaged ones, each with the CID
+   * of a leaf
+   */
   async *others(options: StoreOptions = {}): AsyncGenerator<BadBlock> {
     for await (const cid of this.#components.files.list(options)) {
       const bad = this.#damaged.has(keyOf(cid)) ? undefined : await this.block(cid, options)
-      // one that is missing was deleted since it was listed
+      // a missing one was deleted after it was listed
       if (bad?.problem === 'damaged') {
         yield bad
       }
     }
   }
 
-  /** @returns whether the block is right; what is known to be is not read again */
+  /** @returns whether the block is right; one that was right before is not read again */
   async #leaf(cid: CID, size: number | undefined, bad: Map<string, BadBlock>, options: StoreOptions): Promise<boolean> {
     if (inlineBlock(cid) !== undefined || (hasFile(cid) && this.#right.has(keyOf(cid)))) {
       return true
@@ -152,8 +156,9 @@ export class DagChecker {
   }
 
   /**
-   * @param digest what it is, where it is known
-   * @throws RefusedDagError where it is right, and has not as many bytes as its node says
+   * @param size bytes that its parent says it has
+   * @param digest of the bytes by the hash function of the CID, where it has been computed already
+   * @throws RefusedDagError where the leaf matches its CID, but has another size than its parent says
    */
   async #noteLeaf(
     cid: CID,
@@ -169,7 +174,7 @@ export class DagChecker {
     return size === undefined || isLeafOf(size, bytes) ? true : await refuseLeaf(cid, bytes, size)
   }
 
-  /** @returns undefined where it is bad */
+  /** @returns undefined where the node is missing or damaged, which is noted in `bad` */
   async #node(
     cid: CID,
     bad: Map<string, BadBlock>,
@@ -183,7 +188,7 @@ export class DagChecker {
         bad.set(isBad.cid, isBad)
         return undefined
       }
-      // a copy, as the node refers to the bytes that it is made of
+      // copied, because the decoded node refers to these bytes, and the buffer is used again
       const bytes = new Uint8Array(found as Uint8Array)
       return { bytes, ...decodeNode(cid, bytes) }
     } finally {
@@ -209,12 +214,13 @@ export class DagChecker {
   }
 
   /**
-   * Compares what a block holds with its CID, and notes it where it is right
+   * Compares a block with its CID, and notes it where it is right
    *
-   * @param digest what it is, where it is known
+   * @param digest of the bytes by the hash function of the CID, where it has been computed already
    */
   async #note(cid: CID, bytes: Uint8Array, digest?: Uint8Array): Promise<boolean> {
-    // of what nobody here can compare nothing is known to be wrong, and none has a key that is not another's
+    // a CID that we can't compare: nothing shows that the block is damaged. It is not noted, as its key may be that of
+    // another block.
     if (!hasFile(cid)) {
       return true
     }

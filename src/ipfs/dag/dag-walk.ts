@@ -1,31 +1,44 @@
 /**
- * The one walk through a DAG: each node once, however many others link to it, and on a stack of its own, however deep it is. Leaves are named
- * in nodes, and not read.
+ * The shape of DAGs: how files and directories are made of blocks, and the one walk through all blocks below a root.
+ *
+ * - `encode-node.ts` and `decode-node.ts`: a node as bytes and back; `unixfs-data.ts`: the message in it;
+ *   `require-child.ts`: whether a child is what its parent says; `dag-limits.ts`: what is refused
+ * - `dag-walk.ts` (here): all nodes below a root; `file-walk.ts`: the leaves of a file in order; `canonical-file.ts`:
+ *   whether our writer would make the same DAG
+ * - on top of the walk: `marker.ts` for garbage collection, `complete-dags.ts` and `missing-blocks.ts` for what is
+ *   here, `blocks-below.ts` for backups and CAR files, `dag-checker.ts` for fsck
+ *
+ * Imports `src/ipfs/{blocks,blockstore,hashing}`. Begin here.
+ *
+ * The walk visits each node once, however many link to it, and keeps its own stack, so depth does not matter. Leaves
+ * are named in nodes and are not read.
  */
 import * as dagPb from '@ipld/dag-pb'
 import type { CID } from 'multiformats/cid'
 import { blockKey, BlockMap } from '../blocks/block-set.ts'
 import type { StoreOptions } from '../content-store.ts'
-import { dagLimits, decodeNode, requireChild, requireDepth, type DagLink, type DagNode } from './decode-node.ts'
+import { dagLimits, requireDepth } from './dag-limits.ts'
+import { decodeNode, type DagLink, type DagNode } from './decode-node.ts'
+import { requireChild } from './require-child.ts'
 import { inlineBlock, requireCid, shown } from '../blocks/block-cid.ts'
 import { RefusedDagError } from '../errors.ts'
 
-/** As they are kept in numbers; `unknown`: it is not here */
+/** Each type is kept as its place in this list; `unknown` is a node that is missing */
 const types = ['unknown', 'file', 'directory', 'shard', 'symlink'] as const
 
-/** What is kept of a node that was walked with all below it */
+/** What is remembered of a node after everything below it was walked */
 interface Known {
   type: (typeof types)[number]
   size: number
-  /** Nodes on the longest way down from it, itself included */
+  /** Nodes on the longest path down from it, itself included */
   height: number
-  /** KiB of the nodes on the heaviest */
+  /** KiB of the nodes on the heaviest path down from it */
   weight: number
-  /** Whether nothing below is missing or was left out */
+  /** Whether nothing below it is missing or was left out */
   isWhole: boolean
 }
 
-/** Nodes that were walked, with what is asked of them when another node links to them */
+/** Nodes that were walked, with what has to be known of them when another node links to them */
 export class WalkedNodes {
   readonly #nodes = new BlockMap()
 
@@ -39,7 +52,7 @@ export class WalkedNodes {
   }
 }
 
-/** Three bits for the type, one for what is whole, nine for the height, the rest for the weight */
+/** Three bits for the type, one for `isWhole`, nine for the height, the rest for the weight */
 function pack({ type, isWhole, height, weight }: Omit<Known, 'size'>): number {
   return types.indexOf(type) + Number(isWhole) * 2 ** 3 + height * 2 ** 4 + weight * 2 ** 13
 }
@@ -54,13 +67,13 @@ function unpack(number: number): Omit<Known, 'size'> {
 }
 
 export interface WalkOptions extends StoreOptions {
-  /** Reads a node. Undefined: it is not here, and counts as one without links. */
+  /** Reads a node; undefined where it is missing: it counts as a node without links then */
   load: (cid: CID) => Promise<Uint8Array | undefined>
-  /** Whether a node is walked. @default all are */
+  /** Whether a node is walked; all are by default */
   follow?: ((cid: CID) => boolean) | undefined
-  /** Nodes that are not walked again with what is below them */
+  /** Nodes that were walked before; neither they nor what is below them is walked again */
   known?: Pick<WalkedNodes, 'get'> | undefined
-  /** Such nodes, too; those that are whole are added */
+  /** The same, and this walk adds the nodes that it finds whole */
   walked?: WalkedNodes | undefined
 }
 
@@ -68,21 +81,21 @@ export interface WalkedNode {
   readonly cid: CID
   readonly bytes: Uint8Array
   readonly node: DagNode
-  /** Whether nothing below is missing or was left out, as far as it is known; whoever walks may set it to false */
+  /** Whether nothing below it is known to be missing or left out; the caller may set it to false */
   isWhole: boolean
 }
 
 interface Frame extends WalkedNode {
   next: number
-  /** Of what is below it */
+  /** Of the nodes below it, as for {@link Known} */
   height: number
   weight: number
 }
 
 /**
- * Yields the nodes below a root, itself included, each before those below it; nothing where the root is a leaf
+ * Yields the nodes below a root, the root first, and each before those below it. A root that is a leaf yields nothing.
  *
- * @throws RefusedDagError where the DAG has more than {@link dagLimits}, or a node does not hold what the one above it says
+ * @throws RefusedDagError where the DAG exceeds {@link dagLimits}, or a node is not what its parent says
  */
 export async function* walkNodes(root: CID, options: WalkOptions): AsyncGenerator<WalkedNode> {
   requireCid(root)
@@ -99,26 +112,26 @@ export async function* walkNodes(root: CID, options: WalkOptions): AsyncGenerato
   }
 }
 
-/** The leaves that a node links to; what lies in their CIDs is not among them */
+/** The leaves that a node links to, without those that their CIDs contain */
 export function leavesOf({ links }: DagNode): DagLink[] {
   return links.filter(({ cid }) => cid.code !== dagPb.code && inlineBlock(cid) === undefined)
 }
 
 class Walk {
   readonly #options: WalkOptions
-  /** From the root to the node that is looked at */
+  /** The nodes from the root to the current one */
   readonly #path: Frame[] = []
-  /** Those of this walk that are not whole, or all where nothing is kept of them */
+  /** Nodes of this walk that `walked` does not take: those that are not whole, or all if there is no `walked` */
   readonly #visited = new WalkedNodes()
   #nodes = 0
-  /** Of the path */
+  /** KiB of the nodes on the path */
   #weight = 0
 
   constructor(options: WalkOptions) {
     this.#options = options
   }
 
-  /** The next link to a node; leaves those behind of which all below is walked */
+  /** The next link to a node; takes the nodes off the path whose links have all been followed */
   next(): DagLink | undefined {
     for (let frame = this.#path.at(-1); frame !== undefined; frame = this.#path.at(-1)) {
       const { links } = frame.node
@@ -134,7 +147,9 @@ class Walk {
     return undefined
   }
 
-  /** @returns the node that it leads to, unless it was walked or is not to be */
+  /**
+   * @returns the node that a link leads to; undefined where it was walked before, is missing, or is not to be followed
+   */
   async enter(link: Pick<DagLink, 'cid' | 'to' | 'size'>): Promise<Frame | undefined> {
     const { load, follow, signal } = this.#options
     const { cid } = link
@@ -180,7 +195,7 @@ class Walk {
 
   #requireNew(cid: CID): void {
     if (++this.#nodes > dagLimits.nodes) {
-      throw new RefusedDagError(`more than ${dagLimits.nodes} nodes are below a root`)
+      throw new RefusedDagError(`there are more than ${dagLimits.nodes} nodes below a root`)
     }
     if (this.#path.some(above => above.cid.equals(cid))) {
       throw new RefusedDagError(`${shown(cid)} is below itself`)
@@ -196,7 +211,7 @@ class Walk {
     this.#note(known)
   }
 
-  /** To the node above */
+  /** Passes on to the parent what is known of a child */
   #note({ height, weight, isWhole }: Pick<Known, 'height' | 'weight' | 'isWhole'>): void {
     const above = this.#path.at(-1)
     if (above !== undefined) {

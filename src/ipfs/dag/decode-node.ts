@@ -1,48 +1,33 @@
 /**
- * What a block says about a DAG, and how much of that anybody may say: a node is decoded here and nowhere else, so what is refused once is
- * refused by whoever reads, marks, checks, saves or fetches.
+ * Decodes a node of a DAG. Every reader, walk and check decodes here, so a node that is refused once is refused
+ * everywhere.
  *
  * @see https://specs.ipfs.tech/unixfs/
  */
 import * as dagPb from '@ipld/dag-pb'
 import type { CID } from 'multiformats/cid'
 import * as raw from 'multiformats/codecs/raw'
+import { inlineBlock, requireCid, shown } from '../blocks/block-cid.ts'
+import { verifyBlock } from '../blocks/verify-block.ts'
 import type { StoreOptions } from '../content-store.ts'
 import { RefusedDagError } from '../errors.ts'
-import { inlineBlock, requireCid, shown } from '../blocks/block-cid.ts'
-import { maxBlockBytes } from '../blocks/block.ts'
-import { verifyBlock } from '../blocks/verify-block.ts'
+import { dagLimits, requireBlockSize } from './dag-limits.ts'
 import { decodeUnixfs, type UnixfsData } from './unixfs-data.ts'
 
 const kibibyte = 1024
-const gibibyte = 1024 ** 3
-
-/** What a DAG may have; whatever has more is refused */
-export const dagLimits = {
-  blockBytes: maxBlockBytes,
-  /** Links of a node: files of ours have up to 1024, directories are sharded before they have so many, and decoding more takes too long */
-  links: 8 * 1024,
-  /** Nodes on the way from the root to a leaf: repositories are directories within each other, and a name may have over a hundred parts */
-  depth: 256,
-  /** KiB of these nodes, each rounded up: they are in memory together */
-  pathWeight: 32 * 1024,
-  /** Different nodes below a root: at 1024 leaves of 1 MiB each, those of 16 PiB */
-  nodes: 2 ** 24,
-  /** Files of other nodes that claim more bytes than this are counted before they are read */
-  uncountedBytes: 64 * gibibyte,
-  /** How many times what its different blocks hold such a file may claim: it repeats itself */
-  repetition: 1024,
-} as const
 
 export interface DagLink {
   cid: CID
-  /** In a shard: behind the prefix that tells where it belongs */
+  /** The name in the directory; in a shard without the prefix for its place */
   name: string
-  /** What it has to lead to: anything as an entry of a directory, else a part of what the node is itself */
+  /**
+   * What it has to lead to: `entry` to any file or directory, `part` to a part of this file, `shard` to a part of this
+   * directory
+   */
   to: 'entry' | 'part' | 'shard'
-  /** Bytes of the part of a file; of the others 0 */
+  /** Bytes of the part of a file; 0 for the others */
   size: number
-  /** Bytes of all blocks below, as whoever made the link says: nobody has to believe it */
+  /** Bytes of all blocks below, as claimed by whoever made the link; nobody has counted them */
   claimedDagSize: number
 }
 
@@ -50,22 +35,15 @@ export interface DagLink {
 export interface DagNode {
   type: UnixfsData['type']
   links: DagLink[]
-  /** Of a file: bytes that come before those of its links */
+  /** Bytes of a file that the node itself holds; they come before those of its links */
   data: Uint8Array | undefined
-  /** Bytes of a file, which are as many as its links say; of the others 0 */
+  /** Bytes of a file: the sum of its own and of what its links claim; 0 for the others */
   size: number
   /** KiB of its block, rounded up */
   weight: number
 }
 
-/** @throws RefusedDagError where it has more bytes than a block may have */
-export function requireBlockSize(cid: CID, { byteLength }: Uint8Array): void {
-  if (byteLength > dagLimits.blockBytes) {
-    throw new RefusedDagError(`${shown(cid)} has ${byteLength} bytes, and a block may have ${dagLimits.blockBytes}`)
-  }
-}
-
-/** @throws RefusedDagError where it is no node, or has more than {@link dagLimits} */
+/** @throws RefusedDagError where the block is not a node, or exceeds {@link dagLimits} */
 export function decodeNode(cid: CID, bytes: Uint8Array): DagNode {
   requireCid(cid)
   requireBlockSize(cid, bytes)
@@ -77,9 +55,10 @@ export function decodeNode(cid: CID, bytes: Uint8Array): DagNode {
 }
 
 /**
- * Reads a node, or takes it from its CID
+ * Reads a node, or takes it from an identity CID, which contains it
  *
- * @throws RefusedDagError; DamagedBlockError where it is refused because it does not hold what it should; what `read` throws
+ * @throws RefusedDagError; DamagedBlockError where it can't be decoded because it does not match its CID; what `read`
+ *   throws
  */
 export async function readNode(
   cid: CID,
@@ -96,56 +75,11 @@ export async function readNode(
   }
 }
 
-/**
- * @param depth nodes on a way from the root down
- * @param weight of these nodes
- * @throws RefusedDagError
- */
-export function requireDepth(cid: CID, depth: number, weight: number): void {
-  if (depth > dagLimits.depth || weight > dagLimits.pathWeight) {
-    throw new RefusedDagError(
-      `${shown(cid)} is on a way of ${depth} nodes of ${weight} KiB, where there may be ${dagLimits.depth} of ${dagLimits.pathWeight}`,
-    )
-  }
-}
-
-/** @throws RefusedDagError where a link leads to something else than its node says */
-export function requireChild(
-  link: Pick<DagLink, 'cid' | 'to' | 'size'>,
-  { type, size }: Pick<DagNode, 'type' | 'size'>,
-): void {
-  if (link.to === 'part' && (type !== 'file' || size !== link.size)) {
-    throw new RefusedDagError(
-      `${shown(link.cid)} is a ${type} of ${size} bytes, and was to be a part of a file, of ${link.size} bytes`,
-    )
-  }
-  if (link.to === 'shard' && type !== 'shard') {
-    throw new RefusedDagError(`${shown(link.cid)} is a ${type}, and was to be a part of a directory`)
-  }
-}
-
-/**
- * To be called where a leaf has not as many bytes as it should
- *
- * @throws RefusedDagError; DamagedBlockError where that is so because it does not hold what it should
- */
-export async function refuseLeaf(cid: CID, bytes: Uint8Array, expected: number | undefined): Promise<never> {
-  await verifyBlock(cid, bytes)
-  throw new RefusedDagError(
-    `${shown(cid)} has ${bytes.byteLength} bytes instead of ${expected ?? `at most ${dagLimits.blockBytes}`}`,
-  )
-}
-
-/** Whether it has as many bytes as its node says, and no more than a block may have */
-export function isLeafOf(size: number | undefined, bytes: Uint8Array): boolean {
-  return bytes.byteLength === (size ?? bytes.byteLength) && bytes.byteLength <= dagLimits.blockBytes
-}
-
 function toNode(bytes: Uint8Array): DagNode {
   const weight = Math.ceil(bytes.byteLength / kibibyte)
   const { Data: data, Links: links } = decodeDagPb(bytes)
   if (data === undefined) {
-    throw new RangeError('is no node of UnixFS')
+    throw new RangeError('is not a UnixFS node')
   }
   const unixfs = decodeUnixfs(data, dagLimits.links)
   switch (unixfs.type) {
@@ -167,17 +101,17 @@ function decodeDagPb(bytes: Uint8Array): dagPb.PBNode {
   try {
     return dagPb.decode(bytes)
   } catch (err) {
-    throw new RangeError(`is no node: ${(err as Error).message}`, { cause: err })
+    throw new RangeError(`is not a node: ${(err as Error).message}`, { cause: err })
   }
 }
 
 function fileNode({ data, blockSizes, fileSize }: UnixfsData, links: dagPb.PBLink[]): Omit<DagNode, 'weight'> {
   if (blockSizes.length !== links.length) {
-    throw new RangeError(`has ${links.length} links and the sizes of ${blockSizes.length}`)
+    throw new RangeError(`has ${links.length} links, and sizes for ${blockSizes.length}`)
   }
   const size = blockSizes.reduce((total, size) => total + size, data?.byteLength ?? 0)
   if (!Number.isSafeInteger(size) || (fileSize !== undefined && fileSize !== size)) {
-    throw new RangeError(`says that it has ${fileSize ?? size} bytes, where its parts have ${size}`)
+    throw new RangeError(`claims ${fileSize ?? size} bytes, and its parts have ${size}`)
   }
   return { type: 'file', data, size, links: links.map((link, i) => part(link, blockSizes[i]!)) }
 }
@@ -185,10 +119,10 @@ function fileNode({ data, blockSizes, fileSize }: UnixfsData, links: dagPb.PBLin
 function part({ Hash: cid, Tsize: claimedDagSize = 0 }: dagPb.PBLink, size: number): DagLink {
   requireLink(cid)
   if (size === 0) {
-    throw new RangeError('has an empty part')
+    throw new RangeError('has a part without bytes')
   }
   if (cid.code === raw.code && (size > dagLimits.blockBytes || size !== (inlineBlock(cid)?.byteLength ?? size))) {
-    throw new RangeError(`says that the block ${shown(cid)} has ${size} bytes`)
+    throw new RangeError(`claims that the leaf ${shown(cid)} has ${size} bytes`)
   }
   return { cid, name: '', to: 'part', size, claimedDagSize }
 }
@@ -200,7 +134,7 @@ function entry({ Hash: cid, Name: name = '', Tsize: claimedDagSize = 0 }: dagPb.
     throw new RangeError('is a part of a sharded directory with a name that is too short')
   }
   if (to === 'shard' && cid.code !== dagPb.code) {
-    throw new RangeError('is a part of a sharded directory over a leaf')
+    throw new RangeError('is a part of a sharded directory that has a leaf as a part')
   }
   return { cid, name: prefix === Infinity ? name : name.slice(prefix), to, size: 0, claimedDagSize }
 }
@@ -213,7 +147,7 @@ function requireLink(cid: CID): void {
   }
 }
 
-/** Characters before a name in a sharded directory: the place of its hash, as hexadecimal digits */
+/** How many characters precede each name in a sharded directory: its place in the shard, in hexadecimal digits */
 function prefixLength({ fanout }: UnixfsData): number {
   if (fanout === undefined || fanout < 8 || fanout > 1024 || !Number.isInteger(Math.log2(fanout))) {
     throw new RangeError(`is a part of a sharded directory with a fanout of ${fanout}`)
@@ -221,9 +155,9 @@ function prefixLength({ fanout }: UnixfsData): number {
   return (fanout - 1).toString(16).length
 }
 
-/** Without decoding them, which takes its time; 0 where it is no node anyway */
+/** Counts the links without decoding them, which would take long for many; any number where the block is not a node */
 function countLinks(bytes: Uint8Array): number {
-  // each field of a node has a length: links are field 2, data is field 1
+  // a node is fields with a length each: links are field 2, the data is field 1
   let links = 0
   for (let offset = 0; offset < bytes.byteLength; ) {
     links += Number(bytes[offset] === 0x12)

@@ -1,8 +1,10 @@
 /**
- * A blob as a UnixFS DAG, in the profile `unixfs-v1-2025`: the same bytes get the same CID as from `ipfs add` under it.
+ * Encodes files and directories as UnixFS, in the profile `unixfs-v1-2025`: `ipfs add` with that profile gives the same
+ * bytes the same CID.
  *
- * CIDv1, sha2-256; leaves are raw blocks of 1 MiB, the last one shorter; a node has up to 1024 links; the tree is balanced:
- * nodes are filled level by level until one is left. A blob of at most 1 MiB is its only leaf.
+ * The profile: CIDv1 and SHA-256; leaves are raw blocks of 1 MiB, of which the last may be shorter; a node has up to
+ * 1024 links; the tree is balanced, built level by level until one node is left. A file of at most 1 MiB is a single
+ * leaf.
  *
  * @see https://specs.ipfs.tech/ipips/ipip-0499/
  */
@@ -15,14 +17,16 @@ import { create as createMultihash } from 'multiformats/hashes/digest'
 import type { Block } from '../blocks/block.ts'
 import type { Content, DirectoryEntry } from '../content-store.ts'
 
+/** Bytes of a leaf, the chunks that a file is cut into */
 export const leafSize = 1024 * 1024
+/** Links of a node of a file */
 export const maxLinks = 1024
 /** Multicodec code of sha2-256 */
 const sha256 = 0x12
 /** UnixFS's number for a file */
 const fileType = 2
 
-/** A link of a file: a leaf, or a node over leaves */
+/** A link of a file, to a leaf or to a node */
 export interface FileLink {
   cid: CID
   size: number
@@ -30,7 +34,7 @@ export interface FileLink {
 }
 
 export async function hashBlock(codec: number, bytes: Uint8Array): Promise<CID> {
-  // crypto.subtle works in the thread pool; node:crypto's createHash would hold up the event loop
+  // crypto.subtle works on the thread pool; createHash of node:crypto would hold up the event loop
   const digest = await crypto.subtle.digest('SHA-256', bytes as Uint8Array<ArrayBuffer>)
   return CID.createV1(codec, createMultihash(sha256, new Uint8Array(digest)))
 }
@@ -40,7 +44,7 @@ export function leafCid(digest: Uint8Array): CID {
   return CID.createV1(raw.code, createMultihash(sha256, digest))
 }
 
-/** Makes the nodes over the leaves of a file, from the lowest level up; `put` is awaited for each */
+/** Makes the nodes above the leaves of a file, from the lowest level up; `put` is awaited for each */
 export async function buildFile(leaves: FileLink[], put: (block: Block) => Promise<void>): Promise<Content> {
   let level = leaves
   while (level.length > 1) {
@@ -52,7 +56,7 @@ export async function buildFile(leaves: FileLink[], put: (block: Block) => Promi
   }
   const [root] = level
   if (root === undefined) {
-    throw new RangeError('a file has at least one leaf, be it empty')
+    throw new RangeError('a file needs at least one leaf, which may be empty')
   }
   return { cid: root.cid.toString(), size: root.size, dagSize: root.dagSize }
 }
@@ -64,7 +68,7 @@ async function fileNode(children: FileLink[], put: (block: Block) => Promise<voi
   return { cid, size: sum(children, 'size'), dagSize: bytes.byteLength + sum(children, 'dagSize') }
 }
 
-/** The block of a node over leaves, or over nodes */
+/** The block of a node of a file, whose children are leaves or nodes */
 export function encodeFileNode(children: readonly FileLink[]): Uint8Array {
   return dagPb.encode({
     Data: fileData(children.map(({ size }) => size)),
@@ -73,8 +77,9 @@ export function encodeFileNode(children: readonly FileLink[]): Uint8Array {
 }
 
 /**
- * The UnixFS message of a node over children of these sizes. It is not left to `UnixFS.marshal`: protons-runtime, which encodes it there, takes
- * the low half of a 64-bit number for a signed one, and writes neither the right bytes nor the same ones twice for sizes from 2 GiB to 4 GiB.
+ * The UnixFS message of a node whose children have these sizes. `UnixFS.marshal` can't be used: its encoder,
+ * protons-runtime, takes the low half of a 64-bit number as signed, and so writes wrong bytes, and not even the same
+ * ones each time, for sizes from 2 GiB to 4 GiB.
  *
  * @see https://specs.ipfs.tech/unixfs/#data-field
  */

@@ -1,7 +1,9 @@
 import * as raw from 'multiformats/codecs/raw'
 import type { CID } from 'multiformats/cid'
 import { blockKey, BlockSet } from '../blocks/block-set.ts'
-import { dagLimits, requireChild, requireDepth, type DagLink, type DagNode } from './decode-node.ts'
+import { dagLimits, requireDepth } from './dag-limits.ts'
+import { requireChild } from './require-child.ts'
+import type { DagLink, DagNode } from './decode-node.ts'
 import { inlineBlock, requireCid, shown } from '../blocks/block-cid.ts'
 import { leavesOf, walkNodes } from './dag-walk.ts'
 import { RefusedDagError } from '../errors.ts'
@@ -9,31 +11,32 @@ import { RefusedDagError } from '../errors.ts'
 /** A part of a file that lies in one leaf */
 export interface LeafSlice {
   cid: CID
-  /** Bytes of the whole leaf; undefined where the leaf is the file and nothing says it */
+  /** Bytes of the whole leaf; undefined where the file is only this leaf, so no node says it */
   leafSize: number | undefined
-  /** Bytes of the leaf that are wanted: from `start` up to, not including, `end` */
+  /** The part of the leaf that is wanted: from byte `start` to before byte `end` */
   start: number
   end: number
 }
 
+/** A node on the path from the root to the current one */
 interface Frame {
   cid: CID
   links: DagLink[]
   next: number
-  /** Where in the file the next link begins */
+  /** The byte of the file at which the next link begins */
   at: number
-  /** Of the nodes from the root to it */
+  /** KiB of the nodes from the root to this one */
   weight: number
 }
 
 /**
- * Walks a file from left to right, only where the range goes, and yields the leaves, or the bytes where a node holds them itself,
- * as files do that were added without raw leaves, or a CID does
+ * Walks the part of a file that is wanted, from its first byte to its last. Yields the leaves to read, or bytes where a
+ * node or a CID contains them: nodes do in files that were added to IPFS without raw leaves.
  *
- * @param load reads a node; undefined: it is not here, and is passed over
- * @param start first byte wanted
- * @param end byte after the last one wanted; Infinity: all
- * @throws RefusedDagError where it is no file
+ * @param load reads a node; undefined where it is missing: the walk passes over it then
+ * @param start first byte that is wanted
+ * @param end byte after the last one that is wanted; Infinity for all
+ * @throws RefusedDagError where the root is not a file, or exceeds {@link dagLimits}
  */
 export async function* walkFile(
   root: CID,
@@ -68,16 +71,16 @@ export async function* walkFile(
   }
 }
 
-/** A link that is to be followed */
+/** A link to follow */
 interface Step {
   cid: CID
-  /** Where in the file it begins */
+  /** The byte of the file at which it begins */
   at: number
-  /** Undefined: nothing says it */
+  /** Bytes that it should have; undefined for the root, as no node says it */
   size: number | undefined
 }
 
-/** The next link in the range; leaves the nodes behind that have no more */
+/** The next link that is wanted; takes the nodes off the path that have no more of them */
 function nextStep(path: Frame[], start: number, end: number): Step | undefined {
   for (let frame = path.at(-1); frame !== undefined; frame = path.at(-1)) {
     while (frame.next < frame.links.length && frame.at < end) {
@@ -93,7 +96,11 @@ function nextStep(path: Frame[], start: number, end: number): Step | undefined {
   return undefined
 }
 
-/** @returns the bytes that lie in the node */
+/**
+ * Adds the node that a link leads to to the path
+ *
+ * @returns the bytes that the node itself contains
+ */
 async function enter(
   { cid, at, size }: Step,
   path: Frame[],
@@ -109,7 +116,7 @@ async function enter(
   if (size !== undefined) {
     requireChild({ cid, to: 'part', size }, node)
   } else if (node.type !== 'file') {
-    throw new RefusedDagError(`${shown(cid)} is a ${node.type}, and no file`)
+    throw new RefusedDagError(`${shown(cid)} is not a file but a ${node.type}`)
   }
   const weight = (path.at(-1)?.weight ?? 0) + node.weight
   requireDepth(cid, path.length + 1, weight)
@@ -118,10 +125,11 @@ async function enter(
 }
 
 /**
- * Counts what the different blocks of a file hold, where it claims to have many bytes, until that is enough: four blocks can claim a petabyte
+ * Refuses a large file that is few blocks repeated very often: four blocks are enough to claim a petabyte. Counts the
+ * bytes of the different blocks, and stops as soon as there are enough of them.
  *
  * @param read reads a node
- * @throws RefusedDagError where it repeats itself more than {@link dagLimits} has it
+ * @throws RefusedDagError where the file repeats itself more often than {@link dagLimits} allow
  */
 export async function requireBacked(
   root: CID,
@@ -142,5 +150,5 @@ export async function requireBacked(
       return
     }
   }
-  throw new RefusedDagError(`${shown(root)} claims to have ${size} bytes, and its blocks hold ${held}`)
+  throw new RefusedDagError(`${shown(root)} claims ${size} bytes, and its different blocks have ${held}`)
 }

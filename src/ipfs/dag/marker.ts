@@ -2,43 +2,46 @@ import { CID } from 'multiformats/cid'
 import { blockKey, BlockSet, type BlockKey } from '../blocks/block-set.ts'
 import type { DurableBlockstore } from '../blockstore/blockstore.ts'
 import type { StoreOptions } from '../content-store.ts'
+import { ignoring } from '../ignoring.ts'
 import { hasFile, parseCid } from '../blocks/block-cid.ts'
 import { leavesOf, WalkedNodes, walkNodes } from './dag-walk.ts'
-import { verifyBlock } from '../blocks/verify-block.ts'
+import { readVerified } from '../blocks/verify-block.ts'
 import { Pace } from '../../scheduling/pace.ts'
 
 export interface MarkerComponents {
   blockstore: Pick<DurableBlockstore, 'read' | 'size'>
-  /** @default without haste */
+  /** @default unhurried, so that pushes and pulls go first */
   pace?: Pace | undefined
 }
 
 export interface MarkOptions extends StoreOptions {
-  /** CIDs in base32, which are left out with what only they lead to */
+  /** CIDs in base32 that are left out, with everything that can be reached only through them */
   except?: ReadonlySet<string> | undefined
 }
 
-/** What is below a root and was not marked when it was looked at */
+/** The blocks below a root that were not marked when it was walked */
 export interface Unmarked {
-  /** Of the blocks that are here */
+  /** Bytes of those that are here */
   bytes: number
+  /** Marks them */
   mark: () => void
 }
 
 /**
- * Finds out which blocks are reachable. Only nodes are read, as leaves are named in them. Each node is compared with its CID: a damaged one
- * might name other leaves than it should.
+ * Marks the blocks that are reachable, for garbage collection. Only nodes are read, because they name the leaves. Each
+ * node is compared with its CID: a damaged one could name other leaves than it should, and those that it should name
+ * would be deleted.
  */
 export class Marker {
   readonly #blockstore: MarkerComponents['blockstore']
   readonly #pace: Pace
   readonly marked = new BlockSet()
   /**
-   * Nodes below which all is marked. Not the same as the nodes that are marked: a leaf may have the bytes of a node, and so its multihash,
-   * and below a leaf is nothing.
+   * Nodes below which everything is marked. A node that is marked is not always among them: a leaf can have the same
+   * bytes as a node, and so the same multihash, and marking the leaf marks nothing below it.
    */
   readonly #followed = new WalkedNodes()
-  /** Nodes that should be here and are not: what is below them is not known */
+  /** Nodes that should be here and are missing; what is below them is not known */
   readonly missing = new Set<string>()
 
   constructor({ blockstore, pace = new Pace() }: MarkerComponents) {
@@ -51,9 +54,10 @@ export class Marker {
   }
 
   /**
-   * Marks all below a root, which should be here
+   * Marks a root that should be here, and everything below it
    *
-   * @throws DamagedBlockError where a node does not hold what it should; RefusedDagError, with what was walked until then marked
+   * @throws DamagedBlockError where a node does not match its CID; RefusedDagError, with what was walked until then
+   *   marked
    */
   async mark(root: string, { signal, except }: MarkOptions = {}): Promise<void> {
     signal?.throwIfAborted()
@@ -63,7 +67,7 @@ export class Marker {
     }
     this.#mark(cid)
     const load = async (cid: CID): Promise<Uint8Array | undefined> => {
-      // a node that is missing is marked, too: somebody may put it meanwhile
+      // before it is read, as a missing node is marked too: it may be put while the collection runs
       this.#mark(cid)
       const bytes = await this.#read(cid)
       if (bytes === undefined) {
@@ -84,8 +88,8 @@ export class Marker {
   }
 
   /**
-   * Looks at what is here below a root that may be incomplete; marks nothing yet. What is missing or damaged will be fetched again, with what
-   * is below it.
+   * Walks what is here below a root that may be incomplete, such as one of the cache, and marks nothing yet. Missing
+   * and damaged nodes are passed over: reading them fetches them again, with what is below them.
    *
    * @throws RefusedDagError
    */
@@ -105,9 +109,9 @@ export class Marker {
     await look(cid)
     const load = async (cid: CID): Promise<Uint8Array | undefined> => {
       await look(cid)
-      return await this.#read(cid).catch(ignoreDamage)
+      return await ignoring(['DamagedBlockError'], async () => await this.#read(cid))
     }
-    // what was followed is marked with all below it
+    // what is in `#followed` is marked already, with everything below it
     for await (const { node } of walkNodes(cid, { load, follow: others(except), known: this.#followed, signal })) {
       for (const leaf of leavesOf(node)) {
         if (except?.has(leaf.cid.toString()) !== true) {
@@ -132,27 +136,12 @@ export class Marker {
     }
   }
 
-  /** @returns undefined where the block is not here */
+  /** @returns undefined where the block is missing */
   async #read(cid: CID): Promise<Uint8Array | undefined> {
-    try {
-      const bytes = await this.#blockstore.read(cid)
-      await verifyBlock(cid, bytes)
-      return bytes
-    } catch (err) {
-      if ((err as Error).name !== 'NotFoundError') {
-        throw err
-      }
-      return undefined
-    }
+    return await ignoring(['NotFoundError'], async () => await readVerified(this.#blockstore, cid))
   }
 }
 
 function others(except: ReadonlySet<string> | undefined): ((cid: CID) => boolean) | undefined {
   return except === undefined ? undefined : cid => !except.has(cid.toString())
-}
-
-function ignoreDamage(err: unknown): undefined {
-  if ((err as Error).name !== 'DamagedBlockError') {
-    throw err
-  }
 }

@@ -2,10 +2,12 @@ import type { CID } from 'multiformats/cid'
 import type { DurableBlockstore } from '../blockstore/blockstore.ts'
 import type { StoreOptions } from '../content-store.ts'
 import { hasFile, parseCid } from '../blocks/block-cid.ts'
+import { ignoring } from '../ignoring.ts'
 import { leavesOf, walkNodes } from './dag-walk.ts'
 
 /**
- * The blocks of a file that are not here. Leaves are not read; what is below a node that is not here is not known.
+ * The blocks of a file that are missing. A damaged node counts as missing, because it is about to be moved into the
+ * quarantine; leaves are not read. What is below a missing node is not known.
  *
  * @param root of the file
  * @throws RefusedDagError
@@ -20,7 +22,10 @@ export async function missingBlocks(
   let isLeaf = true
   const load = async (cid: CID): Promise<Uint8Array | undefined> => {
     isLeaf = false
-    const bytes = await read(blockstore, cid, options)
+    const bytes = await ignoring(
+      ['NotFoundError', 'DamagedBlockError'],
+      async () => await blockstore.read(cid, options),
+    )
     if (bytes === undefined) {
       missing.push(cid)
     }
@@ -35,20 +40,4 @@ export async function missingBlocks(
     }
   }
   return isLeaf && hasFile(top) && !(await blockstore.has(top)) ? [top] : missing
-}
-
-/** @returns undefined where the block is not here, or is about to go as it is damaged */
-async function read(
-  blockstore: Pick<DurableBlockstore, 'read'>,
-  cid: CID,
-  options: StoreOptions,
-): Promise<Uint8Array | undefined> {
-  try {
-    return await blockstore.read(cid, options)
-  } catch (err) {
-    if (!['NotFoundError', 'DamagedBlockError'].includes((err as Error).name)) {
-      throw err
-    }
-    return undefined
-  }
 }

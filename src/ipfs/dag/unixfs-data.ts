@@ -1,11 +1,11 @@
 /**
- * The message of UnixFS in a node. It is not left to `UnixFS.unmarshal`, which takes any number of sizes, and says nothing of the size that the
- * message has for the whole file.
+ * Decodes the UnixFS message in a node. `UnixFS.unmarshal` can't be used: it accepts any number of sizes, and does not
+ * return the size of the whole file that the message claims.
  *
  * @see https://specs.ipfs.tech/unixfs/#data-field
  */
 
-/** Type by its number; a file may be a `raw` block, too, and nobody writes the others */
+/** The types by their numbers. Type 0 is a `raw` block, which is a file too; type 3, metadata, is not in use. */
 const types = new Map<number, UnixfsData['type']>([
   [0, 'file'],
   [1, 'directory'],
@@ -15,14 +15,14 @@ const types = new Map<number, UnixfsData['type']>([
 ])
 
 export interface UnixfsData {
-  /** `shard`: a part of a directory that is too large for one block */
+  /** `shard` is a part of a directory that is too large for one block */
   type: 'file' | 'directory' | 'shard' | 'symlink'
   data: Uint8Array | undefined
-  /** Bytes of the file, where the message says it */
+  /** Bytes of the whole file, where the message claims a number */
   fileSize: number | undefined
-  /** Bytes below each link */
+  /** Bytes of the file below each link */
   blockSizes: number[]
-  /** Most links of a shard */
+  /** How many links a shard may have */
   fanout: number | undefined
 }
 
@@ -31,7 +31,7 @@ interface Field {
   value: number | Uint8Array
 }
 
-/** @throws RangeError where it is no such message, has a number that is not exact, or more than `maxSizes` sizes */
+/** @throws RangeError where it is not such a message, has a number above 2^53, or more than `maxSizes` sizes */
 export function decodeUnixfs(bytes: Uint8Array, maxSizes: number): UnixfsData {
   let type: UnixfsData['type'] | undefined
   const decoded: Omit<UnixfsData, 'type'> = { data: undefined, fileSize: undefined, blockSizes: [], fanout: undefined }
@@ -42,7 +42,7 @@ export function decodeUnixfs(bytes: Uint8Array, maxSizes: number): UnixfsData {
         break
       case 2:
         if (typeof value === 'number') {
-          throw new RangeError('is no node of UnixFS: its data is a number')
+          throw new RangeError('is not a UnixFS node: its data is a number')
         }
         decoded.data = value
         break
@@ -60,14 +60,14 @@ export function decodeUnixfs(bytes: Uint8Array, maxSizes: number): UnixfsData {
     }
   }
   if (type === undefined) {
-    throw new RangeError('is no node of UnixFS, or one of another type than files and directories')
+    throw new RangeError('is not a UnixFS file, directory or symbolic link')
   }
   return { type, ...decoded }
 }
 
 function numeric(value: number | Uint8Array): number {
   if (typeof value !== 'number' || !Number.isSafeInteger(value)) {
-    throw new RangeError('is no node of UnixFS, or one of more bytes than a number can say')
+    throw new RangeError('is not a UnixFS node, or claims more than 2^53 bytes')
   }
   return value
 }
@@ -80,7 +80,7 @@ function* fields(bytes: Uint8Array): Generator<Field> {
     for (let shift = 0; ; shift += 7) {
       const byte = bytes[offset++]
       if (byte === undefined || shift > 63) {
-        throw new RangeError('is no node of UnixFS: it is cut short')
+        throw new RangeError('is not a UnixFS node: it is cut short')
       }
       value += (byte & 0x7f) * 2 ** shift
       if (byte < 0x80) {
@@ -90,7 +90,7 @@ function* fields(bytes: Uint8Array): Generator<Field> {
   }
   const take = (length: number): Uint8Array => {
     if (offset + length > bytes.byteLength) {
-      throw new RangeError('is no node of UnixFS: it is cut short')
+      throw new RangeError('is not a UnixFS node: it is cut short')
     }
     offset += length
     return bytes.subarray(offset - length, offset)
@@ -111,7 +111,7 @@ function* fields(bytes: Uint8Array): Generator<Field> {
         take(4)
         break
       default:
-        throw new RangeError('is no node of UnixFS')
+        throw new RangeError('is not a UnixFS node')
     }
   }
 }
