@@ -2,15 +2,15 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { circuitRelayTransport } from '@libp2p/circuit-relay-v2'
 import { dcutr } from '@libp2p/dcutr'
 import { identify, identifyPush } from '@libp2p/identify'
-import { kadDHT, removePrivateAddressesMapper, removePublicAddressesMapper, type KadDHTInit } from '@libp2p/kad-dht'
 import { mdns } from '@libp2p/mdns'
 import { ping } from '@libp2p/ping'
 import { webSockets } from '@libp2p/websockets'
-import { DhtDatastore } from './dht-records.ts'
+import { dualDht } from './dht.ts'
 import { boundedPreSharedKey } from './patches/bounded-cipher.ts'
 import { leanNoise } from './patches/lean-noise.ts'
 import { leanTcp } from './patches/lean-tcp.ts'
 import { leanYamux } from './patches/lean-yamux.ts'
+import type { Patches } from './patches/patches.ts'
 import { NetworkConfigError, NodeOfflineError } from './network-errors.ts'
 import { parseSwarmKey } from './swarm-key.ts'
 import type { PeerInfo } from '@libp2p/interface'
@@ -20,18 +20,15 @@ import type { Libp2pOptions } from 'libp2p'
 /*
  * What each network profile opens, and to whom it speaks
  *
- *            listens on      dials            finds peers by             DHT                 told to others
+ *            listens on      dials            finds peers by             DHT                 tells others
  * offline    nothing         nothing          nothing                    none                nothing
  * lan        TCP             TCP              mDNS, configured peers     none                addresses, to connected peers
  * private    TCP, pnet       TCP, pnet        the same and bootstrap     WAN and LAN, pnet   the same, within the swarm
- * public     TCP, relays     TCP, WebSockets  bootstrap                  WAN and LAN         addresses, and what is provided
+ * public     TCP, relays     TCP, WebSockets  bootstrap                  WAN and LAN         addresses, and what it provides
  *
- * No profile listens on WebSockets: a browser wants them with a certificate, which belongs to a proxy.
- * The relays of `public` are used as a client, where a peer can't reach us; we are no relay ourselves.
+ * No profile listens on WebSockets: browsers want them with a certificate, which is the business of a reverse proxy.
+ * `public` uses relays as a client, for peers that can't reach us directly; we never are a relay ourselves.
  * No profile asks an HTTP router, opens a port of the gateway (UPnP), or asks for a certificate.
- *
- * The DHT comes twice, as in kubo: /ipfs/kad/1.0.0 for public addresses, /ipfs/lan/kad/1.0.0 for private ones.
- * Storing a block tells the DHT nothing. Only a call of `helia.routing.provide()` does.
  */
 export type NetworkProfile = 'offline' | 'lan' | 'private' | 'public'
 
@@ -39,9 +36,9 @@ export interface Libp2pInit {
   network: Exclude<NetworkProfile, 'offline'>
   /** Multiaddrs */
   listen: readonly string[]
-  /** Multiaddrs to tell to others instead of those listened on */
+  /** Multiaddrs to tell others instead of those listened on */
   announce: readonly string[]
-  /** Content of a `swarm.key`; `private` needs one, other profiles take none */
+  /** Content of a `swarm.key`; needed by `private`, refused by the others */
   swarmKey?: Uint8Array | undefined
   /** @default 300, or 200 for `public` */
   maxConnections?: number | undefined
@@ -69,62 +66,9 @@ export const publicBootstrap: readonly string[] = [
 
 const defaultMaxConnections = { lan: 300, private: 300, public: 200 }
 
-/** @throws NetworkConfigError */
-export function libp2pOptions(init: Libp2pInit): Libp2pOptions<Services> {
-  const services = {
-    identify: identify(),
-    identifyPush: identifyPush(),
-    ping: ping(),
-    ...(init.network === 'lan' ? {} : dualDht()),
-    ...(init.network === 'public' ? { dcutr: dcutr() } : {}),
-  }
-  const options: Libp2pOptions<Services> = {
-    logger: init.logger,
-    addresses: {
-      listen: [...init.listen],
-      announce: [...init.announce],
-    },
-    transports: [leanTcp()],
-    connectionEncrypters: [leanNoise()],
-    streamMuxers: [leanYamux({ streamOptions, maxInboundStreams })],
-    services,
-    connectionManager: {
-      maxConnections: init.maxConnections ?? defaultMaxConnections[init.network],
-      maxParallelDials: 32,
-      // appliances behind one address (NAT, one host) come back together after an outage
-      inboundConnectionThreshold: 32,
-      maxIncomingPendingConnections: 64,
-    },
-    connectionMonitor: {
-      // a node that hashes, or a link full of blocks, answers late: that is no reason to cut it off
-      pingTimeout: { minTimeout: 20 * second, maxTimeout: 60 * second },
-    },
-  }
-
-  if (init.network === 'private') {
-    if (init.swarmKey == null) {
-      throw new NetworkConfigError('The private network needs a swarm key')
-    }
-
-    options.connectionProtector = boundedPreSharedKey({ psk: parseSwarmKey(init.swarmKey) })
-  } else if (init.swarmKey != null) {
-    throw new NetworkConfigError(`A swarm key is for the private network, and this one is ${init.network}`)
-  }
-
-  if (init.network === 'public') {
-    options.transports?.push(webSockets(), circuitRelayTransport())
-    options.addresses?.listen?.push('/p2p-circuit')
-    options.peerRouters = [() => slowWalk]
-  } else {
-    options.peerDiscovery = [watchedMdns(init.onPeer)]
-  }
-
-  return options
-}
-
 /**
  * A peer may send as much as the window before it is told to wait. libp2p's own buffer of 4 MiB is smaller than its own window of 16 MiB, so
- * that a stream of blocks which arrives faster than it is read would be reset.
+ * it would reset a stream of blocks that arrives faster than it is read.
  */
 const streamOptions = {
   initialStreamWindowSize: 256 * 1024,
@@ -133,71 +77,83 @@ const streamOptions = {
   inactivityTimeout: 120 * second,
 }
 
-/** On one connection: what a peer has sent on each, and nobody has read yet, is kept */
+/** On one connection: each holds what a peer has sent on it and nobody has read yet */
 const maxInboundStreams = 256
 
-type PeerDiscoveryFactory = NonNullable<Libp2pOptions['peerDiscovery']>[number]
-
-/** Between two questions for peers on the LAN: nodes that start together miss each other's first one; milliseconds */
+/** Between two mDNS queries, as nodes that start together miss each other's first one; milliseconds */
 const mdnsInterval = 2000
 
-/** libp2p tells of a peer only when it is new to the peer store, so that one known from an earlier run would never be dialled */
-function watchedMdns(onPeer: Libp2pInit['onPeer']): PeerDiscoveryFactory {
+/** @throws NetworkConfigError */
+export function libp2pOptions(patches: Patches, init: Libp2pInit): Libp2pOptions<Services> {
+  const isPublic = init.network === 'public'
+  const connectionProtector = protector(patches, init)
+  return {
+    logger: init.logger,
+    addresses: {
+      listen: [...init.listen, ...(isPublic ? ['/p2p-circuit'] : [])],
+      announce: [...init.announce],
+    },
+    transports: [leanTcp(patches), ...(isPublic ? [webSockets(), circuitRelayTransport()] : [])],
+    connectionEncrypters: [leanNoise(patches)],
+    streamMuxers: [leanYamux(patches, { streamOptions, maxInboundStreams })],
+    services: {
+      identify: identify(),
+      identifyPush: identifyPush(),
+      ping: ping(),
+      ...(init.network === 'lan' ? {} : dualDht()),
+      ...(isPublic ? { dcutr: dcutr() } : {}),
+    },
+    connectionManager: {
+      maxConnections: init.maxConnections ?? defaultMaxConnections[init.network],
+      maxParallelDials: 32,
+      // appliances behind one address (NAT, or one host) reconnect at the same time after an outage
+      inboundConnectionThreshold: 32,
+      maxIncomingPendingConnections: 64,
+    },
+    connectionMonitor: {
+      // a node that hashes, or a link full of blocks, answers late: that is no reason to disconnect it
+      pingTimeout: { minTimeout: 20 * second, maxTimeout: 60 * second },
+    },
+    ...(isPublic ? { peerRouters: [() => slowWalk] } : { peerDiscovery: [watchedMdns(init.onPeer)] }),
+    ...(connectionProtector === undefined ? {} : { connectionProtector }),
+  }
+}
+
+function protector(patches: Patches, { network, swarmKey }: Libp2pInit): Libp2pOptions['connectionProtector'] {
+  if (network !== 'private') {
+    if (swarmKey !== undefined) {
+      throw new NetworkConfigError(`a swarm key works only with network private, and network is ${network}`)
+    }
+    return undefined
+  }
+  if (swarmKey === undefined) {
+    throw new NetworkConfigError('network private needs a swarm key')
+  }
+  return boundedPreSharedKey(patches, { psk: parseSwarmKey(swarmKey) })
+}
+
+/** libp2p reports only peers that are new to its peer store, so one that is known from an earlier run would never be dialled */
+function watchedMdns(onPeer: Libp2pInit['onPeer']): NonNullable<Libp2pOptions['peerDiscovery']>[number] {
   return components => {
     const discovery = mdns({ interval: mdnsInterval })(components)
     discovery.addEventListener('peer', event => {
       onPeer(event.detail)
     })
-
     return discovery
   }
 }
 
 /**
- * Makes a look-up of peers last a while, though it tells of each peer at once
+ * Makes a look-up of peers last a while; what the DHT finds is reported at once all the same
  *
- * The search for relays walks the DHT without a pause: with no peer, or only those it knows, that is a busy loop.
+ * The search for relays walks the DHT without a pause. With no peer, or only peers that it knows already, that is a busy loop.
  */
 const slowWalk = {
   async findPeer(): Promise<never> {
-    throw new NodeOfflineError('This router knows no peers')
+    throw new NodeOfflineError('this router knows no peers')
   },
 
   async *getClosestPeers(_key: Uint8Array, options: { signal?: AbortSignal } = {}): AsyncGenerator<never> {
     yield* await sleep(10 * second, [], { ref: false, ...options })
   },
-}
-
-function dualDht(): Record<'wan' | 'lan', ReturnType<typeof kadDHT>> {
-  return {
-    wan: boundedDht({
-      protocol: '/ipfs/kad/1.0.0',
-      peerInfoMapper: removePrivateAddressesMapper,
-      logPrefix: 'libp2p:dht-wan',
-      datastorePrefix: '/dht-wan',
-      metricsPrefix: 'libp2p_dht_wan',
-      // a network of private addresses has no peers here: answer so, instead of waiting for one
-      allowQueryWithZeroPeers: true,
-    }),
-    lan: boundedDht({
-      protocol: '/ipfs/lan/kad/1.0.0',
-      peerInfoMapper: removePublicAddressesMapper,
-      clientMode: false,
-      logPrefix: 'libp2p:dht-lan',
-      datastorePrefix: '/dht-lan',
-      metricsPrefix: 'libp2p_dht_lan',
-      allowQueryWithZeroPeers: true,
-    }),
-  }
-}
-
-/** A DHT with a datastore of its own, which is not filled by others */
-function boundedDht(init: KadDHTInit & { datastorePrefix: string }): ReturnType<typeof kadDHT> {
-  return components => {
-    const datastore = new DhtDatastore(components, { prefix: init.datastorePrefix })
-    // libp2p's components can't be copied, as they are looked up when they are asked for
-    return kadDHT(init)(
-      new Proxy(components, { get: (target, name) => (name === 'datastore' ? datastore : Reflect.get(target, name)) }),
-    )
-  }
 }

@@ -4,13 +4,11 @@ import { createServer, isIP, isIPv6 } from 'node:net'
 import { ListenError } from './network-errors.ts'
 import type { Logger } from '../../log.ts'
 
-/** The port that IPFS nodes use */
+/** The port that IPFS nodes listen on by default */
 const usualPort = 4001
 
 /**
- * The multiaddrs to listen on
- *
- * Where `port` is unset and 4001 is taken, it is any free port; a port asked for and taken is an error.
+ * The multiaddrs to listen on. Without `port` it is 4001, or any free port where that is taken; a port that was asked for has to be free.
  *
  * @throws ListenError
  */
@@ -35,7 +33,7 @@ async function resolve(host: string): Promise<string[]> {
   try {
     return [(await lookup(name)).address]
   } catch (err) {
-    throw new ListenError(`The IPFS node cannot listen on ${host}: it is neither an address nor a known name`, {
+    throw new ListenError(`the IPFS node cannot listen on ${host}: it is neither an address nor a known name`, {
       cause: err,
     })
   }
@@ -53,11 +51,11 @@ async function choosePort(addresses: readonly string[], port: number | undefined
       continue
     }
 
-    if (port != null) {
-      throw new ListenError(`The IPFS node cannot listen on port ${port} of ${address}: the port is taken`)
+    if (port !== undefined) {
+      throw new ListenError(`the IPFS node cannot listen on port ${port} of ${address}: the port is taken`)
     }
 
-    log.info('The usual port of IPFS is taken, using a free one', { address, port: wanted })
+    log.info('the default port of IPFS is taken, using a free one', { address, port: wanted })
 
     return 0
   }
@@ -78,12 +76,12 @@ async function isFree(address: string, port: number): Promise<boolean> {
       return false
     }
 
-    // no IPv6 here: libp2p goes on with IPv4 alone
+    // there is no IPv6 here: libp2p goes on with IPv4 alone
     if (address === '::') {
       return true
     }
 
-    throw new ListenError(`The IPFS node cannot listen on port ${port} of ${address}: ${String(code ?? err)}`, {
+    throw new ListenError(`the IPFS node cannot listen on port ${port} of ${address}: ${String(code ?? err)}`, {
       cause: err,
     })
   }

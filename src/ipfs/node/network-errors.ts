@@ -2,20 +2,12 @@
 export class NetworkConfigError extends Error {
   static readonly name = 'NetworkConfigError'
   readonly name = 'NetworkConfigError'
-
-  constructor(message = 'The network is not configured well', options?: ErrorOptions) {
-    super(message, options)
-  }
 }
 
 /** The node can't listen where it was told to */
 export class ListenError extends Error {
   static readonly name = 'ListenError'
   readonly name = 'ListenError'
-
-  constructor(message = 'The IPFS node cannot listen', options?: ErrorOptions) {
-    super(message, options)
-  }
 }
 
 /** The node has no network: its profile is offline, or it has not started */
@@ -23,7 +15,7 @@ export class NodeOfflineError extends Error {
   static readonly name = 'NodeOfflineError'
   readonly name = 'NodeOfflineError'
 
-  constructor(message = 'The IPFS node is not connected to a network', options?: ErrorOptions) {
+  constructor(message = 'the IPFS node is not connected to a network', options?: ErrorOptions) {
     super(message, options)
   }
 }

@@ -1,94 +1,53 @@
-import { setTimeout as sleep } from 'node:timers/promises'
-import { withLibp2pLight } from '@helia/libp2p'
-import { createHeliaLight } from 'helia'
-import { sha512 } from 'multiformats/hashes/sha2'
+/*
+ * src/ipfs/node: the IPFS node of the appliance, which is Helia with libp2p and bitswap
+ *
+ *   node.ts                       the node, as all others see it: begin here
+ *   running-node.ts               how it starts and stops
+ *   libp2p.ts, dht, listen        what each network profile opens, and to whom it speaks
+ *   peer-keeper, peer-limits      which peers it dials, and what they may make it hold
+ *   provider, root-queue          tells the DHT which image roots are here
+ *   patches/                      all that changes a package of somebody else; see its patches.ts
+ *
+ * May import: src/oci, src/scheduling, types of src/log.ts. Its own patches may not import it.
+ */
+import type { Helia } from 'helia'
+import type { Libp2p } from 'libp2p'
+import type { CID } from 'multiformats/cid'
+import { NodeOfflineError } from './network-errors.ts'
 import {
   announceBlock,
   createBlockSession,
-  withBoundedBitswap,
   type BlockSession,
   type BlockSessionInit,
 } from './patches/bounded-bitswap.ts'
-import { componentLogger } from './libp2p-logger.ts'
-import { noteProtocolsRarely } from './patches/lean-peer-store.ts'
-import { libp2pOptions, publicBootstrap } from './libp2p.ts'
-import { listenAddresses } from './listen.ts'
-import { ListenError, NodeOfflineError } from './network-errors.ts'
-import { defaultPeerLimits, limitConnections, type PeerLimits } from './peer-limits.ts'
+import { Patches } from './patches/patches.ts'
+import { parseAddress } from './peer-keeper.ts'
 import type { Peer } from './peer.ts'
-import { PeerKeeper, parseAddress, parseAddresses } from './peer-keeper.ts'
-import type { Libp2pInit, NetworkProfile } from './libp2p.ts'
-import type { Logger } from '../../log.ts'
-import type { Helia } from 'helia'
-import type { Blockstore } from 'interface-blockstore'
-import type { Libp2p } from 'libp2p'
-import type { CID } from 'multiformats/cid'
+import { finishStep, haltNode, startNode } from './running-node.ts'
+import type { IpfsNodeComponents, IpfsNodeInit, RunningNode } from './running-node.ts'
 
 export type { NetworkProfile } from './libp2p.ts'
-
-export interface IpfsNodeInit {
-  network: NetworkProfile
-  /** Address or name of this machine to listen on: `0.0.0.0` for all of IPv4, `::` for all of both */
-  host: string
-  /**
-   * TCP port of libp2p; 0 for any free one
-   *
-   * @default 4001, or any free port where that is taken
-   */
-  port?: number | undefined
-  /** Multiaddrs of peers to keep connected */
-  peers: readonly string[]
-  /** Multiaddrs of peers that know others; `public` adds those of kubo */
-  bootstrap: readonly string[]
-  /** Multiaddrs to tell to others instead of those listened on */
-  announce: readonly string[]
-  /** Content of a `swarm.key`; `private` needs one, other profiles take none */
-  swarmKey?: Uint8Array | undefined
-  /** @default {@link defaultPeerLimits} */
-  limits?: PeerLimits | undefined
-}
-
-export interface IpfsNodeComponents {
-  /** Opened and closed by the caller */
-  blockstore: Blockstore
-  /** Opened and closed by the caller. Holds the identity of the node, which the first start makes. */
-  datastore: Helia['datastore']
-  log: Logger
-}
-
-const second = 1000
-
-/** For each step of the stop */
-const stopTimeout = 5 * second
-
-interface Running {
-  helia: Helia
-  libp2p?: Libp2p
-  keeper?: PeerKeeper
-}
+export type { IpfsNodeComponents, IpfsNodeInit } from './running-node.ts'
 
 /** The IPFS node of the appliance: Helia, with libp2p and bitswap as the network profile wants them */
 export class IpfsNode {
   readonly #components: IpfsNodeComponents
   readonly #init: IpfsNodeInit
-  readonly #logger: Libp2pInit['logger']
-  #running: Running | undefined
-  #wanted = false
-  /** The last start or stop; each waits for the one before */
+  #running: RunningNode | undefined
+  #isWanted = false
+  /** The last start or stop; each waits for the one before it */
   #last: Promise<void> = Promise.resolve()
 
   constructor(components: IpfsNodeComponents, init: IpfsNodeInit) {
     this.#components = components
     this.#init = init
-    this.#logger = componentLogger(components.log)
   }
 
   /** @throws NodeOfflineError before start() */
   get helia(): Helia {
-    if (this.#running == null) {
-      throw new NodeOfflineError('The IPFS node has not started')
+    if (this.#running === undefined) {
+      throw new NodeOfflineError('the IPFS node has not started')
     }
-
     return this.#running.helia
   }
 
@@ -102,7 +61,7 @@ export class IpfsNode {
     return this.libp2p?.peerId.toString()
   }
 
-  /** What others are told to dial, each with the peer id */
+  /** The addresses that others are told to dial, each with the peer ID */
   get multiaddrs(): string[] {
     return this.libp2p?.getMultiaddrs().map(String) ?? []
   }
@@ -112,196 +71,81 @@ export class IpfsNode {
   }
 
   peers(): Peer[] {
-    return (
-      this.libp2p?.getConnections().map(connection => ({
-        peer: connection.remotePeer.toString(),
-        address: connection.remoteAddr.toString(),
-        direction: connection.direction,
-        limited: connection.limits != null,
-        latency: connection.rtt,
-      })) ?? []
-    )
+    const connections = this.libp2p?.getConnections() ?? []
+    return connections.map(({ remotePeer, remoteAddr, direction, limits, rtt }) => ({
+      peer: remotePeer.toString(),
+      address: remoteAddr.toString(),
+      direction,
+      limited: limits !== undefined,
+      latency: rtt,
+    }))
   }
 
   /**
-   * Connects to a peer, or finds the connection there is already
+   * Connects to a peer, or finds the connection that exists already
    *
-   * @returns the peer id
-   * @throws NodeOfflineError, NetworkConfigError, or what libp2p throws where the peer can't be reached
+   * @returns the peer ID
+   * @throws NodeOfflineError, NetworkConfigError, or what libp2p throws if the peer can't be reached
    */
-  async connect(address: string, options: { signal?: AbortSignal | undefined } = {}): Promise<string> {
-    if (this.libp2p == null) {
+  async connect(address: string, { signal }: { signal?: AbortSignal | undefined } = {}): Promise<string> {
+    if (this.libp2p === undefined) {
       throw new NodeOfflineError()
     }
-
-    const connection = await this.libp2p.dial(
-      parseAddress(address, 'a peer'),
-      options.signal == null ? {} : { signal: options.signal },
-    )
-
+    const peer = parseAddress(address, 'a peer')
+    const connection = await this.libp2p.dial(peer, signal === undefined ? {} : { signal })
     return connection.remotePeer.toString()
   }
 
   /** @throws NodeOfflineError */
   createBlockSession(init: BlockSessionInit): BlockSession {
-    if (this.libp2p == null) {
+    if (this.libp2p === undefined) {
       throw new NodeOfflineError()
     }
-
     return createBlockSession(this.helia, init)
   }
 
   /** Sends a block that is stored now to the peers that want it, if there are any */
   async announceBlock(cid: CID): Promise<void> {
-    if (this.libp2p != null) {
+    if (this.libp2p !== undefined) {
       await announceBlock(this.helia, cid)
     }
   }
 
-  /** @throws NetworkConfigError, ListenError */
+  /** @throws NetworkConfigError, ListenError, PackageError */
   async start(): Promise<void> {
-    this.#wanted = true
-    this.#last = this.#last.then(
-      async () => this.#start(),
-      async () => this.#start(),
-    )
-
-    return this.#last
+    this.#isWanted = true
+    this.#last = this.#last.catch(() => {}).then(async () => await this.#start())
+    await this.#last
   }
 
   async stop(): Promise<void> {
-    this.#wanted = false
+    this.#isWanted = false
     const before = this.#last.catch(() => {})
-    this.#last = this.#finish('start', before).then(async () => this.#stop())
-
-    return this.#last
+    this.#last = finishStep('start', before, this.#components.log).then(async () => await this.#stop())
+    await this.#last
   }
 
   async #start(): Promise<void> {
-    if (this.#running != null || !this.#wanted) {
+    if (this.#running !== undefined || !this.#isWanted) {
       return
     }
-
-    const running =
-      this.#init.network === 'offline' ? await this.#startOffline() : await this.#startOnline(this.#init.network)
-    this.#running = running
-
-    // a stop that did not wait any longer
-    if (!this.#wanted) {
-      return this.#stop()
+    const { log } = this.#components
+    const patches = this.#components.patches ?? new Patches({ log })
+    this.#running = await startNode({ ...this.#components, patches }, this.#init)
+    // a stop may have come meanwhile, and waited no longer
+    if (!this.#isWanted) {
+      await this.#stop()
+      return
     }
-
-    this.#components.log.info('IPFS node started', {
-      network: this.#init.network,
-      peer: this.peerId,
-      addresses: this.multiaddrs,
-    })
+    log.info('IPFS node started', { network: this.#init.network, peer: this.peerId, addresses: this.multiaddrs })
   }
 
   async #stop(): Promise<void> {
     const running = this.#running
     this.#running = undefined
-
-    if (running != null) {
-      await this.#halt(running)
+    if (running !== undefined) {
+      await haltNode(running, this.#components.log)
       this.#components.log.info('IPFS node stopped')
-    }
-  }
-
-  async #startOffline(): Promise<Running> {
-    const helia = this.#create()
-    await this.#startOrStop(helia)
-
-    return { helia }
-  }
-
-  async #startOnline(network: Libp2pInit['network']): Promise<Running> {
-    const { host, port, announce, swarmKey, limits = defaultPeerLimits } = this.#init
-    const peers = parseAddresses(this.#init.peers, 'a peer')
-    const bootstrap = parseAddresses(
-      [...(network === 'public' ? publicBootstrap : []), ...this.#init.bootstrap],
-      'a bootstrap peer',
-    )
-    parseAddresses(announce, 'an address to announce')
-
-    const options = libp2pOptions({
-      network,
-      listen: await listenAddresses(host, port, this.#components.log),
-      announce,
-      swarmKey,
-      maxConnections: limits.connections,
-      logger: this.#logger,
-      onPeer: peer => {
-        this.#running?.keeper?.found(peer)
-      },
-    })
-    const helia = withBoundedBitswap(withLibp2pLight(this.#create(), options), limits)
-    await this.#startOrStop(helia)
-
-    const { libp2p } = helia
-    limitConnections(libp2p, limits.connectionsPerPeer)
-    noteProtocolsRarely(libp2p)
-    const keeper = new PeerKeeper({ libp2p, log: this.#components.log }, { peers, bootstrap })
-    keeper.start()
-
-    return { helia, libp2p, keeper }
-  }
-
-  #create(): Helia {
-    const { blockstore, datastore } = this.#components
-
-    return createHeliaLight({ blockstore, datastore, logger: this.#logger, hashers: [sha512] })
-  }
-
-  async #startOrStop(helia: Helia): Promise<void> {
-    try {
-      await helia.start()
-    } catch (err) {
-      await this.#halt({ helia })
-
-      if (err instanceof Error && err.name === 'UnsupportedListenAddressesError') {
-        throw new ListenError('The IPFS node cannot listen on its addresses', { cause: err })
-      }
-
-      throw err
-    }
-  }
-
-  async #halt({ helia, libp2p, keeper }: Running): Promise<void> {
-    if (keeper != null) {
-      await this.#finish('dialling of peers', keeper.stop())
-    }
-
-    const stopped = helia.stop()
-
-    if (!(await this.#finish('network', stopped))) {
-      for (const connection of libp2p?.getConnections() ?? []) {
-        connection.abort(new Error('The IPFS node stops'))
-      }
-
-      await this.#finish('network', stopped)
-    }
-  }
-
-  /** Waits for a step of the stop, but not forever; tells whether it ended */
-  async #finish(step: string, promise: Promise<unknown>): Promise<boolean> {
-    const { log } = this.#components
-    const controller = new AbortController()
-
-    try {
-      return await Promise.race([
-        promise.then(
-          () => true,
-          (err: unknown) => {
-            log.warn('A step of the stop of the IPFS node failed', { step, error: String(err) })
-
-            return true
-          },
-        ),
-        sleep(stopTimeout, false, { signal: controller.signal }),
-      ])
-    } finally {
-      controller.abort()
     }
   }
 }

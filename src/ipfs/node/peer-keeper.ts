@@ -8,11 +8,11 @@ import type { Multiaddr } from '@multiformats/multiaddr'
 import type { Libp2p } from 'libp2p'
 
 /*
- * Dials in the background: libp2p itself dials no peer that it discovers
+ * Dials peers in the background, as libp2p itself dials none that it discovers
  *
- * peers       are kept connected, dialled again after 1 s, 2 s, ... 1 min
- * bootstrap   are dialled at the start, and whenever fewer than 4 peers are connected
- * found       by mDNS: dialled when seen, at most once a minute where that fails
+ * configured peers    stay connected: dialled again after 1 s, 2 s, ... 1 min
+ * bootstrap peers     are dialled at the start, and whenever fewer than 4 peers are connected
+ * peers seen by mDNS  are dialled when seen, and at most once a minute where that fails
  */
 
 const second = 1000
@@ -24,7 +24,7 @@ const bootstrapInterval = 30 * second
 const fewPeers = 4
 const maxFound = 1000
 
-/** The connection of a tagged peer is the last to be closed when there are too many */
+/** Connections to peers with this tag are the last to be closed when there are too many */
 const tag = 'configured'
 
 export interface PeerKeeperComponents {
@@ -53,7 +53,7 @@ export class PeerKeeper {
   }
 
   start(): void {
-    if (this.#controller != null) {
+    if (this.#controller !== undefined) {
       return
     }
 
@@ -75,12 +75,16 @@ export class PeerKeeper {
     this.#loops = []
   }
 
-  /** Dials a peer seen on the local network, unless it is connected or could not be dialled a moment ago */
+  /** Dials a peer seen on the local network, unless it is connected or a dial failed less than a minute ago */
   found({ id, multiaddrs }: PeerInfo): void {
     const signal = this.#controller?.signal
     const peer = id.toString()
 
-    if (signal == null || this.#libp2p.getConnections(id).length > 0 || (this.#found.get(peer) ?? 0) > Date.now()) {
+    if (
+      signal === undefined ||
+      this.#libp2p.getConnections(id).length > 0 ||
+      (this.#found.get(peer) ?? 0) > Date.now()
+    ) {
       return
     }
 
@@ -97,7 +101,7 @@ export class PeerKeeper {
         this.#found.delete(peer)
       },
       (err: unknown) => {
-        this.#log.debug('Cannot dial a peer of the local network', { peer, error: String(err) })
+        this.#log.debug('cannot dial a peer of the local network', { peer, error: String(err) })
       },
     )
   }
@@ -109,15 +113,15 @@ export class PeerKeeper {
     while (!signal.aborted) {
       try {
         const { remotePeer } = await this.#dial(address, signal)
-        this.#log.info('Peer connected', { peer: remotePeer.toString(), address: address.toString() })
+        this.#log.info('peer connected', { peer: remotePeer.toString(), address: address.toString() })
         delay = firstDelay
         reported = false
         await this.#libp2p.peerStore.merge(remotePeer, { tags: { [tag]: { value: 100 } } })
         await this.#disconnected(remotePeer, signal)
-        this.#log.debug('Peer disconnected', { peer: remotePeer.toString(), address: address.toString() })
+        this.#log.debug('peer disconnected', { peer: remotePeer.toString(), address: address.toString() })
       } catch (err) {
         if (!signal.aborted) {
-          this.#log[reported ? 'debug' : 'info']('Cannot dial a configured peer, trying again', {
+          this.#log[reported ? 'debug' : 'info']('cannot dial a configured peer, trying again', {
             address: address.toString(),
             error: String(err),
           })
@@ -138,7 +142,7 @@ export class PeerKeeper {
             try {
               await this.#dial(address, signal)
             } catch (err) {
-              this.#log.debug('Cannot dial a bootstrap peer', { address: address.toString(), error: String(err) })
+              this.#log.debug('cannot dial a bootstrap peer', { address: address.toString(), error: String(err) })
             }
           }),
         )
@@ -190,7 +194,7 @@ export function parseAddress(address: string, what: string): Multiaddr {
     return multiaddr(address)
   } catch (err) {
     throw new NetworkConfigError(
-      `${address} is no multiaddr of ${what}, such as /ip4/192.0.2.1/tcp/4001/p2p/12D3Koo...`,
+      `${address} is not a multiaddr of ${what}, such as /ip4/192.0.2.1/tcp/4001/p2p/12D3Koo...`,
       { cause: err },
     )
   }

@@ -6,15 +6,15 @@ import type { Libp2p } from 'libp2p'
 /*
  * Sends blocks by bitswap without a copy
  *
- * @helia/bitswap 4 encodes each block twice, once to know its length and once into a message of up to 4 MiB with others. Here a block is a
- * message, which its receiver can look at while the next one comes.
+ * @helia/bitswap 4 encodes each block twice: once to know its length, and once into a message of up to 4 MiB that it shares with others. Here
+ * each block is a message of its own, which its receiver can process while the next one arrives.
  */
 
-/** Tags of protobuf for what has a length: fields 1 and 3 of a message, 1 and 2 of a block */
+/** Protobuf tags of length-delimited fields: 1 and 3 of a message, 1 and 2 of a block */
 const messageTags = { wantList: 0x0a, block: 0x1a }
 const blockTags = { prefix: 0x0a, data: 0x12 }
 
-/** A block as bitswap sends it: all of its CID but the digest, and its bytes */
+/** A block as bitswap sends it: its bytes, and its CID without the digest */
 interface SentBlock {
   prefix: Uint8Array
   data: Uint8Array
@@ -26,7 +26,7 @@ interface Message {
   blocks: Map<string, SentBlock>
 }
 
-/** What the library sends its messages with */
+/** The part of the library that sends its messages */
 export interface MessageSender {
   protocols: string[]
   sendMessage: (peer: PeerId, message: Message, options?: AbortOptions) => Promise<void>
@@ -44,7 +44,7 @@ export function sendBlocksUncopied(network: MessageSender, libp2p: Pick<Libp2p, 
   }
 }
 
-/** What does not arrive is asked for again, so a stream that breaks is no failure of the sender */
+/** Whoever misses a block asks for it again, so the sender treats a broken stream as no failure */
 async function sendBlocks(stream: Stream, blocks: Iterable<SentBlock>, options: AbortOptions): Promise<void> {
   try {
     await stream.closeRead(options)
@@ -60,7 +60,7 @@ async function sendBlocks(stream: Stream, blocks: Iterable<SentBlock>, options: 
 }
 
 /**
- * A message with an empty want list and one block, and its length before it
+ * A message of an empty want list and one block, preceded by its length
  *
  * @see https://specs.ipfs.tech/bitswap-protocol/#bitswap-1-2-0-wire-format
  */

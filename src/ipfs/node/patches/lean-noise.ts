@@ -1,18 +1,19 @@
 import { createCipheriv, createDecipheriv, createSecretKey, type KeyObject } from 'node:crypto'
 import { noise } from '@chainsafe/libp2p-noise'
 import { Uint8ArrayList } from 'uint8arraylist'
+import type { Patches, Shape } from './patches.ts'
 import type { ConnectionEncrypter, SecuredConnection } from '@libp2p/interface'
 
 /*
- * Noise with half the work for each message
+ * Noise with half the work per message
  *
  * @chainsafe/libp2p-noise 17 turns the key into OpenSSL's form for every message of 64 KiB, which takes as long as half of the decryption, and
- * copies each message that it decrypts into a buffer that nobody reads. Both could be mended there; here its handshake and its format stay.
+ * copies each message that it decrypts into a buffer that nobody reads. Here both are left out; its handshake and its format stay as they are.
  */
 
 const algorithm = 'chacha20-poly1305'
 const tagLength = 16
-/** Below this the library's WebAssembly is faster, as it says itself */
+/** Bytes below which the library's WebAssembly is faster, according to the library */
 const minNativeLength = 1200
 
 type Bytes = Uint8Array | Uint8ArrayList
@@ -28,49 +29,68 @@ interface EncryptedStream {
   decrypt: (message: Bytes) => Uint8ArrayList
 }
 
-export function leanNoise(): (components: Parameters<ReturnType<typeof noise>>[0]) => ConnectionEncrypter {
+const name = '@chainsafe/libp2p-noise'
+const encrypterShape: Shape = {
+  'crypto.encrypt': 'function',
+  'crypto.decrypt': 'function',
+  secureInbound: 'function',
+  secureOutbound: 'function',
+}
+const streamShape: Shape = { decrypt: 'function', 'handshake.decrypt': 'function' }
+
+export function leanNoise(
+  patches: Patches,
+): (components: Parameters<ReturnType<typeof noise>>[0]) => ConnectionEncrypter {
   return components => {
-    const encrypter = noise()(components) as Noise
-    const { encrypt, decrypt } = encrypter.crypto
-    encrypter.crypto.encrypt = (plaintext, nonce, ad, key) => {
-      return plaintext.byteLength < minNativeLength
-        ? encrypt(plaintext, nonce, ad, key)
-        : encryptNatively(plaintext, nonce, ad, key)
-    }
-    encrypter.crypto.decrypt = (ciphertext, nonce, ad, key, into) => {
-      return ciphertext.byteLength < minNativeLength
-        ? decrypt(ciphertext, nonce, ad, key, into)
-        : decryptNatively(ciphertext, nonce, ad, key)
-    }
-    for (const method of ['secureInbound', 'secureOutbound'] as const) {
-      const secure = encrypter[method].bind(encrypter) as (...args: unknown[]) => Promise<SecuredConnection<never>>
-      Object.assign(encrypter, {
-        [method]: async (...args: unknown[]) => {
-          const secured = await secure(...args)
-          decryptWithoutCopy(secured.connection as unknown as EncryptedStream)
-          return secured
-        },
-      })
+    const encrypter = noise()(components)
+    if (patches.fits(name, encrypter, encrypterShape)) {
+      keepKeys(encrypter as Noise)
+      decryptUncopied(encrypter as Noise, patches)
     }
     return encrypter
   }
 }
 
-function decryptWithoutCopy(stream: EncryptedStream): void {
-  if (typeof stream.decrypt !== 'function' || typeof stream.handshake?.decrypt !== 'function') {
-    throw new Error('This version of @chainsafe/libp2p-noise keeps its parts elsewhere')
+/** Has large messages encrypted and decrypted by a key that stays in OpenSSL's form */
+function keepKeys({ crypto }: Noise): void {
+  const { encrypt, decrypt } = crypto
+  crypto.encrypt = (plaintext, nonce, ad, key) => {
+    return plaintext.byteLength < minNativeLength
+      ? encrypt(plaintext, nonce, ad, key)
+      : encryptNatively(plaintext, nonce, ad, key)
   }
-  stream.decrypt = message => {
-    if (message.byteLength < tagLength) {
-      throw new Error('A message is shorter than its tag')
-    }
-    return new Uint8ArrayList(stream.handshake.decrypt(message))
+  crypto.decrypt = (ciphertext, nonce, ad, key, into) => {
+    return ciphertext.byteLength < minNativeLength
+      ? decrypt(ciphertext, nonce, ad, key, into)
+      : decryptNatively(ciphertext, nonce, ad, key)
+  }
+}
+
+/** Leaves out the copy of each message, on every connection */
+function decryptUncopied(encrypter: Noise, patches: Patches): void {
+  for (const method of ['secureInbound', 'secureOutbound'] as const) {
+    const secure = encrypter[method].bind(encrypter) as (...args: unknown[]) => Promise<SecuredConnection<never>>
+    Object.assign(encrypter, {
+      [method]: async (...args: unknown[]) => {
+        const secured = await secure(...args)
+        const stream = secured.connection as unknown as EncryptedStream
+        if (patches.fits(name, stream, streamShape)) {
+          stream.decrypt = message => {
+            if (message.byteLength < tagLength) {
+              throw new Error('a message of Noise is shorter than its tag')
+            }
+            return new Uint8ArrayList(stream.handshake.decrypt(message))
+          }
+        }
+        return secured
+      },
+    })
   }
 }
 
 const keyObjects = new WeakMap<Uint8Array, KeyObject>()
 
-/** A connection has one key for each direction, which stays the same object */
+/** A connection has one key for each direction, and hands over the same object each time */
 function keyObject(key: Uint8Array): KeyObject {
   let object = keyObjects.get(key)
   if (object === undefined) {
@@ -93,7 +113,7 @@ function encryptNatively(plaintext: Bytes, nonce: Uint8Array, ad: Uint8Array, ke
   return output
 }
 
-/** @throws Error where the tag does not belong to the message */
+/** @throws Error if the tag does not match the message */
 function decryptNatively(ciphertext: Bytes, nonce: Uint8Array, ad: Uint8Array, key: Uint8Array): Uint8ArrayList {
   const length = ciphertext.byteLength - tagLength
   const decipher = createDecipheriv(algorithm, keyObject(key), nonce, { authTagLength: tagLength })

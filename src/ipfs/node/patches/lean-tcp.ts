@@ -1,22 +1,32 @@
 import { tcp } from '@libp2p/tcp'
+import type { Patches, Shape } from './patches.ts'
 import type { MultiaddrConnection, Transport, Upgrader } from '@libp2p/interface'
 import type { Socket } from 'node:net'
 import type { Uint8ArrayList } from 'uint8arraylist'
 
 /*
- * TCP that passes on what it is given in one go, and does not keep others waiting
+ * TCP that writes each message in one go, and reads in turns
  *
- * @libp2p/tcp 11 writes each piece of a message by itself: of Noise these are its length, the ciphertext and a tag, each a call of the system
- * and a packet of its own. And it takes all that a socket brings at once, which from a fast peer is up to 2 MiB.
+ * @libp2p/tcp 11 writes each piece of a message by itself: with Noise these are its length, the ciphertext and a tag, each a system call and a
+ * packet of its own. And it takes all that a socket delivers at once, up to 2 MiB from a fast peer, before anybody else is served.
  */
 
-/** Bytes that a socket takes before it asks to wait. Node's own 64 KiB are less than two messages of Noise. */
+/** Bytes that a socket buffers before it asks its writer to wait. Node's default of 64 KiB is less than two messages of Noise. */
 const highWaterMark = 256 * 1024
-/** What a connection brings before others get their turn: a millisecond of work */
+/** Bytes that a connection may deliver before others get their turn: a millisecond of work */
 const bytesPerTurn = 256 * 1024
-/** The library hands over more than its types tell: all that `net.connect` and `net.createServer` take */
+/** The library passes on more than its types allow: all options of `net.connect` and `net.createServer` */
 const dialOpts = { noDelay: true, writableHighWaterMark: highWaterMark }
 const listenOpts = { noDelay: true, highWaterMark }
+
+const name = '@libp2p/tcp'
+const transportShape: Shape = { dial: 'function', createListener: 'function' }
+const connectionShape: Shape = {
+  sendData: 'function',
+  onData: 'function',
+  readStatus: 'string',
+  'socket.cork': 'function',
+}
 
 type Components = Parameters<ReturnType<typeof tcp>>[0]
 
@@ -27,19 +37,31 @@ interface TcpConnection extends MultiaddrConnection {
   readStatus: string
 }
 
-export function leanTcp(): (components: Components) => Transport {
+export function leanTcp(patches: Patches): (components: Components) => Transport {
   return components => {
     const transport = tcp({ dialOpts, listenOpts })(components)
+    if (!patches.fits(name, transport, transportShape)) {
+      return transport
+    }
     const dial = transport.dial.bind(transport)
     const createListener = transport.createListener.bind(transport)
     transport.dial = async (address, options) =>
-      await dial(address, { ...options, upgrader: leanUpgrader(options.upgrader) })
-    transport.createListener = options => createListener({ ...options, upgrader: leanUpgrader(options.upgrader) })
+      await dial(address, { ...options, upgrader: leanUpgrader(options.upgrader, patches) })
+    transport.createListener = options =>
+      createListener({ ...options, upgrader: leanUpgrader(options.upgrader, patches) })
     return transport
   }
 }
 
-function leanUpgrader(upgrader: Upgrader): Upgrader {
+/** An upgrader is where a transport hands over each new connection */
+function leanUpgrader(upgrader: Upgrader, patches: Patches): Upgrader {
+  const lean = (connection: MultiaddrConnection): MultiaddrConnection => {
+    if (patches.fits(name, connection, connectionShape)) {
+      writeAtOnce(connection as TcpConnection)
+      readInTurns(connection as TcpConnection)
+    }
+    return connection
+  }
   return {
     upgradeOutbound: async (connection, options) => await upgrader.upgradeOutbound(lean(connection), options),
     upgradeInbound: async (connection, options) => {
@@ -49,20 +71,6 @@ function leanUpgrader(upgrader: Upgrader): Upgrader {
     getStreamMuxers: () => upgrader.getStreamMuxers(),
     getConnectionEncrypters: () => upgrader.getConnectionEncrypters(),
   }
-}
-
-function lean(connection: MultiaddrConnection): MultiaddrConnection {
-  const tcpConnection = connection as TcpConnection
-  if (
-    typeof tcpConnection.sendData !== 'function' ||
-    typeof tcpConnection.onData !== 'function' ||
-    typeof tcpConnection.socket?.cork !== 'function'
-  ) {
-    throw new Error('This version of @libp2p/tcp keeps its socket elsewhere')
-  }
-  writeAtOnce(tcpConnection)
-  readInTurns(tcpConnection)
-  return connection
 }
 
 function writeAtOnce(connection: TcpConnection): void {
@@ -78,7 +86,7 @@ function writeAtOnce(connection: TcpConnection): void {
   }
 }
 
-/** For as long as it takes to decrypt and hash what Node reads at once, everything else would wait */
+/** Decrypting and hashing all that Node reads at once would keep everything else waiting */
 function readInTurns(connection: TcpConnection): void {
   const { socket } = connection
   const onData = connection.onData.bind(connection)

@@ -2,10 +2,13 @@ import assert from 'node:assert/strict'
 import { suite, test } from 'node:test'
 import { componentLogger } from '../../../../src/ipfs/node/libp2p-logger.ts'
 import { libp2pOptions } from '../../../../src/ipfs/node/libp2p.ts'
+import { Patches } from '../../../../src/ipfs/node/patches/patches.ts'
 import { parseSwarmKey } from '../../../../src/ipfs/node/swarm-key.ts'
 import { recordingLog } from '../../../fixtures/recording-log.ts'
 import { swarmKey } from '../../../fixtures/ipfs-node.ts'
 import type { Libp2pInit } from '../../../../src/ipfs/node/libp2p.ts'
+
+const patches = new Patches({ log: recordingLog() })
 
 function init(network: Libp2pInit['network'], options: Partial<Libp2pInit> = {}): Libp2pInit {
   return {
@@ -43,7 +46,7 @@ suite('libp2p options', () => {
 
   for (const { network, transports, mdns, services, protector, listen, ...rest } of cases) {
     test(`of the ${network} network`, () => {
-      const options = libp2pOptions(init(network, { swarmKey: 'key' in rest ? rest.key : undefined }))
+      const options = libp2pOptions(patches, init(network, { swarmKey: 'key' in rest ? rest.key : undefined }))
 
       assert.equal(options.transports?.length, transports)
       assert.equal(options.peerDiscovery?.length ?? 0, mdns)
@@ -57,14 +60,17 @@ suite('libp2p options', () => {
   test('announce the addresses given', () => {
     const announce = ['/dns4/registry.example/tcp/4001']
 
-    assert.deepEqual(libp2pOptions(init('public', { announce })).addresses?.announce, announce)
+    assert.deepEqual(libp2pOptions(patches, init('public', { announce })).addresses?.announce, announce)
   })
 
   test('need a swarm key in the private network, and take none elsewhere', () => {
-    assert.throws(() => libp2pOptions(init('private')), { name: 'NetworkConfigError', message: /needs a swarm key/ })
-    assert.throws(() => libp2pOptions(init('lan', { swarmKey: swarmKey() })), {
+    assert.throws(() => libp2pOptions(patches, init('private')), {
       name: 'NetworkConfigError',
-      message: /for the private network/,
+      message: /needs a swarm key/,
+    })
+    assert.throws(() => libp2pOptions(patches, init('lan', { swarmKey: swarmKey() })), {
+      name: 'NetworkConfigError',
+      message: /only with network private/,
     })
   })
 })

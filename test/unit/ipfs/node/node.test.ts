@@ -92,7 +92,7 @@ suite('IpfsNode', () => {
     t.after(async () => node.stop())
     await assert.rejects(node.start(), {
       name: 'ListenError',
-      message: `The IPFS node cannot listen on port ${port} of 127.0.0.1: the port is taken`,
+      message: `the IPFS node cannot listen on port ${port} of 127.0.0.1: the port is taken`,
     })
     await assert.rejects(node.start(), { name: 'ListenError' })
   })
@@ -110,12 +110,16 @@ suite('IpfsNode', () => {
   })
 
   for (const [name, init, message] of [
-    ['peer', { peers: ['192.0.2.1:4001'] }, /192\.0\.2\.1:4001 is no multiaddr of a peer/],
-    ['bootstrap peer', { bootstrap: ['bootstrap.example'] }, /bootstrap\.example is no multiaddr of a bootstrap peer/],
+    ['peer', { peers: ['192.0.2.1:4001'] }, /192\.0\.2\.1:4001 is not a multiaddr of a peer/],
+    [
+      'bootstrap peer',
+      { bootstrap: ['bootstrap.example'] },
+      /bootstrap\.example is not a multiaddr of a bootstrap peer/,
+    ],
     [
       'address to announce',
       { announce: ['registry.example'] },
-      /registry\.example is no multiaddr of an address to announce/,
+      /registry\.example is not a multiaddr of an address to announce/,
     ],
     ['swarm key', { network: 'private', swarmKey: new Uint8Array(3) }, /swarm key must begin/],
   ] as const) {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { blockMessage } from '../../../../../src/ipfs/node/patches/block-messages.ts'
-import { MessageMeter } from '../../../../../src/ipfs/node/message-meter.ts'
+import { MessageMeter } from '../../../../../src/ipfs/node/patches/message-meter.ts'
 
 const prefix = Buffer.from('01551220', 'hex')
 

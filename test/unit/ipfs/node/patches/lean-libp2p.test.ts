@@ -3,14 +3,18 @@ import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { describe, it } from 'node:test'
 import { noise } from '@chainsafe/libp2p-noise'
-import { yamux } from '@chainsafe/libp2p-yamux'
+import { yamux, type YamuxMuxerInit } from '@chainsafe/libp2p-yamux'
+import type { StreamMuxerFactory } from '@libp2p/interface'
 import { multiaddrConnectionPair } from '@libp2p/utils'
 import { tcp } from '@libp2p/tcp'
 import { createLibp2p, type Libp2p } from 'libp2p'
-import { leanNoise } from '../../../src/ipfs/node/patches/lean-noise.ts'
-import { noteProtocolsRarely } from '../../../src/ipfs/node/patches/lean-peer-store.ts'
-import { leanYamux } from '../../../src/ipfs/node/patches/lean-yamux.ts'
+import { leanNoise } from '../../../../../src/ipfs/node/patches/lean-noise.ts'
+import { noteProtocolsRarely } from '../../../../../src/ipfs/node/patches/lean-peer-store.ts'
+import { leanYamux } from '../../../../../src/ipfs/node/patches/lean-yamux.ts'
+import { Patches } from '../../../../../src/ipfs/node/patches/patches.ts'
+import { recordingLog } from '../../../../fixtures/recording-log.ts'
 
+const patches = new Patches({ log: recordingLog() })
 const mebibyte = 1024 * 1024
 const protocol = '/test/hash/1.0.0'
 /** Around what goes into one message of Noise, what WebAssembly does, and what one window holds */
@@ -18,7 +22,7 @@ const sizes = [0, 1, 1183, 1184, 1199, 1200, 65_518, 65_519, 65_520, 65_536, 262
 
 type Parts = Pick<NonNullable<Parameters<typeof createLibp2p>[0]>, 'connectionEncrypters' | 'streamMuxers'>
 
-const lean: Parts = { connectionEncrypters: [leanNoise()], streamMuxers: [leanYamux()] }
+const lean: Parts = { connectionEncrypters: [leanNoise(patches)], streamMuxers: [leanYamux(patches)] }
 const plain: Parts = { connectionEncrypters: [noise()], streamMuxers: [yamux()] }
 
 /** Answers whatever comes with its hash */
@@ -73,10 +77,10 @@ describe('lean Noise and Yamux', () => {
 
 describe('lean Yamux', () => {
   /** Messages that a receiver sends back while so much comes in */
-  async function answers(muxers: typeof leanYamux | typeof yamux, bytes: number): Promise<number> {
+  async function answers(muxers: (init: YamuxMuxerInit) => () => StreamMuxerFactory, bytes: number): Promise<number> {
     const [outbound, inbound] = multiaddrConnectionPair()
     const [sender, receiver] = [outbound, inbound].map(connection =>
-      (muxers({ enableKeepAlive: false })() as ReturnType<ReturnType<typeof leanYamux>>).createStreamMuxer(connection),
+      muxers({ enableKeepAlive: false })().createStreamMuxer(connection),
     )
     let count = 0
     outbound.addEventListener('message', () => {
@@ -105,7 +109,7 @@ describe('lean Yamux', () => {
   }
 
   it('tells of its window only now and then', async () => {
-    const rarely = await answers(leanYamux, 4 * mebibyte)
+    const rarely = await answers(init => leanYamux(patches, init), 4 * mebibyte)
     const always = await answers(yamux, 4 * mebibyte)
     // half of 256 KiB each time: 32 for 4 MiB
     assert.ok(rarely <= 40 && rarely < always / 4, `${rarely} messages instead of ${always}`)
@@ -122,7 +126,7 @@ describe('protocols that a peer speaks', () => {
         merges++
         return await merge(...args)
       }
-      noteProtocolsRarely(one)
+      noteProtocolsRarely(one, patches)
       const peer = two.peerId
       const known = [
         await one.peerStore.merge(peer, { protocols: ['/a'] }),

@@ -1,33 +1,33 @@
-/** What a message has more of than this costs far more memory once it is decoded than it took on the way; a full want list of kubo has 1024 */
+/** A message with more fields takes far more memory once decoded than its bytes did; kubo's longest want list has 1024 entries */
 const maxFields = 20_000
 const maxShift = 63
-/** Wire types of protobuf: which bytes of a field come after its tag */
+/** Wire types of protobuf, which say what follows the tag of a field */
 const [varint, fixed64, lengthDelimited, fixed32] = [0, 1, 2, 5] as const
-/** The field of the want list in a message, and the only one that is looked into */
+/** The field of a message that holds the want list: the only one whose own fields are counted */
 const wantList = 1
 
 type State = 'length' | 'tag' | 'number' | 'fieldLength'
 
 /**
- * Follows the messages of a bitswap stream while they come in pieces of any size: each is its length and protobuf, which the library decodes
- * only when it is whole
+ * Measures the messages of a bitswap stream while they arrive, in pieces of any size. Each is its length followed by protobuf, which the library
+ * decodes only once it is complete.
  *
  * @see https://specs.ipfs.tech/bitswap-protocol/#bitswap-1-2-0-wire-format
  */
 export class MessageMeter {
-  /** Bytes of the message that is under way */
+  /** Bytes that have arrived of the message that is not complete */
   held = 0
   #state: State = 'length'
   #value = 0
   #shift = 0
   #field = 0
   #fields = 0
-  /** Bytes left of the message, of its want list and of the field that is passed over */
+  /** Bytes still to come of the message, of its want list and of the field that is skipped */
   #left = 0
   #listLeft = 0
   #skip = 0
 
-  /** @throws Error where the bytes are no message, or one with too many fields */
+  /** @throws Error if the bytes are not a message, or are one with too many fields */
   take(bytes: Uint8Array): void {
     for (let at = 0; at < bytes.byteLength; ) {
       if (this.#skip > 0) {
@@ -45,7 +45,7 @@ export class MessageMeter {
   #read(byte: number): void {
     const state = this.#state
     if (this.#shift > maxShift) {
-      throw new Error('a number of a bitswap message has no end')
+      throw new Error('a bitswap message has a number that does not end')
     }
     this.#value += (byte & 0x7f) * 2 ** this.#shift
     this.#shift += 7
@@ -56,7 +56,7 @@ export class MessageMeter {
       this.#shift = 0
       this.#follow(state, value)
     }
-    // the length of a message is no part of it
+    // the length of a message is not part of it
     if (state !== 'length') {
       this.#pass(1)
     }
@@ -77,7 +77,7 @@ export class MessageMeter {
       case 'fieldLength':
         this.#state = 'tag'
         if (this.#field === wantList && this.#listLeft === 0) {
-          // the byte that was read now is passed after this
+          // counts the byte that was just read, which #pass subtracts after this
           this.#listLeft = value === 0 ? 0 : value + 1
         } else {
           this.#skip = value

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
-import { MessageMeter } from '../../../../src/ipfs/node/message-meter.ts'
-import { blockMessage, field, framed, wantMessage } from '../../../fixtures/bitswap-messages.ts'
+import { MessageMeter } from '../../../../../src/ipfs/node/patches/message-meter.ts'
+import { blockMessage, field, framed, wantMessage } from '../../../../fixtures/bitswap-messages.ts'
 
 const digest = Buffer.alloc(32, 1)
 const messages = [

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { describe, it } from 'node:test'
-import { boundedCipher, type Cipher } from '../../../../src/ipfs/node/patches/bounded-cipher.ts'
+import { boundedCipher, type Cipher } from '../../../../../src/ipfs/node/patches/bounded-cipher.ts'
 
 // without types; it comes with @libp2p/pnet
 const name: string = 'xsalsa20'
