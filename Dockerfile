@@ -15,7 +15,8 @@ RUN scripts/prune-modules node_modules
 COPY LICENSE ./
 COPY src src
 # nothing that was deleted is missed
-RUN node --import /build/src/lean-imports.ts --input-type=module --eval "import { globSync } from 'node:fs'; \
+RUN node --input-type=module --eval "import { globSync } from 'node:fs'; \
+  import { leaveOutUnused } from '/build/src/lean-imports.ts'; leaveOutUnused(); \
   for (const file of globSync('src/**/*.ts', { exclude: ['src/main.ts'] })) await import('/build/' + file)"
 ARG REVISION=unknown
 # every time and mode fixed, and whole directories copied into / later on: what COPY makes itself gets the time of the build

@@ -40,6 +40,7 @@ async function replacePackageFile(): Promise<void> {
     allowScripts: _,
     dependencies: _0,
     devDependencies: _1,
+    overrides: _2,
     scripts: { prepack, postpack },
     ...rest
   } = JSON.parse(await readFile(packageFile, 'utf8')) as Record<string, unknown> & { scripts: Record<string, string> }

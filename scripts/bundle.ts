@@ -1,6 +1,7 @@
 import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { build, type Metafile, type Plugin } from 'esbuild'
+import { installedVersion, patchedPackages } from '../src/ipfs/node/patches/patches.ts'
 
 export const projectDirectory = resolve(import.meta.dirname, '..')
 
@@ -14,6 +15,7 @@ export interface BundleInit {
 
 /** src/main.ts and all that it imports as one CommonJS file: the only kind that a single-file executable of Node 24 starts with */
 export async function bundle({ file, licenses, plugins = [] }: BundleInit): Promise<void> {
+  checkVersions()
   const { metafile } = await build({
     absWorkingDir: projectDirectory,
     entryPoints: ['src/main.ts'],
@@ -33,6 +35,16 @@ export async function bundle({ file, licenses, plugins = [] }: BundleInit): Prom
     logLevel: 'warning',
   })
   await writeFile(licenses, await licensesOf(metafile))
+}
+
+/** A bundle can't look for the versions of its packages when it starts */
+function checkVersions(): void {
+  for (const [name, { version }] of Object.entries(patchedPackages)) {
+    const found = installedVersion(name)
+    if (found !== version) {
+      throw new Error(`${name} ${found ?? 'is not installed'} instead of ${version}`)
+    }
+  }
 }
 
 async function licensesOf({ inputs }: Metafile): Promise<string> {

@@ -22,7 +22,8 @@ async function main(): Promise<void> {
   const { enableCompileCache } = await import('node:module')
   // what was compiled once is kept for the next start, if the system's folder for temporary files can be written to
   enableCompileCache()
-  await import('./lean-imports.ts')
+  const { leaveOutUnused } = await import('./lean-imports.ts')
+  leaveOutUnused()
   const { run } = await import('./cli/program.ts')
   process.exitCode = await run(process.argv.slice(2))
   // everything was told to close; whatever keeps the process alive now would keep it for ever

@@ -150,7 +150,7 @@ export class Appliance {
     directory: DataDirectory,
     index: LevelIndex,
     condition: IndexCondition,
-    { certificate, swarmKey, kubo }: StartInputs,
+    { certificate, patches, swarmKey, kubo }: StartInputs,
   ): Promise<Part[]> {
     const {
       gc,
@@ -180,7 +180,7 @@ export class Appliance {
     })
     const datastore = new LevelDatastore(directory.datastore)
     const node = new IpfsNode(
-      { blockstore, datastore, log: log.child({ module: 'ipfs' }) },
+      { blockstore, datastore, patches, log: log.child({ module: 'ipfs' }) },
       { network, ...p2p, swarmKey, limits: peerLimits(this.#config) },
     )
     const hasher = new HashWorkers()

@@ -16,6 +16,7 @@ function explain(
     case 'CertificateError':
     case 'ListenError':
     case 'NetworkConfigError':
+    case 'PackageError':
       return message
   }
   switch (code) {

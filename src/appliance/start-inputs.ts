@@ -1,28 +1,31 @@
 import { readFile } from 'node:fs/promises'
 import { readAdminToken } from './admin-token.ts'
+import { checkPackages } from './check-packages.ts'
 import { checkPort } from './check-port.ts'
 import { checkWritable } from './check-writable.ts'
 import { reasonOf } from '../config/entries.ts'
 import type { Config } from '../config/schema.ts'
 import { Certificate } from '../http/certificate.ts'
 import { parseHttpAddress } from '../ipfs/retrieval/fetch-bytes.ts'
+import type { Patches } from '../ipfs/node/patches/patches.ts'
 import { parseSwarmKey } from '../ipfs/node/swarm-key.ts'
 import type { Logger } from '../log.ts'
 import { StartError } from './start-error.ts'
 
-/** What the configuration refers to; each undefined where it names none */
+/** What is read and checked before the start; each is undefined where the configuration names none */
 export interface StartInputs {
+  patches: Patches
   certificate: Certificate | undefined
   swarmKey: Uint8Array | undefined
-  /** RPC API of a kubo that pins as well */
+  /** RPC API of a kubo that pins the same images */
   kubo: URL | undefined
 }
 
 /**
- * Reads the files that the configuration names, and tries the ports and places that it wants: all that can be found wrong before
- * anything is changed on disk
+ * Finds all that can be found wrong before anything changes on disk: checks the packages, reads the files that the configuration names, and
+ * tries the ports and directories that it wants
  *
- * @throws StartError, CertificateError
+ * @throws StartError, CertificateError, PackageError
  */
 export async function readStartInputs({ log }: { log: Logger }, config: Config): Promise<StartInputs> {
   const {
@@ -35,6 +38,7 @@ export async function readStartInputs({ log }: { log: Logger }, config: Config):
     tls: { certPath, keyPath },
   } = config
   const inputs = {
+    patches: checkPackages({ log }),
     certificate:
       certPath === undefined || keyPath === undefined
         ? undefined
@@ -73,7 +77,7 @@ async function readSwarmKey(path: string): Promise<Uint8Array> {
   try {
     return parseSwarmKey(content)
   } catch (err) {
-    throw new StartError(`${path} is no swarm key: ${(err as Error).message}`, { cause: err })
+    throw new StartError(`${path} is not a swarm key: ${(err as Error).message}`, { cause: err })
   }
 }
 

@@ -227,7 +227,7 @@ const settings: Case[] = [
   {
     title: 'a swarm key that is none',
     args: path => ['--network', 'private', '--p2p-port', '0', '--p2p-swarm-key', path('garbage.pem')],
-    message: 'DIRECTORY/garbage.pem is no swarm key: the swarm key must begin with the line /key/swarm/psk/1.0.0/',
+    message: 'DIRECTORY/garbage.pem is not a swarm key: the swarm key must begin with the line /key/swarm/psk/1.0.0/',
   },
   {
     title: 'a swarm key that is not there',

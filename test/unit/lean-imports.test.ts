@@ -4,7 +4,8 @@ import { describe, it } from 'node:test'
 import { promisify } from 'node:util'
 
 const script = `
-  await import('./src/lean-imports.ts')
+  const { leaveOutUnused } = await import('./src/lean-imports.ts')
+  leaveOutUnused()
   await import('./src/appliance/appliance.ts')
   process.report.excludeNetwork = true
   console.log(JSON.stringify(process.report.getReport().sharedObjects))`

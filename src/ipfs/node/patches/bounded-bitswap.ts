@@ -26,7 +26,7 @@ import { sendBlocksUncopied } from './block-messages.ts'
 import { MessageBudget } from './message-budget.ts'
 import { serveInRounds } from './want-rounds.ts'
 import type { BlockSession, BlockSessionInit, Ledger, LedgerMap, Network, WantList } from './bitswap-parts.ts'
-import type { Patches } from './patches.ts'
+import type { Patches, Shape } from './patches.ts'
 import type { BitswapOptions } from '@helia/bitswap'
 import type { HeliaWithLibp2p } from '@helia/libp2p'
 import type { Connection, ServiceMap } from '@libp2p/interface'
@@ -43,6 +43,8 @@ const mebibyte = 1024 * 1024
 const maxRoundsAtOnce = 32
 /** Bytes of the longest CID that a peer may want: one by sha2-512 has 70. We keep the bytes of a want, and an identity CID may have any number. */
 const maxCidBytes = 128
+
+const libp2pShape: Shape = { dialProtocol: 'function', getConnections: 'function', handle: 'function' }
 
 const options: BitswapOptions = {
   // kubo refuses more than 4 MiB, and our blocks have 1 MiB
@@ -102,6 +104,7 @@ export async function announceBlock(helia: Helia, cid: CID): Promise<void> {
 type Libp2pParts = Pick<Libp2p, 'dialProtocol' | 'getConnections' | 'handle' | 'peerId'>
 
 async function bound(helia: Helia, libp2p: Libp2pParts, patches: Patches, limits: BitswapLimits): Promise<void> {
+  patches.fits('libp2p', libp2p, libp2pShape)
   const { network, wantList, peerWantLists } = checkedBitswap(helia, patches).bitswap
   const ledgers = peerWantLists.ledgerMap
   refuseIdentityHashes(wantList)

@@ -19,7 +19,8 @@ export interface Cipher {
 /** Far more than a connection in memory takes; milliseconds */
 const checkTimeout = 30_000
 
-const connectionShape: Shape = { 'inboundXor.update': 'function', 'outboundXor.update': 'function' }
+const connectionShape: Shape = { inboundXor: 'object', outboundXor: 'object' }
+const cipherShape: Shape = { update: 'function' }
 
 export function boundedCipher(cipher: Cipher): Cipher {
   return {
@@ -48,6 +49,7 @@ export function boundedPreSharedKey(patches: Patches, init: Init): ReturnType<ty
       const connection = await protect(...args)
       patches.fits('@libp2p/pnet', connection, connectionShape)
       const ciphers = connection as unknown as { inboundXor: Cipher; outboundXor: Cipher }
+      patches.fits('xsalsa20', ciphers.inboundXor, cipherShape)
       ciphers.inboundXor = boundedCipher(ciphers.inboundXor)
       ciphers.outboundXor = boundedCipher(ciphers.outboundXor)
       return connection
