@@ -425,6 +425,26 @@ describe('/ipdr/v1 over TCP', () => {
   })
 })
 
+describe('a restore that is refused', () => {
+  it('leaves no timer of its body behind', async () => {
+    const restore = async (): Promise<never> => {
+      throw new OciError('DENIED')
+    }
+    await using app = await TestApp.start({
+      administration: { restore } as unknown as Administration,
+      limits: { bodyRate: { bytes: 1, period: 60_000 } },
+    })
+    const timers = (): number => process.getActiveResourcesInfo().filter(name => name === 'Timeout').length
+    const before = timers()
+    for (let i = 0; i < 10; i++) {
+      const headers = { ...authorized, 'Content-Type': 'application/vnd.ipld.car' }
+      const { status } = await app.request('POST', '/ipdr/v1/restore', { headers, body: 'nothing of it is read' })
+      assert.equal(status, 403)
+    }
+    assert.ok(timers() < before + 5, `${before} before, ${timers()} after`)
+  })
+})
+
 describe('paths that look like those of administration', () => {
   for (const path of [
     '/IPDR/V1/gc',

@@ -63,8 +63,14 @@ export function backupRoutes(
       requireType(req, carType)
       // unlike other work, it needs the client to its end
       const signal = clientSignal(res)
-      const source = asyncIterableReader(bodyOf(req, bodyRate))
-      await sendProgress(res, log, async onProgress => await administration.restore(source, { onProgress, signal }))
+      const body = bodyOf(req, bodyRate)[Symbol.asyncIterator]()
+      const source = asyncIterableReader({ [Symbol.asyncIterator]: () => body })
+      try {
+        await sendProgress(res, log, async onProgress => await administration.restore(source, { onProgress, signal }))
+      } finally {
+        // the reader never says that it is done; not awaited, since a client that sends nothing would hold it up
+        body.return?.().catch(() => {})
+      }
     })
     .all(onlyMethods('POST'))
   return router

@@ -1,0 +1,148 @@
+/** docs/openapi.yaml against the routes, and against what a real server answers */
+import assert from 'node:assert/strict'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { after, before, describe, it } from 'node:test'
+import type { Router } from 'express'
+import { administrationRoutes } from '../../src/http/routes/administration.ts'
+import { ApiDescription } from '../fixtures/api-description.ts'
+import { TestAppliance } from '../fixtures/appliance.ts'
+import { makeImage } from '../fixtures/images.ts'
+import { temporaryDirectory } from '../fixtures/temporary.ts'
+import { projectDirectory } from '../fixtures/tools.ts'
+
+const json = 'application/json'
+const car = 'application/vnd.ipld.car'
+const blockKeys = 'application/vnd.ipdr.block-keys'
+
+/** `GET /ipdr/v1/peers` and so on, also of the routers within */
+function routesOf({ stack }: Router): string[] {
+  return stack.flatMap(({ handle, route }) => {
+    if (route !== undefined) {
+      const methods = new Set(route.stack.map(({ method }) => method).filter(method => method !== undefined))
+      return Array.from(methods, method => `${method.toUpperCase()} ${route.path}`)
+    }
+    return 'stack' in handle ? routesOf(handle as unknown as Router) : []
+  })
+}
+
+describe('docs/openapi.yaml', () => {
+  const resources = new AsyncDisposableStack()
+  let api: ApiDescription
+  let server: TestAppliance
+  let empty: TestAppliance
+  let backup: ArrayBuffer
+  before(async () => {
+    api = await ApiDescription.read(join(projectDirectory, 'docs/openapi.yaml'))
+    const network = { network: 'lan', p2p: { host: '127.0.0.1', port: 0 } }
+    const path = resources.use(await temporaryDirectory('openapi')).path
+    server = resources.use(await TestAppliance.start(join(path, 'one'), network))
+    empty = resources.use(await TestAppliance.start(join(path, 'two'), network))
+    const { content, descriptor } = makeImage([{ file: Buffer.from('content') }])
+    for (const [digest, bytes] of content) {
+      await (digest === descriptor.digest
+        ? server.client.pushManifest('team/app', 'v1', bytes)
+        : server.client.pushBlob('team/app', bytes))
+    }
+    backup = await (await ask(server, 'POST /ipdr/v1/backup', blockKeys, '')).arrayBuffer()
+  })
+  after(async () => {
+    await resources.disposeAsync()
+  })
+
+  async function ask(
+    { dataDir, url }: TestAppliance,
+    operation: string,
+    type?: string,
+    body?: string | ArrayBuffer,
+    more: Record<string, string> = {},
+  ): Promise<Response> {
+    const [method = '', path = ''] = operation.split(' ')
+    const Authorization = `Bearer ${(await readFile(join(dataDir, 'admin.token'), 'utf8')).trim()}`
+    return await fetch(`${url}${path}`, {
+      method,
+      headers: { Authorization, ...(type === undefined ? {} : { 'Content-Type': type }), ...more },
+      ...(body === undefined ? {} : { body }),
+    })
+  }
+
+  it('has the routes that are served, and no other', () => {
+    const none = {} as never
+    const served = routesOf(
+      administrationRoutes(
+        { administration: none, bodies: none, log: none, metrics: none },
+        { guard: [], bodyRate: none },
+      ),
+    )
+    assert.deepEqual(served.sort(), api.operations)
+    assert.ok(served.length > 8)
+  })
+
+  /** Operation, status, content type, body */
+  const asked: Array<[string, number, string?, (string | (() => ArrayBuffer))?]> = [
+    ['GET /ipdr/v1/peers', 200],
+    ['GET /ipdr/v1/resolve?name=team/app:v1', 200],
+    ['POST /ipdr/v1/gc', 200, json, '{"dryRun":true}'],
+    ['POST /ipdr/v1/gc', 200, json, '{"grace":3600}'],
+    ['POST /ipdr/v1/fsck', 200, json, '{"repair":false,"rate":0}'],
+    ['POST /ipdr/v1/rebuild', 200, json, '{}'],
+    ['POST /ipdr/v1/backup', 200, blockKeys, ''],
+    ['POST /ipdr/v1/peers', 400, json, '{"address":"nonsense"}'],
+    ['POST /ipdr/v1/peers', 400, json, '{'],
+    ['POST /ipdr/v1/peers', 413, json, JSON.stringify({ address: 'x'.repeat(20_000) })],
+    ['POST /ipdr/v1/peers', 503, json, '{"address":"/ip4/127.0.0.1/tcp/1"}'],
+    ['GET /ipdr/v1/resolve', 400],
+    ['GET /ipdr/v1/resolve?name=team/app:v2', 404],
+    [`GET /ipdr/v1/resolve?name=${'x'.repeat(10_000)}`, 414],
+    ['POST /ipdr/v1/gc', 400, json, '{"grace":-1}'],
+    ['POST /ipdr/v1/gc', 400, 'text/plain', '{}'],
+    ['POST /ipdr/v1/fsck', 400, json, '{"rate":"50MiB"}'],
+    ['POST /ipdr/v1/rebuild', 400, json, '{"waive":"no"}'],
+    ['POST /ipdr/v1/backup', 400, json, '{}'],
+    ['POST /ipdr/v1/restore', 400, json, '{}'],
+    ['POST /ipdr/v1/restore', 403, car, () => backup],
+  ]
+  for (const [operation, status, type, body] of asked) {
+    it(`describes ${operation.slice(0, 60)} with ${type ?? 'no body'}: ${status}`, async () => {
+      const response = await ask(server, operation, type, typeof body === 'function' ? body() : body)
+      assert.equal(response.status, status)
+      const described = operation.replace(/\?.*/, '')
+      await api.assertDescribes(described, response)
+      if (status === 200 && type !== undefined) {
+        assert.ok(api.requestTypes(described).includes(type))
+        assert.ok(type !== json || api.acceptsRequest(described, JSON.parse(body as string)))
+      }
+    })
+  }
+
+  it('describes a connection, a restore and a publication', async () => {
+    const address = /\/ip4\/127\.0\.0\.1\/tcp\/\d+\/p2p\/\w+/.exec(empty.log)![0]
+    const connected = await ask(server, 'POST /ipdr/v1/peers', json, JSON.stringify({ address }))
+    assert.equal(connected.status, 200)
+    await api.assertDescribes('POST /ipdr/v1/peers', connected)
+    const peers = await ask(server, 'GET /ipdr/v1/peers')
+    assert.equal(((await peers.clone().json()) as { peers: unknown[] }).peers.length > 0, true)
+    await api.assertDescribes('GET /ipdr/v1/peers', peers)
+    const restored = await ask(empty, 'POST /ipdr/v1/restore', car, backup)
+    assert.match(await restored.clone().text(), /"result"/)
+    await api.assertDescribes('POST /ipdr/v1/restore', restored)
+    await api.assertDescribes('POST /ipdr/v1/publish', await ask(server, 'POST /ipdr/v1/publish', json, '{}'))
+  })
+
+  it('describes what every operation answers without the token, to other sites and to other methods', async () => {
+    for (const operation of api.operations) {
+      const path = operation.split(' ')[1]!
+      const [type = json] = api.requestTypes(operation)
+      const body = operation.startsWith('POST') ? '{}' : undefined
+      for (const [status, method, headers] of [
+        [401, operation, { Authorization: 'Bearer wrong' }],
+        [403, operation, { Origin: 'https://elsewhere.example' }],
+        [405, `DELETE ${path}`, {}],
+      ] as const) {
+        const response = await ask(server, method, type, status === 405 ? undefined : body, headers)
+        assert.equal(response.status, status, operation)
+        await api.assertDescribes(operation, response)
+      }
+    }
+  })
+})
