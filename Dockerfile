@@ -44,5 +44,6 @@ EXPOSE 5000 4001
 # as ./data is the data directory by default
 WORKDIR /
 HEALTHCHECK --interval=3s --timeout=10s --start-period=30s --retries=10 CMD ["ipdr", "healthcheck", "--wait", "5s"]
-ENTRYPOINT ["node", "--max-semi-space-size=4", "--heap-growing-percent=150", "--concurrent-marking-max-worker-num=1", "/app/src/main.ts"]
+# src/main.ts as a program: its first line has the flags of Node
+ENTRYPOINT ["/app/bin/ipdr"]
 CMD ["server"]

@@ -12,6 +12,7 @@ import { promisify } from 'node:util'
 import type { Plugin } from 'esbuild'
 import { versions } from '../src/cli/commands/version.ts'
 import { bundle, projectDirectory } from './bundle.ts'
+import { nodeFlags } from './node-flags.ts'
 
 interface Platform {
   /** The package of the npm registry that has the binary, and where */
@@ -70,8 +71,7 @@ async function writeBlob(directory: string, { addon }: Platform): Promise<string
     main: 'ipdr.cjs',
     output: 'blob',
     disableExperimentalSEAWarning: true,
-    // as the first line of src/main.ts has it
-    execArgv: ['--max-semi-space-size=4', '--heap-growing-percent=150', '--concurrent-marking-max-worker-num=1'],
+    execArgv: nodeFlags(),
     assets: { 'build.json': 'build.json', 'classic-level.node': join(modules, 'classic-level/prebuilds', addon) },
   }
   await writeFile(join(directory, 'sea.json'), JSON.stringify(config))

@@ -13,7 +13,8 @@ import { RegistryClient } from '../fixtures/registry-client.ts'
 import { tryRun } from '../fixtures/run.ts'
 import { ServerProcess } from '../fixtures/server.ts'
 import { temporaryDirectory, type TemporaryDirectory } from '../fixtures/temporary.ts'
-import { installedTool, nodeFlags, projectDirectory } from '../fixtures/tools.ts'
+import { installedTool, projectDirectory } from '../fixtures/tools.ts'
+import { nodeFlags } from '../../scripts/node-flags.ts'
 import { until } from '../fixtures/until.ts'
 
 const minute = 60_000

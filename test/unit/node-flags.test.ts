@@ -1,0 +1,44 @@
+import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { globSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, it } from 'node:test'
+import { promisify } from 'node:util'
+import packageJson from '../../package.json' with { type: 'json' }
+import { nodeFlags } from '../../scripts/node-flags.ts'
+
+const root = join(import.meta.dirname, '../..')
+const print = `data:text/javascript,process.stdout.write(JSON.stringify(process.execArgv));process.exit()`
+
+describe('the flags of Node', () => {
+  it('are those that src/main.ts runs with as a program', async () => {
+    const { stdout } = await promisify(execFile)(join(root, 'src/main.ts'), [], {
+      env: { ...process.env, NODE_OPTIONS: `--import=${print}` },
+    })
+    assert.deepEqual(JSON.parse(stdout), nodeFlags())
+  })
+
+  it('reach npm start, npm run ipdr and the container by its first line', () => {
+    const { start, ipdr } = packageJson.scripts
+    assert.deepEqual([start, ipdr], ['exec src/main.ts server', 'exec src/main.ts'])
+    const dockerfile = readFileSync(join(root, 'Dockerfile'), 'utf8')
+    assert.match(dockerfile, /^ENTRYPOINT \["\/app\/bin\/ipdr"\]$/m)
+    assert.match(dockerfile, /ln -s \.\.\/src\/main\.ts \/out\/root\/app\/bin\/ipdr/)
+  })
+
+  it('have no copy', () => {
+    const files = globSync(
+      ['package.json', 'Dockerfile', 'docker-compose.yml', '{src,scripts,test,bench,config}/**/*.*'],
+      {
+        cwd: root,
+        exclude: ['bench/results/**', 'bench/profiles/**', 'test/tools/**'],
+      },
+    )
+    const names = nodeFlags().map(flag => flag.split('=')[0]!)
+    const copies = files.filter(file => {
+      const text = readFileSync(join(root, file), 'utf8')
+      return names.some(name => text.includes(name))
+    })
+    assert.deepEqual(copies, ['src/main.ts'])
+  })
+})
