@@ -107,7 +107,7 @@ describe('administration', { timeout: 3 * minute }, () => {
     assert.match(
       stderr,
       new RegExp(
-        `^ipdr: no permission for ${server.dataDir}/admin.sock: it belongs to user 0, and this is user ${nobody}\nRun this as`,
+        `^ipdr: no permission to use ${server.dataDir}/admin.sock: it belongs to user 0, and this is user ${nobody}\nRun this as`,
       ),
     )
   })
@@ -133,10 +133,7 @@ describe('administration', { timeout: 3 * minute }, () => {
   it('takes a token over TCP, from elsewhere or from a file of the operator', async () => {
     const token = join(server.dataDir, 'admin.token')
     assert.match(await ipdr(['gc', '--docker-registry-host', server.host, '--admin-token-file', token]), /^Freed /)
-    assert.match(
-      (await tryIpdr(['gc', '--docker-registry-host', server.host])).stderr,
-      /can only be administered with its token/,
-    )
+    assert.match((await tryIpdr(['gc', '--docker-registry-host', server.host])).stderr, /wants its admin token/)
   })
 
   describe('through a proxy on the same machine', () => {

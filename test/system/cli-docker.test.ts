@@ -139,7 +139,7 @@ suite('ipdr beside a Docker Engine', { timeout: 5 * minute }, () => {
     await ipdr(['push', 'example/broken', '-s', '--from', join(scratch.path, 'broken'), '--docker-registry-host', host])
     const { code, stderr, stdout } = await tryIpdr(['pull', 'example/broken', '--docker-registry-host', host], { env })
     assert.deepEqual({ code, stdout }, { code: 1, stdout: '' })
-    assert.match(stderr, /^ipdr: the Docker Engine did not take the image: /)
+    assert.match(stderr, /^ipdr: the Docker Engine did not load the image: /)
   })
 
   test('tells what the engine has not', async () => {

@@ -22,7 +22,7 @@ export function addDigCommand(program: Command, context: CliContext): void {
 }
 
 async function dig(text: string, flags: DigFlags, context: CliContext, signal: AbortSignal): Promise<void> {
-  const { parseTarget } = await import('../../client/registry/inspect-image.ts')
+  const { parseTarget } = await import('../../client/registry/parse-target.ts')
   const { explicit, host, reference, repository } = parseTarget(text)
   const { appliance, registry } = await openAppliance(flags, context, host)
   const query = explicit ? `${repository}:${reference.digest ?? reference.tag}` : repository

@@ -18,10 +18,13 @@ export function addInspectCommand(program: Command, context: CliContext): void {
 }
 
 async function run(text: string, flags: ApplianceFlags, context: CliContext, signal: AbortSignal): Promise<void> {
-  const { inspect, parseTarget } = await import('../../client/registry/inspect-image.ts')
+  const [{ inspectImage }, { parseTarget }] = await Promise.all([
+    import('../../client/registry/inspect-image.ts'),
+    import('../../client/registry/parse-target.ts'),
+  ])
   const { host, reference, repository } = parseTarget(text)
   const { registry } = await openAppliance(flags, context, host)
-  const image = { name: repository, ...(await inspect(registry, repository, reference, { signal, blobs: true })) }
+  const image = { name: repository, ...(await inspectImage(registry, repository, reference, { signal, blobs: true })) }
   context.stdout.write(flags.json === true ? jsonLine(image) : `${line`Name      ${repository}`}${describe(image)}`)
 }
 

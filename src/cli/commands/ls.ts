@@ -23,7 +23,7 @@ async function ls(
   context: CliContext,
   signal: AbortSignal,
 ): Promise<void> {
-  const { listTags } = await import('../../client/registry/inspect-image.ts')
+  const { listTags } = await import('../../client/registry/list-tags.ts')
   const { registry } = await openAppliance(flags, context)
   const tags = await listTags(registry, repository === undefined ? undefined : parseName(repository), { signal })
   const rows = tags.map(({ cid, name, size, tag }) => [name, tag, formatSize(size), cid ?? '-'])

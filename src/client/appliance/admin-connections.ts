@@ -2,20 +2,21 @@ import { stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { Connection } from './appliance-client.ts'
 import { ClientError } from '../errors.ts'
-import { send, type Answer, type SendInit } from '../http/request.ts'
-import { isLoopback } from '../http/plain-http.ts'
+import type { Answer } from '../http/answer.ts'
+import { hostUrl } from '../http/host-url.ts'
+import { send, type SendInit } from '../http/request.ts'
 
-/** The path of a socket, as the system takes it until it is disposed of */
+/** A path by which a socket can be connected to, until it is disposed of */
 export interface OpenPath extends Disposable {
   path: string
 }
 
-/** To the server of this machine, by the socket in its data directory */
+/** Reaches the server of this machine by the socket in its data directory */
 export class SocketConnection implements Connection {
   readonly host: string
   readonly #open: () => OpenPath
 
-  /** @param name - the path of the socket, for people */
+  /** @param name the path of the socket, as messages show it */
   constructor(name: string, open: () => OpenPath) {
     this.host = name
     this.#open = open
@@ -38,10 +39,12 @@ export class SocketConnection implements Connection {
       case 'ECONNREFUSED':
         return new ClientError(`no server answers at ${this.host}`, {
           cause: err,
-          hint: 'Is it running? --data-dir names its data directory; --docker-registry-host and --admin-token-file reach one elsewhere.',
+          hint:
+            'Is it running? --data-dir names its data directory; ' +
+            '--docker-registry-host and --admin-token-file reach one on another machine.',
         })
       case 'EACCES':
-        return new ClientError(`no permission for ${this.host}${await ownerOf(this.host)}`, {
+        return new ClientError(`no permission to use ${this.host}${await ownerOf(this.host)}`, {
           cause: err,
           hint: 'Run this as that user or as root.',
         })
@@ -52,22 +55,22 @@ export class SocketConnection implements Connection {
 }
 
 export interface TokenConnectionInit {
-  /** `host`, `host:port`, or with `http://` or `https://` before it; without, only `localhost` and loopback addresses are asked without TLS */
+  /** As in {@link hostUrl} */
   host: string
   plainHttp: boolean
   token: string | undefined
 }
 
-/** To any server, with the token of its administration */
+/** Reaches a server anywhere, with its admin token */
 export class TokenConnection implements Connection {
   readonly host: string
-  /** Where it is asked */
+  /** Where requests go */
   readonly url: URL
   readonly #token: string | undefined
 
-  /** @throws ClientError where the host has no valid name */
+  /** @throws ClientError if the host is not one */
   constructor({ host, plainHttp, token }: TokenConnectionInit) {
-    this.url = urlOf(host, plainHttp)
+    this.url = hostUrl(host, plainHttp, 'an appliance')
     this.host = this.url.host
     this.#token = token
   }
@@ -76,7 +79,7 @@ export class TokenConnection implements Connection {
   async request(path: string, init: SendInit = {}): Promise<Answer> {
     const authorization: Record<string, string> =
       this.#token === undefined ? {} : { Authorization: `Bearer ${this.#token}` }
-    // without TLS it has been asked for, or is this machine
+    // a URL of plain HTTP is this machine, or the user allowed it
     const answer = await send(new URL(path, this.url), {
       ...init,
       plainHttp: this.url.protocol === 'http:',
@@ -87,29 +90,17 @@ export class TokenConnection implements Connection {
     }
     await answer.text()
     throw new ClientError(
-      this.#token === undefined
-        ? `${this.host} can only be administered with its token`
-        : `${this.host} has another token than this one`,
+      this.#token === undefined ? `${this.host} wants its admin token` : `${this.host} refuses this admin token`,
       {
-        hint: 'The token is the file admin.token in its data directory: give it with --admin-token-file. On its own machine, --data-dir needs none.',
+        hint:
+          'The token is the file admin.token in the data directory of the server: give it with --admin-token-file. ' +
+          'On the machine of the server, --data-dir needs no token.',
       },
     )
   }
 }
 
-/** A token never goes without TLS to what only a name says is this machine */
-function urlOf(host: string, plainHttp: boolean): URL {
-  const [, scheme, rest = ''] = /^(https?:\/\/)?([^/?#@\\]+)\/?$/i.exec(host) ?? []
-  const url = URL.parse(`http://${rest}`)
-  if (url === null) {
-    throw new ClientError(`"${host}" is not the host of an appliance`, {
-      hint: 'A host is written like localhost:5000, registry.example or http://registry.example:5000.',
-    })
-  }
-  return new URL(`${scheme ?? (plainHttp || isLoopback(url.hostname) ? 'http://' : 'https://')}${rest}`)
-}
-
-/** Of the nearest directory above it, where its own can't be asked for */
+/** Who a path belongs to, for a message; if it can't be read, the nearest directory above it counts */
 async function ownerOf(path: string): Promise<string> {
   const owner = await stat(path).then(
     ({ uid }) => uid,

@@ -1,3 +1,8 @@
+/**
+ * The administration of an appliance, as the commands see it: this file is one method for each endpoint of `/ipdr/v1`,
+ * and admin-connections.ts reaches them by the socket of this machine or with the admin token. Imports the requests of
+ * http/ and the types of results from upkeep.
+ */
 import type { Peer } from '../../ipfs/node/peer.ts'
 import type { CollectionProgress, CollectionResult } from '../../upkeep/gc/garbage-collector.ts'
 import type { RebuildProgress, RebuildResult } from '../../upkeep/rebuild/index-rebuilder.ts'
@@ -8,16 +13,12 @@ export type { RebuildProgress, RebuildResult } from '../../upkeep/rebuild/index-
 export type { RestoreProgress, RestoreResult } from '../../upkeep/backup/restorer.ts'
 export type { FsckProgress, FsckResult } from '../../upkeep/fsck/fsck.ts'
 import { ClientError } from '../errors.ts'
-import { jsonOf, linesOf, responseError, type Answer, type SendInit } from '../http/request.ts'
+import { jsonOf, linesOf, requireStatus, type Answer } from '../http/answer.ts'
+import type { SendInit } from '../http/request.ts'
+import { backupTimeout, networkTimeout } from '../timeouts.ts'
 import type { AbortOptions } from '../abort-options.ts'
 
-const minute = 60_000
-/** Names and peers are looked up in a network of which nobody knows how large it is */
-const networkTimeout = 2 * minute
-/** Until a backup begins: all that the index has is looked at before */
-const backupTimeout = 60 * minute
-
-/** What an appliance could not put into a backup, as it is missing or damaged */
+/** What an appliance could not put into a backup, because it is missing or damaged */
 export interface LeftOut {
   /** Manifests and blobs */
   count: number
@@ -25,14 +26,14 @@ export interface LeftOut {
   names: string[]
 }
 
-/** How an appliance is asked; a RegistryClient is one, too, but for administration */
+/** How an appliance is reached. A RegistryClient is one too, but only for what needs no admin token. */
 export interface Connection {
-  /** Who answers, for people */
+  /** Who answers, as messages show it */
   host: string
   request: (path: string, init?: SendInit) => Promise<Answer>
 }
 
-/** What an appliance offers beside the distribution API */
+/** A client of what an appliance offers beside the distribution API */
 export class ApplianceClient {
   readonly #connection: Connection
 
@@ -41,11 +42,11 @@ export class ApplianceClient {
   }
 
   /**
-   * What the tags of older IPDR programs stand for too: text, a line each
+   * The CID or manifest of a tag, or the tags of a repository, one a line; as older IPDR programs ask for it
    *
-   * @param query `name:tag`, or without a tag for the list of tags
-   * @param short the CID, else the manifest
-   * @returns undefined where nobody knows the name
+   * @param query `name:tag`, or a name alone for its tags
+   * @param short true for the CID, false for the manifest
+   * @returns undefined if the appliance does not know the name
    * @throws ResponseError
    */
   async dig(query: string, short: boolean, options: AbortOptions = {}): Promise<string | undefined> {
@@ -57,7 +58,7 @@ export class ApplianceClient {
       await answer.text()
       return undefined
     }
-    await expectSuccess(answer, query)
+    await requireStatus(answer, query)
     return await answer.text()
   }
 
@@ -68,7 +69,8 @@ export class ApplianceClient {
   }
 
   /**
-   * @returns the peer's id
+   * Connects the appliance to a peer, and returns the peer id
+   *
    * @throws ResponseError
    */
   async connect(address: string, options: AbortOptions = {}): Promise<string> {
@@ -90,7 +92,7 @@ export class ApplianceClient {
   }
 
   /**
-   * Publishes the tags of the appliance under its IPNS name
+   * Has the appliance publish its tags under its IPNS name
    *
    * @throws ResponseError
    */
@@ -102,9 +104,9 @@ export class ApplianceClient {
   }
 
   /**
-   * Has garbage collected; `onProgress` is told about once a second how far it is
+   * Runs a garbage collection; `onProgress` is called about once a second
    *
-   * @param init.grace seconds after which what nothing needs goes, where that is less than usual
+   * @param init.grace seconds for which garbage is kept, if that is less than configured
    * @throws ResponseError, ClientError
    */
   async collect(
@@ -116,9 +118,9 @@ export class ApplianceClient {
   }
 
   /**
-   * Has all that is stored checked, and repaired; `onProgress` is told about once a second how far it is
+   * Runs fsck: checks everything that is stored, and repairs it; `onProgress` is called about once a second
    *
-   * @param init.rate bytes a second that are read; 0: as many as there are; undefined: as the appliance is configured
+   * @param init.rate bytes to read a second; 0 means unlimited, undefined means as configured
    * @throws ResponseError, ClientError
    */
   async fsck(
@@ -126,13 +128,13 @@ export class ApplianceClient {
     onProgress: (progress: FsckProgress) => void,
     options: AbortOptions = {},
   ): Promise<FsckResult> {
-    return await this.#follow('fsck', 'check', { ...options, ...jsonBody(init) }, onProgress)
+    return await this.#follow('fsck', 'fsck', { ...options, ...jsonBody(init) }, onProgress)
   }
 
   /**
-   * Has an index restored that was lost; where it is whole, that changes nothing
+   * Rebuilds an index that was lost, from the blocks and tags on disk; an index that is complete stays as it is
    *
-   * @param init.waive has it count as complete as it is
+   * @param init.waive declares the index complete as it is, so that garbage collection deletes what it does not know
    * @throws ResponseError, ClientError
    */
   async rebuild(
@@ -144,10 +146,10 @@ export class ApplianceClient {
   }
 
   /**
-   * Begins a backup of all that the appliance has
+   * Begins a backup of everything that the appliance has
    *
-   * @param keys of the blocks that it leaves out
-   * @returns its root, what is not in it, and the CAR
+   * @param keys of the blocks to leave out, as an earlier backup has them
+   * @returns the root of the backup, what is missing from it, and the bytes of a CAR file
    * @throws ResponseError
    */
   async backup(
@@ -161,7 +163,7 @@ export class ApplianceClient {
       body: keys,
       timeout: backupTimeout,
     })
-    await expectSuccess(answer, 'backup')
+    await requireStatus(answer, 'backup')
     const [count, ...names] = (answer.headers.get('X-Ipdr-Left-Out') ?? '0').split(' ')
     return {
       root: answer.headers.get('X-Ipfs-Roots') ?? '',
@@ -171,7 +173,9 @@ export class ApplianceClient {
   }
 
   /**
-   * Fills the appliance, which has to be empty
+   * Fills an empty appliance from a backup
+   *
+   * @param car makes the bytes of a CAR file
    *
    * @throws ResponseError, ClientError
    */
@@ -184,7 +188,7 @@ export class ApplianceClient {
     return await this.#follow('restore', 'restore', init, onProgress)
   }
 
-  /** Has something done that takes long, and tells how far it is */
+  /** Has the appliance do something that takes long, and passes on how far it is */
   async #follow<Progress, Result>(
     path: string,
     what: string,
@@ -192,7 +196,7 @@ export class ApplianceClient {
     onProgress: (progress: Progress) => void,
   ): Promise<Result> {
     const answer = await this.#connection.request(`/ipdr/v1/${path}`, { timeout: networkTimeout, ...init })
-    await expectSuccess(answer, what)
+    await requireStatus(answer, what)
     for await (const line of linesOf(answer)) {
       const { error, progress, result } = line as { error?: string; progress?: Progress; result?: Result }
       if (error !== undefined) {
@@ -205,15 +209,15 @@ export class ApplianceClient {
         return result
       }
     }
-    throw new ClientError(`${this.#connection.host} did not say how the ${what} ended`)
+    throw new ClientError(`${this.#connection.host} stopped answering before the ${what} ended`)
   }
 
   async #json(path: string, what: string, init: SendInit): Promise<unknown> {
     const answer = await this.#connection.request(`/ipdr/v1/${path}`, { timeout: networkTimeout, ...init })
-    await expectSuccess(answer, what)
+    await requireStatus(answer, what)
     const value = await jsonOf(answer)
     if (typeof value !== 'object' || value === null) {
-      throw new ClientError(`${this.#connection.host} did not answer as an IPDR appliance does`)
+      throw new ClientError(`${this.#connection.host} is not an IPDR appliance: its answer is no JSON object`)
     }
     return value
   }
@@ -224,11 +228,5 @@ function jsonBody(value: unknown): SendInit {
     method: 'POST',
     headers: { 'Content-Type': 'application/json' },
     body: new TextEncoder().encode(JSON.stringify(value)),
-  }
-}
-
-async function expectSuccess(answer: Answer, what: string): Promise<void> {
-  if (answer.status < 200 || answer.status > 299) {
-    throw await responseError(answer, what)
   }
 }

@@ -8,8 +8,10 @@ import { scanCar, type CarDamage, type CarScanOptions, type ScannedBlock } from 
 import type { Block } from '../../ipfs/blocks/block.ts'
 import { ClientError } from '../errors.ts'
 
+/** Bytes of a digest by which a block is known here */
 const keyBytes = 16
 
+/** Where the bytes of a block are */
 interface Place {
   path: string
   offset: number
@@ -17,23 +19,31 @@ interface Place {
 }
 
 export interface ScannedFile {
-  /** What its header names; undefined where that is damaged */
+  /** As its header says; undefined if the header is damaged */
   root: string | undefined
   bytes: number
   blocks: number
+  /** Number of damaged parts */
   damaged: number
-  /** What is wrong with the first part that is damaged */
+  /** What is wrong with the first damaged part */
   damage: string | undefined
 }
 
-/** The blocks of the files of backups: 16 bytes of memory for each, and more for each that has links */
+/**
+ * Which undamaged blocks the files of backups have. Takes 16 bytes of memory for each block, and remembers where in the
+ * files those with links are, so that they can be read again.
+ */
 export class BackupBlocks implements AsyncDisposable {
   readonly keys = new BlockSet()
-  /** Of nodes, by the first bytes of their digests */
+  /** Of blocks with links, by the first bytes of their digests */
   readonly #places = new Map<string, Place>()
   readonly #handles = new Map<string, FileHandle>()
 
-  /** @throws ClientError where the file can't be read */
+  /**
+   * Reads a file and adds its undamaged blocks
+   *
+   * @throws ClientError if the file can't be read
+   */
   async add(path: string, options: CarScanOptions): Promise<ScannedFile> {
     const found: ScannedFile = { root: undefined, bytes: 0, blocks: 0, damaged: 0, damage: undefined }
     const parts = scanFile(path, options)
@@ -56,7 +66,7 @@ export class BackupBlocks implements AsyncDisposable {
   }
 
   /**
-   * The bytes of a node, as they are
+   * The bytes of a block with links, as they are in the file now
    *
    * @throws NotFoundError
    */
@@ -88,9 +98,9 @@ export class BackupBlocks implements AsyncDisposable {
 }
 
 /**
- * The blocks of files, each once and compared with its CID; what is damaged is left out
+ * The undamaged blocks of files, each once, after they were compared with their CIDs
  *
- * @throws ClientError where a file can't be read
+ * @throws ClientError if a file can't be read
  */
 export async function* wholeBlocks(
   paths: readonly string[],
@@ -109,7 +119,11 @@ export async function* wholeBlocks(
   }
 }
 
-/** @throws ClientError where the file can't be read */
+/**
+ * Yields the blocks and damaged parts of a file; one that the disk can't read counts as damaged as a whole
+ *
+ * @throws ClientError if the file can't be read for another reason
+ */
 async function* scanFile(
   path: string,
   options: CarScanOptions,

@@ -1,10 +1,10 @@
 /**
- * A directory of backups has a file for each time that something was new, and a list of them, which tells a file that was lost from one that
- * never was:
+ * A directory of backups has one file for each backup that found something new, and a list of these files, by which a
+ * lost one is noticed:
  *
  * ```
  * <directory>/000001-<root>.car     all blocks below the root
- * <directory>/000002-<root>.car     those below the next root that no file before has
+ * <directory>/000002-<root>.car     the blocks below the next root that no earlier file has
  * <directory>/backups.json          {"files":[{"name":"000001-<root>.car","bytes":1234}, ...]}, in their order
  * <directory>/.partial              a file that is being written
  * ```
@@ -23,9 +23,9 @@ const backupName = /^(\d{6,})-([a-z0-9]+)\.car$/
 const fileSchema = z.object({
   name: z.string().regex(backupName),
   bytes: z.number(),
-  /** Some of it was damaged when it was looked at; the rest counts */
+  /** A backup found damage in it; its undamaged blocks still count */
   isDamaged: z.literal(true).optional(),
-  /** Blocks of its state were lost, and the appliance had them no more */
+  /** Its state can't be restored: blocks are missing here and in the appliance */
   isLost: z.literal(true).optional(),
 })
 const listSchema = z.object({ files: z.array(fileSchema) })
@@ -33,14 +33,14 @@ const listSchema = z.object({ files: z.array(fileSchema) })
 export type ListedFile = z.infer<typeof fileSchema>
 
 export interface BackupDirectory {
-  /** Names of the files that are there, the oldest first */
+  /** Names of the files that exist, the oldest first */
   names: string[]
-  /** Undefined where there is no list, or one that can't be read */
+  /** Undefined if there is no list, or it is damaged */
   listed: ListedFile[] | undefined
   isListDamaged: boolean
 }
 
-/** @throws ClientError where the directory can't be read */
+/** @throws ClientError if the directory or its list can't be read */
 export async function readBackupDirectory(path: string): Promise<BackupDirectory> {
   const entries = await readdir(path).catch((err: NodeJS.ErrnoException) => {
     throw new ClientError(`${path} can't be read: ${err.code}`, { cause: err })
@@ -65,7 +65,7 @@ export async function readBackupDirectory(path: string): Promise<BackupDirectory
   }
 }
 
-/** The list is whole, whatever happens meanwhile */
+/** Replaces the list in one step, so that a crash leaves either the old one or the new one */
 export async function writeBackupList(path: string, files: readonly ListedFile[]): Promise<void> {
   const partial = join(path, `.${listName}.partial`)
   await writeFile(partial, `${JSON.stringify({ files }, undefined, 1)}\n`, { flush: true })
@@ -78,7 +78,7 @@ export async function syncDirectory(path: string): Promise<void> {
   await handle.sync()
 }
 
-/** @throws ClientError where there is nothing of this name */
+/** @throws ClientError if nothing of this name exists */
 export async function isDirectory(path: string): Promise<boolean> {
   const found = await stat(path).catch((err: NodeJS.ErrnoException) => {
     throw new ClientError(`${path} can't be read: ${err.code}`, { cause: err })
@@ -86,7 +86,7 @@ export async function isDirectory(path: string): Promise<boolean> {
   return found.isDirectory()
 }
 
-/** The state that a file was written for, as its name says */
+/** The root in the name of a file: the state that it was written for */
 export function rootInName(name: string): string | undefined {
   return backupName.exec(name)?.[2]
 }
@@ -95,10 +95,15 @@ export function numberInName(name: string): number {
   return Number(backupName.exec(name)?.[1])
 }
 
-/** @param names of all files that are or were there */
+/** @param names of all files that exist, or that the list says existed */
 export function nextBackupName(names: readonly string[], root: string): string {
   const last = Math.max(0, ...names.map(numberInName))
-  return `${String(last + 1).padStart(nameDigits, '0')}-${root}.car`
+  return `${paddedNumber(last + 1)}-${root}.car`
+}
+
+/** The number of a file as it stands in its name */
+export function paddedNumber(number: number): string {
+  return String(number).padStart(nameDigits, '0')
 }
 
 function byNumber(a: string, b: string): number {

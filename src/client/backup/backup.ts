@@ -1,3 +1,9 @@
+/**
+ * Backups in files. This file writes one, restore.ts fills an empty appliance from them, verify-backup.ts only checks
+ * them. Each of these begins with inspect-backups.ts, which reads what is there, block by block (backup-blocks.ts);
+ * backup-directory.ts draws how the files are named and listed. Imports the client of the appliance and the CAR files
+ * of ipfs.
+ */
 import { mkdir, open, rename, rm, stat, type FileHandle } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { asyncIterableReader } from '@ipld/car/decoder'
@@ -15,28 +21,30 @@ import {
 } from './inspect-backups.ts'
 
 export interface BackupInit {
-  /** A file that ends in `.car`, or a directory that gets a file for each backup */
+  /** A file that ends in `.car`, or a directory that gets a new file with each backup */
   target: string
-  /** Files, or directories of files, with earlier backups, beside those in the directory: what they have is left out */
+  /** Earlier backups outside the directory, as files or directories of files: their blocks are left out */
   since?: readonly string[] | undefined
-  /** Only looks where the blocks of earlier backups are, and compares none with its CID */
+  /** Do not compare the blocks of earlier backups with their CIDs */
   quick?: boolean | undefined
-  /** Of all that the appliance has sent so far */
+  /** Called with the total that the appliance has sent so far */
   onProgress?: ((blocks: number, bytes: number) => void) | undefined
 }
 
 export interface BackupResult {
   root: string
-  /** Undefined where the directory has all already, and its last file is of this state */
+  /** The file that was written; undefined if nothing has changed since the last one */
   file: string | undefined
-  /** In this file alone */
+  /** Blocks and bytes of this file alone */
   blocks: number
   bytes: number
-  /** What was wrong with the files before; what the appliance has of it is in this file */
+  /**
+   * What is wrong with the earlier files. This file has their damaged blocks again, if the appliance still has them.
+   */
   problems: BackupProblem[]
-  /** Earlier states that can't be restored any more, as the appliance has them no more */
+  /** Files whose state can't be restored any more: neither the backup nor the appliance has all of its blocks */
   lost: string[]
-  /** What the appliance could not send, as it is missing or damaged there */
+  /** What the appliance could not send, because it is missing or damaged there */
   leftOut: LeftOut
 }
 
@@ -52,7 +60,8 @@ interface Added extends Written {
 }
 
 /**
- * Copies all that an appliance has, and that earlier backups have not whole, into a file; what is there under the file's name is whole
+ * Copies everything that an appliance has, except undamaged blocks of earlier backups, into a file. The file gets its
+ * name once it is complete and on disk.
  *
  * @throws ClientError, ResponseError
  */
@@ -92,7 +101,7 @@ async function backupToFile(
 ): Promise<BackupResult> {
   const { target, since = [], quick } = init
   if ((await stat(target).catch(() => undefined)) !== undefined) {
-    throw new ClientError(`${target} is there already`)
+    throw new ClientError(`${target} exists already`)
   }
   const directory = dirname(target)
   await mkdir(directory, { recursive: true })
@@ -119,7 +128,7 @@ async function writeBackup(
     await using file = await open(path, 'w')
     const reader = asyncIterableReader(written(file, bytes))
     if ((await readCarRoot(reader)) !== root) {
-      throw new ClientError('the appliance sent another backup than it said')
+      throw new ClientError('the appliance sent a backup with another root than it announced')
     }
     let blocks = 0
     for await (const _ of readCarBlocks(reader)) {
@@ -136,9 +145,10 @@ async function writeBackup(
 }
 
 /**
- * Lists what there is now: what was wrong is known from now on
+ * Writes the list of files anew. What is wrong with a file is noted there, so that the next backup does not report it
+ * again.
  *
- * @returns paths of the files whose states are lost
+ * @returns paths of the files whose states are lost since this backup
  */
 async function settle(
   { target, quick = false }: BackupInit,
@@ -148,7 +158,7 @@ async function settle(
 ): Promise<string[]> {
   const isSuspect = problems.length > 0 || files.some(isDamaged) || (!isListed && files.length > 0)
   if (added !== undefined && isSuspect) {
-    // it was read a moment ago
+    // quick: this file has just been written and checked
     await blocks.add(added.path, { ...options, quick: true })
   }
   const states = added === undefined ? files : [...files, added]
@@ -180,6 +190,7 @@ function listed(
   return { name, bytes, ...(isDamaged ? { isDamaged } : {}), ...(isLost ? { isLost } : {}) }
 }
 
+/** Passes chunks on once they are in the file */
 async function* written(file: FileHandle, source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   for await (const chunk of source) {
     for (let offset = 0; offset < chunk.byteLength; ) {

@@ -3,7 +3,17 @@ import { CID } from 'multiformats/cid'
 import { CompleteDags } from '../../ipfs/dag/complete-dags.ts'
 import type { CarScanOptions } from '../../ipfs/car/car-scan.ts'
 import { BackupBlocks, type ScannedFile } from './backup-blocks.ts'
-import { isDirectory, numberInName, readBackupDirectory, rootInName, type ListedFile } from './backup-directory.ts'
+import {
+  isDirectory,
+  numberInName,
+  paddedNumber,
+  readBackupDirectory,
+  rootInName,
+  type ListedFile,
+} from './backup-directory.ts'
+
+/** Numbers that are searched for missing files, if there is no list */
+const maxNumbers = 100_000
 
 export interface BackupProblem {
   /** A file, or the directory */
@@ -15,26 +25,28 @@ export interface InspectedFile extends ScannedFile, BackupState {
   listed: ListedFile | undefined
 }
 
-/** What is there of backups, and what is wrong with it that was not known before */
+/** What a directory or file of backups has */
 export interface BackupInspection {
   /** The oldest first */
   files: InspectedFile[]
-  /** Names of all that are or were there */
+  /** Names of all files that exist, or that the list says existed */
   names: string[]
-  /** What of these and of earlier backups is whole; whoever asks for the inspection disposes of them */
+  /** Undamaged blocks of these and of earlier backups; the caller disposes of them */
   blocks: BackupBlocks
+  /** What is wrong, and was not noted by an earlier backup */
   problems: BackupProblem[]
+  /** Whether the directory has a list of its files */
   isListed: boolean
 }
 
 export type InspectOptions = CarScanOptions
 
 /**
- * Reads the files of a backup, every block of them
+ * Reads every block of the files of a backup
  *
  * @param target a directory or a file
- * @param since files, or directories of files, with earlier backups
- * @throws ClientError where one can't be read
+ * @param since earlier backups, as files or directories of files
+ * @throws ClientError if one can't be read
  */
 export async function inspectBackups(
   target: string,
@@ -52,17 +64,18 @@ export async function inspectBackups(
   return { ...inspected, blocks, problems: [...problems, ...inspected.problems] }
 }
 
-/** A state that a file was written for */
+/** A file, and the state of the appliance that it was written for */
 export interface BackupState {
   path: string
   name: string
+  /** Root of the state; undefined if neither name nor header tell it */
   state: string | undefined
 }
 
 /**
- * The files of which the state can't be brought back from all blocks there are
+ * The files whose state can't be restored, because blocks of it are missing
  *
- * @throws as an aborted signal
+ * @throws the reason of the signal
  */
 export async function incompleteStates<State extends BackupState>(
   files: readonly State[],
@@ -128,12 +141,12 @@ function stateIn(name: string): string | undefined {
   try {
     return CID.parse(rootInName(name) ?? '').toString()
   } catch {
-    // a name that somebody else gave
+    // a file that the user renamed
     return undefined
   }
 }
 
-/** @param isFree whether any file may be there */
+/** @param isFree whether files may exist that are not in the list */
 function problemsOf(
   { path, listed, bytes, root, state, damaged, damage }: InspectedFile,
   isFree: boolean,
@@ -143,28 +156,29 @@ function problemsOf(
     found.push(damaged === 1 ? damage : `${damage}, and ${damaged - 1} more parts are damaged`)
   }
   if (root !== undefined && root !== state && listed?.isDamaged !== true) {
-    found.push(`it begins with ${root}, which is not what its name says`)
+    found.push(`its root is ${root}, not the one in its name`)
   }
   if (listed !== undefined && listed.bytes !== bytes) {
     found.push(`it has ${bytes} bytes instead of ${listed.bytes}`)
   }
   if (listed === undefined && !isFree) {
-    found.push('the list of files does not have it')
+    found.push('it is not in the list of files')
   }
   return found.map(problem => ({ path, problem }))
 }
 
-/** @returns of files without a list: those that the numbers of the others leave out */
+/** Files of the list that do not exist; without a list, the numbers that are left out between the others */
 function missingNames(names: readonly string[], listed: readonly ListedFile[] | undefined): string[] {
   if (listed !== undefined) {
     return listed.map(({ name }) => name).filter(name => !names.includes(name))
   }
   const numbers = new Set(names.map(numberInName))
-  return Array.from({ length: Math.min(Math.max(0, ...numbers), 100_000) }, (_, i) => i + 1)
+  return Array.from({ length: Math.min(Math.max(0, ...numbers), maxNumbers) }, (_, i) => i + 1)
     .filter(number => !numbers.has(number))
-    .map(number => `${String(number).padStart(6, '0')}-*.car`)
+    .map(number => `${paddedNumber(number)}-*.car`)
 }
 
+/** Why a state can't be restored; undefined if it can */
 async function reasonAgainst(
   root: string,
   dags: CompleteDags,

@@ -9,18 +9,20 @@ import type { AbortOptions } from '../abort-options.ts'
 import type { BackupProblem } from './inspect-backups.ts'
 
 export interface RestoreInit {
-  /** Files, or directories of files: the last is what is restored, the others have what it leaves out */
+  /** Files or directories of files. The last one is restored; the others have the blocks that it leaves out. */
   sources: readonly string[]
-  /** Of an earlier state, instead of the last */
+  /** Root of an earlier state to restore. @default the last state */
   root?: string | undefined
   onProgress?: ((progress: RestoreProgress) => void) | undefined
-  /** Told what of the files is missing or damaged; the appliance finds out whether it needs that */
+  /**
+   * Called for each file that is missing or damaged. That need not end the restore: the state may not need its blocks.
+   */
   onProblem?: ((problem: BackupProblem) => void) | undefined
 }
 
 interface Source {
   paths: string[]
-  /** Undefined where there is nothing */
+  /** Root of the last state; undefined if there is no backup */
   root: string | undefined
 }
 
@@ -61,7 +63,7 @@ export async function restore(
         ),
       )
     } catch (err) {
-      // the request only says that it was cut short
+      // kept for the caller: the request only says that its body was cut off
       failure = err
       throw err
     }
@@ -78,7 +80,7 @@ async function readSource(path: string, onProblem: (problem: BackupProblem) => v
     return { paths: [path], root: await rootOf(path) }
   }
   const { names, listed } = await readBackupDirectory(path)
-  // what somebody else put there may have blocks that are needed, but is not the last
+  // a file that is not in the list may have blocks that are needed, but it is not the last state
   const last = listed?.at(-1)?.name ?? names.at(-1)
   for (const { name } of listed ?? []) {
     if (!names.includes(name)) {

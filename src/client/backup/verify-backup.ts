@@ -7,16 +7,16 @@ export interface BackupVerification {
   blocks: number
   bytes: number
   problems: BackupProblem[]
-  /** What an earlier backup found, and wrote anew as far as the appliance had it */
+  /** What an earlier backup found and noted */
   known: BackupProblem[]
 }
 
 /**
- * Reads all files of a backup, and looks whether each of the states that they were written for can be brought back
+ * Reads all files of a backup, and checks that every state they were written for can be restored
  *
  * @param target a directory or a file
- * @param since files, or directories of files, with earlier backups
- * @throws ClientError where there is none, or one can't be read
+ * @param since earlier backups, as files or directories of files
+ * @throws ClientError if there is none, or one can't be read
  */
 export async function verifyBackup(
   target: string,

@@ -1,18 +1,18 @@
+/**
+ * Images of the Docker Engine: docker-engine.ts is its API, engine-source.ts makes an image of it a source that has the
+ * CID which `docker push` would give it. An image goes into the engine as an archive (files/archive-target.ts). Imports
+ * files/ and registry/.
+ */
 import type Dockerode from 'dockerode'
 import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
 import { raceSignal } from 'race-signal'
 import { ClientError } from '../errors.ts'
+import { engineAnswerTimeout, engineIdleTimeout } from '../timeouts.ts'
 import { archiveFiles } from '../files/unpack-archive.ts'
 import type { AbortOptions } from '../abort-options.ts'
 import type { ImageSource } from '../images/image-source.ts'
 import { openFilesSource } from '../files/files-source.ts'
-
-const minute = 60_000
-/** An engine is silent while it packs an image or takes one in, but not for ever */
-const idleTimeout = 30 * minute
-/** A question that an engine answers at once, unless it is stuck */
-const answerTimeout = minute
 
 /** The Docker Engine of this machine, or that of DOCKER_HOST */
 export class DockerEngine {
@@ -22,29 +22,36 @@ export class DockerEngine {
     this.#docker = docker
   }
 
-  /** Loaded when needed: the library is large */
+  /** Imports the library only when it is needed: it is large */
   static async open(): Promise<DockerEngine> {
     const { default: Docker } = await import('dockerode')
-    return new DockerEngine(new Docker({ timeout: idleTimeout }))
+    return new DockerEngine(new Docker({ timeout: engineIdleTimeout }))
   }
 
-  /** @throws ClientError where no engine answers */
+  /**
+   * The platform of the engine
+   *
+   * @throws ClientError if no engine answers
+   */
   async platform(options: AbortOptions = {}): Promise<{ os: string; architecture: string }> {
     const { Arch, Os } = await explain(inTime(this.#docker.version(), options))
     return { os: Os, architecture: Arch }
   }
 
-  /** Whether the image has a name in the engine: without one, taking away another name would take the image */
+  /**
+   * Whether the image has a name in the engine. The engine deletes an image with its last name, so one without a name
+   * must not get ours.
+   */
   async hasName(image: string, options: AbortOptions = {}): Promise<boolean> {
     const { RepoTags: names } = await explain(inTime(this.#docker.getImage(image).inspect(), options), `image ${image}`)
     return names.length > 0
   }
 
   /**
-   * Has the engine push an image, compressed as it always compresses it
+   * Has the engine push an image, with the layers compressed as `docker push` compresses them
    *
-   * @param image its name or id; it has to have a name
-   * @throws ClientError with what the engine says where it can't
+   * @param image name or id of an image that has a name
+   * @throws ClientError with the message of the engine if it can't
    */
   async push(
     image: string,
@@ -54,33 +61,33 @@ export class DockerEngine {
     await explain(inTime(this.#docker.getImage(image).tag({ repo: repository, tag }), options), `image ${image}`)
     const pushed = this.#docker.getImage(`${repository}:${tag}`)
     try {
-      const answer = (await explain(inTime(pushed.push({ authconfig: {} }), options, idleTimeout))) as Readable
-      await raceSignal(readFailure(answer), options.signal)
+      const answer = (await explain(inTime(pushed.push({ authconfig: {} }), options, engineIdleTimeout))) as Readable
+      await raceSignal(requirePushed(answer), options.signal)
     } finally {
       await explain(inTime(pushed.remove(), {}))
     }
   }
 
   /**
-   * Takes an image out of the engine
+   * Opens an image of the engine as `docker save` writes it
    *
-   * @param image its name or id
-   * @throws ClientError where the engine has not got it
+   * @param image name or id
+   * @throws ClientError if the engine does not have it
    */
   async openSource(image: string, options: AbortOptions = {}): Promise<ImageSource> {
     const { Id: id } = await explain(inTime(this.#docker.getImage(image).inspect(), options), `image ${image}`)
-    // by its id: by a name without a tag all images of that name would come
+    // by its id: a name without a tag would save all images of that name
     const stream = (await explain(
-      inTime(this.#docker.getImage(id).get(), options, idleTimeout),
+      inTime(this.#docker.getImage(id).get(), options, engineIdleTimeout),
       `image ${image}`,
     )) as Readable
     return await openFilesSource(await archiveFiles(`image ${image}`, stream, options), undefined, options)
   }
 
   /**
-   * Brings an archive into the engine, as `docker load` does
+   * Loads an archive into the engine, as `docker load` does
    *
-   * @throws ClientError with what the engine says where it does not take it
+   * @throws ClientError with the message of the engine if it refuses the archive
    */
   async load(archive: Readable, { signal }: AbortOptions = {}): Promise<void> {
     const abort = (): void => {
@@ -93,15 +100,14 @@ export class DockerEngine {
         explain(this.#docker.loadImage(archive, { quiet: true }), 'image'),
         failed,
       ])) as Readable
-      // the engine answers before it has read all, so that its failures come in the body of what looks like success
-      await Promise.race([readAnswer(answer), failed])
+      await Promise.race([requireLoaded(answer), failed])
     } finally {
       signal?.removeEventListener('abort', abort)
     }
   }
 }
 
-async function inTime<T>(work: Promise<T>, { signal }: AbortOptions, ms = answerTimeout): Promise<T> {
+async function inTime<T>(work: Promise<T>, { signal }: AbortOptions, ms = engineAnswerTimeout): Promise<T> {
   const limit = AbortSignal.timeout(ms)
   try {
     return await raceSignal(work, AbortSignal.any([limit, ...(signal === undefined ? [] : [signal])]))
@@ -111,8 +117,8 @@ async function inTime<T>(work: Promise<T>, { signal }: AbortOptions, ms = answer
   }
 }
 
-/** @throws ClientError with the failure that comes in the body of what looks like success */
-async function readFailure(answer: Readable): Promise<void> {
+/** The engine answers 200 before it has done anything: a failure comes later, as a line of the body */
+async function requirePushed(answer: Readable): Promise<void> {
   for await (const line of createInterface({ input: answer })) {
     const { error } = parseLine(line)
     if (error !== undefined) {
@@ -121,17 +127,18 @@ async function readFailure(answer: Readable): Promise<void> {
   }
 }
 
-async function readAnswer(answer: Readable): Promise<void> {
+/** As {@link requirePushed} */
+async function requireLoaded(answer: Readable): Promise<void> {
   let loaded = false
   for await (const line of createInterface({ input: answer })) {
     const { error, stream } = parseLine(line)
     if (error !== undefined) {
-      throw new ClientError(`the Docker Engine did not take the image: ${error}`)
+      throw new ClientError(`the Docker Engine did not load the image: ${error}`)
     }
     loaded ||= stream?.startsWith('Loaded image') === true
   }
   if (!loaded) {
-    throw new ClientError('the Docker Engine did not say that it took the image')
+    throw new ClientError('the Docker Engine did not confirm that it loaded the image')
   }
 }
 
@@ -143,6 +150,7 @@ function parseLine(line: string): { error?: string; stream?: string } {
   }
 }
 
+/** @param what that the engine does not have if it answers 404 */
 async function explain<T>(work: Promise<T>, what = ''): Promise<T> {
   try {
     return await work
@@ -151,7 +159,7 @@ async function explain<T>(work: Promise<T>, what = ''): Promise<T> {
     if (statusCode === 404) {
       throw new ClientError(`the Docker Engine has no ${what}`, {
         cause: err,
-        hint: 'To push from elsewhere, use --from with a directory, an archive or an image of a registry.',
+        hint: 'To push an image from elsewhere, use --from with a directory, an archive or an image of a registry.',
       })
     }
     if (statusCode !== undefined) {

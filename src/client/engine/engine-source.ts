@@ -6,22 +6,24 @@ import type { ImageSource } from '../images/image-source.ts'
 import { RegistryClient } from '../registry/registry-client.ts'
 import { openRegistrySource } from '../registry/registry-source.ts'
 
+/** In the temporary registry */
 const repository = 'ipdr/push'
 
 export interface EngineSourceInit {
   image: string
-  /** Starts a registry in this process, on the loopback interface */
+  /** Starts a registry in this process, on a loopback address */
   startRegistry: () => Promise<{ host: string } & AsyncDisposable>
-  /** Told where the image gets another CID than docker would give it */
+  /** Called if the image gets another CID than `docker push` would give it */
   warn: (text: string) => void
 }
 
 /**
- * Opens an image of the Docker Engine. The engine pushes it to a registry in this process: it is compressed as by `docker push` then, and has
- * the same CID as if docker had pushed it to an appliance. An engine that is elsewhere and can't reach this process packs it as for
- * `docker save`: the same image, but with layers that are not compressed, and so another CID.
+ * Opens an image of the Docker Engine. The engine pushes it to a registry in this process, so its layers are compressed
+ * as by `docker push` and it gets the same CID as if docker had pushed it to an appliance. If the engine can't reach
+ * this process, as it is on another machine, the image is read as `docker save` writes it: the same image, but with
+ * uncompressed layers and so with another CID.
  *
- * @throws ClientError where no engine answers or it has not got the image
+ * @throws ClientError if no engine answers, or it does not have the image
  */
 export async function openEngineSource(
   { image, startRegistry, warn }: EngineSourceInit,
@@ -30,7 +32,7 @@ export async function openEngineSource(
   const engine = await DockerEngine.open()
   if (!(await engine.hasName(image, options))) {
     warn(
-      'The image has no name in the engine, so its layers are taken uncompressed: docker push would give it another CID.',
+      'The image has no name in the engine, so its layers stay uncompressed: it gets another CID than by docker push.',
     )
     return await engine.openSource(image, options)
   }
@@ -45,7 +47,8 @@ export async function openEngineSource(
     }
     options.signal?.throwIfAborted()
     warn(
-      `The engine can't push to this process, so its layers are taken uncompressed: docker push would give it another CID. (${err.message})`,
+      "The engine can't push to this process, so the layers stay uncompressed: " +
+        `the image gets another CID than by docker push. (${err.message})`,
     )
     return await engine.openSource(image, options)
   }

@@ -1,10 +1,11 @@
 /**
- * A tar archive that is an OCI image layout, and for one platform also what `docker load` takes, of any Docker Engine:
+ * An image as a tar archive: an OCI image layout, which for an image of one platform is also what every Docker Engine
+ * loads:
  *
  * ```
  * blobs/<algorithm>/<hex>    every config, layer and manifest
- * oci-layout, index.json     the image by its tag
- * manifest.json              config and layers of an image that is no index, by their paths
+ * oci-layout, index.json     the image and its tag
+ * manifest.json              paths of config and layers, for docker load; not for an index
  * ```
  */
 import type { Writable } from 'node:stream'
@@ -13,11 +14,11 @@ import type { Descriptor } from '../../oci/descriptor.ts'
 import { DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST } from '../../oci/media-types.ts'
 import type { ImageTarget, TargetManifest } from '../images/image-target.ts'
 import { refName } from '../../oci/annotations.ts'
-import { blobPath, layoutFile } from './layout-target.ts'
+import { blobPath, layoutFile } from './layout-paths.ts'
 import { TarWriter } from './tar-writer.ts'
 
 export interface ArchiveTargetInit {
-  /** `host/repository`, which the engine that loads the archive gives the image; undefined: no name */
+  /** `host/repository`, the name that the image gets in the Docker Engine. @default none */
   repository?: string | undefined
   tag: string
 }
@@ -26,7 +27,7 @@ export class ArchiveTarget implements ImageTarget {
   readonly #tar: TarWriter
   readonly #init: ArchiveTargetInit
   readonly #written = new Set<Digest>()
-  /** One file after the other, whoever is first */
+  /** The file that is written last: blobs come several at a time, and an archive takes one after the other */
   #last: Promise<unknown> = Promise.resolve()
 
   constructor(out: Writable, init: ArchiveTargetInit) {
@@ -61,7 +62,7 @@ export class ArchiveTarget implements ImageTarget {
     )
     if ([OCI_MANIFEST, DOCKER_MANIFEST].includes(target.manifest.mediaType)) {
       const { repository, tag } = this.#init
-      // an image has its config first
+      // parseManifest puts the config first
       const [config, ...layers] = target.manifest.blobs
       const RepoTags = repository === undefined ? null : [`${repository}:${tag}`]
       await this.#text(

@@ -3,12 +3,12 @@ import { lstat, mkdir, open, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { ClientError } from '../errors.ts'
 
-/** Where a file is written until it is whole: a name that nobody can have taken, not even by a link */
+/** Where a file is written until it is complete: a random name, so nobody can have put a link there */
 export function partialPath(path: string): string {
   return `${path}.${randomUUID()}.partial`
 }
 
-/** Writes a file whole or not at all. What is there of its name is replaced, and not followed where it is a link. */
+/** Writes a file whole or not at all. A file of that name is replaced, and so is a link, which is not followed. */
 export async function writeWhole(path: string, bytes: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<void> {
   const partial = partialPath(path)
   try {
@@ -28,9 +28,9 @@ export async function writeWhole(path: string, bytes: AsyncIterable<Uint8Array> 
 }
 
 /**
- * Makes a directory below another one, with those between
+ * Makes a directory below another one, and the directories between them
  *
- * @throws ClientError where one of them is a link or a file
+ * @throws ClientError if one of them is a link or a file
  */
 export async function makeBelow(root: string, path: string): Promise<void> {
   if (path === '.') {
@@ -44,6 +44,6 @@ export async function makeBelow(root: string, path: string): Promise<void> {
     }
   })
   if (!(await lstat(directory)).isDirectory()) {
-    throw new ClientError(`${directory} is no directory of its own: nothing is written where it leads to`)
+    throw new ClientError(`${directory} is a link or a file, not a directory: nothing is written there`)
   }
 }

@@ -1,33 +1,34 @@
 /**
- * Opens files below a directory that somebody else may have filled. Its paths and links are that stranger's: whatever leads out is refused, and not
- * by its name alone but where the file that was opened really lies.
+ * Opens files below a directory that a stranger may have filled. Its paths and links could lead to a file of the user,
+ * which would then be pushed with the image. So a file is refused if it lies outside the directory; what counts is
+ * where the opened file really is, because a check of the name before would miss a link that is put there in between.
  */
 import { constants, type BigIntStats } from 'node:fs'
 import { lstat, open, opendir, readlink, realpath, stat, type FileHandle } from 'node:fs/promises'
 import { isAbsolute, join, normalize, relative, sep } from 'node:path'
 import { ClientError } from '../errors.ts'
 
-/** Files that are looked through for the other names of one that has several */
+/** Directory entries that are searched for the other names of a hard-linked file */
 const maxEntries = 100_000
-/** A name that leads nowhere, or that no file system could have */
+/** Errors of a path that leads nowhere, or that no file system could have */
 const absent = ['ENOENT', 'ENOTDIR', 'ELOOP', 'ENAMETOOLONG']
-/** Without waiting for a writer, where it is a FIFO after all; Windows knows neither */
+/** O_NONBLOCK: opening a FIFO would wait for a writer. Windows has neither flag. */
 const flags = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0)
 const noFollow = constants.O_NOFOLLOW ?? 0
-const hint = 'Nothing outside the directory is read. A copy of it by cp -rL has what its links lead to.'
+const hint = 'Nothing outside the directory is read. To include what its links lead to, copy it by cp -rL first.'
 
 /**
  * Opens a file of a directory
  *
- * @param root the directory, without links in its path
- * @param path as the directory's own files name it
- * @returns undefined where there is no such file
- * @throws ClientError where it lies outside the directory, is no regular file or can't be read
+ * @param root the directory, as a path without links
+ * @param path the file, relative to the directory
+ * @returns undefined if there is no such file
+ * @throws ClientError if it lies outside the directory, is not a regular file or can't be read
  */
 export async function openInside(root: string, path: string): Promise<FileHandle | undefined> {
   const wanted = normalize(path)
   if (isAbsolute(path) || !isBelow(root, join(root, wanted))) {
-    throw new ClientError(`${path} lies outside ${root}, which names it`, { hint })
+    throw new ClientError(`${path} lies outside ${root}, whose files refer to it`, { hint })
   }
   const real = await present(path.includes('\0') ? undefined : realpath(join(root, wanted)), path)
   if (real === undefined) {
@@ -49,10 +50,10 @@ export async function openInside(root: string, path: string): Promise<FileHandle
 }
 
 /**
- * Opens a regular file: no device, which may do something when it is opened, and no FIFO, which has no end
+ * Opens a regular file, and neither a device, which may act when it is opened, nor a FIFO, which may never end
  *
- * @param options.follow whether it may be reached by a link
- * @throws ClientError where it is none; the errors of `open`
+ * @param options.follow whether the path may be a link. @default false
+ * @throws ClientError if it is something else; the errors of `open`
  */
 export async function openRegular(path: string, { follow = false }: { follow?: boolean } = {}): Promise<FileHandle> {
   requireFile(follow ? await stat(path) : await lstat(path), path)
@@ -66,6 +67,7 @@ export async function openRegular(path: string, { follow = false }: { follow?: b
   }
 }
 
+/** Undefined instead of an error that says the file does not exist */
 async function present<T>(work: Promise<T> | undefined, path: string): Promise<T | undefined> {
   try {
     return await work
@@ -81,7 +83,7 @@ async function present<T>(work: Promise<T> | undefined, path: string): Promise<T
   }
 }
 
-/** Where an open file lies, whatever has become of its path since */
+/** Where an open file lies now, even if its path leads elsewhere since */
 async function placeOf(file: FileHandle, path: string, { dev, ino }: BigIntStats): Promise<string> {
   const place =
     process.platform === 'linux' ? await readlink(`/proc/self/fd/${file.fd}`).catch(() => undefined) : undefined
@@ -91,12 +93,12 @@ async function placeOf(file: FileHandle, path: string, { dev, ino }: BigIntStats
   const real = await realpath(path)
   const now = await lstat(real, { bigint: true })
   if (now.dev !== dev || now.ino !== ino) {
-    throw new ClientError(`${path} was replaced while it was opened`)
+    throw new ClientError(`${path} was replaced while it was being opened`)
   }
   return real
 }
 
-/** A file with several names has them all in the directory, or it is somebody else's too */
+/** Refuses a hard link to a file outside: all names of the file (`nlink`) have to be in the directory */
 async function requireOwn(root: string, { dev, ino, nlink }: BigIntStats, path: string): Promise<void> {
   let missing = nlink > 1n ? nlink : 0n
   let seen = 0
@@ -108,13 +110,13 @@ async function requireOwn(root: string, { dev, ino, nlink }: BigIntStats, path: 
     missing -= stats?.ino === ino && stats.dev === dev ? 1n : 0n
   }
   if (missing > 0n) {
-    throw new ClientError(`${path} in ${root} is a hard link to a file that lies elsewhere too`, { hint })
+    throw new ClientError(`${path} in ${root} is a hard link to a file outside of it`, { hint })
   }
 }
 
 function requireFile(stats: { isFile: () => boolean }, path: string): void {
   if (!stats.isFile()) {
-    throw new ClientError(`${path} is no regular file`)
+    throw new ClientError(`${path} is not a regular file`)
   }
 }
 

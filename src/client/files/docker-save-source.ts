@@ -1,22 +1,20 @@
 /**
- * What `docker save` wrote before Docker Engine 25: a config, its layers as plain tars, and no manifest.
+ * What `docker save` wrote before Docker Engine 25: a config, the layers as uncompressed tar archives, and no manifest.
  *
- * The manifest is made here, as Docker Engine 25 makes it: layers stay unpacked, so their digests are those that the config has of them, and
- * the same image has the same manifest wherever it is saved. To pack them would depend on who packs: the same data packed by another version
- * of zlib, or on another processor, has another digest.
+ * The manifest is made here, the same one that Docker Engine 25 makes. Layers stay uncompressed: so their digests are
+ * those in the config, and an image has the same manifest on whatever machine it was saved. Compressing them would give
+ * other digests with each version of zlib.
  */
 import { isDigest, type Digest } from '../../oci/digest.ts'
 import { OCI_MANIFEST } from '../../oci/media-types.ts'
 import type { Descriptor } from '../../oci/descriptor.ts'
-import { ClientError } from '../errors.ts'
+import { ClientError, listNames } from '../errors.ts'
 import { readJson, type ImageFiles } from './image-files.ts'
 import type { AbortOptions } from '../abort-options.ts'
 import type { ImageSource } from '../images/image-source.ts'
 import { digestOf } from '../images/verify-digest.ts'
 
 const configType = 'application/vnd.oci.image.config.v1+json'
-/** Images that are named where the wanted one is not there */
-const maxNamed = 20
 const layerType = 'application/vnd.oci.image.layer.v1.tar'
 
 interface SavedImage {
@@ -25,14 +23,17 @@ interface SavedImage {
   Layers: string[]
 }
 
-/** @throws ClientError where the files are not those of `docker save`, or have no such image */
+/**
+ * @param tag which image. @default the only one, or `latest` if there are several
+ * @throws ClientError if the files are not those of `docker save`, or have no such image
+ */
 export async function openSavedSource(
   files: ImageFiles,
   tag: string | undefined,
   options: AbortOptions = {},
 ): Promise<ImageSource> {
   if ((await files.size('manifest.json')) === undefined) {
-    throw new ClientError(`${files.name} is neither an OCI image layout nor what docker save writes`)
+    throw new ClientError(`${files.name} is neither an OCI image layout nor the output of docker save`)
   }
   const image = choose(
     savedImages((await readJson(files, 'manifest.json', options)).value, files.name),
@@ -97,14 +98,8 @@ function choose(images: readonly SavedImage[], tag: string | undefined, name: st
     images.find(({ RepoTags }) => RepoTags.some(repoTag => repoTag.endsWith(`:${wanted}`)))
   const found = tag === undefined ? (images.length === 1 ? images[0] : named('latest')) : named(tag)
   if (found === undefined) {
-    throw new ClientError(
-      `${name} has no image ${tag ?? 'latest'}, but ${
-        images
-          .flatMap(({ RepoTags }) => RepoTags)
-          .slice(0, maxNamed)
-          .join(', ') || 'none with a name'
-      }`,
-    )
+    const names = images.flatMap(({ RepoTags }) => RepoTags)
+    throw new ClientError(`${name} has no image ${tag ?? 'latest'}; it has: ${listNames(names)}`)
   }
   return found
 }

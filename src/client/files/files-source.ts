@@ -1,23 +1,23 @@
-import { algorithmOf, hexOf, type Digest } from '../../oci/digest.ts'
+import type { Digest } from '../../oci/digest.ts'
 import { refName } from '../../oci/annotations.ts'
 import type { Descriptor } from '../../oci/descriptor.ts'
 import { parseManifest } from '../../oci/manifest.ts'
 import { OCI_INDEX } from '../../oci/media-types.ts'
-import { ClientError } from '../errors.ts'
+import { ClientError, listNames } from '../errors.ts'
+import { blobPath } from './layout-paths.ts'
 import { openSavedSource } from './docker-save-source.ts'
 import { readJson, type ImageFiles } from './image-files.ts'
 import type { AbortOptions } from '../abort-options.ts'
 import type { ImageSource } from '../images/image-source.ts'
 
-/** Images that are named where the wanted one is not there */
-const maxNamed = 20
+/** Where the index of a layout has the tag or name of an image */
 const nameAnnotations = [refName, 'io.containerd.image.name']
 
 /**
- * An image in files: an OCI image layout, or what `docker save` writes. The source closes the files.
+ * An image in files: an OCI image layout, or what `docker save` writes. Closing the source closes the files.
  *
- * @param tag which image, where there are several; by default `latest`
- * @throws ClientError where there is no such image
+ * @param tag which image. @default the only one, or `latest` if there are several
+ * @throws ClientError if there is no such image
  */
 export async function openFilesSource(
   files: ImageFiles,
@@ -38,13 +38,13 @@ async function openLayout(files: ImageFiles, tag: string | undefined, options: A
   const { manifests } = parseManifest((await readJson(files, 'index.json', options)).bytes, OCI_INDEX)
   const { digest, mediaType } = choose(manifests, tag, files.name)
   const manifest = async (digest: Digest): Promise<Buffer | undefined> => {
-    return (await files.size(pathOf(digest))) === undefined
+    return (await files.size(blobPath(digest))) === undefined
       ? undefined
-      : (await readJson(files, pathOf(digest), options)).bytes
+      : (await readJson(files, blobPath(digest), options)).bytes
   }
   const bytes = await manifest(digest)
   if (bytes === undefined) {
-    throw new ClientError(`${files.name} has not the manifest ${digest} that its index.json names`)
+    throw new ClientError(`${files.name} does not have the manifest ${digest}, which its index.json names`)
   }
   return {
     top: { bytes, digest, mediaType },
@@ -61,13 +61,14 @@ async function* readBlob(
   { digest, size }: Descriptor,
   options: AbortOptions | undefined,
 ): AsyncGenerator<Uint8Array> {
-  const found = await files.size(pathOf(digest))
-  if (found !== size) {
-    throw new ClientError(
-      `${files.name} has ${found === undefined ? 'not' : `${found} bytes instead of the ${size} of`} the blob ${digest}`,
-    )
+  const found = await files.size(blobPath(digest))
+  if (found === undefined) {
+    throw new ClientError(`${files.name} does not have the blob ${digest}`)
   }
-  yield* files.read(pathOf(digest), options)
+  if (found !== size) {
+    throw new ClientError(`${files.name} has ${found} bytes instead of ${size} of the blob ${digest}`)
+  }
+  yield* files.read(blobPath(digest), options)
 }
 
 function choose(manifests: readonly Descriptor[], tag: string | undefined, name: string): Descriptor {
@@ -78,14 +79,10 @@ function choose(manifests: readonly Descriptor[], tag: string | undefined, name:
   const only = new Set(manifests.map(({ digest }) => digest)).size === 1 ? manifests[0] : undefined
   const found = tag === undefined ? (only ?? named('latest')) : named(tag)
   if (found === undefined) {
-    const names = manifests
-      .slice(0, maxNamed)
-      .map(({ annotations, digest }) => nameAnnotations.map(key => annotations?.[key]).find(Boolean) ?? digest)
-    throw new ClientError(`${name} has no image ${tag ?? 'latest'}, but ${names.join(', ') || 'none at all'}`)
+    const names = manifests.map(
+      ({ annotations, digest }) => nameAnnotations.map(key => annotations?.[key]).find(Boolean) ?? digest,
+    )
+    throw new ClientError(`${name} has no image ${tag ?? 'latest'}; it has: ${listNames(names)}`)
   }
   return found
-}
-
-function pathOf(digest: Digest): string {
-  return `blobs/${algorithmOf(digest)}/${hexOf(digest)}`
 }

@@ -1,30 +1,36 @@
+/**
+ * Images in files. This file is what a directory and an unpacked archive have in common; files-source.ts and
+ * docker-save-source.ts read an image from either. What comes from strangers is read by confined-file.ts (nothing
+ * outside the directory) and unpack-archive.ts (not too much). layout-target.ts and archive-target.ts write images, by
+ * atomic-file.ts and tar-writer.ts. Imports images/ and the errors.
+ */
 import { realpath } from 'node:fs/promises'
 import { ClientError } from '../errors.ts'
 import { openInside } from './confined-file.ts'
 import type { AbortOptions } from '../abort-options.ts'
 
-/** As a JSON file of an image may be */
-const maxSmallFile = 16 * 1024 * 1024
+/** Largest JSON file of an image, in bytes */
+const maxJsonBytes = 16 * 1024 * 1024
 
-/** The files of an image: a directory, or an archive of one */
+/** The files of an image, by their paths in its directory or archive */
 export interface ImageFiles extends AsyncDisposable {
-  /** In messages */
+  /** What messages call it */
   readonly name: string
   /**
-   * Bytes of a file, or undefined where there is none of that path
+   * Bytes of a file, or undefined if it does not exist
    *
-   * @throws ClientError where the path leads out of the directory, or to something that is no file
+   * @throws ClientError if the path leads out of the directory, or to something that is not a regular file
    */
   size: (path: string) => Promise<number | undefined>
-  /** @throws as {@link ImageFiles.size}, and ClientError where there is no such file */
+  /** @throws as {@link ImageFiles.size}, and ClientError if the file does not exist */
   read: (path: string, options?: AbortOptions) => AsyncIterable<Uint8Array>
 }
 
-/** @param path of a directory, of which nothing is believed: its files are read where they really lie below it, and nowhere else */
+/** The files of a directory that a stranger may have made: a link out of it is refused */
 export function directoryFiles(path: string): ImageFiles {
   let root: Promise<string> | undefined
   const open = async (file: string): ReturnType<typeof openInside> => {
-    // once: a link that leads elsewhere later leads no file there
+    // resolved once: if the directory becomes a link to elsewhere, its files are not read from there
     root ??= realpath(path)
     return await openInside(await root, file)
   }
@@ -45,7 +51,7 @@ export function directoryFiles(path: string): ImageFiles {
   }
 }
 
-/** @throws ClientError where the file is missing or no JSON */
+/** @throws ClientError if the file is missing, too large or not JSON */
 export async function readJson(
   files: ImageFiles,
   path: string,
@@ -55,7 +61,7 @@ export async function readJson(
   if (size === undefined) {
     throw new ClientError(`${files.name} has no ${path}`)
   }
-  const bytes = await readSmall(files, path, size, options)
+  const bytes = await readWhole(files, path, size, options)
   try {
     return { bytes, value: JSON.parse(bytes.toString()) }
   } catch (err) {
@@ -63,19 +69,19 @@ export async function readJson(
   }
 }
 
-/** @param size as it was said to be: a file may grow */
-async function readSmall(files: ImageFiles, path: string, size: number, options: AbortOptions): Promise<Buffer> {
+/** @param size as it was a moment ago; the file may have grown since */
+async function readWhole(files: ImageFiles, path: string, size: number, options: AbortOptions): Promise<Buffer> {
   const chunks: Uint8Array[] = []
   let total = 0
-  for await (const chunk of size > maxSmallFile ? [] : files.read(path, options)) {
+  for await (const chunk of size > maxJsonBytes ? [] : files.read(path, options)) {
     total += chunk.byteLength
-    if (total > maxSmallFile) {
+    if (total > maxJsonBytes) {
       break
     }
     chunks.push(chunk)
   }
-  if (Math.max(size, total) > maxSmallFile) {
-    throw new ClientError(`${files.name} has too large a ${path}`)
+  if (Math.max(size, total) > maxJsonBytes) {
+    throw new ClientError(`${path} in ${files.name} is larger than ${maxJsonBytes} bytes`)
   }
   return Buffer.concat(chunks)
 }

@@ -10,16 +10,10 @@ import { ClientError } from '../errors.ts'
 import { openRegular } from './confined-file.ts'
 import { directoryFiles, readJson } from './image-files.ts'
 import type { ImageTarget } from '../images/image-target.ts'
+import { blobPath, layoutFile } from './layout-paths.ts'
 import { makeBelow, writeWhole } from './atomic-file.ts'
 
-export const layoutFile = '{"imageLayoutVersion":"1.0.0"}'
-
-/** Where a blob lies in an OCI image layout */
-export function blobPath(digest: Digest): string {
-  return `blobs/${algorithmOf(digest)}/${hexOf(digest)}`
-}
-
-/** An OCI image layout in a directory */
+/** Writes an image into a directory, as an OCI image layout */
 export class LayoutTarget implements ImageTarget {
   readonly #directory: string
   readonly #tag: string
@@ -30,9 +24,9 @@ export class LayoutTarget implements ImageTarget {
   }
 
   /**
-   * @param directory one that is not there yet, is empty, or is an OCI image layout, which the image is added to
-   * @param tag of the image in the layout
-   * @throws ClientError where the directory holds something else
+   * @param directory one that does not exist yet, is empty, or is an OCI image layout, to which the image is added
+   * @param tag of the image in the layout; an image that has it already loses it
+   * @throws ClientError if the directory holds something else
    */
   static async open(directory: string, tag: string): Promise<LayoutTarget> {
     await mkdir(directory, { recursive: true })
@@ -82,6 +76,7 @@ export class LayoutTarget implements ImageTarget {
     await writeWhole(join(this.#directory, name), [Buffer.from(text)])
   }
 
+  /** The images that the layout has under other tags */
   async #others(): Promise<Descriptor[]> {
     const files = directoryFiles(this.#directory)
     if ((await files.size('index.json')) === undefined) {

@@ -2,13 +2,15 @@ import type { Writable } from 'node:stream'
 
 const blockSize = 512
 const maxName = 100
-/** As large as a size in octal digits can be */
+/** Largest size that the octal digits of a header can hold */
 const maxOctal = 8 ** 11 - 1
 
-/** Writes a tar archive whose bytes depend on names and contents alone; one file after the other */
+/**
+ * Writes a tar archive, one file after the other. Its bytes depend on names and contents alone: no times, no owners.
+ */
 export class TarWriter {
   readonly #out: Writable
-  /** Fails the write that is waited for: a stream that is destroyed may never call back */
+  /** Fails the write that is under way: a stream that is destroyed may never call back */
   #reject: (err: Error) => void = () => {}
 
   constructor(out: Writable) {
@@ -21,7 +23,12 @@ export class TarWriter {
     })
   }
 
-  /** @param size bytes that `content` has */
+  /**
+   * Adds a file
+   *
+   * @param size of the content, in bytes
+   * @throws RangeError if the content has another size
+   */
   async file(name: string, size: number, content: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<void> {
     if (Buffer.byteLength(name) > maxName) {
       const record = paxRecord('path', name)
@@ -32,7 +39,7 @@ export class TarWriter {
     let written = 0
     for await (const chunk of content) {
       written += chunk.byteLength
-      // what waits in the stream must not change, and a source may use its memory again
+      // a copy: the stream queues the chunk, and the source may overwrite it once the next one is asked for
       await this.#write(Buffer.from(chunk))
     }
     if (written !== size) {
@@ -63,7 +70,7 @@ export class TarWriter {
     const { promise, reject, resolve } = Promise.withResolvers<void>()
     this.#reject = reject
     start(err => {
-      err == null ? resolve() : reject(err)
+      err === undefined || err === null ? resolve() : reject(err)
     })
     await promise
   }
@@ -88,7 +95,7 @@ function header(name: string, size: number, type: string): Buffer {
   if (size <= maxOctal) {
     block.write(octal(size, 11), 124)
   } else {
-    // as GNU tar and all since write what octal digits can't hold
+    // larger sizes are binary, which GNU tar introduced and every program reads
     block.writeUInt8(0x80, 124)
     block.writeBigUInt64BE(BigInt(size), 128)
   }
@@ -104,7 +111,7 @@ function header(name: string, size: number, type: string): Buffer {
 
 function paxRecord(key: string, value: string): Buffer {
   const rest = ` ${key}=${value}\n`
-  // the length counts its own digits
+  // the length of a record counts its own digits too
   const length = [1, 2, 3, 4]
     .map(digits => digits + Buffer.byteLength(rest))
     .find((total, i) => String(total).length === i + 1)

@@ -12,31 +12,37 @@ import type { ImageFiles } from './image-files.ts'
 import type { AbortOptions } from '../abort-options.ts'
 
 const MiB = 1024 * 1024
-/** An archive packed by gzip may unpack to this many times its size; images come to five times at most, unless they are empty space */
+/** An archive may unpack to this many times its size: real images reach five times, unless they hold empty space */
 const maxRatio = 100
-/** A small one may always unpack to this */
+/** Any archive may unpack to this, however small it is */
 const minLimit = 64 * MiB
 const maxEntries = 65_536
-/** As long as a path can be anywhere */
+/** The longest path of Linux */
 const maxNameLength = 4096
+/** Links from one to the next until a file */
 const maxLinks = 16
 
 export interface ArchiveOptions extends AbortOptions {
-  /** Bytes that it may have when it is unpacked. @default of a file 100 times its size, but at least 64 MiB; of a stream any number */
+  /**
+   * Bytes that it may unpack to. @default unlimited for a stream; for a file 100 times its size, but at least 64 MiB
+   */
   maxUnpacked?: number | undefined
 }
 
 interface Entries {
-  /** Where the files are, by their paths in the archive */
+  /** Paths in the archive to paths on disk */
   files: Map<string, string>
+  /** Paths in the archive to the paths that the links there lead to */
   links: Map<string, string>
 }
 
 /**
- * Unpacks an archive into a temporary directory, where every file gets a name of ours: what the archive calls it is only looked up
+ * Unpacks an archive into a temporary directory. Files get numbers there instead of their names, so no name in the
+ * archive can lead elsewhere.
  *
- * @param stream the archive, not packed
- * @throws ClientError where it is none, or is larger than it may be
+ * @param name of the archive, for messages
+ * @param stream the archive, uncompressed
+ * @throws ClientError if it is not a tar archive, or unpacks to too much
  */
 export async function archiveFiles(
   name: string,
@@ -54,7 +60,7 @@ export async function archiveFiles(
     try {
       await Promise.all(work)
     } finally {
-      // nothing is written any more once the directory goes
+      // both have to end before the directory is removed
       await Promise.allSettled(work)
     }
   } catch (err) {
@@ -66,9 +72,9 @@ export async function archiveFiles(
 }
 
 /**
- * A file that is an archive, packed by gzip or not packed
+ * Unpacks an archive that is a file, compressed by gzip or not
  *
- * @throws ClientError where it is none, or is larger than it may be
+ * @throws ClientError if it can't be read, is not a tar archive, or unpacks to too much
  */
 export async function openArchive(path: string, options: ArchiveOptions = {}): Promise<ImageFiles> {
   await using file = await openFile(path)
@@ -80,7 +86,7 @@ export async function openArchive(path: string, options: ArchiveOptions = {}): P
     return await archiveFiles(path, stream as AsyncIterable<Uint8Array>, init)
   }
   const unpacked = createGunzip()
-  // its failures come out of what it writes to
+  // a failure of the pipeline also reaches the reader of `unpacked`
   const packed = pipeline(stream, unpacked).catch(() => {})
   try {
     return await archiveFiles(path, unpacked, init)
@@ -106,7 +112,7 @@ async function* upTo(bytes: AsyncIterable<Uint8Array>, limit: number, name: stri
     left -= chunk.byteLength
     if (left < 0) {
       throw new ClientError(`${name} unpacks to more than ${limit} bytes`, {
-        hint: 'If that is what it is, say how large it may be by --max-unpacked, as in --max-unpacked 10GiB.',
+        hint: 'If the image really is that large, allow it: --max-unpacked 10GiB.',
       })
     }
     yield chunk
@@ -122,7 +128,7 @@ async function unpack(
   let count = 0
   for await (const entry of archive) {
     const { header } = entry
-    // its streams are not those of Node, but work like them
+    // tar-stream has streams of its own, which work like those of Node
     const bytes = entry as unknown as Readable
     count++
     if (count > maxEntries || Math.max(header.name.length, header.linkname?.length ?? 0) > maxNameLength) {
@@ -179,7 +185,7 @@ function archived(name: string, directory: AsyncDisposable, place: (path: string
   }
 }
 
-/** Older Docker Engines save a layer that occurs twice as a link to the first */
+/** Follows links: older Docker Engines save a layer that occurs twice as a link to the first one */
 function placeOf(path: string, { files, links }: Entries): string | undefined {
   let wanted = pathOf(path)
   for (let i = 0; i < maxLinks && links.has(wanted); i++) {

@@ -1,25 +1,28 @@
 import { ClientError } from '../errors.ts'
 
-const second = 1000
-
-/** Aborts a request whose next step does not come in time */
-export class Watch {
+/**
+ * Aborts a request whose next step does not happen in time, and turns what went wrong with it into an error for the
+ * user
+ */
+export class RequestWatch {
   readonly #host: string
   readonly #controller = new AbortController()
   readonly #outer: AbortSignal | undefined
   readonly signal: AbortSignal
   #timer: NodeJS.Timeout | undefined
 
+  /** @param outer the caller's signal */
   constructor(url: URL, outer: AbortSignal | undefined) {
     this.#host = url.host
     this.#outer = outer
     this.signal = AbortSignal.any([this.#controller.signal, ...(outer === undefined ? [] : [outer])])
   }
 
+  /** Starts the time of the next step, which ends that of the step before; milliseconds */
   expect(ms: number): void {
     clearTimeout(this.#timer)
     this.#timer = setTimeout(() => {
-      this.#controller.abort(new ClientError(`${this.#host} has been silent for ${ms / second} s`))
+      this.#controller.abort(new ClientError(`${this.#host} has been silent for ${ms / 1000} s`))
     }, ms)
   }
 
@@ -27,6 +30,10 @@ export class Watch {
     clearTimeout(this.#timer)
   }
 
+  /**
+   * Ends the watch; returns the caller's reason to abort, a ClientError for a failure of the network, else the error
+   * itself
+   */
   explain(err: unknown): unknown {
     this.end()
     if (this.#outer?.aborted === true) {
@@ -35,15 +42,16 @@ export class Watch {
     if (this.#controller.signal.aborted) {
       return this.#controller.signal.reason
     }
+    // fetch says 'terminated' when the connection ends in the middle of an answer
     if (
       err instanceof Error &&
       (err.message === 'terminated' || (err as NodeJS.ErrnoException).code === 'ECONNRESET')
     ) {
-      return new ClientError(`${this.#host} broke off its answer`, { cause: err })
+      return new ClientError(`${this.#host} closed the connection before its answer was complete`, { cause: err })
     }
     const cause = err instanceof Error && err.message === 'fetch failed' ? err.cause : undefined
     const { code, message } = (cause ?? {}) as NodeJS.ErrnoException
-    // an error of the body that was to be sent is no error of the network
+    // fetch also wraps an error of the source whose bytes were to be sent: that one is told as it is
     return cause === undefined || (cause as { expected?: boolean }).expected === true
       ? (cause ?? err)
       : new ClientError(`${this.#host} can't be reached: ${message === undefined || message === '' ? code : message}`, {

@@ -9,7 +9,7 @@ export interface SocketRequest {
   signal: AbortSignal
 }
 
-/** One HTTP request by a Unix socket, which `fetch` can't send; it fails as `fetch` does */
+/** Sends one HTTP request over a Unix socket, which `fetch` can't do; it fails with the errors of `fetch` */
 export async function fetchBySocket(
   path: string,
   url: URL,
@@ -29,7 +29,7 @@ export async function fetchBySocket(
     if (body === undefined || body instanceof Uint8Array) {
       req.end(body)
     } else {
-      // who answers before it has all of it need not read the rest
+      // a server that answers early need not read the rest: stop the source once the connection closes
       const source = Readable.from(body).on('error', err => {
         failure = err
         req.destroy(err)

@@ -1,20 +1,26 @@
+/**
+ * Images in general: what a source is (image-source.ts), what a target is (image-target.ts), and the copy from one to
+ * the other, which is this file. Beside it, select-platform.ts narrows a source down to one platform, and
+ * verify-digest.ts compares bytes with their digests. Knows no particular source or target: these are in files/, ipfs/,
+ * registry/ and engine/.
+ */
 import type { Digest } from '../../oci/digest.ts'
 import type { Descriptor } from '../../oci/descriptor.ts'
 import { parseManifest, type Manifest } from '../../oci/manifest.ts'
 import { ClientError } from '../errors.ts'
 import { forEach } from '../../scheduling/for-each.ts'
 import type { AbortOptions } from '../abort-options.ts'
-import type { ImageSource, SourceManifest } from './image-source.ts'
+import { maxIndexDepth, type ImageSource, type SourceManifest } from './image-source.ts'
 import type { ImageTarget } from './image-target.ts'
 import { verified, verifyBytes } from './verify-digest.ts'
 
+/** Blobs that are copied at a time */
 const concurrency = 4
-/** Indexes below indexes; more is an attack */
-const maxDepth = 8
 
 export interface CopyProgress {
-  /** A blob that is copied or need not be; then its bytes as they come */
+  /** Called for each blob before it is copied; `exists` means that the target has it already */
   blob?: (descriptor: Descriptor, exists: boolean) => void
+  /** Called for each chunk of a blob, with its number of bytes */
   bytes?: (count: number) => void
 }
 
@@ -23,9 +29,10 @@ export interface CopyOptions extends AbortOptions {
 }
 
 /**
- * Copies an image, every platform of it, byte for byte: blobs before the manifests that name them, and the top manifest last
+ * Copies an image with every platform, byte for byte, and checks all bytes against their digests. Whatever a manifest
+ * names is copied before it, so the target never has an image with something missing.
  *
- * @returns the manifests that an index of the image names and the source has not
+ * @returns the manifests that an index names and the source does not have
  */
 export async function copyImage(
   source: ImageSource,
@@ -52,8 +59,8 @@ class Copy {
   }
 
   async manifest({ bytes, digest, mediaType }: SourceManifest, depth: number): Promise<void> {
-    if (depth > maxDepth) {
-      throw new ClientError(`${digest} lies below more than ${maxDepth} indexes`)
+    if (depth > maxIndexDepth) {
+      throw new ClientError(`${digest} lies below more than ${maxIndexDepth} indexes`)
     }
     const manifest = parseManifest(bytes, mediaType?.toLowerCase())
     await this.#children(manifest, depth)
@@ -89,6 +96,7 @@ class Copy {
     }
   }
 
+  /** True the first time only */
   #once(digest: Digest): boolean {
     return !this.#done.has(digest) && this.#done.add(digest) !== undefined
   }

@@ -7,15 +7,15 @@ export interface TargetManifest {
   digest: Digest
   bytes: Uint8Array
   manifest: Manifest
-  /** Whether it is the image itself, and not below an index */
+  /** Whether this is the manifest of the whole image, instead of one that an index names */
   top: boolean
 }
 
-/** Where an image is brought to: its blobs first, then its manifests from the innermost outwards */
+/** Where an image is written to. A manifest comes after everything that it names, so the top manifest comes last. */
 export interface ImageTarget {
-  /** Whether a blob need not be sent */
+  /** Whether the target has a blob already, so that it need not be sent */
   hasBlob: (descriptor: Descriptor, options?: AbortOptions) => Promise<boolean>
-  /** @param bytes throw at their end where they have not the digest or size that they should */
+  /** @param bytes throws at its end if digest or size are not those of the descriptor */
   putBlob: (descriptor: Descriptor, bytes: () => AsyncIterable<Uint8Array>, options?: AbortOptions) => Promise<void>
   putManifest: (manifest: TargetManifest, options?: AbortOptions) => Promise<void>
 }

@@ -1,16 +1,11 @@
 import type { Descriptor } from '../../oci/descriptor.ts'
 import { parseManifest } from '../../oci/manifest.ts'
-import { ClientError } from '../errors.ts'
+import { ClientError, listNames } from '../errors.ts'
 import type { AbortOptions } from '../abort-options.ts'
-import type { ImageSource } from './image-source.ts'
+import { maxIndexDepth, type ImageSource } from './image-source.ts'
 import { verifyBytes } from './verify-digest.ts'
 
-/** Indexes below indexes, as where an image is copied */
-const maxDepth = 8
-/** Platforms that are named where the wanted one is not there */
-const maxNamed = 20
-
-/** As in `linux/arm64/v8` */
+/** As written in `linux/arm64/v8` */
 export interface Platform {
   os: string
   architecture: string
@@ -21,13 +16,14 @@ export interface Platform {
 export function parsePlatform(text: string): Platform {
   const [, os, architecture, variant] = /^([a-z0-9]+)\/([a-z0-9]+)(?:\/([a-z0-9.]+))?$/.exec(text) ?? []
   if (os === undefined || architecture === undefined) {
-    throw new ClientError(`"${text}" is no platform`, {
+    throw new ClientError(`"${text}" is not a platform`, {
       hint: 'A platform is written like linux/amd64 or linux/arm/v7.',
     })
   }
   return { os, architecture, variant }
 }
 
+/** The platform that an index gives for one of its manifests, if it gives one */
 export function platformOf(descriptor: Descriptor): Platform | undefined {
   const { platform } = descriptor as { platform?: Partial<Platform> }
   const isWhole =
@@ -40,9 +36,10 @@ export function formatPlatform({ architecture, os, variant }: Platform): string 
 }
 
 /**
- * The one image of a source for a platform. An image that is no index is for whatever platform it is for.
+ * Narrows a source down to one platform. A source whose top manifest is not an index stays as it is, whatever its
+ * platform.
  *
- * @throws ClientError where there is none
+ * @throws ClientError if the image has nothing for the platform
  */
 export async function selectPlatform(
   source: ImageSource,
@@ -58,8 +55,8 @@ async function select(
   options: AbortOptions,
   depth: number,
 ): Promise<ImageSource> {
-  if (depth > maxDepth) {
-    throw new ClientError(`the image lies below more than ${maxDepth} indexes`)
+  if (depth > maxIndexDepth) {
+    throw new ClientError(`the image lies below more than ${maxIndexDepth} indexes`)
   }
   const { bytes, mediaType } = source.top
   const { kind, manifests: children } = parseManifest(bytes, mediaType?.toLowerCase())
@@ -73,11 +70,8 @@ async function select(
     const platforms = children
       .map(platformOf)
       .filter(platform => platform !== undefined)
-      .slice(0, maxNamed)
       .map(formatPlatform)
-    throw new ClientError(
-      `the image has nothing for ${formatPlatform(wanted)}, but for ${platforms.join(', ') || 'no platform'}`,
-    )
+    throw new ClientError(`the image has nothing for ${formatPlatform(wanted)}; it has: ${listNames(platforms)}`)
   }
   verifyBytes(child, chosen.digest)
   const top = { bytes: child, digest: chosen.digest, mediaType: chosen.mediaType }

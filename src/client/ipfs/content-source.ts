@@ -6,11 +6,11 @@ import type { AbortOptions } from '../abort-options.ts'
 import type { ImageSource } from '../images/image-source.ts'
 
 /**
- * An image in IPFS, in any of the layouts that IPDR programs and OCI tools have
+ * An image in IPFS, in any layout that IPDR programs and OCI tools write
  *
- * @param root CID of its image root
- * @param close ends what the reader is part of
- * @throws ClientError where there is no image
+ * @param root CID of the image root
+ * @param close stops what the reader belongs to, once the source is closed or if there is no image
+ * @throws ClientError if there is no image
  */
 export async function openContentSource(
   reader: ContentReader,
@@ -22,7 +22,7 @@ export async function openContentSource(
     const latest: Reference = { tag: 'latest' }
     const top = await readManifest(reader, root, latest, options)
     if (top === undefined) {
-      throw new ClientError(`/ipfs/${root} is no image`)
+      throw new ClientError(`/ipfs/${root} is not an image`)
     }
     return {
       top: { bytes: top.bytes, digest: top.digest, mediaType: top.manifest.mediaType },
@@ -30,7 +30,7 @@ export async function openContentSource(
       blob: async function* ({ digest }, options) {
         const found = await findBlob(reader, root, digest, options)
         if (found === undefined) {
-          throw new ClientError(`/ipfs/${root} has not the blob ${digest}`)
+          throw new ClientError(`/ipfs/${root} does not have the blob ${digest}`)
         }
         yield* reader.read(found.cid, options)
       },

@@ -7,7 +7,9 @@ import type { ImageTarget, TargetManifest } from '../images/image-target.ts'
 type Index = ImageRootComponents['index']
 type ManifestRecord = NonNullable<Awaited<ReturnType<Index['manifest']>>>
 
-/** IPFS: an image root in a content store, the same one that an appliance makes of the image */
+/**
+ * Writes an image into a content store as an image root, the same one (by its CID) that an appliance makes of the image
+ */
 export class ContentTarget implements ImageTarget {
   readonly #content: ContentStore
   readonly #blobs = new Map<Digest, Content>()
@@ -17,7 +19,7 @@ export class ContentTarget implements ImageTarget {
     isLinked: async (_repository, digest) => this.#blobs.has(digest),
     manifest: async (_repository, digest) => this.#manifests.get(digest),
   }
-  /** The image root, once the image is there */
+  /** CID of the image root, once the image is complete */
   root: string | undefined
 
   constructor(content: ContentStore) {

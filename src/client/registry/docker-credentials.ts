@@ -1,21 +1,21 @@
 /**
- * Log-ins of the Docker tools: `auths` of config.json, or a helper program that holds them.
+ * Log-ins that `docker login` stored: in `auths` of Docker's config.json, or in a credential helper, which is a program
+ * of its own.
  *
  * @see https://docs.docker.com/reference/cli/docker/login/#credential-stores
  */
 import { execFile } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
 import { ClientError } from '../errors.ts'
+import { helperTimeout } from '../timeouts.ts'
 
-const second = 1000
-const helperTimeout = 30 * second
-/** The registry that a name without a host means, under the key that `docker login` keeps it by */
+/** Docker Hub: its host, and the key under which `docker login` stores its log-in */
 const dockerHub = { host: 'registry-1.docker.io', key: 'https://index.docker.io/v1/' }
 
 export interface Credentials {
   username: string
   password: string
-  /** Takes the place of user and password where the registry gave one */
+  /** Used instead of user and password, if the registry gave one at the log-in */
   identityToken?: string | undefined
 }
 
@@ -26,10 +26,12 @@ interface DockerConfig {
 }
 
 /**
- * @param file config.json
+ * The log-in for a registry
+ *
+ * @param file Docker's config.json
  * @param host `host` or `host:port`
- * @returns undefined where nobody has logged in
- * @throws ClientError where the file can't be read
+ * @returns undefined if the user has not logged in there
+ * @throws ClientError if the file can't be read
  */
 export async function readCredentials(file: string, host: string): Promise<Credentials | undefined> {
   const config = await readConfig(file)
@@ -46,7 +48,7 @@ async function readConfig(file: string): Promise<DockerConfig> {
     if ((err as NodeJS.ErrnoException).code === 'ENOENT') {
       return {}
     }
-    // what is wrong with JSON is told with a piece of it, which may be a log-in
+    // not the message of a SyntaxError: it quotes a piece of the file, which may be a password
     throw new ClientError(
       err instanceof SyntaxError ? `${file} is not JSON` : `${file} can't be read: ${(err as Error).message}`,
       { cause: err },
@@ -57,7 +59,8 @@ async function readConfig(file: string): Promise<DockerConfig> {
 function stored(config: DockerConfig, key: string): Credentials | undefined {
   const entry = [key, `https://${key}`, `http://${key}`, `https://${key}/v1/`]
     .map(name => own(config.auths, name))
-    .find(found => found != null)
+    // a file that somebody edited may have a null here
+    .find(found => found !== undefined && found !== null)
   const text = typeof entry?.auth === 'string' ? Buffer.from(entry.auth, 'base64').toString() : ''
   const colon = text.indexOf(':')
   const username = entry?.username ?? text.slice(0, Math.max(0, colon))
@@ -68,7 +71,7 @@ function stored(config: DockerConfig, key: string): Credentials | undefined {
 }
 
 function own<T>(values: Record<string, T> | undefined, key: string): T | undefined {
-  return values != null && Object.hasOwn(values, key) ? values[key] : undefined
+  return values !== undefined && values !== null && Object.hasOwn(values, key) ? values[key] : undefined
 }
 
 async function askHelper(helper: string, key: string): Promise<Credentials | undefined> {
@@ -90,7 +93,7 @@ async function askHelper(helper: string, key: string): Promise<Credentials | und
       ? { username: '', password: '', identityToken: Secret }
       : { username: Username, password: Secret }
   } catch {
-    // a helper fails for a host that it does not know
+    // a helper fails for a registry without a log-in
     return undefined
   }
 }

@@ -1,6 +1,4 @@
-import { parseRoot, repositoryOf } from '../../oci/cid.ts'
 import type { Digest } from '../../oci/digest.ts'
-import { parseImageName } from '../../oci/image-name.ts'
 import { isManifestType } from '../../oci/media-types.ts'
 import type { Descriptor } from '../../oci/descriptor.ts'
 import { parseManifest, type Manifest } from '../../oci/manifest.ts'
@@ -8,15 +6,14 @@ import type { Reference } from '../../oci/reference.ts'
 import { ClientError, ResponseError } from '../errors.ts'
 import { forEach } from '../../scheduling/for-each.ts'
 import type { AbortOptions } from '../abort-options.ts'
+import { maxIndexDepth } from '../images/image-source.ts'
 import type { RegistryClient } from './registry-client.ts'
 import { formatPlatform, platformOf } from '../images/select-platform.ts'
 import { digestOf, verifyBytes } from '../images/verify-digest.ts'
 
-/** Tags that are asked about at a time */
+/** Blobs whose CIDs are asked for at a time */
 const concurrency = 8
-/** Indexes below indexes, as where an image is copied */
-const maxDepth = 8
-/** Of one image, below all its indexes */
+/** Manifests of one image, below all its indexes */
 const maxManifests = 10_000
 
 export interface InspectedBlob {
@@ -32,26 +29,28 @@ export interface InspectedManifest {
   mediaType: string
   /** Of the image root */
   cid: string | undefined
-  /** As in `linux/amd64`, where an index says so */
+  /** Such as `linux/amd64`, if the index above says so */
   platform?: string | undefined
   config?: InspectedBlob | undefined
   layers: InspectedBlob[]
-  /** Of an index, those that are there */
+  /** For an index: the manifests that it names and the registry has */
   manifests: InspectedManifest[]
-  /** Of an index, those that it names and are not there */
+  /** For an index: the manifests that it names and the registry does not have */
   missing: Digest[]
   /** Bytes of all manifests and blobs, each counted once */
   size: number
 }
 
 interface InspectOptions extends AbortOptions {
+  /** Whether to ask for the CIDs of config and layers. @default false */
   blobs?: boolean
 }
 
-/** One walk down from a manifest */
+/** One walk from the top manifest downwards */
 interface Walk extends InspectOptions {
-  /** What was found, by digest: an image may be named more than once */
+  /** What was found so far, by digest: indexes may name a manifest more than once */
   seen: Map<Digest, Inspected>
+  /** Indexes above */
   depth: number
 }
 
@@ -61,60 +60,18 @@ interface Inspected {
   sizes: Map<Digest, number>
 }
 
-export interface ListedTag {
-  name: string
-  tag: string
-  digest: Digest
-  cid: string | undefined
-  size: number
-}
-
-/** The repository and reference that a text names: an image of the registry, or one in IPFS */
-export function parseTarget(text: string): {
-  host: string | undefined
-  repository: string
-  reference: Reference
-  explicit: boolean
-} {
-  const root = parseRoot(text)
-  return root === undefined
-    ? parseImageName(text)
-    : { host: undefined, repository: repositoryOf(root), reference: { tag: 'latest' }, explicit: true }
-}
-
 /**
- * What there is of an image, down to its layers
+ * Describes an image of a registry, down to its layers
  *
- * @param options.blobs whether to ask for the CIDs of config and layers
+ * @throws ClientError, OciError
  */
-export async function inspect(
+export async function inspectImage(
   client: RegistryClient,
   repository: string,
   reference: Reference,
   options: InspectOptions = {},
 ): Promise<InspectedManifest> {
   return (await inspectTree(client, repository, reference, { ...options, seen: new Map(), depth: 0 })).manifest
-}
-
-/** The tags of a repository, or of all */
-export async function listTags(
-  client: RegistryClient,
-  repository: string | undefined,
-  options: AbortOptions = {},
-): Promise<ListedTag[]> {
-  const names = repository === undefined ? await Array.fromAsync(client.repositories(options)) : [repository]
-  const tags: Array<{ name: string; tag: string }> = []
-  for (const name of names) {
-    for await (const tag of client.tags(name, options)) {
-      tags.push({ name, tag })
-    }
-  }
-  const listed = new Map<{ name: string; tag: string }, ListedTag>()
-  await forEach(tags, concurrency, options.signal, async (entry, signal) => {
-    const { cid, digest, size } = await inspect(client, entry.name, { tag: entry.tag }, { signal })
-    listed.set(entry, { ...entry, digest, cid, size })
-  })
-  return tags.map(entry => listed.get(entry)!)
 }
 
 async function inspectTree(
@@ -127,10 +84,11 @@ async function inspectTree(
   if (known !== undefined) {
     return known
   }
-  if (options.depth > maxDepth || options.seen.size >= maxManifests) {
-    throw new ClientError(
-      `${client.host} has an image of ${options.depth > maxDepth ? `more than ${maxDepth} indexes below each other` : `more than ${maxManifests} manifests`}`,
-    )
+  if (options.depth > maxIndexDepth) {
+    throw new ClientError(`${client.host} has an image with more than ${maxIndexDepth} nested indexes`)
+  }
+  if (options.seen.size >= maxManifests) {
+    throw new ClientError(`${client.host} has an image of more than ${maxManifests} manifests`)
   }
   const found = await inspectOne(client, repository, reference, options)
   options.seen.set(found.manifest.digest, found)
@@ -149,10 +107,8 @@ async function inspectOne(
   }
   const manifest = parseManifest(bytes, mediaType)
   const digest = reference.digest ?? digestOf(bytes)
-  const [blobs, { children, missing }] = [
-    await blobsOf(client, repository, manifest, options),
-    await childrenOf(client, repository, manifest, options),
-  ]
+  const blobs = await blobsOf(client, repository, manifest, options)
+  const { children, missing } = await childrenOf(client, repository, manifest, options)
   const sizes = new Map([
     [digest, bytes.byteLength],
     ...manifest.blobs.map(({ digest, size }) => [digest, size] as const),

@@ -1,23 +1,28 @@
 /**
- * Answers a registry that wants to know who asks.
+ * Log-ins at a registry: it answers 401 with a challenge, and takes either user and password or a token from the server
+ * that it names.
  *
  * @see https://distribution.github.io/distribution/spec/auth/token/
  */
 import { ClientError } from '../errors.ts'
 import type { Credentials } from './docker-credentials.ts'
-import { jsonOf, responseError, send } from '../http/request.ts'
+import { jsonOf, requireStatus } from '../http/answer.ts'
 import type { AbortOptions } from '../abort-options.ts'
 import { isLoopback, urlFrom } from '../http/plain-http.ts'
+import { send } from '../http/request.ts'
 
-/** A token with all that is said about it */
+/** Longest answer of a token server */
 const maxTokenBytes = 256 * 1024
 
-/** Says what a registry is told in the header Authorization */
+/** Form fields by which an identity token is exchanged for an access token */
+const refresh = { grant_type: 'refresh_token', client_id: 'ipdr' }
+
+/** Keeps the Authorization header of one registry, one for each scope */
 export class RegistryAuth {
   readonly #credentials: () => Promise<Credentials | undefined>
   readonly #headers = new Map<string, string>()
 
-  /** @param credentials looked up when a registry asks for them */
+  /** @param credentials called when the registry sends a challenge */
   constructor(credentials: () => Promise<Credentials | undefined>) {
     this.#credentials = credentials
   }
@@ -28,11 +33,11 @@ export class RegistryAuth {
   }
 
   /**
-   * Gets what a registry asks for
+   * Gets what a challenge asks for, and keeps it as the header of the scope
    *
-   * @param challenge its `WWW-Authenticate`
-   * @param url the registry's own
-   * @returns whether it is worth asking again
+   * @param challenge the `WWW-Authenticate` header
+   * @param url of the registry
+   * @returns whether there is a header now, so that the request is worth repeating
    */
   async answer(challenge: string, scope: string, url: URL, options: AbortOptions): Promise<boolean> {
     const [, scheme = '', rest = ''] = /^\s*([\w-]+)\s+(.*)$/s.exec(challenge) ?? []
@@ -63,10 +68,10 @@ async function fetchToken(
   options: AbortOptions,
 ): Promise<string> {
   const url = urlFrom(realm!, registry)
-  // that the registry may be asked without TLS says nothing of another host
+  // plain HTTP that is allowed for the registry is not allowed for another host
   const plainHttp = registry.protocol === 'http:' && url.hostname === registry.hostname
   if (url.protocol === 'http:' && !plainHttp && (registry.protocol === 'https:' || !isLoopback(url.hostname))) {
-    throw new ClientError(`${registry.host} sends for a token to ${url.host}, without TLS`)
+    throw new ClientError(`${registry.host} wants a token from ${url.host}, which would be reached without TLS`)
   }
   const init = { ...options, plainHttp }
   const params = new URLSearchParams({ scope: wanted ?? scope, ...(service === undefined ? {} : { service }) })
@@ -81,12 +86,10 @@ async function fetchToken(
           method: 'POST',
           headers: { 'Content-Type': 'application/x-www-form-urlencoded' },
           body: new TextEncoder().encode(
-            `${params.toString()}&${new URLSearchParams({ grant_type: 'refresh_token', client_id: 'ipdr', refresh_token: credentials.identityToken }).toString()}`,
+            [params, new URLSearchParams({ ...refresh, refresh_token: credentials.identityToken })].join('&'),
           ),
         })
-  if (answer.status !== 200) {
-    throw await responseError(answer, `no token for ${registry.host}`)
-  }
+  await requireStatus(answer, `no token for ${registry.host}`, 200)
   const { access_token: access, token } = ((await jsonOf(answer, maxTokenBytes)) ?? {}) as {
     token?: unknown
     access_token?: unknown

@@ -1,3 +1,8 @@
+/**
+ * A registry as the commands see it: this file is the distribution API, registry-auth.ts and docker-credentials.ts are
+ * its log-ins, registry-source.ts and registry-target.ts make it a source and a target of images, inspect-image.ts and
+ * list-tags.ts are what `ipdr inspect` and `ipdr ls` show. Imports the interfaces of images/ and the requests of http/.
+ */
 import type { Digest } from '../../oci/digest.ts'
 import { isDigest } from '../../oci/digest.ts'
 import {
@@ -8,50 +13,46 @@ import {
   OCI_MANIFEST,
   parseMediaType,
 } from '../../oci/media-types.ts'
-import { ClientError } from '../errors.ts'
-import type { Credentials } from './docker-credentials.ts'
-import { jsonOf, responseError, send, type Answer, type SendInit } from '../http/request.ts'
 import type { AbortOptions } from '../abort-options.ts'
+import { ClientError } from '../errors.ts'
+import { hostOf, jsonOf, requireStatus, type Answer } from '../http/answer.ts'
+import { hostUrl } from '../http/host-url.ts'
 import { isLoopback, isSameServer, requireTls, urlFrom } from '../http/plain-http.ts'
+import { send, type SendInit } from '../http/request.ts'
+import { commitTimeout, pingTimeout } from '../timeouts.ts'
+import type { Credentials } from './docker-credentials.ts'
 import { RegistryAuth } from './registry-auth.ts'
 
-const second = 1000
-const minute = 60 * second
-
-/** A registry may take its time with the last request for a blob: it may check or move the whole of it then */
-const commitTimeout = 10 * minute
-/** Until a registry says that it is one */
-const pingTimeout = 5 * second
 const maxManifestBytes = 4 * 1024 * 1024
-/** Of one list; the largest public registries have fewer tags of an image */
+/** Longest list of tags or repositories; no image of a public registry has as many tags */
 const maxNames = 1_000_000
 const maxPages = 10_000
 const accepted = [OCI_MANIFEST, OCI_INDEX, DOCKER_MANIFEST, DOCKER_MANIFEST_LIST, OCI_ARTIFACT, '*/*;q=0.1'].join(', ')
 
 export interface RegistryClientInit {
-  /** `host`, `host:port`, or with `http://` or `https://` before it; without, `localhost` and loopback addresses are asked without TLS */
+  /** As in {@link hostUrl} */
   host: string
-  /** @default false */
+  /** Whether a registry on another machine may be reached without TLS. @default false */
   plainHttp?: boolean
-  /** Called where the registry wants to know who asks */
+  /** Called when the registry wants a log-in */
   credentials?: ((host: string) => Promise<Credentials | undefined>) | undefined
 }
 
 export interface RemoteManifest {
   bytes: Uint8Array
   mediaType: string | undefined
-  /** The registry's word */
+  /** As the registry says; nobody has checked it */
   digest: Digest | undefined
-  /** The image root, where the registry is an IPDR appliance */
+  /** CID of the image root, if the registry is an IPDR appliance */
   root: string | undefined
 }
 
-/** A client of the distribution API of one registry */
+/** A client of one registry, by the distribution API */
 export class RegistryClient {
   readonly host: string
   readonly #url: URL
   readonly #auth: RegistryAuth
-  /** Whether somebody asked for it; a registry of this machine needs nobody to */
+  /** Whether the user allows plain HTTP to other machines, for this registry and what it refers to */
   readonly #plainHttp: boolean
 
   private constructor(url: URL, { credentials, plainHttp }: RegistryClientInit) {
@@ -61,22 +62,12 @@ export class RegistryClient {
     this.#auth = new RegistryAuth(async () => await credentials?.(url.host))
   }
 
-  /** @throws ClientError where the host has no valid name */
+  /** @throws ClientError if the host is not one */
   static async open(init: RegistryClientInit): Promise<RegistryClient> {
-    const [, scheme, rest = ''] = /^(https?:\/\/)?([^/?#@\\]+)\/?$/i.exec(init.host) ?? []
-    const url = URL.canParse(`http://${rest}`) ? new URL(`${scheme ?? 'https://'}${rest}`) : undefined
-    if (url === undefined) {
-      throw new ClientError(`"${init.host}" is not the host of a registry`, {
-        hint: 'A host is written like localhost:5000, registry.example or http://registry.example:5000.',
-      })
-    }
-    if (scheme === undefined && (init.plainHttp === true || isLoopback(url.hostname))) {
-      return new RegistryClient(new URL(`http://${rest}`), init)
-    }
-    return new RegistryClient(url, init)
+    return new RegistryClient(hostUrl(init.host, init.plainHttp === true, 'a registry'), init)
   }
 
-  /** @returns whether a registry answers there, even if only that it wants to know who asks */
+  /** Whether a registry answers there, even if it only answers that it wants a log-in */
   async ping(options: AbortOptions = {}): Promise<boolean> {
     try {
       const answer = await send(new URL('/v2/', this.#url), {
@@ -96,7 +87,7 @@ export class RegistryClient {
   }
 
   /**
-   * Gets a manifest, in the form in which the registry has it
+   * A manifest, byte for byte as the registry has it
    *
    * @throws ResponseError
    */
@@ -105,10 +96,10 @@ export class RegistryClient {
       ...options,
       headers: { Accept: accepted },
     })
-    await expectStatus(answer, `manifest ${reference} of ${repository}`, 200)
+    await requireStatus(answer, `manifest ${reference} of ${repository}`, 200)
     const digest = answer.headers.get('Docker-Content-Digest')
     return {
-      bytes: await readSmall(answer),
+      bytes: await readManifest(answer),
       mediaType: parseMediaType(answer.headers.get('Content-Type') ?? undefined),
       digest: isDigest(digest) ? digest : undefined,
       root: rootOf(answer),
@@ -118,7 +109,7 @@ export class RegistryClient {
   /** @throws ResponseError */
   async *blob(repository: string, digest: Digest, options: AbortOptions = {}): AsyncGenerator<Uint8Array> {
     const answer = await this.#repository(repository, 'pull', `blobs/${digest}`, options)
-    await expectStatus(answer, `blob ${digest} of ${repository}`, 200)
+    await requireStatus(answer, `blob ${digest} of ${repository}`, 200)
     yield* answer.body()
   }
 
@@ -128,7 +119,7 @@ export class RegistryClient {
     return answer.status === 200
   }
 
-  /** @returns undefined where the registry has not the blob, or is no IPDR appliance */
+  /** The CID of a blob; undefined if the registry does not have the blob or is not an IPDR appliance */
   async blobCid(repository: string, digest: Digest, options: AbortOptions = {}): Promise<string | undefined> {
     const answer = await this.#repository(repository, 'pull', `blobs/${digest}`, { ...options, method: 'HEAD' })
     await answer.text()
@@ -136,9 +127,9 @@ export class RegistryClient {
   }
 
   /**
-   * Pushes a blob, unless the registry has it in the repository `from`
+   * Pushes a blob, or mounts it from the repository `from` if the registry has it there
    *
-   * @throws ResponseError, and what `bytes` throws
+   * @throws ResponseError; the errors of `bytes`
    */
   async pushBlob(
     repository: string,
@@ -152,8 +143,9 @@ export class RegistryClient {
       signal: options.signal,
       method: 'POST',
     })
-    await expectStatus(started, `upload to ${repository}`, 201, 202)
+    await requireStatus(started, `upload to ${repository}`, 201, 202)
     await started.text()
+    // 201: mounted
     if (started.status === 201) {
       return
     }
@@ -166,12 +158,13 @@ export class RegistryClient {
       body: size === 0 ? new Uint8Array() : bytes,
       timeout: commitTimeout,
     })
-    await expectStatus(done, `blob ${digest} of ${repository}`, 201)
+    await requireStatus(done, `blob ${digest} of ${repository}`, 201)
     await done.text()
   }
 
   /**
-   * @returns the image root, where the registry is an IPDR appliance
+   * Pushes a manifest; `root` is the CID of the image root, if the registry is an IPDR appliance
+   *
    * @throws ResponseError
    */
   async pushManifest(
@@ -187,7 +180,7 @@ export class RegistryClient {
       headers: { 'Content-Type': mediaType },
       body: bytes,
     })
-    await expectStatus(answer, `manifest ${reference} of ${repository}`, 201)
+    await requireStatus(answer, `manifest ${reference} of ${repository}`, 201)
     await answer.text()
     return { root: rootOf(answer) }
   }
@@ -202,7 +195,7 @@ export class RegistryClient {
     yield* this.#list('/v2/_catalog', 'registry:catalog:*', 'repositories', options)
   }
 
-  /** Any other endpoint, such as those for whoever runs the appliance */
+  /** Any other endpoint, such as those of an appliance's administration */
   async request(path: string, init: SendInit = {}): Promise<Answer> {
     return await this.#send(new URL(path, this.#url), 'registry:catalog:*', init)
   }
@@ -213,12 +206,12 @@ export class RegistryClient {
     for (let url: URL | undefined = new URL(path, this.#url); url !== undefined && !seen.has(url.href); ) {
       seen.add(url.href)
       const answer = await this.#send(url, scope, options)
-      await expectStatus(answer, `list of ${field}`, 200)
+      await requireStatus(answer, `list of ${field}`, 200)
       const items = ((await jsonOf(answer)) as Record<string, unknown> | null)?.[field]
       const names = (Array.isArray(items) ? items : []).filter(item => typeof item === 'string')
       count += names.length
       if (count > maxNames || seen.size > maxPages) {
-        throw new ClientError(`${this.host} has no end of ${field}`)
+        throw new ClientError(`${this.host} lists more than ${maxNames} ${field}, or on more than ${maxPages} pages`)
       }
       yield* names
       const next = /<([^>]*)>\s*;\s*rel="?next"?/.exec(answer.headers.get('Link') ?? '')?.[1]
@@ -226,7 +219,7 @@ export class RegistryClient {
     }
   }
 
-  /** What a registry calls its next page stays with this registry, as do log-ins */
+  /** The URL, if it is of this registry: log-ins and the pages of lists stay there */
   #ownUrl(url: URL): URL | undefined {
     return isSameServer(url, this.#url) ? url : undefined
   }
@@ -240,7 +233,7 @@ export class RegistryClient {
     const request = { ...init, plainHttp: this.#plainHttp }
     const answer = await send(url, this.#authorize(url, scope, request))
     const challenge = answer.headers.get('WWW-Authenticate')
-    // whoever the registry sends to is told nothing
+    // a log-in is not for a server that the registry redirected to
     const isOwn = this.#ownUrl(new URL(answer.url)) !== undefined
     if (answer.status !== 401 || challenge === null || !isOwn) {
       return answer
@@ -267,24 +260,18 @@ function scopeOf(repository: string, actions: string): string {
   return `repository:${repository}:${actions}`
 }
 
-/** The CID of what was asked for, of a manifest that of its image root */
+/** The CID that an IPDR appliance gives: for a blob its own, for a manifest that of the image root */
 function rootOf(answer: Answer): string | undefined {
   return answer.headers.get('X-Ipfs-Cid') ?? answer.headers.get('X-Docker-Content-ID') ?? undefined
 }
 
-async function expectStatus(answer: Answer, what: string, ...expected: number[]): Promise<void> {
-  if (!expected.includes(answer.status)) {
-    throw await responseError(answer, what)
-  }
-}
-
-async function readSmall(answer: Answer): Promise<Uint8Array> {
+async function readManifest(answer: Answer): Promise<Uint8Array> {
   const chunks: Uint8Array[] = []
   let size = 0
   for await (const chunk of answer.body()) {
     size += chunk.byteLength
     if (size > maxManifestBytes) {
-      throw new ClientError(`${new URL(answer.url).host} sends a manifest of more than ${maxManifestBytes} bytes`)
+      throw new ClientError(`${hostOf(answer)} sends a manifest of more than ${maxManifestBytes} bytes`)
     }
     chunks.push(chunk)
   }

@@ -8,7 +8,7 @@ import { digestOf } from '../images/verify-digest.ts'
 /**
  * An image in a registry, byte for byte as it is there
  *
- * @throws ResponseError where there is none
+ * @throws ResponseError if there is none
  */
 export async function openRegistrySource(
   client: RegistryClient,

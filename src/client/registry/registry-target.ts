@@ -4,7 +4,7 @@ import type { RegistryClient } from './registry-client.ts'
 export interface RegistryTargetInit {
   repository: string
   tag: string
-  /** A repository of the same registry that has the blobs already */
+  /** A repository of the same registry from which blobs can be mounted */
   from?: string | undefined
 }
 
@@ -12,7 +12,7 @@ export interface RegistryTargetInit {
 export class RegistryTarget implements ImageTarget {
   readonly #client: RegistryClient
   readonly #init: RegistryTargetInit
-  /** The image root, once the image is there; undefined where the registry is no IPDR appliance */
+  /** CID of the image root once the image has been pushed, if the registry is an IPDR appliance */
   root: string | undefined
 
   constructor(client: RegistryClient, init: RegistryTargetInit) {

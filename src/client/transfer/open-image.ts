@@ -1,6 +1,5 @@
 import type { Logger } from '../../log.ts'
 import { gatewayReader } from '../../ipfs/retrieval/gateway-blocks.ts'
-import { parseHttpAddress } from '../../ipfs/retrieval/fetch-bytes.ts'
 import type { ContentReader } from '../../ipfs/content-store.ts'
 import type { KuboContentStore } from '../../ipfs/kubo/kubo-content-store.ts'
 import { parseRoot, repositoryOf, toDockerFormat, type RootReference } from '../../oci/cid.ts'
@@ -10,7 +9,7 @@ import { openContentSource } from '../ipfs/content-source.ts'
 import type { Credentials } from '../registry/docker-credentials.ts'
 import type { AbortOptions } from '../abort-options.ts'
 import type { ImageSource } from '../images/image-source.ts'
-import { answers, openKubo } from '../ipfs/open-kubo.ts'
+import { answers, openKubo, parseAddress } from '../ipfs/open-kubo.ts'
 import { RegistryClient } from '../registry/registry-client.ts'
 import { openRegistrySource } from '../registry/registry-source.ts'
 
@@ -19,21 +18,22 @@ export interface OpenImageInit {
   image: string
   /** The appliance */
   registryHost: string
-  /** A kubo, which is asked instead of the appliance; undefined: only where no appliance answers */
+  /** A kubo to read from instead of the appliance */
   ipfsHost?: string | undefined
-  /** A kubo that is asked where no appliance answers */
+  /** A kubo to read from if no appliance answers and `ipfsHost` names none */
   defaultIpfsHost: string
-  /** A gateway, which is asked instead of anything else */
+  /** A gateway to read from instead of anything else */
   ipfsGateway?: string | undefined
-  /** Of the IPFS node that is started where nothing else answers */
+  /** Network profile of the IPFS node that is started if nothing else answers */
   network: 'public' | 'lan'
+  /** Multiaddrs that this node connects to */
   peers: readonly string[]
   plainHttp: boolean
   credentials: (host: string) => Promise<Credentials | undefined>
   log: Logger
 }
 
-/** An image, and the name that it is to have here */
+/** An image, and the name that it gets in the Docker Engine */
 export interface OpenImage {
   source: ImageSource
   /** `host/repository` */
@@ -42,7 +42,7 @@ export interface OpenImage {
 }
 
 /**
- * Finds an image by whatever it is named
+ * Opens the image that a text names: a CID or IPNS name from IPFS, anything else from a registry
  *
  * @throws ClientError, OciError
  */
@@ -63,11 +63,15 @@ export async function openImage(init: OpenImageInit, options: AbortOptions): Pro
   }
 }
 
+/**
+ * A CID or IPNS name: from the gateway or kubo that is named, else the appliance, else a local kubo, else a node of
+ * this process
+ */
 async function openRoot(init: OpenImageInit, root: RootReference, options: AbortOptions): Promise<ImageSource> {
   if (init.ipfsGateway !== undefined) {
     if (root.cid === undefined) {
-      throw new ClientError("what a gateway says of a name can't be checked", {
-        hint: 'Ask an appliance or a kubo (--ipfs-host) for it, or the gateway for a CID.',
+      throw new ClientError("a gateway's answer for an IPNS name can't be checked", {
+        hint: 'Pull the name from an appliance or a kubo (--ipfs-host), or pull a CID from the gateway.',
       })
     }
     return await openContentSource(gatewayReader(parseAddress(init.ipfsGateway)), root.cid, options)
@@ -92,7 +96,7 @@ async function openFromKubo(kubo: KuboContentStore, root: RootReference, options
   const target = await kubo.resolveName(root.name, options)
   const [, cid, path] = /^\/ipfs\/([^/]+)((?:\/[^/]+)*)\/?$/.exec(target) ?? []
   if (cid === undefined) {
-    throw new ClientError(`${root.name} leads to ${target}, which is nothing in IPFS`)
+    throw new ClientError(`${root.name} leads to ${target}, which is not a path in IPFS`)
   }
   return await openContentSource(
     kubo,
@@ -102,7 +106,7 @@ async function openFromKubo(kubo: KuboContentStore, root: RootReference, options
 }
 
 async function openFromOwnNode(init: OpenImageInit, root: RootReference, options: AbortOptions): Promise<ImageSource> {
-  // loaded when needed: it brings the whole IPFS node with it
+  // imported only here: it loads all of Helia
   const { startTemporaryNode } = await import('../../ipfs/retrieval/temporary-node.ts')
   const node = await startTemporaryNode(init, init)
   const close = async (): Promise<void> => {
@@ -117,6 +121,7 @@ async function openFromOwnNode(init: OpenImageInit, root: RootReference, options
   }
 }
 
+/** The CID at the end of a path that a name leads to */
 async function follow(
   reader: ContentReader,
   name: string,
@@ -125,7 +130,7 @@ async function follow(
 ): Promise<string> {
   const found = path.length === 0 ? { cid } : await reader.find(cid, path, options)
   if (found === undefined) {
-    throw new ClientError(`${name} leads to /ipfs/${[cid, ...path].join('/')}, which is not there`)
+    throw new ClientError(`${name} leads to /ipfs/${[cid, ...path].join('/')}, which does not exist`)
   }
   return found.cid
 }
@@ -137,17 +142,11 @@ async function requireRegistry(
   options: AbortOptions,
 ): Promise<void> {
   if (name.host === undefined && !(await client.ping(options))) {
-    throw new ClientError(`no appliance answers at ${init.registryHost}, which is asked for ${name.repository}`, {
-      hint: 'Start one (ipdr server), or say where it is by --docker-registry-host. An image can be had without one by its CID.',
+    throw new ClientError(`no appliance answers at ${init.registryHost}, to pull ${name.repository} from`, {
+      hint:
+        'Start one (ipdr server), or name one by --docker-registry-host. ' +
+        'An image can be pulled by its CID without an appliance.',
     })
-  }
-}
-
-function parseAddress(text: string): URL {
-  try {
-    return parseHttpAddress(text)
-  } catch (err) {
-    throw err instanceof RangeError ? new ClientError(err.message) : err
   }
 }
 

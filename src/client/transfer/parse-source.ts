@@ -2,7 +2,7 @@ import { stat } from 'node:fs/promises'
 import { parseImageName, type ImageName } from '../../oci/image-name.ts'
 import { ClientError } from '../errors.ts'
 
-/** What `--from` means */
+/** What `ipdr push --from` names */
 export type SourceName =
   | { kind: 'engine'; image: string }
   | { kind: 'layout' | 'archive'; path: string; tag: string | undefined }
@@ -11,8 +11,9 @@ export type SourceName =
 const dockerHub = 'registry-1.docker.io'
 
 /**
- * Reads `docker://<image>`, `docker-daemon:<image>`, `oci:<path>[:<tag>]`, `oci-archive:<path>[:<tag>]`, `docker-archive:<path>`, the path of a directory
- * or file, or an image of a registry
+ * Reads the value of `--from`: `docker://<image>`, `docker-daemon:<image>`, `oci:<path>[:<tag>]`,
+ * `oci-archive:<path>[:<tag>]`, `docker-archive:<path>`, the path of a directory or file, or the name of an image in a
+ * registry
  *
  * @throws ClientError, OciError
  */
@@ -55,7 +56,7 @@ async function exists(path: string): Promise<'layout' | 'archive' | undefined> {
   }
 }
 
-/** A name without a host is of Docker Hub, and without a slash of its library, as docker has it */
+/** As in docker, a name without a host is on Docker Hub, and there without a slash in `library/` */
 function registry(text: string): SourceName {
   const name = parseImageName(text)
   const host = name.host === undefined || ['docker.io', 'index.docker.io'].includes(name.host) ? dockerHub : name.host

@@ -12,20 +12,24 @@ import { openImage, type OpenImage, type OpenImageInit } from './open-image.ts'
 import { selectPlatform, type Platform } from '../images/select-platform.ts'
 
 export interface PullInit extends OpenImageInit {
-  /** A directory for an OCI image layout, or a file `.tar` for an archive of one; undefined: the Docker Engine */
+  /** A directory for an OCI image layout, or a file `.tar` for an archive of one. @default the Docker Engine */
   output?: string | undefined
-  /** @default in the Docker Engine the engine's own, else all */
+  /** @default the platform of the Docker Engine if the image goes there, else all platforms */
   platform?: Platform | undefined
 }
 
 export interface Pulled {
-  /** The name in the Docker Engine, or the output */
+  /** Its name in the Docker Engine, or `output` */
   name: string
-  /** Manifests that an index names and the source has not */
+  /** Manifests that an index names and the source does not have */
   missing: Descriptor[]
 }
 
-/** Pulls an image into the Docker Engine or into files */
+/**
+ * Pulls an image into the Docker Engine or into files
+ *
+ * @throws ClientError, OciError
+ */
 export async function pull(init: PullInit, options: CopyOptions = {}): Promise<Pulled> {
   const engine = init.output === undefined ? await DockerEngine.open() : undefined
   const platform = init.platform ?? (await engine?.platform(options))
@@ -48,7 +52,8 @@ async function loadImage(
   const archive = new PassThrough()
   const loaded = engine.load(archive, options)
   const copied = copyImage(source, new ArchiveTarget(archive, { repository, tag }), options)
-  // an archive that is cut short is no image to the engine, and without an engine nobody reads the archive
+  // when one side fails, the archive is cut off: the engine refuses it then, and the copy does not wait for a reader
+  // that is gone
   copied.catch((err: unknown) => {
     archive.destroy(err as Error)
   })

@@ -1,3 +1,8 @@
+/**
+ * Push and pull: this file and pull.ts are what the commands call. Each parses the names that it was given
+ * (parse-source.ts, open-image.ts), opens a source and a target, and has images/copy-image.ts copy. May import all
+ * other rooms; none of them imports this one.
+ */
 import { KuboContentStore } from '../../ipfs/kubo/kubo-content-store.ts'
 import type { Descriptor } from '../../oci/descriptor.ts'
 import { parseImageName, type ImageName } from '../../oci/image-name.ts'
@@ -18,17 +23,17 @@ import { RegistryTarget } from '../registry/registry-target.ts'
 import { parseSource } from './parse-source.ts'
 
 export interface PushInit extends Omit<EngineSourceInit, 'image'> {
-  /** `[host/]repository[:tag]`: in the Docker Engine, and without the host in the appliance */
+  /** `[host/]repository[:tag]`: the name in the Docker Engine, and without the host the name in the appliance */
   image: string
-  /** Undefined: the Docker Engine */
+  /** Where the image comes from, as parseSource reads it. @default the Docker Engine */
   from?: string | undefined
-  /** Bytes that an archive may have when it is unpacked. @default 100 times its size, but at least 64 MiB */
+  /** Bytes that an archive may unpack to. @default 100 times its size, but at least 64 MiB */
   maxUnpacked?: number | undefined
-  /** An appliance, or any other registry that says the CID */
+  /** The appliance to push to */
   registryHost: string
-  /** A kubo; undefined: only where no appliance answers */
+  /** A kubo to push to instead of the appliance */
   ipfsHost?: string | undefined
-  /** A kubo that is asked where no appliance answers */
+  /** A kubo to push to if no appliance answers and `ipfsHost` names none */
   defaultIpfsHost: string
   plainHttp: boolean
   credentials: (host: string) => Promise<Credentials | undefined>
@@ -37,11 +42,15 @@ export interface PushInit extends Omit<EngineSourceInit, 'image'> {
 export interface Pushed {
   /** CID of the image root */
   root: string
-  /** Manifests that an index names and the source has not */
+  /** Manifests that an index names and the source does not have */
   missing: Descriptor[]
 }
 
-/** Pushes an image to an appliance or to a kubo: it has the same CID in both */
+/**
+ * Pushes an image to an appliance or to a kubo; it gets the same CID from both
+ *
+ * @throws ClientError, OciError
+ */
 export async function push(init: PushInit, options: CopyOptions = {}): Promise<Pushed> {
   const image = parseImageName(init.image)
   const target = await openTarget(init, options)
@@ -73,12 +82,12 @@ async function pushToRegistry(
   })
   const { missing } = await copyImage(source, target, options)
   if (target.root === undefined) {
-    throw new ClientError(`${client.host} has the image now, but gave it no CID: it is no IPDR appliance`)
+    throw new ClientError(`${client.host} has the image now, but gave it no CID: it is not an IPDR appliance`)
   }
   return { root: target.root, missing }
 }
 
-/** Blobs need not be sent to where they come from */
+/** The repository that the image comes from, if it is in the same registry: its blobs are mounted instead of sent */
 async function mountable({ from }: PushInit, client: RegistryClient): Promise<string | undefined> {
   const source = from === undefined ? undefined : await parseSource(from)
   return source?.kind === 'registry' && source.host === client.host ? source.name.repository : undefined
@@ -103,7 +112,7 @@ async function openTarget(init: PushInit, options: AbortOptions): Promise<Regist
     throw new ClientError(
       `neither an appliance at ${init.registryHost} nor a kubo at ${init.defaultIpfsHost} answers`,
       {
-        hint: 'Start one (ipdr server), or say where it is by --docker-registry-host or --ipfs-host.',
+        hint: 'Start an appliance (ipdr server), or name one by --docker-registry-host, or a kubo by --ipfs-host.',
       },
     )
   }

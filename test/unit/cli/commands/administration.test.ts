@@ -80,7 +80,7 @@ describe('a command that administers', () => {
     assert.deepEqual(await ipdr(['gc', '--data-dir', dataDir]), {
       code: 1,
       out: '',
-      err: '3 roots marked\nipdr: admin.sock broke off its answer\n',
+      err: '3 roots marked\nipdr: admin.sock closed the connection before its answer was complete\n',
     })
   })
 
@@ -110,7 +110,7 @@ describe('a command that administers', () => {
   })
 
   const hint =
-    'Is it running? --data-dir names its data directory; --docker-registry-host and --admin-token-file reach one elsewhere.\n'
+    'Is it running? --data-dir names its data directory; --docker-registry-host and --admin-token-file reach one on another machine.\n'
   for (const [what, prepare] of [
     ['there is none', async () => {}],
     [
@@ -177,17 +177,17 @@ describe('a command that administers a server elsewhere', () => {
     await using server = await fakeServer(answer)
     await writeFile(path('token'), 'another-token-than-that')
     const hint =
-      'The token is the file admin.token in its data directory: give it with --admin-token-file. On its own machine, --data-dir needs none.\n'
+      'The token is the file admin.token in the data directory of the server: give it with --admin-token-file. On the machine of the server, --data-dir needs no token.\n'
     const at = ['--docker-registry-host', server.host]
     assert.deepEqual(await ipdr(['gc', ...at]), {
       code: 1,
       out: '',
-      err: `ipdr: ${server.host} can only be administered with its token\n${hint}`,
+      err: `ipdr: ${server.host} wants its admin token\n${hint}`,
     })
     assert.deepEqual(await ipdr(['gc', ...at, '--admin-token-file', path('token')]), {
       code: 1,
       out: '',
-      err: `ipdr: ${server.host} has another token than this one\n${hint}`,
+      err: `ipdr: ${server.host} refuses this admin token\n${hint}`,
     })
     assert.deepEqual(
       server.requests.map(({ url }) => url),

@@ -141,7 +141,7 @@ describe('ipdr push', () => {
     ])
     assert.deepEqual(
       { code, err },
-      { code: 1, err: `ipdr: ${other.host} has the image now, but gave it no CID: it is no IPDR appliance\n` },
+      { code: 1, err: `ipdr: ${other.host} has the image now, but gave it no CID: it is not an IPDR appliance\n` },
     )
   })
 
@@ -227,14 +227,14 @@ describe('ipdr pull', () => {
   for (const [args, error] of [
     [['example/nope'], /answered 404 MANIFEST_UNKNOWN/],
     [['../x'], /^ipdr: invalid repository name/],
-    [['x', '--platform', 'y'], /^ipdr: "y" is no platform/],
+    [['x', '--platform', 'y'], /^ipdr: "y" is not a platform/],
     [
       ['example/multi:v1', '--platform', 'linux/s390x'],
-      /^ipdr: the image has nothing for linux\/s390x, but for linux\/amd64, linux\/arm64\n/,
+      /^ipdr: the image has nothing for linux\/s390x; it has: linux\/amd64, linux\/arm64\n/,
     ],
     [
       ['k51qzi5uqu5dgdah039jpvmdidn6t55oz1ej69tshgdzlrkfsyj2asns47ukbj', '-g', 'https://gateway.example'],
-      /^ipdr: what a gateway says of a name can't be checked/,
+      /^ipdr: a gateway's answer for an IPNS name can't be checked/,
     ],
   ] as const) {
     it(`${args.join(' ')} is an error, and leaves no file`, async () => {
@@ -257,7 +257,7 @@ describe('ipdr pull', () => {
     const output = join(scratch.path, 'damaged.tar')
     const { code, err } = await ipdr(['pull', 'x', '--docker-registry-host', liar.host, '--output', output])
     assert.equal(code, 1)
-    assert.match(err, /^ipdr: sha256:[0-9a-f]+ is damaged: what came has the digest/)
+    assert.match(err, /^ipdr: sha256:[0-9a-f]+ is damaged: the bytes have the digest/)
     assert.ok(!(await readdir(scratch.path)).some(name => name.startsWith('damaged.tar')))
   })
 
@@ -415,7 +415,7 @@ describe('ipdr gc', () => {
 
   it('says so where the answer breaks off, or is none', async () => {
     for (const [answer, message] of [
-      [lines({ progress }), /did not say how the garbage collection ended/],
+      [lines({ progress }), /stopped answering before the garbage collection ended/],
       ['<html>\n', /did not answer with lines of JSON/],
     ] as const) {
       await using server = await fakeServer((_, res) => {
@@ -506,7 +506,7 @@ describe('ipdr fsck', () => {
       ['fsck'],
       '{"repair":true}',
       lines({ error: 'the server stops' }),
-      { code: 1, out: '', err: 'ipdr: check: the server stops\n' },
+      { code: 1, out: '', err: 'ipdr: fsck: the server stops\n' },
     ],
   ]
   for (const [args, request, answer, expected] of cases) {

@@ -190,7 +190,7 @@ describe('a backup that is damaged', () => {
     await copyFile(file!, join(target, basename(file!).replace('000001', '000004')))
     assert.match(
       (await verifyBackup(target, [], {})).problems.map(({ problem }) => problem).join(),
-      /^the list of files does not have it$/,
+      /^it is not in the list of files$/,
     )
     assert.deepEqual(await restored(), contents)
     assert.match(basename((await run()).file!), /^000005-/)

@@ -46,9 +46,9 @@ describe('a Docker Engine that is given an image', () => {
       'an error in what looks like success',
       200,
       '{"stream":"Loading"}\n{"errorDetail":{"message":"no space left"},"error":"no space left"}\n',
-      /did not take the image: no space left/,
+      /did not load the image: no space left/,
     ],
-    ['nothing', 200, '', /did not say that it took the image/],
+    ['nothing', 200, '', /did not confirm that it loaded the image/],
     ['an error', 500, '{"message":"broken"}', /answered 500: server error - broken/],
   ] as const) {
     it(`has not got it where it says ${what}`, async () => {

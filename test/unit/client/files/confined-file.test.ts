@@ -111,7 +111,7 @@ describe('a directory that somebody else filled', () => {
         await link(outside, join(directory, 'a.json'))
         return 'a.json'
       },
-      / is a hard link to a file that lies elsewhere too$/,
+      / is a hard link to a file outside of it$/,
     ],
   ] as const) {
     it(`brings nothing else along by ${how}`, async () => {
@@ -179,14 +179,14 @@ describe('a directory that somebody else filled', () => {
     const path = join(directory, 'a.json')
     execFileSync('mkfifo', [path])
     await save('a.json')
-    await assert.rejects(copied(), { name: 'ClientError', message: /a\.json is no regular file$/ })
+    await assert.rejects(copied(), { name: 'ClientError', message: /a\.json is not a regular file$/ })
     await save('socket')
     const server = createServer().listen(join(directory, 'socket'))
-    await assert.rejects(copied(), { message: /socket is no regular file$/ })
+    await assert.rejects(copied(), { message: /socket is not a regular file$/ })
     server.close()
     await mkdir(join(directory, 'directory'))
     await save('directory')
-    await assert.rejects(copied(), { message: /directory is no regular file$/ })
+    await assert.rejects(copied(), { message: /directory is not a regular file$/ })
     for (const device of ['/dev/null', '/dev/zero', path]) {
       const { code, err } = await ipdr(['push', 'x', '--from', device, '--docker-registry-host', '127.0.0.1:9'])
       assert.equal(code, 1)
@@ -211,7 +211,7 @@ describe('a directory that somebody else filled', () => {
       `blobs/${image.descriptor.digest.replace(':', '/')}`,
       image.content.get(image.descriptor.digest)!,
     )
-    await assert.rejects(copied(), { name: 'ClientError', message: / bytes instead of the \d+ of the blob sha256:/ })
+    await assert.rejects(copied(), { name: 'ClientError', message: / bytes instead of \d+ of the blob sha256:/ })
   })
 })
 

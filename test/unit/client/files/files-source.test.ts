@@ -79,7 +79,7 @@ describe('an OCI image layout', () => {
     assert.equal((await openFilesSource(directoryFiles(scratch.path), 'latest')).top.digest, image.descriptor.digest)
     await assert.rejects(openFilesSource(directoryFiles(scratch.path), 'v1'), {
       name: 'ClientError',
-      message: /has no image v1, but latest$/,
+      message: /has no image v1; it has: latest$/,
     })
   })
 
@@ -104,7 +104,7 @@ describe('an OCI image layout', () => {
     await mkdir(join(scratch.path, 'blobs'))
     await assert.rejects(openFilesSource(directoryFiles(scratch.path), undefined), /neither an OCI image layout nor/)
     await writeFile(join(scratch.path, 'index.json'), encode({ schemaVersion: 2, manifests: [image.descriptor] }))
-    await assert.rejects(openFilesSource(directoryFiles(scratch.path), undefined), /has not the manifest sha256:/)
+    await assert.rejects(openFilesSource(directoryFiles(scratch.path), undefined), /does not have the manifest sha256:/)
   })
 })
 
@@ -150,7 +150,7 @@ describe('what docker save wrote', () => {
 
   for (const [what, manifest, error] of [
     ['no list', {}, /has no image latest/],
-    ['no images', [], /has no image latest, but none/],
+    ['no images', [], /has no image latest; it has: nothing/],
     ['no config', [{ Layers: [] }], /is not that of docker save/],
     ['a missing config', [{ Config: '../../etc/passwd', Layers: [] }], /has no \.\.\/\.\.\/etc\/passwd/],
     ['other layers', [{ Config: 'config.json', Layers: ['x1/layer.tar'] }], /has 1 layers, and the config names 3/],

@@ -56,7 +56,7 @@ describe('an archive that is packed', () => {
       [code, err],
       [
         1,
-        `ipdr: ${path} unpacks to more than ${64 * MiB} bytes\nIf that is what it is, say how large it may be by --max-unpacked, as in --max-unpacked 10GiB.\n`,
+        `ipdr: ${path} unpacks to more than ${64 * MiB} bytes\nIf the image really is that large, allow it: --max-unpacked 10GiB.\n`,
       ],
     )
     assert.deepEqual(await unpacked(), before)
@@ -127,6 +127,6 @@ describe('the files of an archive', () => {
       name: 'ClientError',
       message: /can't be read: ENOENT/,
     })
-    await assert.rejects(openArchive(scratch.path), { name: 'ClientError', message: /is no regular file$/ })
+    await assert.rejects(openArchive(scratch.path), { name: 'ClientError', message: /is not a regular file$/ })
   })
 })

@@ -121,8 +121,8 @@ describe('a copy of an image', () => {
   const bytes = amd64.content.get(layer)!
   for (const [what, source, error] of [
     ['a blob of other bytes', damaged(amd64, layer, Buffer.alloc(bytes.length)), /is damaged/],
-    ['a blob that is too short', damaged(amd64, layer, bytes.subarray(1)), /1 bytes short/],
-    ['a blob that is too long', damaged(amd64, layer, Buffer.concat([bytes, bytes])), /with more than/],
+    ['a blob that is too short', damaged(amd64, layer, bytes.subarray(1)), /1 bytes less came/],
+    ['a blob that is too long', damaged(amd64, layer, Buffer.concat([bytes, bytes])), /more came than/],
     ['a manifest of other bytes', damaged(multi, arm64.descriptor.digest, Buffer.from('{}')), /is damaged/],
     ['a top manifest of other bytes', damaged(multi, multi.descriptor.digest, Buffer.from('{}')), /is damaged/],
   ] as const) {

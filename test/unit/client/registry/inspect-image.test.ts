@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { inspect } from '../../../../src/client/registry/inspect-image.ts'
+import { inspectImage } from '../../../../src/client/registry/inspect-image.ts'
 import { RegistryClient } from '../../../../src/client/registry/registry-client.ts'
 import { fakeServer } from '../../../fixtures/fake-server.ts'
 import { sha256 } from '../../../fixtures/images.ts'
@@ -16,7 +16,7 @@ describe('an image that is inspected', () => {
     })
     const client = await RegistryClient.open({ host: server.host })
     const [result] = await Promise.allSettled([
-      inspect(client, 'a', { tag: 'v1' }, { signal: AbortSignal.timeout(20_000) }),
+      inspectImage(client, 'a', { tag: 'v1' }, { signal: AbortSignal.timeout(20_000) }),
     ])
     const {
       requests: { length: requests },
@@ -41,7 +41,7 @@ describe('an image that is inspected', () => {
     const { failure, requests } = await inspected(
       reference => chain.find(bytes => sha256(bytes) === reference) ?? chain[0]!,
     )
-    assert.match(String(failure), /has an image of more than 8 indexes below each other$/)
+    assert.match(String(failure), /has an image with more than 8 nested indexes$/)
     assert.equal(requests, 9)
   })
 

@@ -1,0 +1,39 @@
+import { forEach } from '../../scheduling/for-each.ts'
+import type { Digest } from '../../oci/digest.ts'
+import type { AbortOptions } from '../abort-options.ts'
+import { inspectImage } from './inspect-image.ts'
+import type { RegistryClient } from './registry-client.ts'
+
+/** Tags that are inspected at a time */
+const concurrency = 8
+
+export interface ListedTag {
+  name: string
+  tag: string
+  digest: Digest
+  /** Of the image root */
+  cid: string | undefined
+  /** Bytes of all manifests and blobs, each counted once */
+  size: number
+}
+
+/** The tags of one repository, or of all if none is named */
+export async function listTags(
+  client: RegistryClient,
+  repository: string | undefined,
+  options: AbortOptions = {},
+): Promise<ListedTag[]> {
+  const names = repository === undefined ? await Array.fromAsync(client.repositories(options)) : [repository]
+  const tags: Array<{ name: string; tag: string }> = []
+  for (const name of names) {
+    for await (const tag of client.tags(name, options)) {
+      tags.push({ name, tag })
+    }
+  }
+  const listed = new Map<{ name: string; tag: string }, ListedTag>()
+  await forEach(tags, concurrency, options.signal, async (entry, signal) => {
+    const { cid, digest, size } = await inspectImage(client, entry.name, { tag: entry.tag }, { signal })
+    listed.set(entry, { ...entry, digest, cid, size })
+  })
+  return tags.map(entry => listed.get(entry)!)
+}
