@@ -6,7 +6,7 @@ import { withReference } from '../../scripts/configuration-reference.ts'
 import { configKeys } from '../../src/config/schema.ts'
 
 const root = join(import.meta.dirname, '../..')
-const pages = ['*.md', 'docs/**/*.md', 'bench/*.md', 'test/soak/*.md']
+const pages = ['*.md', 'docs/**/*.md', 'bench/*.md', 'test/soak/*.md', '.github/**/*.md']
   .flatMap(pattern => globSync(pattern, { cwd: root }))
   .sort()
 
@@ -53,6 +53,19 @@ describe('the documents', () => {
     assert.equal(page, withReference(page))
     const documented = Array.from(page.split('## Reference')[1]!.matchAll(/^\| `([\w.]+)`/gm), ([, key]) => key!)
     assert.deepEqual(documented.sort(), configKeys.map(({ path }) => path).sort())
+  })
+
+  it('quote messages as the program writes them', () => {
+    const program = globSync('src/**/*.ts', { cwd: root })
+      .map(file => readFileSync(join(root, file), 'utf8').replaceAll("\\'", "'"))
+      .join('\n')
+    const quoted = Array.from(read('docs/troubleshooting.md').matchAll(/^\| `([^`]+)`/gm), ([, message]) => message!)
+    assert.ok(quoted.length > 30)
+    const fragments = quoted.flatMap(message => message.split(/<[^>]*>/)).filter(fragment => fragment.length > 3)
+    assert.deepEqual(
+      fragments.filter(fragment => !program.includes(fragment)),
+      [],
+    )
   })
 
   it('begin with a page that is soon read', () => {
