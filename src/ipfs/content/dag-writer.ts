@@ -7,13 +7,15 @@ import type { Block } from '../blocks/block.ts'
 import { buildFile, leafCid, leafSize, type FileLink } from '../dag/encode-node.ts'
 import { dagLimits } from '../dag/dag-limits.ts'
 import { DamagedBlockError, RepetitiveFileError } from '../errors.ts'
-import { leavesInFlight } from './leaf-limits.ts'
 import type { FileHasher, Hasher } from '../hashing/hasher.ts'
+
+/** Leaves that are hashed or written at a time; each holds its 1 MiB in memory */
+const maxInFlight = 8
 
 export interface DagWriterComponents {
   put: (block: Block) => Promise<void>
   get: (cid: CID) => Promise<Uint8Array>
-  /** For the leaves that are being filled, hashed or stored */
+  /** Where leaves are filled */
   buffers: Pick<BufferPool, 'take' | 'give'>
   hasher: Hasher
 }
@@ -21,27 +23,27 @@ export interface DagWriterComponents {
 export interface DagWriterInit {
   /** What an earlier writer of the same file had stored */
   state?: WriterState | undefined
-  /** Algorithm of the digest that {@link DagWriter.close} returns; undefined where none is wanted */
+  /** Of the digest of the whole file that is wanted at its end */
   digest?: DigestAlgorithm | undefined
 }
 
 /** Cuts a stream into leaves and stores each as soon as it is full */
 export class DagWriter implements ContentWriter {
   readonly #components: DagWriterComponents
-  /** CIDs of the full leaves, in order; undefined for a leaf that is not stored yet */
+  /** CIDs of the full leaves, in order; one that is still being hashed is undefined */
   readonly #leaves: Array<CID | undefined>
   readonly #inFlight = new Set<Promise<void>>()
   #buffer: Uint8Array | undefined
   #filled = 0
-  /** The leaf in which the bytes of the buffer are stored; undefined while they are not */
+  /** The stored form of what is in the buffer, once it has one */
   #tail: CID | undefined
   #tailSize = 0
-  /** The nodes that are stored so far */
+  /** Over the leaves, as far as they are stored */
   readonly #nodes: CID[] = []
-  /** Undefined where no digest is wanted, or can't be had because an earlier writer wrote the first leaves */
+  /** Undefined where it is not wanted, or earlier leaves are not hashed */
   readonly #algorithm: DigestAlgorithm | undefined
   readonly #hasher: FileHasher
-  /** Digest of the file as it was at the last checkpoint */
+  /** Of the file as it was at the last checkpoint */
   #digest: Digest | undefined
   #failure: unknown
 
@@ -94,7 +96,7 @@ export class DagWriter implements ContentWriter {
       this.#tail = await this.#storeTail(this.#buffer.subarray(0, this.#filled))
       this.#tailSize = this.#filled
     }
-    // an upload that pauses keeps no buffer: the next write reads the tail again
+    // an idle upload holds no buffer: the next write reads the tail again
     if (this.#buffer !== undefined) {
       this.#components.buffers.give(this.#buffer)
       this.#buffer = undefined
@@ -133,7 +135,7 @@ export class DagWriter implements ContentWriter {
     const buffer = this.#components.buffers.take()
     if (this.#tail !== undefined) {
       const tail = await this.#components.get(this.#tail)
-      // the buffer still has bytes of another file, which would follow a tail that is too short
+      // the buffer holds what it held before: were the tail shorter, another file's bytes would follow it
       if (tail.byteLength !== this.#tailSize) {
         throw new DamagedBlockError(
           `${this.#tail.toString()} has ${tail.byteLength} bytes instead of ${this.#tailSize}`,
@@ -150,13 +152,13 @@ export class DagWriter implements ContentWriter {
     const stored = this.#store(position, bytes)
     this.#inFlight.add(stored)
     void stored.finally(() => this.#inFlight.delete(stored))
-    if (this.#inFlight.size >= leavesInFlight) {
+    if (this.#inFlight.size >= maxInFlight) {
       await Promise.race(this.#inFlight)
     }
     this.#throwFailure()
   }
 
-  /** Never rejects: a failure is kept, and thrown by the next call of the writer */
+  /** Never rejects: a failure is kept for the next call of the writer */
   async #store(position: number, bytes: Uint8Array): Promise<void> {
     try {
       const cid = leafCid(await this.#hasher.leaf(bytes))
@@ -199,7 +201,7 @@ export class DagWriter implements ContentWriter {
   }
 }
 
-/** Refuses a file that would be refused when it is read */
+/** What would be refused when it is read is refused here */
 function requireVaried(leaves: readonly FileLink[]): void {
   const size = leaves.length * leafSize
   if (size > dagLimits.uncountedBytes) {
@@ -208,7 +210,7 @@ function requireVaried(leaves: readonly FileLink[]): void {
       different.add(blockKey(cid.multihash.digest))
     })
     if (size > different.size * leafSize * dagLimits.repetition) {
-      throw new RepetitiveFileError(`a file of ${leaves.length} MiB repeats only ${different.size} MiB`)
+      throw new RepetitiveFileError(`${leaves.length} MiB that are ${different.size} MiB again and again`)
     }
   }
 }

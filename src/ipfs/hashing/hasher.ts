@@ -1,42 +1,30 @@
-/**
- * Hashes of files: SHA-256 of each leaf for its CID, and the digest of the whole file, in one pass.
- *
- * `hash-workers.ts` does it on other threads, for pushes; `inlineHasher` here on the thread of its caller, for small
- * files. Imports `src/scheduling` and the digests of `src/oci`. Begin with {@link Hasher}.
- */
 import { createHash, hash, type Hash } from 'node:crypto'
 import type { DigestAlgorithm } from '../../oci/digest.ts'
 
-/** Hashes of a leaf that may be the last one of a file */
+/** Hashes of what may be the end of a file */
 export interface TailHashes {
   /** SHA-256 of the leaf */
   leaf: Uint8Array
-  /**
-   * Digest of the file up to the end of this leaf; means nothing where {@link Hasher.file} was called without an
-   * algorithm
-   */
+  /** Of the file up to the end of this leaf; of no meaning where it was not asked for */
   whole: Uint8Array
 }
 
-/**
- * Hashes one file, leaf by leaf, from its first to its last. The bytes of a leaf must not change until its promise
- * settles.
- */
+/** Hashes one file, leaf by leaf, in the order of the file. The bytes of a leaf may not change until its promise settles. */
 export interface FileHasher {
   /** @returns SHA-256 of the next leaf */
   leaf: (bytes: Uint8Array) => Promise<Uint8Array>
-  /** Hashes the next leaf without adding it to the file: it may still grow, and is hashed again then */
+  /** Of the leaf that comes next, which may still grow: it is not counted as part of the file yet */
   tail: (bytes: Uint8Array) => Promise<TailHashes>
-  /** To be called when nothing more is to be hashed */
+  /** Called once nothing more is asked of it */
   discard: () => void
 }
 
 export interface Hasher {
-  /** @param algorithm of the digest of the whole file; undefined where that is not wanted */
+  /** @param algorithm of the hash of the whole file; undefined: that one is not wanted */
   file: (algorithm?: DigestAlgorithm) => FileHasher
 }
 
-/** Hashes on the thread of its caller */
+/** On the thread that calls it */
 export const inlineHasher: Hasher = {
   file: algorithm => new InlineFileHasher(algorithm),
 }
