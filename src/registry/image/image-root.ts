@@ -69,7 +69,8 @@ export async function addImageRoot(
 /**
  * Looks up everything that a manifest names, once. Whatever its descriptor says, each digest may be a blob, a manifest
  * or both in the repository: what is listed as a blob is looked for as a blob first, and what is listed as a manifest
- * as a manifest first. A subject is an image of its own, so it counts only where it is a blob.
+ * as a manifest first. A subject is an image of its own, so it counts only where it is a blob, too: the manifest may be
+ * deleted, and the blob stays.
  */
 export async function gatherImage(
   index: ImageRootComponents['index'],
@@ -111,7 +112,7 @@ export async function gatherImage(
       await slice.pause()
       ;(await addManifest(digest)) || (await addBlob(digest))
     }
-    if (subject !== undefined && (await index.manifest(repository, subject)) === undefined) {
+    if (subject !== undefined) {
       await addBlob(subject)
     }
   }

@@ -138,7 +138,9 @@ export class ImageRebuilder {
     }
     if ((await this.#kindBelow(wanted, subject.digest, work)) === 'blob') {
       await this.#addBlob(wanted, subject.digest, work)
-    } else if (work.isClaimed && this.#components.found.get(subject.digest) !== undefined) {
+    }
+    // the same bytes may have been pushed as a manifest, too
+    if (work.isClaimed && this.#components.found.get(subject.digest) !== undefined) {
       // it has roots of its own
       await this.#addBelow({ ...wanted, own: undefined, places: [] }, subject, work)
     }

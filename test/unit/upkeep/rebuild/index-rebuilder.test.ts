@@ -234,6 +234,30 @@ describe('the rebuild of a lost index', () => {
     assert.equal((await stores.collector().collect()).blocks, 0)
   })
 
+  it('keeps a subject that was pushed as a blob and as a manifest, whichever of them is deleted', async () => {
+    for (const [repository, deleted] of [
+      ['a', undefined],
+      ['b', 'manifest'],
+      ['c', 'blob'],
+    ] as const) {
+      const { bytes, digest } = await pushImage(repository, 'subject', [shared], { annotations: { repository } })
+      await stores.pushBlob(repository, bytes)
+      const index = imageIndex([], { subject: descriptorOf(bytes, ociManifest), annotations: { repository } })
+      await stores.pushManifest(repository, 'v1', index, ociIndex)
+      const local = stores.repository(repository)
+      await (deleted === 'manifest' && local.deleteManifest({ digest }))
+      await (deleted === 'blob' && local.deleteBlob(digest))
+    }
+    await fillCidStore()
+    const before = await contentsOf(stores)
+    await stores.loseIndex()
+    assert.ok((await rebuild()).whole)
+    const after = await contentsOf(stores)
+    for (const [key, value] of Object.entries(before)) {
+      assert.deepEqual(after[key], value, key)
+    }
+  })
+
   it('keeps an image that no repository claims, with what belongs to it', async () => {
     await pushImage('a', 'v1', [shared])
     const child = await pushImage('a', '', [large], { annotations: { is: 'child' } })
