@@ -1,3 +1,14 @@
+/**
+ * Files and directories as blocks: cut into leaves on their way in, put together on their way out.
+ *
+ * - `blockstore-content-store.ts` (here): the whole of it, over a blockstore that stores blocks
+ * - `dag-writer.ts`: a stream of bytes becomes leaves and nodes
+ * - `dag-reader.ts`: files, paths and listings out of blocks, wherever those come from; `read-ahead.ts`: its one loop
+ *   that yields the bytes; `verified-reader.ts`: the same where each block is compared with its CID
+ * - `leaf-limits.ts`: how many leaves are in memory at a time
+ *
+ * Imports `src/ipfs/{dag,hashing,blockstore,blocks}`. The contract is `src/ipfs/content-store.ts`; begin there.
+ */
 import { unixfs } from '@helia/unixfs'
 import { CID } from 'multiformats/cid'
 import type { Blockstore } from 'interface-blockstore'
@@ -8,35 +19,34 @@ import type { Block } from '../blocks/block.ts'
 import { directoryBlock, leafSize } from '../dag/encode-node.ts'
 import { DagReader } from './dag-reader.ts'
 import { DagWriter, type DagWriterInit } from './dag-writer.ts'
+import { leavesReadAhead, maxFreeBuffers } from './leaf-limits.ts'
 import { inlineHasher, type Hasher } from '../hashing/hasher.ts'
 import { TimeSlice } from '../../scheduling/time-slice.ts'
 
-/** Leaves read ahead of the one that is being sent */
-const readAhead = 4
-/** A directory whose block is larger is sharded, as kubo does under the profile `unixfs-v1-2025` */
+/** A directory with a larger block is sharded, as kubo does with the profile `unixfs-v1-2025` */
 const maxDirectoryBytes = 256 * 1024
-/** Of a link in a directory's block with a name of one character: a CID by SHA-256, its size, and what lies around them */
+/**
+ * The least that a link takes in the block of a directory: a CID by SHA-256, a size, a name of one character, and their
+ * headers
+ */
 const minLinkBytes = 45
 
-/** Leaves that are kept in memory for the next push or pull */
-const maxFreeBuffers = 16
-
 export interface BlockstoreContentStoreComponents {
-  /** Its `put` keeps nothing of the bytes that it is given: they are overwritten afterwards */
+  /** Once its `put` has resolved, it must not use the bytes any more: they are overwritten */
   blockstore: Pick<Blockstore, 'get' | 'put' | 'has'> & Pick<DurableBlockstore, 'read' | 'sync'>
-  /** @default one that works on the thread of its caller */
+  /** @default hashes on the thread of its caller */
   hasher?: Hasher | undefined
   /**
-   * Whether all files in it were read whole when they came, as for a DagReader
+   * Whether all its files were written by us or read whole when they came, see {@link DagReaderInit.isKnown}
    *
    * @default true
    */
   isKnown?: boolean | undefined
-  /** Is told of each block that was to be read and is not here */
+  /** Called with each block that was asked for and is missing */
   onMissing?: ((cid: CID) => void) | undefined
 }
 
-/** Files and directories in a local blockstore */
+/** Files and directories in a blockstore */
 export class BlockstoreContentStore implements ContentStore {
   readonly #components: BlockstoreContentStoreComponents
   readonly #blockstore: BlockstoreContentStoreComponents['blockstore']
@@ -50,7 +60,7 @@ export class BlockstoreContentStore implements ContentStore {
     this.#hasher = components.hasher ?? inlineHasher
     this.#reader = new DagReader(
       { blocks: { read: async (...args) => await this.#read(...args) }, buffers: this.#buffers },
-      { readAhead, isKnown: components.isKnown ?? true },
+      { readAhead: leavesReadAhead.disk, isKnown: components.isKnown ?? true },
     )
   }
 
@@ -59,14 +69,14 @@ export class BlockstoreContentStore implements ContentStore {
   }
 
   async add(bytes: Uint8Array): Promise<Content> {
-    // of bytes that were all in memory there are few
+    // these bytes were in memory already, so they are few: not worth another thread
     const writer = this.#writer(inlineHasher)
     await writer.write(bytes)
     return await writer.close()
   }
 
   async addDirectory(entries: readonly DirectoryEntry[], options: StoreOptions = {}): Promise<Content> {
-    // a block that would be far too large is not even made: it would take a second for a hundred thousand entries
+    // where one block can't be enough, it is not even made: that would take a second for a hundred thousand entries
     if (entries.length * minLinkBytes <= maxDirectoryBytes) {
       const block = await directoryBlock(entries)
       if (block.bytes.byteLength <= maxDirectoryBytes) {
@@ -112,7 +122,7 @@ export class BlockstoreContentStore implements ContentStore {
       profile: 'unixfs-v1-2025',
       wrapWithDirectory: true,
       shardSplitThresholdBytes: 0,
-      // in place of the files to import: links to what is stored already
+      // the library would import files here; ours are stored already, and only linked to
       dagBuilder: async function* () {
         const slice = new TimeSlice()
         for (const { name, content } of entries) {
@@ -122,7 +132,7 @@ export class BlockstoreContentStore implements ContentStore {
         }
       },
     })
-    // the last one is the directory
+    // the directory comes last
     const { cid, size } = (await Array.fromAsync(added)).at(-1)!
     return { cid: cid.toString(), size: 0, dagSize: Number(size) }
   }

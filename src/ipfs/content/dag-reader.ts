@@ -10,61 +10,59 @@ import { requireDepth } from '../dag/dag-limits.ts'
 import { inlineBlock, parseCid, requireCid } from '../blocks/block-cid.ts'
 import { walkNodes } from '../dag/dag-walk.ts'
 import { requireBacked, walkFile, type LeafSlice } from '../dag/file-walk.ts'
-import { runAhead } from './run-ahead.ts'
+import { readAhead, type Chunk } from './read-ahead.ts'
 
-/** Where blocks come from */
+/** Where a {@link DagReader} gets its blocks from */
 export interface BlockReader {
   /**
-   * @param options.into where the block may be read to, if it fits in
-   * @throws NotFoundError where it is not here, UnavailableError where nobody delivers it
+   * @param options.into where the block may be read to, if it fits
+   * @throws NotFoundError where the block is missing, UnavailableError where nobody delivers it
    */
   read: (cid: CID, options?: StoreOptions & { into?: Uint8Array | undefined }) => Promise<Uint8Array>
 }
 
 export interface DagReaderComponents {
   blocks: BlockReader
-  /** For leaves that are on their way to whoever reads */
+  /** For the leaves that are on their way to the consumer */
   buffers: BufferPool
 }
 
 export interface DagReaderInit {
-  /** Leaves that are read ahead of the one that was asked for */
+  /** Leaves that are read ahead of the one that was asked for, see `leaf-limits.ts` */
   readAhead: number
   /**
-   * Whether the files were read whole before, so that they have as many bytes as they claim
+   * Whether all files were written by us or read whole before, so they have as many bytes as they claim
    *
-   * @default they are counted, see {@link requireBacked}
+   * @default false: their blocks are counted where {@link requireBacked} finds that needed
    */
   isKnown?: boolean | undefined
+  /** Called when a {@link DagReader.read} has ended, with or without an error */
+  onEnd?: (() => void) | undefined
 }
 
-/** Reads UnixFS files and directories from blocks, wherever these come from */
+/** Reads UnixFS files and directories, wherever their blocks come from */
 export class DagReader implements ContentReader {
   readonly #components: DagReaderComponents
-  readonly #readAhead: number
-  readonly #isKnown: boolean
+  readonly #init: DagReaderInit
 
   constructor(components: DagReaderComponents, init: DagReaderInit) {
     this.#components = components
-    this.#readAhead = init.readAhead
-    this.#isKnown = init.isKnown ?? false
+    this.#init = init
   }
 
-  async *read(cid: string, options: ReadFileOptions = {}): AsyncGenerator<Uint8Array> {
+  read(cid: string, options: ReadFileOptions = {}): AsyncGenerator<Uint8Array> {
     const { signal, start = 0, end = Infinity } = options
-    const root = parseCid(cid)
-    const slices = walkFile(
-      root,
-      async cid => await (cid === root ? this.#root(cid, { signal }) : this.#node(cid, { signal })),
-      start,
-      end + 1,
-    )
-    for await (const { bytes, buffer } of runAhead(this.#reads(slices, { signal }), this.#readAhead)) {
-      yield bytes
-      if (buffer !== undefined) {
-        this.#components.buffers.give(buffer)
-      }
-    }
+    return readAhead<LeafSlice | Uint8Array>({
+      items: () => {
+        const root = parseCid(cid)
+        const load = async (node: CID): ReturnType<typeof readNode> =>
+          await (node === root ? this.#root(node, { signal }) : this.#node(node, { signal }))
+        return walkFile(root, load, start, end + 1)
+      },
+      read: async part => (part instanceof Uint8Array ? { bytes: part } : await this.#readLeaf(part, { signal })),
+      ahead: this.#init.readAhead,
+      onEnd: this.#init.onEnd,
+    })
   }
 
   async find(root: string, path: readonly string[], options: StoreOptions = {}): Promise<Found | undefined> {
@@ -83,7 +81,7 @@ export class DagReader implements ContentReader {
     const parts = new Set<string>()
     const load = async (cid: CID): Promise<Uint8Array> => await this.#components.blocks.read(cid, options)
     const root = parseCid(directory)
-    // only parts of the directory itself are walked
+    // the entries are not walked, only the shards of the directory itself
     for await (const { node } of walkNodes(root, {
       load,
       follow: cid => cid === root || parts.has(cid.toString()),
@@ -104,16 +102,7 @@ export class DagReader implements ContentReader {
     return await canonicalFile(parseCid(cid), async cid => await this.#components.blocks.read(cid, options))
   }
 
-  async *#reads(
-    slices: AsyncIterable<LeafSlice | Uint8Array>,
-    options: StoreOptions,
-  ): AsyncGenerator<() => Promise<{ bytes: Uint8Array; buffer?: Uint8Array }>> {
-    for await (const slice of slices) {
-      yield async () => (slice instanceof Uint8Array ? { bytes: slice } : await this.#readLeaf(slice, options))
-    }
-  }
-
-  async #readLeaf(slice: LeafSlice, options: StoreOptions): Promise<{ bytes: Uint8Array; buffer?: Uint8Array }> {
+  async #readLeaf(slice: LeafSlice, options: StoreOptions): Promise<Chunk> {
     const { blocks, buffers } = this.#components
     const buffer = buffers.take()
     const bytes = await blocks.read(slice.cid, { ...options, into: buffer })
@@ -122,7 +111,12 @@ export class DagReader implements ContentReader {
     }
     const wanted = bytes.subarray(slice.start, slice.end)
     if (bytes.buffer === buffer.buffer) {
-      return { bytes: wanted, buffer }
+      return {
+        bytes: wanted,
+        release: () => {
+          buffers.give(buffer)
+        },
+      }
     }
     buffers.give(buffer)
     return { bytes: wanted }
@@ -136,7 +130,7 @@ export class DagReader implements ContentReader {
     return node?.type === 'shard' ? await this.#childOfShard(directory, name, options) : undefined
   }
 
-  /** A sharded directory has the name under its hash, which the library knows how to follow */
+  /** In a sharded directory a name is found by its hash; the library knows how to follow it */
   async #childOfShard(directory: CID, name: string, options: StoreOptions): Promise<CID | undefined> {
     let failure: unknown
     const blockstore = this.#asBlockstore(err => {
@@ -168,10 +162,12 @@ export class DagReader implements ContentReader {
     return { type: type === 'file' ? 'file' : 'directory', cid: cid.toString(), size, claimedDagSize: claimed }
   }
 
-  /** Of what whoever asks has chosen; what is below it is asked for by this reader */
+  /**
+   * Reads the node that the caller named, which may come from anyone; the nodes below it are then covered by its check
+   */
   async #root(cid: CID, options: StoreOptions): ReturnType<typeof readNode> {
     const node = await this.#node(cid, options)
-    if (!this.#isKnown && node.type === 'file') {
+    if (this.#init.isKnown !== true && node.type === 'file') {
       await requireBacked(cid, node, async cid => await this.#components.blocks.read(cid, options))
     }
     return node
@@ -181,7 +177,9 @@ export class DagReader implements ContentReader {
     return await readNode(cid, async (cid, options) => await this.#components.blocks.read(cid, options), options)
   }
 
-  /** For the library, which follows a name through a sharded directory: a node at each step, and no more than a DAG is deep */
+  /**
+   * For the library, which follows a name through a sharded directory; it reads no more nodes than a DAG may be deep
+   */
   #asBlockstore(onError: (err: unknown) => void): Parameters<typeof unixfs>[0]['blockstore'] {
     let depth = 0
     const read = async (cid: CID, options: StoreOptions): Promise<Uint8Array> => {
@@ -202,7 +200,7 @@ export class DagReader implements ContentReader {
       },
       has: () => true,
       put: () => {
-        throw new Error('a reader stores nothing')
+        throw new Error('a reader does not store blocks')
       },
     }
   }

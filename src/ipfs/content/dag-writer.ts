@@ -7,15 +7,13 @@ import type { Block } from '../blocks/block.ts'
 import { buildFile, leafCid, leafSize, type FileLink } from '../dag/encode-node.ts'
 import { dagLimits } from '../dag/dag-limits.ts'
 import { DamagedBlockError, RepetitiveFileError } from '../errors.ts'
+import { leavesInFlight } from './leaf-limits.ts'
 import type { FileHasher, Hasher } from '../hashing/hasher.ts'
-
-/** Leaves that are hashed or written at a time; each holds its 1 MiB in memory */
-const maxInFlight = 8
 
 export interface DagWriterComponents {
   put: (block: Block) => Promise<void>
   get: (cid: CID) => Promise<Uint8Array>
-  /** Where leaves are filled */
+  /** For the leaves that are being filled, hashed or stored */
   buffers: Pick<BufferPool, 'take' | 'give'>
   hasher: Hasher
 }
@@ -23,27 +21,27 @@ export interface DagWriterComponents {
 export interface DagWriterInit {
   /** What an earlier writer of the same file had stored */
   state?: WriterState | undefined
-  /** Of the digest of the whole file that is wanted at its end */
+  /** Algorithm of the digest that {@link DagWriter.close} returns; undefined where none is wanted */
   digest?: DigestAlgorithm | undefined
 }
 
 /** Cuts a stream into leaves and stores each as soon as it is full */
 export class DagWriter implements ContentWriter {
   readonly #components: DagWriterComponents
-  /** CIDs of the full leaves, in order; one that is still being hashed is undefined */
+  /** CIDs of the full leaves, in order; undefined for a leaf that is not stored yet */
   readonly #leaves: Array<CID | undefined>
   readonly #inFlight = new Set<Promise<void>>()
   #buffer: Uint8Array | undefined
   #filled = 0
-  /** The stored form of what is in the buffer, once it has one */
+  /** The leaf in which the bytes of the buffer are stored; undefined while they are not */
   #tail: CID | undefined
   #tailSize = 0
-  /** Over the leaves, as far as they are stored */
+  /** The nodes that are stored so far */
   readonly #nodes: CID[] = []
-  /** Undefined where it is not wanted, or earlier leaves are not hashed */
+  /** Undefined where no digest is wanted, or can't be had because an earlier writer wrote the first leaves */
   readonly #algorithm: DigestAlgorithm | undefined
   readonly #hasher: FileHasher
-  /** Of the file as it was at the last checkpoint */
+  /** Digest of the file as it was at the last checkpoint */
   #digest: Digest | undefined
   #failure: unknown
 
@@ -96,7 +94,7 @@ export class DagWriter implements ContentWriter {
       this.#tail = await this.#storeTail(this.#buffer.subarray(0, this.#filled))
       this.#tailSize = this.#filled
     }
-    // an idle upload holds no buffer: the next write reads the tail again
+    // an upload that pauses keeps no buffer: the next write reads the tail again
     if (this.#buffer !== undefined) {
       this.#components.buffers.give(this.#buffer)
       this.#buffer = undefined
@@ -135,7 +133,7 @@ export class DagWriter implements ContentWriter {
     const buffer = this.#components.buffers.take()
     if (this.#tail !== undefined) {
       const tail = await this.#components.get(this.#tail)
-      // the buffer holds what it held before: were the tail shorter, another file's bytes would follow it
+      // the buffer still has bytes of another file, which would follow a tail that is too short
       if (tail.byteLength !== this.#tailSize) {
         throw new DamagedBlockError(
           `${this.#tail.toString()} has ${tail.byteLength} bytes instead of ${this.#tailSize}`,
@@ -152,13 +150,13 @@ export class DagWriter implements ContentWriter {
     const stored = this.#store(position, bytes)
     this.#inFlight.add(stored)
     void stored.finally(() => this.#inFlight.delete(stored))
-    if (this.#inFlight.size >= maxInFlight) {
+    if (this.#inFlight.size >= leavesInFlight) {
       await Promise.race(this.#inFlight)
     }
     this.#throwFailure()
   }
 
-  /** Never rejects: a failure is kept for the next call of the writer */
+  /** Never rejects: a failure is kept, and thrown by the next call of the writer */
   async #store(position: number, bytes: Uint8Array): Promise<void> {
     try {
       const cid = leafCid(await this.#hasher.leaf(bytes))
@@ -201,7 +199,7 @@ export class DagWriter implements ContentWriter {
   }
 }
 
-/** What would be refused when it is read is refused here */
+/** Refuses a file that would be refused when it is read */
 function requireVaried(leaves: readonly FileLink[]): void {
   const size = leaves.length * leafSize
   if (size > dagLimits.uncountedBytes) {
@@ -210,7 +208,7 @@ function requireVaried(leaves: readonly FileLink[]): void {
       different.add(blockKey(cid.multihash.digest))
     })
     if (size > different.size * leafSize * dagLimits.repetition) {
-      throw new RepetitiveFileError(`${leaves.length} MiB that are ${different.size} MiB again and again`)
+      throw new RepetitiveFileError(`a file of ${leaves.length} MiB repeats only ${different.size} MiB`)
     }
   }
 }

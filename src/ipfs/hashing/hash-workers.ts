@@ -1,6 +1,6 @@
 /**
- * Hashing off the main thread: each byte that is pushed is hashed twice, for its leaf and for the blob, which takes longer than
- * everything else that happens to it. A leaf crosses over without a copy where its buffer is shared memory.
+ * Threads that hash. Each byte of a push is hashed twice, for its leaf and for the blob, which takes longer than
+ * everything else that happens to it. A leaf in shared memory gets to the thread without a copy.
  */
 import { availableParallelism } from 'node:os'
 import type { MessagePort, Worker } from 'node:worker_threads'
@@ -8,13 +8,16 @@ import type { DigestAlgorithm } from '../../oci/digest.ts'
 import { inlineHasher, type FileHasher, type Hasher, type TailHashes } from './hasher.ts'
 import { TaskThread } from '../../scheduling/task-thread.ts'
 
-/** One core is left to the main thread; more workers than this, and the disk is slower than they are */
+/**
+ * With more threads than this the disk would be slower than they are; one core is left to the main thread in any case
+ */
 const maxWorkers = 4
-/** The first leaf of a file is not sent across where it is the only one and shorter than this: that would take longer */
+/** A file up to this size is hashed on the main thread: sending it to another would take longer */
 const smallFile = 64 * 1024
+
 interface Task {
   file: number
-  /** `discard` is not answered */
+  /** `discard` gets no answer */
   kind: 'leaf' | 'tail' | 'discard'
   algorithm: DigestAlgorithm | undefined
   bytes?: Uint8Array
@@ -25,7 +28,8 @@ interface Answer extends TailHashes {
 }
 
 /**
- * What a worker does. It gets there as text, so that it works from whatever file the program was packed into: it may use nothing of this module.
+ * What a thread runs. It is passed on as text, so that it also works where the program is packed into one file: it can
+ * use nothing else of this module.
  */
 function work(port: MessagePort, { createHash, hash }: typeof import('node:crypto')): void {
   const files = new Map<number, import('node:crypto').Hash>()
@@ -48,7 +52,7 @@ function work(port: MessagePort, { createHash, hash }: typeof import('node:crypt
 }
 
 class HashThread extends TaskThread<Task, Answer> {
-  /** How many files it works on */
+  /** Files that it works on now */
   files = 0
 
   constructor() {
@@ -56,7 +60,7 @@ class HashThread extends TaskThread<Task, Answer> {
   }
 }
 
-/** Threads that start with the first file that needs them */
+/** Starts its threads with the first files that are hashed; each file stays on one thread */
 export class HashWorkers implements Hasher {
   readonly #threads: HashThread[]
   #files = 0
@@ -65,7 +69,7 @@ export class HashWorkers implements Hasher {
     this.#threads = Array.from({ length: workers }, () => new HashThread())
   }
 
-  /** Ends the threads; whatever is being hashed fails */
+  /** Ends the threads; hashing that is under way fails */
   async stop(): Promise<void> {
     await Promise.all(
       this.#threads.map(async thread => {
@@ -84,7 +88,7 @@ class WorkerFileHasher implements FileHasher {
   readonly #thread: HashThread
   readonly #file: number
   readonly #algorithm: DigestAlgorithm | undefined
-  /** The thread's worker that has this file's state; another one can't go on with it */
+  /** The worker with the state of this file; if it fails, its successor can't continue the file */
   #worker: Worker | undefined
   #discarded = false
 

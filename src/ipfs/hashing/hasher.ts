@@ -1,30 +1,42 @@
+/**
+ * Hashes of files: SHA-256 of each leaf for its CID, and the digest of the whole file, in one pass.
+ *
+ * `hash-workers.ts` does it on other threads, for pushes; `inlineHasher` here on the thread of its caller, for small
+ * files. Imports `src/scheduling` and the digests of `src/oci`. Begin with {@link Hasher}.
+ */
 import { createHash, hash, type Hash } from 'node:crypto'
 import type { DigestAlgorithm } from '../../oci/digest.ts'
 
-/** Hashes of what may be the end of a file */
+/** Hashes of a leaf that may be the last one of a file */
 export interface TailHashes {
   /** SHA-256 of the leaf */
   leaf: Uint8Array
-  /** Of the file up to the end of this leaf; of no meaning where it was not asked for */
+  /**
+   * Digest of the file up to the end of this leaf; means nothing where {@link Hasher.file} was called without an
+   * algorithm
+   */
   whole: Uint8Array
 }
 
-/** Hashes one file, leaf by leaf, in the order of the file. The bytes of a leaf may not change until its promise settles. */
+/**
+ * Hashes one file, leaf by leaf, from its first to its last. The bytes of a leaf must not change until its promise
+ * settles.
+ */
 export interface FileHasher {
   /** @returns SHA-256 of the next leaf */
   leaf: (bytes: Uint8Array) => Promise<Uint8Array>
-  /** Of the leaf that comes next, which may still grow: it is not counted as part of the file yet */
+  /** Hashes the next leaf without adding it to the file: it may still grow, and is hashed again then */
   tail: (bytes: Uint8Array) => Promise<TailHashes>
-  /** Called once nothing more is asked of it */
+  /** To be called when nothing more is to be hashed */
   discard: () => void
 }
 
 export interface Hasher {
-  /** @param algorithm of the hash of the whole file; undefined: that one is not wanted */
+  /** @param algorithm of the digest of the whole file; undefined where that is not wanted */
   file: (algorithm?: DigestAlgorithm) => FileHasher
 }
 
-/** On the thread that calls it */
+/** Hashes on the thread of its caller */
 export const inlineHasher: Hasher = {
   file: algorithm => new InlineFileHasher(algorithm),
 }

@@ -3,17 +3,16 @@ import { BufferPool } from '../blocks/buffer-pool.ts'
 import type { ContentReader, StoreOptions } from '../content-store.ts'
 import { leafSize } from '../dag/encode-node.ts'
 import { DagReader } from '../content/dag-reader.ts'
+import { leavesReadAhead, maxFreeBuffers } from '../content/leaf-limits.ts'
 import { fetchBytes } from './fetch-bytes.ts'
 import { verifyBlock } from '../blocks/verify-block.ts'
 
-const readAhead = 8
-const maxFreeBuffers = 16
-
 /**
- * Fetches one block from an HTTP gateway, which is not believed
+ * Fetches one block from an HTTP gateway, and compares it with its CID
  *
- * @param gateway its path ends with a slash
- * @throws UnavailableError where it does not deliver the block, DamagedBlockError where it delivers something else
+ * @param gateway URL with a path that ends with a slash
+ * @throws UnavailableError where it does not deliver the block, DamagedBlockError where what it delivers does not match
+ *   the CID
  * @see https://specs.ipfs.tech/http-gateways/trustless-gateway/
  */
 export async function fetchGatewayBlock(gateway: URL, cid: CID, { signal }: StoreOptions = {}): Promise<Uint8Array> {
@@ -25,8 +24,11 @@ export async function fetchGatewayBlock(gateway: URL, cid: CID, { signal }: Stor
   return bytes
 }
 
-/** Reads through an HTTP gateway, block by block */
+/** Reads files and directories through an HTTP gateway, block by block */
 export function gatewayReader(gateway: URL): ContentReader {
   const blocks = { read: async (cid: CID, options?: StoreOptions) => await fetchGatewayBlock(gateway, cid, options) }
-  return new DagReader({ blocks, buffers: new BufferPool(leafSize, maxFreeBuffers) }, { readAhead })
+  return new DagReader(
+    { blocks, buffers: new BufferPool(leafSize, maxFreeBuffers) },
+    { readAhead: leavesReadAhead.gateway },
+  )
 }

@@ -1,6 +1,6 @@
 /**
- * Damaged blocks are taken out of the blockstore, and what is missing is fetched from peers and gateways. Reads that find such a block ask for
- * it by the way; a check of everything waits for it.
+ * Damaged blocks are taken out of the blockstore, and what is missing is fetched from peers and gateways. Reads that
+ * find such a block ask for it by the way; a check of everything waits for it.
  */
 import { LRUCache } from 'lru-cache'
 import type { CID } from 'multiformats/cid'

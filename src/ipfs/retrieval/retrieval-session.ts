@@ -34,8 +34,8 @@ export interface FetchSlots {
 }
 
 /**
- * The peers that have one file. Made of the connected ones and of those that routing finds; peers that connect meanwhile join.
- * It is closed once it was disposed of and the last fetch through it has ended.
+ * The peers that have one file. Made of the connected ones and of those that routing finds; peers that connect
+ * meanwhile join. It is closed once it was disposed of and the last fetch through it has ended.
  */
 export class RetrievalSession implements Disposable {
   readonly #components: RetrievalSessionComponents
@@ -102,7 +102,8 @@ export class RetrievalSession implements Disposable {
     this.#fetches++
     try {
       for (let retry = firstRetry; ; retry = Math.min(2 * retry, maxRetry)) {
-        // a block that is lost on the way, as with a stream that was reset, is asked for again before the reader gives up
+        // a block that is lost on the way, as with a stream that was reset, is asked for again before the reader gives
+        // up
         using attempt = this.watch([signal], this.#timeout / attempts)
         try {
           return await this.#get(cid, attempt.signal)

@@ -1,6 +1,6 @@
 /**
- * Blocks that are not here come from peers by bitswap, one session for each file, and from HTTP gateways. Whatever comes is checked against
- * its CID and kept. A block is fetched once, however many ask for it.
+ * Blocks that are not here come from peers by bitswap, one session for each file, and from HTTP gateways. Whatever
+ * comes is checked against its CID and kept. A block is fetched once, however many ask for it.
  */
 import { raceSignal } from 'race-signal'
 import type { CID } from 'multiformats/cid'
@@ -12,14 +12,12 @@ import { leafSize } from '../dag/encode-node.ts'
 import { requireBlockSize } from '../dag/dag-limits.ts'
 import { requireCid } from '../blocks/block-cid.ts'
 import { DagReader, type BlockReader } from '../content/dag-reader.ts'
+import { leavesReadAhead, maxFreeBuffers } from '../content/leaf-limits.ts'
 import { UnavailableError } from '../errors.ts'
 import type { Gateways } from './gateways.ts'
 import type { IpfsNode } from '../node/node.ts'
 import { RetrievalSession, type FetchSlots } from './retrieval-session.ts'
 
-/** Leaves that are on their way at a time: enough for a peer that is some milliseconds away */
-const readAhead = 16
-const maxFreeBuffers = 16
 /** Why a source is told to stop; made once, as each block would need another */
 const over = new Error('the block has come')
 
@@ -65,9 +63,11 @@ export class Retrieval implements ContentReader {
     this.#timeout = init.timeout
   }
 
-  async *read(cid: string, options: ReadFileOptions = {}): AsyncGenerator<Uint8Array> {
-    using session = this.#open(options)
-    yield* this.#reader(session).read(cid, options)
+  read(cid: string, options: ReadFileOptions = {}): AsyncGenerator<Uint8Array> {
+    const session = this.#open(options)
+    return this.#reader(session, () => {
+      session[Symbol.dispose]()
+    }).read(cid, options)
   }
 
   async find(root: string, path: readonly string[], options?: StoreOptions): ReturnType<ContentReader['find']> {
@@ -107,7 +107,7 @@ export class Retrieval implements ContentReader {
     return new RetrievalSession(this.#components, { timeout: this.#timeout, client })
   }
 
-  #reader(session: RetrievalSession): DagReader {
+  #reader(session: RetrievalSession, onEnd?: () => void): DagReader {
     const { blockstore } = this.#components
     const blocks: BlockReader = {
       read: async (cid, options = {}) => {
@@ -122,7 +122,7 @@ export class Retrieval implements ContentReader {
         return (await this.#fetch(cid, session, options.signal)).block
       },
     }
-    return new DagReader({ blocks, buffers: this.#buffers }, { readAhead })
+    return new DagReader({ blocks, buffers: this.#buffers }, { readAhead: leavesReadAhead.peers, onEnd })
   }
 
   /** Joins the fetch of the same block, if there is one; it ends when nobody waits for it any more */

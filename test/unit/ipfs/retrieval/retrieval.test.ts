@@ -9,7 +9,7 @@ import { DurableBlockstore } from '../../../../src/ipfs/blockstore/blockstore.ts
 import type { BlockSession } from '../../../../src/ipfs/node/patches/bounded-bitswap.ts'
 import type { IpfsNode } from '../../../../src/ipfs/node/node.ts'
 import type { Gateways } from '../../../../src/ipfs/retrieval/gateways.ts'
-import { Retrieval } from '../../../../src/ipfs/retrieval/retrieval.ts'
+import { Retrieval, type RetrievalComponents } from '../../../../src/ipfs/retrieval/retrieval.ts'
 import { DagBlocks } from '../../../fixtures/dag-blocks.ts'
 import { leafBlock } from '../../../fixtures/leaf-block.ts'
 import { recordingLog } from '../../../fixtures/recording-log.ts'
@@ -37,7 +37,11 @@ afterEach(async () => {
 })
 
 /** What a gateway has, or peers */
-function retrievalFrom(source: { gateway?: Fetch; peers?: Fetch }, timeout = 5000): Retrieval {
+function retrievalFrom(
+  source: { gateway?: Fetch; peers?: Fetch },
+  timeout = 5000,
+  slots?: RetrievalComponents['slots'],
+): Retrieval {
   const gateways = { isEmpty: source.gateway === undefined, fetch: source.gateway } as unknown as Gateways
   const session: BlockSession = {
     retrieve:
@@ -53,11 +57,23 @@ function retrievalFrom(source: { gateway?: Fetch; peers?: Fetch }, timeout = 500
       announced.push(cid.toString())
     },
   } as unknown as IpfsNode
-  return new Retrieval({ blockstore, node, gateways, log: recordingLog() }, { timeout })
+  return new Retrieval({ blockstore, node, gateways, slots, log: recordingLog() }, { timeout })
 }
 
 async function read(retrieval: Retrieval, signal?: AbortSignal): Promise<string> {
   return String(await readAll(retrieval.read(cid.toString(), { signal })))
+}
+
+/** Slots of clients, with how many are taken */
+function countedSlots(): NonNullable<RetrievalComponents['slots']> & { taken: number } {
+  const slots = {
+    taken: 0,
+    take: () => {
+      slots.taken++
+      return { [Symbol.dispose]: () => slots.taken-- }
+    },
+  }
+  return slots
 }
 
 /** No block that others could deliver finds room */
@@ -115,6 +131,23 @@ describe('a block that comes from elsewhere', () => {
     await retrievalFrom({ gateway: async () => bytes }).fetchBlock(cid)
     assert.ok(await blockstore.has(cid))
   })
+
+  const endings: Record<string, (chunks: AsyncGenerator<Uint8Array>) => Promise<unknown>> = {
+    ends: async chunks => await chunks.next(),
+    'is left by its client': async chunks => await chunks.return(undefined),
+    fails: async chunks => await chunks.throw(new Error('the client has gone')).catch(() => {}),
+  }
+  for (const [what, end] of Object.entries(endings)) {
+    it(`takes a slot of the client, which is free when the read ${what}`, async () => {
+      const slots = countedSlots()
+      const retrieval = retrievalFrom({ gateway: async () => bytes }, 5000, slots)
+      const chunks = retrieval.read(cid.toString(), { client: '192.0.2.1' })
+      await chunks.next()
+      assert.equal(slots.taken, 1)
+      await end(chunks)
+      assert.equal(slots.taken, 0)
+    })
+  }
 
   it('replaces a damaged one', async () => {
     await blockstore.put(cid, bytes)
