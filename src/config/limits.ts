@@ -30,7 +30,7 @@ export const limits = section({
   ),
   ranges: key(wholeNumber(1, 10_000).default(1024), 'number', 'Ranges that one request may ask for'),
   bodyMemory: key(
-    amount(parseSize, 0, 2 ** 40, 'size such as 12MiB').default(12 * mebibyte),
+    amount(parseSize, 0, 2 ** 40, 'size such as 8MiB').default(8 * mebibyte),
     'size',
     'Manifests and other bodies in memory, while they come and are worked on; at least bodyMemoryPerClient; 0: any',
   ),

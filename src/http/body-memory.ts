@@ -59,9 +59,12 @@ export class BodyMemory {
     return this.#total
   }
 
-  /** @param client its address; undefined: whoever has none counts as one client */
-  open(client: string | undefined): HeldBody {
-    const body = new HeldBody(this, client === undefined ? '' : clientKey(client))
+  /**
+   * @param client its address; undefined: whoever has none counts as one client
+   * @param length of the body in bytes, where its client has declared it
+   */
+  open(client: string | undefined, length = 0): HeldBody {
+    const body = new HeldBody(this, client === undefined ? '' : clientKey(client), length)
     this.#bodies.add(body)
     return body
   }
@@ -127,7 +130,7 @@ export class BodyMemory {
   #victim(body: HeldBody, bytes: number): HeldBody | undefined {
     const own = !this.#fitsClient(body, bytes)
     const late = performance.now() - grace
-    const isSmall = body.held + bytes <= smallBody
+    const isSmall = Math.max(body.length, body.held + bytes) <= smallBody
     let victim: HeldBody | undefined
     for (const other of this.#bodies) {
       const goesFirst =
@@ -210,6 +213,8 @@ export class BodyMemory {
 /** What one body holds */
 export class HeldBody implements Disposable {
   readonly client: string
+  /** As declared; 0: unknown */
+  readonly length: number
   readonly began = performance.now()
   /** Bytes; changed by {@link BodyMemory} alone */
   held = 0
@@ -218,9 +223,10 @@ export class HeldBody implements Disposable {
   readonly #memory: BodyMemory
   readonly #controller = new AbortController()
 
-  constructor(memory: BodyMemory, client: string) {
+  constructor(memory: BodyMemory, client: string, length: number) {
     this.#memory = memory
     this.client = client
+    this.length = length
   }
 
   /** Fires with an OciError where the body has to go for another one, as what it held counts as free from then on; and where nobody reads it any more */

@@ -6,13 +6,16 @@ import {
   type IncomingHttpHeaders,
   type ServerHttp2Stream,
 } from 'node:http2'
-import type { ReadableOptions } from 'node:stream'
+import { getDefaultHighWaterMark, type Readable, type ReadableOptions } from 'node:stream'
 import express, { type Express } from 'express'
 
 const kibibyte = 1024
 const mebibyte = 1024 * kibibyte
 /** What Node takes of headers by default. It resets a stream whose headers are longer; up to here, the app refuses them with a status. */
 const leastHeaderListBytes = 65_535
+/** What Node reads ahead of a body, in bytes: one piece, whatever its size; and of a blob, as Node does by default */
+const narrow = 1
+const wide = getDefaultHighWaterMark(false)
 
 /** A request of HTTP/2 that behaves as one of HTTP/1 */
 export class Http2Request extends Http2ServerRequest {
@@ -25,7 +28,8 @@ export class Http2Request extends Http2ServerRequest {
     options: ReadableOptions,
     rawHeaders: readonly string[],
   ) {
-    super(stream, headers, options, rawHeaders)
+    super(stream, headers, { ...options, highWaterMark: narrow }, rawHeaders)
+    setHighWaterMark(stream, narrow)
     headers.host ??= headers[':authority']
     // Node's own would end the body; its listener comes after this one
     stream.prependOnceListener('aborted', () => {
@@ -76,15 +80,15 @@ export class Http2Response extends Http2ServerResponse<Http2Request> {
 }
 
 /**
- * What a session announces and allows. A stream's window is what its client may send ahead of us, and so what a slow disk makes an upload take
- * in memory.
+ * What a session announces and allows. A stream's window is what its client may send ahead of us: of a manifest that nobody reads, and where a
+ * slow disk makes an upload wait, in memory.
  */
 export function http2Options({ headerBytes, headerCount }: { headerBytes: number; headerCount: number }) {
   return {
     Http2ServerRequest: Http2Request,
     Http2ServerResponse: Http2Response,
     settings: {
-      initialWindowSize: 64 * kibibyte,
+      initialWindowSize: 16 * kibibyte,
       maxFrameSize: 256 * kibibyte,
       maxConcurrentStreams: 128,
       enablePush: false,
@@ -100,16 +104,30 @@ export function http2Options({ headerBytes, headerCount }: { headerBytes: number
 const widened = new WeakSet<object>()
 
 /**
- * What a client may send before anybody reads it is 64 KiB at first, for each stream and for the connection. A blob would wait for more most of the
- * time. Other bodies fit, and so those of many clients that nobody reads take no more memory than that each.
+ * What a client may send before anybody reads it is little at first, for each stream and for the connection, and so is what Node reads ahead. A blob
+ * would wait for more most of the time. Other bodies fit, and so those of many clients that nobody reads take no more memory than that each.
  */
 export function widenWindow(req: object): void {
-  const session = (req as { stream?: ServerHttp2Stream }).stream?.session
+  if (!(req instanceof Http2Request)) {
+    return
+  }
+  const { stream } = req
+  const { session } = stream
+  setHighWaterMark(req, wide)
+  setHighWaterMark(stream, wide)
   if (session !== undefined && !session.destroyed && !widened.has(session)) {
     widened.add(session)
     session.setLocalWindowSize(16 * mebibyte)
     // of the streams that are there as well
     session.settings({ initialWindowSize: mebibyte })
+  }
+}
+
+/** Of a stream that is there already; Node takes no option for those of HTTP/2 */
+function setHighWaterMark(stream: Readable, bytes: number): void {
+  const { _readableState: state } = stream as Readable & { _readableState?: { highWaterMark: number } }
+  if (state !== undefined) {
+    state.highWaterMark = bytes
   }
 }
 

@@ -33,7 +33,7 @@ export async function readBody(req: Request, init: WholeBodyInit): Promise<Whole
   if (length !== undefined && length > maxBytes) {
     throw new OciError(tooLarge, { detail: { maxBytes } })
   }
-  const held = memory.open(req.socket.remoteAddress)
+  const held = memory.open(req.socket.remoteAddress, length)
   try {
     const bytes = await collect(req, length, held, init)
     held.isWhole = true
@@ -82,6 +82,10 @@ async function collect(
         filled += part.byteLength
         taken += part.byteLength
         size += part.byteLength
+      }
+      if (req.httpVersionMajor === 1 && chunk.byteLength === chunk.buffer.byteLength) {
+        // Node's parser made it for this body alone; of HTTP/2, others may have a part of the same memory
+        free(chunk as Uint8Array<ArrayBuffer>)
       }
     }
     return Buffer.concat(pieces, size)

@@ -282,6 +282,26 @@ describe('HTTP/2', { timeout: 60_000 }, () => {
     assert.equal(stuck.rstCode, constants.NGHTTP2_CANCEL)
   })
 
+  it('ends the connection of a body that found no room, after what else is under way over it', async () => {
+    const memory = new BodyMemory({ max: 1000, maxPerClient: 0 })
+    const { session } = await serve(async (req, res) => {
+      using body = await readBody(req, { ...whole, memory })
+      res.end(`got ${body.bytes.byteLength}`)
+    })
+    const slow = session.request({ ':method': 'PUT', 'content-length': 900 }, { endStream: false })
+    slow.write('x'.repeat(899))
+    await until('it holds all there is', () => memory.total === 900)
+    const refused = session.request({ ':method': 'PUT', 'content-length': mebibyte }, { endStream: false })
+    refused.write(Buffer.alloc(mebibyte - 1))
+    const [headers] = (await once(refused, 'response')) as [OutgoingHttpHeaders]
+    assert.equal(headers[':status'], 503)
+    await text(refused)
+    await once(session, 'goaway')
+    slow.end('x')
+    assert.equal(await text(slow), 'got 900')
+    await once(session, 'close')
+  })
+
   it('lets requests end that are under way when it stops, and tells the client to bring no more', async () => {
     const { promise: over, resolve: finish } = Promise.withResolvers<void>()
     const { session, server } = await serve(async (_req, res) => {

@@ -30,7 +30,7 @@ describe('configuration schema', () => {
         headerCount: 100,
         urlBytes: 8192,
         ranges: 1024,
-        bodyMemory: 12_582_912,
+        bodyMemory: 8_388_608,
         bodyMemoryPerClient: 6_291_456,
         connections: 10_000,
         connectionsPerClient: 1000,

@@ -18,12 +18,15 @@ afterEach(() => {
   })
 })
 
-function make(init: Partial<BodyMemoryInit> = {}): { memory: BodyMemory; body: (client: string) => HeldBody } {
+function make(init: Partial<BodyMemoryInit> = {}): {
+  memory: BodyMemory
+  body: (client: string, length?: number) => HeldBody
+} {
   const memory = new BodyMemory({ max: 1000 * kibibyte, maxPerClient: 400 * kibibyte, patience: 1500, ...init })
   return {
     memory,
-    body: client => {
-      const body = memory.open(client)
+    body: (client, length) => {
+      const body = memory.open(client, length)
       open.push(body)
       return body
     },
@@ -70,6 +73,16 @@ describe('memory of bodies', () => {
     assert.equal((most.lost.reason as { code: string }).code, 'UNAVAILABLE')
     assert.equal(memory.total, 605 * kibibyte)
     await assert.rejects(most.take(1, false), ofAll)
+  })
+
+  it('does not go to the first bytes of a body that its client says is large', async () => {
+    const { body } = make({ max: 100 * kibibyte, maxPerClient: 0 })
+    const most = body(alice)
+    await most.take(100 * kibibyte, false)
+    await assert.rejects(body(bob, 65 * kibibyte).take(1, false), ofAll)
+    assert.equal(most.lost.aborted, false)
+    await body(bob, 64 * kibibyte).take(1, false)
+    assert.equal(most.lost.aborted, true)
   })
 
   it('does not go to a large body that just came, nor to one that would hold more', async () => {
