@@ -1,3 +1,12 @@
+/**
+ * `src/upkeep` keeps a registry in order: garbage collection (`gc/`), checks and repairs (`fsck/`), a lost index
+ * (`rebuild/`) and copies (`backup/`). Each room may import those after it: `fsck`, `gc`, `rebuild`, `backup`. The
+ * folder may import `registry`, `ipfs`, `oci`, `scheduling` and types of `index`; it knows neither HTTP nor the
+ * configuration.
+ *
+ * This file is the place to begin: everything that an administrator can ask for passes through it, and leads to one
+ * room. It throws only OciError.
+ */
 import { parseRoot } from '../oci/cid.ts'
 import { OciError } from '../oci/errors.ts'
 import { readBlockSet } from '../ipfs/blocks/read-block-set.ts'
@@ -7,7 +16,8 @@ import { parseName, parseReference } from '../oci/reference.ts'
 import type { Backup, Backups } from './backup/backups.ts'
 import { translateErrors } from '../registry/errors.ts'
 import type { CollectionResult, CollectOptions, GarbageCollector } from './gc/garbage-collector.ts'
-import type { IndexRebuilder, RebuildProgress, RebuildResult } from './rebuild/index-rebuilder.ts'
+import type { IndexRebuilder, RebuildResult } from './rebuild/index-rebuilder.ts'
+import type { RebuildProgress } from './rebuild/rebuild-run.ts'
 import type { Registry } from '../registry/repositories/registry.ts'
 import type { RequestOptions } from '../registry/repository.ts'
 import type { RestoreOptions, Restorer, RestoreResult } from './backup/restorer.ts'
@@ -28,7 +38,7 @@ export interface AdministrationComponents {
   rebuilder: Pick<IndexRebuilder, 'rebuild' | 'waive'>
 }
 
-/** What an operator asks an appliance for, beside images. Throws OciError alone where it can't be had. */
+/** What an administrator asks of an appliance, beside images */
 export class Administration {
   readonly #components: AdministrationComponents
 
@@ -40,7 +50,7 @@ export class Administration {
     return this.#components.node.peers()
   }
 
-  /** @returns the id of the peer that it is connected to now */
+  /** @returns the id of the peer to which the node is connected now */
   async connect(address: string, options: RequestOptions = {}): Promise<string> {
     try {
       return await this.#components.node.connect(address, options)
@@ -56,9 +66,10 @@ export class Administration {
   }
 
   /**
-   * Finds out what a name stands for: an IPNS name or a domain, else `<repository>[:<tag>]` of this registry or of its resolvers
+   * Finds out what a name stands for: an IPNS name or a domain, or else `<repository>[:<tag>]` in this registry or its
+   * resolvers
    *
-   * @returns `ttl` in seconds; 0 where the answer holds only now
+   * @returns `ttl` in seconds; 0 where the answer may change at any time
    */
   async resolve(name: string, options: RequestOptions = {}): Promise<{ cid: string; path: string[]; ttl: number }> {
     const isName = isKey(name.split('/')[0]!) || /^\/?ip[fn]s\//.test(name)
@@ -70,7 +81,7 @@ export class Administration {
     }
   }
 
-  /** A name with a dot may be a domain, too: it is one where no repository has that name */
+  /** A name with a dot is taken for a domain where there is no repository of that name */
   async #resolveTag(name: string, options: RequestOptions): Promise<{ cid: string; path: string[]; ttl: number }> {
     const colon = name.lastIndexOf(':')
     const [repository, reference] = colon === -1 ? [name, 'latest'] : [name.slice(0, colon), name.slice(colon + 1)]
@@ -88,29 +99,29 @@ export class Administration {
     }
   }
 
-  /** Collects garbage, in a cycle that begins after the call */
+  /** Collects garbage in a cycle that begins after the call */
   async collect(options: CollectOptions = {}): Promise<CollectionResult> {
     return await translateErrors(async () => await this.#components.collector.collect(options))
   }
 
-  /** Checks all that is stored, after the checks that were asked for before */
+  /** Checks everything that is stored, after the runs that were requested before */
   async fsck(options: FsckOptions = {}): Promise<FsckResult> {
     return await translateErrors(async () => await this.#components.fsck.run(options))
   }
 
-  /** Restores an index that was lost */
+  /** Rebuilds a lost index */
   async rebuild(options: { onProgress?: (progress: RebuildProgress) => void } = {}): Promise<RebuildResult> {
     return await translateErrors(async () => await this.#components.rebuilder.rebuild(options))
   }
 
-  /** Takes a lost index as it is */
+  /** Has a lost index count as whole as it is */
   async waiveRebuild(): Promise<void> {
     await translateErrors(async () => {
       await this.#components.rebuilder.waive()
     })
   }
 
-  /** @param keys of the blocks that the backup leaves out, as {@link readBlockSet} takes them */
+  /** @param keys of the blocks that the backup leaves out, as {@link readBlockSet} reads them */
   async backup(keys: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<Backup> {
     return await translateErrors(async () => await this.#components.backups.begin(await readBlockSet(keys), signal))
   }
@@ -126,7 +137,7 @@ export class Administration {
   }
 }
 
-/** A key of IPNS in any form, or a peer id */
+/** Whether a text is an IPNS key in any form, or a peer id */
 function isKey(text: string): boolean {
   return parseRoot(`/ipns/${text}`)?.name?.includes('.') === false
 }

@@ -144,7 +144,7 @@ test('a registry is copied while clients push and garbage is collected, and brou
   }
   const { code, stderr } = await tryIpdr(['restore', second.file!, ...at(copy)])
   assert.equal(code, 1)
-  assert.match(stderr, /the backup is not complete/)
+  assert.match(stderr, /the backup is incomplete/)
   await writeFile(first.file!, whole)
   await ipdr(['backup', '--verify', target])
 

@@ -1,3 +1,13 @@
+/**
+ * `registry/repositories` is where a request begins: it decides what a repository name stands for, and does what the
+ * routes ask for. It may import every other room of the registry. Begin here, with {@link Registry.repository}, called
+ * once for each request:
+ *
+ * - `local-repository.ts`: a repository of this registry; a push of a manifest goes through `pushed-manifest.ts` (read
+ *   and checked) and `manifest-writer.ts` (stored and indexed)
+ * - `image-repository.ts`: the name is a CID or an IPNS name: pull by CID
+ * - `resolved-repository.ts`: the name is not here, but a resolver of the configuration may know it
+ */
 import { LRUCache } from 'lru-cache'
 import type { ContentReader, ContentStore } from '../../ipfs/content-store.ts'
 import type { Index } from '../../index/index.ts'
@@ -57,16 +67,7 @@ export interface RegistryInit {
   manifestLimits?: ManifestLimits | undefined
 }
 
-/**
- * `registry/repositories` is where a request begins: it decides what a repository name stands for, and does what the
- * routes ask for. It may import every other room of the registry. Begin here, with {@link Registry.repository}, called
- * once for each request:
- *
- * - `local-repository.ts`: a repository of this registry; a push of a manifest goes through `pushed-manifest.ts` (read
- *   and checked) and `manifest-writer.ts` (stored and indexed)
- * - `image-repository.ts`: the name is a CID or an IPNS name: pull by CID
- * - `resolved-repository.ts`: the name is not here, but a resolver of the configuration may know it
- */
+/** Finds the repository that a name stands for */
 export class Registry {
   readonly uploads: Uploads
   readonly #components: RegistryComponents

@@ -1,3 +1,11 @@
+/**
+ * `upkeep/backup` copies everything that the registry has at one moment, while it goes on, and fills an empty registry
+ * from such a copy. It imports no other room of `upkeep`.
+ *
+ * - `backups.ts` (begin here): makes backups
+ * - `backup-format.ts`: what a backup looks like; `write-backup.ts` and `read-backup.ts` write and read it
+ * - `restorer.ts`: restores a backup, which anybody may have made; `untrusted-reader.ts`: reads its blocks
+ */
 import type { BlockSet } from '../../ipfs/blocks/block-set.ts'
 import { blocksBelow } from '../../ipfs/dag/blocks-below.ts'
 import type { DurableBlockstore } from '../../ipfs/blockstore/blockstore.ts'
@@ -6,11 +14,11 @@ import { CompleteDags } from '../../ipfs/dag/complete-dags.ts'
 import type { ContentStore } from '../../ipfs/content-store.ts'
 import type { Index, IndexSnapshot } from '../../index/index.ts'
 import type { Logger } from '../../log.ts'
-import { addBackup, type LeftOut } from './backup-format.ts'
-import { translateErrors } from '../../registry/errors.ts'
+import { addBackup, type LeftOut } from './write-backup.ts'
+import { translateErrors, translateErrorsOf } from '../../registry/errors.ts'
 import type { IndexCondition } from '../../registry/index-condition.ts'
 
-/** Of what a backup leaves out, so much is named in the log */
+/** Manifests and blobs that a backup leaves out: how many are named in the log */
 const maxNamed = 100
 
 export interface BackupsComponents {
@@ -21,19 +29,19 @@ export interface BackupsComponents {
   log: Logger
 }
 
-/** A backup that is being made; all that it needs stays until it is disposed of */
+/** A backup that is being made. Its blocks are kept until it is disposed of. */
 export interface Backup extends AsyncDisposable {
   root: string
-  /** What is not in it, as blocks are missing or damaged */
+  /** What the backup leaves out, as blocks are missing or damaged */
   leftOut: LeftOut[]
-  /** A CAR; throws OciError where a block is missing or damaged, and ends short then */
+  /** The backup as a CAR. Throws OciError where a block is missing or damaged; the CAR is incomplete then. */
   bytes: AsyncIterable<Uint8Array>
 }
 
-/** Copies of all that the registry has at one moment, while it goes on */
+/** Makes backups of the registry */
 export class Backups {
   readonly #components: BackupsComponents
-  /** Of backups that are being made */
+  /** Snapshots of the backups that are being made */
   readonly #snapshots = new Set<IndexSnapshot>()
 
   constructor(components: BackupsComponents) {
@@ -41,17 +49,17 @@ export class Backups {
   }
 
   /**
-   * @param without what the CAR leaves out, as an earlier one has it
-   * @throws OciError UNAVAILABLE where the index was lost
+   * @param without blocks that the CAR leaves out, as an earlier backup has them
+   * @throws OciError UNAVAILABLE where the index is not whole
    */
   async begin(without: BlockSet, signal: AbortSignal): Promise<Backup> {
     const { blockstore, condition, content, index, log } = this.#components
     condition.requireWhole()
     const began = performance.now()
     await using started = new AsyncDisposableStack()
-    // what the backup stores for itself is in no index
+    // protects the blocks that the backup stores for itself, which are in no index
     started.use(blockstore.beginCollection())
-    // before anything is awaited: what it has is here as long as garbage collection knows of it
+    // noted before the first await: from then on, garbage collection keeps everything that is in the snapshot
     const snapshot = started.use(index.snapshot())
     this.#snapshots.add(snapshot)
     started.defer(() => {
@@ -75,14 +83,14 @@ export class Backups {
     return {
       root,
       leftOut,
-      bytes: encodeCar(root, translated(blocksBelow(blockstore, root, without, { signal }))),
+      bytes: encodeCar(root, translateErrorsOf(blocksBelow(blockstore, root, without, { signal }))),
       [Symbol.asyncDispose]: async () => {
         await running.disposeAsync()
       },
     }
   }
 
-  /** CIDs of which all below is needed, though it may have gone from the index since */
+  /** CIDs of roots that running backups need, with everything below, even if they were deleted from the index since */
   async *roots(): AsyncGenerator<string> {
     for (const snapshot of this.#snapshots) {
       for await (const repository of snapshot.repositories()) {
@@ -95,20 +103,5 @@ export class Backups {
         }
       }
     }
-  }
-}
-
-async function* translated<T>(items: AsyncIterable<T>): AsyncGenerator<T> {
-  const iterator = items[Symbol.asyncIterator]()
-  try {
-    for (
-      let next = await translateErrors(async () => await iterator.next());
-      next.done !== true;
-      next = await translateErrors(async () => await iterator.next())
-    ) {
-      yield next.value
-    }
-  } finally {
-    await iterator.return?.()
   }
 }

@@ -1,4 +1,4 @@
-/** Reads a backup that anybody may have made: nothing is taken for granted but that its blocks hold what their CIDs say */
+/** Reads a backup that anybody may have made: it relies on nothing but that each block matches its CID */
 import { createHash } from 'node:crypto'
 import type { BlobRecord } from '../../index/index.ts'
 import { blockKey, BlockSet, type BlockKey } from '../../ipfs/blocks/block-set.ts'
@@ -8,16 +8,16 @@ import { algorithmOf, digestFrom, isDigest, type Digest } from '../../oci/digest
 import { isName, isTag } from '../../oci/reference.ts'
 import { backupFormat, backupNames, type BackupRecord } from './backup-format.ts'
 
-/** Of a record, far more than its digests, CID and media type take */
+/** A record may have this many bytes: far more than its digests, CID and media type take */
 const maxRecordBytes = 64 * 1024
 const maxFormatBytes = 100
-/** A date as text has no more characters */
+/** Characters of a date */
 const maxDateLength = 40
 
 /**
  * The repositories in a backup, with the CIDs of their directories
  *
- * @throws DamagedBlockError where it is none of a format that is known; what {@link ContentReader.read} throws
+ * @throws DamagedBlockError where it is not a backup, or has an unknown format; what {@link ContentReader.read} throws
  */
 export async function* backupRepositories(
   reader: ContentReader,
@@ -28,7 +28,7 @@ export async function* backupRepositories(
   if (number !== backupFormat) {
     throw new DamagedBlockError(
       number === undefined
-        ? `${root} is no backup of a registry`
+        ? `${root} is not a backup of a registry`
         : `the backup has format ${number}; this version reads format ${backupFormat}`,
     )
   }
@@ -46,8 +46,8 @@ export async function* backupRepositories(
 }
 
 /**
- * The records of a repository, in their order: each manifest and blob once, and only what its directories link to, and so is here; a tag only
- * of a manifest before it
+ * The records of a repository in their order. It accepts each manifest and blob only once and only if the directories
+ * of the repository link to it, so that its blocks are here; and a tag only after the manifest at which it points.
  *
  * @throws as {@link backupRepositories}
  */
@@ -80,7 +80,7 @@ export async function* backupRecords(
       throw new DamagedBlockError(`the backup has a record of ${name} with a CID that it does not link to`)
     }
     if ('tag' in record && !seen.has(keyOf(backupNames.manifests, record.digest))) {
-      throw new DamagedBlockError(`the backup has a tag ${record.tag} of a manifest that it has not: ${record.digest}`)
+      throw new DamagedBlockError(`the backup has a tag ${record.tag} of a manifest that it lacks: ${record.digest}`)
     }
     yield record
   }
@@ -89,8 +89,8 @@ export async function* backupRecords(
 /**
  * Reads a whole blob, and compares it with its digest and size
  *
- * @returns how it is here, which its bytes say; `isOurs`: whether our own writer makes the same DAG
- * @throws DamagedBlockError where its bytes are others; what {@link ContentReader.read} throws
+ * @returns its record, by what was read; `isOurs` tells whether our own writer makes the same DAG
+ * @throws DamagedBlockError where it does not match; what {@link ContentReader.read} throws
  */
 export async function verifiedBlob(
   reader: ContentReader,
@@ -117,7 +117,9 @@ export async function verifiedBlob(
   return { cid, size, dagSize: found!.dagSize, isOurs: ours !== undefined }
 }
 
-/** Of another DAG than ours nobody has counted the blocks: the size of all of them is what it claims */
+/**
+ * Where our own writer would make another DAG, the size of all blocks is what the DAG claims: nobody has counted them
+ */
 export function contentOf(found: Found | undefined): Content | undefined {
   return found === undefined ? undefined : { cid: found.cid, size: found.size, dagSize: found.claimedDagSize }
 }
@@ -129,7 +131,7 @@ export function requireSize(
   { size }: Pick<BlobRecord, 'size'>,
 ): void {
   if (found.size !== size || !Number.isSafeInteger(found.dagSize ?? 0)) {
-    throw new DamagedBlockError(`the backup has not the ${size} bytes of ${digest} that it says`)
+    throw new DamagedBlockError(`the backup does not have the ${size} bytes of ${digest} that it claims`)
   }
 }
 
@@ -174,7 +176,7 @@ async function* linesOf(reader: ContentReader, directory: string, options: Store
       yield requireShort(bytes.subarray(start, end)).toString()
       start = end + 1
     }
-    // a copy: what it is a part of is as long as a block
+    // a copy, so that the whole block does not stay in memory for it
     rest = Buffer.from(requireShort(bytes.subarray(start)))
   }
   if (rest.byteLength > 0) {
@@ -194,11 +196,11 @@ function parseRecord(line: string): BackupRecord {
   try {
     record = JSON.parse(line)
   } catch (err) {
-    throw new DamagedBlockError('the backup has a record that is no JSON', { cause: err })
+    throw new DamagedBlockError('the backup has a record that is not JSON', { cause: err })
   }
   const read = typeof record === 'object' && record !== null ? toRecord(record as Record<string, unknown>) : undefined
   if (read === undefined) {
-    throw new DamagedBlockError('the backup has a record that is none')
+    throw new DamagedBlockError('the backup has a malformed record')
   }
   return read
 }
@@ -236,7 +238,10 @@ function isDate(value: unknown): value is string {
   return typeof value === 'string' && value.length <= maxDateLength && !Number.isNaN(Date.parse(value))
 }
 
-/** By SHA-256, so that nobody finds others with the same key */
+/**
+ * A short key for sets that hold many names. It is made by SHA-256, so that nobody can make two names with the same
+ * key.
+ */
 export function keyOf(...words: string[]): BlockKey {
   return blockKey(createHash('sha256').update(JSON.stringify(words)).digest())
 }

@@ -1,6 +1,7 @@
 /**
- * Fills an empty registry from a backup. All blocks are stored and compared with their CIDs, then every manifest and blob below the root with
- * its digest; only then does anything get into the index, which until its end counts as one that is being restored: nothing is served of it.
+ * Fills an empty registry from a backup. First all blocks are stored and compared with their CIDs, then all manifests
+ * and blobs are compared with their digests. Only then does anything get into the index. Until the end the index counts
+ * as one that is being restored, and nothing is served.
  */
 import { BlockSet } from '../../ipfs/blocks/block-set.ts'
 import { requireBlocks } from '../../ipfs/dag/complete-dags.ts'
@@ -22,7 +23,7 @@ import { asDamage, untrustedReader } from './untrusted-reader.ts'
 import { backupRecords, backupRepositories, contentOf, keyOf, requireSize, verifiedBlob } from './read-backup.ts'
 
 const second = 1000
-/** Written to the index together; a repository may have far more */
+/** Records that are written to the index together; a repository may have far more */
 const recordsAtATime = 1000
 
 export interface RestorerComponents {
@@ -31,7 +32,7 @@ export interface RestorerComponents {
   index: Index
   condition: IndexCondition
   links: Pick<LinkGuard, 'add'>
-  /** Is told of each repository, and at the end */
+  /** Hears of each repository, and of the end */
   publisher: { tagged: (repository: string) => void; refresh: () => void }
   cidStore: { refresh: () => void }
   log: Logger
@@ -67,7 +68,7 @@ interface Run extends RestoreOptions {
   reader: ContentReader
   root: string
   counts: Counts
-  /** Of blobs that are here as another DAG: those of the backup that are compared with their digests */
+  /** Keys of blobs of the backup that were compared with their digests, where the index has them as another DAG */
   verified: BlockSet
 }
 
@@ -81,8 +82,9 @@ export class Restorer {
   }
 
   /**
-   * @param source a CAR, or several in one, with the root of the last
-   * @throws OciError DENIED where the registry is not empty, REQUEST_INVALID where the backup is damaged or not complete; nothing is served of it then
+   * @param source a CAR, or several in one, which has the root of the last
+   * @throws OciError DENIED where the registry is not empty, REQUEST_INVALID where the backup is damaged or incomplete;
+   *   nothing of it is served then
    */
   async restore(source: CarSource, options: RestoreOptions): Promise<RestoreResult> {
     const { blockstore, condition, index, log } = this.#components
@@ -143,7 +145,7 @@ export class Restorer {
     }
   }
 
-  /** Reads all that the records name; a blob is read only the first time */
+  /** Reads everything that the records name; a blob of several repositories is read only once */
   async #verify(repository: string, records: AsyncIterable<BackupRecord>, run: Run): Promise<void> {
     for await (const record of records) {
       run.signal.throwIfAborted()
@@ -176,7 +178,7 @@ export class Restorer {
   async #put(change: IndexChange, repository: string, record: BackupRecord, run: Run): Promise<void> {
     if ('blob' in record) {
       const found = await this.#verifyBlob(record, run)
-      // a collection of garbage that began before all this may have found it without a link
+      // a garbage collection that is under way may have found the blob without a link, and must not delete it now
       await this.#components.links.add(record.blob, async () => {
         change.putBlob(record.blob, found).putLink(repository, record.blob)
       })
@@ -187,7 +189,10 @@ export class Restorer {
     }
   }
 
-  /** @returns the record of it; what was here before stays, unless the backup has the DAG that our own writer makes */
+  /**
+   * @returns the record of the blob. A record that was here before stays, unless the backup has the DAG that our own
+   *   writer makes.
+   */
   async #verifyBlob(
     { blob: digest, ...record }: { blob: Digest } & BlobRecord,
     { reader, signal, verified }: Run,
@@ -202,13 +207,13 @@ export class Restorer {
     if (known !== undefined && !isOurs) {
       return known
     }
-    // without a link nobody gets it
+    // without a link, no client can pull it yet
     await index.change().putBlob(digest, found).commit({ durable: false })
     return found
   }
 }
 
-/** Reads a manifest, which is what its bytes say, whatever its record says */
+/** Reads a manifest. What its bytes say counts, whatever its record says. */
 async function readRestored(
   repository: string,
   { manifest: digest, mediaType, root }: ManifestLine,
@@ -220,7 +225,7 @@ async function readRestored(
   } catch (err) {
     if (err instanceof OciError) {
       throw new DamagedBlockError(
-        `the backup has as manifest ${digest} of ${repository} what is none: ${String(err.detail?.reason ?? err.message)}`,
+        `the backup has an invalid manifest ${digest} of ${repository}: ${String(err.detail?.reason ?? err.message)}`,
         { cause: err },
       )
     }
@@ -256,12 +261,12 @@ function explain(err: unknown): unknown {
   switch (name) {
     case 'DamagedBlockError':
     case 'RefusedDagError':
-    // of a hash function that nobody here knows
+    // a block has a hash function that this node does not know
     case 'UnavailableError':
       return new OciError('REQUEST_INVALID', { detail: { reason: message }, cause: err })
     case 'NotFoundError':
       return new OciError('REQUEST_INVALID', {
-        detail: { reason: `the backup is not complete: ${message}` },
+        detail: { reason: `the backup is incomplete: ${message}` },
         cause: err,
       })
     default:

@@ -1,25 +1,25 @@
-import type { BadBlock } from '../../ipfs/dag/dag-checker.ts'
 import type { Index } from '../../index/index.ts'
 import type { Digest } from '../../oci/digest.ts'
-import type { EntryName, Finding } from './index-entries.ts'
+import type { Finding } from './check-content.ts'
+import type { EntryName } from './index-entries.ts'
 import { everything } from '../../oci/pagination.ts'
 
-/** What is listed of each kind; the rest is counted */
+/** Entries of each list; the rest is only counted */
 const maxListed = 1000
 
-/** An image that can't be had whole */
-export interface HurtImage {
+/** An image that clients can't pull whole */
+export interface AffectedImage {
   repository: string
   digest: Digest
-  /** That stand for it */
+  /** Tags that point at it */
   tags: string[]
-  /** CIDs */
+  /** CIDs of its missing and damaged blocks */
   blocks: string[]
-  /** Where it is not a matter of blocks */
+  /** What else is wrong */
   problem?: string
 }
 
-/** What is wrong beside images: a blob that is in none, an upload, an entry of the index */
+/** A problem that affects no image: a blob that is in none, an upload, an entry of the index */
 export interface OtherProblem {
   what: string
   blocks: string[]
@@ -27,18 +27,20 @@ export interface OtherProblem {
 }
 
 export interface FsckReport {
-  images: HurtImage[]
+  images: AffectedImage[]
   others: OtherProblem[]
-  /** How many images and others are not listed */
+  /** Number of images and other problems that are not listed */
   unlisted: number
 }
 
-interface Hurt {
+interface Damage {
   blocks: Set<string>
   problem?: string | undefined
 }
 
-/** Tells which images are hurt by what was found: by their own blocks, those of their blobs, and those of the images below an index */
+/**
+ * Finds out which images are affected: by their own blocks, those of their blobs, or those of the images below an index
+ */
 export async function reportFsck(
   index: Pick<Index, 'links' | 'manifests' | 'repositories' | 'tags'>,
   found: ReadonlyMap<EntryName, Finding>,
@@ -47,16 +49,16 @@ export async function reportFsck(
   if (found.size === 0) {
     return report
   }
-  const blobs = new Map<Digest, Hurt>()
-  const manifests = new Map<string, Hurt>()
+  const blobs = new Map<Digest, Damage>()
+  const manifests = new Map<string, Damage>()
   for (const [name, { bad, problem }] of found) {
-    const hurt = { blocks: new Set(bad.map(({ cid }) => cid)), problem }
+    const affected = { blocks: new Set(bad.map(({ cid }) => cid)), problem }
     if (name.kind === 'blob') {
-      blobs.set(name.digest, hurt)
+      blobs.set(name.digest, affected)
     } else if (name.kind === 'manifest') {
-      manifests.set(`${name.repository}:${name.digest}`, hurt)
+      manifests.set(`${name.repository}:${name.digest}`, affected)
     } else {
-      add(report, report.others, { what: describe(name), ...listed(hurt) })
+      add(report, report.others, { what: describe(name), ...listed(affected) })
     }
   }
   const named = await addImages(index, report, manifests, blobs)
@@ -64,25 +66,29 @@ export async function reportFsck(
   return report
 }
 
-/** @returns the blobs that are in an image of the report, as `<repository>:<digest>` */
+/**
+ * Adds the affected images of all repositories
+ *
+ * @returns the blobs that are in one of them, as `<repository>:<digest>`
+ */
 async function addImages(
   index: Pick<Index, 'manifests' | 'repositories' | 'tags'>,
   report: FsckReport,
-  own: ReadonlyMap<string, Hurt>,
-  blobs: ReadonlyMap<Digest, Hurt>,
+  own: ReadonlyMap<string, Damage>,
+  blobs: ReadonlyMap<Digest, Damage>,
 ): Promise<Set<string>> {
   const named = new Set<string>()
   for await (const repository of index.repositories(everything)) {
-    const hurt = new Map<Digest, Hurt>()
+    const affected = new Map<Digest, Damage>()
     const indexes = new Map<Digest, Digest[]>()
     for await (const { digest, record } of index.manifests(repository)) {
-      // an index may list blobs too, under any media type
+      // an index may list blobs too
       const digests = [...record.blobs, ...record.manifests]
       const parts = [own.get(`${repository}:${digest}`), ...digests.map(blob => blobs.get(blob))].filter(
         part => part !== undefined,
       )
       if (parts.length > 0) {
-        hurt.set(digest, {
+        affected.set(digest, {
           blocks: new Set(parts.flatMap(({ blocks }) => [...blocks])),
           problem: parts.find(({ problem }) => problem !== undefined)?.problem,
         })
@@ -96,30 +102,30 @@ async function addImages(
         indexes.set(digest, [...record.manifests, ...record.blobs])
       }
     }
-    spread(hurt, indexes)
-    const tags = await tagsOf(index, repository, hurt)
-    for (const [digest, part] of hurt) {
+    spread(affected, indexes)
+    const tags = await tagsOf(index, repository, affected)
+    for (const [digest, part] of affected) {
       add(report, report.images, { repository, digest, tags: tags.get(digest) ?? [], ...listed(part) })
     }
   }
   return named
 }
 
-/** An index is hurt by what hurts the images below it; there may be several levels */
-function spread(hurt: Map<Digest, Hurt>, indexes: ReadonlyMap<Digest, Digest[]>): void {
+/** Passes on to each index what affects the images below it; there may be several levels */
+function spread(affected: Map<Digest, Damage>, indexes: ReadonlyMap<Digest, Digest[]>): void {
   for (let changed = true; changed; ) {
     changed = false
     for (const [digest, children] of indexes) {
-      const own = hurt.get(digest) ?? { blocks: new Set() }
+      const own = affected.get(digest) ?? { blocks: new Set() }
       const before = own.blocks.size
-      const below = children.map(child => hurt.get(child)).filter(child => child !== undefined)
+      const below = children.map(child => affected.get(child)).filter(child => child !== undefined)
       below.forEach(({ blocks }) => {
         blocks.forEach(block => {
           own.blocks.add(block)
         })
       })
-      if (own.blocks.size > before || (below.length > 0 && !hurt.has(digest))) {
-        hurt.set(digest, {
+      if (own.blocks.size > before || (below.length > 0 && !affected.has(digest))) {
+        affected.set(digest, {
           ...own,
           problem: own.problem ?? below.find(({ problem }) => problem !== undefined)?.problem,
         })
@@ -132,15 +138,15 @@ function spread(hurt: Map<Digest, Hurt>, indexes: ReadonlyMap<Digest, Digest[]>)
 async function tagsOf(
   index: Pick<Index, 'tags'>,
   repository: string,
-  hurt: ReadonlyMap<Digest, Hurt>,
+  affected: ReadonlyMap<Digest, Damage>,
 ): Promise<Map<Digest, string[]>> {
   const tags = new Map<Digest, string[]>()
-  if (hurt.size > 0) {
+  if (affected.size > 0) {
     for await (const {
       tag,
       record: { digest },
     } of index.tags(repository, everything)) {
-      if (hurt.has(digest)) {
+      if (affected.has(digest)) {
         tags.set(digest, [...(tags.get(digest) ?? []), tag])
       }
     }
@@ -148,11 +154,11 @@ async function tagsOf(
   return tags
 }
 
-/** Blobs that no image of their repository has, and those that no repository has */
+/** Adds blobs that are in no image of their repository, and blobs that are in no repository */
 async function addBlobs(
   index: Pick<Index, 'links'>,
   report: FsckReport,
-  blobs: ReadonlyMap<Digest, Hurt>,
+  blobs: ReadonlyMap<Digest, Damage>,
   named: ReadonlySet<string>,
 ): Promise<void> {
   if (blobs.size === 0) {
@@ -160,17 +166,17 @@ async function addBlobs(
   }
   const linked = new Set<Digest>()
   for await (const { repository, digest } of index.links()) {
-    const hurt = blobs.get(digest)
-    if (hurt !== undefined) {
+    const affected = blobs.get(digest)
+    if (affected !== undefined) {
       linked.add(digest)
       if (!named.has(`${repository}:${digest}`)) {
-        add(report, report.others, { what: `blob ${repository}@${digest}`, ...listed(hurt) })
+        add(report, report.others, { what: `blob ${repository}@${digest}`, ...listed(affected) })
       }
     }
   }
-  for (const [digest, hurt] of blobs) {
+  for (const [digest, affected] of blobs) {
     if (!linked.has(digest)) {
-      add(report, report.others, { what: `blob ${digest} of no repository`, ...listed(hurt) })
+      add(report, report.others, { what: `blob ${digest} of no repository`, ...listed(affected) })
     }
   }
 }
@@ -194,7 +200,7 @@ function describe(name: Exclude<EntryName, { kind: 'blob' } | { kind: 'manifest'
   }
 }
 
-function listed({ blocks, problem }: Hurt): { blocks: string[]; problem?: string } {
+function listed({ blocks, problem }: Damage): { blocks: string[]; problem?: string } {
   return { blocks: [...blocks].slice(0, maxListed), ...(problem === undefined ? {} : { problem }) }
 }
 
@@ -204,9 +210,4 @@ function add<T>(report: FsckReport, list: T[], item: T): void {
   } else {
     report.unlisted++
   }
-}
-
-/** The different blocks among what was found */
-export function blocksOf(found: Iterable<Finding>): BadBlock[] {
-  return [...new Map([...found].flatMap(({ bad }) => bad).map(block => [block.cid, block])).values()]
 }

@@ -1,29 +1,31 @@
 /**
- * Compares all that is stored with what it should be, while the registry goes on: every block with its CID, every entry of the index with the
- * blocks that it leads to, and every digest with its bytes. Then it makes anew what the index is enough for, and has the rest fetched.
+ * `upkeep/fsck` checks what is stored against what it should be, while the registry goes on: every block against its
+ * CID, every entry of the index against the blocks that it leads to, and every file against its digest. Then it repairs
+ * what it can. It may import every other room of `upkeep`. Begin here:
+ *
+ * - `fsck.ts`: one run after another
+ * - `index-entries.ts`: all entries of the index, each with its check; `check-content.ts`: these checks
+ * - `repair-findings.ts`: repairs from the index, from peers and from gateways
+ * - `fsck-report.ts`: which images are affected by what was found
  */
-import { CID } from 'multiformats/cid'
-import { raceSignal } from 'race-signal'
 import type { UncheckedBlocks } from '../../ipfs/blockstore/unchecked-blocks.ts'
 import { DagChecker, type BadBlock } from '../../ipfs/dag/dag-checker.ts'
-import { forEach } from '../../scheduling/for-each.ts'
 import type { Hasher } from '../../ipfs/hashing/hasher.ts'
 import { RateLimit } from '../../scheduling/rate-limit.ts'
 import type { Repairer } from '../../ipfs/retrieval/repairer.ts'
 import type { Logger } from '../../log.ts'
 import type { Metrics } from '../../metrics.ts'
 import { OciError } from '../../oci/errors.ts'
-import { indexEntries, type Entry, type Finding, type IndexEntriesComponents } from './index-entries.ts'
+import { blocksOf, type Finding } from './check-content.ts'
+import { indexEntries, type Entry, type IndexEntriesComponents } from './index-entries.ts'
+import { checkEntry, quarantine, repairFindings } from './repair-findings.ts'
 import type { UnreadableFiles } from '../../registry/unreadable-files.ts'
 import type { ManifestUpgrade } from '../rebuild/manifest-upgrade.ts'
-import { blocksOf, reportFsck, type FsckReport } from './fsck-report.ts'
+import { reportFsck, type FsckReport } from './fsck-report.ts'
 
 const second = 1000
-/** Bad blocks that are named in the log one by one */
+/** Findings, and blocks of each, that are named in the log */
 const maxNamed = 100
-/** Blocks that are fetched at a time. One that nobody has takes as long as a pull waits. */
-const concurrency = 32
-
 export interface FsckComponents extends Omit<IndexEntriesComponents, 'checker'> {
   files: Pick<UncheckedBlocks, 'list' | 'read'>
   hasher: Hasher
@@ -35,30 +37,30 @@ export interface FsckComponents extends Omit<IndexEntriesComponents, 'checker'> 
 }
 
 export interface FsckInit {
-  /** Time from one run to the next; milliseconds. 0: only when asked for */
+  /** Time from one run to the next; milliseconds. 0 means only on request. */
   interval: number
-  /** Bytes a second that are read; 0: as many as there are */
+  /** Bytes per second that are read; 0 means unlimited */
   rate: number
 }
 
 /** How far a run is */
 export interface FsckProgress {
   phase: 'index' | 'blocks' | 'repair'
-  /** That were read and are right */
+  /** Number of blocks that were read and are right */
   blocks: number
   bytes: number
-  /** That are missing or damaged, or were */
+  /** Number of blocks that are or were missing or damaged */
   bad: number
   repaired: number
 }
 
-/** Its images and other problems are those that are left */
+/** The images and other problems of the report are those that are left after the repair */
 export interface FsckResult extends FsckReport {
   repair: boolean
-  /** That were read and are right */
+  /** Number of blocks that were read and are right */
   blocks: number
   bytes: number
-  /** Blocks that something needs: how many of them were missing and damaged, and of these are not any more */
+  /** Blocks that something needs: how many were missing, how many were damaged, and how many of these were repaired */
   missing: number
   damaged: number
   repaired: number
@@ -68,9 +70,9 @@ export interface FsckResult extends FsckReport {
 }
 
 export interface FsckOptions {
-  /** Whether what can be repaired is. @default true */
+  /** Whether to repair what can be repaired. @default true */
   repair?: boolean | undefined
-  /** Bytes a second that are read; 0: as many as there are. @default that of the configuration */
+  /** Bytes per second that are read; 0 means unlimited. @default that of the configuration */
   rate?: number | undefined
   onProgress?: ((progress: FsckProgress) => void) | undefined
 }
@@ -91,7 +93,7 @@ export class Fsck {
     this.#controller = new AbortController()
     if (this.#init.interval > 0) {
       this.#timer ??= setInterval(() => {
-        // what went wrong is in the log
+        // the failure is already in the log
         this.run().catch(() => {})
       }, this.#init.interval).unref()
     }
@@ -105,18 +107,18 @@ export class Fsck {
   }
 
   /**
-   * Runs once those that were asked for before are over
+   * Checks everything, after the runs that were requested before
    *
    * @throws OciError UNAVAILABLE where the server stops meanwhile
    */
   async run(options: FsckOptions = {}): Promise<FsckResult> {
     const { signal } = this.#controller
-    const result = this.#last.then(async () => await this.#reported(options, signal))
+    const result = this.#last.then(async () => await this.#runAndLog(options, signal))
     this.#last = result.catch(() => {})
     return await result
   }
 
-  async #reported(options: FsckOptions, signal: AbortSignal): Promise<FsckResult> {
+  async #runAndLog(options: FsckOptions, signal: AbortSignal): Promise<FsckResult> {
     const { log, metrics } = this.#components
     const began = performance.now()
     try {
@@ -127,7 +129,7 @@ export class Fsck {
       metrics.fsckRuns.inc({ result: 'success' })
       metrics.fsckDuration.set(result.seconds)
       metrics.badBlocks.set(result.missing + result.damaged - result.repaired)
-      log[images.length + others.length === 0 ? 'info' : 'error']('blocks and index checked', {
+      log[images.length + others.length === 0 ? 'info' : 'error']('fsck finished', {
         ...counts,
         images: images.length,
         others: others.length,
@@ -138,7 +140,7 @@ export class Fsck {
         throw new OciError('UNAVAILABLE', { detail: { reason: 'the server stops' }, cause: err })
       }
       metrics.fsckRuns.inc({ result: 'failure' })
-      log.error('blocks and index not checked', { err })
+      log.error('fsck failed', { err })
       throw err
     }
   }
@@ -164,29 +166,22 @@ export class Fsck {
     const bad = new Map(blocksOf(found.values()).map(block => [block.cid, block]))
     if (repair) {
       progress.phase = 'repair'
-      await forEach(unneeded, concurrency, signal, async ({ cid }) => {
-        await repairer.quarantine(CID.parse(cid))
-      })
-      await this.#repair(found, bad, signal, left => {
+      const damaged = unneeded.map(({ cid }) => cid)
+      await quarantine(repairer, damaged, signal)
+      const report = (left: number): void => {
         onProgress({ ...progress, bad: bad.size, repaired: bad.size - left })
-      })
-      this.#noteLost(found)
+      }
+      await repairFindings(this.#components, found, { bad, signal, report })
+      this.#noteUnreadable(found)
     }
-    const { blocks, bytes } = progress
-    const count = (which: BadBlock['problem']): number =>
-      bad
-        .values()
-        .filter(({ problem }) => problem === which)
-        .toArray().length
-    const repaired = bad.size - blocksOf(found.values()).length
     const names = new Map(Array.from(found, ([{ name }, finding]) => [name, finding]))
     return {
       repair,
-      blocks,
-      bytes,
-      missing: count('missing'),
-      damaged: count('damaged'),
-      repaired,
+      blocks: progress.blocks,
+      bytes: progress.bytes,
+      missing: count(bad.values(), 'missing'),
+      damaged: count(bad.values(), 'damaged'),
+      repaired: bad.size - blocksOf(found.values()).length,
       unneeded: unneeded.length,
       ...(await reportFsck(index, names)),
     }
@@ -195,82 +190,28 @@ export class Fsck {
   async #find(checker: DagChecker, progress: FsckProgress, signal: AbortSignal): Promise<Map<Entry, Finding>> {
     const found = new Map<Entry, Finding>()
     for await (const entry of indexEntries({ ...this.#components, checker }, signal)) {
-      const finding = await check(entry)
+      const finding = await checkEntry(entry)
       if (finding !== undefined) {
         found.set(entry, finding)
         progress.bad = blocksOf(found.values()).length
         if (found.size <= maxNamed) {
-          const { bad, problem } = finding
-          this.#components.log.warn('stored content is not what it should be', {
-            ...entry.name,
-            problem,
-            blocks: bad.slice(0, maxNamed).map(({ cid, problem }) => `${cid} ${problem}`),
-          })
+          this.#logFinding(entry, finding)
         }
       }
     }
     return found
   }
 
-  /**
-   * Takes out of `found` what is right then
-   *
-   * @param bad what was found so far: a node that was repaired may lead to more
-   */
-  async #repair(
-    found: Map<Entry, Finding>,
-    bad: Map<string, BadBlock>,
-    signal: AbortSignal,
-    report: (left: number) => void,
-  ): Promise<void> {
-    const { repairer } = this.#components
-    await forEach([...bad.keys()], concurrency, signal, async cid => {
-      await repairer.quarantine(CID.parse(cid))
+  #logFinding({ name }: Entry, { bad, problem }: Finding): void {
+    this.#components.log.warn('stored content is damaged, missing or wrong', {
+      ...name,
+      problem,
+      blocks: bad.slice(0, maxNamed).map(({ cid, problem }) => `${cid} ${problem}`),
     })
-    await this.#rebuild(found, signal)
-    const tried = new Set<string>()
-    const untried = async (): Promise<BadBlock[]> => {
-      await this.#checkAgain(found)
-      const left = blocksOf(found.values())
-      left
-        .filter(({ cid }) => !bad.has(cid))
-        .forEach(block => {
-          bad.set(block.cid, block)
-        })
-      report(left.length)
-      return left.filter(({ cid }) => !tried.has(cid))
-    }
-    for (let blocks = await untried(); blocks.length > 0; blocks = await untried()) {
-      await forEach(blocks, concurrency, signal, async ({ cid }) => {
-        tried.add(cid)
-        await raceSignal(repairer.repair(CID.parse(cid)), signal)
-      })
-    }
   }
 
-  async #rebuild(found: Map<Entry, Finding>, signal: AbortSignal): Promise<void> {
-    for (const { name, rebuild } of found.keys()) {
-      signal.throwIfAborted()
-      try {
-        await rebuild?.()
-      } catch (err) {
-        this.#components.log.warn('not made anew', { ...name, err })
-      }
-    }
-  }
-
-  async #checkAgain(found: Map<Entry, Finding>): Promise<void> {
-    for (const entry of found.keys()) {
-      const finding = await check(entry)
-      if (finding === undefined) {
-        found.delete(entry)
-      } else {
-        found.set(entry, finding)
-      }
-    }
-  }
-
-  #noteLost(found: ReadonlyMap<Entry, Finding>): void {
+  /** From now on, clients that ask whether they have to push one of these files are told to push it */
+  #noteUnreadable(found: ReadonlyMap<Entry, Finding>): void {
     for (const [{ file }, { bad }] of found) {
       if (file !== undefined && bad.length > 0) {
         this.#components.unreadable.note(file)
@@ -279,13 +220,6 @@ export class Fsck {
   }
 }
 
-/** What was deleted meanwhile lacks nothing, and what was in the middle of a change is looked at again */
-async function check(entry: Entry): Promise<Finding | undefined> {
-  return isFine(await entry.check()) || !(await entry.isCurrent())
-    ? undefined
-    : await entry.check().then(finding => (isFine(finding) ? undefined : finding))
-}
-
-function isFine({ bad, problem }: Finding): boolean {
-  return bad.length === 0 && problem === undefined
+function count(blocks: Iterable<BadBlock>, which: BadBlock['problem']): number {
+  return [...blocks].filter(({ problem }) => problem === which).length
 }

@@ -1,18 +1,22 @@
-import { isDeepStrictEqual } from 'node:util'
-import type { BadBlock, DagChecker } from '../../ipfs/dag/dag-checker.ts'
-import { parseCid } from '../../ipfs/blocks/block-cid.ts'
 import type { ContentStore } from '../../ipfs/content-store.ts'
-import type { BlobRecord, Index, ManifestRecord } from '../../index/index.ts'
-import type { Logger } from '../../log.ts'
-import { algorithmOf, type Digest } from '../../oci/digest.ts'
-import { parseStoredManifest } from '../../oci/manifest.ts'
+import type { BadBlock } from '../../ipfs/dag/dag-checker.ts'
+import type { Index } from '../../index/index.ts'
+import type { Digest } from '../../oci/digest.ts'
+import { everything } from '../../oci/pagination.ts'
 import type { CachedImages } from '../../registry/image/cached-images.ts'
 import { addImageRoot, rootLayouts } from '../../registry/image/image-root.ts'
-import { manifestRecord } from '../../registry/manifest-record.ts'
-import { publishedImages } from '../../registry/tags/published-tags.ts'
 import type { Publisher } from '../../registry/tags/publisher.ts'
-import { readWhole } from '../../registry/read-content.ts'
-import { everything } from '../../oci/pagination.ts'
+import {
+  checkCached,
+  checkFile,
+  checkManifest,
+  checkPublished,
+  checkReferrer,
+  fine,
+  refusedIsProblem,
+  type CheckComponents,
+  type Finding,
+} from './check-content.ts'
 
 /** What an entry of the index is about */
 export type EntryName =
@@ -26,39 +30,25 @@ export type EntryName =
   | { kind: 'published' }
   | { kind: 'cached'; root: string }
 
-/** What is wrong with an entry */
-export interface Finding {
-  /** Blocks that it leads to */
-  bad: BadBlock[]
-  /** Where it is not a matter of blocks */
-  problem?: string | undefined
-}
-
 export interface Entry {
   name: EntryName
   check: () => Promise<Finding>
-  /** Whether it is in the index as it was: what was deleted meanwhile may have lost its blocks */
+  /** Whether the entry is still in the index. If it was deleted meanwhile, its blocks may be gone rightly. */
   isCurrent: () => Promise<boolean>
   /** Root of the file that clients read */
   file?: string
-  /** Stores anew what of it can be made of the rest of the index */
+  /** Stores blocks again that can be made from the rest of the index */
   rebuild?: () => Promise<unknown>
 }
 
-export interface IndexEntriesComponents {
+export interface IndexEntriesComponents extends CheckComponents {
   index: Index
   content: Pick<ContentStore, 'add' | 'addDirectory' | 'find' | 'list' | 'read'>
   cached: Pick<CachedImages, 'evict' | 'list'>
   publisher: Pick<Publisher, 'rebuild'>
-  checker: DagChecker
-  log: Logger
 }
 
-/** Of a CID in the log */
-const maxShown = 100
-const fine: Finding = { bad: [] }
-
-/** All entries of the index that lead to something, with how each is checked */
+/** All entries of the index that lead to something, each with its check */
 export async function* indexEntries(components: IndexEntriesComponents, signal: AbortSignal): AsyncGenerator<Entry> {
   for await (const entry of allEntries(components, signal)) {
     yield { ...entry, check: async () => await refusedIsProblem(entry.check()) }
@@ -78,25 +68,10 @@ async function* allEntries(components: IndexEntriesComponents, signal: AbortSign
   yield* publishedEntry(components, signal)
 }
 
-/** What can't be walked is one entry's problem, and the check goes on */
-async function refusedIsProblem(finding: Promise<Finding>): Promise<Finding> {
-  try {
-    return await finding
-  } catch (err) {
-    if ((err as Error).name !== 'RefusedDagError') {
-      throw err
-    }
-    return { bad: [], problem: (err as Error).message }
-  }
-}
-
 async function* uploadEntries({ index, checker }: IndexEntriesComponents, signal: AbortSignal): AsyncGenerator<Entry> {
-  for await (const {
-    id,
-    record: { repository },
-  } of index.uploads()) {
+  for await (const { id, record } of index.uploads()) {
     yield {
-      name: { kind: 'upload', repository, id },
+      name: { kind: 'upload', repository: record.repository, id },
       check: async () => {
         const tail = (await index.upload(id))?.tail
         const bad: BadBlock[] = []
@@ -158,20 +133,15 @@ async function* manifestEntries(
       yield {
         name: { kind: 'referrer', repository, subject, digest },
         isCurrent,
-        check: async () =>
-          (await hasReferrer(index, repository, subject, digest))
-            ? fine
-            : { bad: [], problem: 'is not among the referrers of its subject' },
+        check: async () => await checkReferrer(index, repository, subject, digest),
       }
     }
   }
 }
 
 async function* tagEntries({ index }: IndexEntriesComponents, repository: string): AsyncGenerator<Entry> {
-  for await (const {
-    tag,
-    record: { digest },
-  } of index.tags(repository, everything)) {
+  for await (const { tag, record } of index.tags(repository, everything)) {
+    const { digest } = record
     yield {
       name: { kind: 'tag', repository, tag },
       check: async () =>
@@ -196,7 +166,6 @@ function repositoryEntry({ index }: IndexEntriesComponents, repository: string):
   }
 }
 
-/** Of other nodes' images some blocks are here: what is missing is fetched when somebody asks for it */
 async function* cachedEntries(components: IndexEntriesComponents, signal: AbortSignal): AsyncGenerator<Entry> {
   const { index, cached } = components
   for (const { root } of await cached.list()) {
@@ -205,27 +174,6 @@ async function* cachedEntries(components: IndexEntriesComponents, signal: AbortS
       check: async () => await checkCached(components, root, signal),
       isCurrent: async () => (await Array.fromAsync(index.cached())).some(other => other.root === root),
     }
-  }
-}
-
-/** One that can't be walked is of no use, and harms nothing else */
-async function checkCached(
-  { cached, checker, log }: IndexEntriesComponents,
-  root: string,
-  signal: AbortSignal,
-): Promise<Finding> {
-  try {
-    return { bad: (await checker.dag(root, { signal })).filter(({ problem }) => problem === 'damaged') }
-  } catch (err) {
-    if ((err as Error).name !== 'RefusedDagError') {
-      throw err
-    }
-    log.warn("image of other nodes dropped, as it can't be walked", {
-      cid: root.slice(0, maxShown),
-      reason: (err as Error).message,
-    })
-    await cached.evict(root)
-    return fine
   }
 }
 
@@ -242,69 +190,4 @@ async function* publishedEntry(components: IndexEntriesComponents, signal: Abort
       },
     }
   }
-}
-
-/** The images that the directory links to may be gone by now. Which these are is known only where its own files are right. */
-async function checkPublished(
-  { content, checker }: IndexEntriesComponents,
-  root: string,
-  signal: AbortSignal,
-): Promise<BadBlock[]> {
-  const own = await checker.block(parseCid(root), { signal })
-  if (own !== undefined) {
-    return [own]
-  }
-  for await (const { name, cid } of content.list(root, { signal })) {
-    const bad = name === 'cids' ? await checker.dag(cid, { signal }) : []
-    if (bad.length > 0) {
-      return bad
-    }
-  }
-  return await checker.dag(root, { signal, except: await publishedImages(content, root, { signal }) })
-}
-
-async function checkFile(
-  checker: DagChecker,
-  digest: Digest,
-  record: Pick<BlobRecord, 'cid' | 'size'>,
-  signal: AbortSignal,
-): Promise<Finding> {
-  const file = await checker.file(record.cid, algorithmOf(digest), { signal })
-  if (file.bad.length > 0) {
-    return { bad: file.bad }
-  }
-  if (file.digest !== digest) {
-    return { bad: [], problem: `its bytes have the digest ${file.digest}` }
-  }
-  return file.size === record.size ? fine : { bad: [], problem: `has ${file.size} bytes instead of ${record.size}` }
-}
-
-async function checkManifest(
-  { checker, content }: IndexEntriesComponents,
-  digest: Digest,
-  record: ManifestRecord,
-  signal: AbortSignal,
-): Promise<Finding> {
-  const own = await checkFile(checker, digest, record, signal)
-  const root = await checker.dag(record.root, { signal })
-  const bad = [...new Map([...own.bad, ...root].map(block => [block.cid, block])).values()]
-  if (bad.length > 0 || own.problem !== undefined) {
-    return { ...own, bad }
-  }
-  const { root: _root, updated: _updated, ...known } = record
-  const manifest = parseStoredManifest(await readWhole(content, record, { signal }), record.mediaType)
-  const { subject, ...expected } = manifestRecord(manifest, record)
-  // the index does not keep what is undefined
-  return isDeepStrictEqual({ subject, ...known }, { subject, ...expected }) && known.subject === subject
-    ? fine
-    : { bad: [], problem: 'the index does not say what the manifest says' }
-}
-
-async function hasReferrer(index: Index, repository: string, subject: Digest, digest: Digest): Promise<boolean> {
-  for await (const descriptor of index.referrers(repository, subject, everything)) {
-    if (descriptor.digest === digest) {
-      return true
-    }
-  }
-  return false
 }

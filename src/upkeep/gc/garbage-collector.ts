@@ -1,7 +1,16 @@
 /**
- * Garbage collection while the registry goes on. A cycle protects what is put from its beginning on, deletes from the index what nobody needs,
- * waits for those that may have seen it there, marks every block that is reachable, and deletes the blocks that are neither marked nor
- * protected. Where marking fails or is not complete, no block is deleted.
+ * `upkeep/gc` is garbage collection, while the registry goes on. It may import `rebuild` and `backup`. A cycle (begin
+ * here) takes these steps:
+ *
+ * - It protects every block that is stored from now on.
+ * - `index-cleaner.ts` deletes from the index what nobody needs; `untagged-manifests.ts` tells which manifests these
+ *   are.
+ * - It waits for pushes that may have seen what was deleted.
+ * - `reachable-blocks.ts` marks every block that is needed, while `cache-eviction.ts` evicts images of other nodes that
+ *   have no room.
+ * - It deletes the blocks that are neither marked nor protected. Where a node is missing or damaged, it deletes none.
+ *
+ * `storage-pressure.ts` begins a cycle where there is no room.
  */
 import { raceSignal } from 'race-signal'
 import type { DurableBlockstore } from '../../ipfs/blockstore/blockstore.ts'
@@ -23,7 +32,7 @@ const second = 1000
 const maxNamed = 10
 
 export interface GarbageCollectorComponents extends ReachableBlocksComponents {
-  /** Where the index was lost, what it does not know is no garbage */
+  /** While the index is not whole, nothing counts as garbage */
   condition: Pick<IndexCondition, 'requireWhole'>
   blockstore: Pick<DurableBlockstore, 'beginCollection' | 'read' | 'size' | 'sweep'>
   uploads: Pick<Uploads, 'blocks' | 'expire'>
@@ -35,18 +44,18 @@ export interface GarbageCollectorComponents extends ReachableBlocksComponents {
 }
 
 export interface GarbageCollectorInit {
-  /** Time from one cycle to the next; milliseconds. 0: only when asked for */
+  /** Time from one cycle to the next; milliseconds. 0 means only on request. */
   interval: number
-  /** Manifests without a tag are deleted so long after they were pushed or lost their last tag; milliseconds. Undefined: never. */
+  /** How long a manifest is kept after it was pushed or lost its last tag; milliseconds. Undefined: for ever. */
   untagged?: number | undefined
-  /** What was fetched from other nodes may take so many bytes */
+  /** Bytes that images of other nodes may take */
   cacheBytes: number
 }
 
 /** How far a cycle is */
 export interface CollectionProgress {
   phase: 'index' | 'mark' | 'sweep'
-  /** Of which all below is marked */
+  /** Number of roots that are marked, with everything below */
   roots: number
   blocks: number
   bytes: number
@@ -56,7 +65,7 @@ export interface CollectionProgress {
 export interface CollectionResult {
   dryRun: boolean
   manifests: number
-  /** Blobs that a repository no longer has */
+  /** Links of blobs to repositories */
   links: number
   /** Images of other nodes */
   cached: number
@@ -67,7 +76,7 @@ export interface CollectionResult {
 
 export interface CollectOptions {
   dryRun?: boolean | undefined
-  /** Milliseconds after which blocks, links of blobs and uploads go that nothing needs, where that is less than usual */
+  /** Milliseconds for which unneeded blocks, links and uploads are kept, where that is less than usual */
   grace?: number | undefined
   onProgress?: ((progress: CollectionProgress) => void) | undefined
 }
@@ -77,11 +86,12 @@ interface Cycle {
   result: Promise<CollectionResult>
 }
 
-type Haste = Pick<CollectOptions, 'grace'> & { dryRun: boolean }
+/** Calls that wait for a cycle of the same kind share it */
+type CycleKind = Pick<CollectOptions, 'grace'> & { dryRun: boolean }
 type Report = (progress: CollectionProgress) => void
 
 export class GarbageCollector {
-  /** Begins cycles where room is wanting */
+  /** Begins a cycle where there is no room */
   readonly pressure: StoragePressure
   readonly #components: GarbageCollectorComponents
   readonly #interval: number
@@ -89,7 +99,7 @@ export class GarbageCollector {
   readonly #reachable: ReachableBlocks
   #controller = new AbortController()
   #timer: NodeJS.Timeout | undefined
-  /** The cycles that have not begun yet, by what they are to do */
+  /** Cycles that have not begun yet, by their kind */
   readonly #waiting = new Map<string, Cycle>()
   #last: Promise<unknown> = Promise.resolve()
 
@@ -106,13 +116,13 @@ export class GarbageCollector {
     this.pressure.start()
     if (this.#interval > 0) {
       this.#timer ??= setInterval(() => {
-        // what went wrong is in the log
+        // the failure is already in the log
         this.collect().catch(() => {})
       }, this.#interval).unref()
     }
   }
 
-  /** Cuts a cycle short: the next one does what is left */
+  /** Cuts a cycle short; the next one does the rest */
   async stop(): Promise<void> {
     clearInterval(this.#timer)
     this.#timer = undefined
@@ -122,9 +132,10 @@ export class GarbageCollector {
   }
 
   /**
-   * Runs a cycle that begins after the call. There is one at a time; calls that wait for the same share it.
+   * Runs a cycle that begins after the call. Only one runs at a time, and calls that wait for the same kind of cycle
+   * share it.
    *
-   * @throws OciError UNAVAILABLE where it is cut short or can't tell what is reachable, as where the index was lost
+   * @throws OciError UNAVAILABLE where the cycle is cut short, a block is missing or damaged, or the index is not whole
    */
   async collect({ dryRun = false, grace, onProgress }: CollectOptions = {}): Promise<CollectionResult> {
     const key = `${dryRun} ${grace}`
@@ -141,12 +152,12 @@ export class GarbageCollector {
     }
   }
 
-  #enqueue(key: string, haste: Haste): Cycle {
+  #enqueue(key: string, kind: CycleKind): Cycle {
     const { signal } = this.#controller
     const listeners: Cycle['listeners'] = new Set()
     const result = this.#last.then(async () => {
       this.#waiting.delete(key)
-      return await this.#run(haste, signal, progress => {
+      return await this.#run(kind, signal, progress => {
         listeners.forEach(listener => {
           listener(progress)
         })
@@ -158,14 +169,14 @@ export class GarbageCollector {
     return cycle
   }
 
-  async #run(haste: Haste, signal: AbortSignal, report: Report): Promise<CollectionResult> {
-    const { dryRun } = haste
+  async #run(kind: CycleKind, signal: AbortSignal, report: Report): Promise<CollectionResult> {
+    const { dryRun } = kind
     const { log, metrics } = this.#components
     const began = performance.now()
     try {
       signal.throwIfAborted()
       this.#components.condition.requireWhole()
-      const found = await this.#cycle(haste, signal, report)
+      const found = await this.#cycle(kind, signal, report)
       const result = { dryRun, ...found, seconds: Math.round(performance.now() - began) / second }
       if (!dryRun) {
         metrics.collections.inc({ result: 'success' })
@@ -186,14 +197,15 @@ export class GarbageCollector {
   }
 
   async #cycle(
-    { dryRun, grace }: Haste,
+    { dryRun, grace }: CycleKind,
     signal: AbortSignal,
     report: Report,
   ): Promise<Omit<CollectionResult, 'dryRun' | 'seconds'>> {
     const { blockstore, links, publisher, uploads } = this.#components
     using _blocks = blockstore.beginCollection()
     using _links = links.beginCollection()
-    // where room is wanting, nothing stays only because it is new: what is on its way is known by other means
+    // where there is no room, new blocks are not spared for their age alone: those of uploads and pushes are marked or
+    // protected anyway
     const wanted = dryRun ? undefined : this.pressure.begin()
     const recent = wanted === undefined ? grace : 0
     const pace = new Pace({ isHurried: () => wanted !== undefined || this.pressure.isPressing })
@@ -204,7 +216,8 @@ export class GarbageCollector {
     }
     await this.#components.upgrade.run(signal)
     const without = await this.#cleaner.clean({ dryRun, grace, signal })
-    // a manifest on its way here may link to a blob that has just gone; once it is in the index, it is marked with all below it
+    // a manifest that is being put may name a blob whose record has just been deleted; once it is in the index, its
+    // blocks get marked
     await raceSignal(links.repositories.idle(), signal)
     await raceSignal(publisher.settled(), signal)
     const onRoot = (): void => {

@@ -9,7 +9,7 @@ import { referencesOf } from '../../registry/manifest-record.ts'
 import { everything } from '../../oci/pagination.ts'
 import { untaggedManifests } from './untagged-manifests.ts'
 
-/** Durable writes of the index that come together are one */
+/** Deletions at a time: durable writes to the index that come together are written as one */
 const concurrency = 16
 const repositoriesAtOnce = 8
 
@@ -19,26 +19,27 @@ export interface IndexCleanerComponents {
 }
 
 export interface IndexCleanerInit {
-  /** Manifests without a tag are deleted so long after they were pushed or lost their last tag; milliseconds. Undefined: never. */
+  /** How long a manifest is kept after it was pushed or lost its last tag; milliseconds. Undefined: for ever. */
   untagged?: number | undefined
 }
 
-/** What was deleted from the index, or in a dry run is to be */
+/** What was deleted from the index, or in a dry run would be */
 export interface Cleaned {
-  /** `<repository>:<digest>` */
+  /** As `<repository>:<digest>` */
   manifests: Set<string>
+  /** As `<repository>:<digest>` */
   links: Set<string>
   blobs: Set<Digest>
 }
 
 interface CleanOptions {
   dryRun: boolean
-  /** Links so old go, where that is less than usual; milliseconds */
+  /** Milliseconds for which a link that no manifest needs is kept, where that is less than usual */
   grace: number | undefined
   signal: AbortSignal
 }
 
-/** Deletes what nobody needs from the index, while others change it */
+/** Deletes manifests, links and blob records that nobody needs from the index, while clients go on changing it */
 export class IndexCleaner {
   readonly #components: IndexCleanerComponents
   readonly #untagged: number | undefined
@@ -48,7 +49,7 @@ export class IndexCleaner {
     this.#untagged = init.untagged
   }
 
-  /** When it returns, all that it deleted is off the disk for good. The caller holds a collection of the link guard. */
+  /** Resolves when all deletions are durable. The caller holds {@link LinkGuard.beginCollection}. */
   async clean(options: CleanOptions): Promise<Cleaned> {
     const cleaned: Cleaned = { manifests: new Set(), links: new Set(), blobs: new Set() }
     await this.#cleanManifests(cleaned, options)
@@ -80,7 +81,7 @@ export class IndexCleaner {
     }
   }
 
-  /** Links that no manifest of their repository needs */
+  /** Deletes links that no manifest of their repository needs */
   async #cleanLinks(cleaned: Cleaned, options: CleanOptions): Promise<void> {
     await forEach(
       this.#forgottenLinks(options),
@@ -92,7 +93,7 @@ export class IndexCleaner {
     )
   }
 
-  /** Links that may go if no manifest needs them, by repository */
+  /** Links on which no client relies, by repository; a manifest may still need them */
   async *#forgottenLinks({ grace }: CleanOptions): AsyncGenerator<{ repository: string; digests: Digest[] }> {
     let forgotten: { repository: string; digests: Digest[] } = { repository: '', digests: [] }
     for await (const { repository, digest, record } of this.#components.index.links()) {
@@ -118,7 +119,7 @@ export class IndexCleaner {
     if (digests.length === 0) {
       return
     }
-    // no manifest of the repository comes while this lasts
+    // under this lock, no manifest is put into the repository
     await links.repositories.run(
       repository,
       async () => {
@@ -161,7 +162,7 @@ export class IndexCleaner {
     return blobs
   }
 
-  /** Blobs that no repository has */
+  /** Deletes the records of blobs that no repository links */
   async #cleanBlobs(cleaned: Cleaned, { dryRun, signal }: CleanOptions): Promise<void> {
     const { index, links } = this.#components
     const linked = new BlockSet()

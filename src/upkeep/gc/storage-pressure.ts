@@ -3,12 +3,16 @@ import type { Logger } from '../../log.ts'
 const second = 1000
 const mebibyte = 1024 * 1024
 
-/** Until a cycle begins, so that the requests that are refused have ended, and what they brought is nobody's */
+/**
+ * Before a cycle begins: by then, the requests that were refused for lack of room have ended, and their blocks are
+ * garbage
+ */
 const delay = second
-/** From the end of a cycle that was begun here to the next, at least; and so many times as long as it took */
+/** The least pause after a cycle that was begun for lack of room */
 const leastPause = 10 * second
+/** That pause is at least this many times as long as the cycle took */
 const pauseFactor = 10
-/** The cache may outgrow its room by this part of it, or this much, before a cycle is begun for it */
+/** The cache may exceed its limit by this share, or by this many bytes, before a cycle is begun for it */
 const cacheTolerance = 0.1
 const leastCacheTolerance = 16 * mebibyte
 
@@ -19,17 +23,23 @@ export interface StoragePressureComponents {
 }
 
 export interface StoragePressureInit {
-  /** What was fetched from other nodes may take so many bytes */
+  /** Bytes that images of other nodes may take */
   cacheBytes: number
 }
 
-/** Has garbage collected where there is no room for a push, or where the cache has clearly outgrown its own: once, not again and again */
+/**
+ * Begins garbage collection where there is no room for a push, or the cache clearly exceeds its limit; with pauses, so
+ * that it does not run all the time
+ */
 export class StoragePressure {
   readonly #components: StoragePressureComponents
   readonly #cacheLimit: number
-  /** Bytes that were wanted in vain since the last cycle began */
+  /** The most bytes for which there was no room since the last cycle began; undefined: there was always room */
   #wanted: number | undefined
-  /** Bytes of the cache after the last cycle, and what came since that began */
+  /**
+   * Bytes of the cache after the last cycle; the next two: what was fetched since it began, and what had been fetched
+   * then
+   */
   #cached = 0
   #fetched = 0
   #fetchedBefore = 0
@@ -43,7 +53,7 @@ export class StoragePressure {
     this.#cacheLimit = Math.max(cacheBytes * (1 + cacheTolerance), cacheBytes + leastCacheTolerance)
   }
 
-  /** Whether room is wanting that no cycle makes yet */
+  /** Whether room is needed that no running cycle makes */
   get isPressing(): boolean {
     return this.#wanted !== undefined
   }
@@ -59,12 +69,12 @@ export class StoragePressure {
     this.#timer = undefined
   }
 
-  /** There was no room for so many bytes */
+  /** To be called where there was no room for so many bytes */
   full(bytes: number): void {
     this.#press(bytes)
   }
 
-  /** So many bytes were fetched from other nodes and kept */
+  /** To be called where so many bytes were fetched from other nodes and kept */
   fetched(bytes: number): void {
     this.#fetched += bytes
     if (this.#cached + this.#fetched > this.#cacheLimit) {
@@ -73,9 +83,9 @@ export class StoragePressure {
   }
 
   /**
-   * To be called where a cycle begins
+   * To be called when a cycle begins
    *
-   * @returns the bytes for which it has to make room; undefined where nothing presses
+   * @returns the bytes for which the cycle has to make room; undefined where there was always room
    */
   begin(): number | undefined {
     const wanted = this.#wanted
@@ -84,7 +94,11 @@ export class StoragePressure {
     return wanted
   }
 
-  /** @param cachedBytes that were fetched from other nodes and stay */
+  /**
+   * To be called when a cycle has ended
+   *
+   * @param cachedBytes of the images of other nodes that stay
+   */
   end(cachedBytes: number): void {
     this.#cached = cachedBytes
     this.#fetched -= this.#fetchedBefore
@@ -113,12 +127,10 @@ export class StoragePressure {
     const began = performance.now()
     this.#running = true
     log.warn(
-      this.#wanted > 0
-        ? 'storage is full: garbage is collected'
-        : 'the cache has outgrown its room: garbage is collected',
+      this.#wanted > 0 ? 'storage is full: garbage is collected' : 'the cache is over its limit: garbage is collected',
       { wanted: this.#wanted },
     )
-    // what goes wrong is in the log of the collector
+    // the collector logs its failures
     await collect().catch(() => {})
     this.#running = false
     const now = performance.now()

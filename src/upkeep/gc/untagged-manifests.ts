@@ -4,10 +4,11 @@ import { referencesOf } from '../../registry/manifest-record.ts'
 import { everything } from '../../oci/pagination.ts'
 
 /**
- * The manifests of a repository that have had no tag for long. What a manifest that stays names is needed, be it as its subject, and so is what
- * names as its subject a manifest that stays.
+ * The manifests of a repository that have had no tag for long and that nothing needs. A manifest that is kept keeps
+ * everything that it names, its subject included, and every manifest that names it as the subject.
  *
- * @param before milliseconds of the epoch: what was pushed or lost a tag since, or nobody knows when, stays
+ * @param before milliseconds since the epoch. A manifest stays if it was pushed or lost a tag later, or if that time is
+ *   not known.
  */
 export async function untaggedManifests(
   index: Pick<Index, 'manifests' | 'tags'>,

@@ -1,6 +1,6 @@
 /**
- * Image roots, found among the blocks: without an index, nothing else says what lies here. A root is a small block, a directory with the four
- * names that image-root.ts gives it.
+ * Finds image roots among the blocks: without an index, nothing else tells which images there are. An image root is a
+ * small block, namely a directory with the four names that `registry/image/image-root.ts` gives it.
  */
 import * as dagPb from '@ipld/dag-pb'
 import { CID } from 'multiformats/cid'
@@ -11,15 +11,15 @@ import type { SmallBlock } from '../../ipfs/blockstore/small-blocks.ts'
 import type { Digest } from '../../oci/digest.ts'
 import { readTopManifest } from '../../registry/image/read-image.ts'
 
-/** Four links take about 250 bytes, with CIDs by sha2-512 more */
+/** Four links take about 250 bytes, or more with CIDs by sha2-512 */
 export const maxRootBytes = 1024
 const rootNames = 'blobs,index.json,manifests,oci-layout'
 
-/** An image that is here. Anybody could have made its roots: what they lead to counts only once it was compared with its digest. */
+/** An image that is here. Anybody may have made its roots, so what they lead to has to be compared with its digest. */
 export interface FoundImage {
   digest: Digest
   mediaType: string
-  /** All that lead to the manifest; each may lead to other blobs of it */
+  /** All roots that lead to the manifest; each may lead to different blobs */
   roots: string[]
 }
 
@@ -31,7 +31,7 @@ export interface FoundProblem {
 export class FoundImages {
   readonly #images = new Map<Digest, FoundImage>()
   readonly #referrers = new Map<Digest, Set<Digest>>()
-  /** Roots of images whose manifest is not here, as where only a part was fetched from other nodes */
+  /** Roots of images whose manifest is missing, as where only a part of an image was fetched from other nodes */
   readonly incomplete: string[] = []
   readonly problems: FoundProblem[] = []
 
@@ -43,12 +43,14 @@ export class FoundImages {
     return this.#images.values()
   }
 
-  /** Images that name this one as their subject */
+  /** Images that name `subject` as their subject */
   referrers(subject: Digest): FoundImage[] {
     return Array.from(this.#referrers.get(subject) ?? [], digest => this.#images.get(digest)!)
   }
 
-  /** Adds the image whose root this block is, if it is one. A small block that is damaged may have been one, so it counts as a problem. */
+  /**
+   * Adds an image if the block is an image root. A damaged small block may have been one, so it counts as a problem.
+   */
   async add(reader: ContentReader, { multihash, bytes }: SmallBlock, signal: AbortSignal): Promise<void> {
     const cid = CID.createV1(dagPb.code, multihash)
     try {
@@ -94,13 +96,13 @@ export class FoundImages {
           this.problems.push({ cid: root, reason: (err as Error).message })
           break
         default:
-        // a stranger's directory that only looks like a root
+        // a stranger's directory that only looks like an image root
       }
     }
   }
 }
 
-/** @returns undefined where it is something else, as most blocks are */
+/** @returns undefined where the block is not a node, as most are not */
 function nodeOf(cid: CID, bytes: Uint8Array): DagNode | undefined {
   try {
     return decodeNode(cid, bytes)

@@ -13,14 +13,15 @@ import { firstRight, readAsAny, type RebuiltImage, type Wanted, type Work } from
 export interface ImageRebuilderComponents {
   content: Pick<ContentStore, 'add' | 'addDirectory' | 'sync' | 'writer'>
   index: Index
-  /** Compares every block with its CID */
+  /** Compares each block that it reads with its CID */
   reader: ContentReader
   found: FoundImages
 }
 
 /**
- * Reads an image below any root that leads to it, compares all of it with its digests, and makes the records that the index lacks: of the DAGs
- * that our own writer makes, whoever made those that were found.
+ * Reads an image below any root that leads to it, compares everything with its digest, and makes the records that the
+ * index lacks. The records name the DAGs that our own writer makes; where others were found, the content is written
+ * again.
  */
 export class ImageRebuilder {
   readonly #components: ImageRebuilderComponents
@@ -30,11 +31,11 @@ export class ImageRebuilder {
   }
 
   /**
-   * What can't be read or is wrong is left out, and is among the problems
+   * What can't be read or is wrong is left out and reported as a problem
    *
-   * @param own the image root that this registry noted for it, and whether all is here below that
+   * @param own the image root that this registry noted, and whether everything below it is here
    */
-  async restore(
+  async rebuild(
     repository: string,
     { digest, mediaType }: Pick<Descriptor, 'digest' | 'mediaType'>,
     signal: AbortSignal,
@@ -74,7 +75,9 @@ export class ImageRebuilder {
     ]
   }
 
-  /** @param mediaType of its descriptor, which anybody may have written: its own root may know better */
+  /**
+   * @param mediaType of its descriptor, which anybody may have written; the root of the manifest itself may know better
+   */
   async #addBelow(
     { own, places }: Wanted,
     { digest, mediaType }: Pick<Descriptor, 'digest' | 'mediaType'>,
@@ -84,7 +87,10 @@ export class ImageRebuilder {
     await this.#add({ digest, mediaTypes, own, places: this.#places(digest, ...places) }, work, { isOptional: true })
   }
 
-  /** What a root has of something that its manifest names, whatever the descriptor says: the first that has it, and so our own where that does */
+  /**
+   * Whether the first root that has a digest has it as a blob or a manifest, whatever the descriptor says. Our own root
+   * is looked at first.
+   */
   async #kindBelow({ places }: Wanted, digest: Digest, { signal }: Work): Promise<'blob' | 'manifest' | undefined> {
     const { reader } = this.#components
     for (const place of places) {
@@ -96,7 +102,7 @@ export class ImageRebuilder {
           return 'blob'
         }
       } catch {
-        // what can't be read is found out where it is wanted
+        // where it is read for good, the failure is reported
         signal.throwIfAborted()
       }
     }
@@ -131,7 +137,7 @@ export class ImageRebuilder {
     }
   }
 
-  /** It comes along where it is here; beside what nobody claims, an image is one by itself */
+  /** A subject is taken into the same repository where a tag leads to the image. Otherwise it is an image by itself. */
   async #addSubject(wanted: Wanted, { manifest: { subject } }: LayoutManifest, work: Work): Promise<void> {
     if (subject === undefined) {
       return
@@ -141,7 +147,7 @@ export class ImageRebuilder {
     }
     // the same bytes may have been pushed as a manifest, too
     if (work.isClaimed && this.#components.found.get(subject.digest) !== undefined) {
-      // it has roots of its own
+      // a subject has roots of its own
       await this.#addBelow({ ...wanted, own: undefined, places: [] }, subject, work)
     }
   }
@@ -152,11 +158,11 @@ export class ImageRebuilder {
     for (const named of [...manifest.blobs, ...manifest.others]) {
       const { digest } = named
       const kind = await this.#kindBelow(wanted, digest, work)
-      // an index may list a manifest under a media type that nobody knows, and others may name one in any field
+      // an index may list a manifest under an unknown media type, and any manifest may name one in an unknown field
       if (kind === 'manifest' || (kind === undefined && manifest.kind === 'index' && found.get(digest) !== undefined)) {
         await this.#addBelow(wanted, named, work)
       }
-      // what is a layer to a client is one, whatever it is besides
+      // a client pulls a layer as a blob, even if it is also a manifest
       if (!work.manifests.has(digest) || (manifest.kind === 'image' && !optional.has(digest))) {
         await this.#addBlob(wanted, digest, work, optional.has(digest))
       }
@@ -175,7 +181,7 @@ export class ImageRebuilder {
     }
   }
 
-  /** The record is kept at once, so that no blob is read twice */
+  /** Commits the record at once, so that no blob is read twice */
   async #blob(wanted: Wanted, work: Work, isOptional: boolean): Promise<Content | undefined> {
     const { index, reader } = this.#components
     const { digest } = wanted
@@ -183,7 +189,7 @@ export class ImageRebuilder {
     if (known !== undefined) {
       return known
     }
-    // a small blob is one block, and its digest says which: no root is needed
+    // a small blob is one block whose CID follows from the digest, so it can be found without a root
     const leaf = algorithmOf(digest) === 'sha256' ? leafCid(Buffer.from(hexOf(digest), 'hex')).toString() : undefined
     const content = await firstRight(
       { ...wanted, places: [...(leaf === undefined ? [] : [leaf]), ...wanted.places] },
@@ -204,7 +210,7 @@ export class ImageRebuilder {
     return content
   }
 
-  /** @returns the file as our own writer makes it */
+  /** Compares a file with its digest, and writes it again where our own writer would make another DAG */
   async #verified(digest: Digest, cid: string, { signal }: Work): Promise<Content> {
     const { content, reader } = this.#components
     const canonical = await reader.canonical(cid, { signal })
@@ -243,7 +249,7 @@ export class ImageRebuilder {
       updated: known?.updated ?? new Date().toISOString(),
     }
     work.records.set(digest, complete)
-    // an earlier run may have found less below it
+    // an earlier rebuild may have found less of the image, and so made another root
     if (known?.root === complete.root) {
       return
     }

@@ -1,86 +1,44 @@
 /**
- * Makes an index anew that was deleted while its blocks stayed. Which images there are, the blocks tell; which repositories and tags they
- * belong to, the files of the CID store, or else the directory that this registry published last, as its own IPNS record says: what else lies
- * among the blocks may be a stranger's. What an index lists belongs to the repositories that have the index, and what names a subject to those
- * that have the subject. An image that nobody claims goes into a repository of its own.
+ * `upkeep/rebuild` makes the index again after it was deleted while the blocks stayed. It may import `backup`. Begin
+ * here:
  *
- * Everything is compared with its digest before it is in the index, and everything that a manifest names is looked for. Only where all of it was right does the index count as whole again:
- * until then no garbage is collected, so that what is repaired meanwhile can be restored by another run.
+ * - `index-rebuilder.ts`: one rebuild at a time, and whether the index is whole afterwards; `rebuild-run.ts`: the steps
+ *   of one rebuild
+ * - `found-images.ts`: the images among the blocks; `tag-claims.ts`: the tags that were noted outside of the index
+ * - `image-rebuilder.ts`, `rebuild-work.ts`: checks one image and makes its records
+ * - `manifest-upgrade.ts`: brings manifest records of older versions up to date
+ *
+ * The blocks tell which images there are. The CID store tells which repositories and tags they belong to, or else the
+ * directory that this registry published last, as its own IPNS record says; anything else among the blocks may be a
+ * stranger's. The manifests that an index lists belong to the same repository as the index, and so does a manifest that
+ * names one of them as its subject. An image that no tag leads to goes into the repository `recovered`.
+ *
+ * Everything is compared with its digest before it gets into the index. The index counts as whole only if all of it was
+ * right. Until then no garbage is collected, so that another rebuild can take in what was repaired meanwhile.
  */
-import { requireBlocks } from '../../ipfs/dag/complete-dags.ts'
-import type { DurableBlockstore } from '../../ipfs/blockstore/blockstore.ts'
-import type { ContentReader, ContentStore } from '../../ipfs/content-store.ts'
-import { smallBlocks } from '../../ipfs/blockstore/small-blocks.ts'
-import { verifiedReader } from '../../ipfs/content/verified-reader.ts'
-import type { Index } from '../../index/index.ts'
 import type { Logger } from '../../log.ts'
-import type { Digest } from '../../oci/digest.ts'
-import type { Descriptor } from '../../oci/descriptor.ts'
 import { OciError } from '../../oci/errors.ts'
 import type { CidStore } from '../../registry/tags/cid-store.ts'
-import { FoundImages, maxRootBytes, type FoundImage } from './found-images.ts'
-import { readTopManifest } from '../../registry/image/read-image.ts'
-import { ImageRebuilder } from './image-rebuilder.ts'
-import type { RebuiltImage, RebuildProblem } from './rebuild-work.ts'
 import type { IndexCondition } from '../../registry/index-condition.ts'
-import type { LinkGuard } from '../../registry/link-guard.ts'
 import type { Publisher } from '../../registry/tags/publisher.ts'
-import { claims, type Claim } from './tag-claims.ts'
+import { RebuildRun, type RebuildOutcome, type RebuildProgress, type RebuildRunComponents } from './rebuild-run.ts'
 
-/** Where images go that no repository claims */
-const recoveredRepository = 'recovered'
 const second = 1000
-/** Problems that are kept one by one */
+/** Problems that the result lists */
 const maxProblems = 1000
-/** Problems of one image that are named in the log */
-const maxNamed = 10
 
-export interface IndexRebuilderComponents {
-  blockstore: Pick<DurableBlockstore, 'has' | 'path' | 'read'>
-  content: ContentStore
-  index: Index
+export interface IndexRebuilderComponents extends RebuildRunComponents {
   condition: IndexCondition
-  links: LinkGuard
   cidStore: Pick<CidStore, 'list' | 'read' | 'refresh'>
-  names: { published: () => Promise<string | undefined> }
   publisher: Pick<Publisher, 'refresh'>
   log: Logger
 }
 
-export interface RebuildProgress {
-  phase: 'blocks' | 'tags' | 'rest'
-  /** Looked at */
-  blocks: number
-  manifests: number
-  blobs: number
-}
-
-export interface RebuildResult {
-  /** Whether the index counts as complete now */
+/** Lists of at most a thousand entries */
+export interface RebuildResult extends RebuildOutcome {
+  /** Whether the index counts as whole now */
   whole: boolean
-  /** What the index got that it did not have */
-  tags: number
-  manifests: number
-  blobs: number
-  /** Images that no repository claimed: they are in the repository `recovered` */
-  recovered: Digest[]
-  /** Images that are here in part, as what was pulled from other nodes */
-  partial: number
-  /** What manifests name and was not here either when they were pushed, such as platforms of an index; the first thousand */
-  absent: RebuildProblem[]
-  /** The first thousand */
-  problems: RebuildProblem[]
   seconds: number
-}
-
-interface Run {
-  reader: ContentReader
-  found: FoundImages
-  restorer: ImageRebuilder
-  result: Omit<RebuildResult, 'seconds'>
-  /** Digests of all that a repository has */
-  claimed: Set<Digest>
-  signal: AbortSignal
 }
 
 export class IndexRebuilder {
@@ -97,13 +55,13 @@ export class IndexRebuilder {
     this.#controller = new AbortController()
   }
 
-  /** Cuts a run short: the next one does what is left */
+  /** Cuts a rebuild short; the next one does the rest */
   async stop(): Promise<void> {
     this.#controller.abort(new OciError('UNAVAILABLE', { detail: { reason: 'the server stops' } }))
     await this.#running?.catch(() => {})
   }
 
-  /** Calls that come while it runs share its result. Where the index is whole, nothing is changed. */
+  /** Rebuilds the index, unless it is whole. Calls that arrive during a rebuild share its result. */
   async rebuild({
     onProgress,
   }: {
@@ -122,7 +80,7 @@ export class IndexRebuilder {
     }
   }
 
-  /** Has the index count as complete as it is: what it does not know becomes garbage */
+  /** Has the index count as whole as it is: the blocks that it does not know become garbage */
   async waive(): Promise<void> {
     if (this.#running !== undefined) {
       throw new OciError('UNAVAILABLE', { detail: { reason: 'the index is being rebuilt' } })
@@ -134,179 +92,24 @@ export class IndexRebuilder {
   async #rebuild(signal: AbortSignal): Promise<RebuildResult> {
     const { condition, log } = this.#components
     const began = performance.now()
-    const result: Run['result'] = {
-      whole: condition.isWhole,
-      tags: 0,
-      manifests: 0,
-      blobs: 0,
-      recovered: [],
-      partial: 0,
-      absent: [],
-      problems: [],
-    }
     condition.requireServing()
-    if (!condition.isWhole) {
-      await this.#run(result, signal)
-      result.whole = result.problems.length === 0
-      await (result.whole ? this.#complete() : undefined)
+    let whole = condition.isWhole
+    const run = new RebuildRun(this.#components, signal)
+    if (!whole) {
+      this.#progress = run.progress
+      await run.run()
+      whole = run.outcome.problems.length === 0
+      await (whole ? this.#complete() : undefined)
     }
-    const { absent, problems, recovered, ...rest } = {
-      ...result,
-      seconds: Math.round(performance.now() - began) / second,
-    }
+    const { absent, problems, recovered, ...counts } = run.outcome
+    const result = { whole, ...counts, seconds: Math.round(performance.now() - began) / second }
     log.info('index rebuilt', {
-      ...rest,
+      ...result,
       recovered: recovered.length,
       absent: absent.length,
       problems: problems.length,
     })
-    return { ...rest, recovered, absent: absent.slice(0, maxProblems), problems: problems.slice(0, maxProblems) }
-  }
-
-  async #run(result: Run['result'], signal: AbortSignal): Promise<void> {
-    const { blockstore, content, index, names } = this.#components
-    const reader = verifiedReader(blockstore)
-    const found = new FoundImages()
-    const run: Run = {
-      reader,
-      found,
-      restorer: new ImageRebuilder({ content, index, reader, found }),
-      result,
-      claimed: new Set(),
-      signal,
-    }
-    this.#progress = { phase: 'blocks', blocks: 0, manifests: 0, blobs: 0 }
-    const onDirectory = (blocks: number): void => {
-      this.#progress.blocks += blocks
-    }
-    for await (const block of smallBlocks(blockstore.path, maxRootBytes, { signal, onDirectory })) {
-      await found.add(reader, block, signal)
-    }
-    result.problems.push(...found.problems)
-    this.#progress.phase = 'tags'
-    for await (const claim of claims(this.#components.cidStore, reader, await names.published(), signal)) {
-      await this.#restoreTag(claim, run)
-    }
-    this.#progress.phase = 'rest'
-    for (const image of found.values()) {
-      await (run.claimed.has(image.digest) ? undefined : this.#recover(image, run))
-    }
-    for (const root of found.incomplete) {
-      await this.#keepAsCached(root, run)
-    }
-  }
-
-  async #restoreTag({ repository, tag, root: noted }: Claim, run: Run): Promise<void> {
-    const { index, links } = this.#components
-    const root = await noted()
-    if (root === undefined) {
-      return
-    }
-    const top = await this.#topOf(root, { repository, tag }, run)
-    if (top === undefined) {
-      return
-    }
-    const { digest } = top
-    const image = await run.restorer.restore(repository, top, run.signal, {
-      root,
-      isWhole: await this.#isWhole(root, run),
-    })
-    await links.repositories.run(
-      repository,
-      async () => {
-        // it may have been pushed, or deleted, meanwhile
-        if (
-          image.manifests.has(digest) &&
-          (await index.tag(repository, tag)) === undefined &&
-          (await noted()) === root
-        ) {
-          image.change.putTag(repository, tag, { digest, updated: new Date().toISOString() })
-          run.result.tags++
-        }
-        await this.#commit(image, run)
-      },
-      { signal: run.signal },
-    )
-    run.result.absent.push(...image.absent.map(absent => ({ ...absent, tag })))
-    run.result.problems.push(...image.problems.map(problem => ({ ...problem, tag })))
-  }
-
-  /** @returns the manifest that a tag's root is made for; undefined where it is not here, or the tag was pushed meanwhile */
-  async #topOf(
-    root: string,
-    { repository, tag }: { repository: string; tag: string },
-    { reader, result, signal }: Run,
-  ): Promise<Pick<Descriptor, 'digest' | 'mediaType'> | undefined> {
-    try {
-      const {
-        digest,
-        manifest: { mediaType },
-      } = await readTopManifest(reader, root, { signal })
-      return { digest, mediaType }
-    } catch (err) {
-      signal.throwIfAborted()
-      if ((await this.#components.index.tag(repository, tag)) === undefined) {
-        result.problems.push({ repository, tag, cid: root, reason: (err as Error).message })
-      }
-      return undefined
-    }
-  }
-
-  /** Whether the root can be the one of a manifest's record: all below that has to be here */
-  async #isWhole(root: string, { signal }: Run): Promise<boolean> {
-    try {
-      await requireBlocks(this.#components.blockstore, root, { signal })
-      return true
-    } catch {
-      signal.throwIfAborted()
-      return false
-    }
-  }
-
-  async #recover(image: FoundImage, run: Run): Promise<void> {
-    const { links, log } = this.#components
-    const restored = await run.restorer.restore(recoveredRepository, image, run.signal)
-    // anybody could have made it, so that it is incomplete says nothing of what is this registry's own
-    if (restored.problems.length > 0) {
-      log.warn('image that no repository claims is here in part', {
-        digest: image.digest,
-        problems: restored.problems.slice(0, maxNamed),
-      })
-      for (const root of image.roots) {
-        await this.#keepAsCached(root, run)
-      }
-      return
-    }
-    await links.repositories.run(
-      recoveredRepository,
-      async () => {
-        await this.#commit(restored, run)
-      },
-      { signal: run.signal },
-    )
-    run.result.absent.push(...restored.absent)
-    if (restored.manifests.has(image.digest)) {
-      run.result.recovered.push(image.digest)
-      log.info('image that no repository claims', { repository: recoveredRepository, digest: image.digest })
-    }
-  }
-
-  /** What is here in part came from other nodes: it stays while there is room for it */
-  async #keepAsCached(root: string, { result }: Run): Promise<void> {
-    await this.#components.index.change().putCached(root, { used: new Date().toISOString() }).commit({ durable: true })
-    result.partial++
-  }
-
-  async #commit({ added, change, manifests }: RebuiltImage, { claimed, result }: Run): Promise<void> {
-    await this.#components.content.sync()
-    await change.commit({ durable: true })
-    manifests.forEach(digest => {
-      claimed.add(digest)
-    })
-    result.manifests += added.manifests
-    result.blobs += added.blobs
-    this.#progress.manifests = result.manifests
-    this.#progress.blobs = result.blobs
+    return { ...result, recovered, absent: absent.slice(0, maxProblems), problems: problems.slice(0, maxProblems) }
   }
 
   async #complete(): Promise<void> {

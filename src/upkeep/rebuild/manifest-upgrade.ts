@@ -23,9 +23,9 @@ export interface ManifestUpgradeComponents {
 }
 
 /**
- * Brings the records of manifests up to date that older versions wrote: they knew of the descriptors of a few media types only, so that the
- * blobs of a build cache would count as needed by nobody. To be run before anything relies on what records say; it takes one read of each
- * manifest, once.
+ * Brings records of manifests up to date that older versions wrote. These knew descriptors of a few media types only,
+ * so the blobs of a build cache would count as garbage. It has to run before anything relies on the records. It reads
+ * every manifest, but only once in the life of an index.
  */
 export class ManifestUpgrade {
   readonly #components: ManifestUpgradeComponents
@@ -35,7 +35,7 @@ export class ManifestUpgrade {
     this.#components = components
   }
 
-  /** What can't be read stays as it is: then this is done again the next time */
+  /** A manifest that can't be read keeps its record, and the next run tries all of them again */
   async run(signal: AbortSignal): Promise<void> {
     const { condition, index, links, log } = this.#components
     if (!condition.hasOldRecords) {
@@ -52,7 +52,7 @@ export class ManifestUpgrade {
             } catch (err) {
               signal.throwIfAborted()
               unread++
-              log.warn('record of a manifest not brought up to date', { repository, digest, err })
+              log.warn('record of a manifest could not be brought up to date', { repository, digest, err })
             }
           },
           { signal },

@@ -2,9 +2,10 @@ import type { Content, ContentReader } from '../../ipfs/content-store.ts'
 import type { IndexChange, ManifestRecord } from '../../index/index.ts'
 import type { Digest } from '../../oci/digest.ts'
 import { OciError } from '../../oci/errors.ts'
+import { isStorageFull } from '../../registry/errors.ts'
 import { readManifest, type LayoutManifest } from '../../registry/image/read-image.ts'
 
-/** What could not be restored, and why */
+/** What could not be rebuilt, and why */
 export interface RebuildProblem {
   repository?: string | undefined
   tag?: string | undefined
@@ -13,35 +14,40 @@ export interface RebuildProblem {
   reason: string
 }
 
-/** An image as it is to get into a repository */
+/** An image that is ready to get into a repository */
 export interface RebuiltImage {
-  /** Not committed yet */
+  /** Its records; not committed yet */
   change: IndexChange
-  /** With everything that comes with it: what an index lists, and what names one of them as its subject */
+  /**
+   * Its manifest and all that come with it: those that an index lists, and those that name one of them as their subject
+   */
   manifests: Set<Digest>
-  /** Of manifests and blobs, those that the repository did not have */
+  /** Number of manifests and blobs that the repository did not have */
   added: { manifests: number; blobs: number }
   problems: RebuildProblem[]
-  /** What a manifest names and was not here either when the manifest was pushed */
+  /** What a manifest names but was not here when it was pushed either */
   absent: RebuildProblem[]
 }
 
 /** A manifest on its way into a repository */
 export interface Wanted {
   digest: Digest
-  /** What it may be where it does not say so itself: the first of them that its fields fit; undefined: what these tell alone */
+  /**
+   * Media types to try for a manifest that does not name its own: the first that its fields fit is taken. Undefined
+   * stands for what the fields alone tell.
+   */
   mediaTypes: Array<string | undefined>
-  /** Image root that this registry made itself; undefined where nobody knows who made the others */
+  /** Image root that this registry made; undefined where none is known to be its own */
   own: string | undefined
-  /** Roots that may lead to the manifest and its blobs, be they a stranger's */
+  /** Roots below which the manifest and its blobs may be found; strangers may have made them */
   places: string[]
-  /** What the manifest's record is to name; undefined: one that is made anew */
+  /** Image root for the manifest's record; undefined: a new one is stored */
   root?: string | undefined
 }
 
 export interface Work extends RebuiltImage {
   repository: string
-  /** Whether a tag leads to it */
+  /** Whether a tag leads to the image */
   isClaimed: boolean
   signal: AbortSignal
   blobs: Map<Digest, Content>
@@ -49,8 +55,14 @@ export interface Work extends RebuiltImage {
 }
 
 /**
- * Looks in all places until one has what is right: a stranger's may have something else, or nothing. Where none has it, that is a problem,
- * unless our own root does not know of it: then it was not here either when the manifest was pushed.
+ * Looks in all places until one has the right content: a stranger's root may have something else, or nothing. Where no
+ * place has it, that is a problem, unless our own root does not name it: then it was not here when the manifest was
+ * pushed either.
+ *
+ * @param look returns undefined where there is nothing; calls `found` with the CID of what it found, for the report of
+ *   a problem
+ * @param options.leaf a place that is guessed, so that it is no problem if it is missing
+ * @param options.isOptional whether it is no problem if all places have nothing
  */
 export async function firstRight<T>(
   { digest, own, places }: Wanted,
@@ -74,7 +86,7 @@ export async function firstRight<T>(
     } catch (err) {
       work.signal.throwIfAborted()
       const { name, message } = err as Error
-      if (name === 'StorageFullError') {
+      if (isStorageFull(err)) {
         throw err
       }
       if (place !== leaf || name !== 'NotFoundError') {
@@ -92,9 +104,10 @@ export async function firstRight<T>(
 }
 
 /**
- * Reads a manifest as the first of its media types that its fields fit
+ * Reads a manifest as the first of the media types that its fields fit
  *
- * @returns undefined where there is none; what fits none is none where it is optional
+ * @param options.isOptional whether a file that fits none of them counts as no manifest, instead of an error
+ * @returns undefined where there is none
  * @throws as {@link readManifest}
  */
 export async function readAsAny(

@@ -2,17 +2,17 @@ import type { ContentReader } from '../../ipfs/content-store.ts'
 import type { CidStore } from '../../registry/tags/cid-store.ts'
 import { publishedTags } from '../../registry/tags/published-tags.ts'
 
-/** That a tag stands for an image, as it was noted outside the index */
+/** A tag and its image root, as they were noted outside of the index */
 export interface Claim {
   repository: string
   tag: string
-  /** CID of the image root as it is noted now; undefined where the tag has gone meanwhile */
+  /** Reads the CID of the image root; undefined where the tag was deleted meanwhile */
   root: () => Promise<string | undefined>
 }
 
 /**
- * The tags that there were, those of a repository together: what the CID store has, which is up to date, and of what was published last what
- * the CID store had no place for. Only where it has nothing at all does everything count that was published.
+ * The tags that the index had, those of a repository together. The CID store is up to date, so its tags count. Tags
+ * that were published count only where the CID store had no place for them, or has no tag at all.
  *
  * @param published root of the directory that was published last
  */

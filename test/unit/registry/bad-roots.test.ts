@@ -111,7 +111,7 @@ describe('an image of another node', () => {
         assert.deepEqual(await Array.fromAsync(stores.index.cached()), [])
         const named = stores.logged.filter(
           ({ message, cid }) =>
-            message === "image of other nodes dropped, as it can't be walked" && cid === root.slice(0, 100),
+            message === 'image of another node evicted, as its DAG is refused' && cid === root.slice(0, 100),
         )
         assert.equal(named.length, by === 'collected' ? 2 : 1)
         await stores.collector().collect()

@@ -190,13 +190,13 @@ const cases: Record<string, [change: (forgery: Forgery) => Promise<void> | void,
     forgery => {
       linesFor(forgery, 'blob').at(-1)!.size = 1
     },
-    /has not the 1 bytes of sha256:/,
+    /does not have the 1 bytes of sha256:/,
   ],
   'a size of a blob that is too large': [
     forgery => {
       linesFor(forgery, 'blob').at(-1)!.size = 2 ** 50
     },
-    /has not the \d+ bytes of sha256:/,
+    /does not have the \d+ bytes of sha256:/,
   ],
   'a size of a file that has less, as its record says': [
     async forgery => {
@@ -217,19 +217,19 @@ const cases: Record<string, [change: (forgery: Forgery) => Promise<void> | void,
       )
       forgery.repositories.push({ ...forgery.repositories[0]!, name: 'b', lines })
     },
-    /has not the 1 bytes of sha256:/,
+    /does not have the 1 bytes of sha256:/,
   ],
   'a size that is no number': [
     forgery => {
       linesFor(forgery, 'blob')[0]!.size = '5'
     },
-    /a record that is none/,
+    /a malformed record/,
   ],
   'a size below zero': [
     forgery => {
       linesFor(forgery, 'blob')[0]!.size = -1
     },
-    /a record that is none/,
+    /a malformed record/,
   ],
   'a blob record that is no CID': [
     forgery => {
@@ -270,7 +270,7 @@ const cases: Record<string, [change: (forgery: Forgery) => Promise<void> | void,
     forgery => {
       linesFor(forgery, 'manifest')[0]!.mediaType = ociIndex
     },
-    /what is none: is application.* but the Content-Type is/,
+    /invalid manifest .*: is application.* but the Content-Type is/,
   ],
   'a manifest that is none': [
     async forgery => {
@@ -284,19 +284,19 @@ const cases: Record<string, [change: (forgery: Forgery) => Promise<void> | void,
       forgery.repositories[0]!.lines = [{ manifest: sha256(text), mediaType: ociManifest, root: root.cid.toString() }]
       forgery.repositories[0]!.manifests = [{ name: sha256(text), content: root.content }]
     },
-    /as manifest sha256:\w+ of a what is none: is not a JSON object/,
+    /invalid manifest sha256:\w+ of a: is not a JSON object/,
   ],
   'a tag of a manifest that is not there': [
     forgery => {
       linesFor(forgery, 'tag')[0]!.digest = sha256(Buffer.from('x'))
     },
-    /a tag v1 of a manifest that it has not/,
+    /a tag v1 of a manifest that it lacks/,
   ],
   'a tag that comes before its manifest': [
     forgery => {
       forgery.repositories[0]!.lines.reverse()
     },
-    /a tag v1 of a manifest that it has not/,
+    /a tag v1 of a manifest that it lacks/,
   ],
   'a tag twice': [
     forgery => {
@@ -308,7 +308,7 @@ const cases: Record<string, [change: (forgery: Forgery) => Promise<void> | void,
     forgery => {
       delete linesFor(forgery, 'tag')[0]!.updated
     },
-    /a record that is none/,
+    /a malformed record/,
   ],
   'a manifest twice': [
     forgery => {
@@ -338,19 +338,19 @@ const cases: Record<string, [change: (forgery: Forgery) => Promise<void> | void,
     forgery => {
       forgery.repositories[0]!.lines.push('null\n')
     },
-    /a record that is none/,
+    /a malformed record/,
   ],
   'a record that is no JSON': [
     forgery => {
       forgery.repositories[0]!.lines.push('{"tag"\n')
     },
-    /no JSON/,
+    /not JSON/,
   ],
   'a record that is two': [
     forgery => {
       Object.assign(linesFor(forgery, 'tag')[0]!, { blob: 'x', tag: 'a b' })
     },
-    /a record that is none/,
+    /a malformed record/,
   ],
   'a record without end': [
     forgery => {
@@ -374,13 +374,13 @@ const cases: Record<string, [change: (forgery: Forgery) => Promise<void> | void,
     forgery => {
       forgery.format = 'x'.repeat(3000)
     },
-    /no backup of a registry/,
+    /not a backup of a registry/,
   ],
   'a root that is a blob': [
     async forgery => {
       forgery.root = (await blockOf(layer.subarray(0, 100))).cid
     },
-    /not complete|no backup of a registry/,
+    /incomplete|not a backup of a registry/,
   ],
   'a root that is written in its CID': [
     forgery => {
