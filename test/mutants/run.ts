@@ -10,7 +10,7 @@ import { security } from './security.ts'
 import { projectDirectory } from '../fixtures/tools.ts'
 import { Workshop, type Outcome } from './workshop.ts'
 
-/** Half of the processors of a small machine: tests that are starved fail for that */
+/** More of them starve each other on a small machine, and tests fail for that */
 const workers = 2
 
 const wanted = process.argv.slice(2)

@@ -1,14 +1,12 @@
 import type { Mutant } from './mutant.ts'
 
-const auth = 'unit/client/http/plain-http.test.ts'
+const plainHttp = 'unit/client/http/plain-http.test.ts'
+const bounds = 'unit/client/http/bounds.test.ts'
 const cids = 'unit/oci/cid.test.ts'
 const directBodies = 'http/direct-bodies.test.ts'
-const http = 'unit/client/registry/registry-client.test.ts'
 const limits = 'http/limits.test.ts'
 const manifests = 'http/manifests.test.ts'
 const repositories = 'unit/registry/repositories/local-repository.test.ts'
-const plainHttp = 'unit/client/http/plain-http.test.ts'
-const registryClient = 'unit/client/registry/registry-client.test.ts'
 
 /** What keeps strangers from what is not theirs, and from more than their share */
 export const security: Mutant[] = [
@@ -16,109 +14,109 @@ export const security: Mutant[] = [
     name: 'a registry with TLS sends the log-in to a realm without',
     find: "!plainHttp && (registry.protocol === 'https:' || !isLoopback(url.hostname))",
     replace: '!plainHttp && !isLoopback(url.hostname)',
-    tests: [auth],
+    tests: [plainHttp],
   },
   {
     name: 'a registry without TLS sends the log-in to another host without',
     find: "registry.protocol === 'http:' && url.hostname === registry.hostname",
     replace: "registry.protocol === 'http:'",
-    tests: [auth],
+    tests: [plainHttp],
   },
   {
     name: 'a realm may be asked without TLS',
     find: '!isLoopback(url.hostname))) { throw new ClientError(',
     replace: '!isLoopback(url.hostname))) { void new ClientError(',
-    tests: [auth],
+    tests: [plainHttp],
   },
   {
     name: 'a token with line breaks becomes a header',
     find: String.raw`if (typeof found !== 'string' || !/^[\x21-\x7e]+$/.test(found)) {`,
     replace: "if (typeof found !== 'string') {",
-    tests: [auth],
+    tests: [bounds],
   },
   {
     name: 'one server by any of its addresses is taken for another',
     find: 'addressesOf(a).some(({ origin }) => addressesOf(b).some(other => other.origin === origin))',
     replace: 'addressesOf(a).every(({ origin }) => addressesOf(b).some(other => other.origin === origin))',
-    tests: [plainHttp],
+    tests: [bounds],
   },
   {
     name: 'one server by all of its addresses is taken for another',
     find: 'addressesOf(a).some(({ origin }) => addressesOf(b).some(other => other.origin === origin))',
     replace: 'addressesOf(a).some(({ origin }) => addressesOf(b).every(other => other.origin === origin))',
-    tests: [plainHttp],
+    tests: [bounds],
   },
   {
     name: 'the client waits for ever for the rest of a body',
     find: 'const idleTimeout = minute',
     replace: 'const idleTimeout = 2 ** 30',
-    tests: [http],
+    tests: [bounds],
   },
   {
     name: 'the client waits for ever for an answer',
     find: 'const answerTimeout = 2 * minute',
     replace: 'const answerTimeout = 2 ** 30',
-    tests: [http],
+    tests: [bounds],
   },
   {
     name: 'the client waits for ever for a text that comes byte by byte',
     find: 'if (size > maxBytes || performance.now() > end) {',
     replace: 'if (size > maxBytes) {',
-    tests: [http],
+    tests: [bounds],
   },
   {
     name: 'the client holds a text of any length',
     find: 'if (size > maxBytes || performance.now() > end) {',
     replace: 'if (performance.now() > end) {',
-    tests: [http],
+    tests: [bounds],
   },
   {
     name: 'the client holds a line of any length',
     find: 'if (text.length > maxTextBytes) {',
     replace: 'if (false) {',
-    tests: [http],
+    tests: [bounds],
   },
   {
     name: 'the client reads an error of any length',
     find: 'const text = await answer.text(maxErrorBytes)',
     replace: 'const text = await answer.text(Infinity)',
-    tests: [http],
+    tests: [bounds],
   },
   {
     name: 'the client tells an error of any length',
     find: ".join(': ') .slice(0, maxMessageLength)",
     replace: ".join(': ')",
-    tests: [http],
+    tests: [bounds],
   },
   {
     name: 'the client tells a code of any length',
     find: 'error.code.slice(0, maxMessageLength)',
     replace: 'error.code',
-    tests: [http],
+    tests: [bounds],
   },
   {
     name: 'the client follows redirects for ever',
     find: 'for (let i = 0; i <= maxRedirects; i++) {',
     replace: 'for (;;) {',
-    tests: [http],
+    tests: [plainHttp],
   },
   {
     name: 'the client holds a manifest of any length',
     find: 'if (size > maxManifestBytes) { throw new ClientError(',
     replace: 'if (false) { throw new ClientError(',
-    tests: [registryClient],
+    tests: [bounds],
   },
   {
     name: 'the client holds a token of any length',
     find: 'jsonOf(answer, maxTokenBytes)',
     replace: 'jsonOf(answer)',
-    tests: [auth],
+    tests: [bounds],
   },
   {
     name: 'the client asks for lists without an end',
     find: 'if (count > maxNames || seen.size > maxPages) {',
     replace: 'if (false) {',
-    tests: [registryClient],
+    tests: [plainHttp],
   },
   {
     name: 'a CID may have a hash that is found by trying',

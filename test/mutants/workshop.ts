@@ -59,14 +59,24 @@ export class Workshop implements AsyncDisposable {
       // a test file that is told of a runner above it reports to that
       env: { ...process.env, NODE_TEST_CONTEXT: undefined, NO_COLOR: '1' },
       stdio: ['ignore', 'pipe', 'pipe'],
-      timeout: runTimeout,
-      killSignal: 'SIGKILL',
+      // a group of its own, as there is a process below it for each file
+      detached: true,
     })
-    const [[code], output, errors] = await Promise.all([once(child, 'close'), text(child.stdout), text(child.stderr)])
-    return {
-      passed: code === 0,
-      failure: firstFailure(output) ?? (code === null ? 'the tests did not end in time' : errors.trim().slice(-300)),
-      seconds: (performance.now() - began) / second,
+    const kill = (): void => {
+      process.kill(-child.pid!, 'SIGKILL')
+    }
+    const timer = setTimeout(kill, runTimeout)
+    process.once('exit', kill)
+    try {
+      const [[code], output, errors] = await Promise.all([once(child, 'close'), text(child.stdout), text(child.stderr)])
+      return {
+        passed: code === 0,
+        failure: firstFailure(output) ?? (code === null ? 'the tests did not end in time' : errors.trim().slice(-300)),
+        seconds: (performance.now() - began) / second,
+      }
+    } finally {
+      clearTimeout(timer)
+      process.off('exit', kill)
     }
   }
 
