@@ -241,6 +241,16 @@ describe('a large body', () => {
     await assertStored()
   })
 
+  it('needs a Host header as any other does', async () => {
+    const path = `${await app.startUpload('a/b')}?digest=${digest}`
+    const socket = app.connect()
+    const reply = received(socket)
+    socket.write(head('PUT', path).replace('Host: a\r\n', ''))
+    socket.write(bytes)
+    assert.match(await reply, /^HTTP\/1\.1 400 /)
+    assert.equal((await app.get(path)).status, 204, 'nothing was made of it')
+  })
+
   it('is not taken for another request', async () => {
     const inner = Buffer.from('GET /v2/_catalog HTTP/1.1\r\nHost: a\r\n\r\n')
     const reply = await received(

@@ -288,6 +288,17 @@ describe('open uploads', () => {
     await app.startUpload('r')
   })
 
+  it('of one client beyond the limit get 429 where the blob comes at once, too', async () => {
+    const app = await start({ uploads: { max: 100, maxPerClient: 1 } })
+    const path = `/v2/r/blobs/uploads/?digest=${sha256(Buffer.from('x'))}`
+    const open = await app.startUpload('r')
+    assertError(await app.request('POST', path, { body: 'x' }), 'TOOMANYREQUESTS')
+    assert.equal((await app.request('DELETE', open)).status, 204)
+    for (let i = 0; i < 2; i++) {
+      assert.equal((await app.request('POST', path, { body: 'x' })).status, 201)
+    }
+  })
+
   it('of all beyond the limit get 503', async () => {
     const app = await start({ uploads: { max: 2 } })
     await app.startUpload('r')

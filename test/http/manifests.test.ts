@@ -14,6 +14,7 @@ import {
   sha512,
 } from '../fixtures/manifests.ts'
 import { TestApp, assertError, json, type Reply } from '../fixtures/app.ts'
+import { until } from '../fixtures/until.ts'
 
 const dockerManifest = 'application/vnd.docker.distribution.manifest.v2+json'
 const manifest = imageManifest({ annotations: { of: 'the test' } })
@@ -323,5 +324,18 @@ describe('a manifest that is damaged', () => {
     assert.equal(reply.headers.etag, undefined)
     await app.stores.blockstore.put(CID.parse(cid), Buffer.from('{}'))
     assertError(await app.get(`${base}/damaged`), 'UNAVAILABLE')
+  })
+
+  it('is unknown to who looks whether it has to be pushed, until it is pushed again', async () => {
+    const bytes = imageManifest({ annotations: { lost: 'yes' } })
+    const look = async (): Promise<number> => (await app.request('HEAD', `${base}/lost`)).status
+    await put('lost', bytes)
+    assert.equal(await look(), 200)
+    await app.stores.blockstore.delete(CID.parse((await app.stores.index.manifest('a/b', sha256(bytes)))!.cid))
+    assertError(await app.get(`${base}/lost`), 'UNAVAILABLE')
+    await until('nobody has it', async () => (await look()) === 404)
+    await put('lost', bytes)
+    assert.equal(await look(), 200)
+    assert.deepEqual((await app.get(`${base}/lost`)).body, bytes)
   })
 })

@@ -27,27 +27,26 @@ export const durability: Mutant[] = [
   },
   {
     name: 'the records of a manifest are not synced',
-    find: 'await change.commit({ durable: true }) // who knows a tag',
+    find: 'await change.commit({ durable: true }) // the root of an index',
     replace: 'await change.commit({ durable: false }) //',
     tests: [acknowledged],
   },
   {
     name: 'the blocks of a manifest and its root are not synced',
-    find: 'await this.#components.content.sync() await this.#index(',
+    find: 'await content.sync() await this.#index(',
     replace: 'await this.#index(',
     tests: [acknowledged],
   },
   {
     name: 'the end of a tag is not synced',
-    find: 'await this.#untag(change, reference.tag, new Date().toISOString()) await change.commit({ durable: true })',
-    replace:
-      'await this.#untag(change, reference.tag, new Date().toISOString()); await change.commit({ durable: false })',
+    find: 'await change.commit({ durable: true }) this.#tell([tag])',
+    replace: 'await change.commit({ durable: false }); this.#tell([tag])',
     tests: [acknowledged],
   },
   {
     name: 'the end of a manifest is not synced',
-    find: 'await change.commit({ durable: true }) tags.forEach',
-    replace: 'await change.commit({ durable: false }); tags.forEach',
+    find: 'await change.commit({ durable: true }) this.#tell(tags)',
+    replace: 'await change.commit({ durable: false }); this.#tell(tags)',
     tests: [acknowledged],
   },
   {

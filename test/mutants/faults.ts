@@ -52,8 +52,8 @@ export const faults: Mutant[] = [
   },
   {
     name: 'a collection believes nodes that do not match their CID',
-    find: 'const bytes = await this.#blockstore.read(cid) await verifyBlock(cid, bytes) return bytes',
-    replace: 'return await this.#blockstore.read(cid)',
+    find: 'async () => await readVerified(this.#blockstore, cid)',
+    replace: 'async () => await this.#blockstore.read(cid)',
     tests: [marker],
   },
   {
@@ -82,8 +82,8 @@ export const faults: Mutant[] = [
   },
   {
     name: 'a collection deletes blocks though nodes are missing',
-    find: 'if (missing.size > 0) { throw new OciError(',
-    replace: 'if (false) { throw new OciError(',
+    find: "if (missing.size > 0) { throw new OciError('UNAVAILABLE'",
+    replace: "if (false) { throw new OciError('UNAVAILABLE'",
     tests: [collector],
   },
   {

@@ -97,7 +97,7 @@ export const retrieval: Mutant[] = [
   },
   {
     name: 'what a peer wants that has gone is kept',
-    find: 'forgetGone(ledgers, helia.libp2p) takeFewWants',
+    find: 'forgetGone(ledgers, libp2p) takeFewWants',
     replace: 'takeFewWants',
     tests: [bitswap],
   },
@@ -109,7 +109,7 @@ export const retrieval: Mutant[] = [
   },
   {
     name: 'a want that can not be served now is never served',
-    find: "round .filter(want => want.status === 'sending') .forEach(want => { want.status = 'want' })",
+    find: "replaceStatus(round, 'sending')",
     replace: '',
     tests: [bitswap],
   },

@@ -60,14 +60,14 @@ export const security: Mutant[] = [
   },
   {
     name: 'the client waits for ever for a text that comes byte by byte',
-    find: 'if (size > maxBytes || performance.now() > end) {',
-    replace: 'if (size > maxBytes) {',
+    find: 'if (performance.now() > end) {',
+    replace: 'if (false) {',
     tests: [bounds],
   },
   {
     name: 'the client holds a text of any length',
-    find: 'if (size > maxBytes || performance.now() > end) {',
-    replace: 'if (performance.now() > end) {',
+    find: 'if (size > maxBytes) {',
+    replace: 'if (false) {',
     tests: [bounds],
   },
   {

@@ -68,14 +68,17 @@ suite('the container image', { timeout: 20 * minute }, () => {
     let before: string
     {
       await using server = await ServerContainer.start(docker, ['--volume', 'kept:/data'])
-      let took = await server.healthy()
-      // another process may have had the processor: what counts is that it can be done
-      for (let attempt = 1; took >= 5 * second && attempt < 5; attempt++) {
+      const starts = [await server.healthy()]
+      // another process may have had the processor once: then both of two more have to be in time
+      while (starts[0]! >= 5 * second && starts.length < 3) {
         await using another = await ServerContainer.start(docker)
-        took = await another.healthy()
+        starts.push(await another.healthy())
       }
-      t.diagnostic(`healthy after ${took} ms`)
-      assert.ok(took < 5 * second, `${took} ms`)
+      t.diagnostic(`healthy after ${starts.join(', ')} ms`)
+      assert.ok(
+        starts.filter(took => took >= 5 * second).length < Math.min(starts.length, 2),
+        `${starts.join(', ')} ms`,
+      )
 
       await push(await server.host())
       assert.equal(await pullAndRun(await server.host()), greeting)

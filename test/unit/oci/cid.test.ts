@@ -139,6 +139,35 @@ describe('the name of an image root', () => {
     })
   }
 
+  for (const [what, hash, length, isRoot] of [
+    ['a hash that is found by trying', 0x12, 15, false],
+    ['a hash of 16 bytes', 0x12, 16, true],
+    ['a hash of 64 bytes', 0x13, 64, true],
+    ['more bytes than a hash has', 0x13, 65, false],
+    ['content in the place of a hash', 0x00, 65, false],
+  ] as const) {
+    it(`is ${isRoot ? '' : 'not '}one with ${what}`, () => {
+      const multihash = create(hash, new Uint8Array(length).fill(1))
+      const [root, key] = [CID.createV1(0x70, multihash), CID.createV1(0x72, multihash)]
+      assert.deepEqual(parseRoot(root.toString()), isRoot ? { cid: root.toString() } : undefined)
+      assert.deepEqual(parseRoot(`/ipns/${key.toString()}`), isRoot ? { name: key.toString(base36) } : undefined)
+      // as peer ids are written
+      const bare = base58btc.baseEncode(multihash.bytes)
+      assert.deepEqual(parseRoot(`/ipns/${bare}`), isRoot ? { name: key.toString(base36) } : undefined)
+    })
+  }
+
+  for (const [what, text] of [
+    ['a CID', `z${'2'.repeat(100_000)}`],
+    ['a key', `/ipns/${'2'.repeat(100_000)}`],
+  ] as const) {
+    it(`is not looked for in ${what} of 100,000 characters, which would take seconds`, () => {
+      const began = performance.now()
+      assert.equal(parseRoot(text), undefined)
+      assert.ok(performance.now() - began < 500)
+    })
+  }
+
   it('is hardly ever a word', () => {
     fc.assert(
       fc.property(fc.stringMatching(/^[a-z0-9]{1,40}$/), word => parseRoot(word) === undefined),

@@ -28,23 +28,27 @@ describe('chunks that are read ahead', () => {
   })
 
   it('are held up by the consumer', async () => {
-    let started = 0
-    const chunks = start(async function* () {
-      for (let i = 0; i < 100; i++) {
-        yield () => chunk(++started)
+    for (const ahead of [1, 3, 4, 16]) {
+      let started = 0
+      const chunks = start(
+        async function* () {
+          for (let i = 0; i < 100; i++) {
+            yield () => chunk(++started)
+          }
+        },
+        { ahead },
+      )
+      for (let taken = 1; taken <= 20; taken++) {
+        await chunks.next()
+        await sleep(1)
+        // twice as many with each chunk, up to the limit
+        assert.equal(started - taken, Math.min(ahead, 2 ** (taken - 1)), `${ahead} ahead, ${taken} taken`)
       }
-    })
-    const reached: number[] = []
-    for (let i = 0; i < 5; i++) {
-      await chunks.next()
-      await sleep(5)
-      reached.push(started)
+      const before = started
+      await chunks.return(undefined)
+      await sleep(1)
+      assert.equal(started, before, 'nothing is read once nobody takes it')
     }
-    // with each chunk more may be read ahead, up to four
-    assert.deepEqual(reached, [2, 4, 7, 8, 9])
-    await chunks.return(undefined)
-    await sleep(5)
-    assert.equal(started, 9)
   })
 
   it('are released once the next one is asked for, and the last one at the end', async () => {
