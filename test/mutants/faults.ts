@@ -119,7 +119,7 @@ export const faults: Mutant[] = [
   },
   {
     name: 'after a failure the publisher believes what it stored',
-    find: 'this.#tree = undefined this.#earliest',
+    find: 'this.#directory.reset() this.#earliest',
     replace: 'this.#earliest',
     tests: [publisher],
   },

@@ -6,7 +6,6 @@ const cids = 'unit/oci/cid.test.ts'
 const directBodies = 'http/direct-bodies.test.ts'
 const limits = 'http/limits.test.ts'
 const manifests = 'http/manifests.test.ts'
-const repositories = 'unit/registry/repositories/local-repository.test.ts'
 
 /** What keeps strangers from what is not theirs, and from more than their share */
 export const security: Mutant[] = [
@@ -66,8 +65,8 @@ export const security: Mutant[] = [
   },
   {
     name: 'the client holds a text of any length',
-    find: 'if (size > maxBytes) {',
-    replace: 'if (false) {',
+    find: 'if (size > maxBytes) { throw new ClientError(',
+    replace: 'if (false) { throw new ClientError(',
     tests: [bounds],
   },
   {
@@ -162,8 +161,8 @@ export const security: Mutant[] = [
   },
   {
     name: 'a repository has a manifest whose block is lost',
-    find: 'if (whole && (await this.#components.unreadable.has(record.cid))) {',
+    find: 'if (whole && (await unreadable.has(record.cid))) {',
     replace: 'if (false) {',
-    tests: [repositories],
+    tests: [manifests],
   },
 ]
