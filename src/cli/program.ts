@@ -1,3 +1,16 @@
+/**
+ * The command line. `run` in this file parses it and calls one of commands/, which parse their options, make one call
+ * of client/ or of the appliance, and print the result. Rooms, each of which may import those after it:
+ *
+ * ```
+ * commands/   one file for each command
+ * flags/      options that several commands have, their defaults, and how values are read
+ * output/     everything that is printed: results, progress, tables, errors, all made printable
+ * process/    the process around a command: streams, signals, exit codes, errors
+ * ```
+ *
+ * May import appliance, client, config and oci. Nothing but src/main.ts imports this folder.
+ */
 import { Command, CommanderError } from 'commander'
 import { addBackupCommand } from './commands/backup.ts'
 import { addCompletionCommand } from './commands/completion.ts'
@@ -24,7 +37,7 @@ import { printableContext } from './output/printable.ts'
 import { reportError } from './output/report-error.ts'
 import { CommandError, UsageError } from './process/errors.ts'
 
-/** The exit code; whatever went wrong has been printed */
+/** Runs a command line; prints what goes wrong and returns the exit code */
 export async function run(args: readonly string[], context: CliContext = processContext()): Promise<number> {
   const program = createProgram(context)
   try {
@@ -48,7 +61,7 @@ function createProgram(context: CliContext): Command {
     .version(ipdrVersion(), '-V, --version', 'Print the version')
     .exitOverride()
     .showSuggestionAfterError()
-    // errors are printed by run; the help of a command group counts as an error for commander, not for us
+    // `run` prints errors; for commander, showing the help of a command group is an error too
     .configureOutput({ writeOut: write, writeErr: write, outputError: () => {} })
 
   // a log has colours and progress stays on its line; the others have neither
@@ -89,6 +102,6 @@ function isHelp(err: unknown): boolean {
 function usageErrorOf(err: CommanderError, program: Command, args: readonly string[]): UsageError {
   const [, message, suggestion] = /^(?:error: )?(.*?)(?:\n(\(Did you mean [^\n]*\)))?$/s.exec(err.message)!
   const command = program.commands.find(candidate => candidate.name() === args[0])
-  const help = `Run 'ipdr ${command === undefined ? '' : `${command.name()} `}--help' to see what there is.`
+  const help = `Run 'ipdr ${command === undefined ? '' : `${command.name()} `}--help' for help.`
   return new UsageError(message!, [suggestion, help].filter(Boolean).join(' '))
 }

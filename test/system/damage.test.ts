@@ -284,7 +284,7 @@ test('every block damaged in every way without a peer: no wrong byte is served, 
   for (const image of store.hurtBy(path!)) {
     assert.ok(stdout.includes(image), image)
   }
-  assert.match(stderr, /not all is well: push the images that are listed again, or delete them/)
+  assert.match(stderr, /some images are damaged: push those that are listed again, or delete them/)
   assert.equal((await store.client.request('HEAD', store.content[1]!.path)).status, 404)
   assert.equal((await store.client.pushBlob('team/app', layers.shared)).status, 201)
   assert.equal((await tryIpdr(['fsck', ...host])).code, 0)

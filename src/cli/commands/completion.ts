@@ -1,7 +1,7 @@
 import { Argument, type Command } from 'commander'
 import type { CliContext } from '../process/context.ts'
 
-/** A command by its words, as in `config verify`, with what may follow it */
+/** A command, by its words such as `config verify`, and what can follow them */
 interface Node {
   path: string
   description: string
@@ -14,7 +14,7 @@ const scripts = { bash, zsh, fish }
 export function addCompletionCommand(program: Command, { stdout }: CliContext): void {
   program
     .command('completion')
-    .description('Print a script by which a shell completes commands and flags')
+    .description('Print a script for a shell to complete commands and flags')
     .addArgument(new Argument('<shell>').choices(Object.keys(scripts)))
     .addHelpText('after', '\nFor bash: source <(ipdr completion bash)')
     .action((shell: keyof typeof scripts) => {
@@ -33,7 +33,7 @@ function nodeOf(command: Command, path: string): Node {
       .map(child => nodeOf(child, `${path} ${child.name()}`.trim())),
     options: help
       .visibleOptions(command)
-      .filter(({ long }) => long != null)
+      .filter(({ long }) => typeof long === 'string')
       .map(({ description, long }) => ({ flag: long!, description })),
   }
 }
@@ -49,10 +49,10 @@ function lastWord(path: string): string {
 function bash(program: Node): string {
   const nodes = all(program)
   const steps = nodes.filter(({ path }) => path !== '').map(({ path }) => `      '${path}') path='${path}' ;;`)
-  const words = nodes.map(
-    ({ commands, options, path }) =>
-      `    '${path}') words='${[...commands.map(child => lastWord(child.path)), ...options.map(({ flag }) => flag)].join(' ')}' ;;`,
-  )
+  const words = nodes.map(({ commands, options, path }) => {
+    const all = [...commands.map(child => lastWord(child.path)), ...options.map(({ flag }) => flag)]
+    return `    '${path}') words='${all.join(' ')}' ;;`
+  })
   return `_ipdr() {
   local path='' words='' word
   for word in "\${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
@@ -69,7 +69,7 @@ complete -o default -F _ipdr ipdr
 `
 }
 
-/** zsh takes what bash takes */
+/** zsh runs the script for bash */
 function zsh(program: Node): string {
   return `#compdef ipdr\nautoload -U +X bashcompinit && bashcompinit\n${bash(program)}`
 }

@@ -6,7 +6,7 @@ export function addConfigVerifyCommand(group: Command, { env, stdout }: CliConte
   group
     .command('verify')
     .description(
-      'Check a configuration file by itself; without one, what the environment and the file of the system make of it',
+      'Check a configuration file on its own; without a file, check what environment and system file result in',
     )
     .argument('[file]', 'YAML file')
     .action((file?: string) => {

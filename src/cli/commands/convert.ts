@@ -8,7 +8,7 @@ const formats = { docker: toDockerFormat, ipfs: toIpfsFormat }
 export function addConvertCommand(program: Command, { stdout }: CliContext): void {
   program
     .command('convert')
-    .description('Write the CID of an image as a repository name may be written (docker), or as IPFS tools do (ipfs)')
+    .description('Convert the CID of an image to the form that docker allows as a repository name, or to that of IPFS')
     .argument('<hash>', 'CID, /ipfs/<cid>, ciq... or IPNS name')
     .addOption(
       new Option('-f, --format <format>', 'what to convert to').choices(Object.keys(formats)).makeOptionMandatory(),

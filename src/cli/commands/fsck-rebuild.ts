@@ -1,51 +1,53 @@
+import type { AbortOptions } from '../../client/abort-options.ts'
 import type { RebuildProgress, RebuildResult } from '../../client/appliance/appliance-client.ts'
 import { ClientError } from '../../client/errors.ts'
 import { openAdministration, type AdminFlags } from '../flags/admin-flags.ts'
+import { line } from '../output/printable.ts'
+import { printResult, progressPrinter } from '../output/results.ts'
 import type { CliContext } from '../process/context.ts'
-import { jsonLine, line } from '../output/printable.ts'
-import type { AbortOptions } from '../../client/abort-options.ts'
 
-/** Has an appliance restore an index that was lost; throws ClientError where not all could be */
+/**
+ * `ipdr fsck --rebuild`: has an appliance rebuild an index that was lost
+ *
+ * @throws ClientError if a part of it could not be rebuilt
+ */
 export async function rebuildIndex(
   flags: AdminFlags & { waive?: true },
   context: CliContext,
   options: AbortOptions,
 ): Promise<void> {
   const { appliance } = await openAdministration(flags, context)
-  const result = await appliance.rebuild(
-    { waive: flags.waive === true },
-    progress => {
-      show(progress, context, flags)
-    },
-    options,
-  )
-  context.stdout.write(flags.json === true ? jsonLine(result) : describe(result))
+  const init = { waive: flags.waive === true }
+  const result = await appliance.rebuild(init, progressPrinter(context, flags, state), options)
+  printResult(context, flags, result, summary(result))
   if (!result.whole) {
-    throw new ClientError('not all could be restored', {
-      hint: 'Repair what is listed and run this again; --waive takes the index as it is, and has the rest collected as garbage.',
+    throw new ClientError('the index is not complete', {
+      hint:
+        'Repair what is listed and run this again. ' +
+        '--waive declares the index complete as it is, and the rest becomes garbage.',
     })
   }
 }
 
-function show(
-  { phase, blocks, manifests, blobs }: RebuildProgress,
-  { stderr }: CliContext,
-  { json }: AdminFlags,
-): void {
-  if (json !== true) {
-    const what = { blocks: 'looking for images', tags: 'restoring what has a tag', rest: 'restoring the rest' }[phase]
-    stderr.write(line`${what}: ${blocks} blocks looked at, ${manifests} manifests and ${blobs} blobs restored`)
-  }
+function state({ phase, blocks, manifests, blobs }: RebuildProgress): string {
+  const step = { blocks: 'looking for images', tags: 'rebuilding tagged images', rest: 'rebuilding the rest' }[phase]
+  return `${step}: ${blocks} blocks read, ${manifests} manifests and ${blobs} blobs rebuilt`
 }
 
-function describe({ tags, manifests, blobs, recovered, partial, absent, problems, seconds }: RebuildResult): string {
+function summary({ tags, manifests, blobs, recovered, partial, absent, problems, seconds }: RebuildResult): string {
+  const counts = [
+    `${recovered.length} images that no repository claims`,
+    `${partial} that are only partly here`,
+    `${absent.length} things that were never here`,
+    `${problems.length} problems`,
+  ]
   const lines = [
     ...[...absent, ...problems].map(
       ({ repository, tag, digest, cid, reason }) =>
         `${[repository, tag && `:${tag}`, digest && `@${digest}`].filter(Boolean).join('') || cid}: ${reason}`,
     ),
     ...recovered.map(digest => `recovered@${digest}: no repository claims it`),
-    `Restored ${tags} tags, ${manifests} manifests and ${blobs} blobs; ${recovered.length} images that no repository claims, ${partial} that are here in part, ${absent.length} things that were never here, ${problems.length} problems (${seconds} s)`,
+    `Rebuilt ${tags} tags, ${manifests} manifests and ${blobs} blobs; ${counts.join(', ')} (${seconds} s)`,
   ]
   return lines.map(text => line`${text}`).join('')
 }

@@ -1,13 +1,14 @@
-import { InvalidArgumentError, Option, type Command } from 'commander'
-import { ClientError } from '../../client/errors.ts'
+import { Option, type Command } from 'commander'
 import type { FsckProgress, FsckResult } from '../../client/appliance/appliance-client.ts'
-import { parseSize } from '../../config/units.ts'
+import { ClientError } from '../../client/errors.ts'
 import { addAdminFlags, openAdministration, type AdminFlags } from '../flags/admin-flags.ts'
-import type { CliContext } from '../process/context.ts'
-import { rebuildIndex } from './fsck-rebuild.ts'
-import { jsonLine, line } from '../output/printable.ts'
-import { runCommand } from '../process/run-command.ts'
+import { sizeOrOff } from '../flags/option-values.ts'
+import { line } from '../output/printable.ts'
+import { printResult, progressPrinter } from '../output/results.ts'
 import { formatSize } from '../output/table.ts'
+import type { CliContext } from '../process/context.ts'
+import { runCommand } from '../process/run-command.ts'
+import { rebuildIndex } from './fsck-rebuild.ts'
 
 interface Flags extends AdminFlags {
   repair: boolean
@@ -17,44 +18,38 @@ interface Flags extends AdminFlags {
   waive?: true
 }
 
-/** Blocks that are named of one image */
-const maxNamed = 3
+/** Blocks that are listed of one image */
+const maxListed = 3
 
 export function addFsckCommand(program: Command, context: CliContext): void {
   addAdminFlags(program.command('fsck'))
-    .description('Check and repair all that an appliance has stored, while it goes on')
-    .option('--no-repair', 'only tell what is wrong')
+    .description('Check and repair everything that an appliance has stored, while it keeps serving')
+    .option('--no-repair', 'only print what is wrong')
     .addOption(new Option('--dry-run').hideHelp())
     .option(
       '--rate <size>',
-      'bytes a second that are read, such as 50MiB; off: as many as there are (default: fsck.rate of the server)',
-      parseRate,
+      'bytes to read a second, such as 50MiB; off means unlimited (default: fsck.rate of the server)',
+      sizeOrOff,
     )
-    .option('--rebuild', 'restore an index that was lost, from the blocks and the files of the tags')
-    .option('--waive', 'with --rebuild: take the index as it is; what it does not know becomes garbage')
+    .option('--rebuild', 'rebuild an index that was lost, from the blocks and the files of the tags')
+    .option('--waive', 'with --rebuild: declare the index complete; what it does not know becomes garbage')
     .action(async (flags: Flags) => {
       await runCommand(context, async signal => {
-        if (flags.rebuild === true) {
-          await rebuildIndex(flags, context, { signal }).catch(explain)
-          return
-        }
-        const { appliance } = await openAdministration(flags, context)
-        const result = await appliance
-          .fsck(
-            { repair: flags.repair && flags.dryRun !== true, rate: flags.rate },
-            progress => {
-              show(progress, context, flags)
-            },
-            { signal },
-          )
-          .catch(explain)
-        context.stdout.write(flags.json === true ? jsonLine(result) : describe(result))
-        const hurt = result.images.length + result.others.length + result.unlisted
-        if (hurt > 0) {
-          throw new ClientError('not all is well: push the images that are listed again, or delete them')
-        }
+        const run = flags.rebuild === true ? rebuildIndex : check
+        await run(flags, context, { signal }).catch(explain)
       })
     })
+}
+
+/** @throws ClientError if something stays damaged or missing */
+async function check(flags: Flags, context: CliContext, options: { signal: AbortSignal }): Promise<void> {
+  const { appliance } = await openAdministration(flags, context)
+  const init = { repair: flags.repair && flags.dryRun !== true, rate: flags.rate }
+  const result = await appliance.fsck(init, progressPrinter(context, flags, state), options)
+  printResult(context, flags, result, summary(result))
+  if (result.images.length + result.others.length + result.unlisted > 0) {
+    throw new ClientError('some images are damaged: push those that are listed again, or delete them')
+  }
 }
 
 function explain(err: unknown): never {
@@ -63,60 +58,39 @@ function explain(err: unknown): never {
   throw isRefused
     ? new ClientError(err.message, {
         cause: err,
-        hint: 'The check runs in the server: start one by `ipdr server --data-dir DIRECTORY`.',
+        hint: 'fsck runs in the server: start one by `ipdr server --data-dir DIRECTORY`.',
       })
     : err
 }
 
-function parseRate(text: string): number {
-  const rate = text === 'off' ? 0 : parseSize(text)
-  if (rate === undefined) {
-    throw new InvalidArgumentError('It is a size such as 50MiB, or off.')
-  }
-  return rate
+function state({ phase, blocks, bytes, bad, repaired }: FsckProgress): string {
+  const step = { index: 'blocks of the index', blocks: 'other blocks', repair: `${repaired} repaired` }[phase]
+  const wrong = bad === 0 ? '' : `, ${bad} ${phase === 'repair' ? 'were' : 'are'} not`
+  return `${step}: ${blocks} blocks (${formatSize(bytes)}) are right${wrong}`
 }
 
-function show({ phase, blocks, bytes, bad, repaired }: FsckProgress, { stderr }: CliContext, { json }: Flags): void {
-  if (json !== true) {
-    const what = { index: 'what the index leads to', blocks: 'other blocks', repair: `${repaired} repaired` }[phase]
-    stderr.write(
-      line`${what}: ${blocks} blocks of ${formatSize(bytes)} are right${bad === 0 ? '' : `, ${bad} ${phase === 'repair' ? 'were' : 'are'} not`}`,
-    )
-  }
-}
-
-function describe({
-  images,
-  others,
-  unlisted,
-  blocks,
-  bytes,
-  missing,
-  damaged,
-  repair,
-  repaired,
-  unneeded,
-  seconds,
-}: FsckResult): string {
+function summary(result: FsckResult): string {
+  const { blocks, bytes, missing, damaged, repair, repaired, unneeded, unlisted, seconds } = result
   const lines = [
-    ...images.map(
+    ...result.images.map(
       ({ repository, digest, tags, ...hurt }) =>
         `${repository}@${digest}${tags.length === 0 ? '' : ` (${tags.join(', ')})`}: ${reason(hurt)}`,
     ),
-    ...others.map(({ what, ...hurt }) => `${what}: ${reason(hurt)}`),
+    ...result.others.map(({ what, ...hurt }) => `${what}: ${reason(hurt)}`),
     ...(unlisted === 0 ? [] : [`and ${unlisted} more`]),
-    `${blocks} blocks of ${formatSize(bytes)} are right; ${missing} ${repair ? 'were' : 'are'} missing and ${damaged} damaged, ${repaired} of them repaired; ${unneeded} damaged that nothing needs (${seconds} s)`,
+    `${blocks} blocks (${formatSize(bytes)}) are right; ${missing} ${repair ? 'were' : 'are'} missing and ` +
+      `${damaged} damaged, ${repaired} of them repaired; ${unneeded} damaged ones are not needed (${seconds} s)`,
   ]
   return lines.map(text => line`${text}`).join('')
 }
 
 function reason({ blocks, problem }: { blocks: string[]; problem?: string }): string {
-  const named = [
-    ...blocks.slice(0, maxNamed),
-    ...(blocks.length > maxNamed ? [`${blocks.length - maxNamed} more`] : []),
+  const listed = [
+    ...blocks.slice(0, maxListed),
+    ...(blocks.length > maxListed ? [`${blocks.length - maxListed} more`] : []),
   ]
   return [
     ...(problem === undefined ? [] : [problem]),
-    ...(blocks.length === 0 ? [] : [`bad: ${named.join(', ')}`]),
+    ...(blocks.length === 0 ? [] : [`missing or damaged: ${listed.join(', ')}`]),
   ].join('; ')
 }

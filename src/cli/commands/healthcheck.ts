@@ -2,26 +2,27 @@ import { once } from 'node:events'
 import { get as getHttp, type IncomingMessage } from 'node:http'
 import { get as getHttps } from 'node:https'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Command } from 'commander'
+import { type Command, Option } from 'commander'
 import { ClientError } from '../../client/errors.ts'
 import type { Config } from '../../config/schema.ts'
-import { parseDuration } from '../../config/units.ts'
+
 import { urlHost } from '../output/url-host.ts'
 import { addConfigFlags, configOf } from '../flags/config-flags.ts'
+import { duration } from '../flags/option-values.ts'
 import { commandOfContainer } from '../flags/container-command.ts'
 import type { CliContext } from '../process/context.ts'
 import { line } from '../output/printable.ts'
 import { runCommand } from '../process/run-command.ts'
-import { UsageError } from '../process/errors.ts'
 
 const second = 1000
+/** For one answer of the server */
 const timeout = 5 * second
-/** Between two questions to a server that is not ready yet */
+/** Between two requests to a server that is not ready yet */
 const pause = 0.1 * second
-/** Characters of an answer that are told */
+/** Characters of an answer that a message shows */
 const maxShown = 200
 
-/** What a server that listens on every address is asked at */
+/** The address to ask, if the server listens on every address */
 const loopbacks = new Map([
   ['0.0.0.0', '127.0.0.1'],
   ['::', '::1'],
@@ -32,25 +33,24 @@ export function addHealthcheckCommand(program: Command, context: CliContext): vo
   const configOptions = [...healthcheck.options]
   healthcheck
     .description(
-      'Ask the server of the same configuration whether it is ready; in a container, the one that this was started for',
+      'Ask the server with this configuration whether it is ready; in a container, by default the server there',
     )
-    .option('--wait <duration>', 'how long a server that is not ready may take', '0s')
-    .action(async ({ wait }: { wait: string }, command: Command) => {
+    .addOption(
+      new Option('--wait <duration>', 'how long to wait for a server that is not ready')
+        .argParser(duration)
+        .default(0, '0s'),
+    )
+    .action(async ({ wait }: { wait: number }, command: Command) => {
       const given = configOptions.some(option => command.getOptionValueSource(option.attributeName()) === 'cli')
       const config = configOf(given ? command : await commandOfContainer(), context)
-      const seconds = parseDuration(wait)
-      if (seconds === undefined) {
-        throw new UsageError(`--wait must be a duration such as 5s, got ${wait}`)
-      }
       await runCommand(context, async signal => {
-        context.stdout.write(
-          line`${await waitUntilReady(config, performance.now() + seconds * second, signal)} is ready`,
-        )
+        const server = await waitUntilReady(config, performance.now() + wait * second, signal)
+        context.stdout.write(line`${server} is ready`)
       })
     })
 }
 
-/** @param end - on the clock of `performance` */
+/** @param end when to give up, on the clock of `performance` */
 async function waitUntilReady(config: Config, end: number, signal: AbortSignal): Promise<string> {
   for (;;) {
     try {
@@ -65,8 +65,10 @@ async function waitUntilReady(config: Config, end: number, signal: AbortSignal):
 }
 
 /**
- * @returns what was asked
- * @throws ClientError where the server does not answer that it is ready
+ * Asks once
+ *
+ * @returns the origin of the URL that was asked
+ * @throws ClientError if the server does not answer that it is ready
  */
 async function check(config: Config, signal: AbortSignal): Promise<string> {
   const url = urlOf(config)
@@ -74,7 +76,7 @@ async function check(config: Config, signal: AbortSignal): Promise<string> {
   let answer: string
   let status: number | undefined
   try {
-    // whose certificate it is does not matter to somebody who asks whether anybody is there
+    // not verified: this asks only whether the server answers, often by an address that is not in its certificate
     const request =
       url.protocol === 'https:'
         ? getHttps(url, { rejectUnauthorized: false, agent: false, signal: limit })
@@ -95,7 +97,7 @@ async function check(config: Config, signal: AbortSignal): Promise<string> {
   return url.origin
 }
 
-/** As much as is told of it: it may have no end */
+/** As much of an answer as a message shows; the rest, which may be endless, is not read */
 async function beginningOf(response: IncomingMessage): Promise<string> {
   let text = ''
   for await (const chunk of response.setEncoding('utf8')) {
@@ -107,12 +109,12 @@ async function beginningOf(response: IncomingMessage): Promise<string> {
   return text.slice(0, maxShown)
 }
 
-/** Where the server tells whether it is ready */
+/** Where the server answers whether it is ready */
 function urlOf({ admin, host, port, tls }: Config): URL {
   const registry = { scheme: tls.certPath === undefined ? 'http' : 'https', host, port }
   const asked = admin.port === undefined ? registry : { scheme: 'http', host: admin.host, port: admin.port }
   if (asked.port === 0) {
-    throw new ClientError('port 0 is any free one: there is no telling where to ask')
+    throw new ClientError('with port 0 the server chose a free port, and nothing tells which one')
   }
   return new URL(`${asked.scheme}://${urlHost(loopbacks.get(asked.host) ?? asked.host)}:${asked.port}/readyz`)
 }

@@ -2,13 +2,14 @@ import type { Command } from 'commander'
 import type { InspectedManifest } from '../../client/registry/inspect-image.ts'
 import { addApplianceFlags, openAppliance, type ApplianceFlags } from '../flags/appliance-flags.ts'
 import type { CliContext } from '../process/context.ts'
-import { jsonLine, line } from '../output/printable.ts'
+import { line } from '../output/printable.ts'
+import { printResult } from '../output/results.ts'
 import { runCommand } from '../process/run-command.ts'
 import { formatSize, table } from '../output/table.ts'
 
 export function addInspectCommand(program: Command, context: CliContext): void {
   addApplianceFlags(program.command('inspect'))
-    .description('Show platforms, layers and CIDs of an image')
+    .description('Show the platforms, layers and CIDs of an image')
     .argument('<name>', '[host/]repository[:tag], CID or IPNS name')
     .action(async (name: string, flags: ApplianceFlags) => {
       await runCommand(context, async signal => {
@@ -25,7 +26,7 @@ async function run(text: string, flags: ApplianceFlags, context: CliContext, sig
   const { host, reference, repository } = parseTarget(text)
   const { registry } = await openAppliance(flags, context, host)
   const image = { name: repository, ...(await inspectImage(registry, repository, reference, { signal, blobs: true })) }
-  context.stdout.write(flags.json === true ? jsonLine(image) : `${line`Name      ${repository}`}${describe(image)}`)
+  printResult(context, flags, image, `${line`Name      ${repository}`}${describe(image)}`)
 }
 
 function describe(manifest: InspectedManifest): string {

@@ -2,14 +2,14 @@ import type { Command } from 'commander'
 import { parseName } from '../../oci/reference.ts'
 import { addApplianceFlags, openAppliance, type ApplianceFlags } from '../flags/appliance-flags.ts'
 import type { CliContext } from '../process/context.ts'
-import { jsonLine } from '../output/printable.ts'
+import { printResult } from '../output/results.ts'
 import { runCommand } from '../process/run-command.ts'
 import { formatSize, table } from '../output/table.ts'
 
 export function addLsCommand(program: Command, context: CliContext): void {
   addApplianceFlags(program.command('ls'))
     .description('List the tags of an appliance, with sizes and CIDs')
-    .argument('[repository]', 'only the tags of this one')
+    .argument('[repository]', 'list only the tags of this repository')
     .action(async (repository: string | undefined, flags: ApplianceFlags) => {
       await runCommand(context, async signal => {
         await ls(repository, flags, context, signal)
@@ -27,5 +27,5 @@ async function ls(
   const { registry } = await openAppliance(flags, context)
   const tags = await listTags(registry, repository === undefined ? undefined : parseName(repository), { signal })
   const rows = tags.map(({ cid, name, size, tag }) => [name, tag, formatSize(size), cid ?? '-'])
-  context.stdout.write(flags.json === true ? jsonLine(tags) : table([['REPOSITORY', 'TAG', 'SIZE', 'CID'], ...rows]))
+  printResult(context, flags, tags, table([['REPOSITORY', 'TAG', 'SIZE', 'CID'], ...rows]))
 }

@@ -1,7 +1,8 @@
 import type { Command } from 'commander'
 import { addAdminFlags, openAdministration, type AdminFlags } from '../flags/admin-flags.ts'
 import type { CliContext } from '../process/context.ts'
-import { jsonLine, line } from '../output/printable.ts'
+import { line } from '../output/printable.ts'
+import { printResult } from '../output/results.ts'
 import { runCommand } from '../process/run-command.ts'
 import { table } from '../output/table.ts'
 
@@ -15,14 +16,14 @@ export function addPeersCommand(program: Command, context: CliContext): void {
     })
   addAdminFlags(peers.command('connect'))
     .description('Connect an appliance to a peer')
-    .argument('<multiaddr>', 'its address, with the peer id: /ip4/.../tcp/4001/p2p/...')
+    .argument('<multiaddr>', 'address of the peer, with its peer id: /ip4/.../tcp/4001/p2p/...')
     .action(async (address: string, _: AdminFlags, command: Command) => {
-      // the same flags before and behind the word
+      // the flags may stand before or after the word `connect`
       const flags = command.optsWithGlobals<AdminFlags>()
       await runCommand(context, async signal => {
         const { appliance } = await openAdministration(flags, context)
         const peer = await appliance.connect(address, { signal })
-        context.stdout.write(flags.json === true ? jsonLine({ peer }) : line`connected to ${peer}`)
+        printResult(context, flags, { peer }, line`connected to ${peer}`)
       })
     })
 }
@@ -38,7 +39,5 @@ async function list(flags: AdminFlags, context: CliContext, signal: AbortSignal)
       address,
     ]
   })
-  context.stdout.write(
-    flags.json === true ? jsonLine(peers) : table([['PEER', 'DIRECTION', 'LATENCY', 'ADDRESS'], ...rows]),
-  )
+  printResult(context, flags, peers, table([['PEER', 'DIRECTION', 'LATENCY', 'ADDRESS'], ...rows]))
 }

@@ -1,7 +1,8 @@
 import type { Command } from 'commander'
 import { addAdminFlags, openAdministration, type AdminFlags } from '../flags/admin-flags.ts'
 import type { CliContext } from '../process/context.ts'
-import { jsonLine, line } from '../output/printable.ts'
+import { line } from '../output/printable.ts'
+import { printResult } from '../output/results.ts'
 import { runCommand } from '../process/run-command.ts'
 
 export function addPublishCommand(program: Command, context: CliContext): void {
@@ -12,11 +13,12 @@ export function addPublishCommand(program: Command, context: CliContext): void {
         const { appliance } = await openAdministration(flags, context)
         const { cid, name } = await appliance.publish({ signal })
         const record = `dnslink=/ipns/${name}/cids`
-        context.stdout.write(
-          flags.json === true
-            ? jsonLine({ name, cid, record })
-            : line`Published /ipfs/${cid} as /ipns/${name}\nFor a domain, set the TXT record of _dnslink.<domain>, once:\n${record}`,
-        )
+        const text = [
+          line`Published /ipfs/${cid} as /ipns/${name}`,
+          line`To use a domain instead, set the TXT record of _dnslink.<domain> once:`,
+          line`${record}`,
+        ]
+        printResult(context, flags, { name, cid, record }, text.join(''))
       })
     })
 }

@@ -1,10 +1,11 @@
-import { InvalidArgumentError, type Command } from 'commander'
-import type { CliContext } from '../process/context.ts'
-import { dockerConfigFile } from '../../config/load.ts'
-import { parseSize } from '../../config/units.ts'
+import type { Command } from 'commander'
 import { defaultIpfsHost, defaultRegistryHost } from '../flags/default-hosts.ts'
-import { showProgress } from '../output/copy-progress.ts'
+import { dockerLogIns } from '../flags/log-ins.ts'
+import { size } from '../flags/option-values.ts'
+import { showCopyProgress } from '../output/copy-progress.ts'
 import { line } from '../output/printable.ts'
+import { warnOfMissing } from '../output/results.ts'
+import type { CliContext } from '../process/context.ts'
 import { runCommand } from '../process/run-command.ts'
 import { startTemporaryRegistry } from '../process/temporary-registry.ts'
 
@@ -19,9 +20,9 @@ interface PushFlags {
 }
 
 const footer = `
-Without --from, the image comes from the Docker Engine. SOURCE is a directory (OCI image layout), a tar archive (OCI image layout or
-docker save), or an image of a registry (registry.example/repository:tag), of which every platform is copied.
-Without --ipfs-host, it goes to the appliance, or where none answers to a kubo at ${defaultIpfsHost}.`
+Without --from, the image comes from the Docker Engine. SOURCE is a directory (OCI image layout), a tar archive (OCI
+image layout or docker save), or an image of a registry (registry.example/repository:tag), with every platform.
+Without --ipfs-host, the image goes to the appliance, or to a kubo at ${defaultIpfsHost} if no appliance answers.`
 
 export function addPushCommand(program: Command, context: CliContext): void {
   program
@@ -29,16 +30,16 @@ export function addPushCommand(program: Command, context: CliContext): void {
     .description('Push an image to an appliance or to another IPFS node, and print its CID')
     .argument('<image>', 'name of the image')
     .option('-s, --silent', 'print the CID only')
-    .option('--quiet', 'as --silent')
-    .option('--ipfs-host <host>', 'push to the kubo whose RPC API is there: host:port, URL or multiaddr')
-    .option('--docker-registry-host <host>', 'push to the appliance there', defaultRegistryHost)
+    .option('--quiet', 'the same as --silent')
+    .option('--ipfs-host <host>', 'push to the kubo with this RPC API: host:port, URL or multiaddr')
+    .option('--docker-registry-host <host>', 'push to this appliance', defaultRegistryHost)
     .option('--from <source>', 'where the image comes from')
     .option(
       '--max-unpacked <size>',
-      'what an archive may unpack to, such as 10GiB (default: 100 times its size, but at least 64MiB)',
-      parseUnpacked,
+      'how much an archive may unpack to, such as 10GiB (default: 100 times its size, but at least 64MiB)',
+      size,
     )
-    .option('--plain-http', 'reach registries without TLS; localhost and loopback addresses are anyway')
+    .option('--plain-http', 'allow registries without TLS; localhost and loopback addresses always are')
     .addHelpText('after', footer)
     .action(async (image: string, flags: PushFlags) => {
       await runCommand(context, async signal => {
@@ -50,9 +51,8 @@ export function addPushCommand(program: Command, context: CliContext): void {
 async function run(image: string, flags: PushFlags, context: CliContext, signal: AbortSignal): Promise<void> {
   const silent = flags.silent === true || flags.quiet === true
   const { push } = await import('../../client/transfer/push.ts')
-  const { readCredentials } = await import('../../client/registry/docker-credentials.ts')
   const { missing, root } = await (async () => {
-    using progress = showProgress(context, { silent })
+    using progress = showCopyProgress(context, { silent })
     return await push(
       {
         image,
@@ -66,23 +66,15 @@ async function run(image: string, flags: PushFlags, context: CliContext, signal:
         warn: text => {
           context.stderr.write(line`${text}`)
         },
-        credentials: async host => await readCredentials(dockerConfigFile(context.env), host),
+        credentials: dockerLogIns(context),
       },
       { signal, progress },
     )
   })()
-  if (missing.length > 0 && !silent) {
-    context.stderr.write(
-      line`The source has not all that the index names; left out: ${missing.map(({ digest }) => digest).join(', ')}`,
-    )
+  if (silent) {
+    context.stdout.write(line`${root}`)
+  } else {
+    warnOfMissing(context, missing)
+    context.stdout.write(line`Successfully pushed Docker image to IPFS:\n/ipfs/${root}`)
   }
-  context.stdout.write(silent ? line`${root}` : line`Successfully pushed Docker image to IPFS:\n/ipfs/${root}`)
-}
-
-function parseUnpacked(text: string): number {
-  const size = parseSize(text)
-  if (size === undefined) {
-    throw new InvalidArgumentError('It is a size such as 10GiB.')
-  }
-  return size
 }

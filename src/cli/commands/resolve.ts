@@ -1,7 +1,8 @@
 import type { Command } from 'commander'
 import { addAdminFlags, openAdministration, type AdminFlags } from '../flags/admin-flags.ts'
 import type { CliContext } from '../process/context.ts'
-import { jsonLine, line } from '../output/printable.ts'
+import { line } from '../output/printable.ts'
+import { printResult } from '../output/results.ts'
 import { runCommand } from '../process/run-command.ts'
 
 export function addResolveCommand(program: Command, context: CliContext): void {
@@ -12,9 +13,7 @@ export function addResolveCommand(program: Command, context: CliContext): void {
       await runCommand(context, async signal => {
         const { appliance } = await openAdministration(flags, context)
         const { cid, path } = await appliance.resolve(name, { signal })
-        context.stdout.write(
-          flags.json === true ? jsonLine({ name, cid, path }) : line`${['/ipfs', cid, ...path].join('/')}`,
-        )
+        printResult(context, flags, { name, cid, path }, line`${['/ipfs', cid, ...path].join('/')}`)
       })
     })
 }

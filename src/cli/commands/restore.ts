@@ -3,6 +3,8 @@ import type { RestoreProgress, RestoreResult } from '../../client/appliance/appl
 import { addAdminFlags, openAdministration, type AdminFlags } from '../flags/admin-flags.ts'
 import type { CliContext } from '../process/context.ts'
 import { runCommand } from '../process/run-command.ts'
+import { line } from '../output/printable.ts'
+import { printResult, progressPrinter } from '../output/results.ts'
 import { formatSize } from '../output/table.ts'
 
 interface Flags extends AdminFlags {
@@ -12,8 +14,8 @@ interface Flags extends AdminFlags {
 export function addRestoreCommand(program: Command, context: CliContext): void {
   addAdminFlags(program.command('restore'))
     .description('Fill an empty appliance from backups')
-    .argument('<backup...>', 'directories or files of `ipdr backup`, the oldest first; the last is what is restored')
-    .option('--root <cid>', 'of an earlier state, as ipdr backup printed it')
+    .argument('<backup...>', 'directories or files of `ipdr backup`, the oldest first; the last one is restored')
+    .option('--root <cid>', 'restore an earlier state instead, by the root that ipdr backup printed')
     .action(async (sources: string[], flags: Flags) => {
       await runCommand(context, async signal => {
         const [{ appliance }, { restore }] = await Promise.all([
@@ -25,37 +27,28 @@ export function addRestoreCommand(program: Command, context: CliContext): void {
           {
             sources,
             root: flags.root,
-            onProgress: progress => {
-              show(progress, context, flags)
-            },
+            onProgress: progressPrinter(context, flags, state),
             onProblem: ({ path, problem }) => {
-              context.stderr.write(`backup ${path}: ${problem}\n`)
+              context.stderr.write(line`backup ${path}: ${problem}`)
             },
           },
           { signal },
         )
-        context.stdout.write(
-          flags.json === true ? `${JSON.stringify(result)}\n` : `${describe(result)}\n${result.root}\n`,
-        )
+        printResult(context, flags, result, line`${summary(result)}` + line`${result.root}`)
       })
     })
 }
 
-function show(
-  { phase, blocks, bytes, repositories }: RestoreProgress,
-  { stderr }: CliContext,
-  { json }: AdminFlags,
-): void {
-  if (json !== true) {
-    const what = {
-      blocks: 'storing',
-      digests: `checking: ${repositories} repositories`,
-      index: `opening: ${repositories} repositories`,
-    }[phase]
-    stderr.write(`${what}, ${blocks} blocks of ${formatSize(bytes)} came\n`)
-  }
+function state({ phase, blocks, bytes, repositories }: RestoreProgress): string {
+  const step = {
+    blocks: 'storing blocks',
+    digests: `checking ${repositories} repositories`,
+    index: `opening ${repositories} repositories`,
+  }[phase]
+  return `${step}: ${blocks} blocks (${formatSize(bytes)}) received`
 }
 
-function describe({ repositories, tags, manifests, blobs, bytes, seconds }: RestoreResult): string {
-  return `Restored ${repositories} repositories with ${tags} tags, ${manifests} manifests and ${blobs} blobs from ${formatSize(bytes)} (${seconds} s)`
+function summary({ repositories, tags, manifests, blobs, bytes, seconds }: RestoreResult): string {
+  const what = `${repositories} repositories with ${tags} tags, ${manifests} manifests and ${blobs} blobs`
+  return `Restored ${what} from ${formatSize(bytes)} (${seconds} s)`
 }

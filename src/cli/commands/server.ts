@@ -12,11 +12,11 @@ import { aborted, stopSignal } from '../process/signals.ts'
 export interface Server {
   start(): Promise<void>
   stop(): Promise<void>
-  /** Reads again what may change while it runs: the certificate */
+  /** Reads the certificate again */
   reload(): Promise<void>
-  /** The registry's, once started */
+  /** Of the registry, once started */
   readonly address: { host: string; port: number }
-  /** Undefined where the node is offline */
+  /** Undefined if the node is offline */
   readonly peerId: string | undefined
   readonly multiaddrs: readonly string[]
 }
@@ -42,7 +42,7 @@ async function serve(config: Config, context: CliContext, createServer: CreateSe
     log.info('reloading')
     await server.reload()
   })
-  // a start that is half done is left to end, then stopped like any other
+  // a signal does not interrupt the start: it ends first, and is then stopped in order
   await server.start()
   try {
     if (!stop.signal.aborted) {
@@ -58,16 +58,18 @@ async function serve(config: Config, context: CliContext, createServer: CreateSe
 /** Loaded when needed: it brings the whole IPFS node with it */
 async function createAppliance(components: { log: Logger }, config: Config): Promise<Server> {
   const { Appliance } = await import('../../appliance/appliance.ts')
-  // Buffers outside the heap count as the heap does, instead of against a limit of 64 MiB of their own, which starts a full collection for every few
-  // blocks. After the imports, as V8 takes no compiled code from a cache that other flags have made.
+  // Buffers outside the heap count as the heap does, instead of against a limit of 64 MiB of their own, which starts a
+  // full collection for every few blocks. After the imports, as V8 takes no compiled code from a cache that other flags
+  // have made.
   setFlagsFromString('--external-memory-accounted-in-global-limit')
-  // short collections are done by the main thread alone: it would wait for its helpers, which wait for a processor while much is pushed
+  // short collections are done by the main thread alone: it would wait for its helpers, which wait for a processor
+  // while much is pushed
   setFlagsFromString('--no-parallel-scavenge')
   // what it writes is for its own user alone, LevelDB's files with the keys among it
   return new Appliance({ ...components, umask: process.umask(0o077) }, config)
 }
 
-/** Without a listener the signal would end the process */
+/** Also keeps the signal from ending the process, which it does without a listener */
 function reloadOn(signal: string, events: ProcessEvents, reload: () => Promise<void>): Disposable {
   const listener = (): void => {
     void reload()
@@ -76,11 +78,14 @@ function reloadOn(signal: string, events: ProcessEvents, reload: () => Promise<v
   return { [Symbol.dispose]: () => events.off(signal, listener) }
 }
 
-/** What nobody caught leaves the process in an unknown state: log it and go, as everything acknowledged is on disk */
+/**
+ * After an error that nothing caught, the state of the process is unknown: log it and exit. All that was acknowledged
+ * is on disk.
+ */
 function crashHandler(events: ProcessEvents, log: Logger): Disposable {
   const crash = (error: unknown): void => {
     log.error('crashed: this is a bug', { error })
-    // one turn later, when the line has been written
+    // in the next turn of the event loop, when the line has been written
     setImmediate(() => events.exit(1))
   }
   const names = ['uncaughtException', 'unhandledRejection']
@@ -90,13 +95,14 @@ function crashHandler(events: ProcessEvents, log: Logger): Disposable {
 
 function banner({ address, multiaddrs, peerId }: Server, config: Config): string {
   const registry = `${clientHost(address.host)}:${address.port}`
+  const scheme = config.tls.certPath === undefined ? 'http' : 'https'
   const node =
     peerId === undefined
       ? ['  peer id   none (offline)']
       : [`  peer id   ${peerId}`, ...multiaddrs.map(multiaddr => `  address   ${multiaddr}`)]
   return [
     'IPDR is ready',
-    `  registry  ${config.tls.certPath === undefined ? 'http' : 'https'}://${registry} (listening on ${urlHost(address.host)}:${address.port})`,
+    `  registry  ${scheme}://${registry} (listening on ${urlHost(address.host)}:${address.port})`,
     ...node,
     `  data      ${resolve(config.dataDir)}`,
     '',
@@ -107,7 +113,7 @@ function banner({ address, multiaddrs, peerId }: Server, config: Config): string
   ].join('\n')
 }
 
-/** docker trusts a registry without TLS on localhost only, so that is the name to use wherever it works */
+/** docker trusts a registry without TLS only on localhost, so the banner uses that name if it works */
 function clientHost(host: string): string {
   return ['0.0.0.0', '::', '127.0.0.1', '::1'].includes(host) ? 'localhost' : urlHost(host)
 }

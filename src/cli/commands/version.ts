@@ -4,17 +4,19 @@ import { findPackageJSON } from 'node:module'
 import { dirname, join } from 'node:path'
 import { getAsset, isSea } from 'node:sea'
 import type { Command } from 'commander'
+import { jsonLine } from '../output/printable.ts'
 import type { CliContext } from '../process/context.ts'
 
 /**
- * A release has no git to ask and carries `build.json` instead, which is what `ipdr version --json` printed where it was made: beside
- * package.json in the npm package and in the container image, where `{ "commit": "..." }` is enough, and inside a single-file executable.
+ * A release can't ask git for its commit. It has this file instead, with the output of `ipdr version --json` from the
+ * build: beside package.json in the npm package and the container image (there `{ "commit": "..." }` is enough), and as
+ * an asset in a single-file executable.
  */
 const buildFile = 'build.json'
 
 export interface Versions {
   ipdr: string
-  /** `-dirty` at its end where files have changed since; `unknown` where there is neither git nor a build file */
+  /** Ends in `-dirty` if files have changed since; `unknown` without git and without a build file */
   commit: string
   node: string
   helia: string
@@ -30,7 +32,7 @@ export function versions(): Versions {
   }
 }
 
-/** The version of ipdr alone, which takes no process of git */
+/** The version of ipdr alone, for which git need not run */
 export function ipdrVersion(): string {
   return isSea() ? readBuild().ipdr! : readPackage('..').version
 }
@@ -42,8 +44,8 @@ export function addVersionCommand(program: Command, { stdout }: CliContext): voi
     .option('--json', 'as JSON')
     .action(({ json }: { json?: boolean }) => {
       const all = versions()
-      const lines = Object.entries(all).map(([name, version]) => `${name.padEnd(6)} ${version}`)
-      stdout.write(`${json === true ? JSON.stringify(all) : lines.join('\n')}\n`)
+      const lines = Object.entries(all).map(([name, version]) => `${name.padEnd(6)} ${version}\n`)
+      stdout.write(json === true ? jsonLine(all) : lines.join(''))
     })
 }
 
@@ -52,7 +54,7 @@ function readBuild(): Partial<Versions> {
     return JSON.parse(getAsset(buildFile, 'utf8')) as Versions
   }
   const { directory } = readPackage('..')
-  // only a clone is asked: where ipdr is installed, git would answer for the project that uses it
+  // git is asked only in a clone: if ipdr is installed in another project, git would answer for that one
   if (existsSync(join(directory, '.git'))) {
     return commitOf(directory)
   }
@@ -68,7 +70,7 @@ function commitOf(directory: string): { commit?: string } {
   return status === 0 ? { commit: stdout.trim() } : {}
 }
 
-/** @param specifier - a package, or `..` for the one that this file belongs to */
+/** @param specifier a package, or `..` for the one that this file belongs to */
 function readPackage(specifier: string): { directory: string; version: string } {
   const file = findPackageJSON(specifier, import.meta.url)!
   return { directory: dirname(file), version: (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version }

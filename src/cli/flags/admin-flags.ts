@@ -19,25 +19,26 @@ export interface AdminFlags {
   json?: true
 }
 
-/** The flags of a command that administers an appliance */
+/** Adds the flags of a command that administers an appliance */
 export function addAdminFlags(command: Command): Command {
   return command
     .option(
       '--data-dir <path>',
-      'data directory of the server on this machine; without, as the configuration of the server says',
+      'data directory of the server on this machine (default: from the configuration of the server)',
     )
-    .option('--config <file>', `configuration file of that server (or IPDR_CONFIG; else ${SYSTEM_FILE}, if there)`)
+    .option('--config <file>', `configuration file of that server (or IPDR_CONFIG, or ${SYSTEM_FILE} if it exists)`)
     .option(
       '--docker-registry-host <host>',
-      'a server elsewhere, which wants its token: host:port, or with https:// or http:// before it',
+      'a server on another machine, which wants its admin token: host:port, or a URL with https:// or http://',
     )
     .option('--admin-token-file <file>', 'file with that token (or IPDR_ADMIN_TOKEN_FILE)')
-    .option('--plain-http', 'reach a server elsewhere without TLS')
-    .option('--json', 'as JSON')
+    .option('--plain-http', 'allow a server on another machine without TLS')
+    .option('--json', 'print JSON')
 }
 
 /**
- * By the socket of the server on this machine, unless the flags name another way
+ * Connects to the appliance: by the socket of the server on this machine, or with the admin token if the flags name a
+ * host or a token
  *
  * @throws ConfigError, ClientError
  */
@@ -63,7 +64,10 @@ async function connect(flags: AdminFlags, context: CliContext): Promise<Connecti
   })
 }
 
-/** Of the server of the same configuration; in a container, of the one that this was started for */
+/**
+ * The data directory in the configuration that the server has too; in a container, from the command line of the server
+ * there
+ */
 async function dataDirectoryOf({ config, dataDir }: AdminFlags, context: CliContext): Promise<string> {
   if (dataDir !== undefined) {
     return dataDir
@@ -84,7 +88,7 @@ async function readToken(file: string): Promise<string> {
     throw new ClientError(`admin token ${file} can't be read: ${(err as Error).message}`, { cause: err })
   }
   if (!/^[\x21-\x7e]+$/.test(token)) {
-    throw new ClientError(`${file} holds no token: that is one line of letters, digits and signs`)
+    throw new ClientError(`${file} does not hold a token, which is one line of printable ASCII without spaces`)
   }
   return token
 }

@@ -16,19 +16,23 @@ const placeholders: Record<ConfigKey['kind'], string> = {
 const shortFlags: Record<string, string> = { port: '-p, ' }
 
 const footer = `
-A flag beats the environment, which beats the file. The variable of --p2p-port is IPDR_P2P_PORT, and
-IPDR_P2P_PORT_FILE names a file that holds the value; the key in the file is p2p: { port: ... }.`
+Flags override the environment, which overrides the file. For --p2p-port the variable is IPDR_P2P_PORT, or
+IPDR_P2P_PORT_FILE for a file that holds the value; the key in the file is p2p: { port: ... }.`
 
-/** A flag for every key of the configuration, and --config */
+/** Adds a flag for every key of the configuration, and --config */
 export function addConfigFlags(command: Command): Command {
-  command.option('--config <file>', `YAML file with the configuration (or IPDR_CONFIG; else ${SYSTEM_FILE}, if there)`)
+  command.option('--config <file>', `YAML file with the configuration (or IPDR_CONFIG, or ${SYSTEM_FILE} if it exists)`)
   for (const key of configKeys) {
     command.addOption(optionOf(key))
   }
   return command.addHelpText('after', footer)
 }
 
-/** @throws ConfigError */
+/**
+ * The configuration that results from the flags of a command, the environment, the file and the defaults
+ *
+ * @throws ConfigError
+ */
 export function configOf(command: Command, { env }: CliContext): Config {
   const values = command.opts<Record<string, string | string[] | true | undefined>>()
   const flags = Object.fromEntries(
@@ -46,7 +50,7 @@ export function configOf(command: Command, { env }: CliContext): Config {
 
 function optionOf(key: ConfigKey): Option {
   const option = new Option(`${shortFlags[key.path] ?? ''}${key.flag} ${placeholders[key.kind]}`, helpOf(key))
-  // not commander's variadic form, which would take what follows as further values
+  // not commander's variadic option, which would take the arguments after it as further values
   return key.kind === 'list' ? option.argParser(collect) : option
 }
 

@@ -4,7 +4,10 @@ import { Command } from 'commander'
 import { addConfigFlags } from './config-flags.ts'
 import { withCurrentFlag } from './renamed-flags.ts'
 
-/** The server's command line: in a container it is that of the first process, on its own or behind an init */
+/**
+ * The `server` command with the flags that the server of this container was started with; without any flags outside of
+ * containers. The server is process 1 there, or an init is, whose command line then has that of the server at its end.
+ */
 export async function commandOfContainer(): Promise<Command> {
   const words = (await readFile('/proc/1/cmdline', 'utf8').catch(() => '')).split('\0').slice(0, -1)
   const start = words.findIndex((word, index) => word === 'server' && isThisProgram(words[index - 1]))

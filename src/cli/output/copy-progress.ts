@@ -1,14 +1,16 @@
-import type { CliContext } from '../process/context.ts'
 import type { CopyProgress } from '../../client/images/copy-image.ts'
+import type { CliContext } from '../process/context.ts'
+import { formatSize } from './table.ts'
 
-const second = 1000
-const interval = 0.2 * second
-const MiB = 1024 * 1024
+/** Between two drawings while bytes are copied; milliseconds */
+const interval = 200
+/** Moves the cursor to the beginning of the line and clears it */
+const clearLine = '\r\x1b[K'
 
-export interface Progress extends CopyProgress, Disposable {}
+export interface ShownProgress extends CopyProgress, Disposable {}
 
-/** A line on a terminal that says how far a copy is; nothing where standard error is none */
-export function showProgress({ stderr }: CliContext, { silent }: { silent: boolean }): Progress {
+/** Draws a line on the terminal that says how far a copy is; draws nothing if standard error is not a terminal */
+export function showCopyProgress({ stderr }: CliContext, { silent }: { silent: boolean }): ShownProgress {
   if (silent || !('isTTY' in stderr) || stderr.isTTY !== true) {
     return { [Symbol.dispose]: () => {} }
   }
@@ -16,9 +18,8 @@ export function showProgress({ stderr }: CliContext, { silent }: { silent: boole
   let drawn = 0
   const draw = (): void => {
     drawn = performance.now()
-    stderr.write(
-      `\r\x1b[K${counts.blobs} blobs, ${(counts.bytes / MiB).toFixed(1)} MiB${counts.skipped === 0 ? '' : `, ${counts.skipped} already there`}`,
-    )
+    const skipped = counts.skipped === 0 ? '' : `, ${counts.skipped} exist already`
+    stderr.write(`${clearLine}${counts.blobs} blobs, ${formatSize(counts.bytes)}${skipped}`)
   }
   return {
     blob: (_, exists) => {
@@ -33,7 +34,7 @@ export function showProgress({ stderr }: CliContext, { silent }: { silent: boole
       }
     },
     [Symbol.dispose]: () => {
-      stderr.write('\r\x1b[K')
+      stderr.write(clearLine)
     },
   }
 }

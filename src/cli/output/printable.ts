@@ -1,35 +1,36 @@
 /**
- * What registries, peers and files say is printed as text alone: no character of it moves the cursor, colours, reverses or hides what is on the screen,
- * or begins a line of its own. Such characters are shown by their numbers, as the log does.
+ * What registries, peers and files say could hold characters that move the cursor, colour, hide or reverse what is on
+ * the terminal, or begin a line of their own. Everything that commands print goes through here: such characters are
+ * shown as `\u001b`, as in the log.
  */
 import { Writable } from 'node:stream'
 import type { CliContext } from '../process/context.ts'
 
 const unprintable = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu
-/** Those of a text that has lines */
+/** The same without line breaks and tabs */
 const unprintableInLines = /[[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]--[\n\t]]/gv
 
-/** A value on one line */
+/** A value as text of one line */
 export function printable(value: unknown): string {
   return String(value).replace(unprintable, character => (character === '\n' ? '\\n' : escaped(character)))
 }
 
-/** A text whose lines and tabs stay as they are */
+/** A text that keeps its line breaks and tabs */
 export function printableLines(text: string): string {
   return text.replace(/\r\n?/g, '\n').replace(unprintableInLines, escaped)
 }
 
-/** A line, or several, with values that are made {@link printable}; what is between them stays as it is */
+/** A template tag: ends the text with a line break, and makes every value in it {@link printable} */
 export function line(texts: TemplateStringsArray, ...values: unknown[]): string {
   return `${String.raw({ raw: texts }, ...values.map(printable))}\n`
 }
 
-/** A value as a line of JSON, in which all that JSON leaves as it is but a terminal may not is escaped too */
+/** A value as one line of JSON, with the characters escaped that JSON allows but a terminal may act on */
 export function jsonLine(value: unknown): string {
   return `${JSON.stringify(value).replace(unprintable, escaped)}\n`
 }
 
-/** A context of which nothing comes to a terminal but text in lines, whatever a command writes */
+/** A context whose streams make everything printable, for whatever a command writes without `line` */
 export function printableContext(context: CliContext): CliContext {
   const [stdout, stderr] = [context.stdout, context.stderr].map(
     stream =>

@@ -2,17 +2,18 @@ import type { Writable } from 'node:stream'
 import { inspect } from 'node:util'
 import { line, printableLines } from './printable.ts'
 
-/** Of one problem: more is not read, and whoever sent it may have meant to flood the screen */
+/** Characters of one problem; more would be a server that floods the screen */
 const maxLength = 4000
 
+/** An error that the user can do something about: ClientError, CommandError, ConfigError, StartError */
 interface ExpectedError extends Error {
   expected: true
-  /** One line each, where an error stands for several */
+  /** Printed one a line instead of the message */
   problems?: readonly string[]
   hint?: string | undefined
 }
 
-/** An expected error takes a line for each of its problems; anything else is a bug, and its stack is what helps */
+/** Prints an expected error as one line for each of its problems, and anything else, which is a bug, with its stack */
 export function reportError(err: unknown, stderr: Writable): void {
   if (!isExpected(err)) {
     stderr.write(`ipdr: this is a bug, please report it with these lines:\n${printableLines(inspect(err))}\n`)

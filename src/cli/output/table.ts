@@ -2,7 +2,7 @@ import { printable } from './printable.ts'
 
 const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB']
 
-/** Columns of equal width; the last one is left as it is. Cells are made printable. */
+/** Aligns rows of cells in columns; cells are made printable */
 export function table(cells: ReadonlyArray<readonly string[]>): string {
   const rows = cells.map(row => row.map(printable))
   const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map(row => row[column]!.length)))
@@ -17,6 +17,7 @@ export function table(cells: ReadonlyArray<readonly string[]>): string {
     .join('')
 }
 
+/** Bytes as people read them, such as `1.5 GiB` */
 export function formatSize(bytes: number): string {
   const power = Math.min(units.length - 1, Math.max(0, Math.floor(Math.log2(Math.max(1, bytes)) / 10)))
   return `${power === 0 ? bytes : (bytes / 1024 ** power).toFixed(1)} ${units[power]}`

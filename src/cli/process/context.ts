@@ -1,15 +1,15 @@
 import type { Writable } from 'node:stream'
 
-/** What the commands use of the process; tests bring their own */
+/** What the commands use of the process; tests pass another one */
 export interface CliContext {
   stdout: Writable
   stderr: Writable
-  /** Undefined: that of the process */
+  /** @default the environment of the process */
   env: NodeJS.ProcessEnv | undefined
   process: ProcessEvents
 }
 
-/** SIGINT, SIGTERM, SIGHUP, uncaughtException and unhandledRejection, and the way out that waits for nothing */
+/** Events of the process: SIGINT, SIGTERM, SIGHUP, uncaughtException, unhandledRejection; `exit` ends it at once */
 export interface ProcessEvents {
   on(event: string, listener: (value: unknown) => void): unknown
   off(event: string, listener: (value: unknown) => void): unknown

@@ -4,10 +4,14 @@ import type { CliContext } from './context.ts'
 import { InterruptedError } from './errors.ts'
 import { exitCodes, stopSignal } from './signals.ts'
 
-/** Errors of the folders below that say what is the matter with what the user named, not with this program */
+/** Errors of other folders whose cause is what the user named, not this program */
 const expectedNames = ['UnavailableError', 'DamagedBlockError', 'NotFoundError']
 
-/** Runs a command that the first signal aborts, and makes expected errors of those that its user can do something about */
+/**
+ * Runs a command, and aborts it at the first SIGINT or SIGTERM
+ *
+ * @throws InterruptedError after a signal; ClientError instead of every error that the user can do something about
+ */
 export async function runCommand(context: CliContext, work: (signal: AbortSignal) => Promise<void>): Promise<void> {
   using stop = stopSignal(context.process)
   try {

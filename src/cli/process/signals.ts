@@ -1,6 +1,6 @@
 import type { ProcessEvents } from './context.ts'
 
-/** What a shell reports for a process that a signal ended: 128 and the signal's number */
+/** The exit code that shells report for a process that a signal ended: 128 plus the number of the signal */
 export const exitCodes = { SIGINT: 130, SIGTERM: 143 } as const
 
 export interface StopSignal extends Disposable {
@@ -8,6 +8,7 @@ export interface StopSignal extends Disposable {
   signal: AbortSignal
 }
 
+/** Listens for SIGINT and SIGTERM until it is disposed of */
 export function stopSignal(events: ProcessEvents): StopSignal {
   const controller = new AbortController()
   const listeners = Object.entries(exitCodes).map(([name, code]) => {

@@ -6,7 +6,10 @@ import type { Logger } from '../../log.ts'
 
 const silent: Logger = { error: () => {}, warn: () => {}, info: () => {}, debug: () => {}, child: () => silent }
 
-/** A registry of this process on the loopback interface, without peers; what it holds is gone with it */
+/**
+ * Starts a registry in this process, on a loopback address and without peers; its data is deleted when it is disposed
+ * of
+ */
 export async function startTemporaryRegistry(): Promise<{ host: string } & AsyncDisposable> {
   const { Appliance } = await import('../../appliance/appliance.ts')
   const directory = await mkdtemp(join(tmpdir(), 'ipdr-'))

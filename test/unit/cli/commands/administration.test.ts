@@ -201,7 +201,7 @@ describe('a command that administers a server elsewhere', () => {
     for (const name of ['empty', 'lines']) {
       assert.equal(
         (await ipdr(['gc', '--admin-token-file', path(name)])).err,
-        `ipdr: ${path(name)} holds no token: that is one line of letters, digits and signs\n`,
+        `ipdr: ${path(name)} does not hold a token, which is one line of printable ASCII without spaces\n`,
       )
     }
     assert.match(

@@ -31,7 +31,7 @@ describe('ipdr backup', () => {
   it('--verify checks a directory without an appliance, and fails where something is wrong', async () => {
     const { code, out, err } = await ipdr(['backup', '--verify', target])
     assert.deepEqual({ code, err }, { code: 0, err: '' })
-    assert.match(out, /^1 files with \d+ blocks of [\d.]+ KiB: 0 problems\n$/)
+    assert.match(out, /^1 files with \d+ blocks \([\d.]+ KiB\): 0 problems\n$/)
     const { file } = await backup(applianceOver(stores), { target: join(scratch.path, 'cut') }, {})
     await truncate(file!, 100)
     const cut = await ipdr(['backup', '--verify', join(scratch.path, 'cut')])
@@ -67,7 +67,7 @@ describe('ipdr backup', () => {
     assert.deepEqual([code, /^Wrote/.test(out)], [1, true])
     assert.match(
       err,
-      /not in the backup, as blocks are missing or damaged: team\/app@sha256:0, team\/app@sha256:1, and 3 more\n/,
+      /not in the backup, because blocks are missing or damaged: team\/app@sha256:0, team\/app@sha256:1, and 3 more\n/,
     )
   })
 
@@ -79,14 +79,14 @@ describe('ipdr backup', () => {
     const files = join(scratch.path, 'files')
     const at = ['--docker-registry-host', server.host]
     const first = await ipdr(['backup', files, ...at])
-    assert.match(first.out, /^Wrote [1-9]\d* blocks of [\d.]+ KiB to .*000001-baf\w+\.car\nbaf\w+\n$/)
+    assert.match(first.out, /^Wrote [1-9]\d* blocks \([\d.]+ KiB\) to .*000001-baf\w+\.car\nbaf\w+\n$/)
     await truncate(/to (.*)/.exec(first.out)![1]!, 100)
     const second = await ipdr(['backup', files, ...at])
     assert.match(second.out, /^Wrote [1-9]\d* blocks/)
     assert.match(second.err, /^.*000001-.*: it is cut short.*\n.*: it has 100 bytes/)
     assert.match(
       (await ipdr(['backup', '--verify', files])).out,
-      /^.*000001-.*: a part of it is damaged, as was known before\n2 files/,
+      /^.*000001-.*: a part of it is damaged, as an earlier backup noted\n2 files/,
     )
   })
 })

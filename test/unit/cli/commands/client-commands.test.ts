@@ -91,7 +91,10 @@ describe('ipdr push', () => {
     const { code, err } = await at('push', 'example/sparse', '--from', directory)
     assert.deepEqual(
       { code, err },
-      { code: 0, err: `The source has not all that the index names; left out: ${arm64.descriptor.digest}\n` },
+      {
+        code: 0,
+        err: `The source does not have everything that its index names; left out: ${arm64.descriptor.digest}\n`,
+      },
     )
   })
 
@@ -345,7 +348,7 @@ describe('ipdr dig', () => {
       assert.deepEqual(await ipdr(['dig', 'nope:v1', '--docker-registry-host', server.host]), {
         code: 1,
         out: '',
-        err: `ipdr: ${server.host} knows no nope:v1\n`,
+        err: `ipdr: ${server.host} does not have nope:v1\n`,
       })
       assert.equal((await ipdr(['dig', 'empty', '--docker-registry-host', server.host])).code, 1)
     })
@@ -354,7 +357,7 @@ describe('ipdr dig', () => {
   it('does not traverse', async () =>
     assert.match((await at('dig', '../../etc:passwd')).err, /^ipdr: invalid repository name/))
   it('wants to know whether it is short', async () =>
-    assert.match((await at('dig', 'x', '--short=maybe')).err, /It is true or false/))
+    assert.match((await at('dig', 'x', '--short=maybe')).err, /It must be true or false/))
 })
 
 describe('ipdr gc', () => {
@@ -373,8 +376,8 @@ describe('ipdr gc', () => {
       ),
       {
         code: 0,
-        out: 'Freed 5.0 MiB in 4 blocks; 1 untagged manifests, 2 unused blobs and 3 cached images went (1.25 s)\n',
-        err: 'looking through the index\n3 roots marked\n3 roots marked, 2 blocks of 2.0 KiB found\n',
+        out: 'Freed 5.0 MiB in 4 blocks; deleted 1 untagged manifests, 2 unused blobs and 3 cached images (1.25 s)\n',
+        err: 'reading the index\n3 roots marked\n3 roots marked, 2 blocks (2.0 KiB) of garbage found\n',
       },
     ],
     [
@@ -383,7 +386,7 @@ describe('ipdr gc', () => {
       lines({ result: { ...result, dryRun: true } }),
       {
         code: 0,
-        out: 'Would free 5.0 MiB in 4 blocks; 1 untagged manifests, 2 unused blobs and 3 cached images would go (1.25 s)\n',
+        out: 'Would free 5.0 MiB in 4 blocks; would delete 1 untagged manifests, 2 unused blobs and 3 cached images (1.25 s)\n',
         err: '',
       },
     ],
@@ -411,7 +414,10 @@ describe('ipdr gc', () => {
   }
 
   it('wants to know how long the grace is', async () =>
-    assert.match((await ipdr(['gc', '--grace', 'soon'])).err, /--grace must be a duration/))
+    assert.match(
+      (await ipdr(['gc', '--grace', 'soon'])).err,
+      /'--grace <duration>' argument 'soon' is invalid. It must be a duration/,
+    ))
 
   it('says so where the answer breaks off, or is none', async () => {
     for (const [answer, message] of [
@@ -461,7 +467,7 @@ describe('ipdr fsck', () => {
     unlisted: 1,
   }
   const lines = (...values: unknown[]): string => values.map(value => `${JSON.stringify(value)}\n`).join('')
-  const notWell = 'ipdr: not all is well: push the images that are listed again, or delete them\n'
+  const notWell = 'ipdr: some images are damaged: push those that are listed again, or delete them\n'
   const cases: [string[], string, string, { code: number; out: string; err: string }][] = [
     [
       ['fsck'],
@@ -474,8 +480,8 @@ describe('ipdr fsck', () => {
       ),
       {
         code: 0,
-        out: '4 blocks of 5.0 MiB are right; 0 were missing and 0 damaged, 0 of them repaired; 0 damaged that nothing needs (1.25 s)\n',
-        err: 'what the index leads to: 2 blocks of 2.0 KiB are right\nother blocks: 2 blocks of 2.0 KiB are right, 1 are not\n1 repaired: 2 blocks of 2.0 KiB are right, 2 were not\n',
+        out: '4 blocks (5.0 MiB) are right; 0 were missing and 0 damaged, 0 of them repaired; 0 damaged ones are not needed (1.25 s)\n',
+        err: 'blocks of the index: 2 blocks (2.0 KiB) are right\nother blocks: 2 blocks (2.0 KiB) are right, 1 are not\n1 repaired: 2 blocks (2.0 KiB) are right, 2 were not\n',
       },
     ],
     [
@@ -497,8 +503,8 @@ describe('ipdr fsck', () => {
       {
         code: 1,
         out:
-          'a/b@sha256:1 (v1, v2): bad: bafk1, bafk2, bafk3, 2 more\nc@sha256:2: bad: bafk1\ntag c:v1: there is no manifest sha256:3\nand 1 more\n' +
-          '4 blocks of 5.0 MiB are right; 1 are missing and 4 damaged, 0 of them repaired; 0 damaged that nothing needs (1.25 s)\n',
+          'a/b@sha256:1 (v1, v2): missing or damaged: bafk1, bafk2, bafk3, 2 more\nc@sha256:2: missing or damaged: bafk1\ntag c:v1: there is no manifest sha256:3\nand 1 more\n' +
+          '4 blocks (5.0 MiB) are right; 1 are missing and 4 damaged, 0 of them repaired; 0 damaged ones are not needed (1.25 s)\n',
         err: notWell,
       },
     ],
@@ -540,7 +546,7 @@ describe('ipdr fsck', () => {
   }
   const steps = lines({ progress: { phase: 'tags', blocks: 5, manifests: 1, blobs: 2 } }, { result: rebuilt })
   const notAll =
-    'ipdr: not all could be restored\nRepair what is listed and run this again; --waive takes the index as it is, and has the rest collected as garbage.\n'
+    'ipdr: the index is not complete\nRepair what is listed and run this again. --waive declares the index complete as it is, and the rest becomes garbage.\n'
   const rebuilds: typeof cases = [
     [
       ['fsck', '--rebuild'],
@@ -548,8 +554,8 @@ describe('ipdr fsck', () => {
       steps,
       {
         code: 0,
-        out: 'recovered@sha256:9: no repository claims it\nRestored 1 tags, 2 manifests and 3 blobs; 1 images that no repository claims, 4 that are here in part, 0 things that were never here, 0 problems (0.5 s)\n',
-        err: 'restoring what has a tag: 5 blocks looked at, 1 manifests and 2 blobs restored\n',
+        out: 'recovered@sha256:9: no repository claims it\nRebuilt 1 tags, 2 manifests and 3 blobs; 1 images that no repository claims, 4 that are only partly here, 0 things that were never here, 0 problems (0.5 s)\n',
+        err: 'rebuilding tagged images: 5 blocks read, 1 manifests and 2 blobs rebuilt\n',
       },
     ],
     [['fsck', '--rebuild', '--waive', '--json'], '{"waive":true}', steps, { code: 0, out: lines(rebuilt), err: '' }],
@@ -565,7 +571,7 @@ describe('ipdr fsck', () => {
       lines({ result: { ...torn, recovered: [] } }),
       {
         code: 1,
-        out: 'a@sha256:2: was not here\na:v1@sha256:1: gone\nbafy: damaged\nRestored 1 tags, 2 manifests and 3 blobs; 0 images that no repository claims, 4 that are here in part, 1 things that were never here, 2 problems (0.5 s)\n',
+        out: 'a@sha256:2: was not here\na:v1@sha256:1: gone\nbafy: damaged\nRebuilt 1 tags, 2 manifests and 3 blobs; 0 images that no repository claims, 4 that are only partly here, 1 things that were never here, 2 problems (0.5 s)\n',
         err: notAll,
       },
     ],
@@ -580,14 +586,14 @@ describe('ipdr fsck', () => {
   }
 
   it('wants a rate that is one', async () => {
-    assert.match((await ipdr(['fsck', '--rate', 'fast'])).err, /It is a size such as 50MiB, or off/)
+    assert.match((await ipdr(['fsck', '--rate', 'fast'])).err, /It must be a size such as 50MiB, or off/)
   })
   it('says how to begin where no server runs', async () => {
     const { host, [Symbol.asyncDispose]: close } = await fakeServer(() => {})
     await close()
     const { code, err } = await ipdr(['fsck', '--docker-registry-host', host])
     assert.equal(code, 1)
-    assert.match(err, /can't be reached.*\nThe check runs in the server: start one by `ipdr server/)
+    assert.match(err, /can't be reached.*\nfsck runs in the server: start one by `ipdr server/)
   })
 })
 
@@ -623,7 +629,7 @@ describe('ipdr resolve, peers and publish', () => {
     [['peers', 'connect', peer.address, '--json'], `{"peer":"${peer.peer}"}\n`],
     [
       ['publish'],
-      `Published /ipfs/bafy as /ipns/${key}\nFor a domain, set the TXT record of _dnslink.<domain>, once:\n${record}\n`,
+      `Published /ipfs/bafy as /ipns/${key}\nTo use a domain instead, set the TXT record of _dnslink.<domain> once:\n${record}\n`,
     ],
     [['publish', '--json'], `{"name":"${key}","cid":"bafy","record":"${record}"}\n`],
   ]

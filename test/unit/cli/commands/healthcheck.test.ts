@@ -48,7 +48,10 @@ describe('ipdr healthcheck', () => {
     )
     assert.equal((await ipdr(['healthcheck', '--wait', '30s', '--port', `${server.port}`])).code, 0)
     assert.equal(asked, 3)
-    assert.match((await ipdr(['healthcheck', '--wait', 'long'])).err, /^ipdr: --wait must be a duration/)
+    assert.match(
+      (await ipdr(['healthcheck', '--wait', 'long'])).err,
+      /^ipdr: option '--wait <duration>' argument 'long' is invalid. It must be a duration/,
+    )
   })
 
   it('reads no more of an answer than it tells', async () => {

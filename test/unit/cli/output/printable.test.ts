@@ -294,10 +294,10 @@ describe('what a stranger says', () => {
   })
 
   it('keeps to its line beside progress', async () => {
-    const { showProgress } = await import('../../../../src/cli/output/copy-progress.ts')
+    const { showCopyProgress } = await import('../../../../src/cli/output/copy-progress.ts')
     const stderr = Object.assign(new PassThrough(), { isTTY: true })
-    using progress = showProgress({ ...fakeContext(), stderr }, { silent: false })
+    using progress = showCopyProgress({ ...fakeContext(), stderr }, { silent: false })
     progress.blob?.({ ...blob, digest: evil as `sha256:${string}` }, false)
-    assert.match(String(stderr.read()), /K1 blobs, 0\.0 MiB$/)
+    assert.match(String(stderr.read()), /K1 blobs, 0 B$/)
   })
 })

@@ -73,7 +73,7 @@ describe('an archive that is packed', () => {
       name: 'ClientError',
       message: /unpacks to more than 3145728 bytes$/,
     })
-    assert.match((await ipdr(['push', 'x', '--max-unpacked', 'much'])).err, /It is a size such as 10GiB/)
+    assert.match((await ipdr(['push', 'x', '--max-unpacked', 'much'])).err, /It must be a size such as 10GiB/)
   })
 
   it('ends where nothing follows that is a file', async () => {

@@ -1,0 +1,29 @@
+/** Reads the values of options; each throws InvalidArgumentError, from which commander makes the message */
+import { InvalidArgumentError } from 'commander'
+import { parseDuration, parseSize } from '../../config/units.ts'
+
+/** Bytes */
+export function size(text: string): number {
+  return required(parseSize(text), 'It must be a size such as 10GiB.')
+}
+
+/** Bytes; 0 for `off`, which means unlimited */
+export function sizeOrOff(text: string): number {
+  return text === 'off' ? 0 : required(parseSize(text), 'It must be a size such as 50MiB, or off.')
+}
+
+/** Seconds */
+export function duration(text: string): number {
+  return required(parseDuration(text), 'It must be a duration such as 5m.')
+}
+
+export function trueOrFalse(text: string): boolean {
+  return required(['true', 'false'].includes(text) ? text === 'true' : undefined, 'It must be true or false.')
+}
+
+function required<Value>(value: Value | undefined, message: string): Value {
+  if (value === undefined) {
+    throw new InvalidArgumentError(message)
+  }
+  return value
+}
