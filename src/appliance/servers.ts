@@ -1,75 +1,81 @@
+import type { Config } from '../config/schema.ts'
+import { BodyMemory, type BodyMemoryInit } from '../http/body-memory.ts'
+import type { Certificate } from '../http/certificate.ts'
+import { BrowserHosts } from '../http/middleware/browser-hosts.ts'
+import { createAdminApp, createApp, type AppComponents, type AppLimits } from '../http/routes/app.ts'
+import { HttpServer, type HttpServerOptions } from '../http/server.ts'
+import { Administration } from '../upkeep/administration.ts'
 import { AdminSocket } from './admin-socket.ts'
 import { AdminToken } from './admin-token.ts'
-import { appLimits, httpInit } from './limits.ts'
-import type { Config } from '../config/schema.ts'
-import { createAdminApp, createApp, type AppComponents } from '../http/routes/app.ts'
-import type { BrowserHosts } from '../http/middleware/browser-hosts.ts'
-import type { Certificate } from '../http/certificate.ts'
-import { HttpServer } from '../http/server.ts'
+import { second, type Base } from './base.ts'
+import type { NameParts } from './names.ts'
+import type { Network } from './network.ts'
+import { part, type Part } from './part.ts'
+import type { RegistryParts } from './registry.ts'
+import type { Upkeep } from './upkeep.ts'
 
-export interface ServersComponents extends AppComponents {
-  certificate: Certificate | undefined
-  hosts: BrowserHosts
-}
-
-/** What answers HTTP, and the parts of it that start and stop, in this order */
+/** What answers HTTP */
 export interface Servers {
-  registry: HttpServer
-  /** Undefined where the registry's port is that of administration, too */
-  admin: HttpServer | undefined
-  parts: Array<{ name: string; start: () => Promise<void>; stop: () => Promise<void> }>
+  /** The registry's port */
+  server: HttpServer
+  /** Undefined where administration is on the registry's port */
+  adminServer: HttpServer | undefined
+  bodies: BodyMemory
+  parts: Part[]
 }
 
-export function buildServers(
-  { certificate, hosts, ...components }: ServersComponents,
-  dataDir: string,
-  config: Config,
-): Servers {
-  const {
-    host,
-    port,
-    admin: { host: adminHost, port: adminPort, metrics, tokenFile },
-  } = config
-  const limits = appLimits(config)
-  const init = httpInit(config)
-  const token = new AdminToken(components, { dataDir, path: tokenFile })
-  const access = { token, metrics }
-  const app = createApp(components, { admin: adminPort === undefined ? access : undefined, hosts, limits })
-  const registry = new HttpServer({ app }, { tls: certificate?.current, host, port, ...init })
-  const admin =
-    adminPort === undefined
+export function buildServers(components: Base & Network & NameParts & RegistryParts & Upkeep): Servers {
+  const { config, directory, inputs, isReady, metrics, registry } = components
+  const { admin, host, port } = config
+  const { certificate } = inputs
+  const log = components.log.child({ module: 'http' })
+  const bodies = new BodyMemory(bodyMemoryInit(config))
+  const health = { notReady: () => (isReady() ? undefined : 'starting or stopping') }
+  const app: AppComponents = { bodies, registry, health, administration: new Administration(components), metrics, log }
+
+  const hosts = new BrowserHosts({
+    names: [...config.hosts, host, admin.host],
+    certificate: certificate && (() => certificate.current),
+  })
+  const token = new AdminToken({ log }, { dataDir: directory.path, path: admin.tokenFile })
+  const access = { token, metrics: admin.metrics }
+  const init = { hosts, limits: appLimits(config) }
+  const options = serverOptions(config)
+
+  const socket = new AdminSocket(
+    { app: createAdminApp(app, init), log },
+    {
+      dataDir: directory.path,
+      ...options,
+      // the owner gets in, however many others are connected
+      limits: { ...options.limits, connections: 0, connectionsPerClient: 0 },
+    },
+  )
+  const adminServer =
+    admin.port === undefined
       ? undefined
       : new HttpServer(
-          { app: createAdminApp(components, { admin: access, hosts, limits }) },
-          { host: adminHost, port: adminPort, ...init },
+          { app: createAdminApp(app, { ...init, admin: access }) },
+          { ...options, host: admin.host, port: admin.port },
         )
-  // its owner gets in, however many others are connected
-  const unlimited = { ...init, limits: { ...init.limits, connections: 0, connectionsPerClient: 0 } }
-  const socket = new AdminSocket(
-    { app: createAdminApp(components, { hosts, limits }), log: components.log },
-    { dataDir, ...unlimited },
+  const server = new HttpServer(
+    { app: createApp(app, { ...init, admin: adminServer === undefined ? access : undefined }) },
+    { ...options, host, port, tls: certificate?.current },
   )
   return {
-    registry,
-    admin,
+    server,
+    adminServer,
+    bodies,
     parts: [
-      {
-        name: 'admin token',
-        start: async () => {
-          await token.start()
-        },
-        stop: async () => {},
-      },
-      portsPart([socket, ...(admin === undefined ? [] : [admin]), registry]),
-      ...(certificate === undefined ? [] : [certificatePart(certificate, registry)]),
+      part('admin token', { start: async () => await token.start() }),
+      portsPart([socket, ...(adminServer === undefined ? [] : [adminServer]), server]),
+      ...(certificate === undefined ? [] : [certificatePart(certificate, server)]),
     ],
   }
 }
 
-/** They stop together: requests that are under way on one get no more time because of those on another */
-function portsPart(
-  servers: ReadonlyArray<{ start: () => Promise<void>; stop: () => Promise<void> }>,
-): Servers['parts'][number] {
+/** They stop together, so that no request is given up while another server still answers its own */
+function portsPart(servers: ReadonlyArray<{ start: () => Promise<void>; stop: () => Promise<void> }>): Part {
   const stop = async (): Promise<void> => {
     await Promise.all(
       servers.map(async server => {
@@ -77,34 +83,58 @@ function portsPart(
       }),
     )
   }
-  return {
-    name: 'admin socket, admin port and registry port',
-    start: async () => {
-      try {
-        for (const server of servers) {
-          await server.start()
-        }
-      } catch (err) {
-        await stop()
-        throw err
+  const start = async (): Promise<void> => {
+    try {
+      for (const server of servers) {
+        await server.start()
       }
-    },
-    stop,
+    } catch (err) {
+      await stop()
+      throw err
+    }
   }
+  return { name: 'admin socket, admin port and registry port', start, stop }
 }
 
-function certificatePart(certificate: Certificate, server: HttpServer): Servers['parts'][number] {
-  return {
-    name: 'certificate',
+function certificatePart(certificate: Certificate, server: HttpServer): Part {
+  return part('certificate', {
     start: async () => {
-      // it may have been replaced since the server was made
+      // it may have been replaced since the server was built
       server.setCertificate(certificate.current)
       certificate.start(next => {
         server.setCertificate(next)
       })
     },
-    stop: async () => {
-      await certificate.stop()
-    },
+    stop: async () => await certificate.stop(),
+  })
+}
+
+function appLimits({ limits }: Config): AppLimits {
+  const { manifestBytes, ranges, bodyRate, idleTimeout, urlBytes, headerBytes, headerCount } = limits
+  return {
+    maxManifestBytes: manifestBytes,
+    maxRanges: ranges,
+    bodyRate: { bytes: bodyRate * idleTimeout, period: idleTimeout * second },
+    requests: { urlBytes, headerBytes, headerCount },
+  }
+}
+
+/** A limit that is set has room for at least one manifest; 0 means unlimited */
+function bodyMemoryInit({ limits: { bodyMemory, bodyMemoryPerClient, manifestBytes } }: Config): BodyMemoryInit {
+  const atLeast = (bytes: number, least: number): number => (bytes === 0 ? 0 : Math.max(bytes, least))
+  return {
+    max: atLeast(bodyMemory, Math.max(bodyMemoryPerClient, manifestBytes)),
+    maxPerClient: atLeast(bodyMemoryPerClient, manifestBytes),
+  }
+}
+
+function serverOptions({
+  limits,
+}: Config): Required<Pick<HttpServerOptions, 'idleTimeout' | 'drainTimeout' | 'limits'>> {
+  const { headerBytes, headerCount, headerTimeout, connections, connectionsPerClient } = limits
+  return {
+    idleTimeout: limits.idleTimeout * second,
+    drainTimeout: limits.drainTimeout * second,
+    limits: { headerBytes, headerCount, headerTimeout: headerTimeout * second, connections, connectionsPerClient },
   }
 }

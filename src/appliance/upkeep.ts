@@ -1,55 +1,60 @@
-import type { Config } from '../config/schema.ts'
-import { Backups, type BackupsComponents } from '../upkeep/backup/backups.ts'
-import { GarbageCollector, type GarbageCollectorComponents } from '../upkeep/gc/garbage-collector.ts'
-import { IndexRebuilder, type IndexRebuilderComponents } from '../upkeep/rebuild/index-rebuilder.ts'
-import { ManifestUpgrade, type ManifestUpgradeComponents } from '../upkeep/rebuild/manifest-upgrade.ts'
-import { Restorer, type RestorerComponents } from '../upkeep/backup/restorer.ts'
-import { Fsck, type FsckComponents } from '../upkeep/fsck/fsck.ts'
+import { Backups } from '../upkeep/backup/backups.ts'
+import { Restorer } from '../upkeep/backup/restorer.ts'
+import { Fsck } from '../upkeep/fsck/fsck.ts'
+import { GarbageCollector } from '../upkeep/gc/garbage-collector.ts'
+import { IndexRebuilder } from '../upkeep/rebuild/index-rebuilder.ts'
+import { ManifestUpgrade } from '../upkeep/rebuild/manifest-upgrade.ts'
+import { second, type Base } from './base.ts'
+import type { NameParts } from './names.ts'
+import type { Network } from './network.ts'
+import { part, type Part } from './part.ts'
+import type { RegistryParts } from './registry.ts'
+import type { Storage } from './storage.ts'
 
-const second = 1000
+type Components = Base & Storage & Network & NameParts & RegistryParts
 
-export type UpkeepComponents = Omit<GarbageCollectorComponents, 'backups' | 'upgrade'> &
-  Omit<FsckComponents, 'upgrade'> &
-  ManifestUpgradeComponents &
-  IndexRebuilderComponents &
-  BackupsComponents &
-  RestorerComponents
-
-/** What keeps a store healthy, and the parts of it that start and stop, in this order */
+/** What keeps the stores in order */
 export interface Upkeep {
   collector: GarbageCollector
   fsck: Fsck
   rebuilder: IndexRebuilder
   backups: Backups
   restorer: Restorer
-  parts: Array<{ name: string; start: () => Promise<void>; stop: () => Promise<void> }>
+  parts: Part[]
 }
 
-export function buildUpkeep(components: UpkeepComponents, { cache, fsck: fsckConfig, gc }: Config): Upkeep {
-  const of = (module: string): UpkeepComponents => ({ ...components, log: components.log.child({ module }) })
-  const backups = new Backups(of('backup'))
-  const restorer = new Restorer(of('restore'))
-  const rebuilder = new IndexRebuilder(of('rebuild'))
-  const upgrade = new ManifestUpgrade(of('upgrade'))
+export function buildUpkeep(components: Components): Upkeep {
+  const { config, events } = components
+  const withLog = (module: string): Components => ({ ...components, log: components.log.child({ module }) })
+  const backups = new Backups(withLog('backup'))
+  const restorer = new Restorer(withLog('restore'))
+  const rebuilder = new IndexRebuilder(withLog('rebuild'))
+  const upgrade = new ManifestUpgrade(withLog('upgrade'))
+  const { interval, untagged } = config.gc
   const collector = new GarbageCollector(
-    { ...of('gc'), backups, upgrade },
+    { ...withLog('gc'), backups, upgrade },
     {
-      interval: gc.interval * second,
-      untagged: gc.untagged === undefined ? undefined : gc.untagged * second,
-      cacheBytes: cache.maxBytes,
+      interval: interval * second,
+      untagged: untagged === undefined ? undefined : untagged * second,
+      cacheBytes: config.cache.maxBytes,
     },
   )
-  const fsck = new Fsck({ ...of('fsck'), upgrade }, { interval: fsckConfig.interval * second, rate: fsckConfig.rate })
-  const parts = Object.entries({ 'index rebuilder': rebuilder, 'garbage collector': collector, fsck }).map(
-    ([name, part]) => ({
-      name,
-      start: async () => {
-        await part.start()
-      },
-      stop: async () => {
-        await part.stop()
-      },
-    }),
+  events.on('full', bytes => {
+    collector.pressure.full(bytes)
+  })
+  events.on('evictable', bytes => {
+    collector.pressure.fetched(bytes)
+  })
+  const fsck = new Fsck(
+    { ...withLog('fsck'), upgrade },
+    { interval: config.fsck.interval * second, rate: config.fsck.rate },
   )
-  return { collector, fsck, rebuilder, backups, restorer, parts }
+  return {
+    collector,
+    fsck,
+    rebuilder,
+    backups,
+    restorer,
+    parts: [part('index rebuilder', rebuilder), part('garbage collector', collector), part('fsck', fsck)],
+  }
 }

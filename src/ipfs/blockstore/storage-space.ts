@@ -46,6 +46,10 @@ export interface StorageSpaceInit {
    * @default 1 % of the file system, at most 1 GiB
    */
   minFree?: number | undefined
+  /** Called when there was no room, with the bytes that are wanted: whoever listens may delete something */
+  onFull?: ((bytes: number) => void) | undefined
+  /** Called with the bytes of each block that was written and can be fetched again */
+  onEvictable?: ((bytes: number) => void) | undefined
 }
 
 export interface ReserveOptions {
@@ -75,6 +79,8 @@ export class StorageSpace {
   readonly maxBytes: number | undefined
   readonly #location: string
   readonly #minFree: number | undefined
+  readonly #onFull: (bytes: number) => void
+  readonly #onEvictable: (bytes: number) => void
   #fileSystem: FileSystem | undefined
   #asking: Promise<FileSystem> | undefined
   #reserved = 0
@@ -82,10 +88,6 @@ export class StorageSpace {
   #written = 0
   /** Writes that found no room since the start */
   refused = 0
-  /** Called when there was no room, with the bytes that are wanted: whoever listens may delete something */
-  onFull: (bytes: number) => void = () => {}
-  /** Called with the bytes of each block that was written and can be fetched again */
-  onEvictable: (bytes: number) => void = () => {}
 
   /** @param location of the blockstore */
   constructor(location: string, init: StorageSpaceInit = {}) {
@@ -93,6 +95,8 @@ export class StorageSpace {
     this.usage = new BlockUsage(location)
     this.maxBytes = init.maxBytes
     this.#minFree = init.minFree
+    this.#onFull = init.onFull ?? (() => {})
+    this.#onEvictable = init.onEvictable ?? (() => {})
   }
 
   async open(): Promise<void> {
@@ -133,7 +137,7 @@ export class StorageSpace {
         change.done(grown)
         this.#written += Math.ceil(bytes / pageSize) * pageSize
         if (evictable) {
-          this.onEvictable(grown)
+          this.#onEvictable(grown)
         }
       },
       [Symbol.dispose]: () => {
@@ -228,7 +232,7 @@ export class StorageSpace {
 
   #full(detail: ConstructorParameters<typeof StorageFullError>[0], share: number, cause?: unknown): StorageFullError {
     this.refused++
-    this.onFull(Math.max(detail?.wanted ?? 0, Math.min(share, mostShare)))
+    this.#onFull(Math.max(detail?.wanted ?? 0, Math.min(share, mostShare)))
     return new StorageFullError(detail, { cause })
   }
 

@@ -14,12 +14,12 @@ let collector: GarbageCollector
 
 beforeEach(async () => {
   // blocks and links are protected as they are in a server
-  stores = await TestRegistry.open({ maxBytes, unreferenced: 0 })
-  collector = stores.collector()
-  await collector.start()
-  stores.blockstore.space.onFull = bytes => {
+  const onFull = (bytes: number): void => {
     collector.pressure.full(bytes)
   }
+  stores = await TestRegistry.open({ maxBytes, unreferenced: 0, onFull })
+  collector = stores.collector()
+  await collector.start()
 })
 afterEach(async () => {
   await collector.stop()

@@ -117,11 +117,13 @@ describe('a limit on all blocks', () => {
   })
 
   it('says how much should be made free', async () => {
-    await open({ maxBytes: 1_000_000 })
     const wanted: number[] = []
-    store.space.onFull = bytes => {
-      wanted.push(bytes)
-    }
+    await open({
+      maxBytes: 1_000_000,
+      onFull: bytes => {
+        wanted.push(bytes)
+      },
+    })
     await put('a', 990_000)
     await assert.rejects(put('b', 20_000))
     await assert.rejects(store.space.require(0, 500_000))

@@ -28,13 +28,13 @@ it('an image of other nodes is served where there is no room to keep it', async 
   await using directory = await temporaryDirectory('full')
   // three leaves and what leads to them would fit in, were nothing left for pushes
   const maxBytes = Math.floor(3.05 * mebibyte)
-  const blockstore = new DurableBlockstore(directory.path, { fsync: false, maxBytes })
-  await blockstore.open()
   let fetched = 0
   const wanted: number[] = []
-  blockstore.space.onFull = bytes => {
+  const onFull = (bytes: number): void => {
     wanted.push(bytes)
   }
+  const blockstore = new DurableBlockstore(directory.path, { fsync: false, maxBytes, onFull })
+  await blockstore.open()
   const gateways = {
     isEmpty: false,
     fetch: async (cid: CID) => {
@@ -68,7 +68,6 @@ it('an image of other nodes is served where there is no room to keep it', async 
   await blockstore.put(pushed.cid, pushed.bytes)
   assert.ok(wanted.length > 0 && fetched > 10)
 
-  blockstore.space.onFull = () => {}
   await using roomy = await temporaryDirectory('roomy')
   const large = new DurableBlockstore(roomy.path, { fsync: false, maxBytes: 10 * mebibyte })
   await large.open()

@@ -24,11 +24,17 @@ let directory: TemporaryDirectory
 let blockstore: DurableBlockstore
 /** Blocks that peers were told of */
 let announced: string[]
+/** Bytes of the blocks that can be fetched again */
+let evictable: number
 
 beforeEach(async () => {
   announced = []
+  evictable = 0
   directory = await temporaryDirectory('retrieval')
-  blockstore = new DurableBlockstore(directory.path, { fsync: false, recent: 0 })
+  const onEvictable = (size: number): void => {
+    evictable += size
+  }
+  blockstore = new DurableBlockstore(directory.path, { fsync: false, recent: 0, onEvictable })
   await blockstore.open()
 })
 afterEach(async () => {
@@ -106,10 +112,6 @@ describe('a block that comes from elsewhere', () => {
   })
 
   it('counts as one that can be fetched again', async () => {
-    let evictable = 0
-    blockstore.space.onEvictable = size => {
-      evictable += size
-    }
     await read(retrievalFrom({ gateway: async () => bytes }))
     assert.equal(evictable, bytes.byteLength)
   })

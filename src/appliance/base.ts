@@ -1,0 +1,26 @@
+import type { Config } from '../config/schema.ts'
+import type { LevelIndex } from '../index/level-index.ts'
+import type { Logger } from '../log.ts'
+import type { Metrics } from '../metrics.ts'
+import type { IndexCondition } from '../registry/index-condition.ts'
+import type { DataDirectory } from './data-directory.ts'
+import type { StartInputs } from './start-inputs.ts'
+import type { StoreEvents } from './store-events.ts'
+
+export const second = 1000
+
+/** What every group of parts may be built from */
+export interface Base {
+  config: Config
+  inputs: StartInputs
+  directory: DataDirectory
+  index: LevelIndex
+  condition: IndexCondition
+  events: StoreEvents
+  metrics: Metrics
+  log: Logger
+  /** Permissions that files for other programs lack; undefined: as many as all files of this process lack */
+  umask: number | undefined
+  /** Whether the appliance has started and does not stop */
+  isReady: () => boolean
+}

@@ -1,0 +1,97 @@
+import { hasNoBlocks } from '../ipfs/blockstore/layout.ts'
+import { LevelIndex } from '../index/level-index.ts'
+import { Metrics } from '../metrics.ts'
+import { IndexCondition } from '../registry/index-condition.ts'
+import { lowerPoolThreads } from '../scheduling/thread-priority.ts'
+import type { Base } from './base.ts'
+import { closeDirectory } from './close-directory.ts'
+import { buildNames } from './names.ts'
+import { buildNetwork, type Network } from './network.ts'
+import { part, store, type Part } from './part.ts'
+import { buildRegistry, type RegistryParts } from './registry.ts'
+import { buildServers, type Servers } from './servers.ts'
+import { buildStorage, type Storage } from './storage.ts'
+import { StoreEvents } from './store-events.ts'
+import { buildUpkeep } from './upkeep.ts'
+
+type Given = Omit<Base, 'index' | 'condition' | 'events' | 'metrics'>
+
+export interface Built extends Pick<Network, 'node'>, Pick<Servers, 'server' | 'adminServer'> {
+  /** In the order in which they start; they stop in the reverse order */
+  parts: Part[]
+}
+
+/**
+ * Builds the parts above the index, each group from those before it
+ *
+ * @param base its parts have started: LevelDatastore opens its files when it is built, which only the holder of the index's lock may do
+ * @throws ResolverError
+ */
+export function build(base: Base): Built {
+  const storage = buildStorage(base)
+  const network = buildNetwork({ ...base, ...storage })
+  const names = buildNames({ ...base, ...storage, ...network })
+  const registry = buildRegistry({ ...base, ...storage, ...network, ...names })
+  const upkeep = buildUpkeep({ ...base, ...storage, ...network, ...names, ...registry })
+  const servers = buildServers({ ...base, ...network, ...names, ...registry, ...upkeep })
+  observe({ ...base, ...storage, ...network, ...registry, ...servers })
+  return {
+    node: network.node,
+    server: servers.server,
+    adminServer: servers.adminServer,
+    parts: [
+      ...storage.parts,
+      ...network.parts,
+      ...names.parts,
+      ...registry.parts,
+      ...upkeep.parts,
+      ...servers.parts,
+      // the threads are there once the others have started
+      part('priority of threads', { start: lowerPoolThreads }),
+    ],
+  }
+}
+
+/** Builds the index, whose parts start before any other is built: its lock keeps a second process away from everything else */
+export function buildBase(given: Given): Base & { parts: Part[] } {
+  const { directory, log } = given
+  const index = new LevelIndex(directory.index)
+  const condition = new IndexCondition({
+    index,
+    blocks: { isEmpty: async () => await hasNoBlocks(directory.blocks) },
+    log: log.child({ module: 'index' }),
+  })
+  return {
+    ...given,
+    index,
+    condition,
+    events: new StoreEvents(),
+    metrics: new Metrics(),
+    parts: [
+      store('index', index),
+      part('permissions of the data directory', {
+        start: async () => await closeDirectory({ log }, directory.path),
+      }),
+      part('condition of the index', condition),
+    ],
+  }
+}
+
+function observe({
+  blockstore,
+  bodies,
+  index,
+  metrics,
+  node,
+  reader,
+  uploads,
+}: Base & Storage & Network & RegistryParts & Servers): void {
+  metrics.observe({
+    blobs: async () => await index.countBlobs(),
+    openUploads: async () => await uploads.count(),
+    bodyBytes: () => bodies.total,
+    space: blockstore.space,
+    peers: () => node.peerCount,
+    retrievedBlocks: () => reader.fetched,
+  })
+}

@@ -1,0 +1,96 @@
+import { LevelDatastore } from 'datastore-level'
+import type { Config } from '../config/schema.ts'
+import { KuboContentStore } from '../ipfs/kubo/kubo-content-store.ts'
+import { createRemotePins } from '../ipfs/kubo/remote-pins.ts'
+import { IpfsNode } from '../ipfs/node/node.ts'
+import type { PeerLimits } from '../ipfs/node/peer-limits.ts'
+import { createProvider } from '../ipfs/node/provider.ts'
+import { Gateways } from '../ipfs/retrieval/gateways.ts'
+import { Repairer } from '../ipfs/retrieval/repairer.ts'
+import { Retrieval } from '../ipfs/retrieval/retrieval.ts'
+import { ClientLimit } from '../registry/client-limit.ts'
+import type { RootProvider } from '../registry/root-provider.ts'
+import { second, type Base } from './base.ts'
+import { part, store, type Part } from './part.ts'
+import type { Storage } from './storage.ts'
+
+/** What reaches other nodes, and what comes from them */
+export interface Network {
+  datastore: LevelDatastore
+  node: IpfsNode
+  /** Reads images of other nodes, fetching what is not here */
+  reader: Retrieval
+  /** Bounds the requests that wait for other nodes */
+  fetches: ClientLimit
+  repairer: Repairer
+  provider: RootProvider
+  /** Undefined where no kubo pins the same images */
+  pinner: { pin: (root: string) => void } | undefined
+  parts: Part[]
+}
+
+export function buildNetwork({ config, directory, events, inputs, log, metrics, ...storage }: Base & Storage): Network {
+  const { limits, network } = config
+  const { patches, swarmKey, kubo } = inputs
+  const { blockstore, files, hasher } = storage
+  const datastore = new LevelDatastore(directory.datastore)
+  const node = new IpfsNode(
+    { blockstore, datastore, patches, log: log.child({ module: 'ipfs' }) },
+    { ...config.p2p, network, swarmKey, limits: peerLimits(config) },
+  )
+  const gateways = new Gateways({ log: log.child({ module: 'gateways' }) }, config.ipfsGateways)
+  const fetches = new ClientLimit({
+    what: 'requests for content from elsewhere',
+    max: limits.fetches,
+    maxPerClient: limits.fetchesPerClient,
+  })
+  const reader = new Retrieval(
+    { blockstore, node, gateways, slots: fetches, log: log.child({ module: 'retrieval' }) },
+    { timeout: limits.retrievalTimeout * second },
+  )
+  const repairer = new Repairer({
+    blockstore,
+    files,
+    hasher,
+    retrieval: reader,
+    metrics,
+    log: log.child({ module: 'repair' }),
+  })
+  for (const event of ['damaged', 'missing'] as const) {
+    events.on(event, cid => {
+      repairer.request(cid)
+    })
+  }
+  const provided = createProvider({ node, log: log.child({ module: 'provider' }) })
+  const pins =
+    kubo && createRemotePins({ node, kubo: new KuboContentStore(kubo), log: log.child({ module: 'remote-pins' }) })
+  const hasDht = network === 'private' || network === 'public'
+  return {
+    datastore,
+    node,
+    reader,
+    fetches,
+    repairer,
+    provider: { provide: root => provided.add(root) },
+    pinner: pins && { pin: root => pins.add(root) },
+    parts: [
+      store('datastore', datastore),
+      part('IPFS node', node),
+      ...(hasDht ? [part('provider', provided)] : []),
+      ...(pins === undefined ? [] : [part('remote pins', pins)]),
+      part('repairer', repairer),
+    ],
+  }
+}
+
+function peerLimits({ limits }: Config): PeerLimits {
+  const { peers, connectionsPerPeer, streamsPerPeer, wantsPerPeer, peerBytes, unaskedBytes } = limits
+  return {
+    connections: peers,
+    connectionsPerPeer,
+    streamsPerConnection: streamsPerPeer,
+    wantsPerPeer,
+    messageBytes: peerBytes,
+    unaskedBytes,
+  }
+}
