@@ -231,15 +231,7 @@ export class GarbageCollector {
       pace,
       onRoot,
     })
-    if (missing.size > 0) {
-      throw new OciError('UNAVAILABLE', {
-        detail: {
-          reason: 'blocks are missing, and what is below them is not known: no block was deleted',
-          missing: missing.size,
-          cids: [...missing].slice(0, maxNamed),
-        },
-      })
-    }
+    requireNoneMissing(missing)
     const swept = await blockstore.sweep(blocks, {
       dryRun,
       recent,
@@ -253,5 +245,18 @@ export class GarbageCollector {
       this.pressure.end(cachedBytes)
     }
     return { manifests: without.manifests.size, links: without.links.size, cached: evicted, ...swept }
+  }
+}
+
+/** Without a node, nobody knows which blocks are needed below it */
+function requireNoneMissing(missing: ReadonlySet<string>): void {
+  if (missing.size > 0) {
+    throw new OciError('UNAVAILABLE', {
+      detail: {
+        reason: 'blocks are missing, and what is below them is not known: no block was deleted',
+        missing: missing.size,
+        cids: [...missing].slice(0, maxNamed),
+      },
+    })
   }
 }

@@ -166,6 +166,21 @@ describe('a manifest that is put', () => {
     assert.deepEqual(await catalog(), [])
   })
 
+  it('has each of its blobs looked up once', async () => {
+    const config = descriptorOf(Buffer.from('config'))
+    const layer = descriptorOf(Buffer.from('layer'))
+    await stores.pushBlob('r', Buffer.from('config'))
+    await stores.pushBlob('r', Buffer.from('layer'))
+    const asked: string[] = []
+    const isLinked = stores.index.isLinked.bind(stores.index)
+    stores.index.isLinked = async (repository, digest) => {
+      asked.push(digest)
+      return await isLinked(repository, digest)
+    }
+    await stores.pushManifest('r', 'latest', imageManifest({ config, layers: [layer] }))
+    assert.deepEqual(asked.sort(), [config.digest, layer.digest].sort())
+  })
+
   it('comes or goes alone: what it was checked for still holds when it is kept', async () => {
     const config = descriptorOf(Buffer.from('config'))
     await stores.pushBlob('r', Buffer.from('config'))
