@@ -72,10 +72,12 @@ export interface Found extends Omit<Content, 'dagSize'> {
 /** Reads files and directories in IPFS */
 export interface ContentReader {
   /**
-   * Reads a file, or the part of it from `start` to `end`, both inclusive. A chunk may be overwritten once the next one is asked for.
+   * Reads a file, or the part of it from `start` to `end`, both inclusive. A chunk may be overwritten once the next one
+   * is asked for.
    *
    * @throws NotFoundError where a block is missing, DamagedBlockError where one does not hold what it should,
-   *   UnavailableError where nobody delivers a block in time, RefusedDagError where it is no file that anybody has to read
+   *   UnavailableError where nobody delivers a block in time, RefusedDagError where it is no file that anybody has to
+   *   read
    */
   read: (cid: string, options?: ReadFileOptions) => AsyncIterable<Uint8Array>
   /**
@@ -92,8 +94,9 @@ export interface ContentReader {
    */
   list: (directory: string, options?: StoreOptions) => AsyncIterable<{ name: string; cid: string }>
   /**
-   * Whether the DAG of a file is the one that our own writer makes of its bytes: then whoever has these bytes has this CID. Only nodes are
-   * read, so this says nothing of what the leaves hold: that is known to whoever has read the whole file.
+   * Whether the DAG of a file is the one that our own writer makes of its bytes: then whoever has these bytes has this
+   * CID. Only nodes are read, so this says nothing of what the leaves hold: that is known to whoever has read the whole
+   * file.
    *
    * @returns the file with sizes that were computed from its shape, not believed; undefined where it is another DAG
    * @throws as {@link ContentReader.read}

@@ -1,18 +1,18 @@
-/** What of the storage is full, in bytes */
+/** Which limit of the storage was reached; all numbers are bytes */
 export interface StorageFullDetail {
-  /** What the limit is called */
+  /** The setting, or `file system` where the disk itself is full */
   limit: 'storage.maxBytes' | 'storage.minFree' | 'file system'
   reason: string
   maxBytes?: number
-  /** Of all blocks */
+  /** Bytes of all blocks */
   used?: number
   minFree?: number
-  /** Of the file system */
+  /** Bytes of the file system that are free */
   free?: number
   wanted?: number
 }
 
-/** There is no room for a block: the storage has a limit, or its file system has less free than is to stay so */
+/** There is no room for a block: it would exceed a limit of the storage, or take space that must stay free */
 export class StorageFullError extends Error {
   static readonly name = 'StorageFullError'
   readonly name = 'StorageFullError'
@@ -24,19 +24,19 @@ export class StorageFullError extends Error {
   }
 }
 
-/** A blob for which there would be no room even if it were the only one */
+/** A blob that would not fit even into an empty storage */
 export class BlobTooLargeError extends Error {
   static readonly name = 'BlobTooLargeError'
   readonly name = 'BlobTooLargeError'
   readonly detail: { limit: 'storage.maxBytes' | 'file system'; maxBytes: number; bytes: number }
 
   constructor(detail: BlobTooLargeError['detail']) {
-    super(`A blob of ${detail.bytes} bytes or more, where ${detail.maxBytes} fit in`)
+    super(`The blob has ${detail.bytes} bytes or more, and the storage holds ${detail.maxBytes}`)
     this.detail = detail
   }
 }
 
-/** A block does not hold what its CID or its parent says */
+/** The bytes of a block do not match its CID, or the disk can't read them */
 export class DamagedBlockError extends Error {
   static readonly name = 'DamagedBlockError'
   readonly name = 'DamagedBlockError'
@@ -47,21 +47,21 @@ export class DamagedBlockError extends Error {
 }
 
 /**
- * A DAG is not what anybody has to walk: it has more than `dagLimits` in dag/decode-node.ts, or does not hold what it says. Its blocks are as they
- * were made, so there is nothing to repair.
+ * A DAG exceeds `dagLimits` (dag/dag-limits.ts) or is malformed. Its blocks match their CIDs: it was made like this, so
+ * a repair would not change it.
  */
 export class RefusedDagError extends Error {
   static readonly name = 'RefusedDagError'
   readonly name = 'RefusedDagError'
 }
 
-/** A file can't be stored, as nobody would read it again: it repeats itself more than `dagLimits` in dag/decode-node.ts has it */
+/** A file is not stored, because reading it would be refused: it repeats itself more often than `dagLimits` allow */
 export class RepetitiveFileError extends Error {
   static readonly name = 'RepetitiveFileError'
   readonly name = 'RepetitiveFileError'
 }
 
-/** Nobody delivered what was asked for in time: no peer, no gateway, no DNS server */
+/** No peer, gateway or DNS server delivered what was asked for in time */
 export class UnavailableError extends Error {
   static readonly name = 'UnavailableError'
   readonly name = 'UnavailableError'
@@ -71,11 +71,19 @@ export class UnavailableError extends Error {
   }
 }
 
-const missingOrDamaged = new Set(['NotFoundError', 'DamagedBlockError'])
+/** Whether a block is missing: it is not stored here */
+export function isMissing(err: unknown): boolean {
+  return (err as Error | undefined)?.name === 'NotFoundError'
+}
 
-/** Whether a block is missing (not here) or damaged (its bytes do not match its CID): either can be repaired */
+/** Whether a block is damaged: its bytes do not match its CID */
+export function isDamaged(err: unknown): boolean {
+  return (err as Error | undefined)?.name === 'DamagedBlockError'
+}
+
+/** Whether a block is missing or damaged: either can be repaired */
 export function isMissingOrDamaged(err: unknown): boolean {
-  return missingOrDamaged.has((err as Error | undefined)?.name ?? '')
+  return isMissing(err) || isDamaged(err)
 }
 
 /** Whether a DAG is refused: it is over a limit or malformed, and no repair changes that */
@@ -83,7 +91,10 @@ export function isRefused(err: unknown): boolean {
   return (err as Error | undefined)?.name === 'RefusedDagError'
 }
 
-/** Whether content cannot be read from here, as it is missing, damaged or refused; any other error is a failure of the system */
+/**
+ * Whether content cannot be read from here, as it is missing, damaged or refused; any other error is a failure of the
+ * system
+ */
 export function isUnreadable(err: unknown): boolean {
   return isMissingOrDamaged(err) || isRefused(err)
 }

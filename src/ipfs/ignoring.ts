@@ -1,14 +1,17 @@
 /**
- * Does some work whose failure may mean that there is no result
+ * Does some work whose failure may only mean that there is no result
  *
- * @param names of the errors that mean it
- * @returns undefined where the work fails with one of them
+ * @param isExpected whether an error means that
+ * @returns undefined where the work fails with such an error
  */
-export async function ignoring<T>(names: readonly string[], work: () => Promise<T>): Promise<T | undefined> {
+export async function ignoring<T>(
+  isExpected: (err: unknown) => boolean,
+  work: () => Promise<T>,
+): Promise<T | undefined> {
   try {
     return await work()
   } catch (err) {
-    if (!names.includes((err as Error).name)) {
+    if (!isExpected(err)) {
       throw err
     }
     return undefined

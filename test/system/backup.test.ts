@@ -122,7 +122,7 @@ test('a registry is copied while clients push and garbage is collected, and brou
           Buffer.concat([whole.subarray(0, needed), Buffer.from([whole[needed]! ^ 1]), whole.subarray(needed + 1)]),
         )
       },
-      /backup .*000001-.*car: what it has as baf\w+ is another block/,
+      /backup .*000001-.*car: block baf\w+ does not match its CID/,
     ],
     [
       async () => {

@@ -1,4 +1,4 @@
-import { parseHttpAddress } from '../../ipfs/retrieval/fetch-bytes.ts'
+import { parseHttpAddress } from '../../ipfs/retrieval/http-address.ts'
 import { KuboContentStore } from '../../ipfs/kubo/kubo-content-store.ts'
 import { ClientError } from '../errors.ts'
 import type { AbortOptions } from '../abort-options.ts'

@@ -1,14 +1,15 @@
 import { open, type FileHandle } from 'node:fs/promises'
+import { fill } from '../blockstore/read-file.ts'
 import type { CarSource } from './car.ts'
 
-/** Read at a time, at least: a length and a CID take fewer */
+/** The least that is read at a time; enough for a length and a CID */
 const windowBytes = 512
 
-/** The bytes of a CAR in a file; what is passed over is not read */
+/** The bytes of a CAR in a file; what the reader skips is not read from the disk */
 export class CarFile implements CarSource, AsyncDisposable {
   readonly #handle: FileHandle
-  #window = Buffer.alloc(0)
-  /** Where in the file the window begins */
+  #window: Uint8Array = new Uint8Array()
+  /** The byte of the file at which the window begins */
   #start = 0
   pos = 0
 
@@ -46,13 +47,8 @@ export class CarFile implements CarSource, AsyncDisposable {
   }
 
   async #read(length: number): Promise<void> {
-    // a new one each time: what was returned is in use
-    const buffer = Buffer.allocUnsafeSlow(length)
-    let filled = 0
-    for (let bytesRead = -1; filled < length && bytesRead !== 0; filled += bytesRead) {
-      bytesRead = (await this.#handle.read(buffer, filled, length - filled, this.pos + filled)).bytesRead
-    }
-    this.#window = buffer.subarray(0, filled)
+    // a new buffer each time, as the caller still uses parts of the last one
+    this.#window = await fill(Buffer.allocUnsafeSlow(length), this.#handle, this.pos)
     this.#start = this.pos
   }
 }

@@ -5,38 +5,39 @@ import { maxReadBytes } from '../blocks/block.ts'
 import { readCarRoot, whatIsWrong, type CarSource } from './car.ts'
 import { verifyBlock } from '../blocks/verify-block.ts'
 
-/** Of a CID and more: two numbers, and a multihash with its own two */
+/** More than any valid CID takes */
 const maxCidBytes = 128
+/** The longest number in the format */
 const maxVarintBytes = 9
 
-/** A block that is whole, or at least has its place */
+/** A block that matches its CID, or in a quick scan one that is in the file */
 export interface ScannedBlock {
   cid: CID
-  /** Undefined where blocks are only looked for */
+  /** Undefined in a quick scan */
   bytes: Uint8Array | undefined
-  /** Where its bytes begin */
+  /** The byte of the CAR at which its bytes begin */
   offset: number
   length: number
 }
 
-/** A part of a CAR that is no block, or not the one that it says */
+/** A part of a CAR that is not a block, or a block that does not match its CID */
 export interface CarDamage {
   damage: string
-  /** Where the part begins */
+  /** The byte of the CAR at which the part begins */
   offset: number
 }
 
 export interface CarScanOptions {
-  /** Only looks where the blocks are, and compares none with its CID */
+  /** Only finds out which blocks the CAR has and where, without comparing them with their CIDs */
   quick?: boolean | undefined
   signal?: AbortSignal | undefined
 }
 
 /**
- * Reads a CAR that may be damaged: what is whole of it, and where it is not. A block with other bytes than its CID says costs that block
- * alone; where it can't be told how long a part is, the rest is lost.
+ * Reads a CAR that may be damaged, and yields what is whole of it and where it is damaged. After a block that does not
+ * match its CID the scan goes on with the next one; where the length of a part is damaged, the rest is lost.
  *
- * @returns the root in the header; undefined where that is damaged
+ * @returns the root from the header; undefined where the header is damaged
  */
 export async function* scanCar(
   source: CarSource,
@@ -54,7 +55,7 @@ export async function* scanCar(
     if ((err as Error).name !== 'DamagedBlockError') {
       throw err
     }
-    yield { damage: `the header: ${(err as Error).message}`, offset: 0 }
+    yield { damage: `its header: ${(err as Error).message}`, offset: 0 }
     source.seek(head.end - source.pos)
   }
   while ((await source.upTo(1)).byteLength > 0) {
@@ -63,7 +64,7 @@ export async function* scanCar(
     const section = await lengthAt(source)
     const block = section === undefined ? undefined : await readSection(source, section, quick)
     if (section === undefined || block === undefined) {
-      yield { damage: "it is cut short, or what follows can't be told apart", offset }
+      yield { damage: "it is cut short, or its rest can't be divided into blocks", offset }
       return root
     }
     yield 'damage' in block ? { ...block, offset } : block
@@ -77,7 +78,7 @@ interface Section {
   end: number
 }
 
-/** Where the part that begins here has its content; undefined where nothing says so */
+/** Where the content of the part lies that begins here; undefined where its length is damaged */
 async function lengthAt(source: CarSource): Promise<Section | undefined> {
   const number = await source.upTo(maxVarintBytes)
   try {
@@ -85,12 +86,12 @@ async function lengthAt(source: CarSource): Promise<Section | undefined> {
     const start = source.pos + bytes
     return length === 0 || length > maxReadBytes + maxCidBytes ? undefined : { start, end: start + length }
   } catch {
-    // not even a number
+    // the bytes are not even a number
     return undefined
   }
 }
 
-/** @returns undefined where the CAR ends before its end */
+/** @returns undefined where the CAR ends before the section does */
 async function readSection(
   source: CarSource,
   { start, end }: Section,
@@ -113,9 +114,9 @@ async function readSection(
   } catch {
     return { damage: 'a block has no CID' }
   }
-  // of one with a version that is 0 the library makes another
+  // the library reads a CID that says version 0 as another CID
   if (!equals(cid.bytes, bytes.subarray(0, cid.bytes.byteLength))) {
-    return { damage: `the CID ${cid.toString()} is written in another way` }
+    return { damage: `the CID ${cid.toString()} is encoded in an unusual way` }
   }
   const offset = start + bytes.byteLength - rest.byteLength
   const damage = whatIsWrong(cid, end - offset) ?? (quick ? undefined : await otherBytes(cid, rest))
@@ -130,6 +131,6 @@ async function otherBytes(cid: CID, bytes: Uint8Array): Promise<string | undefin
     if ((err as Error).name !== 'DamagedBlockError') {
       throw err
     }
-    return `what it has as ${cid.toString()} is another block`
+    return `block ${cid.toString()} does not match its CID`
   }
 }

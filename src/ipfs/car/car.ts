@@ -1,5 +1,12 @@
 /**
- * Files and streams of blocks, CAR version 1: a header that names the root, then the blocks, each behind its length and its CID.
+ * CAR version 1, the format in which blocks are exported, imported and backed up: a header that names the root, then
+ * the blocks, each after its length and its CID.
+ *
+ * - `car.ts` (here): writes a CAR; reads one that must be whole
+ * - `car-scan.ts`: reads one that may be damaged, and tells what is whole of it
+ * - `car-file.ts`: the bytes of a CAR in a file
+ *
+ * Imports `src/ipfs/{blocks,blockstore}`. Begin here.
  *
  * @see https://ipld.io/specs/transport/car/carv1/
  */
@@ -9,24 +16,21 @@ import * as dagPb from '@ipld/dag-pb'
 import { varint } from 'multiformats'
 import { CID } from 'multiformats/cid'
 import * as raw from 'multiformats/codecs/raw'
-import { sha256, sha512 } from 'multiformats/hashes/sha2'
 import { maxReadBytes, type Block } from '../blocks/block.ts'
 import { DamagedBlockError } from '../errors.ts'
+import { hashNames, shown } from '../blocks/block-cid.ts'
 import { verifyBlock } from '../blocks/verify-block.ts'
 
-/** Far more than one root takes */
+/** Longest header that is read; one root takes far less */
 const maxHeaderBytes = 1024
 
-/** Beyond this a CID is cut in messages */
-const maxShownCid = 100
-
-/** Of what lies below a directory */
+/** Codecs of files and directories */
 const codecs = new Set<number>([dagPb.code, raw.code])
-const hashes = new Set<number>([sha256.code, sha512.code])
 
-/** Where the bytes of a CAR come from; @ipld/car has one over a stream */
+/** Where the bytes of a CAR come from; for a stream, @ipld/car makes one */
 export type CarSource = Parameters<typeof readHeader>[0]
 
+/** Writes a CAR. The blocks are not compared with their CIDs. */
 export async function* encodeCar(root: string, blocks: AsyncIterable<Block>): AsyncGenerator<Uint8Array> {
   const roots = [CID.parse(root)]
   yield createWriter(new ArrayBuffer(headerLength({ roots })), { roots }).close()
@@ -41,9 +45,10 @@ export async function* encodeCar(root: string, blocks: AsyncIterable<Block>): As
 }
 
 /**
- * The one root that a CAR has; to be called before its blocks are read
+ * Reads the header of a CAR; to be called before its blocks are read
  *
- * @throws DamagedBlockError
+ * @returns the CID of its root
+ * @throws DamagedBlockError where it has no header or not exactly one root
  */
 export async function readCarRoot(source: CarSource): Promise<string> {
   const { roots } = await orDamaged(async () => await readHeader(limited(source, maxHeaderBytes), 1))
@@ -52,55 +57,57 @@ export async function readCarRoot(source: CarSource): Promise<string> {
   }
   const wrong = whatIsWrong(roots[0]!, 0)
   if (wrong !== undefined) {
-    throw new DamagedBlockError(`its root is none: ${wrong}`)
+    throw new DamagedBlockError(`its root is not valid: ${wrong}`)
   }
   return roots[0]!.toString()
 }
 
 /**
- * Reads the blocks of a CAR behind its header, each compared with its CID
+ * Reads the blocks of a CAR after its header, each compared with its CID
  *
- * @throws DamagedBlockError where one is not what its CID says, or the CAR ends in the middle
+ * @throws DamagedBlockError where a block does not match its CID, or the CAR ends inside a block
  */
 export async function* readCarBlocks(source: CarSource): AsyncGenerator<Block> {
   for await (const { cid, length } of heads(source)) {
     const bytes = await orDamaged(async () => await source.exactly(length, true))
     await verifyBlock(cid, bytes).catch((err: unknown) => {
-      throw new DamagedBlockError(`what it has as ${cid.toString()} is another block`, { cause: err })
+      throw new DamagedBlockError(`block ${cid.toString()} does not match its CID`, { cause: err })
     })
     yield { cid, bytes }
   }
 }
 
-/** @returns what is wrong with a block of this CID and length in a CAR; undefined where nothing is */
+/** @returns why a CAR may not have a block with this CID and length; undefined where it may */
 export function whatIsWrong(cid: CID, length: number): string | undefined {
-  const name = cid.toString().slice(0, maxShownCid)
+  const name = shown(cid)
   if (!codecs.has(cid.code)) {
-    return `${name} has the codec 0x${cid.code.toString(16)}, which no file or directory has`
+    return `${name} has the codec 0x${cid.code.toString(16)}, which is neither dag-pb nor raw`
   }
-  if (!hashes.has(cid.multihash.code)) {
-    return `${name} has the hash function 0x${cid.multihash.code.toString(16)}, which no block here has`
+  if (!hashNames.has(cid.multihash.code)) {
+    return `${name} has the hash function 0x${cid.multihash.code.toString(16)}, which is neither SHA-256 nor SHA-512`
   }
   return length < 0 || length > maxReadBytes ? `${name} has ${length} bytes` : undefined
 }
 
+/** The CID and length of each block; the caller reads its bytes in between */
 async function* heads(source: CarSource): AsyncGenerator<{ cid: CID; length: number }> {
   while ((await source.upTo(1)).byteLength > 0) {
     const { cid, blockLength } = await orDamaged(async () => await readBlockHead(limited(source, maxReadBytes)))
     const wrong = whatIsWrong(cid, blockLength)
     if (wrong !== undefined) {
-      throw new DamagedBlockError(`the block at byte ${source.pos} is none: ${wrong}`)
+      throw new DamagedBlockError(`the block at byte ${source.pos} is not valid: ${wrong}`)
     }
     yield { cid, length: blockLength }
   }
 }
 
+/** A source that refuses a length that only damage can explain, before memory is allocated for it */
 function limited(source: CarSource, maxBytes: number): CarSource {
   return {
     upTo: async length => await source.upTo(length),
     exactly: async (length, seek) => {
       if (length > maxBytes) {
-        throw new RangeError(`${length} bytes are too many`)
+        throw new RangeError(`a length of ${length} bytes`)
       }
       return await source.exactly(length, seek)
     },
@@ -113,6 +120,7 @@ function limited(source: CarSource, maxBytes: number): CarSource {
   }
 }
 
+/** Errors of the CAR's bytes become DamagedBlockError; those of the disk, the network or the caller stay as they are */
 async function orDamaged<T>(reading: () => Promise<T>): Promise<T> {
   try {
     return await reading()

@@ -4,6 +4,7 @@ import type { CID } from 'multiformats/cid'
 import * as raw from 'multiformats/codecs/raw'
 import { sha256 } from 'multiformats/hashes/sha2'
 import type { Content } from '../content-store.ts'
+import { isRefused } from '../errors.ts'
 import { ignoring } from '../ignoring.ts'
 import { decodeNode } from './decode-node.ts'
 import { encodeFileNode, leafSize, maxLinks, type FileLink } from './encode-node.ts'
@@ -25,7 +26,7 @@ export async function canonicalFile(root: CID, read: Read): Promise<Content | un
   if (!isOurs(root)) {
     return undefined
   }
-  return await ignoring(['RefusedDagError'], async () => {
+  return await ignoring(isRefused, async () => {
     const bytes = await read(root)
     const size = root.code === raw.code ? bytes.byteLength : decodeNode(root, bytes).size
     const file = await subtree(root, bytes, size, levelsOf(size), read, new Map())

@@ -2,6 +2,7 @@ import { CID } from 'multiformats/cid'
 import { blockKey, BlockSet, type BlockKey } from '../blocks/block-set.ts'
 import type { DurableBlockstore } from '../blockstore/blockstore.ts'
 import type { StoreOptions } from '../content-store.ts'
+import { isDamaged, isMissing } from '../errors.ts'
 import { ignoring } from '../ignoring.ts'
 import { hasFile, parseCid } from '../blocks/block-cid.ts'
 import { leavesOf, WalkedNodes, walkNodes } from './dag-walk.ts'
@@ -109,7 +110,7 @@ export class Marker {
     await look(cid)
     const load = async (cid: CID): Promise<Uint8Array | undefined> => {
       await look(cid)
-      return await ignoring(['DamagedBlockError'], async () => await this.#read(cid))
+      return await ignoring(isDamaged, async () => await this.#read(cid))
     }
     // what is in `#followed` is marked already, with everything below it
     for await (const { node } of walkNodes(cid, { load, follow: others(except), known: this.#followed, signal })) {
@@ -138,7 +139,7 @@ export class Marker {
 
   /** @returns undefined where the block is missing */
   async #read(cid: CID): Promise<Uint8Array | undefined> {
-    return await ignoring(['NotFoundError'], async () => await readVerified(this.#blockstore, cid))
+    return await ignoring(isMissing, async () => await readVerified(this.#blockstore, cid))
   }
 }
 

@@ -2,6 +2,7 @@ import type { CID } from 'multiformats/cid'
 import type { DurableBlockstore } from '../blockstore/blockstore.ts'
 import type { StoreOptions } from '../content-store.ts'
 import { hasFile, parseCid } from '../blocks/block-cid.ts'
+import { isMissingOrDamaged } from '../errors.ts'
 import { ignoring } from '../ignoring.ts'
 import { leavesOf, walkNodes } from './dag-walk.ts'
 
@@ -22,10 +23,7 @@ export async function missingBlocks(
   let isLeaf = true
   const load = async (cid: CID): Promise<Uint8Array | undefined> => {
     isLeaf = false
-    const bytes = await ignoring(
-      ['NotFoundError', 'DamagedBlockError'],
-      async () => await blockstore.read(cid, options),
-    )
+    const bytes = await ignoring(isMissingOrDamaged, async () => await blockstore.read(cid, options))
     if (bytes === undefined) {
       missing.push(cid)
     }

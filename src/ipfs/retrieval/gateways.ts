@@ -3,17 +3,17 @@ import type { CID } from 'multiformats/cid'
 import type { Logger } from '../../log.ts'
 import { UnavailableError } from '../errors.ts'
 import { fetchGatewayBlock } from './gateway-blocks.ts'
-import { parseHttpAddress } from './fetch-bytes.ts'
+import { parseHttpAddress } from './http-address.ts'
 
-/** Connected peers get this long to deliver a block before gateways are asked as well; milliseconds */
+/** Where peers are connected, they get this long to deliver a block before a gateway is asked; milliseconds */
 const headStart = 1000
 
-/** The HTTP gateways that stand in where no peer delivers */
+/** The HTTP gateways that are asked for what no peer delivers */
 export class Gateways {
   readonly #log: Logger
   readonly #gateways: URL[]
 
-  /** @param urls as in `https://gateway.example` */
+  /** @param urls such as `https://gateway.example` */
   constructor(components: { log: Logger }, urls: readonly string[]) {
     this.#log = components.log
     this.#gateways = urls.map(parseHttpAddress)
@@ -24,7 +24,7 @@ export class Gateways {
   }
 
   /**
-   * Asks one gateway after the other
+   * Asks one gateway after the other for a block
    *
    * @throws UnavailableError where none delivers the block
    */
@@ -41,7 +41,7 @@ export class Gateways {
         return await fetchGatewayBlock(gateway, cid, { signal })
       } catch (err) {
         signal.throwIfAborted()
-        this.#log.warn('a gateway did not deliver a block', { gateway: gateway.href, cid: cid.toString(), err })
+        this.#log.warn('gateway did not deliver a block', { gateway: gateway.href, cid: cid.toString(), err })
         failures.push(err)
       }
     }

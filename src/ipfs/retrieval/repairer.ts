@@ -1,6 +1,6 @@
 /**
- * Damaged blocks are taken out of the blockstore, and what is missing is fetched from peers and gateways. Reads that
- * find such a block ask for it by the way; a check of everything waits for it.
+ * Repairs blocks: a damaged one is moved out of the blockstore, and a damaged or missing one is fetched from peers and
+ * gateways. A read that finds such a block asks for its repair and does not wait; fsck waits.
  */
 import { LRUCache } from 'lru-cache'
 import type { CID } from 'multiformats/cid'
@@ -13,12 +13,13 @@ import type { Hasher } from '../hashing/hasher.ts'
 import { RateLimit } from '../../scheduling/rate-limit.ts'
 import type { Retrieval } from './retrieval.ts'
 
-/** Blocks that are repaired at a time because somebody read them */
+/** Repairs that run at a time, of blocks that reads found */
 const concurrency = 8
-/** Blocks that wait for it; a block that finds no place is asked for again by its next reader */
+/** Blocks that wait for such a repair; one that finds no place here is found again by the next read */
 const maxWaiting = 1000
-/** How long nobody is asked again for a block that nobody had, unless by a check; milliseconds */
+/** How long a read asks for no repair of a block that nobody had; milliseconds */
 const pause = 5000
+/** Blocks of which that is remembered */
 const maxLost = 10_000
 
 export interface RepairerComponents {
@@ -30,7 +31,7 @@ export interface RepairerComponents {
   log: Logger
 }
 
-/** `right`: there was nothing to repair; `lost`: nobody has it */
+/** `right` means that there was nothing to repair, `lost` that nobody has the block */
 export type Repair = 'right' | 'repaired' | 'lost'
 
 export class Repairer {
@@ -49,14 +50,14 @@ export class Repairer {
     this.#controller = new AbortController()
   }
 
-  /** What is not repaired yet is found again by its next reader */
+  /** Drops the repairs that have not begun: the next reads find those blocks again */
   async stop(): Promise<void> {
     this.#controller.abort()
     this.#waiting.clear()
     await Promise.allSettled(this.#running.values())
   }
 
-  /** Has a block repaired soon that a reader found missing or damaged. Returns at once and throws nothing. */
+  /** Asks for the repair of a block that a read found missing or damaged. Returns at once and never throws. */
   request(cid: CID): void {
     const key = cid.toString()
     if (
@@ -70,12 +71,12 @@ export class Repairer {
     }
   }
 
-  /** Whether the block may be here soon */
+  /** Whether a repair of the block is waiting or running, so the block may soon be here */
   isRepairing(cid: string): boolean {
     return this.#waiting.has(cid) || this.#running.has(cid)
   }
 
-  /** Looks at a block and does what can be done for it. Calls for the same block share one repair. */
+  /** Compares a block with its CID, and repairs it if necessary. Calls for the same block share one repair. */
   async repair(cid: CID): Promise<Repair> {
     const key = cid.toString()
     let running = this.#running.get(key)
@@ -89,9 +90,9 @@ export class Repairer {
   }
 
   /**
-   * Takes a block out of the blockstore if it is damaged
+   * Moves a block out of the blockstore if it is damaged
    *
-   * @returns what was wrong with it; undefined where it is right, or somebody puts it now
+   * @returns what was wrong with the block; undefined where it is right, or is being put right now
    */
   async quarantine(cid: CID): Promise<BadBlock | undefined> {
     let found: BadBlock | undefined
@@ -108,7 +109,7 @@ export class Repairer {
     }
     this.#requested++
     for (let next = this.#next(); next !== undefined; next = this.#next()) {
-      // what went wrong is in the log
+      // the repair has logged its failure
       await this.repair(next).catch(() => {})
     }
     this.#requested--
@@ -144,7 +145,7 @@ export class Repairer {
         throw err
       }
       this.#lost.set(key, true)
-      log.error('block not repaired: no peer or gateway delivers it', { cid: key })
+      log.error('block not repaired: no peer or gateway has it', { cid: key })
       return 'lost'
     }
   }

@@ -5,13 +5,13 @@ import type { BlockSession } from '../node/patches/bounded-bitswap.ts'
 import { UnavailableError } from '../errors.ts'
 import type { IpfsNode } from '../node/node.ts'
 
-/** Peers that are asked for the blocks of one file at a time */
+/** Peers that are asked for the blocks of one file at a time: as many as are connected, within these bounds */
 const minMaxProviders = 5
 const maxMaxProviders = 20
-/** Between two tries to find peers; doubled each time */
+/** Pause between two tries to find peers, which doubles each time; milliseconds */
 const firstRetry = 250
 const maxRetry = 2000
-/** How often a block is asked for within the timeout */
+/** How many times a block is asked for within the timeout */
 const attempts = 3
 
 export interface RetrievalSessionComponents {
@@ -21,21 +21,21 @@ export interface RetrievalSessionComponents {
 }
 
 export interface RetrievalSessionInit {
-  /** Milliseconds */
+  /** A fetch fails when no block has come for this long; milliseconds */
   timeout: number
-  /** Address of whoever asks */
+  /** Address of the client that asks */
   client?: string | undefined
 }
 
-/** Counts who waits for something from elsewhere */
+/** Counts the reads that wait for blocks from elsewhere */
 export interface FetchSlots {
-  /** @throws where too many do, or too many for this client */
+  /** @throws where too many wait, in all or for this client */
   take: (client: string | undefined) => Disposable
 }
 
 /**
- * The peers that have one file. Made of the connected ones and of those that routing finds; peers that connect
- * meanwhile join. It is closed once it was disposed of and the last fetch through it has ended.
+ * The fetching of one file from peers. It begins with the connected peers and those that routing finds, and peers that
+ * connect later join. It is closed when it has been disposed of and its last fetch has ended.
  */
 export class RetrievalSession implements Disposable {
   readonly #components: RetrievalSessionComponents
@@ -58,7 +58,7 @@ export class RetrievalSession implements Disposable {
   }
 
   /**
-   * To be called before anything is waited for; what is here already takes no slot
+   * Takes a slot for the client, once. To be called before the first fetch: a file that is here already needs none.
    *
    * @throws what {@link FetchSlots.take} throws
    */
@@ -66,12 +66,12 @@ export class RetrievalSession implements Disposable {
     this.#slot ??= this.#components.slots?.take(this.#client)
   }
 
-  /** To be called for each block that has come, from wherever */
+  /** To be called for each block that has come, from a peer or a gateway */
   progressed(): void {
     this.#lastProgress = performance.now()
   }
 
-  /** A signal that fires when nothing has come for the timeout, or with one of `signals` */
+  /** A signal that fires when no block has come for `timeout` milliseconds, or when one of `signals` does */
   watch(signals: AbortSignal[], timeout = this.#timeout): { signal: AbortSignal } & Disposable {
     const stalled = new AbortController()
     const began = performance.now()
@@ -79,7 +79,7 @@ export class RetrievalSession implements Disposable {
     const check = (): void => {
       const left = Math.max(began, this.#lastProgress) + timeout - performance.now()
       if (left <= 0) {
-        stalled.abort(new UnavailableError(`Nothing came for ${timeout / 1000} s`))
+        stalled.abort(new UnavailableError(`No block came for ${timeout / 1000} s`))
       } else {
         timer = setTimeout(check, left)
       }
@@ -94,16 +94,16 @@ export class RetrievalSession implements Disposable {
   }
 
   /**
-   * Asks peers for a block until one delivers it or the signal fires. The block is checked, but not stored.
+   * Asks peers for a block until one delivers it or the signal fires. The block matches its CID, and is not stored
+   * here.
    *
-   * @throws NodeOfflineError at once where the node is offline
+   * @throws NodeOfflineError without a retry where the node is offline
    */
   async fetch(cid: CID, signal: AbortSignal): Promise<Uint8Array> {
     this.#fetches++
     try {
       for (let retry = firstRetry; ; retry = Math.min(2 * retry, maxRetry)) {
-        // a block that is lost on the way, as with a stream that was reset, is asked for again before the reader gives
-        // up
+        // a block can get lost, for example with a stream that is reset: it is asked for again before the read fails
         using attempt = this.watch([signal], this.#timeout / attempts)
         try {
           return await this.#get(cid, attempt.signal)
@@ -111,8 +111,8 @@ export class RetrievalSession implements Disposable {
           if (signal.aborted || (err as Error).name === 'NodeOfflineError') {
             throw err
           }
-          this.#components.log.debug('no peer has a block yet', { cid: cid.toString(), err })
-          // the next try asks the peers that are connected by then
+          this.#components.log.debug('no peer has delivered the block yet', { cid: cid.toString(), err })
+          // so that the next try asks the peers that are connected by then
           this.#close()
         }
         await sleep(retry, undefined, { signal })

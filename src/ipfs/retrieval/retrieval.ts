@@ -1,6 +1,14 @@
 /**
- * Blocks that are not here come from peers by bitswap, one session for each file, and from HTTP gateways. Whatever
- * comes is checked against its CID and kept. A block is fetched once, however many ask for it.
+ * Content that may be here or somewhere else: blocks that are missing come from peers over bitswap and from HTTP
+ * gateways, are compared with their CIDs, and are kept. A block is fetched once, however many reads wait for it.
+ *
+ * - `retrieval.ts` (here): a reader of files and directories that fetches what is missing
+ * - `retrieval-session.ts`: the peers of one file; `gateways.ts` and `gateway-blocks.ts`: HTTP gateways
+ * - `repairer.ts`: fetches damaged and missing blocks of what should be here
+ * - `temporary-node.ts`: a whole IPFS node for one pull of the command line
+ * - `fetch-bytes.ts` and `http-address.ts`: HTTP requests to kubo and gateways
+ *
+ * Imports all of `src/ipfs` but `kubo`. Begin with {@link Retrieval.read}.
  */
 import { raceSignal } from 'race-signal'
 import type { CID } from 'multiformats/cid'
@@ -13,49 +21,50 @@ import { requireBlockSize } from '../dag/dag-limits.ts'
 import { requireCid } from '../blocks/block-cid.ts'
 import { DagReader, type BlockReader } from '../content/dag-reader.ts'
 import { leavesReadAhead, maxFreeBuffers } from '../content/leaf-limits.ts'
-import { UnavailableError } from '../errors.ts'
+import { isMissingOrDamaged, UnavailableError } from '../errors.ts'
+import { ignoring } from '../ignoring.ts'
 import type { Gateways } from './gateways.ts'
 import type { IpfsNode } from '../node/node.ts'
 import { RetrievalSession, type FetchSlots } from './retrieval-session.ts'
 
-/** Why a source is told to stop; made once, as each block would need another */
+/** Why the other source is aborted when one has delivered; one object for all blocks, as making an error is slow */
 const over = new Error('the block has come')
 
 export interface RetrievalComponents {
-  /** What is here already, and where what comes is kept */
+  /** Read first, and keeps the blocks that come */
   blockstore: DurableBlockstore
   node: IpfsNode
   gateways: Gateways
-  /** Undefined: as many as come */
+  /** Undefined means any number of reads may wait */
   slots?: FetchSlots | undefined
   log: Logger
 }
 
 export interface RetrievalInit {
-  /** A read fails when nothing has come for this long; milliseconds */
+  /** A read fails when no block has come for this long; milliseconds */
   timeout: number
 }
 
 interface Delivery {
   block: Uint8Array
-  /** Else there was no room for it */
+  /** False where there was no room for the block */
   isKept: boolean
 }
 
-/** A fetch that several readers may wait for */
+/** A fetch of one block, for which several reads may wait */
 interface Flight {
   delivery: Promise<Delivery>
   waiting: number
   controller: AbortController
 }
 
-/** Files and directories that are here or somewhere else */
+/** Reads files and directories, and fetches the blocks of them that are missing */
 export class Retrieval implements ContentReader {
   readonly #components: RetrievalComponents
   readonly #timeout: number
   readonly #buffers = new BufferPool(leafSize, maxFreeBuffers)
   readonly #flights = new Map<string, Flight>()
-  /** Blocks that were fetched since the start, by where they came from */
+  /** Blocks fetched since the start, by their source */
   readonly fetched = { peers: 0, gateways: 0 }
 
   constructor(components: RetrievalComponents, init: RetrievalInit) {
@@ -86,7 +95,7 @@ export class Retrieval implements ContentReader {
   }
 
   /**
-   * Fetches one block, wherever it comes from, and keeps it. It takes no client's slot.
+   * Fetches one block and keeps it. This takes no slot of a client.
    *
    * @throws UnavailableError where nobody delivers it, StorageFullError where there is no room for it, RefusedDagError
    */
@@ -111,21 +120,18 @@ export class Retrieval implements ContentReader {
     const { blockstore } = this.#components
     const blocks: BlockReader = {
       read: async (cid, options = {}) => {
-        try {
-          return await blockstore.read(cid, { ...options, protect: true })
-        } catch (err) {
-          // a damaged one is replaced by what comes
-          if ((err as Error).name !== 'NotFoundError' && (err as Error).name !== 'DamagedBlockError') {
-            throw err
-          }
-        }
-        return (await this.#fetch(cid, session, options.signal)).block
+        // the block that is fetched replaces a damaged one
+        const held = await ignoring(
+          isMissingOrDamaged,
+          async () => await blockstore.read(cid, { ...options, protect: true }),
+        )
+        return held ?? (await this.#fetch(cid, session, options.signal)).block
       },
     }
     return new DagReader({ blocks, buffers: this.#buffers }, { readAhead: leavesReadAhead.peers, onEnd })
   }
 
-  /** Joins the fetch of the same block, if there is one; it ends when nobody waits for it any more */
+  /** Starts a fetch, or joins one of the same block; a fetch is aborted when no read waits for it any more */
   async #fetch(cid: CID, session: RetrievalSession, signal: AbortSignal | undefined): Promise<Delivery> {
     session.takeSlot()
     const key = cid.toString()
@@ -138,7 +144,7 @@ export class Retrieval implements ContentReader {
     } finally {
       flight.waiting--
       if (flight.waiting === 0) {
-        // nobody may join it any more: it ends with an error now
+        // removed first, so that nobody joins a fetch that is about to fail
         this.#remove(key, flight)
         flight.controller.abort()
       }
@@ -149,7 +155,7 @@ export class Retrieval implements ContentReader {
     const controller = new AbortController()
     const flight: Flight = { delivery: this.#deliver(cid, session, controller.signal), waiting: 0, controller }
     this.#flights.set(key, flight)
-    // whoever waits for it sees the failure; when all have gone, nobody does
+    // the reads that wait get the failure; if none does, it is nobody's
     flight.delivery
       .catch(() => {})
       .finally(() => {
@@ -158,7 +164,7 @@ export class Retrieval implements ContentReader {
     return flight
   }
 
-  /** Leaves a later fetch of the same block alone */
+  /** Does nothing if a later fetch of the same block has taken its place */
   #remove(key: string, flight: Flight): void {
     if (this.#flights.get(key) === flight) {
       this.#flights.delete(key)
@@ -191,7 +197,7 @@ export class Retrieval implements ContentReader {
     return { block, isKept }
   }
 
-  /** @returns whether there was room for it; whoever waits for it gets it either way */
+  /** @returns whether there was room for the block; the reads get it either way */
   async #keep(cid: CID, block: Uint8Array): Promise<boolean> {
     try {
       await this.#components.blockstore.put(cid, block, { evictable: true })
@@ -200,7 +206,7 @@ export class Retrieval implements ContentReader {
       if ((err as Error).name !== 'StorageFullError') {
         throw err
       }
-      this.#components.log.debug('no room to keep a block', { cid: cid.toString(), err })
+      this.#components.log.debug('no room to keep a fetched block', { cid: cid.toString(), err })
       return false
     }
   }

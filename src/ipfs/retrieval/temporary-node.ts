@@ -12,28 +12,28 @@ import { IpfsNode } from '../node/node.ts'
 import { Retrieval } from './retrieval.ts'
 
 const second = 1000
-/** Longer than an appliance waits: a node that has just started knows nobody yet */
+/** Longer than an appliance waits, as a node that has just started knows no peers yet */
 const retrievalTimeout = 120 * second
-/** A name is never published here */
+/** Required, but without effect: this node never publishes a name */
 const republish = 24 * 3600 * second
 
 export interface TemporaryNodeInit {
   network: NetworkProfile
-  /** Multiaddrs of peers that have the content */
+  /** Multiaddrs of peers that may have the content */
   peers: readonly string[]
 }
 
 export interface TemporaryNode extends AsyncDisposable {
   reader: ContentReader
   /**
-   * Follows an IPNS name, be it a key or a domain
+   * Resolves an IPNS name, which may be a key or a domain
    *
    * @throws UnavailableError, NameNotFoundError
    */
   resolveName: (name: string, options?: StoreOptions) => Promise<{ cid: string; path: readonly string[] }>
 }
 
-/** Starts an IPFS node for a while, with an identity and a blockstore that are gone with it */
+/** Starts an IPFS node whose identity and blocks are deleted when it is disposed of */
 export async function startTemporaryNode(
   { log }: { log: Logger },
   { network, peers }: TemporaryNodeInit,

@@ -410,7 +410,7 @@ const cases: Record<string, [change: (forgery: Forgery) => Promise<void> | void,
     async forgery => {
       forgery.blocks.push({ ...(await blockOf(Buffer.from('x'))), bytes: Buffer.from('y') })
     },
-    /is another block/,
+    /does not match its CID/,
   ],
   'a block in its CID': [
     forgery => {

@@ -103,7 +103,7 @@ describe('ipdr push', () => {
     [['x:a b'], /^ipdr: invalid tag/],
     [['x', '--from', '/nope'], /^ipdr: \/nope does not exist\n$/],
     [['x', '--ipfs-host', nobody], /^ipdr: 127\.0\.0\.1:9 can't be reached/],
-    [['x', '--ipfs-host', '/nope'], /is neither host:port nor a URL nor a multiaddr\n$/],
+    [['x', '--ipfs-host', '/nope'], /is not host:port, a URL or a multiaddr\n$/],
     [['x', '--from', 'localhost:9/x'], /^ipdr: localhost:9 can't be reached/],
   ] as const) {
     it(`${args.join(' ')} is an error, and no stack`, async () => {

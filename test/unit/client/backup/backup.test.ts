@@ -127,7 +127,7 @@ describe('a backup that is damaged', () => {
     )
     assert.match(
       problems.map(({ problem }) => problem).join('\n'),
-      /^it is missing\nwhat it has as baf\w+ is another block \(byte \d+\)\n(its state can't be restored: No block baf\w+\n?){2}$/,
+      /^it is missing\nblock baf\w+ does not match its CID \(byte \d+\)\n(its state can't be restored: No block baf\w+\n?){2}$/,
     )
 
     const result = await run()
@@ -164,7 +164,7 @@ describe('a backup that is damaged', () => {
       {},
     )
     assert.deepEqual(await contentsOf(other), await contentsOf(stores))
-    assert.match(problems.join(), /^000002-baf\w+\.car: what it has as baf\w+ is another block \(byte \d+\)$/)
+    assert.match(problems.join(), /^000002-baf\w+\.car: block baf\w+ does not match its CID \(byte \d+\)$/)
   })
 
   it('brings back each earlier state by its root', async () => {

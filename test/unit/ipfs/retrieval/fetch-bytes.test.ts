@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { gatewayReader } from '../../../../src/ipfs/retrieval/gateway-blocks.ts'
-import { parseHttpAddress } from '../../../../src/ipfs/retrieval/fetch-bytes.ts'
+import { parseHttpAddress } from '../../../../src/ipfs/retrieval/http-address.ts'
 import { CID } from 'multiformats/cid'
 import { KuboContentStore } from '../../../../src/ipfs/kubo/kubo-content-store.ts'
 import { fakeServer } from '../../../fixtures/fake-server.ts'
