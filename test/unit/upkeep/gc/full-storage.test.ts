@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, describe, it } from 'node:test'
-import type { GarbageCollector } from '../../../src/upkeep/gc/garbage-collector.ts'
-import { randomBytes, sha256 } from '../../fixtures/images.ts'
-import { descriptorOf, imageManifest } from '../../fixtures/manifests.ts'
-import { readAll, stream, TestRegistry } from '../../fixtures/registry.ts'
-import { until } from '../../fixtures/until.ts'
+import type { GarbageCollector } from '../../../../src/upkeep/gc/garbage-collector.ts'
+import { randomBytes, sha256 } from '../../../fixtures/images.ts'
+import { descriptorOf, imageManifest } from '../../../fixtures/manifests.ts'
+import { readAll, stream, TestRegistry } from '../../../fixtures/registry.ts'
+import { until } from '../../../fixtures/until.ts'
 
 const mebibyte = 1024 * 1024
 const maxBytes = 10 * mebibyte
