@@ -1,6 +1,7 @@
 /**
- * Draws a CPU profile as a flame graph: `node bench/flame.ts FILE.cpuprofile > bench/profiles/NAME.svg`. A box is a function, as wide as the
- * time spent in it and in what it called; the callee is below its caller. A browser shows the name and the share of each box.
+ * Draws a CPU profile as a flame graph: `node bench/flame.ts FILE.cpuprofile > bench/profiles/NAME.svg`. A box is a
+ * function, as wide as the time spent in it and in what it called; the callee is below its caller. A browser shows the
+ * name and the share of each box.
  */
 import { readFile } from 'node:fs/promises'
 import { basename } from 'node:path'

@@ -49,8 +49,8 @@ export interface Ratio {
 }
 
 /**
- * How many times as good the first is as the second: above 1 it is better, whether more is better or less. Of the medians; the range is
- * that of the rounds, each beside its own neighbour.
+ * How many times as good the first is as the second: above 1 it is better, whether more is better or less. Of the
+ * medians; the range is that of the rounds, each beside its own neighbour.
  */
 export function ratio({ better }: Measure, ours: readonly number[], theirs: readonly number[]): Ratio {
   const times = (a: number, b: number): number => (better === 'higher' ? a / b : b / a)

@@ -1,7 +1,9 @@
 /**
- * Stores that would take hours to fill by pushes: written in the layout of each registry by a shorter way, and kept for the next run.
+ * Stores that would take hours to fill by pushes: written in the layout of each registry by a shorter way, and kept for
+ * the next run.
  *
- * - ours: one small image is pushed, then its records are copied in the index, under as many tags and repositories as wanted
+ * - ours: one small image is pushed, then its records are copied in the index, under as many tags and repositories as
+ *   wanted
  * - distribution: the folders and link files that it reads for its lists, of one small image that was pushed
  */
 import { createHash } from 'node:crypto'

@@ -39,7 +39,9 @@ export async function diskUsage(path: string): Promise<number> {
   return Number((await run('du', ['-s', '--block-size=1', path])).split('\t')[0])
 }
 
-/** Waits until a process has been idle for two seconds in a row: what it does in the background after its start is over */
+/**
+ * Waits until a process has been idle for two seconds in a row: what it does in the background after its start is over
+ */
 export async function settle(pid: number, limit = 300_000): Promise<void> {
   const second = 1000
   const end = performance.now() + limit

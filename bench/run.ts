@@ -1,5 +1,6 @@
 /**
- * Our server beside others, in turn, on the same disk: `npm run bench -- --help`. Every figure is of this one run: take the ratios.
+ * Our server beside others, in turn, on the same disk: `npm run bench -- --help`. Every figure is of this one run: take
+ * the ratios.
  */
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'

@@ -6,10 +6,12 @@ const piece = 4 * MiB
 const size = 2 ** 42
 
 /**
- * Sees to it that whatever memory a server is given has been in use before, as on a machine that has been up for a while.
+ * Sees to it that whatever memory a server is given has been in use before, as on a machine that has been up for a
+ * while.
  *
- * The host of a virtual machine may back its memory page by page, when each is touched for the first time, and take back what lies idle. On
- * one such machine that cost 3 s of processor time a GiB, more than all else that a push does, and hit whoever's turn it was.
+ * The host of a virtual machine may back its memory page by page, when each is touched for the first time, and take
+ * back what lies idle. On one such machine that cost 3 s of processor time a GiB, more than all else that a push does,
+ * and hit whoever's turn it was.
  */
 export class UsedMemory {
   readonly #path: string
@@ -20,7 +22,10 @@ export class UsedMemory {
     this.#path = path
   }
 
-  /** Fills what is free with pages that are given up at once when somebody needs them: of a file that is read, never the same part again */
+  /**
+   * Fills what is free with pages that are given up at once when somebody needs them: of a file that is read, never the
+   * same part again
+   */
   async fill(): Promise<void> {
     await using file = await open(this.#path, 'a+')
     await file.truncate(size)

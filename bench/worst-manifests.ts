@@ -34,7 +34,10 @@ function descriptors(count: number, mediaType: string, more: object = {}): objec
 
 const layer = 'application/vnd.oci.image.layer.v1.tar+gzip'
 
-/** Bodies that take long by their structure, each with what is asked for after it; those within the limits are pushed where nothing has to be there */
+/**
+ * Bodies that take long by their structure, each with what is asked for after it; those within the limits are pushed
+ * where nothing has to be there
+ */
 export const worstManifests: Record<string, () => string> = {
   'empty lists': () => withExtra(bytes => `[${list(() => '[]', bytes)}]`),
   'nested lists': () => withExtra(bytes => `${'['.repeat(bytes / 2)}${']'.repeat(bytes / 2)}`),

@@ -1,8 +1,9 @@
 /**
  * Single-file executables, which need no Node: build-executables.ts <folder> [platform...]
  *
- * Each is the Node binary of its platform, from the npm registry and of the version that this runs on, with src/ and all packages as one
- * bundle and LevelDB's library for that platform inside. No code cache is in it, so that any platform can make them all.
+ * Each is the Node binary of its platform, from the npm registry and of the version that this runs on, with src/ and
+ * all packages as one bundle and LevelDB's library for that platform inside. No code cache is in it, so that any
+ * platform can make them all.
  */
 import { execFile } from 'node:child_process'
 import { appendFile, copyFile, mkdir, mkdtemp, mkdtempDisposable, open, readFile, writeFile } from 'node:fs/promises'
@@ -42,11 +43,12 @@ const modules = join(projectDirectory, 'node_modules')
 const execute = promisify(execFile)
 
 /** In the place of node-gyp-build, which looks for a file */
+const loader = JSON.stringify(join(import.meta.dirname, 'load-addon.ts'))
 const addonFromAsset: Plugin = {
   name: 'addon-from-asset',
   setup: ({ onLoad }) => {
     onLoad({ filter: /classic-level\/binding\.js$/ }, () => ({
-      contents: `module.exports = require(${JSON.stringify(join(import.meta.dirname, 'load-addon.ts'))}).loadAddon('classic-level.node')`,
+      contents: `module.exports = require(${loader}).loadAddon('classic-level.node')`,
       resolveDir: projectDirectory,
     }))
   },
@@ -96,7 +98,10 @@ async function buildExecutable(file: string, directory: string, platform: Platfo
   }
 }
 
-/** The signature of Node's authors holds no longer; without its entry in the header, the file counts as unsigned instead of as forged */
+/**
+ * The signature of Node's authors holds no longer; without its entry in the header, the file counts as unsigned instead
+ * of as forged
+ */
 async function dropSignature(file: string): Promise<void> {
   await using handle = await open(file, 'r+')
   const { buffer } = await handle.read(Buffer.alloc(0x40), 0, 0x40, 0)

@@ -1,8 +1,9 @@
 /**
  * Makes the npm package's own files; `npm pack` calls it before and after, with `clean`.
  *
- * - dist/ipdr.cjs, dist/licenses.txt: the program with all packages that it uses. Node runs no TypeScript below node_modules, and what npm
- *   installs beside a package are not the versions that were tested, but newer ones, and with them React Native as a peer of a peer.
+ * - dist/ipdr.cjs, dist/licenses.txt: the program with all packages that it uses. Node runs no TypeScript below
+ *   node_modules, and what npm installs beside a package are not the versions that were tested, but newer ones, and
+ *   with them React Native as a peer of a peer.
  * - dist/prebuilds/: LevelDB for every platform, where node-gyp-build looks for it.
  * - build.json: see src/cli/commands/version.ts.
  * - package.json without dependencies, for as long as npm packs: it takes no other one.

@@ -13,7 +13,10 @@ export interface BundleInit {
   plugins?: Plugin[]
 }
 
-/** src/main.ts and all that it imports as one CommonJS file: the only kind that a single-file executable of Node 24 starts with */
+/**
+ * src/main.ts and all that it imports as one CommonJS file: the only kind that a single-file executable of Node 24
+ * starts with
+ */
 export async function bundle({ file, licenses, plugins = [] }: BundleInit): Promise<void> {
   checkVersions()
   const { metafile } = await build({
@@ -30,7 +33,8 @@ export async function bundle({ file, licenses, plugins = [] }: BundleInit): Prom
     plugins,
     banner: { js: "'use strict'\nconst importMetaUrl = require('node:url').pathToFileURL(__filename).href" },
     define: { 'import.meta.url': 'importMetaUrl' },
-    // neither minified nor with keepNames: stack traces stay readable, and src/ipfs/hashing/hash-workers.ts sends a function to a worker as text
+    // neither minified nor with keepNames: stack traces stay readable, and src/ipfs/hashing/hash-workers.ts sends a
+    // function to a worker as text
     metafile: true,
     logLevel: 'warning',
   })

@@ -9,7 +9,10 @@ import { type ConfigKey, configKeys, isConfigKey, type KeyTree, keyTree } from '
 const beginning = '<!-- from the schema, by `npm run docs` -->'
 const end = '<!-- end of what is from the schema -->'
 
-/** The part of docs/configuration.md that comes from the schema: a table for the keys at the top, and one for each section */
+/**
+ * The part of docs/configuration.md that comes from the schema: a table for the keys at the top, and one for each
+ * section
+ */
 function configurationReference(): string {
   const top = configKeys.filter(({ path }) => !path.includes('.'))
   const sections = [...keyTree].filter((entry): entry is [string, KeyTree] => !isConfigKey(entry[1]))

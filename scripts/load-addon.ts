@@ -10,7 +10,8 @@ export function loadAddon(asset: string): unknown {
   try {
     return process.platform === 'win32' ? openStored(bytes) : openDeleted(bytes)
   } catch (cause) {
-    const message = `no library can be loaded from ${tmpdir()}, the folder for temporary files: ${cause instanceof Error ? cause.message : cause}`
+    const reason = cause instanceof Error ? cause.message : cause
+    const message = `no library can be loaded from ${tmpdir()}, the folder for temporary files: ${reason}`
     const hint = 'Set TMPDIR (on Windows: TEMP) to a folder that can be written to and is not mounted with noexec.'
     throw Object.assign(new Error(message, { cause }), { expected: true, hint })
   }
@@ -27,7 +28,9 @@ function openDeleted(bytes: Uint8Array): unknown {
   }
 }
 
-/** Windows deletes no library that is in use: it stays for the next time, in a folder that no other user can write to */
+/**
+ * Windows deletes no library that is in use: it stays for the next time, in a folder that no other user can write to
+ */
 function openStored(bytes: Uint8Array): unknown {
   const file = join(tmpdir(), `ipdr-${createHash('sha256').update(bytes).digest('hex')}.node`)
   if (!existsSync(file)) {

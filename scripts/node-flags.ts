@@ -2,8 +2,9 @@ import { readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 
 /**
- * The flags that Node has to be started with, from the one place that has them: the first line of src/main.ts. `npm start`, `npm run ipdr` and
- * the container run that file as a program, and the npm package's program begins with the same line. Whoever has to name Node asks here.
+ * The flags that Node has to be started with, from the one place that has them: the first line of src/main.ts. `npm
+ * start`, `npm run ipdr` and the container run that file as a program, and the npm package's program begins with the
+ * same line. Whoever has to name Node asks here.
  *
  * @param checkout of this project
  */

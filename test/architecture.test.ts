@@ -122,7 +122,9 @@ function importsOf({ code, file, text }: Source): Import[] {
   })
 }
 
-/** The folder of src/, or for a file beside the folders its name; what only the appliance is made of counts as appliance */
+/**
+ * The folder of src/, or for a file beside the folders its name; what only the appliance is made of counts as appliance
+ */
 function partOf(file: string): string {
   const [, first, ...rest] = file.split('/')
   const name = rest.length === 0 ? first!.replace(/\.ts$/, '') : first!

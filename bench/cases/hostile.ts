@@ -166,7 +166,9 @@ async function latencySamples(bench: Bench, launcher: Launcher): Promise<Sample[
   }
 }
 
-/** @returns milliseconds of the slowest of many small requests, each sent when it is due, over connections that are kept */
+/**
+ * @returns milliseconds of the slowest of many small requests, each sent when it is due, over connections that are kept
+ */
 async function longestProbe(base: string, work: () => Promise<void>): Promise<number> {
   const agent = new Agent({ keepAlive: true })
   let longest = 0

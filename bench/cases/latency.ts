@@ -9,7 +9,10 @@ const clients = 4
 const count = 2
 const repository = 'bench/latency'
 
-/** How long a small request waits while the server is busy: a manifest every 5 ms while four clients push as fast as they can */
+/**
+ * How long a small request waits while the server is busy: a manifest every 5 ms while four clients push as fast as
+ * they can
+ */
 export const latency: Case = {
   name: 'latency',
   run: async bench => {

@@ -15,8 +15,9 @@ interface Shelf {
 }
 
 /**
- * How long a page of tags and of the catalog takes, at the start and in the middle of lists of different lengths. Ours does not publish its
- * tags meanwhile: for 100,000 repositories that is minutes of work in the background after each start.
+ * How long a page of tags and of the catalog takes, at the start and in the middle of lists of different lengths. Ours
+ * does not publish its tags meanwhile: for 100,000 repositories that is minutes of work in the background after each
+ * start.
  */
 export const listings: Case = {
   name: 'listings',

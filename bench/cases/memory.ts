@@ -14,8 +14,8 @@ import type { Launcher } from '../targets/target.ts'
 const connections = 32
 
 /**
- * Resident memory: of an idle server, what it is made of, and the peak above it under each load. A new process in each round; what one load
- * leaves in memory is in the peak of the next, so the largest blob comes first.
+ * Resident memory: of an idle server, what it is made of, and the peak above it under each load. A new process in each
+ * round; what one load leaves in memory is in the peak of the next, so the largest blob comes first.
  */
 export const memoryCase: Case = {
   name: 'memory',

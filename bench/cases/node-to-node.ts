@@ -19,8 +19,8 @@ interface Way {
 }
 
 /**
- * A blob that another node has, over bitswap on loopback: `docker pull` by CID from ours, `ipfs cat` and `ipfs pin add` of kubo. The time
- * is that of the blob alone: the image's manifest was pulled before, the nodes are connected.
+ * A blob that another node has, over bitswap on loopback: `docker pull` by CID from ours, `ipfs cat` and `ipfs pin add`
+ * of kubo. The time is that of the blob alone: the image's manifest was pulled before, the nodes are connected.
  */
 export const nodeToNode: Case = {
   name: 'node-to-node',

@@ -5,7 +5,10 @@ import type { Launcher, StartInit } from '../targets/target.ts'
 
 const second = 1000
 
-/** Time from the start of the process until it is ready for requests; of ours with stores of different sizes, of the others with an empty one */
+/**
+ * Time from the start of the process until it is ready for requests; of ours with stores of different sizes, of the
+ * others with an empty one
+ */
 export const start: Case = {
   name: 'start',
   run: async bench => {

@@ -19,7 +19,10 @@ interface Bar {
   max: number
 }
 
-/** How many times as good ours is as the others: one bar for each, a whisker for its rounds, a line at 1. Undefined where nothing is compared. */
+/**
+ * How many times as good ours is as the others: one bar for each, a whisker for its rounds, a line at 1. Undefined
+ * where nothing is compared.
+ */
 export function chart({ case: name, series }: CaseResults): string | undefined {
   const bars = series
     .flatMap(({ measure, values }) => {

@@ -10,7 +10,9 @@ interface DatastoreSpec {
   mounts: Array<{ sync?: boolean }>
 }
 
-/** kubo as `scripts/test-tools kubo` builds it: TCP on loopback, no discovery, the profile whose blocks are like ours */
+/**
+ * kubo as `scripts/test-tools kubo` builds it: TCP on loopback, no discovery, the profile whose blocks are like ours
+ */
 export const findKubo: Find = async ({ fsync }) => {
   const command = join(projectDirectory, 'test/tools/bin/ipfs')
   if (!existsSync(command)) {

@@ -3,7 +3,10 @@ import { failurePoints, recordRun, tryPowerFailure } from '../fixtures/faults/po
 import { Random } from '../fixtures/random.ts'
 import type { Soak } from './soak.ts'
 
-/** Cuts the power after every sync: with nothing left but what was synced, with all names, and so often with whatever chance leaves of the rest */
+/**
+ * Cuts the power after every sync: with nothing left but what was synced, with all names, and so often with whatever
+ * chance leaves of the rest
+ */
 export const powerFailures: Soak = async ({ seed, rounds = 3, print }) => {
   const run = await recordRun()
   const points = failurePoints(run)

@@ -56,7 +56,10 @@ function growth(taken: readonly Sample[], print: (line: string) => void): string
     .map(name => `${name} grows: ${describe(first)}; at last ${describe(last)}`)
 }
 
-/** The heap grows until it is collected, so its low points tell; of the lag the median, as one pause of the machine is no growth */
+/**
+ * The heap grows until it is collected, so its low points tell; of the lag the median, as one pause of the machine is
+ * no growth
+ */
 function summary(taken: readonly Sample[]): Sample {
   const of = (name: keyof Sample): number[] => taken.map(sample => sample[name])
   return {

@@ -18,7 +18,10 @@ import { temporaryDirectory } from '../fixtures/temporary.ts'
 const minute = 60_000
 /** Of all that there are: `npm run soak -- crash-points` tries every one */
 const kills = 2
-/** Of all power failures, which are all tried: after so many everything is done again as well, as after all of `npm run soak -- power-failures` */
+/**
+ * Of all power failures, which are all tried: after so many everything is done again as well, as after all of `npm run
+ * soak -- power-failures`
+ */
 const repeats = 3
 
 const seed = process.env.CRASH_SEED ?? String(Date.now())

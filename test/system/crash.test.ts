@@ -166,7 +166,10 @@ async function pushAll(client: RegistryClient, seed: string, acknowledged: Ackno
   return results.filter(({ status }) => status === 'rejected').length
 }
 
-/** A config and two layers, one in a single request and one in chunks, and a manifest under a tag of its own: five acknowledgements */
+/**
+ * A config and two layers, one in a single request and one in chunks, and a manifest under a tag of its own: five
+ * acknowledgements
+ */
 async function push(
   client: RegistryClient,
   repository: string,

@@ -199,7 +199,10 @@ describe('sessions of HTTP/2 that are none', { timeout: minute }, () => {
   })
 })
 
-/** Sends bytes as a client of HTTP/2, and returns what comes back until the connection is closed; our side ends when nothing comes any more */
+/**
+ * Sends bytes as a client of HTTP/2, and returns what comes back until the connection is closed; our side ends when
+ * nothing comes any more
+ */
 async function exchange(port: number, bytes: Uint8Array): Promise<string> {
   const socket = connectTls({ port, host: '127.0.0.1', rejectUnauthorized: false, ALPNProtocols: ['h2'] }).on(
     'error',

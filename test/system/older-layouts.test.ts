@@ -114,7 +114,10 @@ describe('an image of an older program, at a real kubo', { timeout: 300_000 }, (
   }
 })
 
-/** Builds an image and returns what docker pushes of it; the manifest as the older programs wrote it, with its keys sorted */
+/**
+ * Builds an image and returns what docker pushes of it; the manifest as the older programs wrote it, with its keys
+ * sorted
+ */
 async function buildImage(docker: Docker, server: ServerProcess, context: string): Promise<Image> {
   const reference = `localhost:${server.port}/layouts/image`
   await mkdir(context)

@@ -1,6 +1,7 @@
 /**
- * The commands in README.md, as they stand and in their order, in a copy of this checkout. What they print has to be what README shows, but for
- * digests, CIDs and sizes; `...` stands for any lines. Needs the ports of README: 5000, 5001 and 4001.
+ * The commands in README.md, as they stand and in their order, in a copy of this checkout. What they print has to be
+ * what README shows, but for digests, CIDs and sizes; `...` stands for any lines. Needs the ports of README: 5000, 5001
+ * and 4001.
  */
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'

@@ -1,4 +1,6 @@
-/** The grammars of the specifications beside ours, what is written and read again, and texts that are meant to take long */
+/**
+ * The grammars of the specifications beside ours, what is written and read again, and texts that are meant to take long
+ */
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'

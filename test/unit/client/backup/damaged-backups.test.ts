@@ -1,4 +1,7 @@
-/** Whatever happens to the files of a directory of backups: the next backup mends it, and a check tells before and after whether it has to */
+/**
+ * Whatever happens to the files of a directory of backups: the next backup mends it, and a check tells before and after
+ * whether it has to
+ */
 import assert from 'node:assert/strict'
 import { copyFile, cp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'

@@ -1,4 +1,6 @@
-/** What was put before a sync is there after a power failure: on a model of a disk, which forgets what was not synced */
+/**
+ * What was put before a sync is there after a power failure: on a model of a disk, which forgets what was not synced
+ */
 import assert from 'node:assert/strict'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'

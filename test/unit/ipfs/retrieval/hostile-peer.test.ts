@@ -86,7 +86,10 @@ async function hostile(): Promise<Libp2p> {
   return libp2p
 }
 
-/** A node with these limits, a hostile peer that is connected to it, and afterwards: whether an honest one still gets a block */
+/**
+ * A node with these limits, a hostile peer that is connected to it, and afterwards: whether an honest one still gets a
+ * block
+ */
 async function meet(some: Partial<PeerLimits>, test: (node: IpfsNode, peer: Libp2p) => Promise<void>): Promise<void> {
   const { node } = ipfsNode({ limits: { ...defaultPeerLimits, ...some } })
   const honest = ipfsNode().node
