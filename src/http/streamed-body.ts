@@ -1,9 +1,13 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Request, Response } from 'express'
 import { raceSignal } from 'race-signal'
 import { directBodyOf } from './direct-bodies.ts'
 import { widenWindow } from './http2.ts'
 import { inTurns } from './in-turns.ts'
 import { steadyBody, type BodyRate } from './steady-body.ts'
+
+/** In which Node lets go of a chunk after its connection was closed; milliseconds */
+const timeToLetGo = 1000
 
 /**
  * The body of a request, each chunk to be used before the next one is asked for. Who stops reading it can still answer: the stream's own
@@ -18,8 +22,8 @@ export function bodyOf(req: Request, rate?: BodyRate): AsyncIterable<Uint8Array>
 }
 
 /**
- * Writes to a response as fast as the client takes it; the response is not ended. A chunk has left for the system before the next one is
- * asked for, as the source may overwrite it then.
+ * Writes to a response as fast as the client takes it; the response is not ended. A chunk has left for the system, or
+ * never will, before the next one is asked for or the iteration ended, as the source may overwrite it then.
  */
 export async function writeBody(res: Response, source: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<void> {
   for await (const chunk of source) {
@@ -27,6 +31,12 @@ export async function writeBody(res: Response, source: AsyncIterable<Uint8Array>
     res.write(chunk, err => {
       err == null ? resolve() : reject(err)
     })
-    await raceSignal(sent, signal)
+    try {
+      await raceSignal(sent, signal)
+    } catch (err) {
+      res.destroy()
+      await Promise.race([sent.catch(() => {}), sleep(timeToLetGo, undefined, { ref: false })])
+      throw err
+    }
   }
 }

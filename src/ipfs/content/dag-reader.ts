@@ -15,7 +15,7 @@ import { readAhead, type Chunk } from './read-ahead.ts'
 /** Where a {@link DagReader} gets its blocks from */
 export interface BlockReader {
   /**
-   * @param options.into where the block may be read to, if it fits
+   * @param options.into where the block may be read to, if it fits; nothing is written to it once the promise has settled
    * @throws NotFoundError where the block is missing, UnavailableError where nobody delivers it
    */
   read: (cid: CID, options?: StoreOptions & { into?: Uint8Array | undefined }) => Promise<Uint8Array>
@@ -105,21 +105,22 @@ export class DagReader implements ContentReader {
   async #readLeaf(slice: LeafSlice, options: StoreOptions): Promise<Chunk> {
     const { blocks, buffers } = this.#components
     const buffer = buffers.take()
-    const bytes = await blocks.read(slice.cid, { ...options, into: buffer })
-    if (!isLeafOf(slice.leafSize, bytes)) {
-      await refuseLeaf(slice.cid, bytes, slice.leafSize)
+    const release = (): void => {
+      buffers.give(buffer)
     }
-    const wanted = bytes.subarray(slice.start, slice.end)
-    if (bytes.buffer === buffer.buffer) {
-      return {
-        bytes: wanted,
-        release: () => {
-          buffers.give(buffer)
-        },
+    let isFilled = false
+    try {
+      const bytes = await blocks.read(slice.cid, { ...options, into: buffer })
+      if (!isLeafOf(slice.leafSize, bytes)) {
+        await refuseLeaf(slice.cid, bytes, slice.leafSize)
+      }
+      isFilled = bytes.buffer === buffer.buffer
+      return { bytes: bytes.subarray(slice.start, slice.end), release: isFilled ? release : undefined }
+    } finally {
+      if (!isFilled) {
+        release()
       }
     }
-    buffers.give(buffer)
-    return { bytes: wanted }
   }
 
   async #child(directory: CID, name: string, options: StoreOptions): Promise<CID | undefined> {

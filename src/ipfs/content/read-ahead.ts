@@ -1,7 +1,7 @@
 /** Bytes on their way to the consumer */
 export interface Chunk {
   bytes: Uint8Array
-  /** Called when the consumer asks for the next chunk, so `bytes` may be overwritten */
+  /** Called when the consumer asks for the next chunk or takes no more, so `bytes` may be overwritten */
   release?: (() => void) | undefined
 }
 
@@ -23,6 +23,7 @@ export interface ReadAheadInit<Item> {
  */
 export async function* readAhead<Item>(init: ReadAheadInit<Item>): AsyncGenerator<Uint8Array> {
   const started: Array<Promise<Chunk>> = []
+  let taken: Chunk | undefined
   let waiting = 1
   try {
     for await (const item of init.items()) {
@@ -31,18 +32,30 @@ export async function* readAhead<Item>(init: ReadAheadInit<Item>): AsyncGenerato
       chunk.catch(() => {})
       started.push(chunk)
       if (started.length > waiting) {
-        const { bytes, release } = await started.shift()!
-        yield bytes
-        release?.()
+        taken = await started.shift()!
+        yield taken.bytes
+        taken.release?.()
+        taken = undefined
         waiting = Math.min(init.ahead, 2 * waiting)
       }
     }
-    for (const chunk of started) {
-      const { bytes, release } = await chunk
-      yield bytes
-      release?.()
+    while (started.length > 0) {
+      taken = await started.shift()!
+      yield taken.bytes
+      taken.release?.()
+      taken = undefined
     }
   } finally {
+    taken?.release?.()
+    started.forEach(releaseLater)
     init.onEnd?.()
   }
+}
+
+/** A chunk that nobody waits for any more is still being read */
+function releaseLater(chunk: Promise<Chunk>): void {
+  chunk.then(
+    ({ release }) => release?.(),
+    () => {},
+  )
 }

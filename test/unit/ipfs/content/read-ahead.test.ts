@@ -66,6 +66,27 @@ describe('chunks that are read ahead', () => {
     assert.deepEqual(released, [1, 2, 3])
   })
 
+  it('are released where the consumer stops: the one that it has, and those that are still being read', async () => {
+    const released: number[] = []
+    const slow = Promise.withResolvers<void>()
+    const chunks = start(async function* () {
+      for (const byte of [1, 2, 3, 4, 5]) {
+        yield async () => {
+          await (byte === 3 ? slow.promise : undefined)
+          return { ...chunk(byte), release: () => released.push(byte) }
+        }
+      }
+    })
+    await chunks.next()
+    await chunks.next()
+    await chunks.return(undefined)
+    await setImmediate()
+    assert.deepEqual(released, [1, 2, 4])
+    slow.resolve()
+    await setImmediate()
+    assert.deepEqual(released, [1, 2, 4, 3])
+  })
+
   it('fail in their turn, and unseen where nobody takes them', async () => {
     const chunks = start(async function* () {
       yield () => chunk(1)
