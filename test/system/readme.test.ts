@@ -52,7 +52,7 @@ function commandsOf(block: string): Command[] {
     })
 }
 
-/** Matches what the lines show, whatever the digests, CIDs, peers and sizes are */
+/** Matches what the lines show, whatever the digests, CIDs, peers, sizes and the home directory are */
 function patternOf(shown: readonly string[]): RegExp {
   const lines = shown.map(line =>
     line.trim() === '...'
@@ -60,7 +60,8 @@ function patternOf(shown: readonly string[]): RegExp {
       : `${line
           .replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&')
           .replaceAll(/sha256:[0-9a-f]{64}|bafy[a-z2-7]{55}|12D3KooW\w{44}/g, '\\S+')
-          .replaceAll(/size: \d+/g, 'size: \\d+')}\\s*\\n`,
+          .replaceAll(/size: \d+/g, 'size: \\d+')
+          .replace('/home/you', '\\S+')}\\s*\\n`,
   )
   return new RegExp(`^${lines.join('')}`, 'i')
 }
