@@ -27,112 +27,95 @@ const countAge = 30_000
 /** Every metric of the appliance */
 export class Metrics {
   readonly #registry = new PrometheusRegistry()
-  readonly requests: Counter<'method' | 'route' | 'status'>
-  readonly requestDuration: Histogram<'method' | 'route'>
-  readonly receivedBytes: Counter
-  readonly sentBytes: Counter
-  readonly brokenResponses: Counter
-  readonly collections: Counter<'result'>
-  readonly collectionDuration: Gauge
-  readonly freedBlocks: Counter
-  readonly freedBytes: Counter
-  readonly fsckRuns: Counter<'result'>
-  readonly fsckDuration: Gauge
-  readonly fsckBlocks: Counter
-  readonly fsckBytes: Counter
-  readonly badBlocks: Gauge
-  readonly quarantinedBlocks: Counter
-  readonly repairs: Counter<'result'>
+  readonly requests = new Counter<'method' | 'route' | 'status'>({
+    registers: [this.#registry],
+    name: 'ipdr_http_requests_total',
+    help: 'Requests by method, route and status',
+    labelNames: ['method', 'route', 'status'],
+  })
+  readonly requestDuration = new Histogram<'method' | 'route'>({
+    registers: [this.#registry],
+    name: 'ipdr_http_request_duration_seconds',
+    help: 'Time from the first byte of a request to the last of its response',
+    labelNames: ['method', 'route'],
+    buckets: [0.001, 0.005, 0.02, 0.1, 0.5, 2, 10, 60, 300],
+  })
+  readonly receivedBytes = new Counter({
+    registers: [this.#registry],
+    name: 'ipdr_http_received_bytes_total',
+    help: 'Bytes received from clients, headers included',
+  })
+  readonly sentBytes = new Counter({
+    registers: [this.#registry],
+    name: 'ipdr_http_sent_bytes_total',
+    help: 'Bytes sent to clients, headers included',
+  })
+  readonly brokenResponses = new Counter({
+    registers: [this.#registry],
+    name: 'ipdr_http_broken_responses_total',
+    help: 'Responses that were cut off because of an error after their headers',
+  })
+  readonly collections = new Counter<'result'>({
+    registers: [this.#registry],
+    name: 'ipdr_gc_cycles_total',
+    help: 'Garbage collections by result, success or failure',
+    labelNames: ['result'],
+  })
+  readonly collectionDuration = new Gauge({
+    registers: [this.#registry],
+    name: 'ipdr_gc_duration_seconds',
+    help: 'Time that the last garbage collection took',
+  })
+  readonly freedBlocks = new Counter({
+    registers: [this.#registry],
+    name: 'ipdr_gc_freed_blocks_total',
+    help: 'Blocks that garbage collection deleted',
+  })
+  readonly freedBytes = new Counter({
+    registers: [this.#registry],
+    name: 'ipdr_gc_freed_bytes_total',
+    help: 'Bytes of the blocks that garbage collection deleted',
+  })
+  readonly fsckRuns = new Counter<'result'>({
+    registers: [this.#registry],
+    name: 'ipdr_fsck_runs_total',
+    help: 'Checks of all that is stored by result, success or failure',
+    labelNames: ['result'],
+  })
+  readonly fsckDuration = new Gauge({
+    registers: [this.#registry],
+    name: 'ipdr_fsck_duration_seconds',
+    help: 'Time that the last check took',
+  })
+  readonly fsckBlocks = new Counter({
+    registers: [this.#registry],
+    name: 'ipdr_fsck_checked_blocks_total',
+    help: 'Blocks that were read and found right',
+  })
+  readonly fsckBytes = new Counter({
+    registers: [this.#registry],
+    name: 'ipdr_fsck_checked_bytes_total',
+    help: 'Bytes of the blocks that were read and found right',
+  })
+  readonly badBlocks = new Gauge({
+    registers: [this.#registry],
+    name: 'ipdr_fsck_bad_blocks',
+    help: 'Missing or damaged blocks that the last check left',
+  })
+  readonly quarantinedBlocks = new Counter({
+    registers: [this.#registry],
+    name: 'ipdr_fsck_quarantined_blocks_total',
+    help: 'Damaged blocks that a check or a read took out of the blockstore',
+  })
+  readonly repairs = new Counter<'result'>({
+    registers: [this.#registry],
+    name: 'ipdr_fsck_repairs_total',
+    help: 'Blocks that were fetched again after a check or a read found them missing or damaged, by result: success or failure',
+    labelNames: ['result'],
+  })
 
   constructor() {
-    const registers = [this.#registry]
     collectDefaultMetrics({ register: this.#registry })
-    this.requests = new Counter({
-      registers,
-      name: 'ipdr_http_requests_total',
-      help: 'Requests by method, route and status',
-      labelNames: ['method', 'route', 'status'],
-    })
-    this.requestDuration = new Histogram({
-      registers,
-      name: 'ipdr_http_request_duration_seconds',
-      help: 'Time from the first byte of a request to the last of its response',
-      labelNames: ['method', 'route'],
-      buckets: [0.001, 0.005, 0.02, 0.1, 0.5, 2, 10, 60, 300],
-    })
-    this.receivedBytes = new Counter({
-      registers,
-      name: 'ipdr_http_received_bytes_total',
-      help: 'Bytes received from clients, headers included',
-    })
-    this.sentBytes = new Counter({
-      registers,
-      name: 'ipdr_http_sent_bytes_total',
-      help: 'Bytes sent to clients, headers included',
-    })
-    this.brokenResponses = new Counter({
-      registers,
-      name: 'ipdr_http_broken_responses_total',
-      help: 'Responses that were cut off because of an error after their headers',
-    })
-    this.collections = new Counter({
-      registers,
-      name: 'ipdr_gc_cycles_total',
-      help: 'Garbage collections by result, success or failure',
-      labelNames: ['result'],
-    })
-    this.collectionDuration = new Gauge({
-      registers,
-      name: 'ipdr_gc_duration_seconds',
-      help: 'Time that the last garbage collection took',
-    })
-    this.freedBlocks = new Counter({
-      registers,
-      name: 'ipdr_gc_freed_blocks_total',
-      help: 'Blocks that garbage collection deleted',
-    })
-    this.freedBytes = new Counter({
-      registers,
-      name: 'ipdr_gc_freed_bytes_total',
-      help: 'Bytes of the blocks that garbage collection deleted',
-    })
-    this.fsckRuns = new Counter({
-      registers,
-      name: 'ipdr_fsck_runs_total',
-      help: 'Checks of all that is stored by result, success or failure',
-      labelNames: ['result'],
-    })
-    this.fsckDuration = new Gauge({
-      registers,
-      name: 'ipdr_fsck_duration_seconds',
-      help: 'Time that the last check took',
-    })
-    this.fsckBlocks = new Counter({
-      registers,
-      name: 'ipdr_fsck_checked_blocks_total',
-      help: 'Blocks that were read and found right',
-    })
-    this.fsckBytes = new Counter({
-      registers,
-      name: 'ipdr_fsck_checked_bytes_total',
-      help: 'Bytes of the blocks that were read and found right',
-    })
-    this.badBlocks = new Gauge({
-      registers,
-      name: 'ipdr_fsck_bad_blocks',
-      help: 'Missing or damaged blocks that the last check left',
-    })
-    this.quarantinedBlocks = new Counter({
-      registers,
-      name: 'ipdr_fsck_quarantined_blocks_total',
-      help: 'Damaged blocks that a check or a read took out of the blockstore',
-    })
-    this.repairs = new Counter({
-      registers,
-      name: 'ipdr_fsck_repairs_total',
-      help: 'Blocks that were fetched again after a check or a read found them missing or damaged, by result: success or failure',
-      labelNames: ['result'],
-    })
   }
 
   /** Adds the gauges over the parts of the appliance, once these exist */
