@@ -12,7 +12,7 @@ export interface TlsCertificate {
   key: string
 }
 
-/** The files can't be read, or are no certificate and its private key; its message says which, in one line */
+/** The files can't be read, or are not a certificate and its private key; the message says in one line what is wrong */
 export class CertificateError extends Error {
   override name = 'CertificateError'
 }
@@ -20,13 +20,14 @@ export class CertificateError extends Error {
 export interface CertificateInit {
   certPath: string
   keyPath: string
-  /** Time between two looks at the files, milliseconds; @default 5 seconds */
+  /** Milliseconds between two reads of the files. @default 5 seconds */
   interval?: number
 }
 
 /**
- * A certificate and its key that are replaced while the server runs. The files are read again and again rather than watched: that works on
- * every file system, and however they are replaced, as by the symbolic links of Kubernetes or of certbot.
+ * A certificate and its key, which may be replaced while the server runs. The files are read again every few seconds
+ * instead of being watched, which works on every file system and however they are replaced, such as by the symbolic
+ * links of Kubernetes and certbot.
  */
 export class Certificate {
   readonly #log: Logger
@@ -54,7 +55,7 @@ export class Certificate {
     return this.#current
   }
 
-  /** @param apply - gets every certificate that replaces the current one */
+  /** @param apply called with each new certificate */
   start(apply: (certificate: TlsCertificate) => void): void {
     this.#apply = apply
     if (this.#watching === undefined) {
@@ -69,7 +70,7 @@ export class Certificate {
     await this.#checking
   }
 
-  /** Looks at the files now, and says so in the log where they are wrong */
+  /** Reads the files now, and logs it if they are wrong, even if that has been logged before */
   async reload(): Promise<void> {
     this.#refused = false
     await this.#check()
@@ -106,10 +107,10 @@ export class Certificate {
       }
       this.#refused = false
     } catch (err) {
-      // one file may have been replaced and the other one not yet: the next look tells
+      // perhaps only one of the two files has been replaced yet: the next read finds both
       if (!this.#refused) {
         this.#refused = true
-        this.#log.warn('new certificate refused: the one before it stays until the files are right', {
+        this.#log.warn('new certificate refused: the previous one stays in use until the files are right', {
           reason: (err as Error).message,
         })
       }
@@ -136,8 +137,8 @@ function checkPair(pair: TlsCertificate, { certPath, keyPath }: CertificateInit)
       throw new CertificateError(message, { cause: err })
     }
   }
-  const certificate = check(`${certPath} is no certificate in PEM`, () => new X509Certificate(pair.cert))
-  const key = check(`${keyPath} is no private key in PEM without a passphrase`, () => createPrivateKey(pair.key))
+  const certificate = check(`${certPath} is not a certificate in PEM`, () => new X509Certificate(pair.cert))
+  const key = check(`${keyPath} is not a private key in PEM without a passphrase`, () => createPrivateKey(pair.key))
   if (!certificate.checkPrivateKey(key)) {
     throw new CertificateError(`${keyPath} is not the private key of ${certPath}`)
   }

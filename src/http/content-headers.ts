@@ -2,12 +2,14 @@ import type { ServerResponse } from 'node:http'
 import type { RequestHandler } from 'express'
 
 /**
- * For every response, as nearly all of them have something in them that somebody else chose: a manifest, a blob, a name in an error.
+ * Headers of every response. They protect browsers, because nearly every response has something in it that a stranger
+ * may have chosen: a blob, a manifest, a name in an error.
  *
- * - A browser takes the type that we say, and never guesses.
- * - Shown as a page, the content runs no script, loads nothing and sends nothing, is in no frame, and is of no origin: it can ask this server
- *   for nothing that any other site could not. (`frame-ancestors` is not covered by `default-src`; the sandbox covers forms and `base`.)
- * - Pages of other origins can't use it as an image, script or style. What isn't a browser passes over this header.
+ * - nosniff: a browser goes by our Content-Type and does not guess another one.
+ * - CSP: if content is opened as a page, it runs no script, loads and sends nothing, can't be framed, and has no
+ *   origin, so it can do no more to this server than any other site. (`default-src` does not cover `frame-ancestors`;
+ *   the sandbox covers forms and `base`.)
+ * - CORP: pages of other origins can't use content as an image, script or style. Only browsers heed this header.
  */
 const contentHeaders = {
   'X-Content-Type-Options': 'nosniff',
@@ -15,14 +17,14 @@ const contentHeaders = {
   'Cross-Origin-Resource-Policy': 'same-origin',
 }
 
-/** Has browsers take what is sent for data, whatever it is */
+/** Sets these headers on a response */
 export function setContentHeaders(res: ServerResponse): void {
   for (const [name, value] of Object.entries(contentHeaders)) {
     res.setHeader(name, value)
   }
 }
 
-/** The same for each response of an app */
+/** Middleware that sets them on every response */
 export const sendAsData: RequestHandler = (_req, res, next) => {
   setContentHeaders(res)
   next()

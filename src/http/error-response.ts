@@ -3,10 +3,16 @@ import { OciError } from '../oci/errors.ts'
 import { setContentHeaders } from './content-headers.ts'
 import { timeToLinger } from './late-body.ts'
 
-/** How an error looks in the body of a response */
+/**
+ * Errors as responses. `toClientError` decides what a client may know, an {@link ErrorBody} how it is written, and
+ * `sendError` is the only function that sends an error. Which request gets which is decided by
+ * middleware/error-handler.ts, and by server.ts for requests that reach no app.
+ */
+
+/** Writes an error as the body of a response */
 export type ErrorBody = (error: OciError) => { type: string; body: string }
 
-/** `{"errors":[{"code","message","detail"}]}`, as the specification has it */
+/** `{"errors":[{"code","message","detail"}]}`, as the distribution specification wants it */
 export const ociBody: ErrorBody = ({ code, message, detail }) => {
   return {
     type: 'application/json',
@@ -14,7 +20,7 @@ export const ociBody: ErrorBody = ({ code, message, detail }) => {
   }
 }
 
-/** One line of text */
+/** One line of plain text */
 export const textBody: ErrorBody = error => ({
   type: 'text/plain; charset=utf-8',
   body: `${messageOf(error).replace(/[\r\n]+/g, ' ')}\n`,
@@ -26,7 +32,7 @@ export const jsonBody: ErrorBody = error => ({
   body: JSON.stringify({ error: messageOf(error) }),
 })
 
-/** Answers with an error instead of whatever was to be sent */
+/** Answers with an error; drops headers that were set for the response that is not sent */
 export function sendError(
   req: IncomingMessage,
   res: ServerResponse,
@@ -43,14 +49,15 @@ export function sendError(
   for (const [name, value] of Object.entries(headers)) {
     res.setHeader(name, value)
   }
-  // not by res.set(): it would add a charset, which JSON has not
+  // not res.set(): it would add a charset, which JSON does not have
   res.setHeader('Content-Type', type)
   res.setHeader('Content-Length', Buffer.byteLength(body))
   const lingerTime = timeToLinger(req, res)
   if (lingerTime === 0) {
     res.end(req.method === 'HEAD' ? undefined : body)
   } else {
-    // the end closes the connection: with a body still coming in that would be a reset, which can overtake the response
+    // res.end() closes the connection. If the body of the request is still coming in, that resets it, and the client
+    // may lose the response: wait.
     res.write(body)
     const timer = setTimeout(() => {
       res.end()
@@ -62,21 +69,21 @@ export function sendError(
   }
 }
 
-/** Headers that are right for an error too; the others describe what was not sent */
+/** Headers that fit an error too; the others describe the response that is not sent */
 const keptHeaders = new Set(['x-request-id', 'docker-distribution-api-version', 'connection'])
 
-/** What the detail gives as the reason says more than the message of the code */
+/** The message of the code, and the reason in the detail, which says more */
 function messageOf({ message, detail }: OciError): string {
   const reason = detail?.['reason']
   return typeof reason === 'string' ? `${message}: ${reason}` : message
 }
 
-/** What a client may know: an OciError as it is; of anything else only whether it was the client's fault */
+/** What a client may know of an error: all of an OciError; of any other error only whether it is the client's fault */
 export function toClientError(err: unknown): OciError {
   if ((err as Error | undefined)?.name === 'OciError') {
     return err as OciError
   }
-  // of Express: a path that can't be decoded
+  // Express throws errors with a status, as for a path that can't be decoded
   const status = (err as { status?: unknown } | undefined)?.status
   return new OciError(typeof status === 'number' && status >= 400 && status < 500 ? 'REQUEST_INVALID' : 'UNKNOWN', {
     cause: err,

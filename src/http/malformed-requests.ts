@@ -4,14 +4,17 @@ import { OciError, type OciErrorCode } from '../oci/errors.ts'
 import { ociBody } from './error-response.ts'
 import type { Turns } from './turns.ts'
 
-/** What Node says of bytes that it can't read as a request; of anything else: that they are malformed */
+/** Codes of errors of Node's HTTP parser to codes of ours; every other one is REQUEST_INVALID */
 const codes: Record<string, OciErrorCode> = {
   HPE_HEADER_OVERFLOW: 'HEADERS_TOO_LARGE',
   HPE_CHUNK_EXTENSIONS_OVERFLOW: 'BODY_TOO_LARGE',
   ERR_HTTP_REQUEST_TIMEOUT: 'REQUEST_TIMEOUT',
 }
 
-/** Answers what is no request of HTTP/1, or none in time, and closes the connection: nobody knows where the next one would begin */
+/**
+ * For the event 'clientError' of a server: answers what Node's parser can't read as a request, or did not get in time.
+ * The connection is closed, as it is unknown where the next request would begin.
+ */
 export function answerClientErrors(turns: Turns): (err: NodeJS.ErrnoException, socket: Duplex) => void {
   const answered = new WeakSet<Duplex>()
   return (err, socket) => {

@@ -1,7 +1,7 @@
 import type { Request, Response } from 'express'
 import type { RequestOptions } from '../registry/repository.ts'
 
-/** Fires when the client disconnects before it has the whole response */
+/** A signal that aborts when the client disconnects before it has received the whole response */
 export function clientSignal(res: Response): AbortSignal {
   const controller = new AbortController()
   if (res.closed && !res.writableFinished) {

@@ -4,8 +4,9 @@ import type { IncomingMessage } from 'node:http'
 const pattern = /^(?:\[([0-9a-f:.]+)\]|([a-z0-9_.-]{1,255}))(?::(\d{1,5}))?$/i
 
 /**
- * Each `host:port` that a request says it is for: `Host`, `:authority` of HTTP/2, and a request line that is a whole URL. Which of them counts
- * where they differ is read differently by programs that a request passes (RFC 9112, section 3.2): whoever checks one has to check all.
+ * Every `host:port` that a request is addressed to: in the `Host` header, in `:authority` of HTTP/2, and in a request
+ * line with a whole URL. If they differ, proxies and servers disagree on which one counts (RFC 9112, section 3.2), so a
+ * check has to look at all of them.
  */
 export function authoritiesOf({ url = '', headers }: Pick<IncomingMessage, 'url' | 'headers'>): string[] {
   const ofUrl = url.startsWith('/') || url === '*' ? undefined : (URL.parse(url)?.host ?? '')
@@ -16,9 +17,9 @@ export function authoritiesOf({ url = '', headers }: Pick<IncomingMessage, 'url'
 }
 
 /**
- * The name or IP address of `host:port`, in lower case, without a port, brackets and the dot of a name that is complete
+ * The name or IP address of a `host:port`, in lower case, without port, brackets and a dot at the end
  *
- * @returns undefined where the text is neither of them
+ * @returns undefined if the text is not a `host:port`
  */
 export function hostNameOf(authority: string): string | undefined {
   const [, six, name] = pattern.exec(authority) ?? []
@@ -30,9 +31,10 @@ export function hostNameOf(authority: string): string | undefined {
 }
 
 /**
- * Whether an `Origin` header is that of the server at `host:port`
+ * Whether an `Origin` header is the origin of the server at `host:port`
  *
- * @param secure whether the request came by TLS. One that did not may have done so as far as a proxy: its origin may have either scheme then.
+ * @param secure whether the request came by TLS. If it did not, a proxy may have taken the TLS off, so its origin may
+ *   have either scheme.
  */
 export function isOriginOf(origin: string, authority: string, secure: boolean): boolean {
   const { protocol, host, origin: canonical } = URL.parse(origin) ?? {}

@@ -4,15 +4,17 @@ import type { TlsCertificate } from '../certificate.ts'
 import { hostNameOf } from './authorities.ts'
 
 export interface BrowserHostsInit {
-  /** Names that count beside those that always do; `*.` before one stands for any single label */
+  /** Further names under which browsers are answered; `*.` at the beginning means any single label */
   names: readonly string[]
-  /** The certificate that is used now; undefined: plain HTTP */
+  /** The certificate in use; undefined for plain HTTP */
   certificate?: (() => Pick<TlsCertificate, 'cert'>) | undefined
 }
 
 /**
- * The names under which browsers are answered. A page of elsewhere can have its own name lead to this server (DNS rebinding) and is of the same
- * origin then, but nobody else can choose what is in the `Host` of an IP address, of a name that only this network knows, or of our certificate.
+ * The names under which browsers are answered. Without this check, the page of an attacker could have its own name
+ * resolve to this server (DNS rebinding) and would then count as the same origin. An attacker can't do that with an IP
+ * address, with a name without a dot, which only the local network resolves, or with a name in our certificate: these
+ * are always answered.
  */
 export class BrowserHosts {
   readonly #names: ReadonlySet<string>

@@ -1,6 +1,7 @@
 /**
- * What keeps a page that somebody looks at from using this registry in their name. Registry clients send none of the headers that are looked
- * at here, and are not concerned.
+ * Keeps web pages from using this registry by the browser of somebody who visits them (cross-site requests, DNS
+ * rebinding). Registry clients send none of the headers by which browsers are told apart here, so nothing changes for
+ * them.
  */
 import type { IncomingMessage } from 'node:http'
 import type { Request, RequestHandler } from 'express'
@@ -9,9 +10,10 @@ import { authoritiesOf, hostNameOf, isOriginOf } from './authorities.ts'
 import type { BrowserHosts } from './browser-hosts.ts'
 
 /**
- * Answers browsers only under the names of this server, and takes from them no writes that pages of other sites begin
+ * Answers browsers only under the names of this server, and refuses writes from pages of other sites
  *
- * @throws OciError HOST_UNKNOWN, DENIED; REQUEST_INVALID where there are two `Host` headers, whoever sends them (RFC 9112, section 3.2)
+ * @throws OciError HOST_UNKNOWN, DENIED; REQUEST_INVALID for two `Host` headers, from any client (RFC 9112, section
+ *   3.2)
  */
 export function guardBrowsers(hosts: Pick<BrowserHosts, 'has'>): RequestHandler {
   return (req, res, next) => {
@@ -28,8 +30,9 @@ export function guardBrowsers(hosts: Pick<BrowserHosts, 'has'>): RequestHandler 
 }
 
 /**
- * Refuses what a page of another site sends, whatever the method. So is what comes from another port or subdomain of the same site, which
- * may be anybody's, and from the origin `null`: a sandboxed frame, as which all that was pushed is shown, has that one.
+ * Refuses requests of any method from pages of another origin. That includes other ports and subdomains of the same
+ * site, which may belong to somebody else, and the origin `null`, which pushed content has if a browser shows it (see
+ * content-headers.ts).
  *
  * @throws OciError DENIED
  */
@@ -50,11 +53,12 @@ function isFromOtherSite(req: Request): boolean {
 }
 
 /**
- * A page can leave out or change any header but `Origin` and `Sec-...`, which browsers add to some requests only (`Sec-...` never where plain
- * HTTP leads to another machine), and in some browsers even `User-Agent`. It can't leave out `Accept-Language`.
+ * Whether a browser sends this request. No single header tells: browsers add `Origin` and `Sec-...` only to some
+ * requests (`Sec-...` never over plain HTTP to another machine), and a page can change `User-Agent` in some browsers. A
+ * page can't leave out `Accept-Language`.
  */
 function isFromBrowser({ headers }: IncomingMessage): boolean {
-  // Node's fetch, which is no browser, sends these two and no further Sec-... with every request
+  // Node's fetch sends `sec-fetch-mode: cors` and `accept-language: *` with every request, and no other Sec-... header
   const isPlainFetch = headers['sec-fetch-mode'] === 'cors'
   const language = headers['accept-language']
   return (

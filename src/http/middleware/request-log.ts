@@ -5,7 +5,7 @@ import type { Logger } from '../../log.ts'
 import type { Metrics } from '../../metrics.ts'
 import { bodyBytes } from '../http2.ts'
 
-/** Gives each request an id, writes one line to the log when it is over, and counts it */
+/** Gives each request an id; when it is over, logs it in one line and counts it in the metrics */
 export function observeRequests({ log, metrics }: { log: Logger; metrics: Metrics }): RequestHandler {
   return (req, res, next) => {
     const started = performance.now()
@@ -45,10 +45,13 @@ export function observeRequests({ log, metrics }: { log: Logger; metrics: Metric
   }
 }
 
-/** What each connection had received and sent when its last request was over */
+/** Bytes that each connection had received and sent when its last request was over */
 const countedBytes = new WeakMap<Socket, { received: number; sent: number }>()
 
-/** Bytes that a connection moved since the last call: the first bytes of a request are read before anybody knows of the request */
+/**
+ * Bytes that a connection received and sent since the last call. The counts at the beginning of a request would be too
+ * high: its first bytes have been read before the app gets it.
+ */
 function newBytes(socket: Socket): { bytesIn: number; bytesOut: number } {
   const { bytesRead: received, bytesWritten: sent } = socket
   const before = countedBytes.get(socket) ?? { received: 0, sent: 0 }
@@ -56,7 +59,7 @@ function newBytes(socket: Socket): { bytesIn: number; bytesOut: number } {
   return { bytesIn: received - before.received, bytesOut: sent - before.sent }
 }
 
-/** Names the route of a request for metrics */
+/** Middleware that names the route of a request, for metrics */
 export function route(name: string): RequestHandler {
   return (_req, res, next) => {
     res.locals.route = name
@@ -64,16 +67,17 @@ export function route(name: string): RequestHandler {
   }
 }
 
-/** Adds to what the log says of a request */
+/** Adds fields to the log line of a request */
 export function addLogFields(res: Response, fields: Record<string, unknown>): void {
   Object.assign(res.locals.fields, fields)
 }
 
+/** The fields of a request for the log, such as its id */
 export function logFields(res: Response): Record<string, unknown> {
   return res.locals.fields
 }
 
-/** A client chooses the method: only known ones become a label */
+/** Clients can send any method: only known ones become a label, so that there are not endlessly many */
 function methodLabel(method: string): string {
   return ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'].includes(method) ? method : 'other'
 }

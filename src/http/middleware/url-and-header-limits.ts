@@ -10,8 +10,9 @@ export interface UrlAndHeaderLimits {
 }
 
 /**
- * Refuses requests with a longer URL, or more or longer headers, than any client sends. Other limits are elsewhere: requests and connections of
- * one client at a time in registry/client-limit.ts, bodies in body-memory.ts and steady-body.ts.
+ * Refuses requests with a longer URL, or more or longer headers, than any client sends. Other limits are elsewhere:
+ * requests and connections of one client at a time in registry/client-limit.ts, bodies in body-memory.ts and
+ * steady-body.ts.
  *
  * @throws OciError URI_TOO_LONG, HEADERS_TOO_LARGE
  */
@@ -32,7 +33,9 @@ export function limitUrlAndHeaders({ urlBytes, headerBytes, headerCount }: UrlAn
   }
 }
 
-/** Their size in HTTP/1: two more bytes for the colon and space after each name, and for the line break after each value */
+/**
+ * Their size in HTTP/1: two more bytes for the colon and space after each name, and for the line break after each value
+ */
 function bytesOf(rawHeaders: readonly string[]): number {
   return rawHeaders.reduce((bytes, text) => bytes + text.length + 2, 0)
 }

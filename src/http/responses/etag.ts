@@ -1,12 +1,12 @@
 import type { Request } from 'express'
 import type { Digest } from '../../oci/digest.ts'
 
-/** Content is named by its digest, so its ETag is strong and never changes */
+/** The ETag of content is its digest: it is strong and never changes */
 export function etag(digest: Digest): string {
   return `"${digest}"`
 }
 
-/** Whether the client says in `If-None-Match` that it has the content already (RFC 9110, section 13.1.2) */
+/** Whether the client already has the content, by its `If-None-Match` header (RFC 9110, section 13.1.2) */
 export function isNotModified(req: Request, digest: Digest): boolean {
   const known = req
     .get('If-None-Match')

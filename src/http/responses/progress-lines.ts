@@ -2,12 +2,14 @@ import type { Response } from 'express'
 import type { Logger } from '../../log.ts'
 import { jsonBody, toClientError } from '../error-response.ts'
 
-/** Between two lines; it also keeps the connection from looking dead */
+/** Milliseconds between two lines, which also keep proxies from closing the connection as idle */
 const interval = 1000
 
 /**
- * Answers with lines of JSON while something takes long: `{"progress":...}` now and then, at last `{"result":...}` or `{"error":"<message>"}`.
- * What fails before the first line is thrown, for a status of its own. A client that goes away stops nothing.
+ * Answers with lines of JSON while work takes long: `{"progress":...}` once a second, at the end `{"result":...}` or
+ * `{"error":"<message>"}`. The work goes on if the client disconnects.
+ *
+ * @throws the error of the work, if it fails before the first line: then it still gets a status of its own
  */
 export async function sendProgress<Progress, Result>(
   res: Response,
@@ -39,7 +41,7 @@ export async function sendProgress<Progress, Result>(
     if (!res.headersSent) {
       throw err
     }
-    log.error('failed after the first line of an answer', { err })
+    log.error('work failed after its response had begun', { err })
     write(jsonBody(toClientError(err)).body)
   } finally {
     clearInterval(timer)

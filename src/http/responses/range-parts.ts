@@ -1,18 +1,23 @@
 import type { ByteRange } from '../../oci/range.ts'
 
-/** A range of a body, and what is sent before it */
+/** A range of a blob, and the header that is sent before it */
 export interface RangePart {
   header: string
   range: ByteRange
 }
 
-/** A range that begins so soon after the one before it lies in the same block of the blob, which is read once for both */
+/**
+ * Ranges that are no farther apart are read together: they probably lie in the same block (1 MiB), which is then read
+ * once
+ */
 const nearBytes = 1024 * 1024
-/** A piece is sent together with its header where it is not longer: a small write costs as much as a large one */
+/**
+ * Up to this length a piece is sent in one write with its header, because many small writes cost as much as large ones
+ */
 const smallBytes = 64 * 1024
 
 /**
- * The bytes of several ranges, in their order, each behind its header. Those that follow each other closely are cut out of one read.
+ * The bytes of several ranges, in order, each after its header. Ranges close to each other are cut out of one read.
  *
  * @param read reads one range; a chunk may be overwritten once the next one is asked for
  */

@@ -1,3 +1,18 @@
+/**
+ * The app: this file puts middleware and routes in order. A request goes server.ts -> createApp -> middleware/ -> one
+ * of routes/ -> registry, and back by responses/ or, if it fails, by middleware/error-handler.ts. Rooms, each of which
+ * may import those after it:
+ *
+ * ```
+ * routes/       one file for each kind of endpoint, and this one
+ * middleware/   what every request passes: log, limits of URL and headers, protection of browsers, token, errors
+ * responses/    what several routes answer with: ETags, ranges, lines of progress
+ * ..            the server and its connections (server.ts, http2.ts, turns.ts, certificate.ts), the bodies of requests
+ *               (streamed-body.ts, whole-body.ts, body-memory.ts, direct-bodies.ts), errors as responses
+ * ```
+ *
+ * May import upkeep, registry, oci and scheduling.
+ */
 import type { RequestListener } from 'node:http'
 import express, { type Express } from 'express'
 import { OciError } from '../../oci/errors.ts'
@@ -30,36 +45,38 @@ export interface AppComponents {
   bodies: BodyMemory
   registry: Registry
   health: Health
-  /** Undefined where the appliance can't be asked for more than images */
+  /** Undefined if the appliance has no administration */
   administration?: Administration | undefined
   metrics: Metrics
   log: Logger
 }
 
 export interface AppInit {
-  /** Who is told of metrics and may administer here; undefined: these and health are answered only by {@link createAdminApp} */
+  /**
+   * Who may read metrics and administer on this port; undefined if only {@link createAdminApp} answers these and health
+   */
   admin?: AdminAccess | undefined
   hosts: Pick<BrowserHosts, 'has'>
   limits: AppLimits
 }
 
 export interface AdminAccess {
-  /** Has to be shown by who administers */
+  /** The admin token, which every request of the administration has to show */
   token: TokenCheck
-  /** Whether metrics need it, too */
+  /** Whether metrics need the token too */
   metrics: 'token' | 'open'
 }
 
 export interface AppLimits {
-  /** Bytes of the largest manifest that is accepted */
+  /** Size of the largest manifest that is accepted */
   maxManifestBytes: number
-  /** Of one request */
+  /** Ranges of one request */
   maxRanges: number
   bodyRate: BodyRate
   requests: UrlAndHeaderLimits
 }
 
-/** The registry's HTTP API: middleware in this order, then the routes, then what turns errors into responses */
+/** The app of the registry's port: middleware in this order, then the routes, then the error handler */
 export function createApp(components: AppComponents, init: AppInit): RequestListener {
   const { limits } = init
   const app = createBareApp(components, init)
@@ -68,7 +85,7 @@ export function createApp(components: AppComponents, init: AppInit): RequestList
   }
   app.use(baseRoutes())
   app.use(digRoutes(components))
-  // uploads go first: their paths look like those of a blob
+  // uploads come first: the path of a blob matches theirs too
   app.use(uploadRoutes(components, limits))
   app.use(blobRoutes(components, limits))
   app.use(manifestRoutes(components, limits))
@@ -77,7 +94,10 @@ export function createApp(components: AppComponents, init: AppInit): RequestList
   return endApp(app, components)
 }
 
-/** Health, metrics and administration alone; without `admin` for whoever can connect, as to a socket that one user alone may open */
+/**
+ * The app of the admin port or socket: health, metrics and administration alone. Without `admin` it asks for no token,
+ * which suits a socket that only one user can connect to.
+ */
 export function createAdminApp(components: Omit<AppComponents, 'registry'>, init: AppInit): RequestListener {
   const app = createBareApp(components, init)
   useAdministration(app, components, init.admin, init.limits)

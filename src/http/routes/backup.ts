@@ -1,7 +1,7 @@
 import { asyncIterableReader } from '@ipld/car/decoder'
 import type { Router, Request, RequestHandler } from 'express'
 import type { Logger } from '../../log.ts'
-import { OciError } from '../../oci/errors.ts'
+import { invalid } from './admin-json.ts'
 import type { Administration } from '../../upkeep/administration.ts'
 import type { LeftOut } from '../../upkeep/backup/write-backup.ts'
 import { clientSignal } from '../request-options.ts'
@@ -11,24 +11,25 @@ import { sendProgress } from '../responses/progress-lines.ts'
 import { createRouter } from './router.ts'
 import type { BodyRate } from '../steady-body.ts'
 
-/** No form of a web page can send one of these without asking first */
+/** Like JSON, the form of a web page can't send these types without asking this server first */
 const blockKeysType = 'application/vnd.ipdr.block-keys'
 const carType = 'application/vnd.ipld.car'
-/** Between signs of life, until the backup begins to flow */
+/** Milliseconds between interim responses (102), which keep the connection alive until the backup begins */
 const interval = 10_000
-/** Each takes up to 400 characters of a header */
+/** Missing images that a header names; each takes up to 400 characters */
 const maxNamed = 20
 
 /**
- * Backups, for the operator.
+ * Backup and restore, for the operator:
  *
  * ```
- * POST /ipdr/v1/backup   application/vnd.ipdr.block-keys: 16 bytes of the digest of every block that the answer leaves out; the answer is a CAR.
- *                        X-Ipdr-Left-Out: how many manifests and blobs are not in it, as they are damaged, then the first as <repository>@<digest>
- * POST /ipdr/v1/restore  application/vnd.ipld.car; lines of JSON, as from /ipdr/v1/gc
+ * POST /ipdr/v1/backup   body: application/vnd.ipdr.block-keys, the first 16 bytes of the digest of each block to
+ *                        leave out; answer: a CAR. X-Ipdr-Left-Out has the number of manifests and blobs that are
+ *                        missing from it because they are damaged, then the first of them as <repository>@<digest>
+ * POST /ipdr/v1/restore  body: application/vnd.ipld.car; answer: lines of JSON, as of /ipdr/v1/gc
  * ```
  *
- * @param init.guard what comes before each
+ * @param init.guard middleware that runs before each route
  */
 export function backupRoutes(
   { administration, log }: { administration: Administration; log: Logger },
@@ -61,7 +62,7 @@ export function backupRoutes(
     .all(guard)
     .post(async (req, res) => {
       requireType(req, carType)
-      // unlike other work, it needs the client to its end
+      // unlike other long work it ends when the client disconnects, because it needs the client's body
       const signal = clientSignal(res)
       const body = bodyOf(req, bodyRate)[Symbol.asyncIterator]()
       const source = asyncIterableReader({ [Symbol.asyncIterator]: () => body })
@@ -76,7 +77,7 @@ export function backupRoutes(
   return router
 }
 
-/** How many manifests and blobs are not in the backup, and the first of them */
+/** The number of manifests and blobs that are missing from the backup, and the first of them */
 function leftOutHeader(leftOut: readonly LeftOut[]): Record<string, string> {
   const first = leftOut.slice(0, maxNamed).map(({ repository, digest }) => `${repository}@${digest}`)
   return leftOut.length === 0 ? {} : { 'X-Ipdr-Left-Out': [leftOut.length, ...first].join(' ') }
@@ -84,6 +85,6 @@ function leftOutHeader(leftOut: readonly LeftOut[]): Record<string, string> {
 
 function requireType(req: Request, type: string): void {
   if (req.get('Content-Type') !== type) {
-    throw new OciError('REQUEST_INVALID', { detail: { reason: `Content-Type must be ${type}` } })
+    throw invalid(`Content-Type must be ${type}`)
   }
 }

@@ -4,7 +4,10 @@ import { route } from '../middleware/request-log.ts'
 import { createRouter } from './router.ts'
 import { paths } from './paths.ts'
 
-/** `GET /v2/`: whether this is a registry, and which version of the API it speaks */
+/**
+ * `GET /v2/`, by which clients find out that this is a registry; also sets the API version on every response below
+ * `/v2`
+ */
 export function baseRoutes(): Router {
   const router = createRouter()
   router.use('/v2', (_req, res, next) => {

@@ -57,7 +57,10 @@ export function blobRoutes({ registry }: { registry: Registry }, { maxRanges }: 
   return router
 }
 
-/** A range is asked for by GET only, and only of the blob that the client has a part of */
+/**
+ * The ranges that a GET asks for; undefined for the whole blob, also if the client has a part of another blob
+ * (If-Range)
+ */
 function wantedRanges(req: Request, blob: Blob, maxRanges: number): ByteRange[] | undefined {
   const condition = req.get('If-Range')
   const applies = req.method === 'GET' && (condition === undefined || condition === etag(blob.digest))
@@ -78,7 +81,12 @@ async function sendRanges(req: Request, res: Response, blob: Blob, ranges: ByteR
   // multipart/byteranges: RFC 9110, section 14.6
   const boundary = randomUUID()
   const parts = ranges.map((range, i) => ({
-    header: `${i === 0 ? '' : '\r\n'}--${boundary}\r\nContent-Type: ${contentType}\r\nContent-Range: ${contentRange(range, blob.size)}\r\n\r\n`,
+    header: [
+      `${i === 0 ? '' : '\r\n'}--${boundary}`,
+      `Content-Type: ${contentType}`,
+      `Content-Range: ${contentRange(range, blob.size)}`,
+      '\r\n',
+    ].join('\r\n'),
     range,
   }))
   const end = `\r\n--${boundary}--\r\n`

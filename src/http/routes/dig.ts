@@ -22,8 +22,9 @@ const pageSize = 1000
 const notHere = new Set(['MANIFEST_UNKNOWN', 'NAME_UNKNOWN', 'NAME_INVALID'])
 
 /**
- * `GET /dig?q=name[:tag]&short=true`: the CID of a tag, without `short` its manifest, without a tag the list of tags, a line each.
- * `json=true` tells CID and digest, or the tags, as JSON. Older IPDR programs ask for it; theirs are also the forms of the answers.
+ * `GET /dig?q=name[:tag]&short=true`: the CID of a tag; without `short` its manifest; without a tag the list of tags,
+ * one a line. With `json=true` CID and digest, or the tags, come as JSON. This endpoint and its answers are those of
+ * older IPDR programs, which still ask for it.
  */
 export function digRoutes({ registry, ...components }: { registry: Registry; log: Logger; metrics: Metrics }): Router {
   const router = createRouter()
@@ -61,7 +62,10 @@ export function digRoutes({ registry, ...components }: { registry: Registry; log
   return router
 }
 
-/** A name with a dot before its first slash may begin with a host; the repository of the whole name goes first */
+/**
+ * The repository that a question names. If the name may begin with a host, a repository with the whole name comes
+ * first.
+ */
 async function find(registry: Registry, text: string): Promise<Question & { repository: Repository }> {
   const [whole, withoutHost] = readingsOf(text)
   if (withoutHost !== undefined) {
@@ -82,7 +86,10 @@ async function find(registry: Registry, text: string): Promise<Question & { repo
   return { ...question, repository: await registry.repository(question.name) }
 }
 
-/** The text without `host:port/`, or where the host is in doubt, as it is and without it */
+/**
+ * What a question may mean: without its `host:port/`; or, if it is not certain that it begins with a host, both as it
+ * is and without it
+ */
 function readingsOf(text: string): [string, string?] {
   const slash = text.indexOf('/')
   const first = text.slice(0, Math.max(slash, 0))

@@ -5,14 +5,14 @@ import { route } from '../middleware/request-log.ts'
 import { createRouter } from './router.ts'
 
 export interface Health {
-  /** Why no requests should be sent here now; undefined: they should */
+  /** Why the appliance is not ready for requests; undefined if it is */
   notReady: () => string | undefined
 }
 
 /**
- * For whoever watches the process: `/livez`, `/readyz`, `/metrics`, and `/health`, which clients of older IPDR programs ask for
+ * For monitoring: `/livez`, `/readyz`, `/metrics`, and `/health`, which clients of older IPDR programs ask for
  *
- * @param init.metricsGuard what comes before metrics
+ * @param init.metricsGuard middleware that runs before metrics
  */
 export function healthRoutes(
   { health, metrics }: { health: Health; metrics: Metrics },

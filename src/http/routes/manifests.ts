@@ -13,11 +13,12 @@ import { onlyMethods } from '../middleware/allowed-methods.ts'
 import { addLogFields, route } from '../middleware/request-log.ts'
 import { manifestPath, paths } from './paths.ts'
 
-/** Tags that one push may set by `?tag=` */
+/** Tags that one push may set with `?tag=` */
 const maxTags = 100
 
 /**
- * A manifest is sent in the form in which it was pushed, whatever `Accept` says: another form would have another digest.
+ * Manifests. They are sent as they were pushed, whatever `Accept` says: converted to another type they would have
+ * another digest.
  *
  * @see https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pulling-manifests
  */
@@ -26,6 +27,12 @@ export function manifestRoutes(
   { maxManifestBytes, bodyRate }: { maxManifestBytes: number; bodyRate: BodyRate },
 ): Router {
   const router = createRouter()
+  addReading(router, registry)
+  addWriting(router, { registry, bodies }, { maxManifestBytes, bodyRate })
+  return router
+}
+
+function addReading(router: Router, registry: Registry): void {
   router
     .route(paths.manifest)
     .all(route('manifest'))
@@ -43,7 +50,7 @@ export function manifestRoutes(
         return
       }
       const bytes = req.method === 'HEAD' ? undefined : await manifest.read(options)
-      // not by res.type(): it would add a charset, which the specification asks registries not to
+      // not res.type(): it would add a charset, which the specification asks registries not to send
       res.setHeader(
         'Content-Type',
         isSafeManifestType(manifest.mediaType) ? manifest.mediaType : 'application/octet-stream',
@@ -51,6 +58,15 @@ export function manifestRoutes(
       res.setHeader('Content-Length', manifest.size)
       res.end(bytes)
     })
+}
+
+function addWriting(
+  router: Router,
+  { registry, bodies }: { registry: Registry; bodies: BodyMemory },
+  { maxManifestBytes, bodyRate }: { maxManifestBytes: number; bodyRate: BodyRate },
+): void {
+  router
+    .route(paths.manifest)
     .put(async (req, res) => {
       const repository = await registry.repository(parseName(req.params.name))
       const reference = parseReference(req.params.reference)
@@ -81,7 +97,6 @@ export function manifestRoutes(
       res.status(202).end()
     })
     .all(onlyMethods('GET', 'HEAD', 'PUT', 'DELETE'))
-  return router
 }
 
 function parseTags(query: unknown): string[] {
@@ -92,7 +107,7 @@ function parseTags(query: unknown): string[] {
   return [...new Set(tags)]
 }
 
-/** The image root, by our own header and by the one that older IPDR programs read */
+/** The CID of the image root, in our header and in the one that older IPDR programs read */
 function rootHeaders(cid: string): Record<string, string> {
   return { 'X-Ipfs-Cid': cid, 'X-Docker-Content-ID': cid }
 }

@@ -1,6 +1,6 @@
 /**
- * The paths of the API, one expression each: names have slashes. What the groups match is checked afterwards, so that a bad name or digest
- * gets its own error.
+ * The paths of the distribution API. They are regular expressions because repository names have slashes. They match any
+ * name and digest; the routes check these afterwards, so that a malformed one gets an error of its own instead of 404.
  */
 export const paths = {
   base: /^\/v2\/?$/,
@@ -25,7 +25,7 @@ export function manifestPath(name: string, reference: string): string {
   return `/v2/${name}/manifests/${reference}`
 }
 
-/** The `Link` header that leads to the next page of a listing */
+/** The `Link` header with the next page of a list */
 export function nextPage(path: string, query: Record<string, string | number | undefined>): { Link: string } {
   const params = new URLSearchParams()
   for (const [key, value] of Object.entries(query)) {

@@ -28,7 +28,7 @@ export function referrerRoutes({ registry }: { registry: Registry }): Router {
       if (more) {
         res.set(nextPage(req.path, { n: page.limit, last: items.at(-1)?.digest, artifactType }))
       }
-      // as bytes: of a string Express would add a charset to the type
+      // as bytes: to the type of a string, Express would add a charset
       res
         .set('Content-Type', OCI_INDEX)
         .send(Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType: OCI_INDEX, manifests: items })))

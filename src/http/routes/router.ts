@@ -1,6 +1,9 @@
 import { Router } from 'express'
 
-/** A router that takes a path as it is written, as the app does: one of Express's own takes any case and a slash at the end, too */
+/**
+ * A router that matches paths exactly. The default of Express also matches other upper and lower case, and a slash at
+ * the end.
+ */
 export function createRouter(): Router {
   return Router({ caseSensitive: true, strict: true })
 }

@@ -9,7 +9,7 @@ import { createRouter } from './router.ts'
 import { nextPage, paths } from './paths.ts'
 
 /**
- * Tag lists, and docker's catalog of repositories
+ * Lists of tags, and the catalog of repositories, which docker defined
  *
  * @see https://github.com/opencontainers/distribution-spec/blob/main/spec.md#listing-tags
  */

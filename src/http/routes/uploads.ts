@@ -16,8 +16,15 @@ import { blobPath, paths, uploadPath } from './paths.ts'
 
 /** @see https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pushing-blobs */
 export function uploadRoutes({ registry }: { registry: Registry }, { bodyRate }: { bodyRate: BodyRate }): Router {
-  const { uploads } = registry
   const router = createRouter()
+  addStart(router, registry, bodyRate)
+  addContinuation(router, registry, bodyRate)
+  return router
+}
+
+/** `POST .../blobs/uploads/`: begins an upload, mounts a blob, or takes a whole blob in one request */
+function addStart(router: Router, registry: Registry, bodyRate: BodyRate): void {
+  const { uploads } = registry
 
   router
     .route(paths.uploads)
@@ -47,12 +54,19 @@ export function uploadRoutes({ registry }: { registry: Registry }, { bodyRate }:
           }),
         )
       } catch (err) {
-        // nobody was told the upload's id: it can't go on
+        // the client does not know the id of the upload, so it can't continue it
         await uploads.cancel(name, id).catch(() => {})
         throw err
       }
     })
     .all(onlyMethods('POST'))
+}
+
+/**
+ * `GET PATCH PUT DELETE .../blobs/uploads/<id>`: asks for the size of an upload, appends to it, commits it, cancels it
+ */
+function addContinuation(router: Router, registry: Registry, bodyRate: BodyRate): void {
+  const { uploads } = registry
 
   router
     .route(paths.upload)
@@ -99,10 +113,12 @@ export function uploadRoutes({ registry }: { registry: Registry }, { bodyRate }:
       res.status(204).end()
     })
     .all(onlyMethods('GET', 'HEAD', 'PATCH', 'PUT', 'DELETE'))
-  return router
 }
 
-/** Answers a request for a mount where the blob is there; else the client gets an upload, as the specification has it */
+/**
+ * Answers a request for a mount if the blob can be mounted; else the caller begins an upload, as the specification
+ * wants it
+ */
 async function mount(repository: Repository, req: Request, res: Response): Promise<boolean> {
   if (req.query.mount === undefined) {
     return false
@@ -128,13 +144,13 @@ function digestAlgorithm(req: Request): DigestAlgorithm | undefined {
   return algorithm
 }
 
-/** Undefined where the body comes in chunks */
+/** Undefined if the body comes in chunks of unknown length */
 function contentLength(req: Request): number | undefined {
   const length = req.get('Content-Length')
   return length === undefined ? undefined : Number(length)
 }
 
-/** @throws OciError RANGE_INVALID, or SIZE_INVALID where the range and the Content-Length differ */
+/** @throws OciError RANGE_INVALID; SIZE_INVALID if Content-Range and Content-Length differ */
 function chunkRange(req: Request): ByteRange | undefined {
   const header = req.get('Content-Range')
   const length = contentLength(req)

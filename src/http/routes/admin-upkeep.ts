@@ -1,0 +1,72 @@
+import type { RequestHandler, Router } from 'express'
+import type { Logger } from '../../log.ts'
+import type { Administration } from '../../upkeep/administration.ts'
+import { onlyMethods } from '../middleware/allowed-methods.ts'
+import { sendProgress } from '../responses/progress-lines.ts'
+import { invalid, requireJson, type JsonReader } from './admin-json.ts'
+
+const second = 1000
+
+/**
+ * What an operator has the appliance do. Each takes long and answers with lines of JSON: {"progress":{...}} about once
+ * a second, then {"result":{...}} or {"error":"..."}.
+ *
+ * ```
+ * POST /ipdr/v1/gc {"dryRun":false,"grace":300}        garbage collection; grace in seconds, if less than configured
+ * POST /ipdr/v1/fsck {"repair":true,"rate":52428800}   rate in bytes a second, 0 means unlimited, default as configured
+ * POST /ipdr/v1/rebuild {"waive":false}                rebuilds a lost index; waive declares it complete as it is
+ * ```
+ */
+export function addUpkeepRoutes(
+  router: Router,
+  { administration, log }: { administration: Administration; log: Logger },
+  guard: RequestHandler[],
+  jsonOf: JsonReader,
+): void {
+  router
+    .route('/ipdr/v1/gc')
+    .all(guard)
+    .post(requireJson, async (req, res) => {
+      const { dryRun = false, grace } = await jsonOf(req)
+      requireBoolean('dryRun', dryRun)
+      requireNumber('grace', 'seconds', grace)
+      const init = { dryRun, grace: grace === undefined ? undefined : grace * second }
+      await sendProgress(res, log, async onProgress => await administration.collect({ ...init, onProgress }))
+    })
+    .all(onlyMethods('POST'))
+
+  router
+    .route('/ipdr/v1/fsck')
+    .all(guard)
+    .post(requireJson, async (req, res) => {
+      const { repair = true, rate } = await jsonOf(req)
+      requireNumber('rate', 'bytes a second', rate)
+      requireBoolean('repair', repair)
+      await sendProgress(res, log, async onProgress => await administration.fsck({ repair, rate, onProgress }))
+    })
+    .all(onlyMethods('POST'))
+
+  router
+    .route('/ipdr/v1/rebuild')
+    .all(guard)
+    .post(requireJson, async (req, res) => {
+      const { waive = false } = await jsonOf(req)
+      requireBoolean('waive', waive)
+      await (waive ? administration.waiveRebuild() : undefined)
+      await sendProgress(res, log, async onProgress => await administration.rebuild({ onProgress }))
+    })
+    .all(onlyMethods('POST'))
+}
+
+function requireBoolean(name: string, value: unknown): asserts value is boolean {
+  if (typeof value !== 'boolean') {
+    throw invalid(`${name} must be true or false`)
+  }
+}
+
+/** A field that may be left out */
+function requireNumber(name: string, unit: string, value: unknown): asserts value is number | undefined {
+  if (value !== undefined && (typeof value !== 'number' || value < 0)) {
+    throw invalid(`${name} must be a number of ${unit}`)
+  }
+}
