@@ -1,22 +1,37 @@
+/**
+ * The contract between IPFS and the rest: files and directories that are stored and read by CID. Everything outside
+ * `src/ipfs` asks for a {@link ContentStore} or a part of it. The folders, each of which may import those after it:
+ *
+ * - `kubo/`: content in a kubo elsewhere
+ * - `retrieval/`: content that is fetched from peers and gateways
+ * - `names/`: IPNS and DNSLink
+ * - `node/`: Helia and libp2p
+ * - `content/`: files and directories out of blocks and into blocks
+ * - `car/`: the file format for many blocks
+ * - `dag/`: the shape of files and directories, and walks through all blocks below a root
+ * - `hashing/`: hashes on other threads
+ * - `blockstore/`: blocks on disk
+ * - `blocks/`: what a block and its CID are
+ */
 import type { Digest, DigestAlgorithm } from '../oci/digest.ts'
 
 /** A UnixFS file or directory in a blockstore */
 export interface Content {
   /** CIDv1 in base32 */
   cid: string
-  /** Bytes of the content; of a directory: 0 */
+  /** Bytes of a file; 0 for a directory */
   size: number
-  /** Bytes of all blocks below this one, itself included: the `Tsize` of a link to it */
+  /** Bytes of the root's block and all blocks below it: the `Tsize` of a link to it */
   dagSize: number
 }
 
-/** A link of a directory; its name may have no slash */
+/** An entry of a directory; its name contains no slash */
 export interface DirectoryEntry {
   name: string
   content: Content
 }
 
-/** What a writer needs in order to go on after a restart */
+/** What a writer has stored of a file, for another writer to continue with after a restart */
 export interface WriterState {
   /** Bytes in the leaves and the tail */
   size: number
@@ -28,77 +43,75 @@ export interface WriterState {
 
 export interface StoreOptions {
   signal?: AbortSignal | undefined
-  /** Address of whoever asks, where it is a client's request */
+  /** Address of the client, where a client's request is the reason */
   client?: string | undefined
 }
 
-/** Writes a file of any length in constant memory; not to be called again before the last call has ended */
+/** Writes a file of any length in constant memory. No method may be called before the last call has ended. */
 export interface ContentWriter {
   /** Bytes taken so far */
   readonly size: number
-  /** Resolves when the writer can take more. The caller may reuse `chunk` then. */
+  /** Resolves when the writer can take more; the caller may overwrite `chunk` then */
   write: (chunk: Uint8Array) => Promise<void>
-  /** How far the blockstore holds the file already, without waiting: full leaves only */
+  /** The full leaves that are stored already, without waiting for others */
   stored: () => WriterState
-  /** CIDs of all blocks that the blockstore holds of the file so far and the writer still needs */
+  /** CIDs of all blocks that are stored so far, which garbage collection must keep */
   blocks: () => string[]
-  /** Resolves when everything written so far is in the blockstore */
+  /** Resolves when everything written so far is stored */
   checkpoint: () => Promise<WriterState>
   /**
    * Ends the file. It is durable only after {@link ContentStore.sync}.
    *
-   * @returns the digest too, if it was asked for and this writer has seen all leaves of the file
+   * @returns with the digest, if one was asked for and this writer has written the file from its first byte
    * @throws RepetitiveFileError
    */
   close: () => Promise<Content & { digest: Digest | undefined }>
-  /** Gives up the file, at any time; what was stored of it stays where it is */
+  /** Gives up the file, at any time. Its blocks stay until garbage collection deletes them. */
   discard: () => void
 }
 
 export interface ReadFileOptions extends StoreOptions {
-  /** First byte wanted */
+  /** First byte that is wanted */
   start?: number | undefined
-  /** Last byte wanted */
+  /** Last byte that is wanted */
   end?: number | undefined
 }
 
 /** What a path leads to */
 export interface Found extends Omit<Content, 'dagSize'> {
   type: 'file' | 'directory'
-  /** Bytes of all blocks below it, as whoever made its links says: nobody has counted them */
+  /** Bytes of its block and all blocks below it, as claimed by whoever made the links; nobody has counted them */
   claimedDagSize: number
 }
 
 /** Reads files and directories in IPFS */
 export interface ContentReader {
   /**
-   * Reads a file, or the part of it from `start` to `end`, both inclusive. A chunk may be overwritten once the next one
+   * Reads a file, or the part of it from `start` to `end`, both included. A chunk may be overwritten once the next one
    * is asked for.
    *
-   * @throws NotFoundError where a block is missing, DamagedBlockError where one does not hold what it should,
-   *   UnavailableError where nobody delivers a block in time, RefusedDagError where it is no file that anybody has to
-   *   read
+   * @throws NotFoundError where a block is missing, DamagedBlockError where one does not match its CID, UnavailableError
+   *   where nobody delivers one in time, RefusedDagError where the CID is not that of a file, or its DAG exceeds a limit
    */
   read: (cid: string, options?: ReadFileOptions) => AsyncIterable<Uint8Array>
   /**
    * Follows a path below a directory; an empty path leads to `root` itself
    *
-   * @returns undefined where there is nothing of that name
+   * @returns undefined where the path does not exist
    * @throws as {@link ContentReader.read}
    */
   find: (root: string, path: readonly string[], options?: StoreOptions) => Promise<Found | undefined>
   /**
-   * Lists the names in a directory, sharded or not
+   * Lists the entries of a directory, sharded or not
    *
    * @throws as {@link ContentReader.read}
    */
   list: (directory: string, options?: StoreOptions) => AsyncIterable<{ name: string; cid: string }>
   /**
-   * Whether the DAG of a file is the one that our own writer makes of its bytes: then whoever has these bytes has this
-   * CID. Only nodes are read, so this says nothing of what the leaves hold: that is known to whoever has read the whole
-   * file.
+   * Tells whether the DAG of a file is the one that our own writer makes of the same bytes, so that a push of them gets
+   * this CID. Only nodes are read; that the leaves match their CIDs is for the caller to know.
    *
-   * @returns the file with sizes that were computed from its shape, not believed; undefined where it is another DAG
+   * @returns the file, with sizes computed from its shape; undefined where our writer would make another DAG
    * @throws as {@link ContentReader.read}
    */
   canonical: (cid: string, options?: StoreOptions) => Promise<Content | undefined>
@@ -111,9 +124,9 @@ export interface ContentStore extends ContentReader {
    * @param init.digest algorithm of the digest that {@link ContentWriter.close} is to return
    */
   writer: (init?: { state?: WriterState | undefined; digest?: DigestAlgorithm | undefined }) => ContentWriter
-  /** Stores bytes that are in memory anyway */
+  /** Stores bytes that are in memory already */
   add: (bytes: Uint8Array) => Promise<Content>
-  /** Stores a directory of links; one of a hundred thousand takes a while */
+  /** Stores a directory of links; a hundred thousand of them take a while */
   addDirectory: (entries: readonly DirectoryEntry[], options?: StoreOptions) => Promise<Content>
   /** Makes everything stored before the call durable */
   sync: () => Promise<void>

@@ -9,7 +9,7 @@ import { verifyBlock } from '../blocks/verify-block.ts'
 type PartOfBlockstore = BlockstoreContentStoreComponents['blockstore']
 
 /**
- * The blocks of a kubo, over its RPC API. What it has not, it fetches from its peers.
+ * The blocks of a kubo, over its RPC API. It fetches blocks that it does not have from its peers.
  *
  * @see https://docs.ipfs.tech/reference/kubo/rpc/#api-v0-block-put
  */
@@ -17,7 +17,7 @@ export class KuboBlockstore implements PartOfBlockstore {
   readonly #api: URL
   readonly #signal: AbortSignal | undefined
 
-  /** @param signal of everything that is done through it, beside those of the calls */
+  /** @param signal aborts every call, in addition to the signals of the calls */
   constructor(api: URL, { signal }: StoreOptions = {}) {
     this.#api = api
     this.#signal = signal
@@ -45,7 +45,7 @@ export class KuboBlockstore implements PartOfBlockstore {
     const codec = cid.code === raw.code ? 'raw' : 'dag-pb'
     const url = new URL(`api/v0/block/put?cid-codec=${codec}&mhtype=sha2-256&allow-big-block=true`, this.#api)
     const body = new FormData()
-    // a Blob copies what it is made of
+    // a Blob makes a copy of the bytes
     body.set('data', new Blob([block as Uint8Array<ArrayBuffer>]))
     const answer = await fetchBytes(url, { method: 'POST', signal: this.#either(options), body })
     const { Key: key } = JSON.parse(Buffer.from(answer).toString()) as { Key: string }
@@ -59,7 +59,7 @@ export class KuboBlockstore implements PartOfBlockstore {
   async sync(): Promise<void> {}
 
   #either({ signal }: StoreOptions): AbortSignal | undefined {
-    const signals = [signal, this.#signal].filter(signal => signal != null)
+    const signals = [signal, this.#signal].filter(signal => signal !== undefined)
     return signals.length === 0 ? undefined : AbortSignal.any(signals)
   }
 }

@@ -1,3 +1,11 @@
+/**
+ * A kubo elsewhere, over its RPC API, as a place to store and read content.
+ *
+ * - `kubo-content-store.ts` (here): files, directories, pins and names in a kubo; `kubo-blockstore.ts`: its blocks
+ * - `remote-pins.ts`: has a kubo pin every image that is pushed here
+ *
+ * Imports all other folders of `src/ipfs`. Begin here.
+ */
 import { BlockstoreContentStore } from '../content/blockstore-content-store.ts'
 import type { StoreOptions } from '../content-store.ts'
 import { UnavailableError } from '../errors.ts'
@@ -7,25 +15,28 @@ import { KuboBlockstore } from './kubo-blockstore.ts'
 const second = 1000
 const pingTimeout = 5 * second
 const resolveTimeout = 60 * second
-/** Pinning looks at every block of an image, all of which are there */
+/** kubo looks at each block of an image when it pins it */
 const pinTimeout = 600 * second
 
-/** Files and directories in a kubo, built here block by block: the same content has the same CID wherever it is stored */
+/**
+ * Files and directories in a kubo. Their blocks are made here, so the same content has the same CID wherever it is
+ * stored.
+ */
 export class KuboContentStore extends BlockstoreContentStore {
   readonly #api: URL
 
-  /** @param signal of everything that is done through it */
+  /** @param options.signal aborts every call */
   constructor(api: URL, options: StoreOptions = {}) {
     super({ blockstore: new KuboBlockstore(api, options), isKnown: false })
     this.#api = api
   }
 
-  /** @throws UnavailableError where no kubo answers */
+  /** @throws UnavailableError where no kubo answers at the address */
   async ping(options: StoreOptions = {}): Promise<void> {
     await this.#call('version', { ...options, timeout: pingTimeout })
   }
 
-  /** Multiaddrs at which its node can be dialled, each with the peer id */
+  /** Multiaddrs at which the kubo can be dialled, each with its peer ID */
   async addresses(options: StoreOptions = {}): Promise<string[]> {
     const { Addresses: addresses } = (await this.#call('id', { ...options, timeout: pingTimeout })) as {
       Addresses: string[] | null
@@ -33,21 +44,21 @@ export class KuboContentStore extends BlockstoreContentStore {
     return addresses ?? []
   }
 
-  /** Has its node dial another one */
+  /** Has the kubo dial another node */
   async connect(address: string, options: StoreOptions = {}): Promise<void> {
     await this.#call(`swarm/connect?arg=${encodeURIComponent(address)}`, { ...options, timeout: resolveTimeout })
   }
 
-  /** Keeps everything below a CID from the garbage collector */
+  /** Pins a CID with everything below it, so that kubo's garbage collection keeps it */
   async pin(cid: string, options: StoreOptions = {}): Promise<void> {
     await this.#call(`pin/add?arg=${encodeURIComponent(cid)}`, { ...options, timeout: pinTimeout })
   }
 
   /**
-   * Follows an IPNS name, be it a key or a domain
+   * Resolves an IPNS name, which may be a key or a domain
    *
-   * @returns a path as in `/ipfs/<cid>`
-   * @throws UnavailableError where nobody knows it
+   * @returns a path such as `/ipfs/<cid>`
+   * @throws UnavailableError where it can't be resolved
    */
   async resolveName(name: string, options: StoreOptions = {}): Promise<string> {
     const { Path: path } = (await this.#call(`name/resolve?arg=${encodeURIComponent(`/ipns/${name}`)}&recursive=true`, {
@@ -62,7 +73,7 @@ export class KuboContentStore extends BlockstoreContentStore {
     try {
       return JSON.parse(Buffer.from(bytes).toString())
     } catch (err) {
-      throw new UnavailableError(`${this.#api.host} answered, but is no kubo`, { cause: err })
+      throw new UnavailableError(`${this.#api.host} answered, but is not a kubo`, { cause: err })
     }
   }
 }

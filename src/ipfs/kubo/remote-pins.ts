@@ -3,8 +3,9 @@ import type { KuboContentStore } from './kubo-content-store.ts'
 import type { IpfsNode } from '../node/node.ts'
 import { RootQueue } from '../node/root-queue.ts'
 
-/** The kubo fetches a whole image within this; milliseconds */
+/** How long the kubo may take to fetch and pin an image; milliseconds */
 const timeout = 30 * 60_000
+/** Milliseconds for one dial */
 const connectTimeout = 10_000
 
 export interface RemotePinsComponents {
@@ -13,7 +14,7 @@ export interface RemotePinsComponents {
   log: Logger
 }
 
-/** Has a kubo elsewhere pin each image root: it fetches the blocks from this node, so the two are connected first */
+/** Has a kubo elsewhere pin each image root. It fetches the blocks from this node, so the two are connected first. */
 export function createRemotePins({ node, kubo, log }: RemotePinsComponents): RootQueue {
   return new RootQueue(
     { log },
@@ -30,7 +31,7 @@ export function createRemotePins({ node, kubo, log }: RemotePinsComponents): Roo
   )
 }
 
-/** From here to there, or where its addresses can't be reached from here, the other way round */
+/** Dials the kubo, or has it dial this node where its addresses can't be reached from here */
 async function connect(
   { node, kubo }: Pick<RemotePinsComponents, 'node' | 'kubo'>,
   signal: AbortSignal,
@@ -54,5 +55,5 @@ async function connect(
       failure = err
     }
   }
-  throw new Error('This node and the remote kubo can not connect', { cause: failure })
+  throw new Error("This node and the remote kubo can't connect to each other", { cause: failure })
 }

@@ -1,5 +1,5 @@
 /**
- * TXT records with their TTL, which `node:dns` does not tell
+ * Asks DNS servers for TXT records. `node:dns` can't be used, as it does not tell the TTL of a TXT record.
  *
  * @see https://www.rfc-editor.org/rfc/rfc1035
  */
@@ -12,32 +12,35 @@ import { decode, encode, RECURSION_DESIRED, type Answer, type Packet } from '@dn
 import { UnavailableError } from '../errors.ts'
 
 export interface DnsClientInit {
-  /** `<ip>` or `<ip>:<port>`, IPv6 with a port in brackets; empty: the system's, read anew for each question */
+  /**
+   * `<ip>` or `<ip>:<port>`, IPv6 with a port in brackets; without any, those of the system, which are read for each
+   * question
+   */
   servers: readonly string[]
   /**
-   * How long one server is waited for, before the next is asked; milliseconds
+   * How long to wait for one server before the next is asked; milliseconds
    *
    * @default 2000
    */
   timeout?: number
 }
 
-/** What DNS says; without texts where the domain, or a TXT record of it, does not exist */
+/** The answer of DNS, which has no texts where the domain does not exist or has no TXT record */
 export interface TxtAnswer {
   texts: string[]
-  /** Seconds, also for the answer that there is none */
+  /** For how many seconds the answer holds, even if it has no texts */
   ttl: number
 }
 
 const port = 53
-/** Every server is asked this often before all of them count as unreachable */
+/** How many times each server is asked before all of them count as unreachable */
 const rounds = 2
-/** What a datagram may hold without being cut into pieces on its way */
+/** The longest datagram that networks do not split; the value that DNS software agreed on in 2020 */
 const maxDatagram = 1232
-/** Of an answer that says that there is none, without saying for how long */
+/** For how many seconds an answer without texts holds, where it does not say so itself */
 const defaultNegativeTtl = 30
 
-/** Asks recursive DNS servers */
+/** Asks recursive DNS servers, one after the other */
 export class DnsClient {
   readonly #servers: readonly string[]
   readonly #timeout: number
@@ -47,7 +50,7 @@ export class DnsClient {
     this.#timeout = init.timeout ?? 2000
   }
 
-  /** @throws UnavailableError where no server gives an answer, or what the signal was aborted with */
+  /** @throws UnavailableError where no server answers; the reason of the signal where it is aborted */
   async txt(domain: string, options: { signal?: AbortSignal | undefined } = {}): Promise<TxtAnswer> {
     const servers = this.#servers.length > 0 ? this.#servers : getServers()
     const failures: unknown[] = []
@@ -64,11 +67,11 @@ export class DnsClient {
         failures.push(err)
       }
     }
-    throw new UnavailableError(`No DNS server answers a question for ${domain}`, { cause: failures[0] })
+    throw new UnavailableError(`No DNS server answered for ${domain}`, { cause: failures[0] })
   }
 }
 
-/** @returns undefined where the text is no IP address with or without a port */
+/** @returns undefined where the text is not an IP address, with or without a port */
 function parseDnsServer(text: string): { address: string; port: number } | undefined {
   if (isIP(text) !== 0) {
     return { address: text, port }
@@ -86,7 +89,7 @@ type Server = NonNullable<ReturnType<typeof parseDnsServer>>
 function parseServer(text: string): Server {
   const server = parseDnsServer(text)
   if (server === undefined) {
-    throw new UnavailableError(`${text} is no address of a DNS server`)
+    throw new UnavailableError(`${text} is not the address of a DNS server`)
   }
   return server
 }
@@ -104,12 +107,12 @@ async function ask(server: Server, domain: string, signal: AbortSignal): Promise
     ? await overTcp(server, question, signal).then(whole => Object.assign(response, whole))
     : response
   if (rcode !== 'NOERROR' && rcode !== 'NXDOMAIN') {
-    throw new UnavailableError(`DNS server ${server.address} says ${rcode}`)
+    throw new UnavailableError(`DNS server ${server.address} answered ${rcode}`)
   }
   return response
 }
 
-/** The socket takes datagrams of this server alone, and those that answer another question are passed over */
+/** The socket receives datagrams of this server only; answers to other questions are ignored */
 async function overUdp({ address, port }: Server, question: Packet, signal: AbortSignal): Promise<Packet> {
   const socket = createSocket(isIP(address) === 6 ? 'udp6' : 'udp4')
   const { promise, resolve, reject } = Promise.withResolvers<Packet>()
@@ -127,7 +130,7 @@ async function overUdp({ address, port }: Server, question: Packet, signal: Abor
   try {
     socket.connect(port, address, () => {
       socket.send(encode(question), err => {
-        if (err != null) {
+        if (err !== null) {
           reject(err)
         }
       })
@@ -144,7 +147,7 @@ async function overTcp({ address, port }: Server, question: Packet, signal: Abor
   try {
     await once(socket, 'connect', { signal })
     const bytes = encode(question)
-    // not by streamEncode of the package, which forgets the length
+    // streamEncode of the package would leave out the length
     socket.write(Buffer.from([bytes.length >> 8, bytes.length & 0xff, ...bytes]))
     let received = Buffer.alloc(0)
     for await (const chunk of socket) {
@@ -155,7 +158,7 @@ async function overTcp({ address, port }: Server, question: Packet, signal: Abor
     }
     const packet = received.length > 2 ? parse(received.subarray(2, 2 + received.readUInt16BE())) : undefined
     if (packet === undefined || !answers(packet, question)) {
-      throw new UnavailableError(`DNS server ${address} answers with something else`)
+      throw new UnavailableError(`DNS server ${address} did not answer the question`)
     }
     return packet
   } finally {
@@ -167,7 +170,7 @@ function parse(bytes: Uint8Array): Packet | undefined {
   try {
     return decode(bytes)
   } catch {
-    // anybody may send anything
+    // not DNS: anyone may send anything
     return undefined
   }
 }
@@ -182,7 +185,7 @@ function answers({ type, id, questions }: Packet, question: Packet): boolean {
   )
 }
 
-/** Texts of the domain, or of the one that its CNAME records lead to */
+/** The texts of the domain, or of the one that its CNAME records lead to */
 function answerOf(domain: string, { answers = [], authorities = [] }: Packet): TxtAnswer {
   let name = domain
   const ttls: number[] = []
@@ -206,7 +209,7 @@ function answerOf(domain: string, { answers = [], authorities = [] }: Packet): T
   return { texts: [], ttl: Math.min(...ttls, negative) }
 }
 
-/** One record may come in pieces of 255 bytes */
+/** The text of one record, which comes in pieces of up to 255 bytes */
 function textOf(data: unknown): string {
   return Buffer.concat(
     [data].flat().map(piece => (typeof piece === 'string' ? Buffer.from(piece) : (piece as Uint8Array))),

@@ -5,11 +5,12 @@ import { parseTarget, type NameTarget } from './name-target.ts'
 const prefix = 'dnslink='
 
 /**
- * Looks up where the DNSLink of a domain points: a TXT record `dnslink=/ipfs/...` or `dnslink=/ipns/...` of `_dnslink.<domain>`, or else of
- * the domain itself. Of several, it is the first valid one in alphabetical order: DNS has none of its own.
+ * Looks up the DNSLink of a domain: a TXT record `dnslink=/ipfs/...` or `dnslink=/ipns/...` of `_dnslink.<domain>`, or
+ * else of the domain itself. Of several valid ones, the first in alphabetical order counts, as DNS returns them in any
+ * order.
  *
  * @returns the target, and for how many seconds it holds
- * @throws NameNotFoundError where there is no valid one, UnavailableError
+ * @throws NameNotFoundError where no valid one exists, UnavailableError
  * @see https://dnslink.dev
  */
 export async function resolveDnsLink(

@@ -1,18 +1,18 @@
-/** The text is no IPNS name and no domain, or what a name points to is no IPFS path */
+/** The text is not an IPNS name or domain, or the name points to something that is not an IPFS path */
 export class InvalidNameError extends Error {
   static readonly name = 'InvalidNameError'
   readonly name = 'InvalidNameError'
 
-  constructor(message = 'No IPNS name and no domain', options?: ErrorOptions) {
+  constructor(message = 'Not an IPNS name or domain', options?: ErrorOptions) {
     super(message, options)
   }
 }
 
-/** DNS was asked, and says that the domain points to nothing in IPFS */
+/** The domain has no DNSLink: DNS answered, and had no valid one */
 export class NameNotFoundError extends Error {
   static readonly name = 'NameNotFoundError'
   readonly name = 'NameNotFoundError'
-  /** How long DNS says that this holds; seconds */
+  /** For how many seconds DNS says that this holds */
   readonly ttl: number
 
   constructor(message = 'The name points to nothing', options: ErrorOptions & { ttl?: number } = {}) {

@@ -1,8 +1,9 @@
 /**
- * Our own IPNS name: one key, one value.
+ * Publishes our own IPNS name: one key, and the value that it points to.
  *
- * What @helia/ipns publishes, it signs anew with a higher sequence for each try and each hour, and starts at 1 again where the last record
- * has expired. Here the sequence counts values alone and is never lost: the last record lies in the datastore, expired or not.
+ * @helia/ipns could do this, but raises the sequence number with each try and each hour, and starts at 1 again when the
+ *   last record has expired. Here the number rises only with a new value and is never lost, because the last record
+ *   stays in the datastore even when expired.
  */
 import { createIPNSRecord, IPNSEntry, multihashToIPNSRoutingKey } from '@helia/ipns'
 import type { Helia } from 'helia'
@@ -18,18 +19,22 @@ export interface IpnsDatastore {
 }
 
 export interface IpnsPublisherComponents {
-  /** Has started when {@link IpnsPublisher.start} is called */
+  /** Must be started before {@link IpnsPublisher.start} is called */
   node: Pick<IpfsNode, 'helia' | 'libp2p'>
   datastore: IpnsDatastore
   log: Logger
 }
 
 export interface IpnsPublisherInit {
-  /** `offline` and `lan` have no DHT to announce a name to */
+  /** With `offline` and `lan` there is no DHT to publish a record in */
   network: NetworkProfile
-  /** Milliseconds */
+  /** Time between two times that the record is sent to the DHT; milliseconds */
   republish: number
-  /** Milliseconds; @default 1 minute */
+  /**
+   * How long others may keep what the name points to; milliseconds
+   *
+   * @default 1 minute
+   */
   ttl?: number
 }
 
@@ -38,27 +43,31 @@ type PrivateKey = Awaited<ReturnType<Helia['keychain']['exportKey']>>
 interface OwnKey {
   key: PrivateKey
   name: string
+  /** Under which the DHT keeps the record */
   routingKey: Uint8Array
 }
+
 interface OwnRecord {
   bytes: Uint8Array
   value: string
   sequence: bigint
+  /** Milliseconds since 1970 */
   validUntil: number
 }
 
 const second = 1000
 const minute = 60 * second
 const hour = 60 * minute
-/** As long as peers keep a record */
+/** How long a record is valid: as long as peers keep it */
 const lifetime = 48 * hour
 const putTimeout = 2 * minute
 const checkTimeout = 15 * second
 const minRetry = 2 * second
 const maxRetry = minute
-/** From the greeting of a new peer until the DHT knows it */
+/** How long the DHT takes to learn of a new peer */
 const settleTime = second
 
+/** The name of our key in the keychain */
 const keyName = 'registry'
 const recordKey = new Key('/ipdr/ipns/registry')
 
@@ -70,8 +79,9 @@ export class IpnsPublisher {
   #last: Promise<unknown> = Promise.resolve()
   #controller: AbortController | undefined
   #running: Promise<void> | undefined
-  /** Ends the wait for the next announcement */
+  /** Ends the wait before the record is sent again */
   #wake: () => void = () => {}
+  /** Whether peers were asked for a newer record since the start */
   #checked = false
 
   constructor(components: IpnsPublisherComponents, init: IpnsPublisherInit) {
@@ -99,12 +109,17 @@ export class IpnsPublisher {
     return (await this.#own()).name
   }
 
-  /** What the name points to, if it is ours and points to anything; the TTL in seconds */
+  /**
+   * @param name any IPNS name
+   * @returns what the name points to if it is ours, with its TTL in seconds; undefined for other names, and before the
+   *   first publish
+   */
   async own(name: string): Promise<{ value: string; ttl: number } | undefined> {
     const record = (await this.name()) === name ? await this.#record() : undefined
     return record === undefined ? undefined : { value: record.value, ttl: Math.floor(this.#ttl / second) }
   }
 
+  /** Points our name at a path. Returns once the record is in the datastore; peers get it in the background. */
   async publish(value: string): Promise<{ name: string; sequence: number }> {
     const { name } = await this.#own()
     const sequence = await this.#exclusive(async () => {
@@ -120,13 +135,13 @@ export class IpnsPublisher {
     return { name, sequence: Number(sequence) }
   }
 
-  /** Announces the record now and then; soon again where nobody took it */
+  /** Sends the record to the DHT again and again, and sooner where no peer took it */
   async #run(signal: AbortSignal): Promise<void> {
     let retry = minRetry
     while (!signal.aborted) {
       const { promise: woken, resolve: wake } = Promise.withResolvers<void>()
       this.#wake = wake
-      const peers = await this.#announce(signal)
+      const peers = await this.#send(signal)
       const delay = peers === 0 ? retry : this.#init.republish
       retry = peers === 0 ? Math.min(2 * retry, maxRetry) : minRetry
       const timer = setTimeout(wake, delay)
@@ -143,8 +158,8 @@ export class IpnsPublisher {
     }
   }
 
-  /** @returns how many peers took the record; undefined where there is none */
-  async #announce(signal: AbortSignal): Promise<number | undefined> {
+  /** @returns how many peers took the record; undefined where nothing was published yet */
+  async #send(signal: AbortSignal): Promise<number | undefined> {
     let peers = 0
     const onProgress = (event: { type: string; detail?: unknown }): void => {
       if (
@@ -167,17 +182,18 @@ export class IpnsPublisher {
         signal: AbortSignal.any([signal, AbortSignal.timeout(putTimeout)]),
         onProgress,
       })
-      this.#components.log.debug('name announced', { name, sequence: record.sequence, peers })
+      this.#components.log.debug('IPNS record published', { name, sequence: record.sequence, peers })
     } catch (err) {
-      this.#components.log.debug('name not announced', { peers, err })
+      this.#components.log.debug('IPNS record not published', { peers, err })
     }
     return peers
   }
 
   /**
-   * A data directory that comes from a backup has an old sequence: what we announce with it would count for less than what is out there
+   * Raises the sequence number above that of the newest record in the DHT. A data directory restored from a backup has
+   * an older number, with which its records would be ignored.
    *
-   * @returns whether there was a peer to ask
+   * @returns whether a peer answered
    */
   async #overtake(routingKey: Uint8Array, signal: AbortSignal): Promise<boolean> {
     if (this.#checked) {
@@ -198,7 +214,7 @@ export class IpnsPublisher {
     return this.#checked
   }
 
-  /** The record, signed anew where some of its time has passed */
+  /** The record, signed again where half of the time until the next publish has passed since the last signature */
   async #fresh(): Promise<OwnRecord | undefined> {
     const record = await this.#record()
     if (record === undefined || record.validUntil - Date.now() > lifetime - this.#init.republish / 2) {
@@ -259,7 +275,7 @@ export class IpnsPublisher {
     }
   }
 
-  /** One change of the record at a time */
+  /** Changes the record one at a time */
   async #exclusive<T>(work: () => Promise<T>): Promise<T> {
     const result = this.#last.then(work, work)
     this.#last = result.catch(() => {})
@@ -277,7 +293,10 @@ function dhtsOf({ libp2p }: Pick<IpfsNode, 'libp2p'>): Dht[] {
   )
 }
 
-/** One DHT by itself: of all of them, the answer would be that of the first, which may be what this node has put there itself */
+/**
+ * Asks one DHT by itself. Helia would return the first answer of all of them, which may be the record that this node
+ * put there.
+ */
 async function askDht(
   dht: Dht,
   routingKey: Uint8Array,
@@ -293,7 +312,7 @@ async function askDht(
       }
     }
   } catch {
-    // no peers, or one that could not be corrected: what came before counts
+    // the DHT has no peers, or could not correct one of them; the records that came before count
   }
   return { answered, sequences }
 }

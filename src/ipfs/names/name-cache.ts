@@ -5,27 +5,27 @@ import { UnavailableError } from '../errors.ts'
 import type { NameNotFoundError } from './errors.ts'
 import type { NameTarget } from './name-target.ts'
 
-/** What a look-up found out, and for how many seconds that holds */
+/** What a name points to, and for how many seconds that holds */
 export interface NameAnswer {
   target: NameTarget
   ttl: number
 }
 
 export interface NameCacheComponents {
-  /** Asks the network; throws NameNotFoundError where there is certainly no answer */
+  /** Asks the network; throws NameNotFoundError where it answered that the name points to nothing */
   lookUp: (name: string, options: { signal: AbortSignal }) => Promise<NameAnswer>
   log: Logger
 }
 
 export interface NameCacheInit {
   /**
-   * A look-up ends within this; milliseconds
+   * A look-up fails after this; milliseconds
    *
    * @default 30000
    */
   timeout?: number
   /**
-   * For how long after its end an answer is still given where it can't be had anew; milliseconds
+   * How long an answer is used beyond its TTL while a new one can't be had; milliseconds
    *
    * @default 1 hour
    */
@@ -38,14 +38,16 @@ const second = 1000
 const minute = 60 * second
 const hour = 60 * minute
 const maxEntries = 1000
-/** An answer is asked for again after this at the latest, whatever its owner says */
+/** The longest that an answer holds, whatever TTL its owner gave it */
 const maxTtl = 24 * hour
+/** The same for the answer that a name points to nothing */
 const maxNegativeTtl = minute
-/** Time between two look-ups of a name whose last answer is given although it has ended */
+/** Time between two look-ups of a name whose answer is used beyond its TTL */
 const retryInterval = 30 * second
 
 /**
- * Keeps what names point to for as long as their owners say. All who ask for the same name at a time share one look-up.
+ * Keeps what names point to for as long as their owners say. Look-ups of the same name at the same time share one
+ * answer.
  */
 export class NameCache {
   readonly #components: NameCacheComponents
@@ -72,7 +74,7 @@ export class NameCache {
     return await raceSignal(this.#pending.get(name) ?? this.#start(name), options.signal)
   }
 
-  /** Aborts what is under way */
+  /** Aborts the look-ups that are under way */
   stop(): void {
     this.#controller.abort(new Error('The server stops'))
   }
@@ -81,7 +83,7 @@ export class NameCache {
     const pending = this.#lookUp(name).finally(() => {
       this.#pending.delete(name)
     })
-    // whoever asked may have gone
+    // everyone who asked may have gone, so nobody may be waiting for the failure
     pending.catch(() => {})
     this.#pending.set(name, pending)
     return pending
@@ -98,7 +100,7 @@ export class NameCache {
       const late = (err as Error).name === 'TimeoutError'
       return this.#afterFailure(
         name,
-        late ? new UnavailableError(`${name} not resolved within ${this.#timeout} ms`, { cause: err }) : err,
+        late ? new UnavailableError(`${name} was not resolved within ${this.#timeout} ms`, { cause: err }) : err,
       )
     }
   }
@@ -109,7 +111,7 @@ export class NameCache {
       const error = err as NameNotFoundError
       this.#entries.set(name, { error, expires: Date.now() + Math.min(error.ttl * second, maxNegativeTtl) })
     } else if (entry !== undefined && 'target' in entry && entry.staleUntil > Date.now()) {
-      this.#components.log.warn('name not resolved again; its last answer is used', { name, err })
+      this.#components.log.warn('name not resolved again; using its last answer', { name, err })
       entry.expires = Date.now() + retryInterval
       return { target: entry.target, ttl: retryInterval / second }
     }

@@ -1,13 +1,14 @@
 import { parseRoot } from '../../oci/cid.ts'
 
-/** What a name or path leads to: content, or another name; with a path below it */
+/** What a name or path leads to: a CID or another name, and a path below it */
 export type NameTarget = ({ cid: string; name?: undefined } | { name: string; cid?: undefined }) & { path: string[] }
 
+/** Longer texts are not parsed; characters */
 const maxLength = 4096
 
 /**
- * Reads what a DNS or IPNS record may point to: `/ipfs/<cid>` or `/ipns/<key or domain>`, with or without a path below. Nothing else is
- * followed, so that the owner of a name can't point at files of this machine.
+ * Parses what a DNS or IPNS record points to: `/ipfs/<cid>` or `/ipns/<key or domain>`, with or without a path below
+ * it. Nothing else is followed, or the owner of a name could point to files of this machine.
  *
  * @returns undefined for anything else
  */
@@ -19,9 +20,10 @@ export function parseTarget(text: string): NameTarget | undefined {
 }
 
 /**
- * Reads what people ask for: a target in full, or only an IPNS key, a peer id or a domain, each with or without a path below
+ * Parses what people type: a target as in a record, or only a CID, an IPNS key, a peer ID or a domain, each with or
+ * without a path below it
  *
- * @returns undefined where it is none of them
+ * @returns undefined for anything else
  */
 export function parseNamePath(text: string): NameTarget | undefined {
   const [, path, url, rest] = /^(?:\/?(ipfs|ipns)\/|(ipfs|ipns):\/\/)?(.*)$/s.exec(text)!

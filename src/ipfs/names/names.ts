@@ -1,3 +1,12 @@
+/**
+ * Names that lead to content and that their owners can change: IPNS keys, and domains with a DNSLink.
+ *
+ * - `names.ts` (here): resolves any name, and publishes our own
+ * - `name-target.ts`: what a name may point to; `name-cache.ts`: keeps answers for their TTL
+ * - `dnslink.ts` and `dns-client.ts`: domains; `ipns-publisher.ts`: our own IPNS name
+ *
+ * Imports `src/ipfs/node`, the errors of `src/ipfs` and the CIDs of `src/oci`. Begin with {@link Names.resolve}.
+ */
 import { ipns, type IPNS } from '@helia/ipns'
 import { decode as decodeCbor } from '@ipld/dag-cbor'
 import type { Logger } from '../../log.ts'
@@ -12,27 +21,27 @@ import type { NetworkProfile } from '../node/libp2p.ts'
 import type { IpfsNode } from '../node/node.ts'
 
 export interface NamesComponents {
-  /** Has started when {@link Names.start} is called */
+  /** Must be started before {@link Names.start} is called */
   node: Pick<IpfsNode, 'helia' | 'libp2p'>
-  /** The node's */
+  /** That of the node */
   datastore: IpnsDatastore
   log: Logger
 }
 
 export interface NamesInit {
   network: NetworkProfile
-  /** DNS servers for DNSLink as `<ip>` or `<ip>:<port>`; empty: the system's */
+  /** DNS servers for DNSLink as `<ip>` or `<ip>:<port>`; without any, those of the system */
   dns: readonly string[]
-  /** Time between two announcements of our own name; milliseconds */
+  /** Time between two times that our own IPNS record is sent to the DHT; milliseconds */
   republish: number
   /**
-   * For how long others may keep what our own name points to; milliseconds
+   * How long others may keep what our own name points to; milliseconds
    *
    * @default 1 minute
    */
   ttl?: number
   /**
-   * The longest time that one look-up takes; milliseconds
+   * A look-up fails after this; milliseconds
    *
    * @default 30000
    */
@@ -42,28 +51,28 @@ export interface NamesInit {
 export interface ResolvedName {
   /** CIDv1 in base32 */
   cid: string
-  /** Where the content lies below the CID; often empty */
+  /** Path of the content below the CID; often empty */
   path: string[]
-  /** For how many seconds this holds */
+  /** For how many seconds the answer holds */
   ttl: number
 }
 
 export interface PublishedName {
-  /** `k51...` */
+  /** As `k51...` */
   name: string
-  /** Goes up by one with each new value, over restarts too */
+  /** Rises by one with each new value, across restarts as well */
   sequence: number
 }
 
-/** Names may lead to other names, this often */
+/** How many times a name may lead to another name */
 const maxDepth = 8
-/** A CID never leads elsewhere; seconds */
+/** The TTL of a CID, which never leads elsewhere; seconds */
 const year = 365 * 24 * 60 * 60
+/** The TTL of an IPNS record that has none */
 const defaultTtlNs = 5n * 60n * 1_000_000_000n
-/** An answer that the network did not confirm is asked for again after this many seconds */
+/** The longest TTL of an IPNS answer where a part of the network could not be asked; seconds */
 const unconfirmedTtl = 30
 
-/** IPNS and DNSLink: names that lead to content which their owners may change */
 export class Names {
   readonly #components: NamesComponents
   readonly #init: NamesInit
@@ -84,37 +93,40 @@ export class Names {
     this.#publisher = new IpnsPublisher(components, init)
   }
 
-  /** After the node: only then there is a DHT for IPNS to register with */
+  /** To be called after the node has started, as there is no DHT before */
   async start(): Promise<void> {
-    // its own start() only begins its republisher, which would raise the sequence of what has not changed; ours does not
+    // not started: that would begin its republisher, which raises the sequence number of unchanged values; ours does
+    // not
     this.#ipns ??= ipns(this.#components.node.helia)
     await this.#publisher.start()
   }
 
-  /** Before the node */
+  /** To be called before the node is stopped */
   async stop(): Promise<void> {
     this.#cache.stop()
     await this.#publisher.stop()
   }
 
-  /** The name that {@link publish} gives a value to, as `k51...` */
+  /** Our own name, which {@link publish} points at content, as `k51...` */
   async ownName(): Promise<string> {
     return await this.#publisher.name()
   }
 
   /**
-   * Follows a name to content: an IPNS key (`k51...`, another CID of it, a peer id), a domain, each with or without `/ipns/` before it and a
-   * path behind it. An answer is kept for its TTL. Where it can't be had anew then, the last one is given for an hour more: better an image
-   * of a moment ago than none while a DNS server or the DHT is away.
+   * Follows a name to content. A name is an IPNS key (`k51...`, another CID of the key, or a peer ID) or a domain, with
+   * or without `/ipns/` before it and a path after it.
    *
-   * @throws InvalidNameError, NameNotFoundError where a domain points to nothing, UnavailableError
+   * An answer is kept for its TTL. If no new one can be had then, the last one is used for another hour: a slightly old
+   * image is better than none while a DNS server or the DHT can't be reached.
+   *
+   * @throws InvalidNameError, NameNotFoundError where a domain has no DNSLink, UnavailableError
    */
   async resolve(name: string, options: { signal?: AbortSignal | undefined } = {}): Promise<ResolvedName> {
     let target = parseNamePath(name)
     let ttl = year
     for (let depth = 0; depth <= maxDepth; depth++) {
       if (target === undefined) {
-        throw new InvalidNameError(`${name} is no name`)
+        throw new InvalidNameError(`${name} is not an IPNS name or domain`)
       }
       if (target.cid !== undefined) {
         return { cid: target.cid, path: target.path, ttl }
@@ -123,19 +135,20 @@ export class Names {
       target = { ...answer.target, path: [...answer.target.path, ...target.path] }
       ttl = Math.min(ttl, answer.ttl)
     }
-    throw new InvalidNameError(`${name} leads from name to name more than ${maxDepth} times`)
+    throw new InvalidNameError(`${name} leads to another name more than ${maxDepth} times`)
   }
 
   /**
-   * Points our own name at content. That holds here at once; others learn of it in the background, as soon as there are peers to tell.
+   * Points our own name at content. This node knows it at once; peers get the record in the background, as soon as
+   * there are any.
    *
-   * @param path where the content lies below the CID
+   * @param path of the content below the CID
    */
   async publish(cid: string, path: readonly string[] = []): Promise<PublishedName> {
     return await this.#publisher.publish(['/ipfs', cid, ...path].join('/'))
   }
 
-  /** The CID that our own name points to, by the record that is here; undefined where nothing was published */
+  /** The CID that our own name points to; undefined before the first {@link publish} */
   async published(): Promise<string | undefined> {
     const own = await this.#publisher.own(await this.#publisher.name())
     return own?.value.split('/')[2]
@@ -155,13 +168,13 @@ export class Names {
   }
 
   /**
-   * The newest record of a key that the network or, for as long as it is valid, our own store has
+   * The newest valid record of a key, from the network or our own datastore
    *
    * @throws UnavailableError
    */
   async #newest(name: string, { signal }: { signal: AbortSignal }): Promise<{ value: string; ttl: number }> {
     if (this.#ipns === undefined) {
-      throw new UnavailableError('The IPFS node has not started')
+      throw new UnavailableError('The IPFS node has not started yet')
     }
     let confirmed = true
     const onProgress = ({ type }: { type: string }): void => {
@@ -169,7 +182,8 @@ export class Names {
     }
     const offline = this.#init.network === 'offline'
     try {
-      // only the first step: it would follow names around in a circle, and fail at a domain. Its cache would hide the network from ours.
+      // only its first step: by itself it follows names in a circle for ever, and fails at a domain. Without its cache,
+      // because we have one.
       const { value: found } = await this.#ipns
         .resolve(`/ipns/${name}`, { signal, onProgress, offline, nocache: !offline })
         .next()
@@ -177,7 +191,7 @@ export class Names {
       return { value: found!.value, ttl: confirmed ? seconds : Math.min(seconds, unconfirmedTtl) }
     } catch (err) {
       signal.throwIfAborted()
-      throw new UnavailableError(`Nobody has a valid record of the IPNS name ${name}`, { cause: err })
+      throw new UnavailableError(`No peer has a valid record of the IPNS name ${name}`, { cause: err })
     }
   }
 }
@@ -185,12 +199,12 @@ export class Names {
 function answerOf(name: string, value: string, ttl: number): NameAnswer {
   const target = parseTarget(value)
   if (target === undefined) {
-    throw new InvalidNameError(`${name} points to something else than IPFS`)
+    throw new InvalidNameError(`${name} points to something that is not in IPFS`)
   }
   return { target, ttl }
 }
 
-/** From the part of a record that is signed in every version */
+/** From the part of a record that its signature covers in every version */
 function ttlOf({ data }: { data?: Uint8Array }): bigint {
   const { TTL } = decodeCbor<{ TTL?: bigint | number }>(data!)
   return TTL === undefined ? defaultTtlNs : BigInt(TTL)

@@ -5,9 +5,10 @@
  * @throws RangeError where the text is none of these
  */
 export function parseHttpAddress(text: string): URL {
-  const url = urlOfMultiaddr(text) ?? (/^https?:\/\//i.test(text) ? text : `http://${text}`)
-  // a path that is not such a multiaddr would become the host of the URL
-  if (!URL.canParse(url) || (url === `http://${text}` && text.startsWith('/'))) {
+  const multiaddr = urlOfMultiaddr(text)
+  const url = multiaddr ?? (/^https?:\/\//i.test(text) ? text : `http://${text}`)
+  // URL would take the first part of a path for a host
+  if (!URL.canParse(url) || (multiaddr === undefined && text.startsWith('/'))) {
     throw new RangeError(`"${text}" is not host:port, a URL or a multiaddr`)
   }
   const parsed = new URL(url)

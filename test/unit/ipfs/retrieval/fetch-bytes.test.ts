@@ -90,7 +90,7 @@ describe('a kubo', () => {
     })
     await assert.rejects(new KuboContentStore(parseHttpAddress(server.host)).ping(), {
       name: 'UnavailableError',
-      message: `${server.host} answered, but is no kubo`,
+      message: `${server.host} answered, but is not a kubo`,
     })
   })
 
