@@ -1,22 +1,14 @@
 /**
  * Publishes our own IPNS name: one key, and the value that it points to.
  *
- * @helia/ipns could do this, but raises the sequence number with each try and each hour, and starts at 1 again when the
- *   last record has expired. Here the number rises only with a new value and is never lost, because the last record
- *   stays in the datastore even when expired.
+ * The library @helia/ipns could do this, but raises the sequence number with each try and each hour, and starts at 1
+ * again when the last record has expired. Here the number rises only with a new value, and is never lost.
  */
-import { createIPNSRecord, IPNSEntry, multihashToIPNSRoutingKey } from '@helia/ipns'
-import type { Helia } from 'helia'
-import { Key } from 'interface-datastore'
-import { base36 } from 'multiformats/bases/base36'
+import { IPNSEntry } from '@helia/ipns'
 import type { Logger } from '../../log.ts'
 import type { NetworkProfile } from '../node/libp2p.ts'
 import type { IpfsNode } from '../node/node.ts'
-
-export interface IpnsDatastore {
-  get: (key: Key) => Promise<Uint8Array> | Uint8Array
-  put: (key: Key, value: Uint8Array) => Promise<Key> | Key
-}
+import { OwnIpnsRecord, type IpnsDatastore } from './own-ipns-record.ts'
 
 export interface IpnsPublisherComponents {
   /** Must be started before {@link IpnsPublisher.start} is called */
@@ -38,28 +30,8 @@ export interface IpnsPublisherInit {
   ttl?: number
 }
 
-type PrivateKey = Awaited<ReturnType<Helia['keychain']['exportKey']>>
-
-interface OwnKey {
-  key: PrivateKey
-  name: string
-  /** Under which the DHT keeps the record */
-  routingKey: Uint8Array
-}
-
-interface OwnRecord {
-  bytes: Uint8Array
-  value: string
-  sequence: bigint
-  /** Milliseconds since 1970 */
-  validUntil: number
-}
-
 const second = 1000
 const minute = 60 * second
-const hour = 60 * minute
-/** How long a record is valid: as long as peers keep it */
-const lifetime = 48 * hour
 const putTimeout = 2 * minute
 const checkTimeout = 15 * second
 const minRetry = 2 * second
@@ -67,16 +39,11 @@ const maxRetry = minute
 /** How long the DHT takes to learn of a new peer */
 const settleTime = second
 
-/** The name of our key in the keychain */
-const keyName = 'registry'
-const recordKey = new Key('/ipdr/ipns/registry')
-
 export class IpnsPublisher {
   readonly #components: IpnsPublisherComponents
   readonly #init: IpnsPublisherInit
   readonly #ttl: number
-  #key: Promise<OwnKey> | undefined
-  #last: Promise<unknown> = Promise.resolve()
+  readonly #record: OwnIpnsRecord
   #controller: AbortController | undefined
   #running: Promise<void> | undefined
   /** Ends the wait before the record is sent again */
@@ -88,6 +55,7 @@ export class IpnsPublisher {
     this.#components = components
     this.#init = init
     this.#ttl = init.ttl ?? minute
+    this.#record = new OwnIpnsRecord(components, { ttl: this.#ttl })
   }
 
   async start(): Promise<void> {
@@ -102,11 +70,11 @@ export class IpnsPublisher {
     this.#controller = undefined
     this.#wake()
     await this.#running
-    await this.#last.catch(() => {})
+    await this.#record.settled()
   }
 
   async name(): Promise<string> {
-    return (await this.#own()).name
+    return (await this.#record.key()).name
   }
 
   /**
@@ -115,22 +83,14 @@ export class IpnsPublisher {
    *   first publish
    */
   async own(name: string): Promise<{ value: string; ttl: number } | undefined> {
-    const record = (await this.name()) === name ? await this.#record() : undefined
+    const record = (await this.name()) === name ? await this.#record.read() : undefined
     return record === undefined ? undefined : { value: record.value, ttl: Math.floor(this.#ttl / second) }
   }
 
   /** Points our name at a path. Returns once the record is in the datastore; peers get it in the background. */
   async publish(value: string): Promise<{ name: string; sequence: number }> {
-    const { name } = await this.#own()
-    const sequence = await this.#exclusive(async () => {
-      const last = await this.#record()
-      if (last?.value === value) {
-        return last.sequence
-      }
-      const next = (last?.sequence ?? 0n) + 1n
-      await this.#sign(value, next)
-      return next
-    })
+    const { name } = await this.#record.key()
+    const sequence = await this.#record.change(value)
     this.#wake()
     return { name, sequence: Number(sequence) }
   }
@@ -170,11 +130,11 @@ export class IpnsPublisher {
       }
     }
     try {
-      const { name, routingKey } = await this.#own()
+      const { name, routingKey } = await this.#record.key()
       if (!(await this.#overtake(routingKey, signal))) {
         return 0
       }
-      const record = await this.#exclusive(async () => await this.#fresh())
+      const record = await this.#record.fresh(this.#init.republish / 2)
       if (record === undefined) {
         return undefined
       }
@@ -204,82 +164,9 @@ export class IpnsPublisher {
       dhtsOf(this.#components.node).map(async dht => await askDht(dht, routingKey, limit)),
     )
     const newest = found.flatMap(({ sequences }) => sequences).sort((a, b) => (a < b ? 1 : -1))[0] ?? 0n
-    await this.#exclusive(async () => {
-      const record = await this.#record()
-      if (record !== undefined && newest > record.sequence) {
-        await this.#sign(record.value, newest + 1n)
-      }
-    })
+    await this.#record.overtake(newest)
     this.#checked = found.some(({ answered }) => answered)
     return this.#checked
-  }
-
-  /** The record, signed again where half of the time until the next publish has passed since the last signature */
-  async #fresh(): Promise<OwnRecord | undefined> {
-    const record = await this.#record()
-    if (record === undefined || record.validUntil - Date.now() > lifetime - this.#init.republish / 2) {
-      return record
-    }
-    await this.#sign(record.value, record.sequence)
-    return await this.#record()
-  }
-
-  async #sign(value: string, sequence: bigint): Promise<void> {
-    const { key } = await this.#own()
-    const entry = await createIPNSRecord(key, value, sequence, lifetime, {
-      ttlNs: BigInt(Math.round(this.#ttl)) * 1_000_000n,
-    })
-    await this.#components.datastore.put(recordKey, IPNSEntry.encode(entry))
-  }
-
-  async #record(): Promise<OwnRecord | undefined> {
-    try {
-      const bytes = await this.#components.datastore.get(recordKey)
-      const { value, sequence, validity } = IPNSEntry.decode(bytes)
-      const decoder = new TextDecoder()
-      return {
-        bytes,
-        value: decoder.decode(value),
-        sequence: sequence ?? 0n,
-        validUntil: Date.parse(decoder.decode(validity)),
-      }
-    } catch (err) {
-      if ((err as Error).name === 'NotFoundError') {
-        return undefined
-      }
-      throw err
-    }
-  }
-
-  async #own(): Promise<OwnKey> {
-    this.#key ??= this.#loadKey().catch((err: unknown) => {
-      this.#key = undefined
-      throw err
-    })
-    return await this.#key
-  }
-
-  async #loadKey(): Promise<OwnKey> {
-    const { keychain } = this.#components.node.helia
-    const key = await keychain.exportKey(keyName).catch(async (err: unknown) => {
-      if ((err as Error).name !== 'NotFoundError') {
-        throw err
-      }
-      return await keychain.generateKey(keyName)
-    })
-    const { publicKey } = key
-    return {
-      key,
-      name: publicKey.toCID().toString(base36),
-      routingKey: multihashToIPNSRoutingKey(publicKey.toMultihash()),
-    }
-  }
-
-  /** Changes the record one at a time */
-  async #exclusive<T>(work: () => Promise<T>): Promise<T> {
-    const result = this.#last.then(work, work)
-    this.#last = result.catch(() => {})
-    return await result
   }
 }
 

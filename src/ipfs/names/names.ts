@@ -3,7 +3,7 @@
  *
  * - `names.ts` (here): resolves any name, and publishes our own
  * - `name-target.ts`: what a name may point to; `name-cache.ts`: keeps answers for their TTL
- * - `dnslink.ts` and `dns-client.ts`: domains; `ipns-publisher.ts`: our own IPNS name
+ * - `dnslink.ts` and `dns-client.ts`: domains; `own-ipns-record.ts` and `ipns-publisher.ts`: our own IPNS name
  *
  * Imports `src/ipfs/node`, the errors of `src/ipfs` and the CIDs of `src/oci`. Begin with {@link Names.resolve}.
  */
@@ -13,7 +13,8 @@ import type { Logger } from '../../log.ts'
 import { DnsClient } from './dns-client.ts'
 import { resolveDnsLink } from './dnslink.ts'
 import { UnavailableError } from '../errors.ts'
-import { IpnsPublisher, type IpnsDatastore } from './ipns-publisher.ts'
+import { IpnsPublisher } from './ipns-publisher.ts'
+import type { IpnsDatastore } from './own-ipns-record.ts'
 import { NameCache, type NameAnswer } from './name-cache.ts'
 import { InvalidNameError } from './errors.ts'
 import { parseNamePath, parseTarget } from './name-target.ts'
