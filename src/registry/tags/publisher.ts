@@ -137,7 +137,7 @@ export class Publisher implements TagListener {
       this.#firstChange = now
     }
     clearTimeout(this.#timer)
-    const due = Math.max(Math.min(now + this.#delay, this.#firstChange + this.#interval), this.#earliest)
+    const due = Math.max(now, this.#earliest, Math.min(now + this.#delay, this.#firstChange + this.#interval))
     this.#timer = setTimeout(() => {
       this.#timer = undefined
       this.publish().catch((err: unknown) => {

@@ -198,6 +198,25 @@ describe('publisher', () => {
     }
   })
 
+  it('publishes without a warning where the process was busy for longer than the interval', async t => {
+    publisher = make({ automatic: true, delay: 20, interval: 50 })
+    await publisher.start()
+    await stores.pushManifest('team/app', 'v1', imageManifest())
+    const warnings: string[] = []
+    const listener = (warning: Error): void => {
+      warnings.push(warning.message)
+    }
+    process.on('warning', listener)
+    t.after(() => process.off('warning', listener))
+    publisher.tagged('team/app')
+    for (const end = performance.now() + 100; performance.now() < end; ) {
+      // nothing else runs
+    }
+    publisher.tagged('team/app')
+    await until('it is published', () => published.length === 1)
+    assert.deepEqual(warnings, [])
+  })
+
   it('publishes what a crash left, and the last tag that goes', async () => {
     await push('team/app', 'v1')
     publisher = make({ automatic: true })
