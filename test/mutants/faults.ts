@@ -100,21 +100,20 @@ export const faults: Mutant[] = [
   },
   {
     name: 'a rebuild takes a tag that was pushed meanwhile for a problem',
-    find: 'if ((await this.#components.index.tag(repository, tag)) === undefined) { result.problems.push(',
-    replace: '{ result.problems.push(',
+    find: 'if ((await this.#components.index.tag(repository, tag)) === undefined) {',
+    replace: '{',
     tests: [rebuilder],
   },
   {
     name: 'a rebuild with problems counts as whole',
-    find: 'result.whole = result.problems.length === 0',
-    replace: 'result.whole = true',
+    find: 'whole = run.outcome.problems.length === 0',
+    replace: 'whole = true',
     tests: [rebuilder],
   },
   {
     name: 'a rebuild changes a repository while others do',
-    find: 'const image = await run.restorer.restore(repository, top, run.signal, { root, isWhole: await this.#isWhole(root, run), }) await links.repositories.run( repository,',
-    replace:
-      'const image = await run.restorer.restore(repository, top, run.signal, { root, isWhole: await this.#isWhole(root, run) }); await links.repositories.run( "another",',
+    find: 'await this.#locked(repository, async () => { // the tag may',
+    replace: "await this.#locked('another', async () => { // the tag may",
     tests: [rebuilder],
   },
   {

@@ -163,7 +163,7 @@ describe('without TLS', () => {
       name: 'ClientError',
       message: /^elsewhere\.example would be reached without TLS$/,
     })
-    await send(new URL(http), { plainHttp: true })
+    await (await send(new URL(http), { plainHttp: true })).discard()
     assert.deepEqual(asked, [`GET ${http}`])
   })
 
