@@ -1,6 +1,7 @@
 import type { Mutant } from './mutant.ts'
 
 const bitswap = 'unit/ipfs/node/patches/bounded-bitswap.test.ts'
+const hostile = 'unit/ipfs/retrieval/hostile-peer.test.ts'
 const retrievals = 'unit/ipfs/retrieval/retrieval.test.ts'
 
 /** What comes from other nodes, and what they get */
@@ -25,14 +26,14 @@ export const retrieval: Mutant[] = [
   },
   {
     name: 'a collection takes what is read',
-    find: 'return await blockstore.read(cid, { ...options, protect: true })',
-    replace: 'return await blockstore.read(cid, options)',
+    find: 'await blockstore.read(cid, { ...options, protect: true })',
+    replace: 'await blockstore.read(cid, options)',
     tests: [retrievals],
   },
   {
     name: 'what is damaged here is not fetched',
-    find: "if ((err as Error).name !== 'NotFoundError' && (err as Error).name !== 'DamagedBlockError') {",
-    replace: "if ((err as Error).name !== 'NotFoundError') {",
+    find: 'isMissingOrDamaged, async () =>',
+    replace: "['NotFoundError'], async () =>",
     tests: [retrievals],
   },
   {
@@ -117,6 +118,6 @@ export const retrieval: Mutant[] = [
     name: 'a peer may want CIDs of any length',
     find: 'entries: list.entries.filter(({ cid }) => cid.byteLength <= maxCidBytes)',
     replace: 'entries: list.entries',
-    tests: [bitswap],
+    tests: [hostile],
   },
 ]

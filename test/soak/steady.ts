@@ -22,7 +22,7 @@ interface Sample {
 /** What the last third may have over the first: a part of it, and what a busy machine makes of it */
 const limits: Record<keyof Sample, { share: number; more: number; unit: string; scale: number }> = {
   files: { share: 0.05, more: 5, unit: '', scale: 1 },
-  memory: { share: 0.15, more: 10 * mebibyte, unit: 'MiB', scale: mebibyte },
+  memory: { share: 0.1, more: 10 * mebibyte, unit: 'MiB', scale: mebibyte },
   heap: { share: 0.1, more: 10 * mebibyte, unit: 'MiB', scale: mebibyte },
   lag: { share: 0.25, more: 0.005, unit: 'ms', scale: 1 / second },
 }
@@ -57,14 +57,14 @@ function growth(taken: readonly Sample[], print: (line: string) => void): string
 }
 
 /**
- * The heap grows until it is collected, so its low points tell; of the lag the median, as one pause of the machine is
- * no growth
+ * The heap grows until it is collected, so its low points tell; of memory and lag the median, as one collection or one
+ * pause of the machine is no growth
  */
 function summary(taken: readonly Sample[]): Sample {
   const of = (name: keyof Sample): number[] => taken.map(sample => sample[name])
   return {
     files: mean(of('files')),
-    memory: mean(of('memory')),
+    memory: percentile(of('memory'), 0.5),
     heap: percentile(of('heap'), 0.1),
     lag: percentile(of('lag'), 0.5),
   }

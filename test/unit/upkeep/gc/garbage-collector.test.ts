@@ -342,6 +342,8 @@ describe('a garbage collection', () => {
       )
       .collect()
     await collected
+    // where nobody has waited, it goes on now
+    collecting.resolve()
     const { cid } = await publishing
     assert.equal(
       (await readAll(stores.content.read((await stores.content.find(cid, ['cids', 'a', 'v1']))!.cid))).toString(),
