@@ -152,7 +152,7 @@ describe('beside a real kubo', () => {
       let ours: TestNode
 
       before(async () => {
-        kubo = await startKubo(key == null ? {} : { swarmKey: key })
+        kubo = await startKubo(key === undefined ? {} : { swarmKey: key })
         ours = ipfsNode({ network, swarmKey: key, peers: kubo.addrs })
         await ours.node.start()
         await until('kubo is connected', () => ours.node.peers().some(({ peer }) => peer === kubo.id))

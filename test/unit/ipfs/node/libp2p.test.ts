@@ -51,7 +51,7 @@ suite('libp2p options', () => {
       assert.equal(options.transports?.length, transports)
       assert.equal(options.peerDiscovery?.length ?? 0, mdns)
       assert.deepEqual(Object.keys(options.services ?? {}), services)
-      assert.equal(options.connectionProtector != null, protector)
+      assert.equal(options.connectionProtector !== undefined, protector)
       assert.deepEqual(options.addresses?.listen, listen)
       assert.equal(options.contentRouters, undefined)
     })
