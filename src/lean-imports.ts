@@ -1,7 +1,8 @@
 /**
- * Helia's entry imports all of its defaults: WebRTC with its native library, HTTP routers, UPnP, the certificates of AutoTLS. We use none of
- * them (src/ipfs/node/libp2p.ts says what instead), yet they are a third of what the process loads and 35 MiB of its memory. So both imports
- * that lead there get a function that throws. docs/decisions/008-lean-imports.md says which change of Helia would make this file unnecessary.
+ * Helia's entry imports all of its defaults: WebRTC with its native library, HTTP routers, UPnP, the certificates of
+ * AutoTLS. We use none of them (src/ipfs/node/libp2p.ts says what instead), yet they are a third of what the process
+ * loads and 35 MiB of its memory. So both imports that lead there get a function that throws.
+ * docs/decisions/008-lean-imports.md says which change of Helia would make this file unnecessary.
  */
 import { registerHooks } from 'node:module'
 
@@ -18,7 +19,10 @@ const unused: Unused[] = [
 /** Those that an import has not led to yet; undefined: nothing is left out */
 let notMet: Set<Unused> | undefined
 
-/** To be called before Helia is imported, for the whole process. A bundle resolves no imports when it runs, so nothing happens there. */
+/**
+ * To be called before Helia is imported, for the whole process. A bundle resolves no imports when it runs, so nothing
+ * happens there.
+ */
 export function leaveOutUnused(): void {
   if (notMet !== undefined || !import.meta.url.endsWith('.ts')) {
     return
@@ -41,7 +45,10 @@ export function leaveOutUnused(): void {
   })
 }
 
-/** The functions that Helia, once imported, should have got from elsewhere and did not; empty where nothing was to be left out */
+/**
+ * The functions that Helia, once imported, should have got from elsewhere and did not; empty where nothing was to be
+ * left out
+ */
 export function notLeftOut(): string[] {
   return [...(notMet ?? [])].map(({ name }) => name)
 }

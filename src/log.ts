@@ -3,8 +3,8 @@ import { isNativeError } from 'node:util/types'
 import winston from 'winston'
 
 /**
- * Messages are constant texts, variables go into fields. Levels: error = an operator must act, warn = degraded but working,
- * info = once per start, stop or push, debug = everything else.
+ * Messages are constant texts, variables go into fields. Levels: error = an operator must act, warn = degraded but
+ * working, info = once per start, stop or push, debug = everything else.
  */
 export interface Logger {
   error(message: string, fields?: Fields): void

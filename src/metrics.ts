@@ -110,7 +110,7 @@ export class Metrics {
   readonly repairs = new Counter<'result'>({
     registers: [this.#registry],
     name: 'ipdr_fsck_repairs_total',
-    help: 'Blocks that were fetched again after a check or a read found them missing or damaged, by result: success or failure',
+    help: 'Blocks that a check or a read found missing or damaged and that were fetched again, by result, success or failure',
     labelNames: ['result'],
   })
 

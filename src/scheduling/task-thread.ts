@@ -18,7 +18,10 @@ export class TaskThread<Task extends object, Answer extends { id: number }> {
   #running = false
   #tasks = 0
 
-  /** @param source of a function body that has `port`, and may `require`: text, so that it works from whatever file the program was packed into */
+  /**
+   * @param source of a function body that has `port`, and may `require`: text, so that it works from whatever file the
+   * program was packed into
+   */
   constructor(source: string) {
     this.#source = source
   }
