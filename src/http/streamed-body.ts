@@ -6,14 +6,18 @@ import { widenWindow } from './http2.ts'
 import { inTurns } from './in-turns.ts'
 import { steadyBody, type BodyRate } from './steady-body.ts'
 
-/** In which Node lets go of a chunk after its connection was closed; milliseconds */
+/** How long to wait for Node to release a chunk after the connection is closed; milliseconds */
 const timeToLetGo = 1000
 
 /**
- * The body of a request, each chunk to be used before the next one is asked for. Who stops reading it can still answer: the stream's own
- * iterator would close the connection then.
+ * The body of a request as a stream of chunks. A chunk may be overwritten once the next one is asked for. Unlike the
+ * iterator of Node's stream, it leaves the connection open if the reader stops early, so that an error can be answered.
  *
- * @throws OciError REQUEST_TIMEOUT where it comes more slowly than `rate`
+ * Two iterators wrap the source, which is Node's stream or a direct body: `inTurns` lets other requests have the main
+ * thread in between, `steadyBody` refuses clients that are too slow.
+ *
+ * @param rate the least that the client has to send. @default no least
+ * @throws OciError REQUEST_TIMEOUT if it comes more slowly
  */
 export function bodyOf(req: Request, rate?: BodyRate): AsyncIterable<Uint8Array> {
   widenWindow(req)
@@ -22,14 +26,15 @@ export function bodyOf(req: Request, rate?: BodyRate): AsyncIterable<Uint8Array>
 }
 
 /**
- * Writes to a response as fast as the client takes it; the response is not ended. A chunk has left for the system, or
- * never will, before the next one is asked for or the iteration ended, as the source may overwrite it then.
+ * Writes a body to a response, as fast as the client reads it, and leaves the response open. Waits until Node has
+ * passed a chunk on, or has given it up, before it asks for the next one or ends the iteration: the source may then
+ * overwrite the memory of the chunk.
  */
 export async function writeBody(res: Response, source: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<void> {
   for await (const chunk of source) {
     const { promise: sent, resolve, reject } = Promise.withResolvers<void>()
     res.write(chunk, err => {
-      err == null ? resolve() : reject(err)
+      err === undefined || err === null ? resolve() : reject(err)
     })
     try {
       await raceSignal(sent, signal)
