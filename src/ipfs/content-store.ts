@@ -80,7 +80,7 @@ export interface ReadFileOptions extends StoreOptions {
 /** What a path leads to */
 export interface Found extends Omit<Content, 'dagSize'> {
   type: 'file' | 'directory'
-  /** Bytes of its block and all blocks below it, as claimed by whoever made the links; nobody has counted them */
+  /** Bytes of its block and all blocks below it, as the links claim; they were not counted */
   claimedDagSize: number
 }
 

@@ -32,8 +32,9 @@ export const retrieval: Mutant[] = [
   },
   {
     name: 'what is damaged here is not fetched',
-    find: 'isMissingOrDamaged, async () =>',
-    replace: "['NotFoundError'], async () =>",
+    find: 'ignoring( isMissingOrDamaged, async () => await blockstore.read(cid, { ...options,',
+    replace:
+      "ignoring( err => (err as Error).name === 'NotFoundError', async () => await blockstore.read(cid, { ...options,",
     tests: [retrievals],
   },
   {

@@ -122,7 +122,7 @@ export class BlockSet {
 export class BlockMap {
   readonly #table = new BlockTable(3)
 
-  /** A digest that begins with 16 bytes of zeros is not kept; nobody has found one yet */
+  /** A digest that begins with 16 bytes of zeros is not kept; none is known */
   set(key: BlockKey, exact: number, small: number): void {
     if (!isZero(key)) {
       this.#table.add(key, [Math.floor(exact / 2 ** 32), exact >>> 0, small])

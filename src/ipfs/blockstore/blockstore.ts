@@ -239,7 +239,7 @@ export class DurableBlockstore extends FsBlockstore {
       }
       reservation.written(bytes.byteLength)
     }
-    // also where the block was there: whoever wrote it may not have synced the directory yet
+    // even if the block was there already: the put that wrote it may not have synced the directory yet
     this.#writer.changed(directory)
   }
 }

@@ -93,7 +93,8 @@ export class CollectionGuard {
 
   /** Registers a deletion at once. The caller must not `await` anything between {@link isUsed} and this call. */
   async delete<T>(file: string, unlink: () => Promise<T>): Promise<T> {
-    // a second deletion of the same block runs after the first, so that whoever waits for the last one waits for both
+    // a second deletion of the same block runs after the first, so that a put that waits for the last one waits for
+    // both
     const deletion = (this.#deletions.get(file) ?? Promise.resolve()).then(unlink)
     const ended = deletion.then(
       () => {},

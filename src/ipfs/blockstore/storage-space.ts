@@ -46,7 +46,7 @@ export interface StorageSpaceInit {
    * @default 1 % of the file system, at most 1 GiB
    */
   minFree?: number | undefined
-  /** Called when there was no room, with the bytes that are wanted: whoever listens may delete something */
+  /** Called when there was no room, with the bytes that are wanted: the listener may free some */
   onFull?: ((bytes: number) => void) | undefined
   /** Called with the bytes of each block that was written and can be fetched again */
   onEvictable?: ((bytes: number) => void) | undefined

@@ -15,7 +15,8 @@ import { readAhead, type Chunk } from './read-ahead.ts'
 /** Where a {@link DagReader} gets its blocks from */
 export interface BlockReader {
   /**
-   * @param options.into where the block may be read to, if it fits; nothing is written to it once the promise has settled
+   * @param options.into where the block may be read to, if it fits; nothing is written to it once the promise has
+   *   settled
    * @throws NotFoundError where the block is missing, UnavailableError where nobody delivers it
    */
   read: (cid: CID, options?: StoreOptions & { into?: Uint8Array | undefined }) => Promise<Uint8Array>

@@ -27,7 +27,7 @@ export interface DagLink {
   to: 'entry' | 'part' | 'shard'
   /** Bytes of the part of a file; 0 for the others */
   size: number
-  /** Bytes of all blocks below, as claimed by whoever made the link; nobody has counted them */
+  /** Bytes of all blocks below, as the link claims; they were not counted */
   claimedDagSize: number
 }
 

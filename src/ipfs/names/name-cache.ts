@@ -83,7 +83,7 @@ export class NameCache {
     const pending = this.#lookUp(name).finally(() => {
       this.#pending.delete(name)
     })
-    // everyone who asked may have gone, so nobody may be waiting for the failure
+    // without the catch a failure would be unhandled if all who asked have gone
     pending.catch(() => {})
     this.#pending.set(name, pending)
     return pending

@@ -17,7 +17,7 @@ import type { Retrieval } from './retrieval.ts'
 const concurrency = 8
 /** Blocks that wait for such a repair; one that finds no place here is found again by the next read */
 const maxWaiting = 1000
-/** How long a read asks for no repair of a block that nobody had; milliseconds */
+/** How long reads do not ask again for the repair of a block that no peer or gateway had; milliseconds */
 const pause = 5000
 /** Blocks of which that is remembered */
 const maxLost = 10_000

@@ -155,7 +155,7 @@ export class Retrieval implements ContentReader {
     const controller = new AbortController()
     const flight: Flight = { delivery: this.#deliver(cid, session, controller.signal), waiting: 0, controller }
     this.#flights.set(key, flight)
-    // the reads that wait get the failure; if none does, it is nobody's
+    // a failure is thrown to the reads that wait; without the catch it would be unhandled if none is left
     flight.delivery
       .catch(() => {})
       .finally(() => {
