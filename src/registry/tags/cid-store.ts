@@ -37,6 +37,9 @@ export interface CidStoreInit {
   modes?: { file: number; directory: number } | undefined
 }
 
+/** Bytes of a file that holds a CID, here or at another node: longer than any CID */
+export const maxCidFileBytes = 1024
+
 /** Codes of errors that arise where a file is in the place of a directory, or the other way round */
 const clashes = new Set(['ENOTDIR', 'EISDIR', 'EEXIST', 'ENOTEMPTY'])
 const temporaryPrefix = '.tmp-'

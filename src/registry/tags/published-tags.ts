@@ -2,13 +2,11 @@
  * Reads a directory of tags that this registry or another one has published: see published-directory.ts for its layout
  */
 import type { ContentReader } from '../../ipfs/content-store.ts'
+import { maxCidFileBytes } from './cid-store.ts'
 import { isUnreadable } from '../../ipfs/errors.ts'
 import { OciError } from '../../oci/errors.ts'
 import type { RequestOptions } from '../repository.ts'
 import { readWhole } from '../read-content.ts'
-
-/** Longer than any CID */
-const maxBytes = 1024
 
 export interface PublishedTag {
   repository: string
@@ -47,7 +45,7 @@ export async function* publishedTags(
     const entries = (await ifReadable(Array.fromAsync(content.list(directory.cid, options)))) ?? []
     for (const { name, cid } of entries) {
       const found = await ifReadable(content.find(cid, [], options))
-      if (found?.type === 'file' && found.size <= maxBytes) {
+      if (found?.type === 'file' && found.size <= maxCidFileBytes) {
         const text = await ifReadable(readWhole(content, found, options))
         if (text !== undefined) {
           yield { repository, tag: name, root: new TextDecoder().decode(text) }

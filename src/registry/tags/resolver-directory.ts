@@ -2,10 +2,9 @@ import { constants } from 'node:fs'
 import { open, readdir, realpath, stat } from 'node:fs/promises'
 import { join, resolve, sep } from 'node:path'
 import { isTag, parseName, parseTag } from '../../oci/reference.ts'
+import { maxCidFileBytes } from './cid-store.ts'
 import type { ResolverSource } from './resolver-source.ts'
 
-/** Longer than any CID */
-const maxBytes = 1024
 const absent = new Set(['ENOENT', 'ENOTDIR', 'EISDIR', 'ENAMETOOLONG'])
 
 /**
@@ -79,7 +78,7 @@ async function readStart(path: string): Promise<string | undefined> {
     if (!(await file.stat()).isFile()) {
       return undefined
     }
-    const { buffer, bytesRead } = await file.read(Buffer.alloc(maxBytes), 0, maxBytes, 0)
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(maxCidFileBytes), 0, maxCidFileBytes, 0)
     return buffer.toString('utf8', 0, bytesRead)
   } finally {
     await file.close()

@@ -3,6 +3,7 @@ import type { ContentReader } from '../../ipfs/content-store.ts'
 import type { RootReference } from '../../oci/cid.ts'
 import { isTag } from '../../oci/reference.ts'
 import type { RequestOptions } from '../repository.ts'
+import { maxCidFileBytes } from './cid-store.ts'
 import type { NameResolver, ResolverSource } from './resolver-source.ts'
 
 export interface IpfsSourceComponents {
@@ -13,8 +14,6 @@ export interface IpfsSourceComponents {
 /** The CID or name of a directory, and a path below it */
 export type IpfsSourceInit = RootReference & { path: readonly string[] }
 
-/** Longer than any CID */
-const maxBytes = 1024
 const rawCodec = 0x55
 const listConcurrency = 8
 
@@ -33,7 +32,7 @@ export class IpfsSource implements ResolverSource {
 
   async read(repository: string, tag: string, options: RequestOptions): Promise<string | undefined> {
     const found = await this.#find([...repository.split('/'), tag], options)
-    if (found?.type !== 'file' || found.size > maxBytes) {
+    if (found?.type !== 'file' || found.size > maxCidFileBytes) {
       return undefined
     }
     let text = ''
