@@ -4,7 +4,8 @@
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { type ConfigKey, configKeys, isConfigKey, type KeyTree, keyTree } from '../src/config/schema.ts'
+import { type ConfigKey, isConfigKey, type KeyTree } from '../src/config/key-tree.ts'
+import { configKeys, keyTree } from '../src/config/schema.ts'
 
 const beginning = '<!-- from the schema, by `npm run docs` -->'
 const end = '<!-- end of what is from the schema -->'

@@ -1,4 +1,4 @@
-/** The candidate that a mistyped word most likely meant, ignoring case and separators; undefined where none is near */
+/** The candidate that a mistyped word most likely means, ignoring case and separators; undefined if none is close */
 export function closest(word: string, candidates: Iterable<string>): string | undefined {
   const wanted = normalise(word)
   // what comes from a file may be of any length

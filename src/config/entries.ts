@@ -1,22 +1,22 @@
-import type { ConfigKey } from './schema.ts'
+import type { ConfigKey } from './key-tree.ts'
 
-/** One value from one source, not yet checked */
+/** One value from one source, not checked yet */
 export interface Entry {
   key: ConfigKey
   value: unknown
   /** For the reader of a problem, e.g. `flag --p2p-port` */
   source: string
-  /** Left out of problems, as it came from a file that may hold secrets */
+  /** Not shown in problems, as it came from a file that may hold secrets */
   hidden?: boolean
 }
 
-/** What one source says, with what is wrong about the source itself (unknown keys, unreadable files) */
+/** The values of one source, and what is wrong with the source itself, such as unknown keys or an unreadable file */
 export interface Entries {
   entries: Entry[]
   problems: string[]
 }
 
-/** A flag and an environment variable are always text; the schema decides whether the result will do */
+/** Flags and environment variables are always text; the schema decides whether the result is valid */
 export function fromText(key: ConfigKey, text: string): unknown {
   switch (key.kind) {
     case 'number':
@@ -40,7 +40,7 @@ const booleans = new Map([
   ['0', false],
 ])
 
-/** On one line, whatever the value holds, and without what may be a key or a password */
+/** The value on one line, without what may be a key or a password */
 export function shorten(value: unknown): string {
   if (typeof value === 'object' && value !== null) {
     return Array.isArray(value) ? 'a list' : 'a mapping'

@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs'
 import { closest } from './closest.ts'
 import { type Entries, fromText, reasonOf } from './entries.ts'
-import { type ConfigKey, configKeys } from './schema.ts'
+import type { ConfigKey } from './key-tree.ts'
+import { configKeys } from './schema.ts'
 
 /** Names the configuration file; not a key itself */
 export const CONFIG_VARIABLE = 'IPDR_CONFIG'
@@ -10,7 +11,7 @@ const prefix = 'IPDR_'
 const fileSuffix = '_FILE'
 const keysByVariable = new Map(configKeys.map(key => [key.variable, key]))
 
-/** Variables of older systems that name one of our keys */
+/** Variables of earlier programs that stand for one of our keys */
 const aliases = new Map([['BOOTSTRAP', keysByVariable.get('IPDR_P2P_BOOTSTRAP')!]])
 
 /**
@@ -70,8 +71,8 @@ function unknownVariable(name: string): string {
 }
 
 /**
- * Kubernetes tells every pod of every service in its namespace: one named `ipdr` sets IPDR_SERVICE_HOST,
- * IPDR_PORT=tcp://10.0.0.1:5000 and IPDR_PORT_5000_TCP_ADDR. So does docker of a container that is linked as `ipdr`,
+ * Kubernetes describes every service of a namespace to its pods: a service named `ipdr` sets IPDR_SERVICE_HOST,
+ * IPDR_PORT=tcp://10.0.0.1:5000 and IPDR_PORT_5000_TCP_ADDR. Docker does the same for a container that is linked as `ipdr`,
  * and adds IPDR_NAME=/web/ipdr and IPDR_ENV_ before that container's own variables. They are not meant for us.
  *
  * @see https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables

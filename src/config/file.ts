@@ -2,12 +2,13 @@ import { readFileSync } from 'node:fs'
 import { isMap, LineCounter, parseDocument } from 'yaml'
 import { closest } from './closest.ts'
 import { type Entries, reasonOf, shorten } from './entries.ts'
-import { isConfigKey, type KeyTree, keyTree } from './schema.ts'
+import { isConfigKey, type KeyTree } from './key-tree.ts'
+import { keyTree } from './schema.ts'
 
 /**
- * A YAML file (JSON is YAML); a key without a value counts as unset, so that all of a section may be commented out
+ * A YAML file (JSON is YAML); a key without a value counts as unset, so that every key of a section may be commented out
  *
- * @param optional - whether the file may be missing
+ * @param optional whether the file may be missing
  */
 export function readConfigFile(file: string, { optional = false } = {}): Entries {
   let text: string
@@ -46,7 +47,7 @@ export function readConfigFile(file: string, { optional = false } = {}): Entries
 
 const absent = new Set<string | undefined>(['ENOENT', 'ENOTDIR'])
 
-/** @param sourceOf - says where the value with this path came from */
+/** @param sourceOf where the value with this path came from */
 export function readValues(values: unknown, sourceOf: (path: string[]) => string): Entries {
   const found: Entries = { entries: [], problems: [] }
   walk(found, values, keyTree, [], sourceOf)
@@ -64,7 +65,7 @@ function walk(
     return
   }
   if (typeof values !== 'object' || Array.isArray(values)) {
-    // all of a file that is none of ours may be a key
+    // the whole content of a file that is not a configuration may be a secret key
     const [name, got] =
       parents.length === 0
         ? ['configuration', typeof values === 'string' ? 'a text' : shorten(values)]

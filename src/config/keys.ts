@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { parseDuration, parseSize } from './units.ts'
 
-/** What the schema is made of: keys with their notes, and the types of their values */
+/* What the schema is made of: keys with their notes, and the types of their values */
 
 type KeyKind = 'text' | 'path' | 'number' | 'boolean' | 'list' | 'duration' | 'size'
 
@@ -10,7 +10,7 @@ export interface KeyNotes {
   /** One line, for --help and the comments of config/ipdr.yml */
   description: string
   choices?: readonly string[]
-  /** Name of the flag, where it is not that of the key */
+  /** Name of the flag, unless it is that of the key */
   flag?: string
 }
 
@@ -35,7 +35,7 @@ export function choice<const Values extends readonly [string, ...string[]]>(
   return key(schema.default(initial as never), 'text', description, { choices: values })
 }
 
-/** @param flag - of one item */
+/** @param flag takes one item at a time */
 export function addresses(item: z.ZodType<string>, description: string, flag?: string) {
   return key(
     z.array(item, { error: 'must be a list' }).default(() => []),

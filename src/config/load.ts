@@ -4,9 +4,10 @@ import { ConfigError } from './config-error.ts'
 import { type Entries, type Entry, fromText, shorten } from './entries.ts'
 import { CONFIG_VARIABLE, readEnvironment } from './environment.ts'
 import { readConfigFile, readValues } from './file.ts'
-import { type Config, type ConfigKey, configKeys, configSchema, deepFreeze } from './schema.ts'
+import type { ConfigKey } from './key-tree.ts'
+import { type Config, configKeys, configSchema, deepFreeze } from './schema.ts'
 
-/** Read where nothing else is named: the place for a container, a pod or a service of the system */
+/** Read where no other file is named: the place for a container, a pod or a system service */
 export const SYSTEM_FILE = '/etc/ipdr/ipdr.yml'
 
 export interface LoadConfigInit {
@@ -16,14 +17,14 @@ export interface LoadConfigInit {
   env?: NodeJS.ProcessEnv
   /** @default the file that IPDR_CONFIG names */
   file?: string | undefined
-  /** Read instead, if it exists, where no file is named; @default {@link SYSTEM_FILE} */
+  /** Read, if it exists, where no file is named @default {@link SYSTEM_FILE} */
   systemFile?: string
 }
 
 /**
- * Flags over environment over file over defaults, complete and frozen.
+ * Merges the sources: flags beat the environment, which beats the file, which beats the defaults. Complete and frozen.
  *
- * @throws ConfigError with every problem of every source, those of overridden values too
+ * @throws ConfigError with every problem of every source, including those of overridden values
  */
 export function loadConfig({
   flags = {},
@@ -38,12 +39,12 @@ export function loadConfig({
   ])
 }
 
-/** Where the Docker tools keep their log-ins, as they say themselves */
+/** Where Docker's tools keep their log-ins */
 export function dockerConfigFile(env: NodeJS.ProcessEnv = process.env): string {
   return join(env['DOCKER_CONFIG'] || join(homedir(), '.docker'), 'config.json')
 }
 
-/** The file that holds the token of a server elsewhere, where a variable names one */
+/** The file with the token of another server, if a variable names one */
 export function adminTokenFile(env: NodeJS.ProcessEnv = process.env): string | undefined {
   return env['IPDR_ADMIN_TOKEN_FILE'] || undefined
 }
@@ -71,7 +72,7 @@ function readFlags(flags: NonNullable<LoadConfigInit['flags']>): Entries {
   return found
 }
 
-/** @param sources - the weakest first */
+/** @param sources the weakest first */
 function resolve(sources: readonly Entries[]): Config {
   const problems = new Set(sources.flatMap(source => source.problems))
   const winners = new Map<string, Entry>()

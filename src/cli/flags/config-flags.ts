@@ -1,6 +1,7 @@
 import { type Command, Option } from 'commander'
 import { loadConfig, SYSTEM_FILE } from '../../config/load.ts'
-import { type Config, type ConfigKey, configKeys } from '../../config/schema.ts'
+import type { ConfigKey } from '../../config/key-tree.ts'
+import { type Config, configKeys } from '../../config/schema.ts'
 import type { CliContext } from '../process/context.ts'
 
 const placeholders: Record<ConfigKey['kind'], string> = {

@@ -5,7 +5,8 @@ import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { ConfigError } from '../../../src/config/config-error.ts'
 import { loadConfig } from '../../../src/config/load.ts'
-import { type Config, type ConfigKey, configKeys, defaultConfig } from '../../../src/config/schema.ts'
+import type { ConfigKey } from '../../../src/config/key-tree.ts'
+import { type Config, configKeys, defaultConfig } from '../../../src/config/schema.ts'
 
 const peer = '/ip4/192.0.2.1/tcp/4001/p2p/12D3KooWE7RxzfqyY6AswXhLkmVKTVtCEiWUs4Zs3nVmNHBCRhvz'
 

@@ -4,7 +4,8 @@ import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { parse } from 'yaml'
 import { loadConfig, parseConfig } from '../../../src/config/load.ts'
-import { type ConfigKey, configKeys, defaultConfig } from '../../../src/config/schema.ts'
+import type { ConfigKey } from '../../../src/config/key-tree.ts'
+import { configKeys, defaultConfig } from '../../../src/config/schema.ts'
 
 const directory = join(import.meta.dirname, '../../../config')
 const example = readFileSync(join(directory, 'ipdr.yml'), 'utf8')
