@@ -1,8 +1,8 @@
 /**
  * Single-file executables, which need no Node: build-executables.ts <folder> [platform...]
  *
- * Each is the Node binary of its platform, from the npm registry and of the version that this runs on, with src/ and
- * all packages as one bundle and LevelDB's library for that platform inside. No code cache is in it, so that any
+ * Each is the Node binary of its platform, from the npm registry in the version that runs this script. Inside are src/
+ * and all packages as one bundle, and LevelDB's library for that platform. There is no code cache inside, so that any
  * platform can make them all.
  */
 import { execFile } from 'node:child_process'
@@ -16,10 +16,10 @@ import { bundle, projectDirectory } from './bundle.ts'
 import { nodeFlags } from './node-flags.ts'
 
 interface Platform {
-  /** The package of the npm registry that has the binary, and where */
+  /** The package of the npm registry with the binary, and the file in it */
   nodePackage: string
   node: string
-  /** In classic-level's prebuilds */
+  /** The library's file in classic-level's prebuilds */
   addon: string
   suffix: string
 }
@@ -42,7 +42,7 @@ const platforms: Record<string, Platform> = {
 const modules = join(projectDirectory, 'node_modules')
 const execute = promisify(execFile)
 
-/** In the place of node-gyp-build, which looks for a file */
+/** Replaces node-gyp-build, which looks for a file */
 const loader = JSON.stringify(join(import.meta.dirname, 'load-addon.ts'))
 const addonFromAsset: Plugin = {
   name: 'addon-from-asset',
@@ -54,7 +54,7 @@ const addonFromAsset: Plugin = {
   },
 }
 
-/** The files of a package of Node's, by their paths in it */
+/** Files of one of Node's packages, by their paths in it */
 async function unpackNode(nodePackage: string, files: readonly string[], directory: string): Promise<string[]> {
   const target = await mkdtemp(join(directory, 'node-'))
   const { stdout } = await execute(
@@ -67,7 +67,7 @@ async function unpackNode(nodePackage: string, files: readonly string[], directo
   return members.map(member => join(target, member))
 }
 
-/** What Node finds inside the executable; it has the path of `main` in it, which is therefore relative */
+/** Writes what Node finds inside the executable. It contains the path of `main`, which is relative therefore. */
 async function writeBlob(directory: string, { addon }: Platform): Promise<string> {
   const config = {
     main: 'ipdr.cjs',
@@ -99,8 +99,8 @@ async function buildExecutable(file: string, directory: string, platform: Platfo
 }
 
 /**
- * The signature of Node's authors holds no longer; without its entry in the header, the file counts as unsigned instead
- * of as forged
+ * The signature of Node's authors no longer matches; without its entry in the header, the file counts as unsigned
+ * instead of forged
  */
 async function dropSignature(file: string): Promise<void> {
   await using handle = await open(file, 'r+')

@@ -2,11 +2,11 @@
  * Makes the npm package's own files; `npm pack` calls it before and after, with `clean`.
  *
  * - dist/ipdr.cjs, dist/licenses.txt: the program with all packages that it uses. Node runs no TypeScript below
- *   node_modules, and what npm installs beside a package are not the versions that were tested, but newer ones, and
- *   with them React Native as a peer of a peer.
+ *   node_modules, and with a package npm would install newer versions of its dependencies than were tested, and React
+ *   Native as a peer dependency of one of them.
  * - dist/prebuilds/: LevelDB for every platform, where node-gyp-build looks for it.
  * - build.json: see src/cli/commands/version.ts.
- * - package.json without dependencies, for as long as npm packs: it takes no other one.
+ * - package.json without dependencies, while npm packs: npm takes no other file.
  */
 import { copyFile, cp, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { existsSync } from 'node:fs'
@@ -53,7 +53,7 @@ async function replacePackageFile(): Promise<void> {
   await rename(`${packageFile}.new`, packageFile)
 }
 
-// before a build too: an earlier one may have been cut short
+// before a build, too: an earlier one may have been interrupted
 await clean()
 if (process.argv[2] !== 'clean') {
   await build()

@@ -6,16 +6,16 @@ import { installedVersion, patchedPackages } from '../src/ipfs/node/patches/patc
 export const projectDirectory = resolve(import.meta.dirname, '..')
 
 export interface BundleInit {
-  /** Where the bundle goes */
+  /** File to write the bundle to */
   file: string
-  /** Where the licences go of all that is in it */
+  /** File to write the licences to, of all that is in the bundle */
   licenses: string
   plugins?: Plugin[]
 }
 
 /**
- * src/main.ts and all that it imports as one CommonJS file: the only kind that a single-file executable of Node 24
- * starts with
+ * Writes src/main.ts and all that it imports as one CommonJS file, the only kind that a single-file executable of Node
+ * 24 starts with
  */
 export async function bundle({ file, licenses, plugins = [] }: BundleInit): Promise<void> {
   checkVersions()
@@ -26,9 +26,9 @@ export async function bundle({ file, licenses, plugins = [] }: BundleInit): Prom
     bundle: true,
     platform: 'node',
     format: 'cjs',
-    // an older Node has to be able to read it, to say that it is too old
+    // an older Node has to be able to parse it, to say that it is too old
     target: 'node20',
-    // parts of ssh2 that it does without
+    // optional parts of ssh2
     external: ['*.node'],
     plugins,
     banner: { js: "'use strict'\nconst importMetaUrl = require('node:url').pathToFileURL(__filename).href" },

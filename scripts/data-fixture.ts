@@ -1,6 +1,7 @@
 /**
  * Makes the data directory of this version that later versions have to read, with what a server answers from it:
- * test/fixtures/data-format-<format>.tar.gz and .json. To be run once for each format, by its last version.
+ * test/fixtures/data-format-<format>.tar.gz and .json. To be run once for each format, by the last version that writes
+ * it.
  */
 import { execFileSync } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
@@ -23,7 +24,7 @@ import { RegistryClient } from '../test/fixtures/registry-client.ts'
 import { ServerProcess } from '../test/fixtures/server.ts'
 
 const mebibyte = 1024 * 1024
-/** It compresses well */
+/** Bytes that compress well */
 const large = Buffer.from('a layer of several blocks\n'.repeat(100_000)).subarray(0, 2 * mebibyte + 17)
 const small = Buffer.from('a small layer')
 
@@ -40,7 +41,7 @@ async function push(
   }
 }
 
-/** @returns paths of what is to be asked for */
+/** @returns the paths that a later version has to answer */
 async function fill(client: RegistryClient): Promise<{ texts: string[]; blobs: string[] }> {
   for (const [repository, blob, digest] of [
     ['team/app', emptyJson, sha256(emptyJson)],
@@ -83,7 +84,7 @@ async function fill(client: RegistryClient): Promise<{ texts: string[]; blobs: s
   }
 }
 
-/** @returns the root of an image that another server has */
+/** @returns the root of an image of another server */
 async function pushElsewhere(server: ServerProcess): Promise<{ root: string; texts: string[]; blobs: string[] }> {
   const client = new RegistryClient(server)
   const layer = Buffer.from('a layer of another node\n'.repeat(60_000))

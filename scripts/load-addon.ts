@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { getAsset } from 'node:sea'
 
-/** A native library that lies inside a single-file executable; the system loads libraries from files only */
+/** Loads a native library from inside a single-file executable. The system loads libraries from files only. */
 export function loadAddon(asset: string): unknown {
   const bytes = Buffer.from(getAsset(asset))
   try {
@@ -29,12 +29,13 @@ function openDeleted(bytes: Uint8Array): unknown {
 }
 
 /**
- * Windows deletes no library that is in use: it stays for the next time, in a folder that no other user can write to
+ * Windows can't delete a library that is in use, so it stays for the next time, in a directory that no other user can
+ * write to
  */
 function openStored(bytes: Uint8Array): unknown {
   const file = join(tmpdir(), `ipdr-${createHash('sha256').update(bytes).digest('hex')}.node`)
   if (!existsSync(file)) {
-    // under its name only once it is whole
+    // it gets its name only once it is complete
     const temporary = `${file}.${process.pid}`
     writeFileSync(temporary, bytes)
     renameSync(temporary, file)

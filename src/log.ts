@@ -19,9 +19,9 @@ type Fields = Record<string, unknown>
 type Level = 'error' | 'warn' | 'info' | 'debug'
 
 export interface LogInit {
-  /** The least important level that is written */
+  /** The least severe level that is written */
   level: Level
-  /** json: an object a line with time, level, message and the fields; human: the same for a terminal */
+  /** json: one object per line with time, level, message and the fields; human: the same for a terminal */
   format: 'human' | 'json'
   /** @default process.stderr */
   stream?: Writable & { isTTY?: boolean; hasColors?: () => boolean }
@@ -93,7 +93,7 @@ function humanLine({ level, message, fields }: Line, coloured: boolean): string 
     const shown = isErrorRecord(value) ? errorText(value, stacks) : value
     parts.push(`${bare(name)}=${bare(typeof shown === 'string' ? shown : JSON.stringify(shown))}`)
   }
-  // indented, so that no line of a stack can pass for one of the log
+  // indented, so that no line of a stack looks like a line of the log
   return [
     parts.join(' '),
     ...stacks.flatMap(stack => stack.split('\n')).map(line => `    ${escapeControls(line)}`),
@@ -121,7 +121,9 @@ function bare(text: string): string {
   return escapeControls(/^[^\s"=]+$/.test(text) ? text : JSON.stringify(text))
 }
 
-/** Control characters, line separators and those that change the direction of text: none may forge or hide a line */
+/**
+ * Escapes characters that could forge or hide a line: control characters, line separators, and marks of text direction
+ */
 function escapeControls(text: string): string {
   return text.replace(/[\p{Cc}\u2028\u2029\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu, character => {
     return character === '\n' ? '\\n' : `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`
@@ -190,7 +192,7 @@ function plainer(withStack: boolean): (value: unknown) => unknown {
     if (value instanceof Date) {
       return Number.isNaN(value.getTime()) ? 'Invalid Date' : value.toISOString()
     }
-    // a CID, a peer id, a multiaddr or a URL says itself what it is
+    // a CID, a peer ID, a multiaddr or a URL has a text of its own
     if (
       !(value instanceof Map) &&
       typeof value.toString === 'function' &&

@@ -8,7 +8,7 @@
 //   take the processors from those that have work. docs/decisions/010-v8-flags.md has the figures.
 
 const halfSecond = 500
-/** As `engines` in package.json has it */
+/** The same as `engines` in package.json */
 const oldestNode = { major: 24, minor: 12 }
 
 async function main(): Promise<void> {
@@ -20,20 +20,20 @@ async function main(): Promise<void> {
     process.exitCode = 1
     return
   }
-  // not at the top: an older Node would fail on these before it comes to the line above
+  // not at the top of the file: an older Node would fail on these before it could say that it is too old
   const { enableCompileCache } = await import('node:module')
-  // what was compiled once is kept for the next start, if the system's folder for temporary files can be written to
+  // keeps compiled code for the next start, if the system's directory for temporary files can be written to
   enableCompileCache()
   const { leaveOutUnused } = await import('./lean-imports.ts')
   leaveOutUnused()
   const { run } = await import('./cli/program.ts')
   process.exitCode = await run(process.argv.slice(2))
-  // everything was told to close; whatever keeps the process alive now would keep it for ever
+  // everything has been told to close; whatever still keeps the process alive would do so for ever
   setTimeout(() => process.exit(), halfSecond).unref()
 }
 
 for (const stream of [process.stdout, process.stderr]) {
-  // a reader such as `head` that has seen enough is no failure
+  // a reader such as `head` that stops reading is not a failure
   stream.on('error', (err: NodeJS.ErrnoException) => {
     if (err.code !== 'EPIPE') {
       throw err
@@ -41,5 +41,5 @@ for (const stream of [process.stdout, process.stderr]) {
   })
 }
 
-// not awaited at the top level, which the CommonJS bundle of the executables can't have
+// no top-level await, which the CommonJS bundle of the executables can't have
 void main()

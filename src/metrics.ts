@@ -1,27 +1,27 @@
 import { Counter, Gauge, Histogram, Registry as PrometheusRegistry, collectDefaultMetrics } from 'prom-client'
 
-/** Where the values of gauges come from; read when somebody asks for the metrics */
+/** Where gauges get their values, each time somebody asks for the metrics */
 export interface MetricSources {
   blobs: () => Promise<number>
   openUploads: () => Promise<number>
-  /** Bytes that bodies of requests take in memory */
+  /** Bytes of request bodies in memory */
   bodyBytes: () => number
   space: {
-    /** Bytes that all blocks may take; undefined: there is no limit */
+    /** Maximum bytes of all blocks together; undefined means unlimited */
     maxBytes: number | undefined
-    /** Writes that there was no room for since the start */
+    /** Writes refused for lack of room since the start */
     refused: number
     /** Bytes of all blocks; undefined until they are counted */
     usage: { total: number | undefined }
-    /** Bytes of the file system that are free, and that are to stay so */
+    /** Free bytes of the file system, and how many of them must stay free */
     free: () => Promise<{ free: number; minFree: number }>
   }
   peers: () => number
-  /** Blocks that were not here when they were asked for, since the start */
+  /** Blocks fetched from elsewhere since the start */
   retrievedBlocks: () => { peers: number; gateways: number }
 }
 
-/** Counting blobs is a scan, so an answer serves this long; milliseconds */
+/** How long the number of blobs is reused, as counting them is a scan; milliseconds */
 const countAge = 30_000
 
 /** Every metric of the appliance */
@@ -53,7 +53,7 @@ export class Metrics {
   readonly brokenResponses = new Counter({
     registers: [this.#registry],
     name: 'ipdr_http_broken_responses_total',
-    help: 'Responses that were cut off because of an error after their headers',
+    help: 'Responses cut off by an error after their headers',
   })
   readonly collections = new Counter<'result'>({
     registers: [this.#registry],
@@ -79,38 +79,38 @@ export class Metrics {
   readonly fsckRuns = new Counter<'result'>({
     registers: [this.#registry],
     name: 'ipdr_fsck_runs_total',
-    help: 'Checks of all that is stored by result, success or failure',
+    help: 'Runs of fsck by result, success or failure',
     labelNames: ['result'],
   })
   readonly fsckDuration = new Gauge({
     registers: [this.#registry],
     name: 'ipdr_fsck_duration_seconds',
-    help: 'Time that the last check took',
+    help: 'Time that the last fsck took',
   })
   readonly fsckBlocks = new Counter({
     registers: [this.#registry],
     name: 'ipdr_fsck_checked_blocks_total',
-    help: 'Blocks that were read and found right',
+    help: 'Blocks that fsck has read and found undamaged',
   })
   readonly fsckBytes = new Counter({
     registers: [this.#registry],
     name: 'ipdr_fsck_checked_bytes_total',
-    help: 'Bytes of the blocks that were read and found right',
+    help: 'Bytes of the blocks that fsck has read and found undamaged',
   })
   readonly badBlocks = new Gauge({
     registers: [this.#registry],
     name: 'ipdr_fsck_bad_blocks',
-    help: 'Missing or damaged blocks that the last check left',
+    help: 'Missing or damaged blocks that the last fsck could not repair',
   })
   readonly quarantinedBlocks = new Counter({
     registers: [this.#registry],
     name: 'ipdr_fsck_quarantined_blocks_total',
-    help: 'Damaged blocks that a check or a read took out of the blockstore',
+    help: 'Damaged blocks that fsck or a read took out of the blockstore',
   })
   readonly repairs = new Counter<'result'>({
     registers: [this.#registry],
     name: 'ipdr_fsck_repairs_total',
-    help: 'Blocks that a check or a read found missing or damaged and that were fetched again, by result, success or failure',
+    help: 'Repairs of missing or damaged blocks by result, success or failure',
     labelNames: ['result'],
   })
 
@@ -118,17 +118,17 @@ export class Metrics {
     collectDefaultMetrics({ register: this.#registry })
   }
 
-  /** Adds the gauges over the parts of the appliance, once these exist */
+  /** Adds the gauges, whose values come from other parts of the appliance */
   observe(sources: MetricSources): void {
     this.#gauge('ipdr_blobs', 'Blobs in the index, whatever repositories have them', cached(sources.blobs))
     this.#gauge('ipdr_open_uploads', 'Uploads that were neither completed nor cancelled', sources.openUploads)
-    this.#gauge('ipdr_http_body_bytes', 'Bytes of manifests and other bodies of requests in memory', sources.bodyBytes)
+    this.#gauge('ipdr_http_body_bytes', 'Bytes of manifests and other request bodies in memory', sources.bodyBytes)
     this.#observeSpace(sources.space)
     this.#gauge('ipdr_peers', 'Peers that the IPFS node is connected to', sources.peers)
     new Gauge({
       registers: [this.#registry],
       name: 'ipdr_retrieved_blocks',
-      help: 'Blocks that came from elsewhere since the start, by what delivered them',
+      help: 'Blocks fetched from elsewhere since the start, by source',
       labelNames: ['source'],
       collect() {
         const { peers, gateways } = sources.retrievedBlocks()
@@ -166,7 +166,7 @@ export class Metrics {
       'Bytes of the file system of the blockstore that pushes leave free',
       async () => (await space.free()).minFree,
     )
-    this.#gauge('ipdr_storage_refused', 'Writes that there was no room for since the start', () => space.refused)
+    this.#gauge('ipdr_storage_refused', 'Writes refused for lack of room since the start', () => space.refused)
   }
 
   #gauge(name: string, help: string, read: () => Promise<number | undefined> | number | undefined): void {

@@ -289,7 +289,7 @@ describe('architecture', () => {
     /^\s*export\s+default\b|^\s*export\s*\{[^}]*\bas\s+default\b/m.test(code) ? ['has a default export'] : [],
   )
 
-  check(`no file is longer than ${maxLines} lines`, ({ file, text }) => {
+  check(`no file is longer than ${maxLines} lines`, ({ text }) => {
     const lines = text.trimEnd().split('\n').length
     return lines > maxLines ? [`has ${lines} lines`] : []
   })

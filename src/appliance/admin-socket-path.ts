@@ -2,21 +2,21 @@ import { closeSync, constants, openSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 
 export const socketName = 'admin.sock'
-/** Bytes that the system has for the path of a socket, without the NUL at its end */
+/** Longest path of a socket that the system takes, in bytes, without the NUL at its end */
 const maxBytes = process.platform === 'linux' ? 107 : 103
 
 /** The socket by which an appliance is administered, in its data directory */
 export interface SocketPath extends Disposable {
-  /** As everybody knows it */
+  /** The path by which everybody knows it */
   name: string
-  /** As the system takes it, until this is disposed of */
+  /** The path that the system takes, until this is disposed of */
   path: string
 }
 
 /**
- * A path that is too long for a socket is reached through the open directory, where the system can do that
+ * Shortens a path that is too long for a socket by way of its open directory, where the system can do that
  *
- * @throws Error with code ENAMETOOLONG where it can't, else as `open` of the directory
+ * @throws Error with code ENAMETOOLONG where it can't, or what opening the directory throws
  */
 export function openSocketPath(dataDir: string): SocketPath {
   const directory = resolve(dataDir)

@@ -6,8 +6,8 @@ import { HttpServer, type HttpServerOptions } from '../http/server.ts'
 import type { Logger } from '../log.ts'
 
 /**
- * Answers whoever may open the socket in the data directory: the user of the server, and root. Where there can be none, as on file
- * systems that know no sockets, the log says so and the server goes on: the token works.
+ * Answers whoever may open the socket in the data directory: the user of the server, and root. Where the file system
+ * has no sockets, the log says so and the server goes on, as the token works all the same.
  */
 export class AdminSocket {
   readonly #app: RequestListener
@@ -29,14 +29,14 @@ export class AdminSocket {
 
   async start(): Promise<void> {
     if (process.platform === 'win32') {
-      this.#log.info('no socket for administration on this system: it takes the token')
+      this.#log.info('no socket for administration on this system: administration needs the token')
       return
     }
     try {
       await this.#listen()
     } catch (err) {
       await this.stop()
-      this.#log.warn('no socket for administration: it takes the token', {
+      this.#log.warn('no socket for administration: administration needs the token', {
         directory: this.#dataDir,
         reason: (err as Error).message,
       })
@@ -53,7 +53,7 @@ export class AdminSocket {
   async #listen(): Promise<void> {
     this.#path = openSocketPath(this.#dataDir)
     const { name, path } = this.#path
-    // of a server that was killed: the lock of the index keeps any other away
+    // it is left over from a server that was killed: the lock of the index keeps other servers away
     await rm(name, { force: true })
     this.#server = new HttpServer({ app: this.#app }, { ...this.#init, path })
     await this.#server.start()

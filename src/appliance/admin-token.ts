@@ -7,16 +7,16 @@ import type { Logger } from '../log.ts'
 
 const tokenName = 'admin.token'
 const tokenBytes = 32
-/** Characters of the shortest token that nobody guesses */
+/** Characters of the shortest token that can't be guessed */
 const minLength = 16
 
 export interface AdminTokenInit {
   dataDir: string
-  /** Where somebody else keeps it; @default `admin.token` in the data directory, which is made where it is missing */
+  /** Where somebody else keeps it @default `admin.token` in the data directory, which is made if it is missing */
   path?: string | undefined
 }
 
-/** What whoever administers over TCP has to show */
+/** The secret that administration over TCP requires */
 export class AdminToken {
   readonly #log: Logger
   readonly #path: string
@@ -35,7 +35,7 @@ export class AdminToken {
     }
   }
 
-  /** The file is read each time, so that a new token needs no restart; where it can't be read, nothing matches */
+  /** Reads the file each time, so that a new token needs no restart; if it can't be read, nothing matches */
   async matches(given: string): Promise<boolean> {
     let token: string
     try {
@@ -51,12 +51,12 @@ export class AdminToken {
       this.#failed = true
       return false
     }
-    // of equal length, whatever was given
+    // hashes have the same length, whatever was given
     return timingSafeEqual(sha256(given), sha256(token))
   }
 }
 
-/** @throws Error where the file can't be read, or holds no token */
+/** @throws Error if the file can't be read or holds no token */
 export async function readAdminToken(path: string): Promise<string> {
   const token = (await readFile(path, 'utf8')).trim()
   if (token.length < minLength || !/^[\x21-\x7e]+$/.test(token)) {

@@ -1,14 +1,16 @@
 /*
  * src/appliance: the composition root of the server
  *
- *   appliance.ts                  the server as the command line sees it: start, stop, reload
- *   build.ts                      all of its parts as a list, in groups: begin here
+ *   appliance.ts      the server as the command line sees it: start, stop, reload
+ *   build.ts          all of its parts as a list, in groups: begin here
  *   base, storage, network, names, registry, upkeep, servers     one group each, built from those before it
- *   part.ts                       how parts start and stop
- *   start-inputs, check-*         what is checked before anything changes on disk; explain-start tells an operator what is wrong
- *   data-directory, close-directory, admin-*                     the data directory, and who administers the server
+ *   part.ts           how parts start and stop
+ *   start-inputs      what is checked before anything changes on disk, by check-*; explain-start says what is wrong
+ *   data-directory, close-directory     the data directory, and who can read it
+ *   admin-*           who administers the server: by a socket, or by a token
  *
- * May import everything but src/cli and src/client. What concerns the whole process, such as the priority of its threads, is done here.
+ * May import everything but src/cli and src/client. What concerns the whole process, such as the priority of its
+ * threads, is done here and in src/main.ts alone.
  */
 import type { Config } from '../config/schema.ts'
 import type { Certificate } from '../http/certificate.ts'
@@ -23,7 +25,10 @@ import { readStartInputs } from './start-inputs.ts'
 /** How long a part may take to stop, beside the requests that it still answers */
 const stopTimeout = 15 * second
 
-/** The whole server: checks what it is given, builds its parts, starts them in one order, and stops them in the reverse order */
+/**
+ * The whole server: checks what it is given, builds its parts, starts them in one order, and stops them in the reverse
+ * order
+ */
 export class Appliance {
   readonly #config: Config
   readonly #log: Logger
@@ -35,7 +40,10 @@ export class Appliance {
   #stopping: Promise<void> | undefined
   #isReady = false
 
-  /** @param components.umask for files that other programs read, where the umask of the process is for private files alone */
+  /**
+   * @param components.umask for files that other programs read, where the umask of the process is for private files
+   * alone
+   */
   constructor(components: { log: Logger; umask?: number | undefined }, config: Config) {
     this.#log = components.log
     this.#umask = components.umask

@@ -24,7 +24,8 @@ export interface Built extends Pick<Network, 'node'>, Pick<Servers, 'server' | '
 /**
  * Builds the parts above the index, each group from those before it
  *
- * @param base its parts have started: LevelDatastore opens its files when it is built, which only the holder of the index's lock may do
+ * @param base its parts have started: LevelDatastore opens its files when it is built, which only the holder of the
+ *   index's lock may do
  * @throws ResolverError
  */
 export function build(base: Base): Built {
@@ -52,7 +53,10 @@ export function build(base: Base): Built {
   }
 }
 
-/** Builds the index, whose parts start before any other is built: its lock keeps a second process away from everything else */
+/**
+ * Builds the index, whose parts start before any other is built: its lock keeps a second process away from everything
+ * else
+ */
 export function buildBase(given: Given): Base & { parts: Part[] } {
   const { directory, log } = given
   const index = new LevelIndex(directory.index)

@@ -7,8 +7,8 @@ import type { Logger } from '../log.ts'
 const socketSlots = ['kBuffer', 'kBufferCb', 'kBufferGen']
 
 /**
- * Checks at the start all that this program changes in the packages that it uses and in Node, see docs/decisions. What the server can do
- * without is a warning.
+ * Checks at the start all that this program changes in the packages that it uses and in Node, see docs/decisions. What
+ * the server can do without is a warning.
  *
  * @returns what the IPFS node asks before it changes a package
  * @throws PackageError

@@ -4,19 +4,19 @@ import { StartError } from './start-error.ts'
 
 export interface Listener {
   host: string
-  /** 0: any free one, so that only the host can be wrong */
+  /** 0 means any free one, so that only the host can be wrong */
   port: number
-  /** The flags that change them */
+  /** The flags that change host and port */
   flags: { host: string; port: string }
 }
 
 /**
- * Listens and stops again, so that a port or an address that can't be had is known before anything is changed
+ * Listens for a moment, to find out before anything changes on disk whether the port and the address can be had
  *
  * @throws StartError
  */
 export async function checkPort({ host, port, flags }: Listener): Promise<void> {
-  // closing waits for connections, and somebody may try the port just now
+  // closing waits for connections, and somebody may connect just now
   const server = createServer(socket => {
     socket.destroy()
   })

@@ -3,9 +3,9 @@ import { dirname } from 'node:path'
 import { StartError } from './start-error.ts'
 
 /**
- * What is missing can be made where the directory above it can be written to
+ * Checks that a directory can be written to, or made where it is missing
  *
- * @param what - e.g. `data directory /srv/data`
+ * @param what e.g. `data directory /srv/data`
  * @throws StartError
  */
 export async function checkWritable(what: string, path: string): Promise<void> {
@@ -33,10 +33,11 @@ async function reasonOf({ code, message }: NodeJS.ErrnoException, path: string):
         ({ uid }) => uid,
         () => undefined,
       )
+      const user = process.getuid?.()
       const explanation =
-        owner === undefined || owner === process.getuid?.()
+        owner === undefined || owner === user
           ? ''
-          : `: it belongs to user ${owner}, and this is user ${process.getuid?.()}; chown -R ${process.getuid?.()} it, or run as user ${owner}`
+          : `: it belongs to user ${owner}, and this is user ${user}; chown -R ${user} it, or run as user ${owner}`
       return `no permission to write to ${path}${explanation}`
     }
     case 'EROFS':

@@ -4,13 +4,13 @@ import { join } from 'node:path'
 import { describeOthers, isOpenToOthers } from './file-modes.ts'
 import type { Logger } from '../log.ts'
 
-/** Who reads one of these is the same peer, or may administer */
+/** Secrets: whoever reads one can pass for this peer or administer the server */
 const secrets = ['datastore', 'admin.token']
 
 /**
- * Takes away what other users may do with a data directory. Where that can't be done, as it belongs to somebody else or its file system has
- * no modes, what is in it is closed alone and the log says so. The server goes on: the volume of a container often belongs to root, and
- * nobody else can reach it.
+ * Takes all permissions for the data directory from other users. Where that can't be done, because the directory
+ * belongs to somebody else or its file system has no permissions, only the secrets in it are closed, and the log says
+ * so. The server goes on: the volume of a container often belongs to root, and nobody else can reach it.
  */
 export async function closeDirectory({ log }: { log: Logger }, directory: string): Promise<void> {
   if (process.platform === 'win32') {
@@ -38,7 +38,7 @@ export async function closeDirectory({ log }: { log: Logger }, directory: string
   })
 }
 
-/** @returns which secrets were open by their own modes, and which still are */
+/** @returns which secrets had permissions for others, and which still have */
 async function closeSecrets(directory: string): Promise<{ exposed: string[]; left: string[] }> {
   const exposed: string[] = []
   const left: string[] = []
@@ -57,7 +57,7 @@ async function closeSecrets(directory: string): Promise<{ exposed: string[]; lef
   return { exposed, left }
 }
 
-/** @returns why it is still open; undefined where it is not, or not there */
+/** @returns why it is still open; undefined if it is closed or does not exist */
 async function close(path: string): Promise<string | undefined> {
   const before = await statOrAbsent(path)
   if (before === undefined || !isOpenToOthers(before)) {

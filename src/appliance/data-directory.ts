@@ -4,15 +4,15 @@
  * ```
  * format       number of this layout
  * index/       LevelDB: what the registry knows (index/keys.ts)
- * blocks/      blocks, in blockstore-fs's layout (ipfs/blockstore.ts)
- * quarantine/  damaged blocks that were taken out of there (ipfs/quarantine.ts)
+ * blocks/      blocks, in blockstore-fs's layout (ipfs/blockstore/layout.ts)
+ * quarantine/  damaged blocks that were taken out of there (ipfs/blockstore/quarantine.ts)
  * datastore/   LevelDB of the IPFS node: its identity, its peers, the key and record of its IPNS name
- * cids/        the CID of every tag as a file (registry/cid-store.ts)
- * admin.sock   the socket by which the server that runs is administered (admin-socket.ts)
- * admin.token  what has to be shown to administer it over TCP (admin-token.ts)
+ * cids/        the CID of every tag as a file (registry/tags/cid-store.ts)
+ * admin.sock   the socket for administering the running server (admin-socket.ts)
+ * admin.token  the secret for administering it over TCP (admin-token.ts)
  * ```
  *
- * Nobody but its owner can read it (close-directory.ts).
+ * Only its owner can read it (close-directory.ts).
  */
 import { chmod, mkdir, open, readFile, readdir, rename } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
@@ -21,7 +21,7 @@ import { ownerOnly } from './file-modes.ts'
 import { syncDirectory } from '../ipfs/blockstore/sync-directory.ts'
 import { StartError } from './start-error.ts'
 
-/** Changed whenever an older version could not read the directory any more */
+/** To be changed when older versions can no longer read the directory */
 const currentFormat = '1'
 
 export interface DataDirectory {
@@ -32,9 +32,9 @@ export interface DataDirectory {
 }
 
 /**
- * Makes the directory where it is missing, and refuses one that is not ours, of another format, or not to be written to
+ * Makes the directory if it is missing, and refuses one that is not ours, has another format, or can't be written to
  *
- * @throws StartError; nothing has been changed then
+ * @throws StartError before anything has changed
  */
 export async function openDataDirectory(path: string): Promise<DataDirectory> {
   const directory = resolve(path)
@@ -48,7 +48,7 @@ export async function openDataDirectory(path: string): Promise<DataDirectory> {
   try {
     const format = await readFormat(directory)
     if (format === undefined) {
-      // Node's mkdir calls a read-only place a missing one
+      // for a read-only parent, Node's mkdir reports that it is missing
       await checkWritable(what, directory)
       await makeDirectory(directory)
       await writeFormat(directory)
@@ -58,7 +58,8 @@ export async function openDataDirectory(path: string): Promise<DataDirectory> {
   } catch (err) {
     throw err instanceof StartError ? err : await cannotUse(what, directory, err)
   }
-  // a directory that was handed over to another user only in part would fail half-way; LevelDB turns its log over before it takes its lock
+  // a directory that was handed over to another user only in part would fail half-way; LevelDB turns its log over
+  // before it takes its lock
   for (const part of [...Object.values(parts), join(parts.index, 'LOCK'), join(parts.datastore, 'LOCK')]) {
     await checkWritable(what, part)
   }
@@ -76,13 +77,13 @@ function checkFormat(what: string, format: string): void {
   }
 }
 
-/** Undefined where there is none, and nothing else either */
+/** Undefined if the directory is missing or empty */
 async function readFormat(directory: string): Promise<string | undefined> {
   const format = await orAbsent(readFile(join(directory, 'format'), 'utf8'))
   if (format !== undefined) {
     return format.trim()
   }
-  // lost+found: the directory may be a file system of its own
+  // a directory that is the root of a file system has lost+found
   const others = ((await orAbsent(readdir(directory))) ?? []).filter(
     name => name !== 'lost+found' && !name.startsWith('.'),
   )
@@ -105,7 +106,10 @@ async function orAbsent<T>(reading: Promise<T>): Promise<T | undefined> {
   }
 }
 
-/** With what is missing above it; all their names are on disk then, or a power failure would take everything with them */
+/**
+ * Makes missing parents, too, and waits until all their names are on disk: else a power failure could take everything
+ * below
+ */
 async function makeDirectory(directory: string): Promise<void> {
   const first = await mkdir(directory, { recursive: true })
   if (first !== undefined) {

@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import type { Config } from '../config/schema.ts'
 import { StartError } from './start-error.ts'
 
-/** What made a start fail, as a StartError where its operator can mend it; anything else as it is */
+/** Turns what made a start fail into a StartError if the operator can correct it; returns anything else as it is */
 export function explainStart(err: unknown, config: Config): unknown {
   const message = explain(err as NodeJS.ErrnoException & { address?: string; port?: number }, config)
   return message === undefined ? err : new StartError(message, { cause: err })
@@ -23,7 +23,10 @@ function explain(
     case 'INDEX_LOCKED':
       return `data directory ${config.dataDir} is in use by another ipdr server`
     case 'INDEX_DAMAGED':
-      return `the index of data directory ${config.dataDir} is damaged: ${message}; delete ${join(config.dataDir, 'index')}, start again and run "ipdr fsck --rebuild"`
+      return (
+        `the index of data directory ${config.dataDir} is damaged: ${message}; ` +
+        `delete ${join(config.dataDir, 'index')}, start again and run "ipdr fsck --rebuild"`
+      )
     case 'EADDRINUSE':
       return `port ${port} on ${address} is in use`
     case 'EADDRNOTAVAIL':

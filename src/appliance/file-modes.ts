@@ -1,6 +1,6 @@
 import type { Stats } from 'node:fs'
 
-/** Modes of what nobody but the owner may read or write */
+/** Permissions of what only the owner may read or write */
 export const ownerOnly = { directory: 0o700, file: 0o600 }
 
 const others = 0o077
@@ -9,7 +9,7 @@ export function isOpenToOthers({ mode }: Pick<Stats, 'mode'>): boolean {
   return (mode & others) !== 0
 }
 
-/** Who may do what with it beside its owner, for the log, such as `group 100: rx, everyone: x` */
+/** What others than the owner may do, for the log, such as `group 100: rx, everyone: x` */
 export function describeOthers({ gid, mode }: Pick<Stats, 'gid' | 'mode'>): string {
   const rights = (bits: number): string => ['r', 'w', 'x'].filter((_, i) => (bits & (4 >> i)) !== 0).join('')
   return [

@@ -22,8 +22,8 @@ export interface StartInputs {
 }
 
 /**
- * Finds all that can be found wrong before anything changes on disk: checks the packages, reads the files that the configuration names, and
- * tries the ports and directories that it wants
+ * Finds all that can be found wrong before anything changes on disk: checks the packages, reads the files that the
+ * configuration names, and tries the ports and directories that it wants
  *
  * @throws StartError, CertificateError, PackageError
  */
@@ -86,10 +86,8 @@ async function checkAdminToken(path: string): Promise<void> {
     await readAdminToken(path)
   } catch (err) {
     const isContent = (err as NodeJS.ErrnoException).code === undefined
-    throw new StartError(
-      `admin token ${path} ${isContent ? `is none: ${(err as Error).message}` : `can't be read: ${reasonOf(err)}`}`,
-      { cause: err },
-    )
+    const problem = isContent ? `can't be used: ${(err as Error).message}` : `can't be read: ${reasonOf(err)}`
+    throw new StartError(`admin token ${path} ${problem}`, { cause: err })
   }
 }
 

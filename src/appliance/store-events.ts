@@ -12,5 +12,8 @@ interface Events {
   evictable: [bytes: number]
 }
 
-/** What the stores report while they are used, for the parts that are built on them: the repairer and the garbage collector */
+/**
+ * What the stores report while they are used, for the parts that are built on them: the repairer and the garbage
+ * collector
+ */
 export class StoreEvents extends EventEmitter<Events> {}

@@ -67,13 +67,14 @@ function keyOfFile(name: string): ConfigKey | undefined {
 function unknownVariable(name: string): string {
   const known = [...keysByVariable.keys(), CONFIG_VARIABLE]
   const near = closest(name, known) ?? known.find(variable => `${variable}_`.includes(`_${name.slice(prefix.length)}_`))
-  return `${name}: unknown variable${near === undefined ? '; ipdr server --help has every key' : `, did you mean ${near}?`}`
+  const hint = near === undefined ? '; ipdr server --help has every key' : `, did you mean ${near}?`
+  return `${name}: unknown variable${hint}`
 }
 
 /**
  * Kubernetes describes every service of a namespace to its pods: a service named `ipdr` sets IPDR_SERVICE_HOST,
- * IPDR_PORT=tcp://10.0.0.1:5000 and IPDR_PORT_5000_TCP_ADDR. Docker does the same for a container that is linked as `ipdr`,
- * and adds IPDR_NAME=/web/ipdr and IPDR_ENV_ before that container's own variables. They are not meant for us.
+ * IPDR_PORT=tcp://10.0.0.1:5000 and IPDR_PORT_5000_TCP_ADDR. Docker does the same for a container that is linked as
+ * `ipdr`, and adds IPDR_NAME=/web/ipdr and IPDR_ENV_ before that container's own variables. They are not meant for us.
  *
  * @see https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
  * @see https://docs.docker.com/engine/network/links/#environment-variables

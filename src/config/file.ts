@@ -6,7 +6,8 @@ import { isConfigKey, type KeyTree } from './key-tree.ts'
 import { keyTree } from './schema.ts'
 
 /**
- * A YAML file (JSON is YAML); a key without a value counts as unset, so that every key of a section may be commented out
+ * A YAML file (JSON is YAML); a key without a value counts as unset, so that every key of a section may be commented
+ * out
  *
  * @param optional whether the file may be missing
  */

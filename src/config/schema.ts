@@ -6,8 +6,8 @@
  *   load.ts            reads it: file, then environment, then flags, and reports all problems at once
  *   file, environment, entries, units, closest     what load.ts reads, and how
  *
- * May import nothing else of src. Flags, environment variables, their help texts, docs/configuration.md and the checks of config/ipdr.yml are
- * derived from the schema; nothing but load.ts reads the environment.
+ * May import nothing else of src. Flags, environment variables, their help texts, docs/configuration.md and the checks
+ * of config/ipdr.yml are derived from the schema; nothing but load.ts reads the environment.
  */
 import { z } from 'zod'
 import { contradictions } from './contradictions.ts'
@@ -22,7 +22,7 @@ const objectSchema = z.strictObject({
   port: key(port.default(5000), 'number', 'Port the registry listens on; 0 takes any free one'),
   hosts: addresses(
     browserHost,
-    'Host names that browsers may use, in addition to IP addresses, localhost, names without a dot and those of the certificate',
+    'Host names for browsers, beside IP addresses, localhost, names without a dot and those of the certificate',
   ),
   dataDir: key(
     pathText.default('./data'),

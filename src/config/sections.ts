@@ -120,7 +120,7 @@ export const admin = section({
   tokenFile: key(
     pathText.optional(),
     'path',
-    'File with the token for administration over TCP; unset means admin.token in the data directory, made on the first start',
+    'File with the token for administration over TCP; unset means admin.token in the data directory',
   ),
   metrics: choice(
     ['token', 'open'] as const,

@@ -1,7 +1,7 @@
 /**
- * Works on several items at a time. The first failure aborts the others, and is thrown once they have ended.
+ * Processes several items at a time. The first failure aborts the others, and is thrown once they have ended.
  *
- * @param limit items at a time
+ * @param limit the number of items at a time
  */
 export async function forEach<T>(
   items: Iterable<T> | AsyncIterable<T>,
@@ -11,7 +11,7 @@ export async function forEach<T>(
 ): Promise<void> {
   const controller = new AbortController()
   const both = AbortSignal.any([controller.signal, ...(signal === undefined ? [] : [signal])])
-  // one that all take from
+  // shared by all, so that each item is processed once
   const queue = Symbol.asyncIterator in items ? items[Symbol.asyncIterator]() : items[Symbol.iterator]()
   let failure: { err: unknown } | undefined
   await Promise.all(

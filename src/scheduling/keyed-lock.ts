@@ -1,14 +1,14 @@
 import { raceSignal } from 'race-signal'
 
-/** Runs one piece of work at a time for each key, in the order in which they came */
+/** Runs one task at a time for each key, in the order in which they came */
 export class KeyedLock {
   readonly #last = new Map<string, Promise<void>>()
 
-  /** @throws AbortError where the signal fires before the work's turn has come */
+  /** @throws AbortError if the signal fires before it is the task's turn */
   async run<T>(key: string, work: () => Promise<T>, options: { signal?: AbortSignal | undefined } = {}): Promise<T> {
     const previous = this.#last.get(key) ?? Promise.resolve()
     const { promise: done, resolve: release } = Promise.withResolvers<void>()
-    // one that gave up waiting still stands between its neighbours
+    // a task that gave up waiting still keeps those after it waiting for those before it
     const last = previous.then(async () => {
       await done
     })
@@ -26,12 +26,12 @@ export class KeyedLock {
     }
   }
 
-  /** Whether work runs or waits */
+  /** Whether a task runs or waits */
   has(key: string): boolean {
     return this.#last.has(key)
   }
 
-  /** Resolves when all work that runs or waits now has ended */
+  /** Resolves when all tasks that run or wait now have ended */
   async idle(): Promise<void> {
     await Promise.all(this.#last.values())
   }

@@ -1,14 +1,16 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 
-/** Work for less than this is not worth a rest, and no rest is longer than this; milliseconds */
+/** The shortest stretch of work that is followed by a rest, and the longest rest; milliseconds */
 const [leastWork, longestRest] = [5, 100]
 
 export interface PaceInit {
-  /** Whether somebody does wait for it: then it does not rest */
+  /** Whether somebody waits for the work after all: then it does not rest */
   isHurried?: () => boolean
 }
 
-/** For work that nobody waits for: it rests as long as it works, so that those who do wait hardly notice it */
+/**
+ * Slows down background work: it rests as long as it works, so that whoever waits for something else hardly notices it
+ */
 export class Pace {
   readonly #isHurried: () => boolean
   #began = performance.now()
@@ -17,7 +19,7 @@ export class Pace {
     this.#isHurried = isHurried
   }
 
-  /** To be called between two pieces of work */
+  /** To be called between two steps of the work */
   async rest({ signal }: { signal?: AbortSignal | undefined } = {}): Promise<void> {
     const worked = performance.now() - this.#began
     if (worked >= leastWork && !this.#isHurried()) {

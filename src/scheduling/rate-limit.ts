@@ -1,15 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 
-/** What may be taken at once after a pause; milliseconds */
+/** How much may be taken at once after a pause, as milliseconds of the rate */
 const burst = 100
 
-/** Holds up whoever takes more than so many bytes a second */
+/** Delays whoever takes more than a number of bytes per second */
 export class RateLimit {
   readonly #bytesPerSecond: number
-  /** When all that was taken is paid for; milliseconds of `performance.now()` */
+  /** When the rate allows all that has been taken; milliseconds of `performance.now()` */
   #paid = 0
 
-  /** @param bytesPerSecond Infinity: no limit */
+  /** @param bytesPerSecond Infinity means unlimited */
   constructor(bytesPerSecond: number) {
     this.#bytesPerSecond = bytesPerSecond
   }

@@ -1,7 +1,7 @@
 import { Worker } from 'node:worker_threads'
 import { lowerOwnPriority } from './thread-priority.ts'
 
-/** A worker holds a few hash states and no bytes of its own */
+/** A worker has small state and no buffers of its own */
 const resourceLimits = { maxOldGenerationSizeMb: 32, maxYoungGenerationSizeMb: 2 }
 
 interface Waiting<Answer> {
@@ -10,7 +10,7 @@ interface Waiting<Answer> {
   reject: (err: Error) => void
 }
 
-/** A thread that answers tasks, started with the first of them, and the next one after it should have failed */
+/** A thread that answers tasks. It starts with the first task; if it fails, the next task starts another one. */
 export class TaskThread<Task extends object, Answer extends { id: number }> {
   readonly #source: string
   readonly #waiting = new Map<number, Waiting<Answer>>()
@@ -19,14 +19,14 @@ export class TaskThread<Task extends object, Answer extends { id: number }> {
   #tasks = 0
 
   /**
-   * @param source of a function body that has `port`, and may `require`: text, so that it works from whatever file the
-   * program was packed into
+   * @param source the text of a function body that has `port` and may `require`; text, so that it works in a bundle,
+   *   too
    */
   constructor(source: string) {
     this.#source = source
   }
 
-  /** Tasks without an answer yet */
+  /** The number of tasks without an answer */
   get waiting(): number {
     return this.#waiting.size
   }
@@ -36,13 +36,13 @@ export class TaskThread<Task extends object, Answer extends { id: number }> {
     return this.#worker
   }
 
-  /** @returns whether it runs; one that does not yet has begun to start, and lets tasks wait until it does */
+  /** @returns whether the thread runs; if not, it has begun to start, and tasks wait until it runs */
   start(): boolean {
     this.worker()
     return this.#running
   }
 
-  /** @param worker of {@link worker}; fails where it has ended since */
+  /** @param worker from {@link worker}; the call fails if that has ended since */
   async ask(worker: Worker, task: Task): Promise<Answer> {
     if (worker !== this.#worker) {
       throw new Error('the thread has ended')

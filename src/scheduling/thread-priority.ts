@@ -1,16 +1,16 @@
 /**
- * The main thread, which answers clients, goes before those that read, write and hash: where there are fewer processors
- * than threads with work, it would wait for its turn for milliseconds. On Linux, where each thread has a priority of
- * its own; elsewhere nothing happens.
+ * Gives the main thread, which answers clients, priority over the threads that read, write and hash. Where more threads
+ * are busy than there are processors, it would otherwise wait for milliseconds. Works on Linux, where each thread has a
+ * priority of its own; elsewhere nothing happens. Only src/appliance changes the threads of the process.
  */
 import { readdir, readFile } from 'node:fs/promises'
 import { getPriority, setPriority } from 'node:os'
 
 const threads = '/proc/self/task'
-/** As `nice` counts */
+/** In the units of `nice` */
 const lower = Math.min(19, getPriority() + 5)
 
-/** What a thread runs to lower its own priority, as text */
+/** Code with which a thread lowers its own priority */
 export const lowerOwnPriority = `try {
   const thread = require('node:fs').readlinkSync('/proc/thread-self').split('/').pop()
   require('node:os').setPriority(Number(thread), ${lower})
@@ -18,8 +18,7 @@ export const lowerOwnPriority = `try {
 `
 
 /**
- * Lowers the priority of the threads that Node has for its file system calls; they are there once the first of these
- * was made
+ * Lowers the priority of the threads that Node has for file system calls, which exist once the first call has been made
  */
 export async function lowerPoolThreads(): Promise<void> {
   for (const thread of await readdir(threads).catch(() => [])) {
@@ -28,7 +27,7 @@ export async function lowerPoolThreads(): Promise<void> {
         setPriority(Number(thread), lower)
       }
     } catch {
-      // the thread has ended, or the system does not allow it: all goes on as without
+      // the thread has ended, or the system does not allow it: it keeps its priority
     }
   }
 }

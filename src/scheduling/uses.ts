@@ -1,4 +1,4 @@
-/** Counts who uses what, by key */
+/** Counts the users of each key */
 export class Uses {
   readonly #counts = new Map<string, number>()
 

@@ -1,10 +1,10 @@
 /**
- * Bounds what the DHT keeps for others. @libp2p/kad-dht writes each record that a peer sends into the datastore, for two days at least, as many
- * as come and as large as a message may be.
+ * Bounds what the DHT keeps for others. @libp2p/kad-dht writes every record that a peer sends to the datastore, for at
+ * least two days, however many there are and as large as a message may be.
  *
  * ```
  * <prefix>/provider/<multihash>/<peer>     the peer has a block; sent by that peer alone
- * <prefix>/record/<key>                    a signed value, of whomever; ours are put again from time to time
+ * <prefix>/record/<key>                    a signed value, sent by anybody; ours are put again from time to time
  * ```
  */
 import type { AbortOptions } from '@libp2p/interface'
@@ -16,9 +16,9 @@ export interface DhtRecordLimits {
   providersPerPeer: number
   providers: number
   records: number
-  /** Of a record; one of IPNS has up to 10 KiB */
+  /** Bytes of a record; an IPNS record has up to 10 KiB */
   recordBytes: number
-  /** Characters of a key in the datastore */
+  /** Length of a key in the datastore, in characters */
   keyLength: number
 }
 
@@ -30,7 +30,10 @@ export const defaultDhtRecordLimits: DhtRecordLimits = {
   keyLength: 512,
 }
 
-/** How long a record is kept that nobody sends again; milliseconds. Provider records are deleted by the library after the same time. */
+/**
+ * How long a record is kept after it was sent last; milliseconds. The library deletes provider records after the same
+ * time.
+ */
 const validity = 48 * hour
 
 interface KeptKeysInit {
@@ -40,11 +43,11 @@ interface KeptKeysInit {
   now?: (() => number) | undefined
 }
 
-/** The keys that are kept, by whom they are of; who has the most gives up the oldest first */
+/** The keys that are kept, by their owners. Where there are too many, the owner of most keys loses the oldest. */
 export class KeptKeys {
   readonly #init: KeptKeysInit
   readonly #now: () => number
-  /** The oldest first, with when it came; milliseconds of the epoch */
+  /** The keys of each owner, the oldest first, with the time when each came; milliseconds since the epoch */
   readonly #groups = new Map<string, Map<string, number>>()
   #size = 0
 
@@ -53,7 +56,7 @@ export class KeptKeys {
     this.#now = init.now ?? Date.now
   }
 
-  /** @returns the keys that have to go for it */
+  /** @returns the keys that have to be deleted for it */
   add(group: string, key: string): string[] {
     this.delete(group, key)
     const keys = this.#groups.get(group) ?? new Map<string, number>()
@@ -105,16 +108,19 @@ export class KeptKeys {
 
 export interface DhtDatastoreComponents {
   datastore: Datastore
-  /** Of the node itself */
+  /** The peer ID of this node */
   peerId: { toString: () => string }
 }
 
 export interface DhtDatastoreInit extends Partial<DhtRecordLimits> {
-  /** Of the keys of this DHT */
+  /** Prefix of the keys of this DHT */
   prefix: string
 }
 
-/** The datastore that a DHT is given: what is too much is not stored, without an error, as for a peer that forgot it */
+/**
+ * The datastore that a DHT is given. It silently does not store what exceeds the limits: to others we are a peer that
+ * forgot it.
+ */
 export class DhtDatastore implements Datastore {
   readonly #datastore: Datastore
   readonly #self: string
@@ -184,12 +190,12 @@ export class DhtDatastore implements Datastore {
     }
   }
 
-  /** @throws Error always: the library needs none, and what is in it would not be counted */
+  /** @throws Error always: the library uses no batches, and their records would not be counted */
   batch(): Batch {
     throw new Error('the DHT writes no batches')
   }
 
-  /** What was kept before the start counts as if it had just come */
+  /** Records from before the start count as if they had just come */
   async #load(): Promise<void> {
     this.#loaded ??= (async () => {
       const gone: string[] = []
@@ -206,7 +212,7 @@ export class DhtDatastore implements Datastore {
     return kept.add(group, key)
   }
 
-  /** A signed value does not say who sent it */
+  /** Signed values all have the same owner, as they don't say who sent them */
   #placeOf(key: string): [KeptKeys, group: string] {
     return key.startsWith(`${this.#prefix}/provider/`) ? [this.#providers, peerOf(key)] : [this.#records, '']
   }

@@ -4,8 +4,8 @@ import { DhtDatastore } from './dht-records.ts'
 type Dht = ReturnType<typeof kadDHT>
 
 /**
- * The DHT twice, as in kubo: `/ipfs/kad/1.0.0` for public addresses and `/ipfs/lan/kad/1.0.0` for private ones. Storing a block tells the DHT
- * nothing; only a call of `helia.routing.provide()` does.
+ * The DHT twice, as in kubo: `/ipfs/kad/1.0.0` for public addresses and `/ipfs/lan/kad/1.0.0` for private ones. Storing
+ * a block tells the DHT nothing; only a call of `helia.routing.provide()` does.
  */
 export function dualDht(): Record<'wan' | 'lan', Dht> {
   return {

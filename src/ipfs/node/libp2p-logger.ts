@@ -5,9 +5,9 @@ type ComponentLogger = NonNullable<Libp2pOptions['logger']>
 type ComponentLog = ReturnType<ComponentLogger['forComponent']>
 
 /**
- * Takes the log lines of Helia and libp2p: what they call errors goes to our log at debug level, the rest nowhere
+ * Takes the log lines of Helia and libp2p: errors go to our log at debug level, everything else is dropped
  *
- * Most of those errors are the daily life of a peer-to-peer node, such as a peer that cannot be dialled.
+ * Most of these errors are normal for a peer-to-peer node, such as a peer that can't be dialled.
  */
 export function componentLogger(log: Logger): ComponentLogger {
   return {
@@ -28,7 +28,7 @@ function componentLog(log: Logger, component: string): ComponentLog {
   return Object.assign(() => {}, methods)
 }
 
-/** Fills a template of libp2p: one letter after a percent sign stands for the next value, whatever its kind */
+/** Fills in a template of libp2p: a percent sign and a letter stand for the next value, whatever its type */
 function format(template: unknown, values: readonly unknown[]): string {
   if (typeof template !== 'string') {
     return [template, ...values].map(text).join(' ')

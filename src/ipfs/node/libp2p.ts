@@ -20,11 +20,11 @@ import type { Libp2pOptions } from 'libp2p'
 /*
  * What each network profile opens, and to whom it speaks
  *
- *            listens on      dials            finds peers by             DHT                 tells others
- * offline    nothing         nothing          nothing                    none                nothing
- * lan        TCP             TCP              mDNS, configured peers     none                addresses, to connected peers
- * private    TCP, pnet       TCP, pnet        the same and bootstrap     WAN and LAN, pnet   the same, within the swarm
- * public     TCP, relays     TCP, WebSockets  bootstrap                  WAN and LAN         addresses, and what it provides
+ *            listens on     dials             finds peers by           DHT                tells others
+ * offline    nothing        nothing           nothing                  none               nothing
+ * lan        TCP            TCP               mDNS, configured peers   none               addresses, to connected peers
+ * private    TCP, pnet      TCP, pnet         the same and bootstrap   WAN and LAN, pnet  the same, within the swarm
+ * public     TCP, relays    TCP, WebSockets   bootstrap                WAN and LAN        addresses, what it provides
  *
  * No profile listens on WebSockets: browsers want them with a certificate, which is the business of a reverse proxy.
  * `public` uses relays as a client, for peers that can't reach us directly; we never are a relay ourselves.
@@ -67,8 +67,8 @@ export const publicBootstrap: readonly string[] = [
 const defaultMaxConnections = { lan: 300, private: 300, public: 200 }
 
 /**
- * A peer may send as much as the window before it is told to wait. libp2p's own buffer of 4 MiB is smaller than its own window of 16 MiB, so
- * it would reset a stream of blocks that arrives faster than it is read.
+ * A peer may send as much as the window before it is told to wait. libp2p's own buffer of 4 MiB is smaller than its own
+ * window of 16 MiB, so it would reset a stream of blocks that arrives faster than it is read.
  */
 const streamOptions = {
   initialStreamWindowSize: 256 * 1024,
@@ -132,7 +132,10 @@ function protector(patches: Patches, { network, swarmKey }: Libp2pInit): Libp2pO
   return boundedPreSharedKey(patches, { psk: parseSwarmKey(swarmKey) })
 }
 
-/** libp2p reports only peers that are new to its peer store, so one that is known from an earlier run would never be dialled */
+/**
+ * libp2p reports only peers that are new to its peer store, so one that is known from an earlier run would never be
+ * dialled
+ */
 function watchedMdns(onPeer: Libp2pInit['onPeer']): NonNullable<Libp2pOptions['peerDiscovery']>[number] {
   return components => {
     const discovery = mdns({ interval: mdnsInterval })(components)
@@ -146,7 +149,8 @@ function watchedMdns(onPeer: Libp2pInit['onPeer']): NonNullable<Libp2pOptions['p
 /**
  * Makes a look-up of peers last a while; what the DHT finds is reported at once all the same
  *
- * The search for relays walks the DHT without a pause. With no peer, or only peers that it knows already, that is a busy loop.
+ * The search for relays walks the DHT without a pause. With no peer, or only peers that it knows already, that is a
+ * busy loop.
  */
 const slowWalk = {
   async findPeer(): Promise<never> {

@@ -8,7 +8,8 @@ import type { Logger } from '../../log.ts'
 const usualPort = 4001
 
 /**
- * The multiaddrs to listen on. Without `port` it is 4001, or any free port where that is taken; a port that was asked for has to be free.
+ * The multiaddrs to listen on. Without `port` it is 4001, or any free port where that is taken; a port that was asked
+ * for has to be free.
  *
  * @throws ListenError
  */

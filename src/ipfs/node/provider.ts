@@ -3,7 +3,7 @@ import type { Logger } from '../../log.ts'
 import type { IpfsNode } from './node.ts'
 import { RootQueue } from './root-queue.ts'
 
-/** One announcement walks the DHT; milliseconds */
+/** How long providing one root may take, which walks the DHT; milliseconds */
 const timeout = 60_000
 
 export interface ProviderComponents {
@@ -12,14 +12,14 @@ export interface ProviderComponents {
 }
 
 /**
- * Tells the DHT which image roots are here, as soon as there is a peer to tell; its own reprovider repeats it as long as the node runs. Only
- * the profiles with a DHT have something to tell it to.
+ * Provides image roots: tells the DHT that they are here, as soon as a peer is connected. Helia's reprovider repeats
+ * that as long as the node runs. To be used with the profiles that have a DHT.
  */
 export function createProvider({ node, log }: ProviderComponents): RootQueue {
   return new RootQueue(
     { log },
     {
-      name: 'announce',
+      name: 'provide',
       timeout,
       isReady: () => node.peerCount > 0,
       work: async (root, signal) => {

@@ -2,25 +2,25 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { LRUCache } from 'lru-cache'
 import type { Logger } from '../../log.ts'
 
-/** Between two looks whether the work can be done, and after a failure; milliseconds */
+/** Time between two checks whether the work can be done, and after a failure; milliseconds */
 const retryInterval = 5000
-/** A root that was worked on is left alone for this long; milliseconds */
+/** How long a root that was processed is not processed again; milliseconds */
 const doneAge = 12 * 60 * 60 * 1000
-/** Later roots push out the oldest of those that could not be worked on yet */
+/** The most roots that wait; a further one displaces the oldest */
 const maxRoots = 10_000
 
 export interface RootQueueInit {
-  /** What is done, for the log */
+  /** The name of the work, for the log */
   name: string
-  /** Whether there is anybody to do it with */
+  /** Whether the work can be done now */
   isReady: () => boolean
   /** Does it for one image root */
   work: (root: string, signal: AbortSignal) => Promise<void>
-  /** The work may take this long; milliseconds */
+  /** How long the work may take for one root; milliseconds */
   timeout: number
 }
 
-/** Does something for each image root, in the background, one after the other; what fails is tried again */
+/** Does something for each image root in the background, one after another; what fails is tried again */
 export class RootQueue {
   readonly #log: Logger
   readonly #init: RootQueueInit

@@ -71,7 +71,7 @@ describe('the socket of the administration', () => {
     await socket.stop()
     assert.deepEqual(
       log.lines.map(({ level, message }) => [level, message]),
-      [['warn', 'no socket for administration: it takes the token']],
+      [['warn', 'no socket for administration: administration needs the token']],
     )
   })
 })

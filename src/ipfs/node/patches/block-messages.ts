@@ -6,8 +6,9 @@ import type { Libp2p } from 'libp2p'
 /*
  * Sends blocks by bitswap without a copy
  *
- * @helia/bitswap 4 encodes each block twice: once to know its length, and once into a message of up to 4 MiB that it shares with others. Here
- * each block is a message of its own, which its receiver can process while the next one arrives.
+ * @helia/bitswap 4 encodes each block twice: once to know its length, and once into a message of up to 4 MiB that it
+ *   shares with others. Here each block is a message of its own, which its receiver can process while the next one
+ *   arrives.
  */
 
 /** Protobuf tags of length-delimited fields: 1 and 3 of a message, 1 and 2 of a block */

@@ -1,22 +1,26 @@
 /*
  * Bitswap that serves and receives blocks in bounded memory
  *
- * By bitswap, a peer sends us a list of the blocks that it wants, and we send it those that we have. @helia/bitswap 4 answers such a list with
- * all of its blocks at once: it loads every one into memory, makes messages of them, and then waits for the peer to read. Kubo's lists name up
- * to 1024 blocks, of 1 MiB each in our files. A peer that asks and does not read costs us a GiB for as long as it stays connected, without
- * any ill will, and every further peer costs the same again. The library's own remedy, a limit on the length of the list, drops the wants
- * that exceed it without telling the peer, and other Helia nodes never ask for them again.
+ * By bitswap, a peer sends us a list of the blocks that it wants, and we send it those that we have. @helia/bitswap 4
+ * answers such a list with all of its blocks at once: it loads every one into memory, makes messages of them, and then
+ * waits for the peer to read. Kubo's lists name up to 1024 blocks, of 1 MiB each in our files. A peer that asks and
+ * does not read costs us a GiB for as long as it stays connected, without any ill will, and every further peer costs
+ * the same again. The library's own remedy, a limit on the length of the list, drops the wants that exceed it without
+ * telling the peer, and other Helia nodes never ask for them again.
  *
  * So we stand between the library and its state, and change five things:
  *
- * - Sending (want-rounds.ts): a peer gets its blocks in rounds of a few, each with a deadline, and only some rounds run at a time.
- * - Lists: a want whose CID is longer than any real one is dropped, and the list of a peer that has disconnected is forgotten at once.
+ * - Sending (want-rounds.ts): a peer gets its blocks in rounds of a few, each with a deadline, and only some rounds run
+ *   at a time.
+ * - Lists: a want whose CID is longer than any real one is dropped, and the list of a peer that has disconnected is
+ *   forgotten at once.
  * - Receiving: a peer that keeps sending blocks that nobody asked for is disconnected before they are hashed.
- * - Messages (message-budget.ts): those that have begun to arrive take a bounded number of bytes; and a stream that ended early ends its
- *   message, instead of holding it until a timeout.
+ * - Messages (message-budget.ts): those that have begun to arrive take a bounded number of bytes; and a stream that
+ *   ended early ends its message, instead of holding it until a timeout.
  * - Hashes: a block under an identity hash is never taken for one under another hash with the same bytes.
  *
- * Beside that, blocks are sent without a copy (block-messages.ts). docs/decisions/001-bounded-bitswap.md has the figures.
+ * Beside that, blocks are sent without a copy (block-messages.ts). docs/decisions/001-bounded-bitswap.md has the
+ * figures.
  */
 import { withBitswap } from '@helia/bitswap'
 import { identity } from 'multiformats/hashes/identity'
@@ -41,7 +45,10 @@ const mebibyte = 1024 * 1024
 
 /** Rounds of blocks that are sent at a time, to all peers together */
 const maxRoundsAtOnce = 32
-/** Bytes of the longest CID that a peer may want: one by sha2-512 has 70. We keep the bytes of a want, and an identity CID may have any number. */
+/**
+ * Bytes of the longest CID that a peer may want: one by sha2-512 has 70. We keep the bytes of a want, and an identity
+ * CID may have any number.
+ */
 const maxCidBytes = 128
 
 const libp2pShape: Shape = { dialProtocol: 'function', getConnections: 'function', handle: 'function' }
@@ -63,11 +70,17 @@ export interface BitswapLimits {
   wantsPerPeer: number
   /** Bytes of the incomplete messages of all peers */
   messageBytes: number
-  /** Bytes of blocks that a connection may bring while nobody waits for any: what was asked for and cancelled may still come */
+  /**
+   * Bytes of blocks that a connection may bring while nobody waits for any: what was asked for and cancelled may still
+   * come
+   */
   unaskedBytes: number
 }
 
-/** Adds bitswap, which asks peers for blocks and serves them ours. A start of the node fails with PackageError where it can't be bounded. */
+/**
+ * Adds bitswap, which asks peers for blocks and serves them ours. A start of the node fails with PackageError where it
+ * can't be bounded.
+ */
 export function withBoundedBitswap<T extends ServiceMap>(
   helia: HeliaWithLibp2p<T>,
   patches: Patches,
@@ -120,14 +133,18 @@ async function bound(helia: Helia, libp2p: Libp2pParts, patches: Patches, limits
     serveInRounds(ledger, ledgers, slots)
     return set(peer, ledger)
   }
-  // a ledger is made for the first message of a peer: an empty one of our own shows now, and not only then, whether ledgers are as expected
+  // a ledger is made for the first message of a peer: an empty one of our own shows now, and not only then, whether
+  // ledgers are as expected
   peerWantLists.receiveMessage(libp2p.peerId, { blocks: [] })
   ledgers.delete(libp2p.peerId)
 
   await endStreams(libp2p, network, new MessageBudget(limits.messageBytes))
 }
 
-/** The library takes a block for the wanted one if its hash has the same bytes by any function; by identity, any bytes hash to themselves */
+/**
+ * The library takes a block for the wanted one if its hash has the same bytes by any function; by identity, any bytes
+ * hash to themselves
+ */
 function refuseIdentityHashes(wantList: WantList): void {
   const getHasher = wantList.getHasher
   wantList.getHasher = code => (code === identity.code ? undefined : getHasher(code))
@@ -169,8 +186,9 @@ function refuseUnasked(wantList: WantList, max: number): void {
 }
 
 /**
- * The library misses the end of a stream that ended before it began to listen, as a short message on a fast link does. It then waits for more
- * until its timeout, and holds the message's blocks in memory all that time: gigabytes at full speed.
+ * The library misses the end of a stream that ended before it began to listen, as a short message on a fast link does.
+ * It then waits for more until its timeout, and holds the message's blocks in memory all that time: gigabytes at full
+ * speed.
  */
 async function endStreams(libp2p: Pick<Libp2p, 'handle'>, network: Network, budget: MessageBudget): Promise<void> {
   const { protocols, maxInboundStreams, maxOutboundStreams } = network

@@ -5,9 +5,10 @@ import type { Patches, Shape } from './patches.ts'
 /*
  * The cipher of private swarms in small steps
  *
- * xsalsa20 1.2.0, which @libp2p/pnet 3 uses, has one WebAssembly memory for the ciphers of all connections, of 640 KiB at first. A larger
- * message makes it grow, which leaves the other ciphers with a memory of length 0: each of them makes it grow again at its next message,
- * until it can't, and the process ends with an uncaught RangeError. So a message that might not fit is given to the cipher in pieces.
+ * xsalsa20 1.2.0, which @libp2p/pnet 3 uses, has one WebAssembly memory for the ciphers of all connections, of 640 KiB
+ * at first. A larger message makes it grow, which leaves the other ciphers with a memory of length 0: each of them
+ * makes it grow again at its next message, until it can't, and the process ends with an uncaught RangeError. So a
+ * message that might not fit is given to the cipher in pieces.
  */
 
 const maxStepBytes = 64 * 1024

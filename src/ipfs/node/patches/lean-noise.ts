@@ -7,8 +7,9 @@ import type { ConnectionEncrypter, SecuredConnection } from '@libp2p/interface'
 /*
  * Noise with half the work per message
  *
- * @chainsafe/libp2p-noise 17 turns the key into OpenSSL's form for every message of 64 KiB, which takes as long as half of the decryption, and
- * copies each message that it decrypts into a buffer that nobody reads. Here both are left out; its handshake and its format stay as they are.
+ * @chainsafe/libp2p-noise 17 turns the key into OpenSSL's form for every message of 64 KiB, which takes as long as half
+ *   of the decryption, and copies each message that it decrypts into a buffer that nobody reads. Here both are left
+ *   out; its handshake and its format stay as they are.
  */
 
 const algorithm = 'chacha20-poly1305'

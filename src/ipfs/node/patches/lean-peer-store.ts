@@ -6,8 +6,9 @@ import type { Libp2p } from 'libp2p'
 /*
  * A peer store that is not written to for every stream
  *
- * libp2p 3 notes for each stream that opens that the peer speaks the stream's protocol: a read and a write of the datastore, several times per
- * mebibyte of blocks. Here it does so once a minute, or when anything else has been noted about the peer since.
+ * libp2p 3 notes for each stream that opens that the peer speaks the stream's protocol: a read and a write of the
+ * datastore, several times per mebibyte of blocks. Here it does so once a minute, or when anything else has been noted
+ * about the peer since.
  */
 
 const minute = 60_000

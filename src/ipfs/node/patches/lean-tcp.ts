@@ -7,11 +7,15 @@ import type { Uint8ArrayList } from 'uint8arraylist'
 /*
  * TCP that writes each message in one go, and reads in turns
  *
- * @libp2p/tcp 11 writes each piece of a message by itself: with Noise these are its length, the ciphertext and a tag, each a system call and a
- * packet of its own. And it takes all that a socket delivers at once, up to 2 MiB from a fast peer, before anybody else is served.
+ * @libp2p/tcp 11 writes each piece of a message by itself: with Noise these are its length, the ciphertext and a tag,
+ *   each a system call and a packet of its own. And it takes all that a socket delivers at once, up to 2 MiB from a
+ *   fast peer, before anybody else is served.
  */
 
-/** Bytes that a socket buffers before it asks its writer to wait. Node's default of 64 KiB is less than two messages of Noise. */
+/**
+ * Bytes that a socket buffers before it asks its writer to wait. Node's default of 64 KiB is less than two messages of
+ * Noise.
+ */
 const highWaterMark = 256 * 1024
 /** Bytes that a connection may deliver before others get their turn: a millisecond of work */
 const bytesPerTurn = 256 * 1024

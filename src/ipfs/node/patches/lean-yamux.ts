@@ -4,9 +4,11 @@ import type { Patches, Shape } from './patches.ts'
 import type { StreamMuxerFactory } from '@libp2p/interface'
 
 /*
- * Yamux that announces free space in its receive window once half of the window is used up, as the Go implementation does
+ * Yamux that announces free space in its receive window once half of the window is used up, as the Go implementation
+ * does
  *
- * @chainsafe/libp2p-yamux 8 does so after every frame, however small: each time a message of its own, encrypted, sent, received and decrypted.
+ * @chainsafe/libp2p-yamux 8 does so after every frame, however small: each time a message of its own, encrypted, sent,
+ *   received and decrypted.
  */
 
 const name = '@chainsafe/libp2p-yamux'
@@ -18,7 +20,9 @@ const streamShape: Shape = {
   sendWindowUpdate: 'function',
 }
 
-/** In these states a window update is only that; in others it carries the flag that opens the stream, and has to be sent */
+/**
+ * In these states a window update is only that; in others it carries the flag that opens the stream, and has to be sent
+ */
 const openStates = [StreamState.SYNSent, StreamState.Established]
 
 interface Stream {

@@ -16,8 +16,8 @@ export class MessageBudget {
   }
 
   /**
-   * Counts what arrives on a stream from when somebody listens to it. Whatever exceeds the budget ends the whole connection, as no peer that
-   * means well sends that much.
+   * Counts what arrives on a stream from when somebody listens to it. Whatever exceeds the budget ends the whole
+   * connection, as no peer that means well sends that much.
    */
   watch(stream: Stream, connection: Pick<Connection, 'abort'>): void {
     const meter = new MessageMeter()

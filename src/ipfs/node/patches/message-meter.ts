@@ -1,4 +1,7 @@
-/** A message with more fields takes far more memory once decoded than its bytes did; kubo's longest want list has 1024 entries */
+/**
+ * A message with more fields takes far more memory once decoded than its bytes did; kubo's longest want list has 1024
+ * entries
+ */
 const maxFields = 20_000
 const maxShift = 63
 /** Wire types of protobuf, which say what follows the tag of a field */
@@ -9,8 +12,8 @@ const wantList = 1
 type State = 'length' | 'tag' | 'number' | 'fieldLength'
 
 /**
- * Measures the messages of a bitswap stream while they arrive, in pieces of any size. Each is its length followed by protobuf, which the library
- * decodes only once it is complete.
+ * Measures the messages of a bitswap stream while they arrive, in pieces of any size. Each is its length followed by
+ * protobuf, which the library decodes only once it is complete.
  *
  * @see https://specs.ipfs.tech/bitswap-protocol/#bitswap-1-2-0-wire-format
  */

@@ -1,16 +1,17 @@
 /*
- * This folder holds all that changes a package of somebody else while the program runs
+ * src/ipfs/node/patches: all that changes a package of somebody else while the program runs
  *
- *   patches.ts                    which packages these are, in which versions, and the check that they are as expected: begin here
- *   bounded-bitswap.ts            bitswap serves and receives in bounded memory, with bitswap-parts, want-rounds, message-budget,
- *                                 message-meter and block-messages
- *   bounded-cipher.ts             the cipher of private swarms survives large messages
+ *   patches.ts             which packages these are, in which versions, and whether they are as expected: begin here
+ *   bounded-bitswap.ts     bitswap serves and receives in bounded memory, with bitswap-parts, want-rounds,
+ *                          message-budget, message-meter and block-messages
+ *   bounded-cipher.ts      the cipher of private swarms survives large messages
  *   lean-noise, lean-yamux, lean-tcp, lean-peer-store     the same bytes with less work
  *
- * A patch relies on parts that its package never promised to keep. So package.json pins each version exactly, and each patch says here what
- * it uses before it uses it. docs/decisions says for each why it exists, what it gains, and which change of the package would remove it.
+ * A patch relies on parts that its package never promised to keep. So package.json pins each version exactly, and each
+ * patch says here what it uses before it uses it. docs/decisions says for each why it exists, what it gains, and which
+ * change of the package would make it unnecessary.
  *
- * May import: libp2p and Helia packages, src/scheduling, types of src/log.ts. Knows nothing of the rest of src/ipfs.
+ * May import packages of libp2p and Helia, src/scheduling, and types of src/log.ts; nothing else of src/ipfs.
  */
 import { readFileSync } from 'node:fs'
 import type { Logger } from '../../../log.ts'
@@ -18,7 +19,10 @@ import type { Logger } from '../../../log.ts'
 interface PatchedPackage {
   /** The version that the patch was written and tested for; package.json pins the same */
   version: string
-  /** Whether the node must not run with the package as it comes. Otherwise it goes on without the patch, only slower or larger. */
+  /**
+   * Whether the node must not run with the package as it comes. Otherwise it goes on without the patch, only slower or
+   * larger.
+   */
   isNeeded: boolean
 }
 
@@ -40,7 +44,10 @@ export type PatchedName = keyof typeof patchedPackages
 /** What a patch uses of a part: the type that `typeof` gives for each, by its path such as `crypto.encrypt` */
 export type Shape = Readonly<Record<string, 'function' | 'number' | 'object' | 'string'>>
 
-/** A package that the node can't run without patching is not as the patch expects it; the message names package, version and difference */
+/**
+ * A package that the node can't run without patching is not as the patch expects it; the message names package, version
+ * and difference
+ */
 export class PackageError extends Error {
   static readonly name = 'PackageError'
   readonly name = 'PackageError'
@@ -48,11 +55,17 @@ export class PackageError extends Error {
 }
 
 export interface PatchesInit {
-  /** Finds the version of an installed package; undefined: the version can't be told @default {@link installedVersion} */
+  /**
+   * Finds the version of an installed package; undefined: the version can't be told
+   * @default {@link installedVersion}
+   */
   versionOf?: ((name: PatchedName) => string | undefined) | undefined
 }
 
-/** Tells each patch whether its package is as it expects: first the versions of all packages at once, then each part before it is changed */
+/**
+ * Tells each patch whether its package is as it expects: first the versions of all packages at once, then each part
+ * before it is changed
+ */
 export class Patches {
   readonly #log: Logger
   /** Packages that are left as they come */

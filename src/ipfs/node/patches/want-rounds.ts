@@ -8,7 +8,8 @@ const maxWantsPerRound = 8
 /**
  * Sends a peer the blocks that it wants a few at a time, and waits until it has read them before it loads the next ones
  *
- * The library sends all wants whose status is `want`. So a round sets the status of all others aside as `later` while the library picks.
+ * The library sends all wants whose status is `want`. So a round sets the status of all others aside as `later` while
+ * the library picks.
  *
  * @param slots bound the rounds of all peers that run at a time
  */
@@ -16,8 +17,9 @@ export function serveInRounds(ledger: Ledger, ledgers: LedgerMap, slots: Slots):
   const send = ledger.sendBlocksToPeer.bind(ledger)
   const addWants = ledger.addWants.bind(ledger)
 
-  // A block that was sent is not sent to the same peer again for some seconds. The library notices that these are over only when it sends
-  // something else: a peer whose last block got lost in a broken transfer would ask for it in vain for ever.
+  // A block that was sent is not sent to the same peer again for some seconds. The library notices that these are over
+  // only when it sends something else: a peer whose last block got lost in a broken transfer would ask for it in vain
+  // for ever.
   ledger.addWants = wantlist => {
     ledger.removeExpiredWants()
     addWants(wantlist)
@@ -48,7 +50,8 @@ async function sendRound(
   }
   for (const want of wants) {
     want.status = 'later'
-    // Set when we answered "have", this is the time at which the library forgets that answer; it would forget the want with it, unserved.
+    // Set when we answered "have", this is the time at which the library forgets that answer; it would forget the want
+    // with it, unserved.
     want.expires = undefined
   }
   for (const want of round) {
