@@ -95,10 +95,7 @@ export class DagWriter implements ContentWriter {
       this.#tailSize = this.#filled
     }
     // an upload that pauses keeps no buffer: the next write reads the tail again
-    if (this.#buffer !== undefined) {
-      this.#components.buffers.give(this.#buffer)
-      this.#buffer = undefined
-    }
+    this.#giveBuffer()
     this.#filled = 0
     return { size: this.size, leaves: this.#fullLeaves().map(cid => cid.toString()), tail: this.#tail?.toString() }
   }
@@ -127,18 +124,24 @@ export class DagWriter implements ContentWriter {
 
   discard(): void {
     this.#hasher.discard()
+    this.#giveBuffer()
+  }
+
+  #giveBuffer(): void {
+    if (this.#buffer !== undefined) {
+      this.#components.buffers.give(this.#buffer)
+      this.#buffer = undefined
+    }
   }
 
   async #openBuffer(): Promise<Uint8Array> {
+    const tail = this.#tail === undefined ? undefined : await this.#components.get(this.#tail)
+    // the buffer has bytes of another file, which would follow a tail that is too short
+    if (tail !== undefined && tail.byteLength !== this.#tailSize) {
+      throw new DamagedBlockError(`${String(this.#tail)} has ${tail.byteLength} bytes instead of ${this.#tailSize}`)
+    }
     const buffer = this.#components.buffers.take()
-    if (this.#tail !== undefined) {
-      const tail = await this.#components.get(this.#tail)
-      // the buffer still has bytes of another file, which would follow a tail that is too short
-      if (tail.byteLength !== this.#tailSize) {
-        throw new DamagedBlockError(
-          `${this.#tail.toString()} has ${tail.byteLength} bytes instead of ${this.#tailSize}`,
-        )
-      }
+    if (tail !== undefined) {
       buffer.set(tail)
     }
     this.#filled = this.#tailSize

@@ -41,6 +41,29 @@ async function cidOf(content: Uint8Array): Promise<string> {
   return (await writer.close()).cid
 }
 
+describe('a writer that is discarded', () => {
+  it('gives its buffer back, once', async () => {
+    const store = new Store()
+    const writer = store.writer()
+    await writer.write(bytes.subarray(0, 100))
+    writer.discard()
+    writer.discard()
+    assert.equal(store.buffers.free, 1)
+  })
+})
+
+describe('a writer whose tail is damaged', () => {
+  it('leaves no buffer behind', async () => {
+    const store = new Store()
+    const first = store.writer()
+    await first.write(bytes.subarray(0, 100))
+    const state = await first.checkpoint()
+    store.get = async () => new Uint8Array(99)
+    await assert.rejects(store.writer(state).write(bytes.subarray(100, 200)), { name: 'DamagedBlockError' })
+    assert.equal(store.buffers.free, 1)
+  })
+})
+
 describe('a writer that goes on from its state', () => {
   const size = fc.oneof(fc.nat(100), fc.nat(leafSize * 2), fc.constantFrom(0, 1, leafSize - 1, leafSize, leafSize + 1))
   const step = fc.oneof(
