@@ -1,6 +1,7 @@
 import type { Mutant } from './mutant.ts'
 
 const bitswap = 'unit/ipfs/node/patches/bounded-bitswap.test.ts'
+const readAhead = 'unit/ipfs/content/read-ahead.test.ts'
 const hostile = 'unit/ipfs/retrieval/hostile-peer.test.ts'
 const retrievals = 'unit/ipfs/retrieval/retrieval.test.ts'
 
@@ -78,6 +79,18 @@ export const retrieval: Mutant[] = [
     find: 'if (left <= 0) { stalled.abort(',
     replace: 'if (false) { stalled.abort(',
     tests: [retrievals],
+  },
+  {
+    name: 'more leaves wait for a slow client than may',
+    find: 'waiting = Math.min(init.ahead, 2 * waiting)',
+    replace: 'waiting = 2 * waiting',
+    tests: [readAhead],
+  },
+  {
+    name: 'the first leaf shares the line with many',
+    find: 'let waiting = 1 try {',
+    replace: 'let waiting = init.ahead; try {',
+    tests: [readAhead],
   },
   {
     name: 'a round of blocks that a peer does not read lasts as long as the peer',

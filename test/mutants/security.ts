@@ -5,6 +5,7 @@ const bounds = 'unit/client/http/bounds.test.ts'
 const cids = 'unit/oci/cid.test.ts'
 const directBodies = 'http/direct-bodies.test.ts'
 const limits = 'http/limits.test.ts'
+const repair = 'unit/upkeep/fsck/repair.test.ts'
 const manifests = 'http/manifests.test.ts'
 
 /** What keeps strangers from what is not theirs, and from more than their share */
@@ -158,6 +159,12 @@ export const security: Mutant[] = [
     find: "whole: req.method === 'HEAD', }) addLogFields(res, { digest: manifest.digest",
     replace: '}); addLogFields(res, { digest: manifest.digest',
     tests: [manifests],
+  },
+  {
+    name: 'a repository has a blob whose block is lost',
+    find: 'if (whole && (await unreadable.has(cid))) {',
+    replace: 'if (false) {',
+    tests: [repair],
   },
   {
     name: 'a repository has a manifest whose block is lost',

@@ -226,14 +226,16 @@ async function exchange(port: number, bytes: Uint8Array): Promise<string> {
   return text
 }
 
-/** Compares the second quarter of the samples with the last one: by medians, as a single look may come right before memory is given back */
+/**
+ * Compares the second quarter of the samples with the last one: by medians, as a single look may come right before
+ * memory is given back
+ */
 function assertFlat(t: TestContext, samples: readonly number[]): void {
   const quarter = Math.floor(samples.length / 4)
   const second = percentile(samples.slice(quarter, 2 * quarter), 0.5)
   const last = percentile(samples.slice(3 * quarter), 0.5)
-  t.diagnostic(
-    `memory: ${Math.round(second / mebibyte)} MiB in the second quarter, ${Math.round(last / mebibyte)} MiB in the last`,
-  )
+  const [before, after] = [second, last].map(bytes => `${Math.round(bytes / mebibyte)} MiB`)
+  t.diagnostic(`memory: ${before} in the second quarter, ${after} in the last`)
   assert.ok(last - second < memoryMargin, 'memory is flat')
 }
 

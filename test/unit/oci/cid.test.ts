@@ -158,10 +158,10 @@ describe('the name of an image root', () => {
   }
 
   for (const [what, text] of [
-    ['a CID', `z${'2'.repeat(100_000)}`],
-    ['a key', `/ipns/${'2'.repeat(100_000)}`],
+    ['a CID', `z${'2'.repeat(30_000)}`],
+    ['a key', `/ipns/${'2'.repeat(30_000)}`],
   ] as const) {
-    it(`is not looked for in ${what} of 100,000 characters, which would take seconds`, () => {
+    it(`is not looked for in ${what} of 30,000 characters, which would take seconds`, () => {
       const began = performance.now()
       assert.equal(parseRoot(text), undefined)
       assert.ok(performance.now() - began < 500)

@@ -60,7 +60,8 @@ describe('a block that was put before a sync', () => {
   }
 
   for (const kind of ['synced', 'names'] as const) {
-    it(`is there with its bytes where ${kind === 'synced' ? 'only what was synced' : 'every name'} is left`, async () => {
+    const left = kind === 'synced' ? 'only what was synced' : 'every name'
+    it(`is there with its bytes where ${left} is left`, async () => {
       const block = await leafBlock(Buffer.from('a block'))
       const store = await opened()
       await store.put(block.cid, block.bytes)
