@@ -1,36 +1,40 @@
 /**
- * The memory that bodies of requests take while they come: of all clients together, and of each. Bytes are reserved before they are copied, and given
- * back once the request is answered.
+ * The memory that bodies of requests (manifests, JSON) take while they are read: one limit for all clients together and
+ * one for each client. Bytes are reserved before they are copied, and released once the request is answered.
  *
- * Who gets it where there is not enough for all:
+ * If there is not enough for everyone:
  *
- * - What is over a client's share is that client's to sort out; others notice nothing.
- * - Where all is taken, whoever holds less goes before whoever holds more. A small body (64 KiB, as all but a few manifests are) is let in at once,
- *   and the body of the client that holds the most is broken off for it. So strangers who hold whatever they may get hold it only until others come.
- * - A body that has been coming for longer than a second is late. It goes for any that needs less, also for one of the same client.
- * - Whoever finds no room in spite of that waits a few seconds: what is whole is worked on and gone soon, so that any number of ordinary pushes at
- *   a time only takes longer. Then it is 429 where the client's own share is full, else 503.
+ * - A client that exceeds its own limit only affects its own requests.
+ * - If the common limit is reached, clients that hold less come before clients that hold more. A small body (up to 64
+ *   KiB, as nearly all manifests are) is admitted at once, and a body of the client that holds the most is broken off
+ *   for it. So attackers who hold all memory only hold it until others need it.
+ * - A body that takes longer than a second is late. It is broken off for any body that needs less memory, also for one
+ *   of the same client.
+ * - A body that still finds no memory waits a few seconds. Complete bodies are soon processed and released, so any
+ *   number of ordinary pushes at a time only take longer. After that it gets 429 if the client's own limit is reached,
+ *   else 503.
  */
 import { OciError } from '../oci/errors.ts'
 import { clientKey } from '../registry/client-limit.ts'
 
 export interface BodyMemoryInit {
-  /** Bytes of all clients; 0: any */
+  /** Bytes of all clients together; 0 means unlimited */
   max: number
-  /** Bytes of one client; 0: any */
+  /** Bytes of one client; 0 means unlimited */
   maxPerClient: number
-  /** How long a body may wait for room; milliseconds, 5 s by default */
+  /** Milliseconds that a body may wait for memory. @default 5 seconds */
   patience?: number
 }
 
-/** A body up to here is let in at the cost of the large ones of others */
+/** Largest body, in bytes, for which large bodies of other clients are broken off */
 export const smallBody = 64 * 1024
 
 const second = 1000
-/** After this a body is late */
+/** Milliseconds after which a body is late */
 const grace = second
+/** Milliseconds between two looks whether waiting bodies fit now */
 const interval = 200
-/** Each has up to 128 KiB in the buffers of its connection */
+/** Bodies that wait at a time; each has up to 128 KiB in the buffers of its connection */
 const maxWaiting = 32
 const headers = { 'Retry-After': '5', Connection: 'close' }
 
@@ -60,8 +64,10 @@ export class BodyMemory {
   }
 
   /**
-   * @param client its address; undefined: whoever has none counts as one client
-   * @param length of the body in bytes, where its client has declared it
+   * Begins a body, which holds no memory yet
+   *
+   * @param client its address; all clients without one count as a single client
+   * @param length of the body in bytes, if the client has declared it; 0 means unknown
    */
   open(client: string | undefined, length = 0): HeldBody {
     const body = new HeldBody(this, client === undefined ? '' : clientKey(client), length)
@@ -126,7 +132,7 @@ export class BodyMemory {
     return maxPerClient === 0 || this.#heldBy(client) + bytes <= maxPerClient
   }
 
-  /** The body that goes so that another can come; the order is that at the top of this file */
+  /** The body to break off so that another one fits, by the rules at the top of this file */
   #victim(body: HeldBody, bytes: number): HeldBody | undefined {
     const own = !this.#fitsClient(body, bytes)
     const late = performance.now() - grace
@@ -163,7 +169,7 @@ export class BodyMemory {
   #release(body: HeldBody): void {
     this.#add(body.client, -body.held)
     body.held = 0
-    // not at once: this may be in the midst of another's turn
+    // in a microtask: this may have been called while a loop over the waiting bodies runs
     if (this.#waiting.size > 0) {
       queueMicrotask(() => {
         this.#serve()
@@ -171,7 +177,7 @@ export class BodyMemory {
     }
   }
 
-  /** In the order in which they came; who finds no room lets others go ahead */
+  /** Goes through the waiting bodies in their order; one that does not fit does not hold up those after it */
   #serve(): void {
     const now = performance.now()
     for (const waiting of this.#waiting) {
@@ -210,15 +216,15 @@ export class BodyMemory {
   }
 }
 
-/** What one body holds */
+/** One body, and the memory that it holds */
 export class HeldBody implements Disposable {
   readonly client: string
-  /** As declared; 0: unknown */
+  /** Bytes of the whole body as its client declared them; 0 means unknown */
   readonly length: number
   readonly began = performance.now()
   /** Bytes; changed by {@link BodyMemory} alone */
   held = 0
-  /** Nobody waits for its client any more: it is let be */
+  /** The body is complete: it is not broken off, because it will soon be released */
   isWhole = false
   readonly #memory: BodyMemory
   readonly #controller = new AbortController()
@@ -229,16 +235,19 @@ export class HeldBody implements Disposable {
     this.length = length
   }
 
-  /** Fires with an OciError where the body has to go for another one, as what it held counts as free from then on; and where nobody reads it any more */
+  /**
+   * Aborts with an OciError if the body is broken off for another one, which may use its memory from then on; also
+   * aborts when the body is disposed of
+   */
   get lost(): AbortSignal {
     return this.#controller.signal
   }
 
   /**
-   * Reserves room
+   * Reserves memory
    *
-   * @param mayWait whether the rest of the body stays with the client meanwhile, or is short
-   * @throws OciError TOOMANYREQUESTS or UNAVAILABLE where there is none
+   * @param mayWait whether the body may wait: yes if the client does not send on meanwhile, or the rest is short
+   * @throws OciError TOOMANYREQUESTS or UNAVAILABLE if there is none
    */
   async take(bytes: number, mayWait: boolean): Promise<void> {
     this.lost.throwIfAborted()

@@ -2,14 +2,14 @@ import type { Socket } from 'node:net'
 import type { OciError } from '../oci/errors.ts'
 import { ClientLimit } from '../registry/client-limit.ts'
 
-/** A connection beyond the limit is there only to be told so */
+/** Milliseconds for which a connection beyond the limit stays open, to get the response that says so */
 const surplusTime = 5000
 
-/** Who is connected to a port, and who is one too many */
+/** The connections of a port, and which of them are beyond the limits */
 export class Connections {
   readonly #slots: ClientLimit
   readonly #open = new Set<Socket>()
-  /** By {@link endOf}: of TLS and HTTP/2, a request knows another object as its socket */
+  /** By {@link endOf} and not by socket: with TLS or HTTP/2, a request has another object as its socket */
   readonly #surplus = new Map<string, OciError>()
 
   constructor(init: { max: number; maxPerClient: number }) {
@@ -40,7 +40,7 @@ export class Connections {
     })
   }
 
-  /** Why requests of a connection are refused; undefined: they are not */
+  /** Why requests of a connection are refused; undefined if they are not */
   refusalOf(socket: Pick<Socket, 'remoteAddress' | 'remotePort'>): OciError | undefined {
     return this.#surplus.size === 0 ? undefined : this.#surplus.get(endOf(socket))
   }

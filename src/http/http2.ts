@@ -11,13 +11,13 @@ import express, { type Express } from 'express'
 
 const kibibyte = 1024
 const mebibyte = 1024 * kibibyte
-/** What Node takes of headers by default. It resets a stream whose headers are longer; up to here, the app refuses them with a status. */
+/** Node's default limit of headers. It resets a stream with more; up to here, the app can refuse them with a status. */
 const leastHeaderListBytes = 65_535
-/** What Node reads ahead of a body, in bytes: one piece, whatever its size; and of a blob, as Node does by default */
+/** Bytes of a body that Node reads ahead: at first a single chunk of any size, for a blob as many as by default */
 const narrow = 1
 const wide = getDefaultHighWaterMark(false)
 
-/** A request of HTTP/2 that behaves as one of HTTP/1 */
+/** A request of HTTP/2 that behaves like one of HTTP/1 */
 export class Http2Request extends Http2ServerRequest {
   /** Bytes of the body so far */
   bytesRead = 0
@@ -31,7 +31,7 @@ export class Http2Request extends Http2ServerRequest {
     super(stream, headers, { ...options, highWaterMark: narrow }, rawHeaders)
     setHighWaterMark(stream, narrow)
     headers.host ??= headers[':authority']
-    // Node's own would end the body; its listener comes after this one
+    // before Node's own listener, which would end the body as if it were complete
     stream.prependOnceListener('aborted', () => {
       this.destroy(Object.assign(new Error('aborted'), { code: 'ECONNRESET' }))
     })
@@ -42,7 +42,7 @@ export class Http2Request extends Http2ServerRequest {
     return super.push(chunk)
   }
 
-  /** As in HTTP/1, who does not read the body is not bothered */
+  /** As in HTTP/1, an error of a body that nothing reads is not thrown */
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
     process.nextTick(() => {
       callback(this.listenerCount('error') === 0 ? null : error)
@@ -50,11 +50,11 @@ export class Http2Request extends Http2ServerRequest {
   }
 }
 
-/** A response of HTTP/2 that behaves as one of HTTP/1 */
+/** A response of HTTP/2 that behaves like one of HTTP/1 */
 export class Http2Response extends Http2ServerResponse<Http2Request> {
   /** Bytes of the body so far */
   bytesWritten = 0
-  /** One request does not stand in the way of the next one */
+  /** Requests of HTTP/2 do not wait for each other, so no response has to close the connection */
   readonly shouldKeepAlive = true
 
   static {
@@ -64,7 +64,7 @@ export class Http2Response extends Http2ServerResponse<Http2Request> {
           return this.stream.closed
         },
       },
-      // Node ends the stream for us when it is broken off
+      // Node also ends the stream of an aborted response, which then is not finished
       writableFinished: {
         get(this: Http2Response) {
           return this.stream.writableFinished && !this.stream.aborted
@@ -80,8 +80,8 @@ export class Http2Response extends Http2ServerResponse<Http2Request> {
 }
 
 /**
- * What a session announces and allows. A stream's window is what its client may send ahead of us: of a manifest that nobody reads, and where a
- * slow disk makes an upload wait, in memory.
+ * Settings and limits of sessions. The window of a stream is what its client may send before the app reads it, so it
+ * bounds the memory of a body that waits, for example while the disk is slow.
  */
 export function http2Options({ headerBytes, headerCount }: { headerBytes: number; headerCount: number }) {
   return {
@@ -94,9 +94,9 @@ export function http2Options({ headerBytes, headerCount }: { headerBytes: number
       enablePush: false,
       maxHeaderListSize: Math.max(headerBytes, leastHeaderListBytes),
     },
-    // one more than is allowed is for the app to refuse; beside them there are :method, :path, :scheme and :authority
+    // four for :method, :path, :scheme and :authority, and one too many, which the app refuses with a status
     maxHeaderListPairs: headerCount + 5,
-    // megabytes; what waits to be sent counts, too, and a pull has up to 1 MiB of it: beyond this, new streams are refused
+    // megabytes, beyond which new streams are refused; what waits to be sent counts, up to 1 MiB for each pull
     maxSessionMemory: 256,
   }
 }
@@ -104,8 +104,9 @@ export function http2Options({ headerBytes, headerCount }: { headerBytes: number
 const widened = new WeakSet<object>()
 
 /**
- * What a client may send before anybody reads it is little at first, for each stream and for the connection, and so is what Node reads ahead. A blob
- * would wait for more most of the time. Other bodies fit, and so those of many clients that nobody reads take no more memory than that each.
+ * Lets a client send more of its body before the app reads it. At first the windows of stream and connection, and what
+ * Node reads ahead, are small, so that unread bodies of many clients take little memory. Manifests fit into that; a
+ * blob would spend most of its time waiting for the window, so the routes of blobs widen it.
  */
 export function widenWindow(req: object): void {
   if (!(req instanceof Http2Request)) {
@@ -118,12 +119,12 @@ export function widenWindow(req: object): void {
   if (session !== undefined && !session.destroyed && !widened.has(session)) {
     widened.add(session)
     session.setLocalWindowSize(16 * mebibyte)
-    // of the streams that are there as well
+    // also widens the windows of the streams that exist already
     session.settings({ initialWindowSize: mebibyte })
   }
 }
 
-/** Of a stream that is there already; Node takes no option for those of HTTP/2 */
+/** Changes an existing stream, because Node has no option for the streams of HTTP/2 */
 function setHighWaterMark(stream: Readable, bytes: number): void {
   const { _readableState: state } = stream as Readable & { _readableState?: { highWaterMark: number } }
   if (state !== undefined) {
@@ -131,7 +132,7 @@ function setHighWaterMark(stream: Readable, bytes: number): void {
   }
 }
 
-/** An upload or download on which nothing moves for this long is broken off, and the other ones of its connection go on */
+/** Ends the stream of a request on which no byte moves for `ms`; other streams of the connection go on */
 export function limitIdleTime(req: IncomingMessage | Http2Request, ms: number): void {
   if (req instanceof Http2Request) {
     const { stream } = req
@@ -141,14 +142,19 @@ export function limitIdleTime(req: IncomingMessage | Http2Request, ms: number): 
   }
 }
 
-/** Requests of HTTP/2 share their connection: it is the bytes of their bodies that count. Undefined for HTTP/1 */
+/**
+ * Bytes of the bodies of a request and its response; undefined for HTTP/1, where those of the connection are counted
+ */
 export function bodyBytes(req: object, res: object): { bytesIn: number; bytesOut: number } | undefined {
   return req instanceof Http2Request && res instanceof Http2Response
     ? { bytesIn: req.bytesRead, bytesOut: res.bytesWritten }
     : undefined
 }
 
-/** An app for requests of both versions: Express gives them prototypes of its own, which are made for HTTP/1 */
+/**
+ * Makes an app handle requests of HTTP/2 too. Express gives each request and response a prototype of its own, which is
+ * derived from that of HTTP/1; those of HTTP/2 get prototypes with the same properties, derived from HTTP/2.
+ */
 export function forBothVersions(app: Express): RequestListener {
   const forHttp2 = Object.create(app, {
     request: { value: Object.create(Http2Request.prototype, ownProperties(express.request, app.request)) },

@@ -1,12 +1,13 @@
 import { setImmediate } from 'node:timers/promises'
 
-/** What all bodies together bring before others get their turn: half a millisecond of work */
+/** Bytes of all bodies together after which other requests get their turn: about half a millisecond of work */
 const bytesPerTurn = 256 * 1024
 let bodies = 0
 
 /**
- * Passes a body on, and lets others have their turn in between. Node reads up to 2 MiB at once from each connection that a fast client fills;
- * a small request would wait for that of all of them. With one alone it does not wait long.
+ * Passes a body on, and lets the event loop serve other requests in between. From a fast client Node reads up to 2 MiB
+ * at once, so with many uploads a small request would wait for 2 MiB of each. A single upload never pauses: the wait
+ * for one is short.
  */
 export async function* inTurns(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   bodies++

@@ -4,12 +4,12 @@ import type { Readable } from 'node:stream'
 import { Http2Request } from './http2.ts'
 
 /**
- * What is left of a body after its response stands between that and the next request. It is read and thrown away, but not for ever: then the
- * connection is closed, or of HTTP/2 the stream.
+ * Limits how long the rest of a body may take after the response. It has to be read and thrown away, because the next
+ * request of the connection comes after it. When the time is over, the connection is closed, or the stream of HTTP/2.
  */
 export function endLateBody(req: IncomingMessage | Http2Request, res: ServerResponse, ms: number): void {
   if (req instanceof Http2Request) {
-    // not the response: it has finished only when its stream is closed
+    // the event of the stream: the response of HTTP/2 only finishes when its stream is closed
     const { stream } = req
     stream.once('finish', () => {
       breakOffLater(
@@ -33,25 +33,26 @@ export function endLateBody(req: IncomingMessage | Http2Request, res: ServerResp
   }
 }
 
-/** Bodies whose rest is not even read in order to be thrown away */
+/** Bodies whose rest is not even read and thrown away */
 const unread = new WeakSet<IncomingMessage | Http2Request>()
-/** How long a client has to read its response, before the connection is closed on what it still sends */
+/** Milliseconds for a client to read its response, before the connection is closed while the client still sends */
 const lingerTime = 2000
-/** How long frames of HTTP/2 may take until they have left */
+/** Milliseconds for frames of HTTP/2 to be sent */
 const timeToRead = 200
 
 /**
- * From now on nothing of a body is read, and its connection closes after the response. To throw it away would take memory as well: each piece is
- * new to Node, and garbage for a long time. A client that reads no response before it has sent everything may see the connection reset instead.
+ * Has nothing more read of a body, and its connection closed after the response. This is for a server short of memory:
+ * reading a body to throw it away takes memory too, as Node allocates each chunk and frees it late. A client that only
+ * reads the response after it has sent everything may see the connection reset instead.
  */
 export function leaveUnread(req: IncomingMessage | Http2Request): void {
   unread.add(req)
 }
 
 /**
- * Throws away what is left of a body that nobody reads any more: it stands between the response and the next request. Over HTTP/2 the client of one
- * that is not even thrown away is told to stop (RFC 9113, section 8.1), and to make a new connection for the next request: one by TLS takes 200 KiB
- * once it has brought 64.
+ * After an error response: throws away the rest of a body, which comes before the next request. For a body that
+ * {@link leaveUnread} was called for, HTTP/2 tells the client to stop sending (RFC 9113, section 8.1) and closes the
+ * connection in an orderly way, because a TLS connection that has received 64 KiB keeps 200 KiB of memory.
  */
 export function discardBody(req: IncomingMessage | Http2Request): void {
   if (!unread.has(req)) {
@@ -59,13 +60,13 @@ export function discardBody(req: IncomingMessage | Http2Request): void {
   } else if (req instanceof Http2Request) {
     const { stream } = req
     const { session } = stream
-    // the frame that says so would overtake those of the response
+    // later, because the frame that closes the stream would overtake those of the response
     stream.once('finish', () => {
       breakOffLater(
         stream,
         () => {
           stream.close(constants.NGHTTP2_NO_ERROR)
-          // else it stays until somebody reads what has come of it, as nobody will
+          // otherwise the stream keeps what it has received until something reads that
           stream.destroy()
           closeSession(session)
         },
@@ -75,21 +76,23 @@ export function discardBody(req: IncomingMessage | Http2Request): void {
   }
 }
 
-/** Has no more requests come over a connection, and closes it once those that are under way have ended */
+/** Refuses further requests on a connection, and closes it once those that are under way have ended */
 function closeSession(session: Http2Session | undefined): void {
   if (session === undefined || session.destroyed || session.closed) {
     return
   }
-  // bound to the socket behind it, which the session no longer has once it is closed
+  // taken now: once the session is closed, it no longer has its socket
   const { destroySoon } = session.socket
   session.once('close', () => {
-    // until then, what comes is thrown away
+    // later, so that the client has time to read its response
     setTimeout(destroySoon, lingerTime).unref()
   })
   session.close()
 }
 
-/** How long a response has to wait for the end of a body before it may end the connection; 0: not at all */
+/**
+ * Milliseconds that an error response waits for the end of the body before it closes the connection; 0 means not at all
+ */
 export function timeToLinger(req: IncomingMessage, res: ServerResponse): number {
   if (req.complete || req instanceof Http2Request) {
     return 0
@@ -98,9 +101,9 @@ export function timeToLinger(req: IncomingMessage, res: ServerResponse): number 
 }
 
 /**
- * Waits until there is more to read of a stream, or no more
+ * Waits until a stream has something to read, or has ended
  *
- * @throws its error, or the reason of the signal
+ * @throws the error of the stream, or the reason of the signal
  */
 export async function changeOf(stream: Readable, signal: AbortSignal): Promise<void> {
   signal.throwIfAborted()

@@ -28,34 +28,34 @@ export type HttpServerInit = HttpServerOptions &
   (
     | {
         host: string
-        /** 0: any free port */
+        /** 0 means any free port */
         port: number
       }
     | {
-        /** Of a Unix socket */
+        /** Path of a Unix socket */
         path: string
       }
   )
 
 export interface HttpServerOptions {
-  /** Undefined: plain HTTP */
+  /** Undefined for plain HTTP */
   tls?: TlsCertificate | undefined
-  /** A connection, or a stream of HTTP/2, on which nothing moves for this long in mid-request is closed; milliseconds */
+  /** Milliseconds without a byte after which a connection (or HTTP/2 stream) with an unfinished request is closed */
   idleTimeout: number
-  /** Requests that are under way at {@link HttpServer.stop} get this long to end; milliseconds */
+  /** Milliseconds for requests to end that are under way at {@link HttpServer.stop} */
   drainTimeout: number
   limits?: HttpLimits
 }
 
-/** 0 of a number stands for any */
+/** Limits of every request; for connections, 0 means unlimited */
 export interface HttpLimits {
-  /** Bytes of all headers of a request with its first line; 431 */
+  /** Bytes of the headers of a request with its request line; more get 431 */
   headerBytes: number
-  /** Of HTTP/2; one more is passed on, for the app to refuse */
+  /** Headers of a request over HTTP/2; one too many is passed on, for the app to refuse with a status */
   headerCount: number
-  /** Milliseconds in which the headers of a request have to come; 408 */
+  /** Milliseconds in which the headers of a request have to arrive; later ones get 408 */
   headerTimeout: number
-  /** At a time, in all (503) and of one client (429); far beyond them, connections are closed without a word */
+  /** At a time: in total (more get 503) and of one client (429). Far more are closed without an answer. */
   connections: number
   connectionsPerClient: number
 }
@@ -68,13 +68,13 @@ const defaultLimits: HttpLimits = {
   connectionsPerClient: 0,
 }
 
-/** HTTP/1.1; with TLS also HTTP/2, where the client asks for it by ALPN */
+/** A port or Unix socket that speaks HTTP/1.1; with TLS also HTTP/2, if the client asks for it by ALPN */
 export class HttpServer {
   readonly #server: Server | TlsServer
   readonly #init: HttpServerInit
   readonly #connections: Connections
 
-  /** @throws Error of OpenSSL where the certificate and the key are none, or not of each other */
+  /** @throws Error of OpenSSL if certificate or key are malformed, or do not belong together */
   constructor({ app }: HttpServerComponents, init: HttpServerInit) {
     const { idleTimeout, tls, limits = defaultLimits } = init
     this.#init = init
@@ -110,7 +110,7 @@ export class HttpServer {
     }
   }
 
-  /** For the connections that come from now on; those that are there stay as they are */
+  /** Replaces the certificate for new connections; existing ones keep theirs */
   setCertificate(certificate: TlsCertificate): void {
     if (!('setSecureContext' in this.#server)) {
       throw new Error('this server has no TLS')
@@ -118,19 +118,19 @@ export class HttpServer {
     this.#server.setSecureContext({ ...certificate, minVersion })
   }
 
-  /** Takes no new connections, lets requests end within the drain timeout, then closes what is left */
+  /** Refuses new connections, lets requests end within the drain timeout, then closes the connections that are left */
   async stop(): Promise<void> {
     if (!this.#server.listening) {
       return
     }
     const closed = once(this.#server, 'close')
-    // tells the clients of HTTP/2, too, that no more requests are taken
+    // also tells the clients of HTTP/2 to send no more requests
     this.#server.close()
     this.#server.closeIdleConnections()
     const timer = setTimeout(() => {
       this.#connections.destroy()
     }, this.#init.drainTimeout)
-    // a connection whose request has ended since is kept alive by its client: close these too, until none is left
+    // connections become idle when their last request ends, and clients keep them open: close those too
     const sweep = setInterval(() => {
       this.#server.closeIdleConnections()
     }, 50)
@@ -142,14 +142,14 @@ export class HttpServer {
     }
   }
 
-  /** Of a server that has one */
+  /** Host and port on which it listens; not for a Unix socket */
   get address(): { host: string; port: number } {
     const { address, port } = this.#server.address() as AddressInfo
     return { host: address, port }
   }
 }
 
-/** Of its HTTP/1 connections; the types do not know of it */
+/** Node's types leave out `closeIdleConnections`, which exists for the HTTP/1 connections of this server */
 type TlsServer = Http2SecureServer<
   typeof IncomingMessage,
   typeof ServerResponse,
@@ -162,7 +162,7 @@ const minVersion = 'TLSv1.2'
 
 function http1Options({ headerBytes, headerTimeout }: HttpLimits): ServerOptions {
   return {
-    // an upload may take hours as long as it moves: the idle timeout guards it
+    // an upload may take hours; the idle timeout ends one that does not move
     requestTimeout: 0,
     headersTimeout: headerTimeout,
     connectionsCheckingInterval: Math.min(headerTimeout / 2, 5 * second),
@@ -196,7 +196,7 @@ function createTlsServer(
     http1Options: http1Options(limits),
   })
   server.on('session', session => {
-    // its handshake was under way when the server stopped
+    // the TLS handshake was under way when the server stopped
     if (!server.listening) {
       session.close()
     }

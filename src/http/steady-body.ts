@@ -1,20 +1,21 @@
 import { OciError } from '../oci/errors.ts'
 
-/** The least that a body has to bring */
+/** The least that a client has to send of a body */
 export interface BodyRate {
-  /** Within each period; 0: a body may be as slow as it likes */
+  /** Within each period; 0 means that any speed will do */
   bytes: number
-  /** Time spent waiting for the client, milliseconds */
+  /** Milliseconds in which the server waits for the client; time in which it works on a chunk does not count */
   period: number
 }
 
+/** The timer looks this often in each period whether the server is waiting for the client */
 const looksPerPeriod = 10
 
 /**
- * Passes a body on as long as it moves. Only the time counts in which somebody waits for the client: where the disk is slow, the client is not
- * to blame.
+ * Passes a body on unless the client sends it too slowly. Only time in which the server waits for the client counts: a
+ * slow disk is not the fault of the client.
  *
- * @throws OciError REQUEST_TIMEOUT where the body trickles
+ * @throws OciError REQUEST_TIMEOUT if less than `bytes` come within a period
  */
 export function steadyBody(
   source: AsyncIterable<Uint8Array>,
@@ -49,7 +50,7 @@ function watch(source: AsyncIterator<Uint8Array>, least: number, period: number)
   return {
     next: async () => {
       try {
-        // not by Promise.race(): what it waits for would gather as many listeners as there are chunks
+        // not Promise.race(): the promise that lives as long as the body would gather a listener for each chunk
         const result = await new Promise<IteratorResult<Uint8Array, undefined>>((resolve, reject) => {
           failWaiting = reject
           source.next().then(resolve, reject)

@@ -1,12 +1,12 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 
-/** Requests that a client may send ahead of the response it waits for; clients of registries send none */
+/** Requests that a client may send before the response to an earlier one (pipelining); registry clients send none */
 const maxWaiting = 100
 
 /**
- * Handles one request of a connection of HTTP/1 at a time. Node hands over as many as it has read, which may be a thousand in one piece, and a
- * response that is made before its turn waits in memory.
+ * Handles the requests of an HTTP/1 connection one after the other. Node passes on every request that it has read,
+ * which may be a thousand in one chunk, and their responses would wait in memory for those before them.
  */
 export class Turns {
   readonly #app: RequestListener
@@ -16,7 +16,7 @@ export class Turns {
     this.#app = app
   }
 
-  /** The response that is under way on a connection */
+  /** The response that is under way on a connection, if any */
   current(socket: Duplex): ServerResponse | undefined {
     return this.#busy.get(socket)?.res
   }

@@ -6,26 +6,29 @@ import { steadyBody, type BodyRate } from './steady-body.ts'
 
 export interface WholeBodyInit {
   maxBytes: number
-  /** What a longer body gets */
+  /** Code of the error for a longer body */
   tooLarge: OciErrorCode
   rate: BodyRate
   memory: BodyMemory
 }
 
-/** Bytes whose memory counts until they are disposed of */
+/** A body in memory. The memory counts as used until this is disposed of. */
 export interface WholeBody extends Disposable {
   bytes: Uint8Array
 }
 
-/** Memory is taken by pieces of what has come so far, within these: a body of bytes that come one by one is no list of a million of them */
+/**
+ * The body is collected in pieces, each as large as all before it, within these bounds: so a body that comes byte by
+ * byte is not a list of a million chunks.
+ */
 const leastPiece = 4 * 1024
 const mostPiece = 256 * 1024
 
 /**
  * Reads a request body into memory
  *
- * @throws OciError with `tooLarge` where it is longer than `maxBytes`; REQUEST_TIMEOUT where it comes more slowly than `rate`; TOOMANYREQUESTS or
- *   UNAVAILABLE where there is no room for it
+ * @throws OciError with `tooLarge` if it is longer than `maxBytes`; REQUEST_TIMEOUT if it comes more slowly than
+ *   `rate`; TOOMANYREQUESTS or UNAVAILABLE if there is no memory for it
  */
 export async function readBody(req: Request, init: WholeBodyInit): Promise<WholeBody> {
   const { maxBytes, tooLarge, memory } = init
@@ -71,7 +74,7 @@ async function collect(
         if (filled === piece.byteLength) {
           const left = Math.max((length ?? maxBytes) - size, chunk.byteLength - taken)
           const wanted = Math.min(left, Math.max(size, leastPiece), mostPiece)
-          // of HTTP/2, what is under way comes all the same
+          // over HTTP/2 the client goes on sending while this waits, so only a short body may wait
           await held.take(wanted, req.httpVersionMajor === 1 || (length !== undefined && left <= smallBody))
           piece = new Uint8Array(wanted)
           pieces.push(piece)
@@ -84,7 +87,7 @@ async function collect(
         size += part.byteLength
       }
       if (req.httpVersionMajor === 1 && chunk.byteLength === chunk.buffer.byteLength) {
-        // Node's parser made it for this body alone; of HTTP/2, others may have a part of the same memory
+        // Node's HTTP/1 parser allocated the chunk for this body alone; over HTTP/2 bodies may share memory
         free(chunk as Uint8Array<ArrayBuffer>)
       }
     }
@@ -94,12 +97,15 @@ async function collect(
   }
 }
 
-/** At once: garbage of this kind can be many times what is reserved before anybody collects it */
+/**
+ * Frees the memory of a piece at once. Left to the garbage collector, pieces could add up to many times what is
+ * reserved.
+ */
 function free({ buffer }: Uint8Array<ArrayBuffer>): void {
   buffer.transfer(0)
 }
 
-/** Unlike the stream's own iterator, it can be given up while it waits */
+/** The chunks of a body; unlike with the iterator of Node's stream, a wait for the next one can be aborted */
 async function* chunksOf(req: Request, signal: AbortSignal): AsyncGenerator<Uint8Array> {
   while (!req.readableEnded) {
     signal.throwIfAborted()
@@ -114,7 +120,7 @@ async function* chunksOf(req: Request, signal: AbortSignal): AsyncGenerator<Uint
   }
 }
 
-/** Whether there was no room: then there is none for what is still to come either */
+/** Whether there was no memory for the body; then there is none to read and throw away the rest either */
 function isRefusal(err: unknown): boolean {
   return err instanceof OciError && (err.code === 'TOOMANYREQUESTS' || err.code === 'UNAVAILABLE')
 }
