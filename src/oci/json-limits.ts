@@ -47,6 +47,7 @@ closings.forEach(byte => {
  *
  * @returns which limit is exceeded; undefined where none is
  */
+// biome-ignore lint/complexity/noExcessiveCognitiveComplexity: one loop, as it goes over every byte of up to 64 MiB
 export function exceededLimit(bytes: Uint8Array, limits: JsonLimits): string | undefined {
   const names = new Names()
   let level = 0
