@@ -90,8 +90,9 @@ export interface ContentReader {
    * Reads a file, or the part of it from `start` to `end`, both included. A chunk may be overwritten once the next one
    * is asked for.
    *
-   * @throws NotFoundError where a block is missing, DamagedBlockError where one does not match its CID, UnavailableError
-   *   where nobody delivers one in time, RefusedDagError where the CID is not that of a file, or its DAG exceeds a limit
+   * @throws NotFoundError where a block is missing, DamagedBlockError where one does not match its CID,
+   *   UnavailableError where nobody delivers one in time, RefusedDagError where the CID is not that of a file, or its
+   *   DAG exceeds a limit
    */
   read: (cid: string, options?: ReadFileOptions) => AsyncIterable<Uint8Array>
   /**

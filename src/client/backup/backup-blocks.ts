@@ -2,14 +2,11 @@ import { open, stat, type FileHandle } from 'node:fs/promises'
 import * as dagPb from '@ipld/dag-pb'
 import { NotFoundError } from 'interface-store'
 import type { CID } from 'multiformats/cid'
-import { blockKey, BlockSet } from '../../ipfs/blocks/block-set.ts'
+import { blockKey, BlockSet, keyBytes } from '../../ipfs/blocks/block-set.ts'
 import { CarFile } from '../../ipfs/car/car-file.ts'
 import { scanCar, type CarDamage, type CarScanOptions, type ScannedBlock } from '../../ipfs/car/car-scan.ts'
 import type { Block } from '../../ipfs/blocks/block.ts'
 import { ClientError } from '../errors.ts'
-
-/** Bytes of a digest by which a block is known here */
-const keyBytes = 16
 
 /** Where the bytes of a block are */
 interface Place {
