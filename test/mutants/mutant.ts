@@ -16,6 +16,11 @@ export interface Place {
   end: number
 }
 
+/** A file with the piece that stands at a place replaced */
+export function replaced(source: string, { start, end }: Place, replacement: string): string {
+  return `${source.slice(0, start)}${replacement}${source.slice(end)}`
+}
+
 /** Where a mutant's text stands in these files; there should be one place */
 export function placesOf({ find }: Pick<Mutant, 'find'>, sources: ReadonlyMap<string, string>): Place[] {
   const words = find.trim().split(/\s+/).map(RegExp.escape)

@@ -1,13 +1,9 @@
 /** Breaks `src` in one place after the other, and tells which of these defects no test finds: see CONTRIBUTING.md */
-import { globSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { durability } from './durability.ts'
-import { faults } from './faults.ts'
 import { placesOf, type Mutant, type Place } from './mutant.ts'
-import { retrieval } from './retrieval.ts'
-import { security } from './security.ts'
-import { projectDirectory } from '../fixtures/tools.ts'
+import { mutants, readSources } from './mutants.ts'
 import { Workshop, type Outcome } from './workshop.ts'
 
 /** More of them starve each other on a small machine, and tests fail for that */
@@ -21,23 +17,18 @@ process.once('exit', () => {
 })
 process.once('SIGINT', () => process.exit(130)).once('SIGTERM', () => process.exit(143))
 
-const sources = new Map(
-  globSync('src/**/*.ts', { cwd: projectDirectory }).map(file => [
-    file,
-    readFileSync(join(projectDirectory, file), 'utf8'),
-  ]),
-)
+const sources = readSources()
 const problems: string[] = []
-const mutants = [...durability, ...faults, ...retrieval, ...security].flatMap(locate).filter(isWanted)
-if (mutants.length === 0 && problems.length === 0) {
+const tried = mutants.flatMap(locate).filter(isWanted)
+if (tried.length === 0 && problems.length === 0) {
   problems.push(`no mutant in ${wanted.join(', ')}`)
 }
 let killed = 0
 /** Of test files before anything is broken: what fails then tells nothing */
 const intact = new Map<string, Promise<Outcome>>()
-const left = mutants.values()
+const left = tried.values()
 await Promise.all(
-  Array.from({ length: Math.min(workers, mutants.length) }, async (_, i) => {
+  Array.from({ length: Math.min(workers, tried.length) }, async (_, i) => {
     await using workshop = await Workshop.open(join(directory, `copy-${i}`))
     for (const { mutant, place } of left) {
       await tryOne(workshop, mutant, place)
@@ -47,7 +38,7 @@ await Promise.all(
 problems.forEach(problem => {
   print(`PROBLEM ${problem}`)
 })
-print(`${mutants.length} mutants: ${killed} killed, ${problems.length} problems`)
+print(`${tried.length} mutants: ${killed} killed, ${problems.length} problems`)
 process.exitCode = problems.length === 0 ? 0 : 1
 
 function locate(mutant: Mutant): Array<{ mutant: Mutant; place: Place }> {

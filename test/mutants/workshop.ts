@@ -4,7 +4,7 @@ import { cp, mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { projectDirectory } from '../fixtures/tools.ts'
-import type { Place } from './mutant.ts'
+import { replaced, type Place } from './mutant.ts'
 
 const second = 1000
 /** For one test, and for one run of test files: a mutant that makes a test wait for ever is found, too */
@@ -39,10 +39,10 @@ export class Workshop implements AsyncDisposable {
   }
 
   /** Replaces a piece of a file for as long as tests run */
-  async try({ file, start, end }: Place, replacement: string, tests: readonly string[]): Promise<Outcome> {
-    const path = join(this.#directory, file)
+  async try(place: Place, replacement: string, tests: readonly string[]): Promise<Outcome> {
+    const path = join(this.#directory, place.file)
     const source = await readFile(path, 'utf8')
-    await writeFile(path, `${source.slice(0, start)}${replacement}${source.slice(end)}`)
+    await writeFile(path, replaced(source, place, replacement))
     try {
       return await this.test(tests)
     } finally {

@@ -1,0 +1,17 @@
+import { globSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { projectDirectory } from '../fixtures/tools.ts'
+import { durability } from './durability.ts'
+import { faults } from './faults.ts'
+import type { Mutant } from './mutant.ts'
+import { retrieval } from './retrieval.ts'
+import { security } from './security.ts'
+
+/** The whole table */
+export const mutants: readonly Mutant[] = [...durability, ...faults, ...retrieval, ...security]
+
+/** All of `src`, by path from the project's directory on */
+export function readSources(): Map<string, string> {
+  const files = globSync('src/**/*.ts', { cwd: projectDirectory })
+  return new Map(files.map(file => [file, readFileSync(join(projectDirectory, file), 'utf8')]))
+}
