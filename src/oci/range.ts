@@ -45,7 +45,7 @@ export function parseRange(header: string | undefined, size: number, maxRanges =
   })
   if (asked.filter(({ start }, i) => start <= (asked[i - 1]?.end ?? -1)).length > maxUnordered) {
     throw new OciError('REQUEST_INVALID', {
-      detail: { reason: `more than ${maxUnordered} ranges begin before the end of the one that they follow` },
+      detail: { reason: `more than ${maxUnordered} ranges are out of order` },
     })
   }
   // a range that ends before it starts is refused like one beyond the body: the client does not want the whole blob

@@ -47,7 +47,7 @@ export async function* readContent(
       yield chunk
     }
     if (left !== 0) {
-      throw new DamagedBlockError(`the file ${cid} has not ${size} bytes`)
+      throw new DamagedBlockError(`the file ${cid} does not have ${size} bytes`)
     }
     if (size === 0 && verify !== undefined) {
       requireMatch(verify, hash!.digest('hex'))
@@ -88,7 +88,7 @@ export async function digestOfContent(
 function requireMatch({ digest, onMatch }: NonNullable<ReadContentOptions['verify']>, hex: string): void {
   if (digestFrom(algorithmOf(digest), hex) !== digest) {
     throw new OciError('UNAVAILABLE', {
-      detail: { digest, reason: 'the image links to other bytes under this digest' },
+      detail: { digest, reason: 'the image links to bytes that do not match this digest' },
     })
   }
   onMatch()

@@ -170,7 +170,10 @@ test('a registry is copied while clients push and garbage is collected, and brou
   await copy.stop()
   await copy.start()
   await verify(copied, images)
-  assert.match((await tryIpdr(['restore', target, ...at(copy)])).stderr, /only an empty registry can be restored/)
+  assert.match(
+    (await tryIpdr(['restore', target, ...at(copy)])).stderr,
+    /a backup can be restored only into an empty registry/,
+  )
   // the first one by itself is what there was under load
   await using older = await ServerProcess.start()
   await ipdr(['restore', first.file!, ...at(older)])

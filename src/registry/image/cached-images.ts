@@ -57,7 +57,7 @@ export class CachedImages {
     } catch (err) {
       // the pull itself does not need it
       this.#saved.delete(root)
-      this.#components.log.warn('use of an image of other nodes not saved', { cid: root, err })
+      this.#components.log.warn('last use of an image of another node not saved', { cid: root, err })
     }
   }
 

@@ -154,7 +154,7 @@ export class Registry {
     const root = path.length === 0 ? cid : (await reader.find(cid, path, options))?.cid
     if (root === undefined) {
       throw new OciError('NAME_UNKNOWN', {
-        detail: { name: repository, reason: `leads to /ipfs/${cid}/${path.join('/')}, where nothing is` },
+        detail: { name: repository, reason: `leads to /ipfs/${cid}/${path.join('/')}, where there is nothing` },
       })
     }
     return root

@@ -71,9 +71,12 @@ export class Resolvers {
       }
     }
     if (failures.length > 0) {
-      throw new UnavailableError(`No resolver knows ${repository}:${tag}, and ${failures.length} could not be asked`, {
-        cause: failures[0],
-      })
+      throw new UnavailableError(
+        `No resolver knows ${repository}:${tag}, and ${failures.length} of them could not be asked`,
+        {
+          cause: failures[0],
+        },
+      )
     }
     return undefined
   }
@@ -93,7 +96,7 @@ export class Resolvers {
       )
     }
     if (found.length === 0 && failures.length > 0) {
-      throw new UnavailableError(`No resolver knows ${repository}, and ${failures.length} could not be asked`, {
+      throw new UnavailableError(`No resolver knows ${repository}, and ${failures.length} of them could not be asked`, {
         cause: failures[0],
       })
     }
@@ -143,7 +146,7 @@ function sourceOf(resolver: string, { content, names }: ResolversComponents): Re
 function rootOf(text: string | undefined): string | undefined {
   const cid = text === undefined ? undefined : parseRoot(text.trim())?.cid
   if (text !== undefined && cid === undefined) {
-    throw new UnavailableError('The resolver holds something else than a CID')
+    throw new UnavailableError('The resolver has something other than a CID')
   }
   return cid
 }

@@ -112,7 +112,7 @@ export async function verifiedBlob(
   requireSize(digest, { size: length }, { size })
   requireSize(digest, found ?? { size: -1 }, { size })
   if (digestFrom(algorithmOf(digest), hash.digest('hex')) !== digest) {
-    throw new DamagedBlockError(`the backup has other bytes as ${digest}`)
+    throw new DamagedBlockError(`the backup has bytes that do not match ${digest}`)
   }
   return { cid, size, dagSize: found!.dagSize, isOurs: ours !== undefined }
 }

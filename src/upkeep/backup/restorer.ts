@@ -89,7 +89,7 @@ export class Restorer {
   async restore(source: CarSource, options: RestoreOptions): Promise<RestoreResult> {
     const { blockstore, condition, index, log } = this.#components
     if (!condition.isRestoring && (!condition.isWhole || (await hasRepositories(index)))) {
-      throw new OciError('DENIED', { detail: { reason: 'only an empty registry can be restored' } })
+      throw new OciError('DENIED', { detail: { reason: 'a backup can be restored only into an empty registry' } })
     }
     const began = performance.now()
     using _restoring = condition.beginRestore()

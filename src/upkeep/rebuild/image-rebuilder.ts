@@ -267,6 +267,6 @@ export class ImageRebuilder {
 
 function requireDigest(digest: Digest, actual: Digest | undefined): void {
   if (actual !== digest) {
-    throw new Error(`what is linked as ${digest} has the digest ${actual}`)
+    throw new Error(`the content that is linked as ${digest} has the digest ${actual}`)
   }
 }

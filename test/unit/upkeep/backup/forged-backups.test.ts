@@ -247,7 +247,7 @@ const cases: Record<string, [change: (forgery: Forgery) => Promise<void> | void,
     async forgery => {
       replaceLayer(forgery, CID.parse((await stores.content.add(Buffer.alloc(layer.byteLength))).cid))
     },
-    /other bytes as sha256:/,
+    /bytes that do not match sha256:/,
   ],
   'a root that is no image root': [
     async forgery => {
