@@ -221,7 +221,7 @@ test('ipdr gc says what it would free, frees it, and disk use goes back to what 
   assert.match(
     text,
     new RegExp(
-      `^Freed .+ MiB in ${dry.blocks} blocks; 0 untagged manifests, \\d+ unused blobs and 0 cached images went`,
+      `^Freed .+ MiB in ${dry.blocks} blocks; deleted 0 untagged manifests, \\d+ unused blobs and 0 cached images`,
     ),
   )
   assert.equal(await blockCount(server), before - dry.blocks)
