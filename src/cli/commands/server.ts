@@ -55,7 +55,7 @@ async function serve(config: Config, context: CliContext, createServer: CreateSe
   }
 }
 
-/** Loaded when needed: it brings the whole IPFS node with it */
+/** Imports the appliance only when this command runs: it loads all of Helia */
 async function createAppliance(components: { log: Logger }, config: Config): Promise<Server> {
   const { Appliance } = await import('../../appliance/appliance.ts')
   // Buffers outside the heap count as the heap does, instead of against a limit of 64 MiB of their own, which starts a

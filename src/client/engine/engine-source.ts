@@ -20,8 +20,8 @@ export interface EngineSourceInit {
 /**
  * Opens an image of the Docker Engine. The engine pushes it to a registry in this process, so its layers are compressed
  * as by `docker push` and it gets the same CID as if docker had pushed it to an appliance. If the engine can't reach
- * this process, as it is on another machine, the image is read as `docker save` writes it: the same image, but with
- * uncompressed layers and so with another CID.
+ * this process, for example because it runs on another machine, the image is read as `docker save` writes it: the same
+ * image, but with uncompressed layers and so with another CID.
  *
  * @throws ClientError if no engine answers, or it does not have the image
  */

@@ -51,7 +51,7 @@ export class RequestWatch {
     }
     const cause = err instanceof Error && err.message === 'fetch failed' ? err.cause : undefined
     const { code, message } = (cause ?? {}) as NodeJS.ErrnoException
-    // fetch also wraps an error of the source whose bytes were to be sent: that one is told as it is
+    // fetch also wraps an error of the source whose bytes were to be sent: that error is returned unchanged
     return cause === undefined || (cause as { expected?: boolean }).expected === true
       ? (cause ?? err)
       : new ClientError(`${this.#host} can't be reached: ${message === undefined || message === '' ? code : message}`, {
