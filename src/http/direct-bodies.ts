@@ -14,13 +14,15 @@
  * How, step by step:
  *
  * 1. {@link Http1Request} makes Node believe that such a request asks for a protocol upgrade, as one for WebSockets
- * does. So Node ends its parser after the headers, asks `shouldUpgradeCallback`, and emits 'upgrade' with the socket
- * and the first bytes of the body (`head`). 2. {@link takeDirectBodies} makes the response by hand and calls the app,
- * to which the request looks like any other. 3. {@link readInto} has the socket read into our buffer. Node offers this
- * (`onread`) only for sockets that it connects itself, so the private symbols that `onread` sets are set here. 4.
- * {@link DirectBody} yields the chunks. The app gets them by {@link directBodyOf}; `req` itself ends at once and is
- * empty. 5. After the response the rest of the body is read and thrown away, and the connection is closed: it has no
- * parser for another request.
+ *    does. So Node ends its parser after the headers, asks `shouldUpgradeCallback`, and emits 'upgrade' with the socket
+ *    and the first bytes of the body (`head`).
+ * 2. {@link takeDirectBodies} makes the response by hand and calls the app, to which the request looks like any other.
+ * 3. {@link readInto} has the socket read into our buffer. Node offers this (`onread`) only for sockets that it
+ *    connects itself, so the private symbols that `onread` sets are set here.
+ * 4. {@link DirectBody} yields the chunks. The app gets them by {@link directBodyOf}; `req` itself ends at once and is
+ *    empty.
+ * 5. After the response the rest of the body is read and thrown away, and the connection is closed: it has no parser
+ *    for another request.
  *
  * docs/decisions/009-direct-bodies.md has the measurements.
  */
