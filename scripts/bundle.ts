@@ -13,6 +13,17 @@ export interface BundleInit {
   plugins?: Plugin[]
 }
 
+/** A bundle has no packages beside it: what hands the source of one to a thread gets it as a text */
+const bcryptText: Plugin = {
+  name: 'source of bcryptjs',
+  setup: ({ onLoad }) => {
+    onLoad({ filter: /[\\/]src[\\/]access[\\/]bcrypt-source\.ts$/ }, async () => {
+      const text = await readFile(join(projectDirectory, 'node_modules/bcryptjs/umd/index.js'), 'utf8')
+      return { contents: `export function bcryptSource() { return ${JSON.stringify(text)} }`, loader: 'js' }
+    })
+  },
+}
+
 /**
  * Writes src/main.ts and all that it imports as one CommonJS file, the only kind that a single-file executable of Node
  * 24 starts with
@@ -30,7 +41,7 @@ export async function bundle({ file, licenses, plugins = [] }: BundleInit): Prom
     target: 'node20',
     // optional parts of ssh2
     external: ['*.node'],
-    plugins,
+    plugins: [bcryptText, ...plugins],
     banner: { js: "'use strict'\nconst importMetaUrl = require('node:url').pathToFileURL(__filename).href" },
     define: { 'import.meta.url': 'importMetaUrl' },
     // neither minified nor with keepNames: stack traces stay readable, and src/ipfs/hashing/hash-workers.ts sends a

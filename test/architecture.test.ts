@@ -3,8 +3,8 @@
  *
  * ```
  * main -> cli -> { appliance, client, config, oci }     appliance -> everything in src but cli and client
- * client -> { upkeep, registry, ipfs, oci }     http -> { upkeep, registry, oci }     upkeep -> { registry, ipfs, index (types only), oci }
- * registry -> { ipfs, index (types only), oci }     ipfs, index -> oci     oci -> nothing
+ * client -> { upkeep, registry, ipfs, oci }     http -> { access, upkeep, registry, oci }     upkeep -> { access, registry, ipfs, index (types only), oci }
+ * registry -> { access (types only), ipfs, index (types only), oci }     ipfs, index, access -> oci     oci -> nothing
  * the types of log and metrics, and scheduling, which knows nothing of what it runs: from anywhere
  * ```
  */
@@ -22,9 +22,10 @@ const everyPackage = { ...packageJson.devDependencies, ...packageJson.dependenci
 /** What each part of src/ may import, beside itself */
 const arrows: Record<string, { values: string[]; types?: string[] }> = {
   main: { values: ['cli', 'lean-imports'] },
-  cli: { values: ['appliance', 'client', 'config', 'oci', 'log', 'metrics'] },
+  cli: { values: ['access', 'appliance', 'client', 'config', 'oci', 'log', 'metrics'] },
   appliance: {
     values: [
+      'access',
       'config',
       'http',
       'upkeep',
@@ -39,9 +40,10 @@ const arrows: Record<string, { values: string[]; types?: string[] }> = {
     ],
   },
   client: { values: ['upkeep', 'registry', 'ipfs', 'oci', 'scheduling'] },
-  http: { values: ['upkeep', 'registry', 'oci', 'scheduling'] },
-  upkeep: { values: ['registry', 'ipfs', 'oci', 'scheduling'], types: ['index'] },
-  registry: { values: ['ipfs', 'oci', 'scheduling'], types: ['index'] },
+  http: { values: ['access', 'upkeep', 'registry', 'oci', 'scheduling'] },
+  upkeep: { values: ['access', 'registry', 'ipfs', 'oci', 'scheduling'], types: ['index'] },
+  registry: { values: ['ipfs', 'oci', 'scheduling'], types: ['access', 'index'] },
+  access: { values: ['oci', 'scheduling'] },
   ipfs: { values: ['oci', 'scheduling'] },
   scheduling: { values: [] },
   index: { values: ['oci'] },
@@ -70,7 +72,7 @@ const homes: { packages: RegExp; files: RegExp }[] = [
 ]
 
 interface Import {
-  /** `src/http/app.ts`, or the name of a package */
+  /** `src/http/routes/app.ts`, or the name of a package */
   target: string
   kind: 'ours' | 'package' | 'node'
   typeOnly: boolean
@@ -78,7 +80,7 @@ interface Import {
 }
 
 interface Source {
-  /** e.g. `src/http/app.ts` */
+  /** e.g. `src/http/routes/app.ts` */
   file: string
   text: string
   /** Without types, which leaves the imports that happen when it runs */

@@ -3,7 +3,7 @@
  *
  *   appliance.ts      the server as the command line sees it: start, stop, reload
  *   build.ts          all of its parts as a list, in groups: begin here
- *   base, storage, network, names, registry, upkeep, servers     one group each, built from those before it
+ *   base, access, storage, network, names, registry, upkeep, servers     one group each, built from those before it
  *   part.ts           how parts start and stop
  *   start-inputs      what is checked before anything changes on disk, by check-*; explain-start says what is wrong
  *   data-directory, close-directory     the data directory, and who can read it
@@ -86,8 +86,9 @@ export class Appliance {
     await this.#stopping
   }
 
-  /** Reads the certificate and its key again, if there are any; only the log tells of wrong ones */
+  /** Reads the certificate, the access rules and the passwords again, if there are any; only the log tells of wrong ones */
   async reload(): Promise<void> {
+    await this.#built?.accessFiles.reload()
     await this.#certificate?.reload()
   }
 

@@ -3,6 +3,7 @@ import { LevelIndex } from '../index/level-index.ts'
 import { Metrics } from '../metrics.ts'
 import { IndexCondition } from '../registry/index-condition.ts'
 import { lowerPoolThreads } from '../scheduling/thread-priority.ts'
+import { buildAccess, type AccessParts } from './access.ts'
 import type { Base } from './base.ts'
 import { closeDirectory } from './close-directory.ts'
 import { buildNames } from './names.ts'
@@ -16,7 +17,10 @@ import { buildUpkeep } from './upkeep.ts'
 
 type Given = Omit<Base, 'index' | 'condition' | 'events' | 'metrics'>
 
-export interface Built extends Pick<Network, 'node'>, Pick<Servers, 'server' | 'adminServer'> {
+export interface Built
+  extends Pick<AccessParts, 'accessFiles'>,
+    Pick<Network, 'node'>,
+    Pick<Servers, 'server' | 'adminServer'> {
   /** In the order in which they start; they stop in the reverse order */
   parts: Part[]
 }
@@ -30,17 +34,20 @@ export interface Built extends Pick<Network, 'node'>, Pick<Servers, 'server' | '
  */
 export function build(base: Base): Built {
   const storage = buildStorage(base)
-  const network = buildNetwork({ ...base, ...storage })
-  const names = buildNames({ ...base, ...storage, ...network })
+  const access = buildAccess(base)
+  const network = buildNetwork({ ...base, ...access, ...storage })
+  const names = buildNames({ ...base, ...access, ...storage, ...network })
   const registry = buildRegistry({ ...base, ...storage, ...network, ...names })
   const upkeep = buildUpkeep({ ...base, ...storage, ...network, ...names, ...registry })
-  const servers = buildServers({ ...base, ...network, ...names, ...registry, ...upkeep })
+  const servers = buildServers({ ...base, ...access, ...network, ...names, ...registry, ...upkeep })
   observe({ ...base, ...storage, ...network, ...registry, ...servers })
   return {
     node: network.node,
     server: servers.server,
     adminServer: servers.adminServer,
+    accessFiles: access.accessFiles,
     parts: [
+      ...access.parts,
       ...storage.parts,
       ...network.parts,
       ...names.parts,

@@ -10,6 +10,9 @@
  * cids/        the CID of every tag as a file (registry/tags/cid-store.ts)
  * admin.sock   the socket for administering the running server (admin-socket.ts)
  * admin.token  the secret for administering it over TCP (admin-token.ts)
+ * access.yml   who may do what (access/access-file.ts); without it, everybody may do everything
+ * htpasswd     users and the bcrypt hashes of their passwords (access/htpasswd.ts)
+ * token-keys.json   the keys that sign tokens (access/token-keys.ts)
  * ```
  *
  * Only its owner can read it (close-directory.ts).

@@ -13,6 +13,7 @@ function explain(
   config: Config,
 ): string | undefined {
   switch (name) {
+    case 'AccessFileError':
     case 'CertificateError':
     case 'ListenError':
     case 'NetworkConfigError':

@@ -4,6 +4,7 @@ import { CidStore } from '../registry/tags/cid-store.ts'
 import { Publisher } from '../registry/tags/publisher.ts'
 import { Resolvers } from '../registry/tags/resolvers.ts'
 import type { TagListener } from '../registry/tags/tag-listener.ts'
+import type { AccessParts } from './access.ts'
 import { second, type Base } from './base.ts'
 import type { Network } from './network.ts'
 import { part, type Part } from './part.ts'
@@ -21,16 +22,16 @@ export interface NameParts {
 }
 
 /** @throws ResolverError */
-export function buildNames(components: Base & Storage & Network): NameParts {
-  const { condition, config, content, datastore, index, node, provider, reader } = components
+export function buildNames(components: Base & AccessParts & Storage & Network): NameParts {
+  const { condition, config, content, datastore, index, isOpenToPeers, node, provider, reader } = components
   const { network, dataDir, cidResolvers, cidStore: directory } = config
   const log = components.log.child({ module: 'names' })
   const names = new Names(
-    { node, datastore, log },
+    { node, datastore, isOpenToPeers, log },
     { network, dns: config.names.dns, republish: config.names.republish * second },
   )
   const publisher = new Publisher(
-    { condition, content, index, names, provider, log },
+    { condition, content, index, isOpenToPeers, names, provider, log },
     { automatic: config.names.publish },
   )
   const cidStore = new CidStore(

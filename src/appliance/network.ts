@@ -10,6 +10,7 @@ import { Repairer } from '../ipfs/retrieval/repairer.ts'
 import { Retrieval } from '../ipfs/retrieval/retrieval.ts'
 import { ClientLimit } from '../registry/client-limit.ts'
 import type { RootProvider } from '../registry/root-provider.ts'
+import type { AccessParts } from './access.ts'
 import { second, type Base } from './base.ts'
 import { part, store, type Part } from './part.ts'
 import type { Storage } from './storage.ts'
@@ -29,13 +30,23 @@ export interface Network {
   parts: Part[]
 }
 
-export function buildNetwork({ config, directory, events, inputs, log, metrics, ...storage }: Base & Storage): Network {
+export function buildNetwork({
+  access,
+  config,
+  directory,
+  events,
+  inputs,
+  isOpenToPeers,
+  log,
+  metrics,
+  ...storage
+}: Base & AccessParts & Storage): Network {
   const { limits, network } = config
   const { patches, swarmKey, kubo } = inputs
   const { blockstore, files, hasher } = storage
   const datastore = new LevelDatastore(directory.datastore)
   const node = new IpfsNode(
-    { blockstore, datastore, patches, log: log.child({ module: 'ipfs' }) },
+    { access, blockstore, datastore, patches, log: log.child({ module: 'ipfs' }) },
     { ...config.p2p, network, swarmKey, limits: peerLimits(config) },
   )
   const gateways = new Gateways({ log: log.child({ module: 'gateways' }) }, config.ipfsGateways)
@@ -71,7 +82,7 @@ export function buildNetwork({ config, directory, events, inputs, log, metrics, 
     reader,
     fetches,
     repairer,
-    provider: { provide: root => provided.add(root) },
+    provider: { provide: root => isOpenToPeers() && provided.add(root) },
     pinner: pins && { pin: root => pins.add(root) },
     parts: [
       store('datastore', datastore),

@@ -5,6 +5,7 @@ import { BrowserHosts } from '../http/middleware/browser-hosts.ts'
 import { createAdminApp, createApp, type AppComponents, type AppLimits } from '../http/routes/app.ts'
 import { HttpServer, type HttpServerOptions } from '../http/server.ts'
 import { Administration } from '../upkeep/administration.ts'
+import type { AccessParts } from './access.ts'
 import { AdminSocket } from './admin-socket.ts'
 import { AdminToken } from './admin-token.ts'
 import { second, type Base } from './base.ts'
@@ -24,21 +25,22 @@ export interface Servers {
   parts: Part[]
 }
 
-export function buildServers(components: Base & Network & NameParts & RegistryParts & Upkeep): Servers {
-  const { config, directory, inputs, isReady, metrics, registry } = components
+export function buildServers(components: Base & AccessParts & Network & NameParts & RegistryParts & Upkeep): Servers {
+  const { access, config, directory, inputs, isReady, metrics, registry } = components
   const { admin, host, port } = config
   const { certificate } = inputs
   const log = components.log.child({ module: 'http' })
   const bodies = new BodyMemory(bodyMemoryInit(config))
   const health = { notReady: () => (isReady() ? undefined : 'starting or stopping') }
-  const app: AppComponents = { bodies, registry, health, administration: new Administration(components), metrics, log }
+  const administration = new Administration(components)
+  const app: AppComponents = { access, administration, bodies, registry, health, metrics, log }
 
   const hosts = new BrowserHosts({
     names: [...config.hosts, host, admin.host],
     certificate: certificate && (() => certificate.current),
   })
   const token = new AdminToken({ log }, { dataDir: directory.path, path: admin.tokenFile })
-  const access = { token, metrics: admin.metrics }
+  const adminAccess = { token, metrics: admin.metrics }
   const init = { hosts, limits: appLimits(config) }
   const options = serverOptions(config)
 
@@ -55,11 +57,11 @@ export function buildServers(components: Base & Network & NameParts & RegistryPa
     admin.port === undefined
       ? undefined
       : new HttpServer(
-          { app: createAdminApp(app, { ...init, admin: access }) },
+          { app: createAdminApp(app, { ...init, admin: adminAccess }) },
           { ...options, host: admin.host, port: admin.port },
         )
   const server = new HttpServer(
-    { app: createApp(app, { ...init, admin: adminServer === undefined ? access : undefined }) },
+    { app: createApp(app, { ...init, admin: adminServer === undefined ? adminAccess : undefined }) },
     { ...options, host, port, tls: certificate?.current },
   )
   return {

@@ -12,6 +12,8 @@
  * May import appliance, client, config and oci. Nothing but src/main.ts imports this folder.
  */
 import { Command, CommanderError } from 'commander'
+import { addAccessCheckCommand } from './commands/access-check.ts'
+import { addAccessInitCommand } from './commands/access-init.ts'
 import { addBackupCommand } from './commands/backup.ts'
 import { addCompletionCommand } from './commands/completion.ts'
 import { addConfigShowCommand } from './commands/config-show.ts'
@@ -87,6 +89,9 @@ function createProgram(context: CliContext): Command {
   const config = program.command('config').description('Check or show the configuration')
   addConfigVerifyCommand(config, plain)
   addConfigShowCommand(config, plain)
+  const access = program.command('access').description('Set up or check who may do what')
+  addAccessInitCommand(access, plain)
+  addAccessCheckCommand(access, plain)
   addCompletionCommand(program, plain)
   addVersionCommand(program, plain)
   return program

@@ -14,7 +14,7 @@ import { contradictions } from './contradictions.ts'
 import { keysOf, treeOf, type ConfigKey, type KeyTree } from './key-tree.ts'
 import { addresses, choice, key } from './keys.ts'
 import { limits } from './limits.ts'
-import { admin, cache, fsck, gc, log, names, p2p, storage, tls } from './sections.ts'
+import { access, admin, cache, fsck, gc, log, names, p2p, storage, tls } from './sections.ts'
 import { browserHost, gatewayUrl, hostAddress, hostText, networks, pathText, port, resolver } from './values.ts'
 
 const objectSchema = z.strictObject({
@@ -62,6 +62,7 @@ const objectSchema = z.strictObject({
   gc,
   fsck,
   cache,
+  access,
   admin,
   log,
   limits,

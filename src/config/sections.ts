@@ -1,6 +1,17 @@
 import { addresses, amount, choice, durationOrOff, key, section, sizeOrOff } from './keys.ts'
 import { parseDuration, parseSize } from './units.ts'
-import { address, dnsServer, hostText, ipText, logLevels, pathText, peerAddress, port, yesOrNo } from './values.ts'
+import {
+  address,
+  dnsServer,
+  gatewayUrl,
+  hostText,
+  ipText,
+  logLevels,
+  pathText,
+  peerAddress,
+  port,
+  yesOrNo,
+} from './values.ts'
 
 /* The sections of the configuration but `limits`, see limits.ts */
 
@@ -107,6 +118,25 @@ export const cache = section({
     amount(parseSize, 0, 2 ** 53 - 1, 'size such as 10GiB').default(10 * 2 ** 30),
     'size',
     'Maximum bytes kept of images from other nodes; the least recently used image is deleted first',
+  ),
+})
+
+export const access = section({
+  file: key(
+    pathText.optional(),
+    'path',
+    'File with the rules of who may do what; unset means access.yml in the data directory, if it is there',
+  ),
+  htpasswd: key(
+    pathText.optional(),
+    'path',
+    'File with users and passwords, as htpasswd -B writes it; unset means htpasswd in the data directory',
+    { flag: 'htpasswd' },
+  ),
+  tokenUrl: key(
+    gatewayUrl.optional(),
+    'text',
+    'URL where clients get tokens, if a proxy changes it; unset means /auth/token of the host that they ask',
   ),
 })
 

@@ -84,6 +84,8 @@ export interface ConditionRecord {
  */
 export interface UploadRecord {
   repository: string
+  /** Who began it, where callers are told apart */
+  owner?: string | undefined
   algorithm: DigestAlgorithm
   /** Bytes in the full leaves and the tail */
   size: number

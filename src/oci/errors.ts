@@ -44,7 +44,7 @@ export interface OciErrorInit {
   /** Sent to the client beside the fixed message of the code: never a file path or a stack */
   detail?: Record<string, unknown>
   /** Headers that the response carries, e.g. the `Range` of an upload */
-  headers?: Record<string, string>
+  headers?: Record<string, string | string[]>
   cause?: unknown
 }
 
@@ -54,7 +54,7 @@ export class OciError extends Error {
   readonly name = 'OciError'
   readonly code: OciErrorCode
   readonly detail: Record<string, unknown> | undefined
-  readonly headers: Record<string, string>
+  readonly headers: Record<string, string | string[]>
 
   constructor(code: OciErrorCode, init: OciErrorInit = {}) {
     super(OCI_ERRORS[code].message, { cause: init.cause })

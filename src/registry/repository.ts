@@ -58,6 +58,8 @@ export interface PutManifest {
   contentType: string | undefined
   /** Tags that are set together with the manifest */
   tags: readonly string[]
+  /** Is asked about each tag that leaves another manifest, and throws where it must not; nothing is changed then */
+  onMove?: ((tag: string) => void) | undefined
 }
 
 /** One page of a listing */

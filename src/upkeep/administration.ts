@@ -1,12 +1,13 @@
 /**
  * `src/upkeep` keeps a registry in order: garbage collection (`gc/`), checks and repairs (`fsck/`), a lost index
  * (`rebuild/`) and copies (`backup/`). Each room may import those after it: `fsck`, `gc`, `rebuild`, `backup`. The
- * folder may import `registry`, `ipfs`, `oci`, `scheduling` and types of `index`; it knows neither HTTP nor the
+ * folder may import `access`, `registry`, `ipfs`, `oci`, `scheduling` and types of `index`; it knows neither HTTP nor the
  * configuration.
  *
  * This file is the place to begin: everything that an administrator can ask for passes through it, and leads to one
  * room. It throws only OciError.
  */
+import { trusted } from '../access/caller.ts'
 import { parseRoot } from '../oci/cid.ts'
 import { OciError } from '../oci/errors.ts'
 import { readBlockSet } from '../ipfs/blocks/read-block-set.ts'
@@ -86,7 +87,7 @@ export class Administration {
     const colon = name.lastIndexOf(':')
     const [repository, reference] = colon === -1 ? [name, 'latest'] : [name.slice(0, colon), name.slice(colon + 1)]
     try {
-      const { root } = await (await this.#components.registry.repository(parseName(repository))).manifest(
+      const { root } = await (await this.#components.registry.repository(parseName(repository), trusted)).manifest(
         parseReference(reference),
         options,
       )

@@ -7,9 +7,9 @@ import { ClientError } from '../../client/errors.ts'
 import type { Config } from '../../config/schema.ts'
 
 import { urlHost } from '../output/url-host.ts'
-import { addConfigFlags, configOf } from '../flags/config-flags.ts'
+import { addConfigFlags } from '../flags/config-flags.ts'
 import { duration } from '../flags/option-values.ts'
-import { commandOfContainer } from '../flags/container-command.ts'
+import { configOfServer } from '../flags/container-command.ts'
 import type { CliContext } from '../process/context.ts'
 import { line } from '../output/printable.ts'
 import { runCommand } from '../process/run-command.ts'
@@ -29,9 +29,7 @@ const loopbacks = new Map([
 ])
 
 export function addHealthcheckCommand(program: Command, context: CliContext): void {
-  const healthcheck = addConfigFlags(program.command('healthcheck'))
-  const configOptions = [...healthcheck.options]
-  healthcheck
+  addConfigFlags(program.command('healthcheck'))
     .description(
       'Ask the server with this configuration whether it is ready; in a container, by default the server there',
     )
@@ -41,8 +39,7 @@ export function addHealthcheckCommand(program: Command, context: CliContext): vo
         .default(0, '0s'),
     )
     .action(async ({ wait }: { wait: number }, command: Command) => {
-      const given = configOptions.some(option => command.getOptionValueSource(option.attributeName()) === 'cli')
-      const config = configOf(given ? command : await commandOfContainer(), context)
+      const config = await configOfServer(command, context)
       await runCommand(context, async signal => {
         const server = await waitUntilReady(config, performance.now() + wait * second, signal)
         context.stdout.write(line`${server} is ready`)

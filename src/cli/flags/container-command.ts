@@ -1,8 +1,23 @@
 import { realpathSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { Command } from 'commander'
-import { addConfigFlags } from './config-flags.ts'
+import { type Config, configKeys } from '../../config/schema.ts'
+import type { CliContext } from '../process/context.ts'
+import { addConfigFlags, configOf } from './config-flags.ts'
 import { withCurrentFlag } from './renamed-flags.ts'
+
+const configFlags = new Set<string | undefined>(['--config', ...configKeys.map(({ flag }) => flag)])
+
+/**
+ * The configuration of the server that a command is about: what its own flags say, or without any in a container, what
+ * the server there was started with
+ */
+export async function configOfServer(command: Command, context: CliContext): Promise<Config> {
+  const isGiven = command.options.some(
+    option => configFlags.has(option.long) && command.getOptionValueSource(option.attributeName()) === 'cli',
+  )
+  return configOf(isGiven ? command : await commandOfContainer(), context)
+}
 
 /**
  * The `server` command with the flags that the server of this container was started with; without any flags outside of

@@ -19,6 +19,13 @@ export class UsageError extends CommandError {
   readonly exitCode = 1
 }
 
+/** The answer to a question is no */
+export class DeniedError extends CommandError {
+  static readonly name = 'DeniedError'
+  readonly name = 'DeniedError'
+  readonly exitCode = 1
+}
+
 /** SIGINT or SIGTERM ended the command */
 export class InterruptedError extends CommandError {
   static readonly name = 'InterruptedError'

@@ -29,7 +29,7 @@ import { errorHandler } from '../middleware/error-handler.ts'
 import { limitUrlAndHeaders, type UrlAndHeaderLimits } from '../middleware/url-and-header-limits.ts'
 import { observeRequests } from '../middleware/request-log.ts'
 import { administrationRoutes } from './administration.ts'
-import { requireToken, type TokenCheck } from '../middleware/require-token.ts'
+import { requireAdministrator, type TokenCheck } from '../middleware/require-administrator.ts'
 import { baseRoutes } from './base.ts'
 import { blobRoutes } from './blobs.ts'
 import { digRoutes } from './dig.ts'
@@ -39,8 +39,12 @@ import { referrerRoutes } from './referrers.ts'
 import { tagRoutes } from './tags.ts'
 import { uploadRoutes } from './uploads.ts'
 import type { BodyRate } from '../steady-body.ts'
+import type { Access } from '../../access/access.ts'
+import { identify } from '../middleware/identify.ts'
+import { tokenRoutes } from './token.ts'
 
 export interface AppComponents {
+  access: Access
   /** One for all ports */
   bodies: BodyMemory
   registry: Registry
@@ -83,6 +87,8 @@ export function createApp(components: AppComponents, init: AppInit): RequestList
   if (init.admin !== undefined) {
     useAdministration(app, components, init.admin, limits)
   }
+  app.use(tokenRoutes(components, limits))
+  app.use(identify(components))
   app.use(baseRoutes())
   app.use(digRoutes(components))
   // uploads come first: the path of a blob matches theirs too
@@ -106,12 +112,12 @@ export function createAdminApp(components: Omit<AppComponents, 'registry'>, init
 
 function useAdministration(
   app: Express,
-  { administration, bodies, log, metrics, ...components }: Omit<AppComponents, 'registry'>,
-  access: AdminAccess | undefined,
+  { access, administration, bodies, log, metrics, ...components }: Omit<AppComponents, 'registry'>,
+  admin: AdminAccess | undefined,
   { bodyRate }: AppLimits,
 ): void {
-  const guard = access === undefined ? [] : [requireToken(access.token)]
-  app.use(healthRoutes({ metrics, ...components }, { metricsGuard: access?.metrics === 'open' ? [] : guard }))
+  const guard = admin === undefined ? [] : [requireAdministrator({ token: admin.token, access })]
+  app.use(healthRoutes({ metrics, ...components }, { metricsGuard: admin?.metrics === 'open' ? [] : guard }))
   if (administration !== undefined) {
     app.use(administrationRoutes({ administration, bodies, log, metrics }, { guard, bodyRate }))
   }

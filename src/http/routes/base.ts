@@ -2,6 +2,7 @@ import type { Router } from 'express'
 import { onlyMethods } from '../middleware/allowed-methods.ts'
 import { route } from '../middleware/request-log.ts'
 import { createRouter } from './router.ts'
+import { callerOf } from '../middleware/identify.ts'
 import { paths } from './paths.ts'
 
 /**
@@ -18,6 +19,7 @@ export function baseRoutes(): Router {
     .route(paths.base)
     .all(route('base'))
     .get((_req, res) => {
+      callerOf(res).requireLogInIfUseful()
       res.json({})
     })
     .all(onlyMethods('GET', 'HEAD'))

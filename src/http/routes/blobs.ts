@@ -12,6 +12,7 @@ import { onlyMethods } from '../middleware/allowed-methods.ts'
 import { route } from '../middleware/request-log.ts'
 import { readParts } from '../responses/range-parts.ts'
 import { createRouter } from './router.ts'
+import { callerOf } from '../middleware/identify.ts'
 import { paths } from './paths.ts'
 
 const contentType = 'application/octet-stream'
@@ -23,7 +24,8 @@ export function blobRoutes({ registry }: { registry: Registry }, { maxRanges }: 
     .route(paths.blob)
     .all(route('blob'))
     .get(async (req, res) => {
-      const repository = await registry.repository(parseName(req.params.name))
+      const caller = callerOf(res)
+      const repository = await registry.repository(parseName(req.params.name), caller)
       const blob = await repository.blob(parseDigest(req.params.digest), {
         ...requestOptions(req, res),
         whole: req.method === 'HEAD',
@@ -31,7 +33,7 @@ export function blobRoutes({ registry }: { registry: Registry }, { maxRanges }: 
       res.set({
         'Docker-Content-Digest': blob.digest,
         ETag: etag(blob.digest),
-        'Cache-Control': 'public, max-age=31536000, immutable',
+        'Cache-Control': `${caller.isPublic(repository.name) ? 'public' : 'private'}, max-age=31536000, immutable`,
         'Accept-Ranges': 'bytes',
         'X-Ipfs-Cid': blob.cid,
       })
@@ -49,7 +51,7 @@ export function blobRoutes({ registry }: { registry: Registry }, { maxRanges }: 
       }
     })
     .delete(async (req, res) => {
-      const repository = await registry.repository(parseName(req.params.name))
+      const repository = await registry.repository(parseName(req.params.name), callerOf(res))
       await repository.deleteBlob(parseDigest(req.params.digest))
       res.status(202).end()
     })

@@ -1,4 +1,5 @@
 import type { Router } from 'express'
+import type { Caller } from '../../access/caller.ts'
 import type { Logger } from '../../log.ts'
 import type { Metrics } from '../../metrics.ts'
 import { toDockerFormat } from '../../oci/cid.ts'
@@ -12,6 +13,7 @@ import { errorHandler } from '../middleware/error-handler.ts'
 import { onlyMethods } from '../middleware/allowed-methods.ts'
 import { addLogFields, route } from '../middleware/request-log.ts'
 import { createRouter } from './router.ts'
+import { callerOf } from '../middleware/identify.ts'
 
 interface Question {
   name: string
@@ -19,7 +21,7 @@ interface Question {
 }
 
 const pageSize = 1000
-const notHere = new Set(['MANIFEST_UNKNOWN', 'NAME_UNKNOWN', 'NAME_INVALID'])
+const notHere = new Set(['MANIFEST_UNKNOWN', 'NAME_UNKNOWN', 'NAME_INVALID', 'DENIED', 'UNAUTHORIZED'])
 
 /**
  * `GET /dig?q=name[:tag]&short=true`: the CID of a tag; without `short` its manifest; without a tag the list of tags,
@@ -39,7 +41,7 @@ export function digRoutes({ registry, ...components }: { registry: Registry; log
         })
       }
       const options = requestOptions(req, res)
-      const { name, reference, repository } = await find(registry, q)
+      const { name, reference, repository } = await find(registry, q, callerOf(res))
       if (reference === undefined) {
         const tags = await tagsOf(repository, options)
         json === 'true' ? res.json({ name, tags }) : res.type('text/plain').send(tags.map(tag => `${tag}\n`).join(''))
@@ -66,12 +68,12 @@ export function digRoutes({ registry, ...components }: { registry: Registry; log
  * The repository that a question names. If the name may begin with a host, a repository with the whole name comes
  * first.
  */
-async function find(registry: Registry, text: string): Promise<Question & { repository: Repository }> {
+async function find(registry: Registry, text: string, caller: Caller): Promise<Question & { repository: Repository }> {
   const [whole, withoutHost] = readingsOf(text)
   if (withoutHost !== undefined) {
     try {
       const question = parseQuestion(whole)
-      const repository = await registry.repository(question.name)
+      const repository = await registry.repository(question.name, caller)
       await (question.reference === undefined
         ? repository.tags({ limit: 1, last: undefined })
         : repository.manifest(question.reference))
@@ -83,7 +85,7 @@ async function find(registry: Registry, text: string): Promise<Question & { repo
     }
   }
   const question = parseQuestion(withoutHost ?? whole)
-  return { ...question, repository: await registry.repository(question.name) }
+  return { ...question, repository: await registry.repository(question.name, caller) }
 }
 
 /**

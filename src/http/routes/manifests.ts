@@ -6,6 +6,7 @@ import type { Registry } from '../../registry/repositories/registry.ts'
 import type { BodyMemory } from '../body-memory.ts'
 import { requestOptions } from '../request-options.ts'
 import { createRouter } from './router.ts'
+import { callerOf } from '../middleware/identify.ts'
 import type { BodyRate } from '../steady-body.ts'
 import { readBody } from '../whole-body.ts'
 import { etag, isNotModified } from '../responses/etag.ts'
@@ -38,7 +39,7 @@ function addReading(router: Router, registry: Registry): void {
     .all(route('manifest'))
     .get(async (req, res) => {
       const options = requestOptions(req, res)
-      const repository = await registry.repository(parseName(req.params.name))
+      const repository = await registry.repository(parseName(req.params.name), callerOf(res))
       const manifest = await repository.manifest(parseReference(req.params.reference), {
         ...options,
         whole: req.method === 'HEAD',
@@ -68,7 +69,9 @@ function addWriting(
   router
     .route(paths.manifest)
     .put(async (req, res) => {
-      const repository = await registry.repository(parseName(req.params.name))
+      const caller = callerOf(res)
+      const repository = await registry.repository(parseName(req.params.name), caller)
+      repository.requireWritable()
       const reference = parseReference(req.params.reference)
       const tags = parseTags(req.query.tag)
       using body = await readBody(req, {
@@ -83,7 +86,7 @@ function addWriting(
       res.status(201).set({
         Location: manifestPath(repository.name, manifest.digest),
         'Docker-Content-Digest': manifest.digest,
-        ...rootHeaders(manifest.root),
+        ...(caller.may({ action: 'pull', repository: repository.name }) ? rootHeaders(manifest.root) : {}),
         ...(subject === undefined ? {} : { 'OCI-Subject': subject }),
       })
       if (tags.length > 0) {
@@ -92,7 +95,7 @@ function addWriting(
       res.end()
     })
     .delete(async (req, res) => {
-      const repository = await registry.repository(parseName(req.params.name))
+      const repository = await registry.repository(parseName(req.params.name), callerOf(res))
       await repository.deleteManifest(parseReference(req.params.reference))
       res.status(202).end()
     })

@@ -7,6 +7,7 @@ import type { Registry } from '../../registry/repositories/registry.ts'
 import { onlyMethods } from '../middleware/allowed-methods.ts'
 import { route } from '../middleware/request-log.ts'
 import { createRouter } from './router.ts'
+import { callerOf } from '../middleware/identify.ts'
 import { nextPage, paths } from './paths.ts'
 
 /** @see https://github.com/opencontainers/distribution-spec/blob/main/spec.md#listing-referrers */
@@ -16,7 +17,7 @@ export function referrerRoutes({ registry }: { registry: Registry }): Router {
     .route(paths.referrers)
     .all(route('referrers'))
     .get(async (req, res) => {
-      const repository = await registry.repository(parseName(req.params.name))
+      const repository = await registry.repository(parseName(req.params.name), callerOf(res))
       const subject = parseDigest(req.params.digest)
       const page = parsePage(req.query)
       const artifactType =

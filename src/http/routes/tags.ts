@@ -6,6 +6,7 @@ import { requestOptions } from '../request-options.ts'
 import { onlyMethods } from '../middleware/allowed-methods.ts'
 import { route } from '../middleware/request-log.ts'
 import { createRouter } from './router.ts'
+import { callerOf } from '../middleware/identify.ts'
 import { nextPage, paths } from './paths.ts'
 
 /**
@@ -20,7 +21,7 @@ export function tagRoutes({ registry }: { registry: Registry }): Router {
     .all(route('catalog'))
     .get(async (req, res) => {
       const page = parsePage(req.query)
-      const { items, more } = await registry.repositories(page)
+      const { items, more } = await registry.repositories(page, callerOf(res))
       if (more) {
         res.set(nextPage(req.path, { n: page.limit, last: items.at(-1) }))
       }
@@ -32,7 +33,7 @@ export function tagRoutes({ registry }: { registry: Registry }): Router {
     .route(paths.tags)
     .all(route('tags'))
     .get(async (req, res) => {
-      const repository = await registry.repository(parseName(req.params.name))
+      const repository = await registry.repository(parseName(req.params.name), callerOf(res))
       const page = parsePage(req.query)
       const { items, more } = await repository.tags(page, requestOptions(req, res))
       if (more) {

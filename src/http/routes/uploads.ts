@@ -9,6 +9,7 @@ import { uploadRange } from '../../registry/uploads/upload-range.ts'
 import { clientSignal } from '../request-options.ts'
 import { bodyOf } from '../streamed-body.ts'
 import { createRouter } from './router.ts'
+import { callerOf } from '../middleware/identify.ts'
 import type { BodyRate } from '../steady-body.ts'
 import { onlyMethods } from '../middleware/allowed-methods.ts'
 import { route } from '../middleware/request-log.ts'
@@ -31,18 +32,25 @@ function addStart(router: Router, registry: Registry, bodyRate: BodyRate): void 
     .all(route('uploads'))
     .post(async (req, res) => {
       const name = parseName(req.params.name)
-      const repository = await registry.repository(name)
+      const caller = callerOf(res)
+      const repository = await registry.repository(name, caller)
       repository.requireWritable()
       if (await mount(repository, req, res)) {
         return
       }
       const algorithm = digestAlgorithm(req)
+      const owner = caller.name
       if (req.query.digest === undefined) {
-        sendUpload(res.status(202), name, await uploads.create(name, algorithm, req.socket.remoteAddress), 0)
+        sendUpload(
+          res.status(202),
+          name,
+          await uploads.create(name, algorithm, { client: req.socket.remoteAddress, owner }),
+          0,
+        )
         return
       }
       const digest = parseDigest(req.query.digest)
-      const id = await uploads.create(name, algorithm, req.socket.remoteAddress)
+      const id = await uploads.create(name, algorithm, { client: req.socket.remoteAddress, owner })
       try {
         sendBlob(
           res,
@@ -51,11 +59,12 @@ function addStart(router: Router, registry: Registry, bodyRate: BodyRate): void 
           await uploads.commit(name, id, digest, bodyOf(req, bodyRate), {
             length: contentLength(req),
             signal: clientSignal(res),
+            owner,
           }),
         )
       } catch (err) {
         // the client does not know the id of the upload, so it can't continue it
-        await uploads.cancel(name, id).catch(() => {})
+        await uploads.cancel(name, id, { owner }).catch(() => {})
         throw err
       }
     })
@@ -70,13 +79,14 @@ function addContinuation(router: Router, registry: Registry, bodyRate: BodyRate)
 
   router
     .route(paths.upload)
-    .all(route('upload'), (_req, _res, next) => {
-      registry.requireServing()
+    .all(route('upload'), async (req, res, next) => {
+      const { name } = target(req)
+      ;(await registry.repository(name, callerOf(res))).requireWritable()
       next()
     })
     .get(async (req, res) => {
       const { name, id } = target(req)
-      sendUpload(res.status(204), name, id, await uploads.size(name, id))
+      sendUpload(res.status(204), name, id, await uploads.size(name, id, { owner: callerOf(res).name }))
     })
     .patch(async (req, res) => {
       const { name, id } = target(req)
@@ -89,6 +99,7 @@ function addContinuation(router: Router, registry: Registry, bodyRate: BodyRate)
           range,
           length: contentLength(req),
           signal: clientSignal(res),
+          owner: callerOf(res).name,
         }),
       )
     })
@@ -104,12 +115,13 @@ function addContinuation(router: Router, registry: Registry, bodyRate: BodyRate)
           range,
           length: contentLength(req),
           signal: clientSignal(res),
+          owner: callerOf(res).name,
         }),
       )
     })
     .delete(async (req, res) => {
       const { name, id } = target(req)
-      await uploads.cancel(name, id, { signal: clientSignal(res) })
+      await uploads.cancel(name, id, { signal: clientSignal(res), owner: callerOf(res).name })
       res.status(204).end()
     })
     .all(onlyMethods('GET', 'HEAD', 'PATCH', 'PUT', 'DELETE'))
@@ -169,8 +181,14 @@ function sendUpload(res: Response, name: string, id: string, size: number): void
 }
 
 function sendBlob(res: Response, name: string, digest: Digest, { cid }: { cid: string }): void {
+  const isReader = callerOf(res).may({ action: 'pull', repository: name })
   res
     .status(201)
-    .set({ Location: blobPath(name, digest), 'Docker-Content-Digest': digest, 'X-Ipfs-Cid': cid })
+    .set({
+      Location: blobPath(name, digest),
+      'Docker-Content-Digest': digest,
+      // by its CID a blob can be had elsewhere
+      ...(isReader ? { 'X-Ipfs-Cid': cid } : {}),
+    })
     .end()
 }

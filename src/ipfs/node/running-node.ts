@@ -44,12 +44,20 @@ export interface IpfsNodeInit {
   limits?: PeerLimits | undefined
 }
 
+/** What the rules say about peers */
+export interface PeerAccess {
+  /** @param inSwarm whether the peer had to have the key of a private swarm */
+  mayFetch: (peer: string, inSwarm: boolean) => boolean
+}
+
 export interface IpfsNodeComponents {
   /** Opened and closed by the caller */
   blockstore: Blockstore
   /** Opened and closed by the caller. Holds the identity of the node, which the first start makes. */
   datastore: Helia['datastore']
   log: Logger
+  /** Tells which peers may fetch blocks; @default all */
+  access?: PeerAccess | undefined
   /** @default checked when the node starts */
   patches?: Patches | undefined
 }
@@ -78,7 +86,7 @@ async function startOnline(
   init: IpfsNodeInit,
   network: Libp2pInit['network'],
 ): Promise<RunningNode> {
-  const { log, patches } = components
+  const { access, log, patches } = components
   const { limits = defaultPeerLimits, swarmKey } = init
   const peers = parseAddresses(init.peers, 'a peer')
   const bootstrap = parseAddresses(
@@ -102,7 +110,10 @@ async function startOnline(
   if (swarmKey !== undefined) {
     await checkPreSharedKey(patches, { psk: parseSwarmKey(swarmKey) })
   }
-  const helia = withBoundedBitswap(withLibp2pLight(createHelia(components), options), patches, limits)
+  const helia = withBoundedBitswap(withLibp2pLight(createHelia(components), options), patches, {
+    ...limits,
+    mayFetch: access && (peer => access.mayFetch(peer, swarmKey !== undefined)),
+  })
   await startOrHalt({ helia }, log)
   const { libp2p } = helia
   limitConnections(libp2p, limits.connectionsPerPeer)

@@ -115,7 +115,7 @@ export class LocalRepository implements Repository {
       : readPushedManifest(put, this.#manifestLimits)
     const { tag } = put.reference
     return await this.#locked(async () => {
-      const record = await this.#writer.put(pushed, tag === undefined ? put.tags : [tag, ...put.tags])
+      const record = await this.#writer.put(pushed, tag === undefined ? put.tags : [tag, ...put.tags], put.onMove)
       return { manifest: this.#stored(pushed.digest, record), subject: pushed.manifest.subject?.digest }
     })
   }

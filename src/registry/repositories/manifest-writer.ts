@@ -6,6 +6,7 @@ import type { Manifest } from '../../oci/manifest.ts'
 import { deleteManifests } from '../delete-manifests.ts'
 import { gatherImage, storeImageRoot, type ImageParts } from '../image/image-root.ts'
 import { manifestRecord, referencesIn, referrerDescriptor } from '../manifest-record.ts'
+import type { PutManifest } from '../repository.ts'
 import type { RootProvider } from '../root-provider.ts'
 import type { TagListener } from '../tags/tag-listener.ts'
 import { tagsOf } from '../tags/tag-roots.ts'
@@ -42,10 +43,16 @@ export class ManifestWriter {
   /**
    * Stores a manifest and its image root, and sets tags; everything is durable when it resolves
    *
+   * @param onMove is told of each tag that points at another manifest, and may throw
    * @throws OciError MANIFEST_BLOB_UNKNOWN, its detail naming all missing blobs; nothing has been stored then
    */
-  async put({ bytes, digest, manifest }: PushedManifest, tags: readonly string[]): Promise<ManifestRecord> {
+  async put(
+    { bytes, digest, manifest }: PushedManifest,
+    tags: readonly string[],
+    onMove?: PutManifest['onMove'],
+  ): Promise<ManifestRecord> {
     const { content, index, pinner, provider } = this.#components
+    await this.#tellOfMoves(digest, tags, onMove)
     const parts = await gatherImage(index, this.#repository, { digest, ...referencesIn(manifest) })
     if (!this.#acceptMissingBlobs) {
       requireBlobs(manifest, parts)
@@ -108,6 +115,15 @@ export class ManifestWriter {
     // root, too
     const hasNewRoot = before !== undefined && before.root !== record.root
     this.#tell(hasNewRoot ? new Set([...tags, ...(await tagsOf(index, this.#repository, digest))]) : tags)
+  }
+
+  async #tellOfMoves(digest: Digest, tags: readonly string[], onMove: PutManifest['onMove']): Promise<void> {
+    for (const tag of onMove === undefined ? [] : tags) {
+      const before = await this.#components.index.tag(this.#repository, tag)
+      if (before !== undefined && before.digest !== digest) {
+        onMove?.(tag)
+      }
+    }
   }
 
   /** Records when a manifest loses a tag: from then on it may be untagged, and `gc.untagged` counts from there */

@@ -9,6 +9,7 @@
  * - `resolved-repository.ts`: the name is not here, but a resolver of the configuration may know it
  */
 import { LRUCache } from 'lru-cache'
+import type { Caller } from '../../access/caller.ts'
 import type { ContentReader, ContentStore } from '../../ipfs/content-store.ts'
 import type { Index } from '../../index/index.ts'
 import { parseRoot, type RootReference } from '../../oci/cid.ts'
@@ -17,6 +18,7 @@ import type { ManifestLimits } from '../../oci/manifest-limits.ts'
 import type { Page } from '../../oci/pagination.ts'
 import type { CachedImages } from '../image/cached-images.ts'
 import type { ClientLimit } from '../client-limit.ts'
+import { GuardedRepository } from './guarded-repository.ts'
 import { ImageRepository } from './image-repository.ts'
 import type { IndexCondition } from '../index-condition.ts'
 import type { UnreadableFiles } from '../unreadable-files.ts'
@@ -92,34 +94,39 @@ export class Registry {
    * IPNS name, else what the resolvers know
    *
    * @param name a valid repository name; the repository need not exist yet
-   * @throws OciError UNAVAILABLE while a backup is being restored
+   * @param caller for whom it is looked up, and by whose rules it can be used
+   * @throws OciError UNAVAILABLE while a backup is being restored; UNAUTHORIZED or DENIED where the name is a root, which
+   * may be of any repository, and the caller may not pull from all
    */
-  async repository(name: string): Promise<Repository> {
+  async repository(name: string, caller: Caller): Promise<Repository> {
     const { index, reader, provider, resolver, cached } = this.#components
     this.requireServing()
-    const local = this.localRepository(name)
+    const local = guarded(this.localRepository(name), caller)
     const root = parseRoot(name)
     if ((root === undefined && resolver === undefined) || (await index.hasRepository(name))) {
       return local
     }
     if (root !== undefined) {
+      caller.requireEverywhere('pull', name)
       return new ImageRepository(
         { reader, index, provider, cached, verified: this.#verified },
         { name, root: async options => await this.#rootOf(name, root, options) },
       )
     }
-    return resolver === undefined
-      ? local
-      : new ResolvedRepository({
-          reader,
-          index,
-          provider,
-          cached,
-          verified: this.#verified,
-          resolver,
-          recentRoots: this.#recentRoots,
-          local,
-        })
+    if (resolver === undefined) {
+      return local
+    }
+    const resolved = new ResolvedRepository({
+      reader,
+      index,
+      provider,
+      cached,
+      verified: this.#verified,
+      resolver,
+      recentRoots: this.#recentRoots,
+      local: this.localRepository(name),
+    })
+    return guarded(resolved, caller)
   }
 
   /**
@@ -139,10 +146,19 @@ export class Registry {
     )
   }
 
-  /** Names of the repositories that have a manifest */
-  async repositories(page: Page): Promise<Listing<string>> {
+  /** Names of the repositories that have a manifest and that the caller may pull from */
+  async repositories(page: Page, caller: Caller): Promise<Listing<string>> {
     this.requireServing()
-    return await takePage(page, page => this.#components.index.repositories(page))
+    caller.requireCatalog()
+    return await takePage(page, ({ last }) => this.#visible(last, caller))
+  }
+
+  async *#visible(last: string | undefined, caller: Caller): AsyncGenerator<string> {
+    for await (const name of this.#components.index.repositories({ limit: -1, last })) {
+      if (caller.sees(name)) {
+        yield name
+      }
+    }
   }
 
   async #rootOf(repository: string, reference: RootReference, options: RequestOptions): Promise<string> {
@@ -165,4 +181,8 @@ export class Registry {
     using _slot = fetches?.take(options.client)
     return await names.resolve(name, options)
   }
+}
+
+function guarded(repository: Repository, caller: Caller): Repository {
+  return caller.name === undefined ? repository : new GuardedRepository({ repository, caller })
 }

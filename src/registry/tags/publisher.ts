@@ -11,6 +11,7 @@
  */
 import type { ContentStore } from '../../ipfs/content-store.ts'
 import type { Index } from '../../index/index.ts'
+import { OciError } from '../../oci/errors.ts'
 import type { IndexCondition } from '../index-condition.ts'
 import type { RootProvider } from '../root-provider.ts'
 import { PublishedDirectory, type PublishedDirectoryComponents } from './published-directory.ts'
@@ -22,6 +23,8 @@ export interface PublisherComponents extends PublishedDirectoryComponents {
   content: PublishedDirectoryComponents['content'] & Pick<ContentStore, 'sync'>
   index: PublishedDirectoryComponents['index'] & Pick<Index, 'change' | 'published'>
   names: { publish: (cid: string) => Promise<{ name: string; sequence: number }> }
+  /** Whether all peers may see which tags there are; @default they may */
+  isOpenToPeers?: (() => boolean) | undefined
   /** Provides the published directory */
   provider?: RootProvider | undefined
 }
@@ -104,10 +107,15 @@ export class Publisher implements TagListener {
   /**
    * Publishes all tags as they are now
    *
-   * @throws OciError UNAVAILABLE where the index is not whole
+   * @throws OciError UNAVAILABLE where the index is not whole, DENIED where not every peer may see the tags
    */
   async publish(): Promise<{ name: string; cid: string }> {
     this.#components.condition.requireWhole()
+    if (!this.#isOpenToPeers) {
+      throw new OciError('DENIED', {
+        detail: { reason: 'the access rules do not let every peer pull everything, so nothing is published' },
+      })
+    }
     const work = this.#running.then(async () => await this.#publish())
     this.#running = work.catch(() => {})
     return await work
@@ -128,8 +136,17 @@ export class Publisher implements TagListener {
     await this.#storing
   }
 
+  get #isOpenToPeers(): boolean {
+    return this.#components.isOpenToPeers?.() ?? true
+  }
+
   #schedule(): void {
-    if (!this.#automatic || !this.#components.condition.isWhole || this.#stopped.signal.aborted) {
+    if (
+      !this.#automatic ||
+      !this.#isOpenToPeers ||
+      !this.#components.condition.isWhole ||
+      this.#stopped.signal.aborted
+    ) {
       return
     }
     const now = performance.now()

@@ -20,7 +20,7 @@ import type { Index, UploadRecord } from '../../index/index.ts'
 import type { Logger } from '../../log.ts'
 import { algorithmOf, type Digest, type DigestAlgorithm } from '../../oci/digest.ts'
 import { OciError } from '../../oci/errors.ts'
-import type { ByteRange } from '../../oci/range.ts'
+import type { AppendOptions, UploadOptions } from './upload-options.ts'
 import { translateErrors, uploadUnknown } from '../errors.ts'
 import { KeyedLock } from '../../scheduling/keyed-lock.ts'
 import type { LinkGuard } from '../link-guard.ts'
@@ -52,13 +52,6 @@ export interface UploadsInit extends Partial<UploadLimitInit> {
    * @default 7 days
    */
   expiry?: number
-}
-
-export interface AppendOptions extends RequestOptions {
-  /** Where the client says that the bytes belong */
-  range?: ByteRange | undefined
-  /** Content-Length, where the client sends one */
-  length?: number | undefined
 }
 
 export class Uploads {
@@ -104,7 +97,11 @@ export class Uploads {
    * @returns the id of a new upload
    * @throws OciError TOOMANYREQUESTS or UNAVAILABLE where too many are open, STORAGE_FULL where no blob would fit
    */
-  async create(repository: string, algorithm: DigestAlgorithm = 'sha256', client?: string): Promise<string> {
+  async create(
+    repository: string,
+    algorithm: DigestAlgorithm = 'sha256',
+    { client, owner }: UploadOptions = {},
+  ): Promise<string> {
     await translateErrors(async () => {
       await this.#components.space.require(0, 1)
     })
@@ -117,7 +114,7 @@ export class Uploads {
     const id = randomUUID()
     this.#limit.open(id, client)
     const now = new Date().toISOString()
-    const record: UploadRecord = { repository, algorithm, size: 0, started: now, updated: now }
+    const record: UploadRecord = { repository, algorithm, owner, size: 0, started: now, updated: now }
     try {
       await translateErrors(async () => {
         await this.#open.create(id, record)
@@ -133,11 +130,11 @@ export class Uploads {
    * @returns bytes stored so far
    * @throws OciError BLOB_UPLOAD_UNKNOWN
    */
-  async size(repository: string, id: string): Promise<number> {
+  async size(repository: string, id: string, { owner }: UploadOptions = {}): Promise<number> {
     // without the lock, which a request may hold for hours; therefore this must not load the upload
     const open = this.#open.get(id)
     const record = open?.record ?? (await this.#components.index.upload(id))
-    if (record?.repository !== repository) {
+    if (record?.repository !== repository || record.owner !== owner) {
       throw uploadUnknown(id)
     }
     return open?.writer.size ?? record.size
@@ -158,7 +155,7 @@ export class Uploads {
     options: AppendOptions = {},
   ): Promise<number> {
     return await this.#locked(id, options, async () => {
-      const upload = await this.#find(repository, id)
+      const upload = await this.#find(repository, id, options)
       try {
         await this.#write(upload, source, options)
       } finally {
@@ -182,7 +179,7 @@ export class Uploads {
     options: AppendOptions = {},
   ): Promise<Pick<Blob, 'cid' | 'size'>> {
     return await this.#locked(id, options, async () => {
-      const upload = await this.#find(repository, id)
+      const upload = await this.#find(repository, id, options)
       try {
         await this.#write(upload, source, options)
       } catch (err) {
@@ -201,9 +198,9 @@ export class Uploads {
   }
 
   /** @throws OciError BLOB_UPLOAD_UNKNOWN */
-  async cancel(repository: string, id: string, options: RequestOptions = {}): Promise<void> {
+  async cancel(repository: string, id: string, options: UploadOptions = {}): Promise<void> {
     await this.#locked(id, options, async () => {
-      await this.#find(repository, id)
+      await this.#find(repository, id, options)
       await this.#drop(id)
     })
   }
@@ -276,9 +273,9 @@ export class Uploads {
     )
   }
 
-  async #find(repository: string, id: string): Promise<OpenUpload> {
+  async #find(repository: string, id: string, { owner }: UploadOptions): Promise<OpenUpload> {
     const upload = await this.#open.load(id)
-    if (upload?.record.repository !== repository) {
+    if (upload?.record.repository !== repository || upload.record.owner !== owner) {
       throw uploadUnknown(id)
     }
     return upload

@@ -1,3 +1,4 @@
+import { trusted } from '../../../src/access/caller.ts'
 import assert from 'node:assert/strict'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -63,7 +64,7 @@ describe("an image of a stranger that has a victim's bytes in another DAG", () =
       const root = await strangerRoot(put, victims, sha256(victims), ociManifest, {
         [sha256(layer)]: await oddFile(put, layer, leafBytes),
       })
-      await pullAll(await stores.registry.repository(root), victims)
+      await pullAll(await stores.registry.repository(root, trusted), victims)
       assert.deepEqual(await contentsOf(stores), before)
       await assertAllIsWell(before)
     })
@@ -74,7 +75,7 @@ describe("an image of a stranger that has a victim's bytes in another DAG", () =
     const root = await strangerRoot(put, victims, sha256(victims), ociManifest, {
       [sha256(own)]: await oddFile(put, own),
     })
-    const repository = await stores.registry.repository(root)
+    const repository = await stores.registry.repository(root, trusted)
     await readAll((await repository.blob(sha256(own))).read())
     assert.equal(await stores.index.blob(sha256(own)), undefined)
     assert.equal(await stores.repository('other').mountBlob(sha256(own), undefined), false)
@@ -119,7 +120,7 @@ describe('what a manifest names', () => {
     const before = await contentsOf(stores)
     await assertAllIsWell(before)
     await assertKept(stores.repository('cache'))
-    await assertKept(await stores.registry.repository(root))
+    await assertKept(await stores.registry.repository(root, trusted))
     assert.deepEqual(await readAll((await stores.repository('cache').blob(sha256(foreign))).read()), foreign)
   })
 
@@ -149,10 +150,10 @@ describe('what a manifest names', () => {
     )
     const { root } = await stores.repository('victim').manifest({ tag: 'v2' })
     assert.equal(
-      (await (await stores.registry.repository(root)).manifest({ digest: sha256(victims) })).digest,
+      (await (await stores.registry.repository(root, trusted)).manifest({ digest: sha256(victims) })).digest,
       sha256(victims),
     )
-    await pullAll(await stores.registry.repository(root), victims)
+    await pullAll(await stores.registry.repository(root, trusted), victims)
   })
 
   it('gives nobody a blob of another repository, by its root neither', async () => {
@@ -161,7 +162,9 @@ describe('what a manifest names', () => {
     })
     await stores.pushEmptyConfig('stranger')
     const { root } = await stores.pushManifest('stranger', 'v1', manifest)
-    await assert.rejects((await stores.registry.repository(root)).blob(sha256(layer)), { code: 'BLOB_UNKNOWN' })
+    await assert.rejects((await stores.registry.repository(root, trusted)).blob(sha256(layer)), {
+      code: 'BLOB_UNKNOWN',
+    })
   })
 })
 

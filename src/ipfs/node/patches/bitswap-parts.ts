@@ -1,4 +1,5 @@
 import type { Helia } from 'helia'
+import type { Blockstore } from 'interface-blockstore'
 import type { CID } from 'multiformats/cid'
 import type { Connection, PeerId, StreamHandler } from '@libp2p/interface'
 import type { MessageSender } from './block-messages.ts'
@@ -16,6 +17,8 @@ export interface Want {
 
 /** What one peer wants of us */
 export interface Ledger {
+  /** Where it looks for what the peer wants */
+  blockstore: Pick<Blockstore, 'has' | 'get'>
   wants: Map<string, Want>
   maxWantListSize: number
   addWants: (list?: { entries: Array<{ cid: Uint8Array }> }) => void
@@ -89,6 +92,8 @@ const brokerShape: Shape = {
 }
 
 export const ledgerShape: Shape = {
+  'blockstore.has': 'function',
+  'blockstore.get': 'function',
   'wants.values': 'function',
   maxWantListSize: 'number',
   addWants: 'function',

@@ -8,10 +8,11 @@
  * the same again. The library's own remedy, a limit on the length of the list, drops the wants that exceed it without
  * telling the peer, and other Helia nodes never ask for them again.
  *
- * So we stand between the library and its state, and change five things:
+ * So we stand between the library and its state, and change six things:
  *
  * - Sending (want-rounds.ts): a peer gets its blocks in rounds of a few, each with a deadline, and only some rounds run
  *   at a time.
+ * - Who gets blocks (guarded-blocks.ts): a peer that may not fetch is told that there are none.
  * - Lists: a want whose CID is longer than any real one is dropped, and the list of a peer that has disconnected is
  *   forgotten at once.
  * - Receiving: a peer that keeps sending blocks that nobody asked for is disconnected before they are hashed.
@@ -27,6 +28,7 @@ import { identity } from 'multiformats/hashes/identity'
 import { Slots } from '../../../scheduling/slots.ts'
 import { bitswapOf, checkedBitswap, ledgerShape } from './bitswap-parts.ts'
 import { sendBlocksUncopied } from './block-messages.ts'
+import { guardBlocks } from './guarded-blocks.ts'
 import { MessageBudget } from './message-budget.ts'
 import { serveInRounds } from './want-rounds.ts'
 import type { BlockSession, BlockSessionInit, Ledger, LedgerMap, Network, WantList } from './bitswap-parts.ts'
@@ -70,6 +72,8 @@ export interface BitswapLimits {
   wantsPerPeer: number
   /** Bytes of the incomplete messages of all peers */
   messageBytes: number
+  /** Whether a peer gets blocks of ours; @default all do */
+  mayFetch?: ((peer: string) => boolean) | undefined
   /**
    * Bytes of blocks that a connection may bring while nobody waits for any: what was asked for and cancelled may still
    * come
@@ -124,12 +128,16 @@ async function bound(helia: Helia, libp2p: Libp2pParts, patches: Patches, limits
   refuseUnasked(wantList, limits.unaskedBytes)
   sendBlocksUncopied(network, libp2p)
 
+  const { mayFetch } = limits
   const slots = new Slots(maxRoundsAtOnce)
   const set = ledgers.set.bind(ledgers)
   ledgers.set = (peer, ledger) => {
     patches.fits('@helia/bitswap', ledger, ledgerShape)
     forgetGone(ledgers, libp2p)
     takeFewWants(ledger, limits.wantsPerPeer)
+    if (mayFetch !== undefined) {
+      guardBlocks(ledger, () => mayFetch(peer.toString()))
+    }
     serveInRounds(ledger, ledgers, slots)
     return set(peer, ledger)
   }

@@ -1,3 +1,4 @@
+import { trusted } from '../../../../src/access/caller.ts'
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, describe, it } from 'node:test'
 import { unixfs } from '@helia/unixfs'
@@ -226,7 +227,7 @@ describe('the image root', () => {
     const first = await addImageRoot(stores, 'r', record, 1)
     const { manifests } = JSON.parse((await walk(first)).get('index.json')!.toString())
     assert.deepEqual(manifests, [{ mediaType: ociManifest, digest, size: manifest.byteLength }])
-    assert.equal((await (await stores.registry.repository(first)).manifest({ tag: 'latest' })).digest, digest)
+    assert.equal((await (await stores.registry.repository(first, trusted)).manifest({ tag: 'latest' })).digest, digest)
   })
 
   it('of an artifact without layers is whole too', async () => {

@@ -1,3 +1,4 @@
+import { trusted } from '../../../../src/access/caller.ts'
 import assert from 'node:assert/strict'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -45,7 +46,7 @@ async function tags(repository = 'r'): Promise<string[]> {
 }
 
 async function catalog(): Promise<string[]> {
-  return (await stores.registry.repositories(all)).items
+  return (await stores.registry.repositories(all, trusted)).items
 }
 
 async function digestAt(reference: string): Promise<Digest> {

@@ -63,6 +63,22 @@ describe('publisher', () => {
     return found
   }
 
+  it('publishes nothing while not every peer may see the tags', async () => {
+    await publisher.stop()
+    let isOpen = false
+    publisher = make({ automatic: true }, { isOpenToPeers: () => isOpen })
+    await publisher.start()
+    await push('team/app', 'v1')
+    await assert.rejects(publisher.publish(), { code: 'DENIED' })
+    await sleep(200)
+    assert.deepEqual(published, [])
+    isOpen = true
+    await push('team/app', 'v2')
+    await until('both tags are published', () => published.length > 0)
+    const found = JSON.stringify(await contents(published.at(-1)!))
+    assert.ok(found.includes('v1') && found.includes('v2'))
+  })
+
   it('is cut short by the stop, however long a directory takes', async () => {
     await push('team/app', 'v1')
     let begun = false

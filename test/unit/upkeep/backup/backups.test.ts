@@ -1,3 +1,4 @@
+import { trusted } from '../../../../src/access/caller.ts'
 import assert from 'node:assert/strict'
 import { rm } from 'node:fs/promises'
 import { afterEach, beforeEach, describe, it } from 'node:test'
@@ -231,7 +232,10 @@ describe('a restore', () => {
         },
         what,
       )
-      assert.deepEqual(await other.registry.repositories({ limit: 1, last: undefined }), { items: [], more: false })
+      assert.deepEqual(await other.registry.repositories({ limit: 1, last: undefined }, trusted), {
+        items: [],
+        more: false,
+      })
     }
     // what was stored of a shorter one is here for the next
     for (let end = 0; end < car.byteLength; end += 41) {
@@ -273,11 +277,11 @@ describe('a restore', () => {
     await assert.rejects(restore(car), /the process ends here/)
     await other.reopen()
     assert.equal((await Array.fromAsync(other.index.repositories({ limit: -1, last: undefined }))).length, 1)
-    await assert.rejects(other.registry.repositories({ limit: 1, last: undefined }), { code: 'UNAVAILABLE' })
-    await assert.rejects(other.registry.repository('other'), { code: 'UNAVAILABLE' })
+    await assert.rejects(other.registry.repositories({ limit: 1, last: undefined }, trusted), { code: 'UNAVAILABLE' })
+    await assert.rejects(other.registry.repository('other', trusted), { code: 'UNAVAILABLE' })
     await assert.rejects(other.collector().collect(), { code: 'UNAVAILABLE' })
     await restore(car)
     assert.deepEqual(await contentsOf(other), await contentsOf(stores))
-    assert.equal((await other.registry.repositories({ limit: 9, last: undefined })).items.length, 2)
+    assert.equal((await other.registry.repositories({ limit: 9, last: undefined }, trusted)).items.length, 2)
   })
 })

@@ -1,4 +1,5 @@
 /** A backup of a stranger: it is refused with a reason, and the registry is as empty as before */
+import { trusted } from '../../../../src/access/caller.ts'
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, describe, it } from 'node:test'
 import { asyncIterableReader } from '@ipld/car/decoder'
@@ -500,7 +501,10 @@ describe('a forged backup', () => {
       )
       assert.equal(error?.code, 'REQUEST_INVALID', JSON.stringify(error) ?? 'it was taken')
       assert.match(error.detail!.reason, reason)
-      assert.deepEqual(await other.registry.repositories({ limit: 1, last: undefined }), { items: [], more: false })
+      assert.deepEqual(await other.registry.repositories({ limit: 1, last: undefined }, trusted), {
+        items: [],
+        more: false,
+      })
       // whatever it left does not harm the next
       await restore(await carOf(await honest()))
       assert.deepEqual(await contentsOf(other), await contentsOf(stores))

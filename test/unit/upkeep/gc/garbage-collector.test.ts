@@ -1,3 +1,4 @@
+import { trusted } from '../../../../src/access/caller.ts'
 import assert from 'node:assert/strict'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -80,7 +81,7 @@ describe('a garbage collection', () => {
     assert.equal((await blocksOnDisk(stores)).size, 0)
     assert.deepEqual(await Array.fromAsync(stores.index.blobs()), [])
     assert.deepEqual(await Array.fromAsync(stores.index.links()), [])
-    assert.deepEqual((await stores.registry.repositories({ limit: 10, last: undefined })).items, [])
+    assert.deepEqual((await stores.registry.repositories({ limit: 10, last: undefined }, trusted)).items, [])
   })
 
   it('only says what would go when it is dry', async () => {
@@ -249,7 +250,7 @@ describe('a garbage collection', () => {
       'a millisecond has passed',
       async () => (await stores.collector({ untagged: 0 }).collect()).manifests === 4,
     )
-    assert.deepEqual((await stores.registry.repositories({ limit: 10, last: undefined })).items, [])
+    assert.deepEqual((await stores.registry.repositories({ limit: 10, last: undefined }, trusted)).items, [])
     await stores.collector().collect()
     assert.equal((await blocksOnDisk(stores)).size, 0)
   })

@@ -1,0 +1,131 @@
+import { readFile, stat } from 'node:fs/promises'
+import { basename } from 'node:path'
+import type { Logger } from '../log.ts'
+import { parseAccessFile, type AccessRules } from './access-file.ts'
+import { AccessFileError } from './errors.ts'
+import { parsePasswords, type Passwords } from './htpasswd.ts'
+
+/** Between two looks whether a file has changed; milliseconds */
+const period = 1000
+
+/** Rules and passwords that belong together: who has one of these sees no change of the files */
+export interface AccessState extends AccessRules {
+  passwords: Passwords
+}
+
+export interface AccessFilesInit {
+  /** With the rules; where there is none, everybody may do everything */
+  accessFile: string
+  /** Whether the file with the rules has to be there */
+  required: boolean
+  passwordFile: string
+}
+
+/** Reads rules and passwords, and again where they change; what can't be used is told in the log, and the old ones stay */
+export class AccessFiles {
+  readonly #log: Logger
+  readonly #init: AccessFilesInit
+  #state: AccessState | undefined
+  #seen = ''
+  #timer: NodeJS.Timeout | undefined
+  #looking: Promise<void> | undefined
+
+  constructor({ log }: { log: Logger }, init: AccessFilesInit) {
+    this.#log = log
+    this.#init = init
+  }
+
+  /** Undefined where there are no rules */
+  get state(): AccessState | undefined {
+    return this.#state
+  }
+
+  /** @throws AccessFileError where a file can't be used */
+  async load(): Promise<void> {
+    this.#seen = await this.#look()
+    this.#state = await this.#read()
+  }
+
+  /** @throws AccessFileError where a file can't be used */
+  async start(): Promise<void> {
+    await this.load()
+    if (this.#state === undefined) {
+      this.#log.warn('everybody who reaches the port can push and delete; "ipdr access init private" closes it')
+    }
+    this.#timer ??= setInterval(() => {
+      this.#looking ??= this.#refresh(false).finally(() => {
+        this.#looking = undefined
+      })
+    }, period).unref()
+  }
+
+  async stop(): Promise<void> {
+    clearInterval(this.#timer)
+    this.#timer = undefined
+    await this.#looking
+  }
+
+  /** Reads the files now, changed or not */
+  async reload(): Promise<void> {
+    await this.#refresh(true)
+  }
+
+  async #refresh(always: boolean): Promise<void> {
+    const seen = await this.#look()
+    if (seen === this.#seen && !always) {
+      return
+    }
+    this.#seen = seen
+    try {
+      const state = await this.#read()
+      if (state === undefined && this.#state !== undefined) {
+        this.#log.error('the access rules are gone; those read before stay in force', { file: this.#init.accessFile })
+        return
+      }
+      this.#state = state
+      this.#log.info('access rules read', { file: this.#init.accessFile })
+    } catch (err) {
+      this.#log.error("the access rules can't be used; those read before stay in force", {
+        reason: (err as Error).message,
+      })
+    }
+  }
+
+  /** What tells that a file is another one than before */
+  async #look(): Promise<string> {
+    const files = await Promise.all(
+      [this.#init.accessFile, this.#init.passwordFile].map(async file => {
+        const { mtimeNs, size, ino } = (await stat(file, { bigint: true }).catch(() => undefined)) ?? {}
+        return `${mtimeNs} ${size} ${ino}`
+      }),
+    )
+    return files.join()
+  }
+
+  async #read(): Promise<AccessState | undefined> {
+    const { accessFile, passwordFile, required } = this.#init
+    const rules = await readText(accessFile)
+    if (rules === undefined) {
+      if (required) {
+        throw new AccessFileError(accessFile, [{ line: 1, column: 1, message: 'there is no such file' }])
+      }
+      return undefined
+    }
+    const passwords = (await readText(passwordFile)) ?? ''
+    return {
+      ...parseAccessFile(basename(accessFile), rules),
+      passwords: parsePasswords(basename(passwordFile), passwords),
+    }
+  }
+}
+
+async function readText(file: string): Promise<string | undefined> {
+  try {
+    return await readFile(file, 'utf8')
+  } catch (err) {
+    if ((err as NodeJS.ErrnoException).code === 'ENOENT') {
+      return undefined
+    }
+    throw err
+  }
+}

@@ -1,0 +1,159 @@
+/**
+ * Who may do what. The room holds: who asks (`authenticator`, from a password of `htpasswd` or a token of `tokens`), the rules and the files that
+ * they come from (`rules`, `access-file`, `access-files`), and what one request may do (`caller`). It imports `oci` alone and knows neither HTTP
+ * nor repositories; `http` asks {@link Access} who makes a request, and `registry` and `ipfs/node` ask the {@link Caller} what he may do.
+ */
+import type { AccessFiles, AccessState } from './access-files.ts'
+import { isCurrent, type Authenticator, type Challenge, userIdentity } from './authenticator.ts'
+import { IdentifiedCaller, trusted, type Caller } from './caller.ts'
+import type { Identity } from './identity.ts'
+import { OciError } from '../oci/errors.ts'
+import type { Logger } from '../log.ts'
+import { dockerActions, type Scope } from './scopes.ts'
+import { accessLifetime, fingerprintOf, type Tokens } from './tokens.ts'
+
+export interface AccessComponents {
+  files: Pick<AccessFiles, 'state'>
+  authenticator: Authenticator
+  tokens: Tokens
+  log: Logger
+}
+
+/** What a client shows of itself */
+export interface Credentials {
+  authorization: string | undefined
+  /** IP address */
+  address: string | undefined
+  challenge: Challenge
+}
+
+/** What a client asks the token endpoint for */
+export interface TokenRequest {
+  scopes: readonly Scope[]
+  /** Whether a refresh token is wanted, too */
+  offline: boolean
+  /** Of a POST, instead of `Authorization` */
+  grant?: { user: string; password: string } | { refreshToken: string } | undefined
+}
+
+export interface TokenAnswer {
+  token: string
+  access_token: string
+  refresh_token?: string
+  /** What was allowed of what was asked for */
+  scope: string
+  /** Seconds */
+  expires_in: number
+  issued_at: string
+}
+
+export class Access {
+  /** Where clients get tokens, if not at `/auth/token` of the host that they ask */
+  readonly tokenUrl: string | undefined
+  readonly #components: AccessComponents
+
+  constructor(components: AccessComponents, { tokenUrl }: { tokenUrl?: string | undefined } = {}) {
+    this.#components = components
+    this.tokenUrl = tokenUrl
+  }
+
+  /** Whether there are rules: without them nobody is asked who he is */
+  get isClosed(): boolean {
+    return this.#components.files.state !== undefined
+  }
+
+  /** Whether any peer may fetch everything, so that it may be provided and published where the peers of this network look */
+  isOpenToPeers(inSwarm: boolean): boolean {
+    return this.mayFetch('', inSwarm)
+  }
+
+  /** Whether a peer gets the blocks that are here */
+  mayFetch(peer: string, inSwarm: boolean): boolean {
+    const { state } = this.#components.files
+    const identity: Identity = { kind: 'peer', name: peer, groups: [], inSwarm }
+    return state === undefined || state.rules.allowsEverywhere(identity, 'pull')
+  }
+
+  /** @throws OciError UNAUTHORIZED where a password or token is wrong, or TOOMANYREQUESTS */
+  async caller({ authorization, address, challenge }: Credentials): Promise<Caller> {
+    const { authenticator, files, log } = this.#components
+    const { state } = files
+    if (state === undefined) {
+      return trusted
+    }
+    const authenticated = await authenticator.authenticate(state, { authorization, address }, challenge)
+    return new IdentifiedCaller({
+      ...authenticated,
+      rules: state.rules,
+      challenge,
+      onDenied: (question, { rule }) => {
+        const { name } = authenticated.identity
+        log.info('denied', { user: name, ...question, rule: rule?.source ?? 'none', remote: address })
+      },
+    })
+  }
+
+  /** @throws OciError UNAUTHORIZED or TOOMANYREQUESTS, or NOT_FOUND where there are no rules */
+  async token(request: TokenRequest, credentials: Credentials): Promise<TokenAnswer> {
+    const { files, tokens } = this.#components
+    const { state } = files
+    if (state === undefined) {
+      throw new OciError('NOT_FOUND', { detail: { reason: 'this registry has no access rules, and so no tokens' } })
+    }
+    const identity = await this.#identify(state, request, credentials)
+    const fingerprint = identity.kind === 'user' ? fingerprintOf(state.passwords.get(identity.name)!) : undefined
+    const scopes = allowedScopes(state, identity, request.scopes)
+    const token = await tokens.issue({ subject: identity.name, scopes, fingerprint })
+    return {
+      token,
+      access_token: token,
+      ...(request.offline && fingerprint !== undefined
+        ? { refresh_token: await tokens.issueRefresh(identity.name, fingerprint) }
+        : {}),
+      scope: scopes
+        .map(
+          ({ type, name, actions }) =>
+            `${type}:${name}:${type === 'registry' ? '*' : dockerActions(actions).join(',')}`,
+        )
+        .join(' '),
+      expires_in: accessLifetime,
+      issued_at: new Date().toISOString(),
+    }
+  }
+
+  async #identify(
+    state: AccessState,
+    { grant }: TokenRequest,
+    { authorization, address, challenge }: Credentials,
+  ): Promise<Identity> {
+    const { authenticator, tokens } = this.#components
+    if (grant === undefined) {
+      return (await authenticator.authenticate(state, { authorization, address }, challenge)).identity
+    }
+    if ('user' in grant) {
+      return await authenticator.logIn(state, { ...grant, address }, challenge)
+    }
+    const refresh = await tokens.verify(grant.refreshToken, 'refresh').catch(() => undefined)
+    if (refresh === undefined || !isCurrent(state, refresh.subject, refresh.fingerprint)) {
+      throw new OciError('UNAUTHORIZED', {
+        detail: { reason: 'the refresh token is not valid any more: log in again' },
+        headers: challenge(),
+      })
+    }
+    return userIdentity(state, refresh.subject, address)
+  }
+}
+
+/** What of the scopes the rules allow: too much is cut, never refused, as clients ask for more than they need */
+function allowedScopes({ rules }: AccessState, identity: Identity, scopes: readonly Scope[]): Scope[] {
+  return scopes
+    .map(({ type, name, actions }) => ({
+      type,
+      name,
+      actions:
+        type === 'registry'
+          ? actions
+          : actions.filter(action => rules.decide(identity, { action, repository: name }).allowed),
+    }))
+    .filter(({ actions }) => actions.length > 0)
+}

@@ -1,0 +1,143 @@
+import { RateLimiterMemory } from 'rate-limiter-flexible'
+import { OciError } from '../oci/errors.ts'
+import type { AccessState } from './access-files.ts'
+import type { PasswordCheck } from './htpasswd.ts'
+import { anonymous, anonymousFrom, type Identity } from './identity.ts'
+import type { Scope } from './scopes.ts'
+import { fingerprintOf, type Tokens } from './tokens.ts'
+
+/** Wrong passwords for one user from one address, and for all users from it, before the next one has to wait */
+const maxFailures = { user: 20, address: 200 }
+/** Seconds */
+const failurePeriod = 60
+const maxHeaderBytes = 64 * 1024
+
+export interface Authenticated {
+  identity: Identity
+  /** What the token was issued for; undefined where the client showed a password or nothing */
+  scopes?: readonly Scope[] | undefined
+}
+
+export type Challenge = (scope?: string, error?: string) => Record<string, string | string[]>
+
+/** Finds out who asks, by what stands in `Authorization` */
+export class Authenticator {
+  readonly #passwords: PasswordCheck
+  readonly #tokens: Tokens
+  readonly #userFailures = new RateLimiterMemory({ points: maxFailures.user, duration: failurePeriod })
+  readonly #addressFailures = new RateLimiterMemory({ points: maxFailures.address, duration: failurePeriod })
+
+  constructor({ passwords, tokens }: { passwords: PasswordCheck; tokens: Tokens }) {
+    this.#passwords = passwords
+    this.#tokens = tokens
+  }
+
+  /** @throws OciError UNAUTHORIZED with the challenge, or TOOMANYREQUESTS */
+  async authenticate(
+    state: AccessState,
+    { authorization, address }: { authorization: string | undefined; address: string | undefined },
+    challenge: Challenge,
+  ): Promise<Authenticated> {
+    if (authorization === undefined || authorization.trim() === '') {
+      return { identity: anonymousFrom(address) }
+    }
+    const [, scheme = '', value = ''] = /^([A-Za-z]+) +(\S+) *$/.exec(authorization.slice(0, maxHeaderBytes)) ?? []
+    switch (scheme.toLowerCase()) {
+      case 'basic':
+        return { identity: await this.#byPassword(state, value, address, challenge) }
+      case 'bearer':
+        return await this.#byToken(state, value, address, challenge)
+      default:
+        throw unauthorized('Authorization must be Basic or Bearer', challenge())
+    }
+  }
+
+  /** @throws OciError UNAUTHORIZED with the challenge, or TOOMANYREQUESTS */
+  async logIn(
+    state: AccessState,
+    { user, password, address }: { user: string; password: string; address: string | undefined },
+    challenge: Challenge,
+  ): Promise<Identity> {
+    const keys = { user: `${address ?? ''} ${user}`, address: address ?? '' }
+    await this.#requireFewFailures(keys)
+    if (!(await this.#passwords.isRight(state.passwords, user, password))) {
+      await Promise.all([this.#userFailures.penalty(keys.user), this.#addressFailures.penalty(keys.address)])
+      throw unauthorized('wrong user name or password', challenge())
+    }
+    return userIdentity(state, user, address)
+  }
+
+  /** @throws OciError TOOMANYREQUESTS */
+  async #requireFewFailures(keys: { user: string; address: string }): Promise<void> {
+    const [byUser, byAddress] = await Promise.all([
+      this.#userFailures.get(keys.user),
+      this.#addressFailures.get(keys.address),
+    ])
+    const isOver =
+      (byUser?.consumedPoints ?? 0) >= maxFailures.user || (byAddress?.consumedPoints ?? 0) >= maxFailures.address
+    if (isOver || this.#passwords.isBusy) {
+      const wait = Math.max(byUser?.msBeforeNext ?? 0, byAddress?.msBeforeNext ?? 0, 1000)
+      throw new OciError('TOOMANYREQUESTS', {
+        detail: { reason: 'too many log-ins failed: wait before the next one' },
+        headers: { 'Retry-After': String(Math.ceil(wait / 1000)) },
+      })
+    }
+  }
+
+  async #byPassword(
+    state: AccessState,
+    value: string,
+    address: string | undefined,
+    challenge: Challenge,
+  ): Promise<Identity> {
+    const credentials = parseBasic(value)
+    if (credentials === undefined) {
+      throw unauthorized('Basic credentials must be user:password in base64', challenge())
+    }
+    return await this.logIn(state, { ...credentials, address }, challenge)
+  }
+
+  async #byToken(
+    state: AccessState,
+    value: string,
+    address: string | undefined,
+    challenge: Challenge,
+  ): Promise<Authenticated> {
+    const token = await this.#tokens.verify(value).catch(() => undefined)
+    if (token === undefined) {
+      throw unauthorized('this token is not valid, or has expired', challenge(undefined, 'invalid_token'))
+    }
+    const { subject, scopes, fingerprint } = token
+    if (subject === anonymous) {
+      return { identity: anonymousFrom(address), scopes }
+    }
+    if (!isCurrent(state, subject, fingerprint)) {
+      throw unauthorized('the password has changed since this token was issued', challenge(undefined, 'invalid_token'))
+    }
+    return { identity: userIdentity(state, subject, address), scopes }
+  }
+}
+
+/** Whether a user still has the password with which a token was issued */
+export function isCurrent({ passwords }: AccessState, user: string, fingerprint: string | undefined): boolean {
+  const hash = passwords.get(user)
+  return hash !== undefined && fingerprintOf(hash) === fingerprint
+}
+
+export function userIdentity(state: AccessState, name: string, address: string | undefined): Identity {
+  return { kind: 'user', name, groups: state.groupsOf(name), address }
+}
+
+/** @see https://www.rfc-editor.org/rfc/rfc7617 */
+function parseBasic(value: string): { user: string; password: string } | undefined {
+  if (!/^[A-Za-z0-9+/_-]+={0,2}$/.test(value)) {
+    return undefined
+  }
+  const text = Buffer.from(value, 'base64').toString('utf8')
+  const colon = text.indexOf(':')
+  return colon < 1 ? undefined : { user: text.slice(0, colon), password: text.slice(colon + 1) }
+}
+
+function unauthorized(reason: string, headers: Record<string, string | string[]>): OciError {
+  return new OciError('UNAUTHORIZED', { detail: { reason }, headers })
+}

@@ -1,0 +1,192 @@
+/**
+ * Decides what an identity may do, by rules that only ever add up:
+ *
+ * 1. A `deny` rule that matches refuses, whatever else matches.
+ * 2. Otherwise one `allow` rule that matches is enough.
+ * 3. Where none matches, the answer is no.
+ *
+ * So the order of rules never matters. A rule matches where one of its subjects is the identity, one of its patterns is the repository, one of
+ * its actions is asked for, and the tag, if there is one, is one of its tags.
+ *
+ * A decision must not take longer because there are more rules about others: rules are looked up by subject, and below each subject by the
+ * segments of the pattern that hold no wildcard (`team/app/*` is found at `team` and then `app`).
+ */
+import { BlockList, isIP } from 'node:net'
+import picomatch from 'picomatch'
+import type { Action } from './actions.ts'
+import type { Identity } from './identity.ts'
+
+export interface Rule {
+  /** Where it stands, for whoever asks why: `access.yml, line 12` */
+  source: string
+  effect: 'allow' | 'deny'
+  /** `anonymous` (everybody), `authenticated`, `user:<name>`, `group:<name>`, `peer:<id>`, `swarm` or `network:<address>[/<bits>]` */
+  subjects: readonly string[]
+  /** Globs: `*` within a segment of the name, `**` across segments */
+  repositories: readonly string[]
+  actions: readonly Action[]
+  /** Globs; undefined: any tag, and what has none */
+  tags?: readonly string[] | undefined
+}
+
+export interface Decision {
+  allowed: boolean
+  /** The rule that decided; undefined where none matched */
+  rule?: Rule | undefined
+}
+
+export interface Question {
+  action: Action
+  repository: string
+  tag?: string | undefined
+}
+
+/** A rule with one of its patterns, ready to be asked */
+interface Entry {
+  rule: Rule
+  matches: (repository: string) => boolean
+  matchesTag: ((tag: string) => boolean) | undefined
+}
+
+interface Node {
+  entries: Entry[]
+  below: Map<string, Node>
+}
+
+export class Rules {
+  readonly #bySubject = new Map<string, Node>()
+  readonly #networks: { subject: string; list: BlockList }[] = []
+
+  constructor(rules: readonly Rule[]) {
+    for (const rule of rules) {
+      for (const subject of new Set(rule.subjects)) {
+        for (const pattern of rule.repositories) {
+          this.#add(subject, pattern, rule)
+        }
+      }
+    }
+  }
+
+  decide(identity: Identity, { action, repository, tag }: Question): Decision {
+    let allowedBy: Rule | undefined
+    const segments = repository.split('/')
+    for (const subject of this.#subjectsOf(identity)) {
+      for (const { rule, matches, matchesTag } of this.#entries(subject, segments)) {
+        if (!rule.actions.includes(action) || !matches(repository)) {
+          continue
+        }
+        if (matchesTag !== undefined && (tag === undefined ? rule.effect === 'deny' : !matchesTag(tag))) {
+          continue
+        }
+        if (rule.effect === 'deny') {
+          return { allowed: false, rule }
+        }
+        allowedBy ??= rule
+      }
+    }
+    return { allowed: allowedBy !== undefined, rule: allowedBy }
+  }
+
+  /**
+   * Whether an identity may do something to every repository there can be: by a rule for `**`, and without one that denies anything. What
+   * belongs to no repository alone, such as a block that a peer wants, is for these.
+   */
+  allowsEverywhere(identity: Identity, action: Action): boolean {
+    let allowed = false
+    for (const subject of this.#subjectsOf(identity)) {
+      for (const { rule } of allEntries(this.#bySubject.get(subject))) {
+        if (!rule.actions.includes(action)) {
+          continue
+        }
+        if (rule.effect === 'deny') {
+          return false
+        }
+        allowed ||= rule.tags === undefined && rule.repositories.includes('**')
+      }
+    }
+    return allowed
+  }
+
+  #add(subject: string, pattern: string, rule: Rule): void {
+    if (!this.#bySubject.has(subject)) {
+      this.#bySubject.set(subject, { entries: [], below: new Map() })
+      if (subject.startsWith('network:')) {
+        this.#networks.push({ subject, list: parseNetwork(subject.slice('network:'.length)) })
+      }
+    }
+    let node = this.#bySubject.get(subject)!
+    for (const segment of literalSegments(pattern)) {
+      const next = node.below.get(segment) ?? { entries: [], below: new Map() }
+      node.below.set(segment, next)
+      node = next
+    }
+    node.entries.push({ rule, matches: globMatcher([pattern]), matchesTag: rule.tags && globMatcher(rule.tags) })
+  }
+
+  *#entries(subject: string, segments: readonly string[]): Generator<Entry> {
+    let node = this.#bySubject.get(subject)
+    for (let depth = 0; node !== undefined; depth++) {
+      yield* node.entries
+      node = node.below.get(segments[depth] ?? '')
+    }
+  }
+
+  *#subjectsOf({ kind, name, groups, inSwarm, address }: Identity): Generator<string> {
+    yield 'anonymous'
+    if (kind === 'user') {
+      yield 'authenticated'
+      yield `user:${name}`
+    }
+    if (kind === 'peer') {
+      yield `peer:${name}`
+    }
+    if (inSwarm === true) {
+      yield 'swarm'
+    }
+    for (const group of groups) {
+      yield `group:${group}`
+    }
+    if (address !== undefined) {
+      const plain = address.replace(/^::ffff:(?=\d+\.)/i, '').replace(/%.*$/, '')
+      const family = isIP(plain) === 6 ? 'ipv6' : 'ipv4'
+      for (const { subject, list } of this.#networks) {
+        if (isIP(plain) !== 0 && list.check(plain, family)) {
+          yield subject
+        }
+      }
+    }
+  }
+}
+
+function* allEntries(node: Node | undefined): Generator<Entry> {
+  if (node !== undefined) {
+    yield* node.entries
+    for (const below of node.below.values()) {
+      yield* allEntries(below)
+    }
+  }
+}
+
+/** @throws RangeError where it is no address, or has more bits than one */
+export function parseNetwork(text: string): BlockList {
+  const [, address = '', bits] = /^([^/]+)(?:\/(\d{1,3}))?$/.exec(text) ?? []
+  const version = isIP(address)
+  const length = version === 6 ? 128 : 32
+  if (version === 0 || Number(bits ?? length) > length) {
+    throw new RangeError('must be an IP address or a network such as 192.0.2.0/24')
+  }
+  const list = new BlockList()
+  list.addSubnet(address, Number(bits ?? length), version === 6 ? 'ipv6' : 'ipv4')
+  return list
+}
+
+/** The segments before the first one with a wildcard */
+function literalSegments(pattern: string): string[] {
+  const segments = pattern.split('/')
+  const first = segments.findIndex(segment => !/^[a-z0-9._-]+$/i.test(segment))
+  return first === -1 ? segments : segments.slice(0, first)
+}
+
+function globMatcher(patterns: readonly string[]): (text: string) => boolean {
+  return picomatch([...patterns], { dot: true, nonegate: true, noext: true })
+}

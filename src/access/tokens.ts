@@ -1,0 +1,101 @@
+import { createHash } from 'node:crypto'
+import { jwtVerify, SignJWT } from 'jose'
+import { LRUCache } from 'lru-cache'
+import type { Action } from './actions.ts'
+import { anonymous } from './identity.ts'
+import type { Scope } from './scopes.ts'
+import { algorithm, type TokenKeys } from './token-keys.ts'
+
+const issuer = 'ipdr'
+export const service = 'ipdr'
+/** Seconds: at least 60, as clients raise less to it */
+export const accessLifetime = 300
+const refreshLifetime = 90 * 24 * 3600
+/** Tokens whose signature need not be verified again */
+const maxVerified = 10_000
+/** A token of a hundred scopes has some 30 kB */
+const maxTokenBytes = 64 * 1024
+
+export interface AccessToken {
+  /** User name, or `anonymous` */
+  subject: string
+  /** What it was issued for; it allows nothing beside */
+  scopes: readonly Scope[]
+  /** Of the user's password hash when it was issued: a changed password ends it */
+  fingerprint: string | undefined
+}
+
+/** Issues and verifies the bearer tokens of this registry: JSON Web Tokens, signed with Ed25519 */
+export class Tokens {
+  readonly #keys: TokenKeys
+  readonly #verified = new LRUCache<string, AccessToken>({ max: maxVerified })
+
+  constructor({ keys }: { keys: TokenKeys }) {
+    this.#keys = keys
+  }
+
+  async issue({ subject, scopes, fingerprint }: AccessToken): Promise<string> {
+    return await this.#sign({ access: scopes, pwd: fingerprint }, subject, 'access', accessLifetime)
+  }
+
+  /** For whoever wants to get tokens without keeping the password */
+  async issueRefresh(subject: string, fingerprint: string): Promise<string> {
+    return await this.#sign({ pwd: fingerprint }, subject, 'refresh', refreshLifetime)
+  }
+
+  /** @throws Error where it is none of ours, of the other kind, or has expired */
+  async verify(token: string, kind: 'access' | 'refresh' = 'access'): Promise<AccessToken> {
+    const key = `${kind} ${token}`
+    const known = this.#verified.get(key)
+    if (known !== undefined) {
+      return known
+    }
+    if (token.length > maxTokenBytes) {
+      throw new Error('longer than any token of ours')
+    }
+    const { payload } = await jwtVerify(token, ({ kid }) => this.#keys.publicKey(kid), {
+      algorithms: [algorithm],
+      issuer,
+      audience: audience(kind),
+      requiredClaims: ['exp', 'sub'],
+    })
+    const found = {
+      subject: payload.sub ?? anonymous,
+      scopes: (payload['access'] ?? []) as readonly Scope[],
+      fingerprint: payload['pwd'] as string | undefined,
+    }
+    this.#verified.set(key, found, { ttl: Math.max(1, payload.exp! * 1000 - Date.now()) })
+    return found
+  }
+
+  async #sign(
+    claims: Record<string, unknown>,
+    subject: string,
+    kind: 'access' | 'refresh',
+    lifetime: number,
+  ): Promise<string> {
+    const { kid, key } = this.#keys.newest
+    return await new SignJWT(claims)
+      .setProtectedHeader({ alg: algorithm, kid, typ: 'JWT' })
+      .setSubject(subject)
+      .setIssuer(issuer)
+      .setAudience(audience(kind))
+      .setIssuedAt()
+      .setExpirationTime(`${lifetime}s`)
+      .sign(key)
+  }
+}
+
+function audience(kind: 'access' | 'refresh'): string {
+  return kind === 'access' ? service : `${service}-refresh`
+}
+
+/** What of a password hash goes into a token: enough to see that it changed, too little to find the password by it */
+export function fingerprintOf(hash: string): string {
+  return createHash('sha256').update(hash).digest('base64url').slice(0, 22)
+}
+
+/** Whether a token that was issued for some scopes is for this */
+export function covers(scopes: readonly Scope[], type: Scope['type'], name: string, action: Action): boolean {
+  return scopes.some(scope => scope.type === type && scope.name === name && scope.actions.includes(action))
+}

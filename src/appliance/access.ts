@@ -1,0 +1,57 @@
+import { join } from 'node:path'
+import { AccessFiles, type AccessFilesInit } from '../access/access-files.ts'
+import { Access } from '../access/access.ts'
+import { Authenticator } from '../access/authenticator.ts'
+import { PasswordCheck } from '../access/htpasswd.ts'
+import { keyFile } from '../access/key-file.ts'
+import { PasswordThread } from '../access/password-thread.ts'
+import { TokenKeys } from '../access/token-keys.ts'
+import { Tokens } from '../access/tokens.ts'
+import type { Config } from '../config/schema.ts'
+import { second, type Base } from './base.ts'
+import { part, type Part } from './part.ts'
+
+const hour = 3600 * second
+
+/** Who may do what */
+export interface AccessParts {
+  access: Access
+  accessFiles: AccessFiles
+  /** Whether every peer of this network may see and fetch everything, so that it may be provided and published */
+  isOpenToPeers: () => boolean
+  parts: Part[]
+}
+
+/** Where rules, passwords and keys are, unless the configuration says otherwise */
+export function accessPaths(dataDir: string): { rules: string; passwords: string; keys: string } {
+  return {
+    rules: join(dataDir, 'access.yml'),
+    passwords: join(dataDir, 'htpasswd'),
+    keys: join(dataDir, 'token-keys.json'),
+  }
+}
+
+export function accessFilesInit(dataDir: string, { file, htpasswd }: Config['access']): AccessFilesInit {
+  const paths = accessPaths(dataDir)
+  return { accessFile: file ?? paths.rules, passwordFile: htpasswd ?? paths.passwords, required: file !== undefined }
+}
+
+export function buildAccess({ config, directory, inputs, ...base }: Base): AccessParts {
+  const log = base.log.child({ module: 'access' })
+  const accessFiles = new AccessFiles({ log }, accessFilesInit(directory.path, config.access))
+  const comparison = new PasswordThread()
+  const keys = new TokenKeys({ store: keyFile(accessPaths(directory.path).keys), log }, { interval: hour })
+  const tokens = new Tokens({ keys })
+  const authenticator = new Authenticator({ passwords: new PasswordCheck({ comparison }), tokens })
+  const access = new Access({ files: accessFiles, authenticator, tokens, log }, { tokenUrl: config.access.tokenUrl })
+  return {
+    access,
+    accessFiles,
+    isOpenToPeers: () => access.isOpenToPeers(inputs.swarmKey !== undefined),
+    parts: [
+      part('thread for passwords', { stop: async () => await comparison.stop() }),
+      part('keys of tokens', keys),
+      part('access rules', accessFiles),
+    ],
+  }
+}

@@ -1,0 +1,72 @@
+import { randomBytes } from 'node:crypto'
+import { open, readFile } from 'node:fs/promises'
+import { hash } from 'bcryptjs'
+import { parsePasswords } from '../access/htpasswd.ts'
+import { administrator, presetFile, type Preset } from '../access/presets.ts'
+import { reasonOf } from '../config/entries.ts'
+import type { Config } from '../config/schema.ts'
+import { accessPaths } from './access.ts'
+import { openDataDirectory } from './data-directory.ts'
+import { ownerOnly } from './file-modes.ts'
+import { StartError } from './start-error.ts'
+
+const passwordBytes = 18
+const bcryptCost = 10
+
+/**
+ * Writes the rules of a preset, and a user who may do everything. A server that runs takes both up by itself.
+ *
+ * @returns the password of that user, which is kept nowhere
+ * @throws StartError where there are rules already, or a user of that name; nothing has been changed then
+ */
+export async function initAccess(preset: Preset, { dataDir, access }: Config): Promise<string> {
+  const { path } = await openDataDirectory(dataDir)
+  const paths = accessPaths(path)
+  const [rules, passwords] = [access.file ?? paths.rules, access.htpasswd ?? paths.passwords]
+  const users = await readUsers(passwords)
+  if (users.names.has(administrator)) {
+    throw new StartError(`${passwords} has a user ${administrator} already: delete that line first`)
+  }
+  const password = randomBytes(passwordBytes).toString('base64url')
+  await writeRules(rules, presetFile(preset))
+  await append(passwords, `${users.needsNewline ? '\n' : ''}${administrator}:${await hash(password, bcryptCost)}\n`)
+  return password
+}
+
+async function readUsers(path: string): Promise<{ names: ReadonlySet<string>; needsNewline: boolean }> {
+  try {
+    const text = await readFile(path, 'utf8')
+    return { names: new Set(parsePasswords(path, text).keys()), needsNewline: text !== '' && !text.endsWith('\n') }
+  } catch (err) {
+    if ((err as NodeJS.ErrnoException).code === 'ENOENT') {
+      return { names: new Set(), needsNewline: false }
+    }
+    throw new StartError((err as NodeJS.ErrnoException).code === undefined ? (err as Error).message : cannot(path, err))
+  }
+}
+
+async function writeRules(path: string, text: string): Promise<void> {
+  try {
+    await using file = await open(path, 'wx', ownerOnly.file)
+    await file.writeFile(text)
+    await file.sync()
+  } catch (err) {
+    throw (err as NodeJS.ErrnoException).code === 'EEXIST'
+      ? new StartError(`${path} is there already: change it, or delete it first`)
+      : new StartError(cannot(path, err), { cause: err })
+  }
+}
+
+async function append(path: string, text: string): Promise<void> {
+  try {
+    await using file = await open(path, 'a', ownerOnly.file)
+    await file.writeFile(text)
+    await file.sync()
+  } catch (err) {
+    throw new StartError(cannot(path, err), { cause: err })
+  }
+}
+
+function cannot(path: string, err: unknown): string {
+  return `${path} can't be used: ${reasonOf(err)}`
+}

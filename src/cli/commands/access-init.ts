@@ -1,0 +1,18 @@
+import { Argument, type Command } from 'commander'
+import { presets, type Preset } from '../../access/presets.ts'
+import { addConfigFlags } from '../flags/config-flags.ts'
+import { configOfServer } from '../flags/container-command.ts'
+import { line } from '../output/printable.ts'
+import type { CliContext } from '../process/context.ts'
+
+export function addAccessInitCommand(group: Command, context: CliContext): void {
+  addConfigFlags(group.command('init'))
+    .addArgument(new Argument('<preset>', 'who may pull and push').choices(presets))
+    .description('Write rules of who may do what, and a user who may do everything; a server that runs takes them up')
+    .action(async (preset: Preset, _, command: Command) => {
+      const { initAccess } = await import('../../appliance/init-access.ts')
+      const password = await initAccess(preset, await configOfServer(command, context))
+      context.stderr.write(line`This password is shown only now:`)
+      context.stdout.write(line`admin ${password}`)
+    })
+}

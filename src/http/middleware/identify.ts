@@ -1,0 +1,27 @@
+import type { RequestHandler, Response } from 'express'
+import type { Access } from '../../access/access.ts'
+import type { Caller } from '../../access/caller.ts'
+import { challengeOf } from '../challenge.ts'
+import { addLogFields } from './request-log.ts'
+
+/** Finds out who asks, once per request and before anything of a body is read */
+export function identify({ access }: { access: Access }): RequestHandler {
+  return async (req, res, next) => {
+    const caller = await access.caller({
+      authorization: req.get('Authorization'),
+      address: req.socket.remoteAddress,
+      challenge: challengeOf(req, access),
+    })
+    res.locals.caller = caller
+    if (caller.name !== undefined) {
+      addLogFields(res, { user: caller.name })
+      // what one caller may see is not for a cache that others read from
+      res.set({ Vary: 'Authorization' })
+    }
+    next()
+  }
+}
+
+export function callerOf(res: Response): Caller {
+  return res.locals.caller
+}

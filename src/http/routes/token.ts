@@ -1,0 +1,68 @@
+import type { Request, Response, Router } from 'express'
+import type { Access, TokenRequest } from '../../access/access.ts'
+import { parseScopes } from '../../access/scopes.ts'
+import { OciError } from '../../oci/errors.ts'
+import type { BodyMemory } from '../body-memory.ts'
+import { challengeOf, tokenPath } from '../challenge.ts'
+import { onlyMethods } from '../middleware/allowed-methods.ts'
+import { route } from '../middleware/request-log.ts'
+import { createRouter } from './router.ts'
+import type { BodyRate } from '../steady-body.ts'
+import { readBody } from '../whole-body.ts'
+
+const maxFormBytes = 128 * 1024
+
+/**
+ * Where clients get tokens: by GET with a password in `Authorization` or nothing, or by a POST of a form with a password or a refresh token
+ *
+ * @see https://distribution.github.io/distribution/spec/auth/token/
+ * @see https://distribution.github.io/distribution/spec/auth/oauth/
+ */
+export function tokenRoutes(
+  { access, bodies }: { access: Access; bodies: BodyMemory },
+  { bodyRate }: { bodyRate: BodyRate },
+): Router {
+  const router = createRouter()
+  const answer = async (req: Request, res: Response, request: TokenRequest): Promise<void> => {
+    const { authorization } = req.headers
+    const credentials = { authorization, address: req.socket.remoteAddress, challenge: challengeOf(req, access) }
+    res.set('Cache-Control', 'no-store').json(await access.token(request, credentials))
+  }
+  router
+    .route(tokenPath)
+    .all(route('token'))
+    .get(async (req, res) => {
+      const scopes = parseScopes([req.query.scope ?? []].flat().map(String))
+      await answer(req, res, { scopes, offline: req.query.offline_token === 'true' })
+    })
+    .post(async (req, res) => {
+      using body = await readBody(req, {
+        maxBytes: maxFormBytes,
+        tooLarge: 'BODY_TOO_LARGE',
+        rate: bodyRate,
+        memory: bodies,
+      })
+      const form = new URLSearchParams(new TextDecoder().decode(body.bytes))
+      const scopes = parseScopes(form.getAll('scope'))
+      await answer(req, res, { scopes, offline: form.get('access_type') === 'offline', grant: grantOf(form) })
+    })
+    .all(onlyMethods('GET', 'POST'))
+  return router
+}
+
+/** @throws OciError REQUEST_INVALID */
+function grantOf(form: URLSearchParams): NonNullable<TokenRequest['grant']> {
+  const kind = form.get('grant_type')
+  const [user, password, refreshToken] = ['username', 'password', 'refresh_token'].map(name => form.get(name))
+  if (kind === 'password' && user && password) {
+    return { user, password }
+  }
+  if (kind === 'refresh_token' && refreshToken) {
+    return { refreshToken }
+  }
+  throw new OciError('REQUEST_INVALID', {
+    detail: {
+      reason: 'grant_type must be password, with username and password, or refresh_token, with refresh_token',
+    },
+  })
+}

@@ -1,0 +1,87 @@
+import type { Caller } from '../../access/caller.ts'
+import type { Descriptor } from '../../oci/descriptor.ts'
+import type { Digest } from '../../oci/digest.ts'
+import type { Page } from '../../oci/pagination.ts'
+import type { Reference } from '../../oci/reference.ts'
+import type {
+  Blob,
+  Listing,
+  LookUpOptions,
+  PutManifest,
+  Repository,
+  RequestOptions,
+  StoredManifest,
+} from '../repository.ts'
+
+/** A repository of this registry as the rules let one caller see it: each question is asked before anything is looked up or changed */
+export class GuardedRepository implements Repository {
+  readonly #repository: Repository
+  readonly #caller: Caller
+
+  constructor({ repository, caller }: { repository: Repository; caller: Caller }) {
+    this.#repository = repository
+    this.#caller = caller
+  }
+
+  get name(): string {
+    return this.#repository.name
+  }
+
+  async blob(digest: Digest, options?: LookUpOptions): Promise<Blob> {
+    this.#require('pull')
+    return await this.#repository.blob(digest, options)
+  }
+
+  async manifest(reference: Reference, options?: LookUpOptions): Promise<StoredManifest> {
+    this.#require('pull', reference.tag)
+    return await this.#repository.manifest(reference, options)
+  }
+
+  async tags(page: Page, options?: RequestOptions): Promise<Listing<string>> {
+    this.#require('pull')
+    return await this.#repository.tags(page, options)
+  }
+
+  async referrers(subject: Digest, page: Page, artifactType?: string): Promise<Listing<Descriptor>> {
+    this.#require('pull')
+    return await this.#repository.referrers(subject, page, artifactType)
+  }
+
+  async putManifest(manifest: PutManifest): ReturnType<Repository['putManifest']> {
+    const { reference, tags } = manifest
+    for (const tag of [reference.tag, ...tags]) {
+      this.#require('push', tag)
+    }
+    return await this.#repository.putManifest({
+      ...manifest,
+      onMove: tag => {
+        this.#require('tag', tag)
+      },
+    })
+  }
+
+  async deleteManifest(reference: Reference): Promise<void> {
+    this.#require('delete', reference.tag)
+    await this.#repository.deleteManifest(reference)
+  }
+
+  async deleteBlob(digest: Digest): Promise<void> {
+    this.#require('delete')
+    await this.#repository.deleteBlob(digest)
+  }
+
+  /** A blob that the caller may not pull is not there for a mount; the client uploads it then, as if nobody had it */
+  async mountBlob(digest: Digest, from: string | undefined): Promise<boolean> {
+    this.#require('push')
+    return this.#caller.mayMount(from, this.name) && (await this.#repository.mountBlob(digest, from))
+  }
+
+  requireWritable(): void {
+    this.#require('push')
+    this.#repository.requireWritable()
+  }
+
+  #require(action: 'pull' | 'push' | 'tag' | 'delete', tag?: string): void {
+    this.#caller.require({ action, repository: this.name, tag })
+  }
+}

@@ -1,0 +1,123 @@
+import assert from 'node:assert/strict'
+import { rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { describe, it } from 'node:test'
+import fc from 'fast-check'
+import { AccessFiles } from '../../../src/access/access-files.ts'
+import { parseAccessFile } from '../../../src/access/access-file.ts'
+import { parsePasswords } from '../../../src/access/htpasswd.ts'
+import { presetFile, presets } from '../../../src/access/presets.ts'
+import { htpasswd } from '../../fixtures/access.ts'
+import { recordingLog } from '../../fixtures/recording-log.ts'
+import { temporaryDirectory } from '../../fixtures/temporary.ts'
+import { until } from '../../fixtures/until.ts'
+
+const valid = 'rules: [{ who: [anonymous], repositories: ["**"], actions: [pull] }]\n'
+
+describe('a file with rules', () => {
+  it('is any of the presets', () => {
+    for (const preset of presets) {
+      parseAccessFile('access.yml', presetFile(preset))
+    }
+  })
+
+  it('is refused with the line and column of each problem', () => {
+    const cases: [string, RegExp][] = [
+      ['', /line 1, column 1: file: must be a mapping with the key rules/],
+      ['rules:\n  - who: [bob]\n', /line 2, column 11: rules\.0\.who\.0: must be anonymous/],
+      ['rules:\n  - who: [bob]\n', /line 2, column 5: rules\.0\.repositories: must be a list/],
+      [`${valid}colour: red\n`, /line 2, column 9: colour: unknown key/],
+      [valid.replace('pull', 'fetch'), /must be one of pull, push, tag, delete, admin/],
+      [valid.replace('anonymous', '"network:10.0.0.0/33"'), /rules\.0\.who\.0/],
+      [valid.replace('**', 'a b'), /must be a pattern/],
+      ['rules: [', /line \d+, column \d+/],
+      ['groups: { g: ["a:b"] }\nrules: []\n', /groups\.g\.0: must be a user name/],
+    ]
+    for (const [text, message] of cases) {
+      assert.throws(() => parseAccessFile('access.yml', text), { name: 'AccessFileError', message }, text)
+    }
+  })
+
+  it('is refused or read, whatever stands in it', () => {
+    fc.assert(
+      fc.property(
+        fc.oneof(
+          fc.string({ maxLength: 200 }),
+          fc.json().map(json => `rules: ${json}`),
+        ),
+        text => {
+          try {
+            parseAccessFile('access.yml', text)
+          } catch (err) {
+            assert.equal((err as Error).name, 'AccessFileError', String(err))
+          }
+        },
+      ),
+      { numRuns: 1000 },
+    )
+  })
+})
+
+describe('a password file', () => {
+  it('holds users and bcrypt hashes', () => {
+    const text = `# users\n\n${htpasswd({ a: 'x', 'b@c': 'y' })}`
+    assert.deepEqual([...parsePasswords('htpasswd', text).keys()], ['a', 'b@c'])
+  })
+
+  it('is refused with the line and column of each problem', () => {
+    const hash = htpasswd({ a: 'x' }).slice(2).trim()
+    const cases: [string, RegExp][] = [
+      ['a', /line 1, column 1: must begin with a user name/],
+      [`anonymous:${hash}`, /line 1, column 1: must begin with a user name/],
+      [`\na:${hash}\na:${hash}`, /line 3, column 1: this user has a line already/],
+      ['a:$apr1$x$y', /line 1, column 3: must be a bcrypt hash/],
+      ['a:{SHA}xx', /line 1, column 3: must be a bcrypt hash/],
+      [`a:${hash.replace('$04$', '$31$')}`, /cost 4 to 17/],
+    ]
+    for (const [text, message] of cases) {
+      assert.throws(() => parsePasswords('htpasswd', text), { name: 'AccessFileError', message }, text)
+    }
+  })
+})
+
+describe('files of rules and passwords', () => {
+  it('are read again when they change, and stay as they were where they can not be used', async () => {
+    await using directory = await temporaryDirectory('access')
+    const [accessFile, passwordFile] = ['access.yml', 'htpasswd'].map(name => join(directory.path, name)) as [
+      string,
+      string,
+    ]
+    const log = recordingLog()
+    const files = new AccessFiles({ log }, { accessFile, passwordFile, required: false })
+    await files.start()
+    assert.equal(files.state, undefined)
+    try {
+      await writeFile(passwordFile, htpasswd({ a: 'x' }))
+      await writeFile(accessFile, valid)
+      await until('the rules', () => files.state?.passwords.has('a'))
+      const before = files.state
+      await writeFile(accessFile, 'rules: nonsense')
+      await until('a complaint', () =>
+        log.lines.find(({ fields }) => String(fields['reason']).includes('must be a list of rules')),
+      )
+      assert.equal(files.state, before)
+      await rm(accessFile)
+      await until('another complaint', () => log.lines.find(({ message }) => message.includes('are gone')))
+      assert.equal(files.state, before, 'rules that are gone open nothing')
+      await writeFile(accessFile, valid)
+      await writeFile(passwordFile, htpasswd({ b: 'x' }))
+      await until('the new users', () => files.state?.passwords.has('b'))
+    } finally {
+      await files.stop()
+    }
+  })
+
+  it('are missed where they were named', async () => {
+    const log = recordingLog()
+    const files = new AccessFiles(
+      { log },
+      { accessFile: '/nowhere/access.yml', passwordFile: '/nowhere/x', required: true },
+    )
+    await assert.rejects(files.load(), { name: 'AccessFileError', message: /there is no such file/ })
+  })
+})
