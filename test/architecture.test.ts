@@ -1,12 +1,11 @@
 /**
  * The arrows between the folders of src/, checked from the import lines:
  *
- * ```
- * main -> cli -> { appliance, client, config, oci }     appliance -> everything in src but cli and client
- * client -> { upkeep, registry, ipfs, oci }     http -> { access, upkeep, registry, oci }     upkeep -> { access, registry, ipfs, index (types only), oci }
- * registry -> { access (types only), ipfs, index (types only), oci }     ipfs, index, access -> oci     oci -> nothing
- * the types of log and metrics, and scheduling, which knows nothing of what it runs: from anywhere
- * ```
+ * ``` main -> cli -> { appliance, client, config, oci }     appliance -> everything in src but cli and client client ->
+ * { upkeep, registry, ipfs, oci }     http -> { access, upkeep, registry, oci }     upkeep -> { access, registry, ipfs,
+ * index (types only), oci } registry -> { access (types only), ipfs, index (types only), oci }     ipfs, index, access
+ * -> oci     oci -> nothing the types of log and metrics, and scheduling, which knows nothing of what it runs: from
+ * anywhere ```
  */
 import assert from 'node:assert/strict'
 import { globSync, readFileSync } from 'node:fs'

@@ -21,7 +21,9 @@ export interface AccessFilesInit {
   passwordFile: string
 }
 
-/** Reads rules and passwords, and again where they change; what can't be used is told in the log, and the old ones stay */
+/**
+ * Reads rules and passwords, and again where they change; what can't be used is told in the log, and the old ones stay
+ */
 export class AccessFiles {
   readonly #log: Logger
   readonly #init: AccessFilesInit

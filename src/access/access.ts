@@ -1,7 +1,8 @@
 /**
- * Who may do what. The room holds: who asks (`authenticator`, from a password of `htpasswd` or a token of `tokens`), the rules and the files that
- * they come from (`rules`, `access-file`, `access-files`), and what one request may do (`caller`). It imports `oci` alone and knows neither HTTP
- * nor repositories; `http` asks {@link Access} who makes a request, and `registry` and `ipfs/node` ask the {@link Caller} what he may do.
+ * Who may do what. The room holds: who asks (`authenticator`, from a password of `htpasswd` or a token of `tokens`),
+ * the rules and the files that they come from (`rules`, `access-file`, `access-files`), and what one request may do
+ * (`caller`). It imports `oci` alone and knows neither HTTP nor repositories; `http` asks {@link Access} who makes a
+ * request, and `registry` and `ipfs/node` ask the {@link Caller} what he may do.
  */
 import type { AccessFiles, AccessState } from './access-files.ts'
 import { isCurrent, type Authenticator, type Challenge, userIdentity } from './authenticator.ts'
@@ -62,7 +63,10 @@ export class Access {
     return this.#components.files.state !== undefined
   }
 
-  /** Whether any peer may fetch everything, so that it may be provided and published where the peers of this network look */
+  /**
+   * Whether any peer may fetch everything, so that it may be provided and published where the peers of this network
+   * look
+   */
   isOpenToPeers(inSwarm: boolean): boolean {
     return this.mayFetch('', inSwarm)
   }

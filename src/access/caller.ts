@@ -16,7 +16,8 @@ export interface Caller {
    * Whether a blob may be taken from one repository into another
    *
    * @param from undefined: wherever it is
-   * @throws OciError UNAUTHORIZED where the rules allow it, but the token is for one of them alone: its challenge names both
+   * @throws OciError UNAUTHORIZED where the rules allow it, but the token is for one of them alone: its challenge names
+   * both
    */
   mayMount: (from: string | undefined, to: string) => boolean
   /** Of what belongs to no repository of this registry: whether the action is allowed in every one of them */

@@ -95,7 +95,10 @@ export class PasswordCheck {
   }
 }
 
-/** Compared with where there is no such user, at the same cost: the time of an answer does not tell which users there are */
+/**
+ * Compared with where there is no such user, at the same cost: the time of an answer does not tell which users there
+ * are
+ */
 function noUserHash(passwords: Passwords): string {
   const [first] = passwords.values()
   return `${first?.slice(0, '$2b$10$'.length) ?? '$2b$10$'}${noPassword}`

@@ -4,7 +4,10 @@ import { bcryptSource } from './bcrypt-source.ts'
 /** A comparison takes some 60 ms of a processor: whoever waits behind as many waits for longer than most clients do */
 const maxWaiting = 100
 
-/** Compares passwords with bcrypt hashes on a thread of its own, which starts with the first; other requests do not wait for it */
+/**
+ * Compares passwords with bcrypt hashes on a thread of its own, which starts with the first; other requests do not wait
+ * for it
+ */
 export class PasswordThread {
   #thread: TaskThread<{ password: string; hash: string }, { id: number; matches: boolean }> | undefined
 

@@ -5,12 +5,14 @@ export type Preset = (typeof presets)[number]
 
 export const administrator = 'admin'
 
-const head = `# Who may do what. Rules add up, in any order: one that allows is enough, and one with "effect: deny" beats all others.
-#   who           anonymous (everybody), authenticated, user:<name>, group:<name>, network:<address>/<bits>, peer:<id>, swarm
+const head = `# Who may do what. Rules add up in any order: one that allows is enough; "effect: deny" beats them all.
+#   who           anonymous (everybody), authenticated, user:<name>, group:<name>, network:<address>/<bits>,
+#                 peer:<id>, swarm
 #   repositories  patterns: * within a part of the name, ** across its parts
 #   actions       pull, push (new tags included), tag (move a tag that exists), delete, admin
 #   tags          patterns; without it: all
-# The server reads this file and the passwords again when they change. Users: htpasswd -B. Which rule decides: ipdr access check
+# The server reads this file and the passwords again when they change. For a user: htpasswd -B. To find out which rule
+# decides: ipdr access check
 groups: {}
 rules:
 `

@@ -5,11 +5,11 @@
  * 2. Otherwise one `allow` rule that matches is enough.
  * 3. Where none matches, the answer is no.
  *
- * So the order of rules never matters. A rule matches where one of its subjects is the identity, one of its patterns is the repository, one of
- * its actions is asked for, and the tag, if there is one, is one of its tags.
+ * So the order of rules never matters. A rule matches where one of its subjects is the identity, one of its patterns is
+ * the repository, one of its actions is asked for, and the tag, if there is one, is one of its tags.
  *
- * A decision must not take longer because there are more rules about others: rules are looked up by subject, and below each subject by the
- * segments of the pattern that hold no wildcard (`team/app/*` is found at `team` and then `app`).
+ * A decision must not take longer because there are more rules about others: rules are looked up by subject, and below
+ * each subject by the segments of the pattern that hold no wildcard (`team/app/*` is found at `team` and then `app`).
  */
 import { BlockList, isIP } from 'node:net'
 import picomatch from 'picomatch'
@@ -20,7 +20,10 @@ export interface Rule {
   /** Where it stands, for whoever asks why: `access.yml, line 12` */
   source: string
   effect: 'allow' | 'deny'
-  /** `anonymous` (everybody), `authenticated`, `user:<name>`, `group:<name>`, `peer:<id>`, `swarm` or `network:<address>[/<bits>]` */
+  /**
+   * `anonymous` (everybody), `authenticated`, `user:<name>`, `group:<name>`, `peer:<id>`, `swarm` or
+   * `network:<address>[/<bits>]`
+   */
   subjects: readonly string[]
   /** Globs: `*` within a segment of the name, `**` across segments */
   repositories: readonly string[]
@@ -88,8 +91,8 @@ export class Rules {
   }
 
   /**
-   * Whether an identity may do something to every repository there can be: by a rule for `**`, and without one that denies anything. What
-   * belongs to no repository alone, such as a block that a peer wants, is for these.
+   * Whether an identity may do something to every repository there can be: by a rule for `**`, and without one that
+   * denies anything. What belongs to no repository alone, such as a block that a peer wants, is for these.
    */
   allowsEverywhere(identity: Identity, action: Action): boolean {
     let allowed = false

@@ -18,7 +18,8 @@ const meanings: Record<string, readonly Action[]> = {
 }
 
 /**
- * What `scope` asks for, several times or separated by blanks: `repository:team/app:pull,push`. Unknown kinds and actions ask for nothing.
+ * What `scope` asks for, several times or separated by blanks: `repository:team/app:pull,push`. Unknown kinds and
+ * actions ask for nothing.
  *
  * @see https://distribution.github.io/distribution/spec/auth/scope/
  */

@@ -1,6 +1,6 @@
 /**
- * The keys that sign our tokens, as a JSON Web Key Set with private parts. A new one is made from time to time; older ones still verify until
- * every token that they signed has expired, so nobody has to log in again.
+ * The keys that sign our tokens, as a JSON Web Key Set with private parts. A new one is made from time to time; older
+ * ones still verify until every token that they signed has expired, so nobody has to log in again.
  */
 import { randomUUID } from 'node:crypto'
 import { exportJWK, generateKeyPair, importJWK, type JWK } from 'jose'
@@ -54,7 +54,9 @@ export class TokenKeys {
     this.#timer = undefined
   }
 
-  /** Reads the keys, makes one where the newest is too old, and forgets those that signed nothing that is still valid */
+  /**
+   * Reads the keys, makes one where the newest is too old, and forgets those that signed nothing that is still valid
+   */
   async rotate(now = Date.now()): Promise<void> {
     const text = await this.#store.read()
     const stored = text === undefined ? [] : parseKeys(text)

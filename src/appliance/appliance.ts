@@ -86,7 +86,9 @@ export class Appliance {
     await this.#stopping
   }
 
-  /** Reads the certificate, the access rules and the passwords again, if there are any; only the log tells of wrong ones */
+  /**
+   * Reads the certificate, the access rules and the passwords again, if there are any; only the log tells of wrong ones
+   */
   async reload(): Promise<void> {
     await this.#built?.accessFiles.reload()
     await this.#certificate?.reload()

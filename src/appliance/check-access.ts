@@ -9,7 +9,10 @@ import { parseName, parseTag } from '../oci/reference.ts'
 import { accessFilesInit } from './access.ts'
 import { StartError } from './start-error.ts'
 
-/** What the rules say, as a server with this configuration would decide; what comes from where somebody connects from is left out */
+/**
+ * What the rules say, as a server with this configuration would decide; what comes from where somebody connects from is
+ * left out
+ */
 export async function checkAccess(
   { user, name, action }: { user: string; name: string; action: Action },
   config: Config,

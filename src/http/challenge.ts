@@ -8,9 +8,9 @@ import { service } from '../access/tokens.ts'
 export const tokenPath = '/auth/token'
 
 /**
- * How a client is told to log in: where it gets a token, and that a password will do as well. Most clients take the first scheme that they know,
- * so the token goes first. Docker's engine goes through all of them, one after the other: told of Basic, it would fail without a password,
- * although it has a token.
+ * How a client is told to log in: where it gets a token, and that a password will do as well. Most clients take the
+ * first scheme that they know, so the token goes first. Docker's engine goes through all of them, one after the other:
+ * told of Basic, it would fail without a password, although it has a token.
  *
  * @see https://distribution.github.io/distribution/spec/auth/token/
  */

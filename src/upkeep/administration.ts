@@ -1,8 +1,8 @@
 /**
  * `src/upkeep` keeps a registry in order: garbage collection (`gc/`), checks and repairs (`fsck/`), a lost index
  * (`rebuild/`) and copies (`backup/`). Each room may import those after it: `fsck`, `gc`, `rebuild`, `backup`. The
- * folder may import `access`, `registry`, `ipfs`, `oci`, `scheduling` and types of `index`; it knows neither HTTP nor the
- * configuration.
+ * folder may import `access`, `registry`, `ipfs`, `oci`, `scheduling` and types of `index`; it knows neither HTTP nor
+ * the configuration.
  *
  * This file is the place to begin: everything that an administrator can ask for passes through it, and leads to one
  * room. It throws only OciError.

@@ -242,7 +242,8 @@ suite('ipdr access', { timeout: minute }, () => {
     const check = async (...args: string[]): Promise<RunResult> =>
       await tryIpdr(['access', 'check', ...args, '--data-dir', directory.path])
     const [yes, no] = [await check('anonymous', 'a/b', 'pull'), await check('anonymous', 'a/b:v1', 'push')]
-    assert.deepEqual([yes.code, yes.stdout], [0, 'yes: access.yml, line 10 allows anonymous to pull a/b\n'])
+    assert.equal(yes.code, 0)
+    assert.match(yes.stdout, /^yes: access\.yml, line \d+ allows anonymous to pull a\/b\n$/)
     assert.deepEqual([no.code, no.stderr], [1, 'ipdr: no: no rule allows anonymous to push a/b:v1\n'])
     assert.equal((await check('admin', 'a', 'admin')).code, 0)
   })

@@ -8,8 +8,8 @@ export interface TokenCheck {
 }
 
 /**
- * Lets pass who shows the token, or the password of a user whom the access rules let administer; where somebody connects from says nothing of
- * who asks
+ * Lets pass who shows the token, or the password of a user whom the access rules let administer; where somebody
+ * connects from says nothing of who asks
  *
  * @see https://www.rfc-editor.org/rfc/rfc6750
  */

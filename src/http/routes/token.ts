@@ -13,7 +13,8 @@ import { readBody } from '../whole-body.ts'
 const maxFormBytes = 128 * 1024
 
 /**
- * Where clients get tokens: by GET with a password in `Authorization` or nothing, or by a POST of a form with a password or a refresh token
+ * Where clients get tokens: by GET with a password in `Authorization` or nothing, or by a POST of a form with a
+ * password or a refresh token
  *
  * @see https://distribution.github.io/distribution/spec/auth/token/
  * @see https://distribution.github.io/distribution/spec/auth/oauth/

@@ -13,7 +13,10 @@ import type {
   StoredManifest,
 } from '../repository.ts'
 
-/** A repository of this registry as the rules let one caller see it: each question is asked before anything is looked up or changed */
+/**
+ * A repository of this registry as the rules let one caller see it: each question is asked before anything is looked up
+ * or changed
+ */
 export class GuardedRepository implements Repository {
   readonly #repository: Repository
   readonly #caller: Caller

@@ -95,8 +95,8 @@ export class Registry {
    *
    * @param name a valid repository name; the repository need not exist yet
    * @param caller for whom it is looked up, and by whose rules it can be used
-   * @throws OciError UNAVAILABLE while a backup is being restored; UNAUTHORIZED or DENIED where the name is a root, which
-   * may be of any repository, and the caller may not pull from all
+   * @throws OciError UNAVAILABLE while a backup is being restored; UNAUTHORIZED or DENIED where the name is a root,
+   * which may be of any repository, and the caller may not pull from all
    */
   async repository(name: string, caller: Caller): Promise<Repository> {
     const { index, reader, provider, resolver, cached } = this.#components
