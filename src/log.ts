@@ -131,8 +131,7 @@ function escapeControls(text: string): string {
 }
 
 function plainFields(fields: Fields, withStack: boolean): Fields {
-  const toPlain = plainer(withStack)
-  const plain = toPlain(fields) as Fields
+  const plain = new PlainValues(withStack).of(fields) as Fields
   return Object.fromEntries(Object.entries(plain).filter(([, value]) => value !== undefined))
 }
 
@@ -150,41 +149,41 @@ function isErrorRecord(value: unknown): value is ErrorRecord {
 }
 
 /** Turns any value into what JSON can hold; never throws, whatever the value's getters do */
-function plainer(withStack: boolean): (value: unknown) => unknown {
-  const open = new Set<object>()
+class PlainValues {
+  readonly #withStack: boolean
+  /** Objects that contain the one that is being converted, and that one */
+  readonly #open = new Set<object>()
 
-  function toPlain(value: unknown, depth = 0): unknown {
+  constructor(withStack: boolean) {
+    this.#withStack = withStack
+  }
+
+  of(value: unknown, depth = 0): unknown {
     if (typeof value !== 'object' || value === null) {
-      return typeof value === 'bigint' ||
-        typeof value === 'symbol' ||
-        (typeof value === 'number' && !Number.isFinite(value))
-        ? String(value)
-        : typeof value === 'function'
-          ? `[function ${value.name}]`
-          : value
+      return plainPrimitive(value)
     }
-    if (open.has(value)) {
+    if (this.#open.has(value)) {
       return '[circular]'
     }
     if (depth > maxDepth) {
       return '[deep]'
     }
-    open.add(value)
+    this.#open.add(value)
     try {
-      return objectToPlain(value, depth + 1)
+      return this.#ofObject(value, depth + 1)
     } catch {
       return '[unreadable]'
     } finally {
-      open.delete(value)
+      this.#open.delete(value)
     }
   }
 
-  function objectToPlain(value: object, depth: number): unknown {
+  #ofObject(value: object, depth: number): unknown {
     if (isNativeError(value) || value instanceof Error) {
-      return errorToPlain(value, depth)
+      return this.#ofError(value, depth)
     }
     if (Array.isArray(value) || value instanceof Set) {
-      return [...value].slice(0, maxItems).map(item => toPlain(item, depth))
+      return [...value].slice(0, maxItems).map(item => this.of(item, depth))
     }
     if (ArrayBuffer.isView(value)) {
       return `[${value.byteLength} bytes]`
@@ -203,28 +202,35 @@ function plainer(withStack: boolean): (value: unknown) => unknown {
     const entries: [unknown, unknown][] = value instanceof Map ? [...value] : Object.entries(value)
     return Object.fromEntries(
       entries.slice(0, maxItems).map(([name, item]) => {
-        return [name, secretName.test(String(name)) ? '[redacted]' : toPlain(item, depth)]
+        return [name, secretName.test(String(name)) ? '[redacted]' : this.of(item, depth)]
       }),
     )
   }
 
-  function errorToPlain(err: Error & { code?: unknown; errors?: unknown }, depth: number): ErrorRecord {
+  #ofError(err: Error & { code?: unknown; errors?: unknown }, depth: number): ErrorRecord {
     const record: ErrorRecord = { name: String(err.name), message: String(err.message) }
     if (err.code !== undefined) {
-      record.code = toPlain(err.code, depth)
+      record.code = this.of(err.code, depth)
     }
     if (err.cause !== undefined) {
-      record['cause'] = toPlain(err.cause, depth)
+      record['cause'] = this.of(err.cause, depth)
     }
     if (Array.isArray(err.errors)) {
-      record['errors'] = toPlain(err.errors, depth)
+      record['errors'] = this.of(err.errors, depth)
     }
-    if (withStack && err.stack !== undefined) {
+    if (this.#withStack && err.stack !== undefined) {
       record.stack = String(err.stack)
     }
     errorRecords.add(record)
     return record
   }
+}
 
-  return toPlain
+function plainPrimitive(value: unknown): unknown {
+  if (typeof value === 'function') {
+    return `[function ${value.name}]`
+  }
+  const hasNoJson =
+    typeof value === 'bigint' || typeof value === 'symbol' || (typeof value === 'number' && !Number.isFinite(value))
+  return hasNoJson ? String(value) : value
 }

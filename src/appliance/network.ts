@@ -67,11 +67,7 @@ export function buildNetwork({
     metrics,
     log: log.child({ module: 'repair' }),
   })
-  for (const event of ['damaged', 'missing'] as const) {
-    events.on(event, cid => {
-      repairer.request(cid)
-    })
-  }
+  events.on('damaged', cid => repairer.request(cid)).on('missing', cid => repairer.request(cid))
   const provided = createProvider({ node, log: log.child({ module: 'provider' }) })
   const pins =
     kubo && createRemotePins({ node, kubo: new KuboContentStore(kubo), log: log.child({ module: 'remote-pins' }) })

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { createServer, type AddressInfo, type Socket } from 'node:net'
 import { test, type TestContext } from 'node:test'
 import { setImmediate } from 'node:timers/promises'
-import { defaultLogger } from '@libp2p/logger'
+import { componentLogger } from '../../../../../src/ipfs/node/libp2p-logger.ts'
 import { multiaddr } from '@multiformats/multiaddr'
 import type { Connection, MultiaddrConnection, Upgrader } from '@libp2p/interface'
 import { Uint8ArrayList } from 'uint8arraylist'
@@ -27,7 +27,7 @@ async function connect(
       return {} as Connection
     },
   } as unknown as Upgrader
-  const transport = leanTcp(new Patches({ log: recordingLog() }))({ logger: defaultLogger() } as never)
+  const transport = leanTcp(new Patches({ log: recordingLog() }))({ logger: componentLogger(recordingLog()) } as never)
   await transport.dial(multiaddr(`/ip4/127.0.0.1/tcp/${(server.address() as AddressInfo).port}`), {
     upgrader,
     signal: AbortSignal.timeout(20_000),
