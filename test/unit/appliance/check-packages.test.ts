@@ -12,6 +12,8 @@ import { recordingLog } from '../../fixtures/recording-log.ts'
 
 const root = join(import.meta.dirname, '../../..')
 const names = Object.keys(patchedPackages) as PatchedName[]
+/** Each process has to end by itself within this; milliseconds */
+const limit = 60_000
 const execute = promisify(execFile)
 
 describe('packages that are changed', () => {
@@ -102,7 +104,7 @@ async function runNodes(
   changes: readonly PackageChange[],
 ): Promise<{ equal?: boolean; message?: string; warnings: Array<Record<string, unknown>> }> {
   const script = join(root, 'test/fixtures/patched-nodes.ts')
-  const { stdout } = await execute(process.execPath, ['--import', importOf(changes), script])
+  const { stdout } = await execute(process.execPath, ['--import', importOf(changes), script], { timeout: limit })
   return JSON.parse(stdout) as Awaited<ReturnType<typeof runNodes>>
 }
 
@@ -144,6 +146,8 @@ describe('a server', () => {
       await using directory = await temporaryDirectory('packages')
       const args = ['server', '--port', '0', '--network', 'lan', '--p2p-host', '127.0.0.1', '--p2p-port', '0']
       const run = execute(process.execPath, ['--import', importOf([change]), join(root, 'src/main.ts'), ...args], {
+        timeout: limit,
+        killSignal: 'SIGKILL',
         env: {
           ...process.env,
           IPDR_DATA_DIR: join(directory.path, 'data'),
