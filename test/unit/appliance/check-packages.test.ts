@@ -102,7 +102,7 @@ const entry: PackageChange = { name: '@helia/libp2p', code: ['libp2p-defaults.js
 /** Two nodes with changed packages, one of which gets a block from the other */
 async function runNodes(
   changes: readonly PackageChange[],
-): Promise<{ equal?: boolean; message?: string; warnings: Array<Record<string, unknown>> }> {
+): Promise<{ equal?: boolean; message?: string; started?: boolean; warnings: Array<Record<string, unknown>> }> {
   const script = join(root, 'test/fixtures/patched-nodes.ts')
   const { stdout } = await execute(process.execPath, ['--import', importOf(changes), script], { timeout: limit })
   return JSON.parse(stdout) as Awaited<ReturnType<typeof runNodes>>
@@ -111,7 +111,8 @@ async function runNodes(
 describe('a package of another shape', { concurrency: 2 }, () => {
   for (const { name, code, difference } of shapes.filter(({ name }) => patchedPackages[name].isNeeded)) {
     it(`such as ${name}, where ${difference}, ends the start`, async () => {
-      const { message } = await runNodes([{ name, code }])
+      const { message, started } = await runNodes([{ name, code }])
+      assert.equal(started, false)
       assert.equal(message, `package ${name} ${patchedPackages[name].version} is not as expected: ${difference}`)
     })
   }
