@@ -150,8 +150,8 @@ export const security: Mutant[] = [
   },
   {
     name: 'blobs in one POST take no slot of their client',
-    find: 'const id = await uploads.create(name, algorithm, req.socket.remoteAddress) try {',
-    replace: 'const id = await uploads.create(name, algorithm); try {',
+    find: 'const id = await uploads.create(name, algorithm, { client: req.socket.remoteAddress, owner })',
+    replace: 'const id = await uploads.create(name, algorithm, { owner })',
     tests: [limits],
   },
   {
