@@ -1,11 +1,13 @@
 /**
  * The arrows between the folders of src/, checked from the import lines:
  *
- * ``` main -> cli -> { appliance, client, config, oci }     appliance -> everything in src but cli and client client ->
- * { upkeep, registry, ipfs, oci }     http -> { access, upkeep, registry, oci }     upkeep -> { access, registry, ipfs,
- * index (types only), oci } registry -> { access (types only), ipfs, index (types only), oci }     ipfs, index, access
- * -> oci     oci -> nothing the types of log and metrics, and scheduling, which knows nothing of what it runs: from
- * anywhere ```
+ * ```
+ * main -> cli -> { appliance, client, config, oci }     appliance -> everything in src but cli and client
+ * client -> { upkeep, registry, ipfs, oci }     http -> { access, upkeep, registry, oci }
+ * upkeep -> { access, registry, ipfs, index (types only), oci }
+ * registry -> { access (types only), ipfs, index (types only), oci }     ipfs, index, access -> oci     oci -> nothing
+ * the types of log and metrics, and scheduling, which knows nothing of what it runs: from anywhere
+ * ```
  */
 import assert from 'node:assert/strict'
 import { globSync, readFileSync } from 'node:fs'
@@ -16,6 +18,8 @@ import packageJson from '../package.json' with { type: 'json' }
 
 const root = join(import.meta.dirname, '..')
 const maxLines = 300
+/** The formatter leaves comments and strings as long as they are */
+const maxColumns = 120
 const everyPackage = { ...packageJson.devDependencies, ...packageJson.dependencies }
 
 /** What each part of src/ may import, beside itself */
@@ -294,4 +298,28 @@ describe('architecture', () => {
     const lines = text.trimEnd().split('\n').length
     return lines > maxLines ? [`has ${lines} lines`] : []
   })
+
+  check(`no line is longer than ${maxColumns} columns`, ({ text }) => longLines(text).map(line => `has ${line}`))
+
+  it(`no line of a script, and no comment of a test or the bench, is longer than ${maxColumns} columns`, () => {
+    const scripts = globSync('scripts/**/*.ts', { cwd: root })
+    const others = globSync(['bench/**/*.ts', 'test/**/*.ts'], { cwd: root })
+    const linesOf = (file: string): string[] => longLines(readFileSync(join(root, file), 'utf8'))
+    assert.deepEqual(
+      [
+        ...scripts.flatMap(file => linesOf(file).map(line => `${file} has ${line}`)),
+        // strings there are requests, messages and drawings, as they have to be
+        ...others.flatMap(file =>
+          linesOf(file)
+            .filter(line => /^\s*(\*|\/\/|\/\*)/.test(line))
+            .map(line => `${file} has ${line}`),
+        ),
+      ],
+      [],
+    )
+  })
 })
+
+function longLines(text: string): string[] {
+  return text.split('\n').filter(line => line.length > maxColumns)
+}
