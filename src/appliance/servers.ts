@@ -1,4 +1,5 @@
 import type { Config } from '../config/schema.ts'
+import { BodyTurns } from '../http/body-turns.ts'
 import { BodyMemory, type BodyMemoryInit } from '../http/body-memory.ts'
 import type { Certificate } from '../http/certificate.ts'
 import { BrowserHosts } from '../http/middleware/browser-hosts.ts'
@@ -33,7 +34,8 @@ export function buildServers(components: Base & AccessParts & Network & NamePart
   const bodies = new BodyMemory(bodyMemoryInit(config))
   const health = { notReady: () => (isReady() ? undefined : 'starting or stopping') }
   const administration = new Administration(components)
-  const app: AppComponents = { access, administration, bodies, registry, health, metrics, log }
+  const turns = new BodyTurns()
+  const app: AppComponents = { access, administration, bodies, turns, registry, health, metrics, log }
 
   const hosts = new BrowserHosts({
     names: [...config.hosts, host, admin.host],

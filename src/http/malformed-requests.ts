@@ -2,7 +2,7 @@ import { STATUS_CODES } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { OciError, type OciErrorCode } from '../oci/errors.ts'
 import { ociBody } from './error-response.ts'
-import type { Turns } from './turns.ts'
+import type { RequestQueue } from './request-queue.ts'
 
 /** Codes of errors of Node's HTTP parser to codes of ours; every other one is REQUEST_INVALID */
 const codes: Record<string, OciErrorCode> = {
@@ -15,14 +15,14 @@ const codes: Record<string, OciErrorCode> = {
  * For the event 'clientError' of a server: answers what Node's parser can't read as a request, or did not get in time.
  * The connection is closed, as it is unknown where the next request would begin.
  */
-export function answerClientErrors(turns: Turns): (err: NodeJS.ErrnoException, socket: Duplex) => void {
+export function answerClientErrors(queue: RequestQueue): (err: NodeJS.ErrnoException, socket: Duplex) => void {
   const answered = new WeakSet<Duplex>()
   return (err, socket) => {
     if (answered.has(socket)) {
       return
     }
     answered.add(socket)
-    const current = turns.current(socket)
+    const current = queue.current(socket)
     if (err.code === 'ECONNRESET' || !socket.writable || current?.headersSent === true) {
       socket.destroy()
       return

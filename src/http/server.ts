@@ -16,7 +16,7 @@ import { http2Options, limitIdleTime, type Http2Request, type Http2Response } fr
 import { directBodyOptions, takeDirectBodies } from './direct-bodies.ts'
 import { endLateBody } from './late-body.ts'
 import { ociBody, sendError } from './error-response.ts'
-import { Turns } from './turns.ts'
+import { RequestQueue } from './request-queue.ts'
 
 const second = 1000
 
@@ -79,17 +79,17 @@ export class HttpServer {
     const { idleTimeout, tls, limits = defaultLimits } = init
     this.#init = init
     this.#connections = new Connections({ max: limits.connections, maxPerClient: limits.connectionsPerClient })
-    const turns = new Turns((req, res) => {
+    const queue = new RequestQueue((req, res) => {
       const refusal = this.#connections.refusalOf(req.socket)
       endLateBody(req, res, idleTimeout)
       refusal === undefined ? app(req, res) : sendError(req, res, refusal, ociBody(refusal))
     })
     const handle: RequestListener = (req, res) => {
-      turns.handle(req, res)
+      queue.handle(req, res)
     }
     this.#server =
       tls === undefined
-        ? createPlainServer(handle, { turns, idleTimeout, limits })
+        ? createPlainServer(handle, { queue, idleTimeout, limits })
         : createTlsServer(handle, { idleTimeout, tls, limits })
     this.#server.setTimeout(idleTimeout)
     if (limits.connections > 0) {
@@ -98,7 +98,7 @@ export class HttpServer {
     this.#server.on('connection', (socket: Socket) => {
       this.#connections.add(socket)
     })
-    this.#server.on('clientError', answerClientErrors(turns))
+    this.#server.on('clientError', answerClientErrors(queue))
   }
 
   /** @throws Error with code EADDRINUSE or EACCES */
@@ -173,10 +173,10 @@ function http1Options({ headerBytes, headerTimeout }: HttpLimits): ServerOptions
 
 function createPlainServer(
   app: RequestListener,
-  { turns, idleTimeout, limits }: { turns: Turns; idleTimeout: number; limits: HttpLimits },
+  { queue, idleTimeout, limits }: { queue: RequestQueue; idleTimeout: number; limits: HttpLimits },
 ): Server {
   const server = createServer(
-    { ...http1Options(limits), ...directBodyOptions(socket => turns.current(socket) !== undefined) },
+    { ...http1Options(limits), ...directBodyOptions(socket => queue.current(socket) !== undefined) },
     app,
   )
   takeDirectBodies(server, app, idleTimeout)

@@ -3,7 +3,7 @@ import type { Request, Response } from 'express'
 import { raceSignal } from 'race-signal'
 import { directBodyOf } from './direct-bodies.ts'
 import { widenWindow } from './http2.ts'
-import { inTurns } from './in-turns.ts'
+import type { BodyTurns } from './body-turns.ts'
 import { steadyBody, type BodyRate } from './steady-body.ts'
 
 /** How long to wait for Node to release a chunk after the connection is closed; milliseconds */
@@ -13,15 +13,15 @@ const timeToLetGo = 1000
  * The body of a request as a stream of chunks. A chunk may be overwritten once the next one is asked for. Unlike the
  * iterator of Node's stream, it leaves the connection open if the reader stops early, so that an error can be answered.
  *
- * Two iterators wrap the source, which is Node's stream or a direct body: `inTurns` lets other requests have the main
+ * Two iterators wrap the source, which is Node's stream or a direct body: `turns` lets other requests have the main
  * thread in between, `steadyBody` refuses clients that are too slow.
  *
  * @param rate the least that the client has to send. @default no least
  * @throws OciError REQUEST_TIMEOUT if it comes more slowly
  */
-export function bodyOf(req: Request, rate?: BodyRate): AsyncIterable<Uint8Array> {
+export function bodyOf(req: Request, turns: BodyTurns, rate?: BodyRate): AsyncIterable<Uint8Array> {
   widenWindow(req)
-  const body = inTurns(directBodyOf(req) ?? req.iterator({ destroyOnReturn: false }))
+  const body = turns.pass(directBodyOf(req) ?? req.iterator({ destroyOnReturn: false }))
   return rate === undefined ? body : steadyBody(body, rate)
 }
 

@@ -70,7 +70,7 @@ describe('docs/openapi.yaml', () => {
     const none = {} as never
     const served = routesOf(
       administrationRoutes(
-        { administration: none, bodies: none, log: none, metrics: none },
+        { administration: none, bodies: none, log: none, metrics: none, turns: none },
         { guard: [], bodyRate: none },
       ),
     )

@@ -14,6 +14,7 @@ import { connect as connectTls, type TLSSocket } from 'node:tls'
 import express, { type RequestHandler } from 'express'
 import { BodyMemory } from '../../src/http/body-memory.ts'
 import { clientSignal } from '../../src/http/request-options.ts'
+import { BodyTurns } from '../../src/http/body-turns.ts'
 import { bodyOf, writeBody } from '../../src/http/streamed-body.ts'
 import { forBothVersions } from '../../src/http/http2.ts'
 import { errorHandler } from '../../src/http/middleware/error-handler.ts'
@@ -196,7 +197,7 @@ describe('HTTP/2', { timeout: 60_000 }, () => {
       const { server } = await serve(async (req, res) => {
         const signal = clientSignal(res)
         try {
-          for await (const chunk of bodyOf(req)) {
+          for await (const chunk of bodyOf(req, new BodyTurns())) {
             assert.equal(String(chunk), 'half of it')
             giveUp(socket)
           }

@@ -2,6 +2,7 @@ import type { RequestHandler, Router } from 'express'
 import type { Logger } from '../../log.ts'
 import type { Metrics } from '../../metrics.ts'
 import type { Administration } from '../../upkeep/administration.ts'
+import type { BodyTurns } from '../body-turns.ts'
 import type { BodyMemory } from '../body-memory.ts'
 import { jsonBody } from '../error-response.ts'
 import { refuseOtherSites } from '../middleware/browsers.ts'
@@ -28,8 +29,9 @@ export function administrationRoutes(
   {
     administration,
     bodies,
+    turns,
     ...components
-  }: { administration: Administration; bodies: BodyMemory; log: Logger; metrics: Metrics },
+  }: { administration: Administration; bodies: BodyMemory; turns: BodyTurns; log: Logger; metrics: Metrics },
   init: AdministrationRoutesInit,
 ): Router {
   const { log } = components
@@ -39,7 +41,7 @@ export function administrationRoutes(
   const router = createRouter()
   addNetworkRoutes(router, administration, guard, jsonOf)
   addUpkeepRoutes(router, { administration, log }, guard, jsonOf)
-  router.use(backupRoutes({ administration, log }, { guard, bodyRate }))
+  router.use(backupRoutes({ administration, log, turns }, { guard, bodyRate }))
   router.use('/ipdr/v1', errorHandler(components, jsonBody))
   return router
 }

@@ -22,6 +22,7 @@ import type { Administration } from '../../upkeep/administration.ts'
 import type { Registry } from '../../registry/repositories/registry.ts'
 import type { BrowserHosts } from '../middleware/browser-hosts.ts'
 import type { BodyMemory } from '../body-memory.ts'
+import type { BodyTurns } from '../body-turns.ts'
 import { forBothVersions } from '../http2.ts'
 import { guardBrowsers } from '../middleware/browsers.ts'
 import { sendAsData } from '../content-headers.ts'
@@ -47,6 +48,8 @@ export interface AppComponents {
   access: Access
   /** One for all ports */
   bodies: BodyMemory
+  /** One for all ports */
+  turns: BodyTurns
   registry: Registry
   health: Health
   /** Undefined if the appliance has no administration */
@@ -112,14 +115,14 @@ export function createAdminApp(components: Omit<AppComponents, 'registry'>, init
 
 function useAdministration(
   app: Express,
-  { access, administration, bodies, log, metrics, ...components }: Omit<AppComponents, 'registry'>,
+  { access, administration, bodies, log, metrics, turns, ...components }: Omit<AppComponents, 'registry'>,
   admin: AdminAccess | undefined,
   { bodyRate }: AppLimits,
 ): void {
   const guard = admin === undefined ? [] : [requireAdministrator({ token: admin.token, access })]
   app.use(healthRoutes({ metrics, ...components }, { metricsGuard: admin?.metrics === 'open' ? [] : guard }))
   if (administration !== undefined) {
-    app.use(administrationRoutes({ administration, bodies, log, metrics }, { guard, bodyRate }))
+    app.use(administrationRoutes({ administration, bodies, log, metrics, turns }, { guard, bodyRate }))
   }
 }
 

@@ -9,6 +9,7 @@ import { bodyOf, writeBody } from '../streamed-body.ts'
 import { onlyMethods } from '../middleware/allowed-methods.ts'
 import { sendProgress } from '../responses/progress-lines.ts'
 import { createRouter } from './router.ts'
+import type { BodyTurns } from '../body-turns.ts'
 import type { BodyRate } from '../steady-body.ts'
 
 /** Like JSON, the form of a web page can't send these types without asking this server first */
@@ -32,7 +33,7 @@ const maxNamed = 20
  * @param init.guard middleware that runs before each route
  */
 export function backupRoutes(
-  { administration, log }: { administration: Administration; log: Logger },
+  { administration, log, turns }: { administration: Administration; log: Logger; turns: BodyTurns },
   { guard, bodyRate }: { guard: RequestHandler[]; bodyRate: BodyRate },
 ): Router {
   const router = createRouter()
@@ -46,7 +47,7 @@ export function backupRoutes(
         res.writeProcessing?.()
       }, interval)
       try {
-        await using backup = await administration.backup(bodyOf(req, bodyRate), signal)
+        await using backup = await administration.backup(bodyOf(req, turns, bodyRate), signal)
         clearInterval(waiting)
         res.set({ 'Content-Type': carType, 'X-Ipfs-Roots': backup.root, ...leftOutHeader(backup.leftOut) })
         await writeBody(res, backup.bytes, signal)
@@ -64,7 +65,7 @@ export function backupRoutes(
       requireType(req, carType)
       // unlike other long work it ends when the client disconnects, because it needs the client's body
       const signal = clientSignal(res)
-      const body = bodyOf(req, bodyRate)[Symbol.asyncIterator]()
+      const body = bodyOf(req, turns, bodyRate)[Symbol.asyncIterator]()
       const source = asyncIterableReader({ [Symbol.asyncIterator]: () => body })
       try {
         await sendProgress(res, log, async onProgress => await administration.restore(source, { onProgress, signal }))

@@ -10,21 +10,27 @@ import { clientSignal } from '../request-options.ts'
 import { bodyOf } from '../streamed-body.ts'
 import { createRouter } from './router.ts'
 import { callerOf } from '../middleware/identify.ts'
+import type { BodyTurns } from '../body-turns.ts'
 import type { BodyRate } from '../steady-body.ts'
 import { onlyMethods } from '../middleware/allowed-methods.ts'
 import { route } from '../middleware/request-log.ts'
 import { blobPath, paths, uploadPath } from './paths.ts'
 
+interface UploadComponents {
+  registry: Registry
+  turns: BodyTurns
+}
+
 /** @see https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pushing-blobs */
-export function uploadRoutes({ registry }: { registry: Registry }, { bodyRate }: { bodyRate: BodyRate }): Router {
+export function uploadRoutes(components: UploadComponents, { bodyRate }: { bodyRate: BodyRate }): Router {
   const router = createRouter()
-  addStart(router, registry, bodyRate)
-  addContinuation(router, registry, bodyRate)
+  addStart(router, components, bodyRate)
+  addContinuation(router, components, bodyRate)
   return router
 }
 
 /** `POST .../blobs/uploads/`: begins an upload, mounts a blob, or takes a whole blob in one request */
-function addStart(router: Router, registry: Registry, bodyRate: BodyRate): void {
+function addStart(router: Router, { registry, turns }: UploadComponents, bodyRate: BodyRate): void {
   const { uploads } = registry
 
   router
@@ -56,7 +62,7 @@ function addStart(router: Router, registry: Registry, bodyRate: BodyRate): void 
           res,
           name,
           digest,
-          await uploads.commit(name, id, digest, bodyOf(req, bodyRate), {
+          await uploads.commit(name, id, digest, bodyOf(req, turns, bodyRate), {
             length: contentLength(req),
             signal: clientSignal(res),
             owner,
@@ -74,7 +80,7 @@ function addStart(router: Router, registry: Registry, bodyRate: BodyRate): void 
 /**
  * `GET PATCH PUT DELETE .../blobs/uploads/<id>`: asks for the size of an upload, appends to it, commits it, cancels it
  */
-function addContinuation(router: Router, registry: Registry, bodyRate: BodyRate): void {
+function addContinuation(router: Router, { registry, turns }: UploadComponents, bodyRate: BodyRate): void {
   const { uploads } = registry
 
   router
@@ -95,7 +101,7 @@ function addContinuation(router: Router, registry: Registry, bodyRate: BodyRate)
         res.status(202),
         name,
         id,
-        await uploads.append(name, id, bodyOf(req, bodyRate), {
+        await uploads.append(name, id, bodyOf(req, turns, bodyRate), {
           range,
           length: contentLength(req),
           signal: clientSignal(res),
@@ -111,7 +117,7 @@ function addContinuation(router: Router, registry: Registry, bodyRate: BodyRate)
         res,
         name,
         digest,
-        await uploads.commit(name, id, digest, bodyOf(req, bodyRate), {
+        await uploads.commit(name, id, digest, bodyOf(req, turns, bodyRate), {
           range,
           length: contentLength(req),
           signal: clientSignal(res),

@@ -8,7 +8,7 @@ const maxWaiting = 100
  * Handles the requests of an HTTP/1 connection one after the other. Node passes on every request that it has read,
  * which may be a thousand in one chunk, and their responses would wait in memory for those before them.
  */
-export class Turns {
+export class RequestQueue {
   readonly #app: RequestListener
   readonly #busy = new WeakMap<Duplex, { res: ServerResponse; waiting: Array<() => void> }>()
 
