@@ -128,7 +128,7 @@ export class Restorer {
       await blockstore.put(cid, bytes, { signal })
       counts.blocks++
       counts.bytes += bytes.byteLength
-      onProgress?.({ ...counts, phase: 'blocks' })
+      onProgress?.(progressOf(counts, 'blocks'))
     }
     await content.sync()
   }
@@ -141,7 +141,7 @@ export class Restorer {
     for await (const { repository, directory } of backupRepositories(run.reader, run.root, run)) {
       await work(repository, backupRecords(run.reader, directory, run))
       run.counts.repositories++
-      run.onProgress?.({ ...run.counts, phase })
+      run.onProgress?.(progressOf(run.counts, phase))
     }
   }
 
@@ -272,4 +272,8 @@ function explain(err: unknown): unknown {
     default:
       return toOciError(err)
   }
+}
+
+function progressOf({ blocks, bytes, repositories }: Counts, phase: RestoreProgress['phase']): RestoreProgress {
+  return { phase, blocks, bytes, repositories }
 }
