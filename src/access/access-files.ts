@@ -6,7 +6,7 @@ import { AccessFileError } from './errors.ts'
 import { parsePasswords, type Passwords } from './htpasswd.ts'
 
 /** Between two looks whether a file has changed; milliseconds */
-const period = 1000
+const period = 500
 
 /** Rules and passwords that belong together: who has one of these sees no change of the files */
 export interface AccessState extends AccessRules {
@@ -29,6 +29,8 @@ export class AccessFiles {
   readonly #init: AccessFilesInit
   #state: AccessState | undefined
   #seen = ''
+  /** How changed files looked that may still be written to */
+  #changing = ''
   #timer: NodeJS.Timeout | undefined
   #looking: Promise<void> | undefined
 
@@ -75,6 +77,11 @@ export class AccessFiles {
   async #refresh(always: boolean): Promise<void> {
     const seen = await this.#look()
     if (seen === this.#seen && !always) {
+      return
+    }
+    if (seen !== this.#changing && !always) {
+      // half of a file may allow what the whole one denies: it is read once it has been the same for two looks
+      this.#changing = seen
       return
     }
     this.#seen = seen

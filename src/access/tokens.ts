@@ -11,8 +11,8 @@ export const service = 'ipdr'
 /** Seconds: at least 60, as clients raise less to it */
 export const accessLifetime = 300
 const refreshLifetime = 90 * 24 * 3600
-/** Tokens whose signature need not be verified again */
-const maxVerified = 10_000
+/** Of tokens whose signature need not be verified again; clients may ask for tokens as large as they like */
+const maxVerifiedBytes = 8 * 1024 * 1024
 /** A token of a hundred scopes has some 30 kB */
 const maxTokenBytes = 64 * 1024
 
@@ -28,7 +28,11 @@ export interface AccessToken {
 /** Issues and verifies the bearer tokens of this registry: JSON Web Tokens, signed with Ed25519 */
 export class Tokens {
   readonly #keys: TokenKeys
-  readonly #verified = new LRUCache<string, AccessToken>({ max: maxVerified })
+  readonly #verified = new LRUCache<string, AccessToken>({
+    maxSize: maxVerifiedBytes,
+    // of the token, and of what it says
+    sizeCalculation: (_, token) => 2 * token.length,
+  })
 
   constructor({ keys }: { keys: TokenKeys }) {
     this.#keys = keys
