@@ -66,7 +66,7 @@ const homes: { packages: RegExp; files: RegExp }[] = [
   },
   {
     packages: /^(datastore-level|level|classic-level)$/,
-    files: /^src\/(index\/.+|appliance\/network\.ts)$/,
+    files: /^src\/(index\/.+|appliance\/groups\/network\.ts)$/,
   },
   { packages: /^express$/, files: /^src\/http\// },
   { packages: /^commander$/, files: /^src\/cli\// },
@@ -153,6 +153,7 @@ function check(title: string, find: (source: Source) => string[]): void {
 const roomsInOrder = [
   ['src/upkeep', 'src/upkeep/fsck', 'src/upkeep/gc', 'src/upkeep/rebuild', 'src/upkeep/backup'],
   ['src/registry/repositories', 'src/registry/uploads', 'src/registry/tags', 'src/registry', 'src/registry/image'],
+  ['src/appliance', 'src/appliance/groups', 'src/appliance/checks', 'src/appliance/directory'],
   ['src/cli', 'src/cli/commands', 'src/cli/flags', 'src/cli/output', 'src/cli/process'],
   ['src/http/routes', 'src/http/middleware', 'src/http/responses', 'src/http'],
   [

@@ -3,11 +3,10 @@
  *
  *   appliance.ts      the server as the command line sees it: start, stop, reload
  *   build.ts          all of its parts as a list, in groups: begin here
- *   base, access, storage, network, names, registry, upkeep, servers     one group each, built from those before it
- *   part.ts           how parts start and stop
- *   start-inputs      what is checked before anything changes on disk, by check-*; explain-start says what is wrong
- *   data-directory, close-directory     the data directory, and who can read it
- *   admin-*           who administers the server: by a socket, or by a token
+ *   groups/           one file for each group of parts, built from those before it; part.ts: how parts start and stop
+ *   checks/           what is checked before anything changes on disk; explain-start.ts says what is wrong
+ *   directory/        the data directory, who can read it, and who administers the server by what lies there
+ *   init-access, check-access     what `ipdr access` does
  *
  * May import everything but src/cli and src/client. What concerns the whole process, such as the priority of its
  * threads, is done here and in src/main.ts alone.
@@ -15,12 +14,12 @@
 import type { Config } from '../config/schema.ts'
 import type { Certificate } from '../http/certificate.ts'
 import type { Logger } from '../log.ts'
-import { second } from './base.ts'
+import { second } from './groups/base.ts'
 import { build, buildBase, type Built } from './build.ts'
-import { openDataDirectory } from './data-directory.ts'
+import { openDataDirectory } from './directory/data-directory.ts'
 import { explainStart } from './explain-start.ts'
-import { RunningParts, type Part } from './part.ts'
-import { readStartInputs } from './start-inputs.ts'
+import { RunningParts, type Part } from './groups/part.ts'
+import { readStartInputs } from './checks/start-inputs.ts'
 
 /** How long a part may take to stop, beside the requests that it still answers */
 const stopTimeout = 15 * second

@@ -6,8 +6,8 @@ import { anonymous, anonymousFrom } from '../access/identity.ts'
 import type { Config } from '../config/schema.ts'
 import { createLog } from '../log.ts'
 import { parseName, parseTag } from '../oci/reference.ts'
-import { accessFilesInit } from './access.ts'
-import { StartError } from './start-error.ts'
+import { accessFilesInit } from './groups/access.ts'
+import { StartError } from './directory/start-error.ts'
 
 /**
  * What the rules say, as a server with this configuration would decide; what comes from where somebody connects from is

@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import type { Config } from '../config/schema.ts'
-import { StartError } from './start-error.ts'
+import { StartError } from './directory/start-error.ts'
 
 /** Turns what made a start fail into a StartError if the operator can correct it; returns anything else as it is */
 export function explainStart(err: unknown, config: Config): unknown {

@@ -5,10 +5,10 @@ import { parsePasswords } from '../access/htpasswd.ts'
 import { administrator, presetFile, type Preset } from '../access/presets.ts'
 import { reasonOf } from '../config/entries.ts'
 import type { Config } from '../config/schema.ts'
-import { accessPaths } from './access.ts'
-import { openDataDirectory } from './data-directory.ts'
-import { ownerOnly } from './file-modes.ts'
-import { StartError } from './start-error.ts'
+import { accessPaths } from './groups/access.ts'
+import { openDataDirectory } from './directory/data-directory.ts'
+import { ownerOnly } from './directory/file-modes.ts'
+import { StartError } from './directory/start-error.ts'
 
 const passwordBytes = 18
 const bcryptCost = 10

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import type { Command } from 'commander'
-import { openSocketPath, socketName } from '../../appliance/admin-socket-path.ts'
+import { openSocketPath, socketName } from '../../appliance/directory/admin-socket-path.ts'
 import type { Connection, ApplianceClient } from '../../client/appliance/appliance-client.ts'
 import { ClientError } from '../../client/errors.ts'
 import { adminTokenFile, loadConfig, SYSTEM_FILE } from '../../config/load.ts'

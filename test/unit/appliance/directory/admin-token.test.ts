@@ -2,9 +2,9 @@ import assert from 'node:assert/strict'
 import { chmod, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, it } from 'node:test'
-import { AdminToken, readAdminToken } from '../../../src/appliance/admin-token.ts'
-import { recordingLog, type Line } from '../../fixtures/recording-log.ts'
-import { temporaryDirectory, type TemporaryDirectory } from '../../fixtures/temporary.ts'
+import { AdminToken, readAdminToken } from '../../../../src/appliance/directory/admin-token.ts'
+import { recordingLog, type Line } from '../../../fixtures/recording-log.ts'
+import { temporaryDirectory, type TemporaryDirectory } from '../../../fixtures/temporary.ts'
 
 describe('the token of the administration', () => {
   let directory: TemporaryDirectory

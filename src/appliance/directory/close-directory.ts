@@ -2,7 +2,7 @@ import { chmod, readdir, stat } from 'node:fs/promises'
 import type { Stats } from 'node:fs'
 import { join } from 'node:path'
 import { describeOthers, isOpenToOthers } from './file-modes.ts'
-import type { Logger } from '../log.ts'
+import type { Logger } from '../../log.ts'
 
 /** Secrets: whoever reads one can pass for this peer or administer the server */
 const secrets = ['datastore', 'admin.token', 'token-keys.json', 'htpasswd']

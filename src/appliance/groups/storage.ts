@@ -1,8 +1,8 @@
-import { DurableBlockstore } from '../ipfs/blockstore/blockstore.ts'
-import { ReadWorkers } from '../ipfs/blockstore/read-workers.ts'
-import { UncheckedBlocks } from '../ipfs/blockstore/unchecked-blocks.ts'
-import { BlockstoreContentStore } from '../ipfs/content/blockstore-content-store.ts'
-import { HashWorkers } from '../ipfs/hashing/hash-workers.ts'
+import { DurableBlockstore } from '../../ipfs/blockstore/blockstore.ts'
+import { ReadWorkers } from '../../ipfs/blockstore/read-workers.ts'
+import { UncheckedBlocks } from '../../ipfs/blockstore/unchecked-blocks.ts'
+import { BlockstoreContentStore } from '../../ipfs/content/blockstore-content-store.ts'
+import { HashWorkers } from '../../ipfs/hashing/hash-workers.ts'
 import { second, type Base } from './base.ts'
 import { part, store, type Part } from './part.ts'
 

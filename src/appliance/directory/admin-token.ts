@@ -2,8 +2,8 @@ import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
 import { open, readFile, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { ownerOnly } from './file-modes.ts'
-import { syncDirectory } from '../ipfs/blockstore/sync-directory.ts'
-import type { Logger } from '../log.ts'
+import { syncDirectory } from '../../ipfs/blockstore/sync-directory.ts'
+import type { Logger } from '../../log.ts'
 
 const tokenName = 'admin.token'
 const tokenBytes = 32

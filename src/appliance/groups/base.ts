@@ -1,10 +1,10 @@
-import type { Config } from '../config/schema.ts'
-import type { LevelIndex } from '../index/level-index.ts'
-import type { Logger } from '../log.ts'
-import type { Metrics } from '../metrics.ts'
-import type { IndexCondition } from '../registry/index-condition.ts'
-import type { DataDirectory } from './data-directory.ts'
-import type { StartInputs } from './start-inputs.ts'
+import type { Config } from '../../config/schema.ts'
+import type { LevelIndex } from '../../index/level-index.ts'
+import type { Logger } from '../../log.ts'
+import type { Metrics } from '../../metrics.ts'
+import type { IndexCondition } from '../../registry/index-condition.ts'
+import type { DataDirectory } from '../directory/data-directory.ts'
+import type { StartInputs } from '../checks/start-inputs.ts'
 import type { StoreEvents } from './store-events.ts'
 
 export const second = 1000

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict'
 import { chmod, mkdir, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, it } from 'node:test'
-import { closeDirectory } from '../../../src/appliance/close-directory.ts'
-import { recordingLog } from '../../fixtures/recording-log.ts'
-import { temporaryDirectory, type TemporaryDirectory } from '../../fixtures/temporary.ts'
+import { closeDirectory } from '../../../../src/appliance/directory/close-directory.ts'
+import { recordingLog } from '../../../fixtures/recording-log.ts'
+import { temporaryDirectory, type TemporaryDirectory } from '../../../fixtures/temporary.ts'
 
 describe('a data directory', () => {
   let directory: TemporaryDirectory

@@ -2,8 +2,8 @@ import type { RequestListener } from 'node:http'
 import { chmod, rm, stat } from 'node:fs/promises'
 import { openSocketPath, type SocketPath } from './admin-socket-path.ts'
 import { isOpenToOthers, ownerOnly } from './file-modes.ts'
-import { HttpServer, type HttpServerOptions } from '../http/server.ts'
-import type { Logger } from '../log.ts'
+import { HttpServer, type HttpServerOptions } from '../../http/server.ts'
+import type { Logger } from '../../log.ts'
 
 /**
  * Answers whoever may open the socket in the data directory: the user of the server, and root. Where the file system

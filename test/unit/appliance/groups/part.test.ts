@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { part, RunningParts, store, type Part } from '../../../src/appliance/part.ts'
-import { recordingLog } from '../../fixtures/recording-log.ts'
+import { part, RunningParts, store, type Part } from '../../../../src/appliance/groups/part.ts'
+import { recordingLog } from '../../../fixtures/recording-log.ts'
 
 /** Notes what happens to it */
 function noted(name: string, calls: string[]): Part {

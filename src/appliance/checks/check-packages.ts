@@ -1,7 +1,7 @@
 import { Socket } from 'node:net'
-import { Patches, type PatchesInit } from '../ipfs/node/patches/patches.ts'
-import { notLeftOut } from '../lean-imports.ts'
-import type { Logger } from '../log.ts'
+import { Patches, type PatchesInit } from '../../ipfs/node/patches/patches.ts'
+import { notLeftOut } from '../../lean-imports.ts'
+import type { Logger } from '../../log.ts'
 
 /** What http/direct-bodies.ts uses of a socket, which Node keeps to itself */
 const socketSlots = ['kBuffer', 'kBufferCb', 'kBufferGen']

@@ -21,7 +21,7 @@ import { chmod, mkdir, open, readFile, readdir, rename } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { cannotUse, checkWritable } from './check-writable.ts'
 import { ownerOnly } from './file-modes.ts'
-import { syncDirectory } from '../ipfs/blockstore/sync-directory.ts'
+import { syncDirectory } from '../../ipfs/blockstore/sync-directory.ts'
 import { StartError } from './start-error.ts'
 
 /** To be changed when older versions can no longer read the directory */

@@ -5,10 +5,10 @@ import { get, type IncomingMessage } from 'node:http'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { afterEach, beforeEach, describe, it } from 'node:test'
-import { openSocketPath } from '../../../src/appliance/admin-socket-path.ts'
-import { AdminSocket } from '../../../src/appliance/admin-socket.ts'
-import { recordingLog } from '../../fixtures/recording-log.ts'
-import { temporaryDirectory, type TemporaryDirectory } from '../../fixtures/temporary.ts'
+import { openSocketPath } from '../../../../src/appliance/directory/admin-socket-path.ts'
+import { AdminSocket } from '../../../../src/appliance/directory/admin-socket.ts'
+import { recordingLog } from '../../../fixtures/recording-log.ts'
+import { temporaryDirectory, type TemporaryDirectory } from '../../../fixtures/temporary.ts'
 
 describe('the socket of the administration', () => {
   let directory: TemporaryDirectory

@@ -3,14 +3,14 @@ import { execFile } from 'node:child_process'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { promisify } from 'node:util'
-import packageJson from '../../../package.json' with { type: 'json' }
-import { checkPackages } from '../../../src/appliance/check-packages.ts'
-import { installedVersion, patchedPackages, type PatchedName } from '../../../src/ipfs/node/patches/patches.ts'
-import { importOf, type PackageChange } from '../../fixtures/changed-package.ts'
-import { temporaryDirectory } from '../../fixtures/temporary.ts'
-import { recordingLog } from '../../fixtures/recording-log.ts'
+import packageJson from '../../../../package.json' with { type: 'json' }
+import { checkPackages } from '../../../../src/appliance/checks/check-packages.ts'
+import { installedVersion, patchedPackages, type PatchedName } from '../../../../src/ipfs/node/patches/patches.ts'
+import { importOf, type PackageChange } from '../../../fixtures/changed-package.ts'
+import { temporaryDirectory } from '../../../fixtures/temporary.ts'
+import { recordingLog } from '../../../fixtures/recording-log.ts'
 
-const root = join(import.meta.dirname, '../../..')
+const root = join(import.meta.dirname, '../../../..')
 const names = Object.keys(patchedPackages) as PatchedName[]
 /** Each process has to end by itself within this; milliseconds */
 const limit = 60_000

@@ -1,4 +1,4 @@
-import type { Logger } from '../log.ts'
+import type { Logger } from '../../log.ts'
 
 /** Something that runs: `stop` is called only after `start`, and once */
 export interface Part {
