@@ -132,7 +132,15 @@ export class Access {
   ): Promise<Identity> {
     const { authenticator, tokens } = this.#components
     if (grant === undefined) {
-      return (await authenticator.authenticate(state, { authorization, address }, challenge)).identity
+      const { identity, scopes } = await authenticator.authenticate(state, { authorization, address }, challenge)
+      if (scopes !== undefined) {
+        // it would be one for more than the first was asked for
+        throw new OciError('UNAUTHORIZED', {
+          detail: { reason: 'a token is had for a password or a refresh token, not for another token' },
+          headers: challenge(),
+        })
+      }
+      return identity
     }
     if ('user' in grant) {
       return await authenticator.logIn(state, { ...grant, address }, challenge)

@@ -237,6 +237,11 @@ describe('/auth/token', () => {
     assert.equal(answer.refresh_token, undefined)
   })
 
+  it('gives no token for another one, which may have been asked for less', async () => {
+    const headers = await bearer('writer', 'repository:team/app:pull')
+    assert.equal((await app.get('/auth/token?scope=repository:team/app:pull,push', headers)).status, 401)
+  })
+
   it('gives strangers tokens for what is open to them', async () => {
     const headers = { Authorization: `Bearer ${await tokenFor({}, 'repository:public/app:pull,push')}` }
     assert.equal((await app.get('/v2/', headers)).status, 200)
