@@ -98,6 +98,10 @@ export function parseAccessFile(name: string, text: string): AccessRules {
     )
   }
   const { groups, rules } = parsed.data
+  const groupsByUser = Map.groupBy(
+    Object.entries(groups).flatMap(([group, users]) => users.map(user => ({ group, user }))),
+    ({ user }) => user,
+  )
   return {
     rules: new Rules(
       rules.map(({ who, ...rule }, i): Rule => {
@@ -105,7 +109,7 @@ export function parseAccessFile(name: string, text: string): AccessRules {
         return { ...rule, subjects: who, source: `${name}, line ${line}` }
       }),
     ),
-    groupsOf: user => Object.keys(groups).filter(group => groups[group]!.includes(user)),
+    groupsOf: user => groupsByUser.get(user)?.map(({ group }) => group) ?? [],
   }
 }
 

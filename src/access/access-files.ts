@@ -2,6 +2,7 @@ import { readFile, stat } from 'node:fs/promises'
 import { basename } from 'node:path'
 import type { Logger } from '../log.ts'
 import { parseAccessFile, type AccessRules } from './access-file.ts'
+import { KeyedLock } from '../scheduling/keyed-lock.ts'
 import { AccessFileError } from './errors.ts'
 import { parsePasswords, type Passwords } from './htpasswd.ts'
 
@@ -27,6 +28,7 @@ export interface AccessFilesInit {
 export class AccessFiles {
   readonly #log: Logger
   readonly #init: AccessFilesInit
+  readonly #lock = new KeyedLock()
   #state: AccessState | undefined
   #seen = ''
   /** How changed files looked that may still be written to */
@@ -74,7 +76,14 @@ export class AccessFiles {
     await this.#refresh(true)
   }
 
+  /** One after the other: what was read earlier never replaces what was read later */
   async #refresh(always: boolean): Promise<void> {
+    await this.#lock.run('files', async () => {
+      await this.#readIfChanged(always)
+    })
+  }
+
+  async #readIfChanged(always: boolean): Promise<void> {
     const seen = await this.#look()
     if (seen === this.#seen && !always) {
       return

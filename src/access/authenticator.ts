@@ -1,4 +1,4 @@
-import { RateLimiterMemory } from 'rate-limiter-flexible'
+import type { RateLimiterMemory } from 'rate-limiter-flexible'
 import { OciError } from '../oci/errors.ts'
 import type { AccessState } from './access-files.ts'
 import type { PasswordCheck } from './htpasswd.ts'
@@ -24,8 +24,8 @@ export type Challenge = (scope?: string, error?: string) => Record<string, strin
 export class Authenticator {
   readonly #passwords: PasswordCheck
   readonly #tokens: Tokens
-  readonly #userFailures = new RateLimiterMemory({ points: maxFailures.user, duration: failurePeriod })
-  readonly #addressFailures = new RateLimiterMemory({ points: maxFailures.address, duration: failurePeriod })
+  /** Made with the first password */
+  #failures: Record<keyof typeof maxFailures, RateLimiterMemory> | undefined
 
   constructor({ passwords, tokens }: { passwords: PasswordCheck; tokens: Tokens }) {
     this.#passwords = passwords
@@ -59,20 +59,28 @@ export class Authenticator {
     challenge: Challenge,
   ): Promise<Identity> {
     const keys = { user: `${address ?? ''} ${user}`, address: address ?? '' }
-    await this.#requireFewFailures(keys)
+    const failures = await this.#countFailures()
+    await this.#requireFewFailures(failures, keys)
     if (!(await this.#passwords.isRight(state.passwords, user, password))) {
-      await Promise.all([this.#userFailures.penalty(keys.user), this.#addressFailures.penalty(keys.address)])
+      await Promise.all([failures.user.penalty(keys.user), failures.address.penalty(keys.address)])
       throw unauthorized('wrong user name or password', challenge())
     }
     return userIdentity(state, user, address)
   }
 
+  async #countFailures(): Promise<Record<keyof typeof maxFailures, RateLimiterMemory>> {
+    const { RateLimiterMemory } = await import('rate-limiter-flexible')
+    const count = (points: number): RateLimiterMemory => new RateLimiterMemory({ points, duration: failurePeriod })
+    this.#failures ??= { user: count(maxFailures.user), address: count(maxFailures.address) }
+    return this.#failures
+  }
+
   /** @throws OciError TOOMANYREQUESTS */
-  async #requireFewFailures(keys: { user: string; address: string }): Promise<void> {
-    const [byUser, byAddress] = await Promise.all([
-      this.#userFailures.get(keys.user),
-      this.#addressFailures.get(keys.address),
-    ])
+  async #requireFewFailures(
+    failures: Record<keyof typeof maxFailures, RateLimiterMemory>,
+    keys: Record<keyof typeof maxFailures, string>,
+  ): Promise<void> {
+    const [byUser, byAddress] = await Promise.all([failures.user.get(keys.user), failures.address.get(keys.address)])
     const isOver =
       (byUser?.consumedPoints ?? 0) >= maxFailures.user || (byAddress?.consumedPoints ?? 0) >= maxFailures.address
     if (isOver || this.#passwords.isBusy) {

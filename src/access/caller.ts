@@ -1,5 +1,6 @@
 import { OciError } from '../oci/errors.ts'
 import type { Action } from './actions.ts'
+import type { Challenge } from './authenticator.ts'
 import { anonymousFrom, type Identity } from './identity.ts'
 import type { Decision, Question, Rules } from './rules.ts'
 import { scopeText, type Scope } from './scopes.ts'
@@ -58,7 +59,7 @@ export interface CallerInit {
   /** What the caller's token was issued for; undefined: anything that the rules allow */
   scopes?: readonly Scope[] | undefined
   /** Headers that tell a client how to log in */
-  challenge: (scope?: string, error?: string) => Record<string, string | string[]>
+  challenge: Challenge
   onDenied?: ((question: Question, decision: Decision) => void) | undefined
 }
 

@@ -56,8 +56,14 @@ interface Node {
   below: Map<string, Node>
 }
 
+/** The rules about one subject */
+interface SubjectNode extends Node {
+  allowedEverywhere: Set<Action>
+  deniedSomewhere: Set<Action>
+}
+
 export class Rules {
-  readonly #bySubject = new Map<string, Node>()
+  readonly #bySubject = new Map<string, SubjectNode>()
   readonly #networks: { subject: string; list: BlockList }[] = []
 
   constructor(rules: readonly Rule[]) {
@@ -95,29 +101,22 @@ export class Rules {
    * denies anything. What belongs to no repository alone, such as a block that a peer wants, is for these.
    */
   allowsEverywhere(identity: Identity, action: Action): boolean {
-    let allowed = false
-    for (const subject of this.#subjectsOf(identity)) {
-      for (const { rule } of allEntries(this.#bySubject.get(subject))) {
-        if (!rule.actions.includes(action)) {
-          continue
-        }
-        if (rule.effect === 'deny') {
-          return false
-        }
-        allowed ||= rule.tags === undefined && rule.repositories.includes('**')
-      }
-    }
-    return allowed
+    const nodes = Array.from(this.#subjectsOf(identity), subject => this.#bySubject.get(subject))
+    return (
+      nodes.some(node => node?.allowedEverywhere.has(action)) && !nodes.some(node => node?.deniedSomewhere.has(action))
+    )
   }
 
   #add(subject: string, pattern: string, rule: Rule): void {
-    if (!this.#bySubject.has(subject)) {
-      this.#bySubject.set(subject, { entries: [], below: new Map() })
-      if (subject.startsWith('network:')) {
-        this.#networks.push({ subject, list: parseNetwork(subject.slice('network:'.length)) })
+    const root = this.#rootOf(subject)
+    for (const action of rule.actions) {
+      if (rule.effect === 'deny') {
+        root.deniedSomewhere.add(action)
+      } else if (rule.tags === undefined && pattern === '**') {
+        root.allowedEverywhere.add(action)
       }
     }
-    let node = this.#bySubject.get(subject)!
+    let node: Node = root
     for (const segment of literalSegments(pattern)) {
       const next = node.below.get(segment) ?? { entries: [], below: new Map() }
       node.below.set(segment, next)
@@ -126,8 +125,26 @@ export class Rules {
     node.entries.push({ rule, matches: globMatcher([pattern]), matchesTag: rule.tags && globMatcher(rule.tags) })
   }
 
+  #rootOf(subject: string): SubjectNode {
+    const known = this.#bySubject.get(subject)
+    if (known !== undefined) {
+      return known
+    }
+    if (subject.startsWith('network:')) {
+      this.#networks.push({ subject, list: parseNetwork(subject.slice('network:'.length)) })
+    }
+    const root = {
+      entries: [],
+      below: new Map(),
+      allowedEverywhere: new Set<Action>(),
+      deniedSomewhere: new Set<Action>(),
+    }
+    this.#bySubject.set(subject, root)
+    return root
+  }
+
   *#entries(subject: string, segments: readonly string[]): Generator<Entry> {
-    let node = this.#bySubject.get(subject)
+    let node: Node | undefined = this.#bySubject.get(subject)
     for (let depth = 0; node !== undefined; depth++) {
       yield* node.entries
       node = node.below.get(segments[depth] ?? '')
@@ -157,15 +174,6 @@ export class Rules {
           yield subject
         }
       }
-    }
-  }
-}
-
-function* allEntries(node: Node | undefined): Generator<Entry> {
-  if (node !== undefined) {
-    yield* node.entries
-    for (const below of node.below.values()) {
-      yield* allEntries(below)
     }
   }
 }

@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto'
-import { jwtVerify, SignJWT } from 'jose'
 import { LRUCache } from 'lru-cache'
 import type { Action } from './actions.ts'
 import { anonymous } from './identity.ts'
@@ -57,7 +56,8 @@ export class Tokens {
     if (token.length > maxTokenBytes) {
       throw new Error('longer than any token of ours')
     }
-    const { payload } = await jwtVerify(token, ({ kid }) => this.#keys.publicKey(kid), {
+    const { jwtVerify } = await import('jose')
+    const { payload } = await jwtVerify(token, async ({ kid }) => await this.#keys.publicKey(kid), {
       algorithms: [algorithm],
       issuer,
       audience: audience(kind),
@@ -78,7 +78,8 @@ export class Tokens {
     kind: 'access' | 'refresh',
     lifetime: number,
   ): Promise<string> {
-    const { kid, key } = this.#keys.newest
+    const { SignJWT } = await import('jose')
+    const { kid, key } = await this.#keys.newest()
     return await new SignJWT(claims)
       .setProtectedHeader({ alg: algorithm, kid, typ: 'JWT' })
       .setSubject(subject)

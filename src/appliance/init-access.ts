@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { open, readFile } from 'node:fs/promises'
+import { open } from 'node:fs/promises'
 import { hash } from 'bcryptjs'
 import { parsePasswords } from '../access/htpasswd.ts'
 import { administrator, presetFile, type Preset } from '../access/presets.ts'
@@ -8,6 +8,7 @@ import type { Config } from '../config/schema.ts'
 import { accessPaths } from './groups/access.ts'
 import { openDataDirectory } from './directory/data-directory.ts'
 import { ownerOnly } from './directory/file-modes.ts'
+import { readIfThere } from './directory/owner-file.ts'
 import { StartError } from './directory/start-error.ts'
 
 const passwordBytes = 18
@@ -28,42 +29,33 @@ export async function initAccess(preset: Preset, { dataDir, access }: Config): P
     throw new StartError(`${passwords} has a user ${administrator} already: delete that line first`)
   }
   const password = randomBytes(passwordBytes).toString('base64url')
-  await writeRules(rules, presetFile(preset))
-  await append(passwords, `${users.needsNewline ? '\n' : ''}${administrator}:${await hash(password, bcryptCost)}\n`)
+  await write(rules, 'wx', presetFile(preset))
+  await write(passwords, 'a', `${users.needsNewline ? '\n' : ''}${administrator}:${await hash(password, bcryptCost)}\n`)
   return password
 }
 
 async function readUsers(path: string): Promise<{ names: ReadonlySet<string>; needsNewline: boolean }> {
   try {
-    const text = await readFile(path, 'utf8')
+    const text = (await readIfThere(path)) ?? ''
     return { names: new Set(parsePasswords(path, text).keys()), needsNewline: text !== '' && !text.endsWith('\n') }
   } catch (err) {
-    if ((err as NodeJS.ErrnoException).code === 'ENOENT') {
-      return { names: new Set(), needsNewline: false }
-    }
     throw new StartError((err as NodeJS.ErrnoException).code === undefined ? (err as Error).message : cannot(path, err))
   }
 }
 
-async function writeRules(path: string, text: string): Promise<void> {
+/** @param flag of `open`: `wx` for a file that must not be there, `a` to append */
+async function write(path: string, flag: 'wx' | 'a', text: string): Promise<void> {
   try {
-    await using file = await open(path, 'wx', ownerOnly.file)
+    await using file = await open(path, flag, ownerOnly.file)
     await file.writeFile(text)
     await file.sync()
   } catch (err) {
-    throw (err as NodeJS.ErrnoException).code === 'EEXIST'
-      ? new StartError(`${path} is there already: change it, or delete it first`)
-      : new StartError(cannot(path, err), { cause: err })
-  }
-}
-
-async function append(path: string, text: string): Promise<void> {
-  try {
-    await using file = await open(path, 'a', ownerOnly.file)
-    await file.writeFile(text)
-    await file.sync()
-  } catch (err) {
-    throw new StartError(cannot(path, err), { cause: err })
+    throw new StartError(
+      (err as NodeJS.ErrnoException).code === 'EEXIST'
+        ? `${path} is there already: change it, or delete it first`
+        : cannot(path, err),
+      { cause: err },
+    )
   }
 }
 

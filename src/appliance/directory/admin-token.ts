@@ -1,9 +1,8 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
-import { open, readFile, rename, rm } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
-import { ownerOnly } from './file-modes.ts'
-import { syncDirectory } from '../../ipfs/blockstore/sync-directory.ts'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import type { Logger } from '../../log.ts'
+import { readIfThere, replaceOwnerFile } from './owner-file.ts'
 
 const tokenName = 'admin.token'
 const tokenBytes = 32
@@ -30,8 +29,8 @@ export class AdminToken {
   }
 
   async start(): Promise<void> {
-    if (this.#own && (await readFile(this.#path).catch(ifAbsent)) === undefined) {
-      await writeToken(this.#path)
+    if (this.#own && (await readIfThere(this.#path)) === undefined) {
+      await replaceOwnerFile(this.#path, `${randomBytes(tokenBytes).toString('base64url')}\n`)
     }
   }
 
@@ -65,23 +64,6 @@ export async function readAdminToken(path: string): Promise<string> {
   return token
 }
 
-async function writeToken(path: string): Promise<void> {
-  const temporary = `${path}.new`
-  await rm(temporary, { force: true })
-  await using file = await open(temporary, 'wx', ownerOnly.file)
-  await file.chmod(ownerOnly.file)
-  await file.writeFile(`${randomBytes(tokenBytes).toString('base64url')}\n`)
-  await file.sync()
-  await rename(temporary, path)
-  await syncDirectory(dirname(path))
-}
-
 function sha256(text: string): Buffer {
   return createHash('sha256').update(text).digest()
-}
-
-function ifAbsent(err: NodeJS.ErrnoException): undefined {
-  if (err.code !== 'ENOENT') {
-    throw err
-  }
 }

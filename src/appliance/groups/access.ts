@@ -3,15 +3,13 @@ import { AccessFiles, type AccessFilesInit } from '../../access/access-files.ts'
 import { Access } from '../../access/access.ts'
 import { Authenticator } from '../../access/authenticator.ts'
 import { PasswordCheck } from '../../access/htpasswd.ts'
-import { keyFile } from '../../access/key-file.ts'
 import { PasswordThread } from '../../access/password-thread.ts'
 import { TokenKeys } from '../../access/token-keys.ts'
 import { Tokens } from '../../access/tokens.ts'
 import type { Config } from '../../config/schema.ts'
-import { second, type Base } from './base.ts'
+import { readIfThere, replaceOwnerFile } from '../directory/owner-file.ts'
+import type { Base } from './base.ts'
 import { part, type Part } from './part.ts'
-
-const hour = 3600 * second
 
 /** Who may do what */
 export interface AccessParts {
@@ -40,7 +38,17 @@ export function buildAccess({ config, directory, inputs, ...base }: Base): Acces
   const log = base.log.child({ module: 'access' })
   const accessFiles = new AccessFiles({ log }, accessFilesInit(directory.path, config.access))
   const comparison = new PasswordThread()
-  const keys = new TokenKeys({ store: keyFile(accessPaths(directory.path).keys), log }, { interval: hour })
+  const keyFile = accessPaths(directory.path).keys
+  const keys = new TokenKeys({
+    store: {
+      name: keyFile,
+      read: async () => await readIfThere(keyFile),
+      write: async text => {
+        await replaceOwnerFile(keyFile, text)
+      },
+    },
+    log,
+  })
   const tokens = new Tokens({ keys })
   const authenticator = new Authenticator({ passwords: new PasswordCheck({ comparison }), tokens })
   const access = new Access({ files: accessFiles, authenticator, tokens, log }, { tokenUrl: config.access.tokenUrl })
@@ -50,8 +58,8 @@ export function buildAccess({ config, directory, inputs, ...base }: Base): Acces
     isOpenToPeers: () => access.isOpenToPeers(inputs.swarmKey !== undefined),
     parts: [
       part('thread for passwords', { stop: async () => await comparison.stop() }),
-      part('keys of tokens', keys),
       part('access rules', accessFiles),
+      part('keys of tokens', { start: async () => access.isClosed && (await keys.load()) }),
     ],
   }
 }
