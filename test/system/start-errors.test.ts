@@ -5,6 +5,7 @@ import { createServer, type AddressInfo } from 'node:net'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
+import { selfSigned } from '../fixtures/certificates.ts'
 import { type CommandLine, withoutPrivileges, withReadOnly, withSystemFile } from '../fixtures/namespace.ts'
 import { run, tryRun } from '../fixtures/run.ts'
 import { ServerProcess, withoutSettings } from '../fixtures/server.ts'
@@ -320,23 +321,7 @@ describe('a start is refused', { timeout: 5 * minute }, () => {
     await using server = await ServerProcess.start({ dataDir: path('used') })
     await Promise.all(
       ['a', 'b'].map(async name => {
-        await run('openssl', [
-          'req',
-          '-x509',
-          '-newkey',
-          'ec',
-          '-pkeyopt',
-          'ec_paramgen_curve:prime256v1',
-          '-nodes',
-          '-days',
-          '2',
-          '-subj',
-          '/CN=localhost',
-          '-keyout',
-          path(`${name}.key`),
-          '-out',
-          path(`${name}.crt`),
-        ])
+        await selfSigned({ cert: path(`${name}.crt`), key: path(`${name}.key`) }, '/CN=localhost')
       }),
     )
     await mkdir(path('empty'))

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import { parseScopes } from '../../../src/access/scopes.ts'
+import { isName } from '../../../src/oci/reference.ts'
 
 describe('scopes of docker', () => {
   it('name a repository and what is to be done there', () => {
@@ -28,10 +29,24 @@ describe('scopes of docker', () => {
     }
   })
 
-  it('are at most a hundred, whatever comes', () => {
+  it('are at most a hundred', () => {
+    const scope = 'repository:a:pull'
+    for (const values of [Array<string>(300).fill(scope), [Array<string>(300).fill(scope).join(' ')]]) {
+      assert.equal(parseScopes(values).length, 100)
+    }
+  })
+
+  it('are read or left out, whatever stands there', () => {
+    const part = fc.oneof(
+      fc.string({ maxLength: 20 }),
+      fc.constantFrom('repository', 'registry', 'a', 'pull', ':', ','),
+    )
     fc.assert(
-      fc.property(fc.array(fc.string(), { maxLength: 300 }), values => {
-        assert.ok(parseScopes(values).length <= 100)
+      fc.property(fc.array(part), parts => {
+        for (const { type, name, actions } of parseScopes([parts.join(':')])) {
+          assert.ok(type === 'repository' ? isName(name) : name === 'catalog')
+          assert.equal(new Set(actions).size, actions.length)
+        }
       }),
     )
   })
