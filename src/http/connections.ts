@@ -20,7 +20,7 @@ export class Connections {
     const end = endOf(socket)
     const refusal = this.#slots.refusal(socket.remoteAddress)
     if (refusal === undefined) {
-      const slot = this.#slots.take(socket.remoteAddress)
+      const slot = this.#slots.add(socket.remoteAddress)
       socket.once('close', () => {
         slot[Symbol.dispose]()
       })

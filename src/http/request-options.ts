@@ -15,6 +15,12 @@ export function clientSignal(res: Response): AbortSignal {
   return controller.signal
 }
 
+/** Bytes of the body; undefined if it comes in chunks */
+export function contentLength(req: Request): number | undefined {
+  const length = req.get('Content-Length')
+  return length === undefined ? undefined : Number(length)
+}
+
 /** What the registry is told about a request: the client's address, and a signal as of {@link clientSignal} */
 export function requestOptions(req: Request, res: Response): RequestOptions & { signal: AbortSignal } {
   return { signal: clientSignal(res), client: req.socket.remoteAddress }

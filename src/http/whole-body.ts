@@ -1,4 +1,5 @@
 import type { Request } from 'express'
+import { contentLength } from './request-options.ts'
 import { OciError, type OciErrorCode } from '../oci/errors.ts'
 import { smallBody, type BodyMemory, type HeldBody } from './body-memory.ts'
 import { changeOf, leaveUnread } from './late-body.ts'
@@ -123,9 +124,4 @@ async function* chunksOf(req: Request, signal: AbortSignal): AsyncGenerator<Uint
 /** Whether there was no memory for the body; then there is none to read and throw away the rest either */
 function isRefusal(err: unknown): boolean {
   return err instanceof OciError && (err.code === 'TOOMANYREQUESTS' || err.code === 'UNAVAILABLE')
-}
-
-function contentLength(req: Request): number | undefined {
-  const length = req.get('Content-Length')
-  return length === undefined ? undefined : Number(length)
 }

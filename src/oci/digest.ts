@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { OciError } from './errors.ts'
 
 /**
@@ -40,6 +41,24 @@ export function parseDigest(text: unknown): Digest {
     })
   }
   return text
+}
+
+/** Hashes all bytes at once */
+export function digestOf(algorithm: DigestAlgorithm, bytes: Uint8Array): Digest {
+  return digestFrom(algorithm, createHash(algorithm).update(bytes).digest('hex'))
+}
+
+/**
+ * Computes the digest of bytes with the algorithm of the digest that they were asked for or pushed by, or with sha256
+ *
+ * @throws OciError DIGEST_INVALID where it is another digest
+ */
+export function requireDigest(bytes: Uint8Array, expected: Digest | undefined): Digest {
+  const digest = digestOf(expected === undefined ? 'sha256' : algorithmOf(expected), bytes)
+  if (expected !== undefined && expected !== digest) {
+    throw new OciError('DIGEST_INVALID', { detail: { digest: expected, actual: digest } })
+  }
+  return digest
 }
 
 export function algorithmOf(digest: Digest): DigestAlgorithm {

@@ -58,12 +58,7 @@ export function parseManifest(
   contentType: string | undefined,
   limits: ManifestLimits = defaultManifestLimits,
 ): Manifest {
-  const steps = parsing(bytes, contentType, limits)
-  for (let step = steps.next(); ; step = steps.next()) {
-    if (step.done === true) {
-      return step.value
-    }
-  }
+  return drained(parsing(bytes, contentType, limits))
 }
 
 /**
@@ -86,11 +81,18 @@ export async function parseManifestInSteps(
   }
 }
 
-function* parsing(
-  bytes: Uint8Array,
-  contentType: string | undefined,
-  limits: ManifestLimits,
-): Generator<undefined, Manifest, undefined> {
+/** Work in steps of milliseconds */
+type Steps<T> = Generator<undefined, T, undefined>
+
+function drained<T>(steps: Steps<T>): T {
+  for (let step = steps.next(); ; step = steps.next()) {
+    if (step.done === true) {
+      return step.value
+    }
+  }
+}
+
+function* parsing(bytes: Uint8Array, contentType: string | undefined, limits: ManifestLimits): Steps<Manifest> {
   requireJsonWithin(bytes, limits)
   yield
   const json = parseJsonObject(bytes)
@@ -104,7 +106,7 @@ function* parsing(
       `${mediaType} is not the type of a manifest or an index: push an image manifest with this as its artifactType`,
     )
   }
-  return manifestOf(json, mediaType, kind, limits)
+  return yield* manifestOf(json, mediaType, kind, limits)
 }
 
 /**
@@ -120,27 +122,27 @@ export function parseStoredManifest(
 ): Manifest {
   requireJsonWithin(bytes, limits)
   const json = parseJsonObject(bytes)
-  return manifestOf(json, mediaType, kindOfMediaType(mediaType), limits)
+  return drained(manifestOf(json, mediaType, kindOfMediaType(mediaType), limits))
 }
 
-function manifestOf(
+function* manifestOf(
   json: Record<string, unknown>,
   mediaType: string,
   kind: ManifestKind | undefined,
   limits: ManifestLimits,
-): Manifest {
+): Steps<Manifest> {
   const required = requiredOf(json, kind)
+  yield
   const subject = json.subject === undefined || json.subject === null ? undefined : descriptor(json.subject, 'subject')
   const artifactType = notEmpty(optional(json, 'artifactType', isString, 'a string'))
+  const known = [...required.blobs, ...required.manifests, ...(subject === undefined ? [] : [subject])]
+  const others = yield* othersOf(json, known, limits)
+  yield
   return {
     mediaType,
     kind,
     ...required,
-    others: othersOf(
-      json,
-      [...required.blobs, ...required.manifests, ...(subject === undefined ? [] : [subject])],
-      limits,
-    ),
+    others,
     subject,
     artifactType: kind === 'image' ? (artifactType ?? required.blobs[0]?.mediaType) : artifactType,
     annotations: optional(json, 'annotations', isStringMap, 'an object of strings'),
@@ -182,17 +184,25 @@ function isFetchedElsewhere({ mediaType, urls }: Descriptor): boolean {
   return isForeignLayer(mediaType) && Array.isArray(urls) && urls.length > 0
 }
 
+/** Objects and lists that are looked at in a millisecond or two */
+const valuesPerStep = 4096
+
 /** Finds descriptors in every field, as a newer client may rely on fields that this version does not know */
-function othersOf(
+function* othersOf(
   json: Record<string, unknown>,
   known: readonly Descriptor[],
   { descriptors: max }: ManifestLimits,
-): Descriptor[] {
+): Steps<Descriptor[]> {
   const seen = new Set<string>(known.map(({ digest }) => digest))
   const others: Descriptor[] = []
   const left: object[] = [json]
+  let values = 0
   for (let value = left.pop(); value !== undefined; value = left.pop()) {
-    if (isDescriptor(value) && !seen.has(value.digest)) {
+    if (++values % valuesPerStep === 0) {
+      yield
+    }
+    // first what is quick: most descriptors are among the known ones, which have been validated
+    if (!seen.has((value as Partial<Descriptor>).digest ?? '') && isDescriptor(value)) {
       seen.add(value.digest)
       others.push({ ...value })
     }

@@ -5,8 +5,12 @@ import type { Descriptor } from '../oci/descriptor.ts'
 import type { Manifest } from '../oci/manifest.ts'
 
 /** The index record of a manifest whose bytes are stored as `content`; the image root is added later */
-export function manifestRecord(manifest: Manifest, { cid, dagSize, size }: Content): Omit<ManifestRecord, 'root'> {
-  return { mediaType: manifest.mediaType, size, cid, dagSize, ...referencesIn(manifest) }
+export function manifestRecord(
+  manifest: Manifest,
+  { cid, dagSize, size }: Content,
+  references = referencesIn(manifest),
+): Omit<ManifestRecord, 'root'> {
+  return { mediaType: manifest.mediaType, size, cid, dagSize, ...references }
 }
 
 /** The digests that a manifest names, as its record has them */

@@ -17,6 +17,8 @@ import { paths } from './paths.ts'
 
 const contentType = 'application/octet-stream'
 
+type ReadOptions = ReturnType<typeof requestOptions>
+
 /** @see https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pulling-blobs */
 export function blobRoutes({ registry }: { registry: Registry }, { maxRanges }: { maxRanges: number }): Router {
   const router = createRouter()
@@ -26,10 +28,8 @@ export function blobRoutes({ registry }: { registry: Registry }, { maxRanges }: 
     .get(async (req, res) => {
       const caller = callerOf(res)
       const repository = await registry.repository(parseName(req.params.name), caller)
-      const blob = await repository.blob(parseDigest(req.params.digest), {
-        ...requestOptions(req, res),
-        whole: req.method === 'HEAD',
-      })
+      const options = requestOptions(req, res)
+      const blob = await repository.blob(parseDigest(req.params.digest), { ...options, whole: req.method === 'HEAD' })
       res.set({
         'Docker-Content-Digest': blob.digest,
         ETag: etag(blob.digest),
@@ -44,10 +44,10 @@ export function blobRoutes({ registry }: { registry: Registry }, { maxRanges }: 
       const ranges = wantedRanges(req, blob, maxRanges)
       if (ranges === undefined) {
         res.set({ 'Content-Type': contentType, 'Content-Length': String(blob.size) })
-        await sendBlob(req, res, blob)
+        await sendBlob(req, res, blob, options)
       } else {
         res.status(206)
-        await sendRanges(req, res, blob, ranges)
+        await sendRanges(req, res, blob, ranges, options)
       }
     })
     .delete(async (req, res) => {
@@ -69,7 +69,13 @@ function wantedRanges(req: Request, blob: Blob, maxRanges: number): ByteRange[] 
   return applies ? parseRange(req.get('Range'), blob.size, maxRanges) : undefined
 }
 
-async function sendRanges(req: Request, res: Response, blob: Blob, ranges: ByteRange[]): Promise<void> {
+async function sendRanges(
+  req: Request,
+  res: Response,
+  blob: Blob,
+  ranges: ByteRange[],
+  options: ReadOptions,
+): Promise<void> {
   const [first] = ranges
   if (ranges.length === 1 && first !== undefined) {
     res.set({
@@ -77,7 +83,7 @@ async function sendRanges(req: Request, res: Response, blob: Blob, ranges: ByteR
       'Content-Range': contentRange(first, blob.size),
       'Content-Length': String(first.end - first.start + 1),
     })
-    await sendBlob(req, res, blob, first)
+    await sendBlob(req, res, blob, { ...options, ...first })
     return
   }
   // multipart/byteranges: RFC 9110, section 14.6
@@ -97,7 +103,6 @@ async function sendRanges(req: Request, res: Response, blob: Blob, ranges: ByteR
     end.length,
   )
   res.set({ 'Content-Type': `multipart/byteranges; boundary=${boundary}`, 'Content-Length': String(length) })
-  const options = requestOptions(req, res)
   await writeBody(
     res,
     readParts(range => blob.read({ ...options, ...range }), parts),
@@ -106,10 +111,14 @@ async function sendRanges(req: Request, res: Response, blob: Blob, ranges: ByteR
   res.end(end)
 }
 
-async function sendBlob(req: Request, res: Response, blob: Blob, range?: ByteRange): Promise<void> {
+async function sendBlob(
+  req: Request,
+  res: Response,
+  blob: Blob,
+  options: ReadOptions & Partial<ByteRange>,
+): Promise<void> {
   if (req.method !== 'HEAD') {
-    const options = requestOptions(req, res)
-    await writeBody(res, blob.read({ ...options, ...range }), options.signal)
+    await writeBody(res, blob.read(options), options.signal)
   }
   res.end()
 }

@@ -6,7 +6,7 @@ import { parseName } from '../../oci/reference.ts'
 import type { Registry } from '../../registry/repositories/registry.ts'
 import type { Repository } from '../../registry/repository.ts'
 import { uploadRange } from '../../registry/uploads/upload-range.ts'
-import { clientSignal } from '../request-options.ts'
+import { clientSignal, contentLength } from '../request-options.ts'
 import { bodyOf } from '../streamed-body.ts'
 import { createRouter } from './router.ts'
 import { callerOf } from '../middleware/identify.ts'
@@ -160,12 +160,6 @@ function digestAlgorithm(req: Request): DigestAlgorithm | undefined {
     throw new OciError('DIGEST_INVALID', { detail: { reason: 'digest-algorithm is not supported' } })
   }
   return algorithm
-}
-
-/** Undefined if the body comes in chunks of unknown length */
-function contentLength(req: Request): number | undefined {
-  const length = req.get('Content-Length')
-  return length === undefined ? undefined : Number(length)
 }
 
 /** @throws OciError RANGE_INVALID; SIZE_INVALID if Content-Range and Content-Length differ */

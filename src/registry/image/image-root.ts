@@ -117,6 +117,8 @@ export async function gatherImage(
     }
   }
   await addReferences(top)
+  // whoever goes on with a large image does much at once
+  await slice.pause()
   return parts
 }
 

@@ -15,10 +15,9 @@
  *
  * @see https://github.com/opencontainers/image-spec/blob/main/image-layout.md
  */
-import { createHash } from 'node:crypto'
 import type { ContentReader, Found, StoreOptions } from '../../ipfs/content-store.ts'
 import { refName } from '../../oci/annotations.ts'
-import { algorithmOf, digestFrom, hexOf, type Digest, type DigestAlgorithm } from '../../oci/digest.ts'
+import { algorithmOf, digestOf, hexOf, requireDigest, type Digest } from '../../oci/digest.ts'
 import { OciError } from '../../oci/errors.ts'
 import type { Descriptor } from '../../oci/descriptor.ts'
 import { parseManifest, type Manifest } from '../../oci/manifest.ts'
@@ -91,10 +90,7 @@ export async function readManifest(
     return undefined
   }
   const bytes = await readSmall(reader, found, options)
-  const digest = digestOf(reference.digest === undefined ? 'sha256' : algorithmOf(reference.digest), bytes)
-  if (reference.digest !== undefined && reference.digest !== digest) {
-    throw new OciError('DIGEST_INVALID', { detail: { digest: reference.digest, actual: digest } })
-  }
+  const digest = requireDigest(bytes, reference.digest)
   return { digest, bytes, manifest: parseManifest(bytes, reference.mediaType?.toLowerCase()), found }
 }
 
@@ -214,8 +210,4 @@ async function readSmall(reader: ContentReader, { cid, size }: Found, options: S
     chunks.push(new Uint8Array(chunk))
   }
   return Buffer.concat(chunks)
-}
-
-function digestOf(algorithm: DigestAlgorithm, bytes: Uint8Array): Digest {
-  return digestFrom(algorithm, createHash(algorithm).update(bytes).digest('hex'))
 }

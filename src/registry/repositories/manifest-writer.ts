@@ -53,11 +53,12 @@ export class ManifestWriter {
   ): Promise<ManifestRecord> {
     const { content, index, pinner, provider } = this.#components
     await this.#tellOfMoves(digest, tags, onMove)
-    const parts = await gatherImage(index, this.#repository, { digest, ...referencesIn(manifest) })
+    const references = referencesIn(manifest)
+    const parts = await gatherImage(index, this.#repository, { digest, ...references })
     if (!this.#acceptMissingBlobs) {
       requireBlobs(manifest, parts)
     }
-    const own = manifestRecord(manifest, await content.add(bytes))
+    const own = manifestRecord(manifest, await content.add(bytes), references)
     const record = { ...own, root: await storeImageRoot(content, { digest, ...own }, parts) }
     await content.sync()
     await this.#index(digest, record, manifest, tags)

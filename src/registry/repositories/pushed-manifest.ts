@@ -1,9 +1,6 @@
-import { createHash } from 'node:crypto'
-import { algorithmOf, digestFrom, type Digest } from '../../oci/digest.ts'
-import { OciError } from '../../oci/errors.ts'
+import { requireDigest, type Digest } from '../../oci/digest.ts'
 import { parseManifest, parseManifestInSteps, type Manifest } from '../../oci/manifest.ts'
 import type { ManifestLimits } from '../../oci/manifest-limits.ts'
-import type { Reference } from '../../oci/reference.ts'
 import { TimeSlice } from '../../scheduling/time-slice.ts'
 import type { PutManifest } from '../repository.ts'
 
@@ -33,7 +30,7 @@ export function readPushedManifest(
   { bytes, contentType, reference }: Put,
   limits: ManifestLimits | undefined,
 ): PushedManifest {
-  return { digest: digestOf(bytes, reference), manifest: parseManifest(bytes, contentType, limits), bytes }
+  return { digest: requireDigest(bytes, reference.digest), manifest: parseManifest(bytes, contentType, limits), bytes }
 }
 
 /** Does the same in steps: with 4 MiB, hashing and each step of parsing take about ten milliseconds */
@@ -43,25 +40,11 @@ export async function readLargePushedManifest(
 ): Promise<PushedManifest> {
   const slice = new TimeSlice()
   await slice.end()
-  const digest = digestOf(bytes, reference)
+  const digest = requireDigest(bytes, reference.digest)
   await slice.end()
   const manifest = await parseManifestInSteps(bytes, contentType, limits, async () => {
     await slice.end()
   })
   await slice.end()
   return { digest, manifest, bytes }
-}
-
-/**
- * Computes the digest with the algorithm of the digest that the client gave, or else with sha256
- *
- * @throws OciError DIGEST_INVALID where the client gave another digest
- */
-function digestOf(bytes: Uint8Array, reference: Reference): Digest {
-  const algorithm = reference.digest === undefined ? 'sha256' : algorithmOf(reference.digest)
-  const digest = digestFrom(algorithm, createHash(algorithm).update(bytes).digest('hex'))
-  if (reference.digest !== undefined && reference.digest !== digest) {
-    throw new OciError('DIGEST_INVALID', { detail: { digest: reference.digest, actual: digest } })
-  }
-  return digest
 }

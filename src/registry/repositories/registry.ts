@@ -24,7 +24,7 @@ import type { IndexCondition } from '../index-condition.ts'
 import type { UnreadableFiles } from '../unreadable-files.ts'
 import type { LinkGuard } from '../link-guard.ts'
 import { takePage } from '../listing.ts'
-import { LocalRepository } from './local-repository.ts'
+import { LocalRepository, type LocalRepositoryComponents } from './local-repository.ts'
 import type { Listing, Repository, RequestOptions } from '../repository.ts'
 import type { NameResolver } from '../tags/resolver-source.ts'
 import { RecentRoots, ResolvedRepository, type TagResolver } from './resolved-repository.ts'
@@ -73,6 +73,7 @@ export interface RegistryInit {
 export class Registry {
   readonly uploads: Uploads
   readonly #components: RegistryComponents
+  readonly #localComponents: LocalRepositoryComponents
   readonly #acceptMissingBlobs: boolean
   readonly #manifestLimits: ManifestLimits | undefined
   readonly #hotManifests = new LRUCache<string, Uint8Array>({
@@ -85,6 +86,7 @@ export class Registry {
   constructor(components: RegistryComponents, init: RegistryInit = {}) {
     this.uploads = components.uploads
     this.#components = components
+    this.#localComponents = { ...components, hotManifests: this.#hotManifests }
     this.#acceptMissingBlobs = init.missingBlobs === 'accept'
     this.#manifestLimits = init.manifestLimits
   }
@@ -101,32 +103,22 @@ export class Registry {
   async repository(name: string, caller: Caller): Promise<Repository> {
     const { index, reader, provider, resolver, cached } = this.#components
     this.requireServing()
-    const local = guarded(this.localRepository(name), caller)
+    const local = this.localRepository(name)
     const root = parseRoot(name)
     if ((root === undefined && resolver === undefined) || (await index.hasRepository(name))) {
-      return local
+      return guarded(local, caller)
     }
+    const components = { reader, index, provider, cached, verified: this.#verified }
     if (root !== undefined) {
       caller.requireEverywhere('pull', name)
-      return new ImageRepository(
-        { reader, index, provider, cached, verified: this.#verified },
-        { name, root: async options => await this.#rootOf(name, root, options) },
-      )
+      return new ImageRepository(components, {
+        name,
+        root: async options => await this.#rootOf(name, root, options),
+      })
     }
-    if (resolver === undefined) {
-      return local
-    }
-    const resolved = new ResolvedRepository({
-      reader,
-      index,
-      provider,
-      cached,
-      verified: this.#verified,
-      resolver,
-      recentRoots: this.#recentRoots,
-      local: this.localRepository(name),
-    })
-    return guarded(resolved, caller)
+    return resolver === undefined
+      ? guarded(local, caller)
+      : guarded(new ResolvedRepository({ ...components, resolver, recentRoots: this.#recentRoots, local }), caller)
   }
 
   /**
@@ -140,10 +132,11 @@ export class Registry {
 
   /** The repository of this registry, whatever else the name stands for */
   localRepository(name: string): Repository {
-    return new LocalRepository(
-      { ...this.#components, hotManifests: this.#hotManifests },
-      { name, acceptMissingBlobs: this.#acceptMissingBlobs, manifestLimits: this.#manifestLimits },
-    )
+    return new LocalRepository(this.#localComponents, {
+      name,
+      acceptMissingBlobs: this.#acceptMissingBlobs,
+      manifestLimits: this.#manifestLimits,
+    })
   }
 
   /** Names of the repositories that have a manifest and that the caller may pull from */
