@@ -8,6 +8,8 @@ import { parsePasswords, type Passwords } from './htpasswd.ts'
 
 /** Between two looks whether a file has changed; milliseconds */
 const period = 500
+/** Times that files are read which change while they are read */
+const maxReads = 10
 
 /** Rules and passwords that belong together: who has one of these sees no change of the files */
 export interface AccessState extends AccessRules {
@@ -48,8 +50,7 @@ export class AccessFiles {
 
   /** @throws AccessFileError where a file can't be used */
   async load(): Promise<void> {
-    this.#seen = await this.#look()
-    this.#state = await this.#read()
+    this.#state = await this.#readUnchanged()
   }
 
   /** @throws AccessFileError where a file can't be used */
@@ -93,9 +94,8 @@ export class AccessFiles {
       this.#changing = seen
       return
     }
-    this.#seen = seen
     try {
-      const state = await this.#read()
+      const state = await this.#readUnchanged()
       if (state === undefined && this.#state !== undefined) {
         this.#log.error('the access rules are gone; those read before stay in force', { file: this.#init.accessFile })
         return
@@ -107,6 +107,26 @@ export class AccessFiles {
         reason: (err as Error).message,
       })
     }
+  }
+
+  /**
+   * Reads files that belong together: rules of one state with passwords of another may allow what neither state does
+   *
+   * @throws AccessFileError where a file can't be used, Error where they change again and again
+   */
+  async #readUnchanged(): Promise<AccessState | undefined> {
+    for (let reads = 0; reads < maxReads; reads++) {
+      this.#seen = await this.#look()
+      const [result] = await Promise.allSettled([this.#read()])
+      if ((await this.#look()) !== this.#seen) {
+        continue
+      }
+      if (result.status === 'rejected') {
+        throw result.reason
+      }
+      return result.value
+    }
+    throw new Error('the files change while they are read')
   }
 
   /** What tells that a file is another one than before */

@@ -86,20 +86,22 @@ export class PasswordCheck {
       return true
     }
     const isLong = Buffer.byteLength(password) > maxPasswordBytes
-    const matches = await this.#comparison.matches(isLong ? '' : password, hash ?? noUserHash(passwords))
+    const matches = await this.#comparison.matches(isLong ? '' : password, hash ?? this.#noUserHash(passwords, user))
     if (!matches || isLong || hash === undefined) {
       return false
     }
     this.#remembered.set(key, true)
     return true
   }
-}
 
-/**
- * Compared with where there is no such user, at the same cost: the time of an answer does not tell which users there
- * are
- */
-function noUserHash(passwords: Passwords): string {
-  const [first] = passwords.values()
-  return `${first?.slice(0, '$2b$10$'.length) ?? '$2b$10$'}${noPassword}`
+  /**
+   * Compared with where there is no such user, at the cost that one of the users has, always the same for one name:
+   * neither the time of an answer nor that of several tells which users there are
+   */
+  #noUserHash(passwords: Passwords, user: string): string {
+    const hashes = [...passwords.values()]
+    const digest = createHmac('sha256', this.#secret).update(`no ${user}`).digest()
+    const cost = hashes[digest.readUInt32BE() % hashes.length]?.slice(0, '$2b$10$'.length) ?? '$2b$10$'
+    return `${cost}${noPassword}`
+  }
 }

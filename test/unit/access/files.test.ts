@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { rm, writeFile } from 'node:fs/promises'
+import fs, { rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
@@ -9,6 +9,7 @@ import { parsePasswords } from '../../../src/access/htpasswd.ts'
 import { presetFile, presets } from '../../../src/access/presets.ts'
 import { htpasswd } from '../../fixtures/access.ts'
 import { recordingLog } from '../../fixtures/recording-log.ts'
+import { replaceFs } from '../../fixtures/replace-fs.ts'
 import { temporaryDirectory } from '../../fixtures/temporary.ts'
 import { until } from '../../fixtures/until.ts'
 
@@ -110,6 +111,48 @@ describe('files of rules and passwords', () => {
     } finally {
       await files.stop()
     }
+  })
+
+  it('that are replaced together count together, even while they are being read', async () => {
+    await using directory = await temporaryDirectory('access')
+    const [accessFile, passwordFile] = ['access.yml', 'htpasswd'].map(name => join(directory.path, name)) as [
+      string,
+      string,
+    ]
+    const replace = async (user: string): Promise<void> => {
+      for (const [file, text] of [
+        [accessFile, valid.replace('anonymous', `'user:${user}'`)],
+        [passwordFile, htpasswd({ [user]: 'x' })],
+      ] as const) {
+        await writeFile(`${file}.new`, text)
+        await rename(`${file}.new`, file)
+      }
+    }
+    await replace('a')
+    const files = new AccessFiles({ log: recordingLog() }, { accessFile, passwordFile, required: false })
+    await files.load()
+    const pairOf = (state = files.state): string =>
+      ['a', 'b']
+        .filter(name => state!.rules.allowsEverywhere({ kind: 'user', name, groups: [] }, 'pull'))
+        .concat([...state!.passwords.keys()])
+        .join()
+    assert.equal(pairOf(), 'a,a')
+
+    const { readFile } = fs
+    let reads = 0
+    using _replaced = replaceFs({
+      readFile: (async (...args: Parameters<typeof readFile>) => {
+        const text = await readFile(...args)
+        // both are replaced after one has been read and before the other is
+        if (args[0] === accessFile && ++reads === 1) {
+          await replace('b')
+        }
+        return text
+      }) as typeof readFile,
+    })
+    await files.reload()
+    assert.equal(pairOf(), 'b,b')
+    assert.equal(reads, 2)
   })
 
   it('are missed where they were named', async () => {
