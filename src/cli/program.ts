@@ -24,6 +24,8 @@ import { addFsckCommand } from './commands/fsck.ts'
 import { addGcCommand } from './commands/gc.ts'
 import { addHealthcheckCommand } from './commands/healthcheck.ts'
 import { addInspectCommand } from './commands/inspect.ts'
+import { addLoginCommand } from './commands/login.ts'
+import { addLogoutCommand } from './commands/logout.ts'
 import { addLsCommand } from './commands/ls.ts'
 import { addPeersCommand } from './commands/peers.ts'
 import { addPublishCommand } from './commands/publish.ts'
@@ -72,6 +74,8 @@ function createProgram(context: CliContext): Command {
   }
   const plain = printableContext(context)
   const commands = [
+    addLoginCommand,
+    addLogoutCommand,
     addConvertCommand,
     addDigCommand,
     addLsCommand,

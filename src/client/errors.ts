@@ -15,6 +15,12 @@ export class ClientError extends Error {
   }
 }
 
+/** What to do about an error code of the distribution API */
+const hints = new Map([
+  ['STORAGE_FULL', 'The server has no space left: delete images, then run ipdr gc --grace 5m'],
+  ['UNAUTHORIZED', 'A log-in is stored by ipdr login or docker login.'],
+])
+
 /** A server answered, but with an error */
 export class ResponseError extends ClientError {
   readonly status: number
@@ -22,12 +28,8 @@ export class ResponseError extends ClientError {
   readonly code: string | undefined
 
   constructor(message: string, { status, code }: { status: number; code?: string | undefined }) {
-    super(
-      message,
-      code === 'STORAGE_FULL'
-        ? { hint: 'The server has no space left: delete images, then run ipdr gc --grace 5m' }
-        : {},
-    )
+    const hint = code === undefined ? undefined : hints.get(code)
+    super(message, hint === undefined ? {} : { hint })
     this.status = status
     this.code = code
   }

@@ -44,6 +44,13 @@ export function dockerConfigFile(env: NodeJS.ProcessEnv = process.env): string {
   return join(env['DOCKER_CONFIG'] || join(homedir(), '.docker'), 'config.json')
 }
 
+/** Where podman and its relatives keep theirs, in the same format */
+export function podmanAuthFile(env: NodeJS.ProcessEnv = process.env): string {
+  const runtime = env['XDG_RUNTIME_DIR']
+  const directory = runtime ? join(runtime, 'containers') : `/run/containers/${process.getuid?.() ?? 0}`
+  return env['REGISTRY_AUTH_FILE'] || join(directory, 'auth.json')
+}
+
 /** The file with the token of another server, if a variable names one */
 export function adminTokenFile(env: NodeJS.ProcessEnv = process.env): string | undefined {
   return env['IPDR_ADMIN_TOKEN_FILE'] || undefined

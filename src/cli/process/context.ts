@@ -1,7 +1,8 @@
-import type { Writable } from 'node:stream'
+import type { Readable, Writable } from 'node:stream'
 
 /** What the commands use of the process; tests pass another one */
 export interface CliContext {
+  stdin: Readable
   stdout: Writable
   stderr: Writable
   /** @default the environment of the process */
@@ -17,5 +18,5 @@ export interface ProcessEvents {
 }
 
 export function processContext(): CliContext {
-  return { stdout: process.stdout, stderr: process.stderr, env: undefined, process }
+  return { stdin: process.stdin, stdout: process.stdout, stderr: process.stderr, env: undefined, process }
 }

@@ -1,13 +1,12 @@
 /**
- * Log-ins that `docker login` stored: in `auths` of Docker's config.json, or in a credential helper, which is a program
- * of its own.
+ * Log-ins that `docker login` and `ipdr login` store: in `auths` of Docker's config.json, or in a credential helper,
+ * which is a program of its own.
  *
  * @see https://docs.docker.com/reference/cli/docker/login/#credential-stores
  */
-import { execFile } from 'node:child_process'
-import { readFile } from 'node:fs/promises'
-import { ClientError } from '../errors.ts'
-import { helperTimeout } from '../timeouts.ts'
+import type { AbortOptions } from '../abort-options.ts'
+import { eraseFromHelper, getFromHelper, storeInHelper } from './credential-helper.ts'
+import { readDockerConfig, writeDockerConfig, type DockerConfig } from './docker-config.ts'
 
 /** Docker Hub: its host, and the key under which `docker login` stores its log-in */
 const dockerHub = { host: 'registry-1.docker.io', key: 'https://index.docker.io/v1/' }
@@ -19,12 +18,6 @@ export interface Credentials {
   identityToken?: string | undefined
 }
 
-interface DockerConfig {
-  auths?: Record<string, { auth?: string; username?: string; password?: string; identitytoken?: string }>
-  credHelpers?: Record<string, string>
-  credsStore?: string
-}
-
 /**
  * The log-in for a registry
  *
@@ -34,30 +27,73 @@ interface DockerConfig {
  * @throws ClientError if the file can't be read
  */
 export async function readCredentials(file: string, host: string): Promise<Credentials | undefined> {
-  const config = await readConfig(file)
-  const key = host === dockerHub.host ? dockerHub.key : host
-  const helper = own(config.credHelpers, key) ?? config.credsStore
-  return (helper === undefined ? undefined : await askHelper(helper, key)) ?? stored(config, key)
+  const config = await readDockerConfig(file)
+  const key = keyOf(host)
+  const helper = helperOf(config, key)
+  return (helper === undefined ? undefined : await getFromHelper(helper, key)) ?? stored(config, key)
 }
 
-async function readConfig(file: string): Promise<DockerConfig> {
-  try {
-    const config: unknown = JSON.parse(await readFile(file, 'utf8'))
-    return typeof config === 'object' && config !== null ? config : {}
-  } catch (err) {
-    if ((err as NodeJS.ErrnoException).code === 'ENOENT') {
-      return {}
-    }
-    // not the message of a SyntaxError: it quotes a piece of the file, which may be a password
-    throw new ClientError(
-      err instanceof SyntaxError ? `${file} is not JSON` : `${file} can't be read: ${(err as Error).message}`,
-      { cause: err },
-    )
+/**
+ * Stores a log-in where the configuration of Docker says: in a helper, or in the file itself
+ *
+ * @returns the helper, or undefined for the file, where everybody who can read it has the secret
+ * @throws ClientError if it can't be stored
+ */
+export async function storeCredentials(
+  file: string,
+  host: string,
+  credentials: Credentials,
+  options: AbortOptions = {},
+): Promise<string | undefined> {
+  const config = await readDockerConfig(file)
+  const key = keyOf(host)
+  const helper = helperOf(config, key)
+  if (helper !== undefined) {
+    await storeInHelper(helper, key, credentials, options)
   }
+  const { identityToken, password, username } = credentials
+  const auth = Buffer.from(`${username}:${identityToken === undefined ? password : ''}`).toString('base64')
+  // with a helper, an empty entry says that there is a log-in, as Docker does it
+  const entry =
+    helper !== undefined ? {} : identityToken === undefined ? { auth } : { auth, identitytoken: identityToken }
+  await writeDockerConfig(file, { ...config, auths: { ...config.auths, [key]: entry } })
+  return helper
+}
+
+/**
+ * Takes a log-in out of the file and its helper
+ *
+ * @returns whether there was one
+ * @throws ClientError if the file or the helper does not let go of it
+ */
+export async function eraseCredentials(file: string, host: string, options: AbortOptions = {}): Promise<boolean> {
+  const config = await readDockerConfig(file)
+  const key = keyOf(host)
+  const helper = helperOf(config, key)
+  const erased = helper !== undefined && (await eraseFromHelper(helper, key, options))
+  const names = namesOf(key).filter(name => own(config.auths, name) !== undefined)
+  if (names.length > 0) {
+    const others = Object.entries(config.auths!).filter(([name]) => !names.includes(name))
+    await writeDockerConfig(file, { ...config, auths: Object.fromEntries(others) })
+  }
+  return erased || names.length > 0
+}
+
+function keyOf(host: string): string {
+  return host === dockerHub.host ? dockerHub.key : host
+}
+
+function helperOf({ credHelpers, credsStore }: DockerConfig, key: string): string | undefined {
+  return own(credHelpers, key) ?? (credsStore === '' ? undefined : credsStore)
+}
+
+/** Under which a log-in may be stored: older programs write URLs */
+function namesOf(key: string): string[] {
+  return [key, `https://${key}`, `http://${key}`, `https://${key}/v1/`]
 }
 
 function stored(config: DockerConfig, key: string): Credentials | undefined {
-  const entry = [key, `https://${key}`, `http://${key}`, `https://${key}/v1/`]
+  const entry = namesOf(key)
     .map(name => own(config.auths, name))
     // a file that somebody edited may have a null here
     .find(found => found !== undefined && found !== null)
@@ -72,28 +108,4 @@ function stored(config: DockerConfig, key: string): Credentials | undefined {
 
 function own<T>(values: Record<string, T> | undefined, key: string): T | undefined {
   return values !== undefined && values !== null && Object.hasOwn(values, key) ? values[key] : undefined
-}
-
-async function askHelper(helper: string, key: string): Promise<Credentials | undefined> {
-  if (typeof helper !== 'string' || !/^[\w.-]+$/.test(helper)) {
-    throw new ClientError(`credential helper "${String(helper)}" has no valid name`)
-  }
-  const { promise, reject, resolve } = Promise.withResolvers<string>()
-  const child = execFile(`docker-credential-${helper}`, ['get'], { timeout: helperTimeout }, (err, stdout) => {
-    err === null ? resolve(stdout) : reject(err)
-  })
-  child.stdin?.on('error', () => {})
-  child.stdin?.end(key)
-  try {
-    const { Secret, Username } = JSON.parse(await promise) as { Username?: unknown; Secret?: unknown }
-    if (typeof Username !== 'string' || typeof Secret !== 'string') {
-      return undefined
-    }
-    return Username === '<token>'
-      ? { username: '', password: '', identityToken: Secret }
-      : { username: Username, password: Secret }
-  } catch {
-    // a helper fails for a registry without a log-in
-    return undefined
-  }
 }

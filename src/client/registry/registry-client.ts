@@ -139,7 +139,9 @@ export class RegistryClient {
   ): Promise<void> {
     const mount =
       options.from === undefined ? '' : `?${new URLSearchParams({ mount: digest, from: options.from }).toString()}`
-    const started = await this.#repository(repository, 'pull,push', `blobs/uploads/${mount}`, {
+    const scope = scopeOf(repository, 'pull,push')
+    const scopes = options.from === undefined ? [scope] : [scope, scopeOf(options.from, 'pull')]
+    const started = await this.#send(new URL(`/v2/${repository}/blobs/uploads/${mount}`, this.#url), scopes, {
       signal: options.signal,
       method: 'POST',
     })
@@ -151,7 +153,7 @@ export class RegistryClient {
     }
     const upload = urlFrom(started.headers.get('Location') ?? '', new URL(started.url))
     upload.searchParams.set('digest', digest)
-    const done = await this.#send(upload, scopeOf(repository, 'pull,push'), {
+    const done = await this.#send(upload, [scope], {
       signal: options.signal,
       method: 'PUT',
       headers: { 'Content-Type': 'application/octet-stream', 'Content-Length': String(size) },
@@ -192,12 +194,13 @@ export class RegistryClient {
 
   /** @throws ResponseError */
   async *repositories(options: AbortOptions = {}): AsyncGenerator<string> {
+    await this.#logIn('registry:catalog:*', options)
     yield* this.#list('/v2/_catalog', 'registry:catalog:*', 'repositories', options)
   }
 
   /** Any other endpoint, such as those of an appliance's administration */
   async request(path: string, init: SendInit = {}): Promise<Answer> {
-    return await this.#send(new URL(path, this.#url), 'registry:catalog:*', init)
+    return await this.#send(new URL(path, this.#url), ['registry:catalog:*'], init)
   }
 
   async *#list(path: string, scope: string, field: string, options: AbortOptions): AsyncGenerator<string> {
@@ -205,7 +208,7 @@ export class RegistryClient {
     let count = 0
     for (let url: URL | undefined = new URL(path, this.#url); url !== undefined && !seen.has(url.href); ) {
       seen.add(url.href)
-      const answer = await this.#send(url, scope, options)
+      const answer = await this.#send(url, [scope], options)
       await requireStatus(answer, `list of ${field}`, 200)
       const items = ((await jsonOf(answer)) as Record<string, unknown> | null)?.[field]
       const names = (Array.isArray(items) ? items : []).filter(item => typeof item === 'string')
@@ -224,14 +227,22 @@ export class RegistryClient {
     return isSameServer(url, this.#url) ? url : undefined
   }
 
-  async #repository(repository: string, actions: string, path: string, init: SendInit): Promise<Answer> {
-    return await this.#send(new URL(`/v2/${repository}/${path}`, this.#url), scopeOf(repository, actions), init)
+  /** For a list that a registry gives to anybody, but of which strangers only see a part */
+  async #logIn(scope: string, options: AbortOptions): Promise<void> {
+    if (await this.#auth.hasCredentials()) {
+      const answer = await this.#send(new URL('/v2/', this.#url), [scope], options)
+      await answer.text()
+    }
   }
 
-  async #send(url: URL, scope: string, init: SendInit): Promise<Answer> {
+  async #repository(repository: string, actions: string, path: string, init: SendInit): Promise<Answer> {
+    return await this.#send(new URL(`/v2/${repository}/${path}`, this.#url), [scopeOf(repository, actions)], init)
+  }
+
+  async #send(url: URL, scopes: readonly string[], init: SendInit): Promise<Answer> {
     requireTls(url, this.#plainHttp, this.#url)
     const request = { ...init, plainHttp: this.#plainHttp }
-    const answer = await send(url, this.#authorize(url, scope, request))
+    const answer = await send(url, this.#authorize(url, scopes, request))
     const challenge = answer.headers.get('WWW-Authenticate')
     // a log-in is not for a server that the registry redirected to
     const isOwn = this.#ownUrl(new URL(answer.url)) !== undefined
@@ -239,7 +250,7 @@ export class RegistryClient {
       return answer
     }
     try {
-      if (!(await this.#auth.answer(challenge, scope, this.#url, { signal: init.signal }))) {
+      if (!(await this.#auth.answer(challenge, scopes, this.#url, { signal: init.signal }))) {
         return answer
       }
     } catch (err) {
@@ -247,11 +258,11 @@ export class RegistryClient {
       throw err
     }
     await answer.text()
-    return await send(url, this.#authorize(url, scope, request))
+    return await send(url, this.#authorize(url, scopes, request))
   }
 
-  #authorize(url: URL, scope: string, init: SendInit): SendInit {
-    const authorization = this.#ownUrl(url) === undefined ? undefined : this.#auth.header(scope)
+  #authorize(url: URL, scopes: readonly string[], init: SendInit): SendInit {
+    const authorization = this.#ownUrl(url) === undefined ? undefined : this.#auth.header(scopes)
     return authorization === undefined ? init : { ...init, headers: { ...init.headers, Authorization: authorization } }
   }
 }

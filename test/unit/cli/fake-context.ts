@@ -1,5 +1,5 @@
 import { EventEmitter } from 'node:events'
-import { Writable } from 'node:stream'
+import { Readable, Writable } from 'node:stream'
 import type { CliContext } from '../../../src/cli/process/context.ts'
 
 class Text extends Writable {
@@ -27,6 +27,13 @@ export interface FakeContext extends CliContext {
   process: FakeProcess
 }
 
-export function fakeContext(env: NodeJS.ProcessEnv = {}): FakeContext {
-  return { stdout: new Text(), stderr: new Text(), env, process: new FakeProcess() }
+/** @param input on standard input */
+export function fakeContext(env: NodeJS.ProcessEnv = {}, input = ''): FakeContext {
+  return {
+    stdin: Readable.from([Buffer.from(input)]),
+    stdout: new Text(),
+    stderr: new Text(),
+    env,
+    process: new FakeProcess(),
+  }
 }

@@ -176,6 +176,63 @@ describe('a registry that wants to know who asks', () => {
     )
   })
 
+  it('may offer a password beside tokens', async () => {
+    await using server = await fakeServer(({ headers, url }, res) => {
+      if (url.startsWith('/token')) {
+        res.end('{"token":"t"}')
+      } else if (headers.authorization === 'Bearer t') {
+        res.end('{"tags":["v1"]}')
+      } else {
+        const token = `Bearer realm="http://${server.host}/token",service="s",scope="repository:a:pull,push"`
+        challenge(res, `${token}, Basic realm="s"`)
+      }
+    })
+    assert.deepEqual(await Array.fromAsync((await open(server.host, user)).tags('a')), ['v1'])
+    const { searchParams } = new URL(server.requests[1]!.url, server.url)
+    assert.deepEqual(
+      [...searchParams],
+      [
+        ['scope', 'repository:a:pull'],
+        ['scope', 'repository:a:pull,push'],
+        ['service', 's'],
+      ],
+    )
+  })
+
+  it('is not told a token by the scheme for passwords', async () => {
+    await using server = await fakeServer((_, res) => {
+      challenge(res, 'Basic realm="x"')
+    })
+    const client = await open(server.host, { username: 'alice', password: '', identityToken: 'id' })
+    await assert.rejects(Array.fromAsync(client.tags('a')), { status: 401 })
+    assert.equal(server.requests.length, 1)
+  })
+
+  it('gives one token for both repositories of a mount', async () => {
+    await using app = await TestApp.start({
+      access: {
+        users: { alice: 'a:b' },
+        rules: `{ rules: [{ who: [authenticated], repositories: ['**'], actions: [pull, push, tag] }] }`,
+      },
+    })
+    const client = await open(`localhost:${app.port}`, user)
+    await client.pushBlob('a', { digest: sha256(blob), size: blob.length }, () => stream(blob))
+    await client.pushBlob('b', { digest: sha256(blob), size: blob.length }, () => assert.fail('sent'), { from: 'a' })
+    assert.ok(await client.hasBlob('b', sha256(blob)))
+  })
+
+  it('lists for whoever has logged in more than for others', async () => {
+    await using server = await fakeServer(({ headers, url }, res) => {
+      if (url === '/v2/' && headers.authorization !== basic) {
+        challenge(res, 'Basic realm="x"')
+      } else {
+        res.end(JSON.stringify({ repositories: headers.authorization === basic ? ['open', 'secret'] : ['open'] }))
+      }
+    })
+    assert.deepEqual(await Array.fromAsync((await open(server.host, user)).repositories()), ['open', 'secret'])
+    assert.deepEqual(await Array.fromAsync((await open(server.host)).repositories()), ['open'])
+  })
+
   it('gets no answer from whoever has not logged in', async () => {
     await using server = await fakeServer((_, res) => {
       challenge(res, 'Basic realm="x"')

@@ -1,0 +1,82 @@
+/** Docker's config.json, of which only the log-ins are of interest here: everything else in it stays as it is */
+import { chown, mkdir, open, readFile, realpath, rename, rm, stat } from 'node:fs/promises'
+import { randomUUID } from 'node:crypto'
+import { dirname } from 'node:path'
+import { ClientError } from '../errors.ts'
+
+export interface DockerConfig {
+  auths?: Record<string, StoredLogIn>
+  /** Names of programs that keep log-ins, by registry */
+  credHelpers?: Record<string, string>
+  /** The program that keeps all others */
+  credsStore?: string
+}
+
+export interface StoredLogIn {
+  /** `<user>:<password>` in base64 */
+  auth?: string
+  username?: string
+  password?: string
+  identitytoken?: string
+}
+
+/**
+ * @returns nothing for a file that is not there
+ * @throws ClientError if the file can't be read
+ */
+export async function readDockerConfig(file: string): Promise<DockerConfig> {
+  try {
+    const config: unknown = JSON.parse(await readFile(file, 'utf8'))
+    return typeof config === 'object' && config !== null ? config : {}
+  } catch (err) {
+    if ((err as NodeJS.ErrnoException).code === 'ENOENT') {
+      return {}
+    }
+    // not the message of a SyntaxError: it quotes a piece of the file, which may be a password
+    throw new ClientError(
+      err instanceof SyntaxError ? `${file} is not JSON` : `${file} can't be read: ${(err as Error).message}`,
+      { cause: err },
+    )
+  }
+}
+
+/**
+ * Replaces the file as a whole by one that only its owner can read; a link stays, and leads to the new one
+ *
+ * @throws ClientError if the file can't be written, or holds something else
+ */
+export async function writeDockerConfig(file: string, config: DockerConfig): Promise<void> {
+  if (Array.isArray(config)) {
+    throw new ClientError(`${file} holds a list, which is no configuration of Docker`)
+  }
+  try {
+    await mkdir(dirname(file), { recursive: true, mode: 0o700 })
+    const path = await realpath(file).catch(() => file)
+    // as Docker writes it
+    await replaceFile(path, `${JSON.stringify(config, undefined, '\t')}\n`)
+  } catch (err) {
+    throw new ClientError(`${file} can't be written: ${(err as Error).message}`, { cause: err })
+  }
+}
+
+async function replaceFile(path: string, text: string): Promise<void> {
+  const partial = `${path}.${randomUUID()}.partial`
+  try {
+    await using file = await open(partial, 'wx', 0o600)
+    await file.writeFile(text)
+    await file.sync()
+    await keepOwner(path, partial)
+    await rename(partial, path)
+  } catch (err) {
+    await rm(partial, { force: true })
+    throw err
+  }
+}
+
+/** With `sudo`, the file of a user would become one of root, which the user can't read any more */
+async function keepOwner(path: string, partial: string): Promise<void> {
+  const owner = await stat(path).catch(() => undefined)
+  if (owner !== undefined && process.getuid?.() === 0) {
+    await chown(partial, owner.uid, owner.gid)
+  }
+}
