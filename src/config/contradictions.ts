@@ -13,7 +13,7 @@ export function* contradictions(value: unknown): Generator<Contradiction> {
     network?: unknown
     ipfsHost?: unknown
     p2p?: { swarmKey?: unknown }
-    tls?: { certPath?: unknown; keyPath?: unknown }
+    tls?: { certPath?: unknown; keyPath?: unknown; hsts?: unknown }
   }
   yield* sharedPorts(value)
   const path = ['p2p', 'swarmKey']
@@ -34,6 +34,9 @@ export function* contradictions(value: unknown): Generator<Contradiction> {
       other: `tls.${cert === undefined ? 'keyPath' : 'certPath'}`,
       message: 'must be set, too',
     }
+  }
+  if (typeof tls?.hsts === 'number' && tls.hsts > 0 && cert === undefined && keyFile === undefined) {
+    yield { path: ['tls', 'hsts'], other: 'tls.certPath', message: 'needs tls.certPath: only TLS can promise TLS' }
   }
   if (networks.some(name => name === network) && network !== 'private' && p2p?.swarmKey !== undefined) {
     yield { path, other: 'network', message: `only works with network private, and network is ${network}` }

@@ -51,6 +51,11 @@ export const p2p = section({
 export const tls = section({
   certPath: key(pathText.optional(), 'path', 'Certificate chain of the registry, PEM; unset means plain HTTP'),
   keyPath: key(pathText.optional(), 'path', 'Private key of that certificate, PEM'),
+  hsts: key(
+    amount(durationOrOff, 0, 3650 * day, 'duration such as 365d, or off').default(0),
+    'duration',
+    'How long a browser that was here uses nothing but TLS for this host (HSTS); off or 0 means it is not told to',
+  ),
 })
 
 export const storage = section({

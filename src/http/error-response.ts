@@ -70,7 +70,21 @@ export function sendError(
 }
 
 /** Headers that fit an error too; the others describe the response that is not sent */
-const keptHeaders = new Set(['x-request-id', 'docker-distribution-api-version', 'connection'])
+const keptHeaders = new Set([
+  'x-request-id',
+  'docker-distribution-api-version',
+  'connection',
+  // for browsers (middleware/browser-headers.ts)
+  'cross-origin-opener-policy',
+  'origin-agent-cluster',
+  'referrer-policy',
+  'strict-transport-security',
+  'x-dns-prefetch-control',
+  'x-download-options',
+  'x-frame-options',
+  'x-permitted-cross-domain-policies',
+  'x-xss-protection',
+])
 
 /** The message of the code, and the reason in the detail, which says more */
 function messageOf({ message, detail }: OciError): string {

@@ -2,6 +2,7 @@ import type { Config } from '../../config/schema.ts'
 import { BodyTurns } from '../../http/body-turns.ts'
 import { BodyMemory, type BodyMemoryInit } from '../../http/body-memory.ts'
 import type { Certificate } from '../../http/certificate.ts'
+import { BrowserHeaders } from '../../http/middleware/browser-headers.ts'
 import { BrowserHosts } from '../../http/middleware/browser-hosts.ts'
 import { createAdminApp, createApp, type AppComponents, type AppLimits } from '../../http/routes/app.ts'
 import { HttpServer, type HttpServerOptions } from '../../http/server.ts'
@@ -43,7 +44,8 @@ export function buildServers(components: Base & AccessParts & Network & NamePart
   })
   const token = new AdminToken({ log }, { dataDir: directory.path, path: admin.tokenFile })
   const adminAccess = { token, metrics: admin.metrics }
-  const init = { hosts, limits: appLimits(config) }
+  const browserHeaders = new BrowserHeaders({ hsts: config.tls.hsts })
+  const init = { browserHeaders, hosts, limits: appLimits(config) }
   const options = serverOptions(config)
 
   const socket = new AdminSocket(

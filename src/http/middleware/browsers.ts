@@ -7,25 +7,32 @@ import type { IncomingMessage } from 'node:http'
 import type { Request, RequestHandler } from 'express'
 import { OciError } from '../../oci/errors.ts'
 import { authoritiesOf, hostNameOf, isOriginOf } from './authorities.ts'
+import type { BrowserHeaders } from './browser-headers.ts'
 import type { BrowserHosts } from './browser-hosts.ts'
 
 /**
- * Answers browsers only under the names of this server, and refuses writes from pages of other sites
+ * Answers browsers only under the names of this server and with headers for them, and refuses writes from pages of
+ * other sites
  *
  * @throws OciError HOST_UNKNOWN, DENIED; REQUEST_INVALID for two `Host` headers, from any client (RFC 9112, section
  *   3.2)
  */
-export function guardBrowsers(hosts: Pick<BrowserHosts, 'has'>): RequestHandler {
-  return (req, res, next) => {
-    requireOneHost(req)
-    if (isFromBrowser(req)) {
-      requireKnownHost(req, hosts)
-    }
+export function guardBrowsers(hosts: Pick<BrowserHosts, 'has'>, headers: Pick<BrowserHeaders, 'set'>): RequestHandler {
+  const refuseWrites: RequestHandler = (req, res, next) => {
     if (req.method === 'GET' || req.method === 'HEAD') {
       next()
     } else {
       refuseOtherSites(req, res, next)
     }
+  }
+  const guardBrowser: RequestHandler = async (req, res, next) => {
+    await headers.set(req, res)
+    requireKnownHost(req, hosts)
+    await refuseWrites(req, res, next)
+  }
+  return (req, res, next) => {
+    requireOneHost(req)
+    return (isFromBrowser(req) ? guardBrowser : refuseWrites)(req, res, next)
   }
 }
 

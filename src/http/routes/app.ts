@@ -19,6 +19,7 @@ import type { Logger } from '../../log.ts'
 import type { Metrics } from '../../metrics.ts'
 import type { Administration } from '../../upkeep/administration.ts'
 import type { Registry } from '../../registry/repositories/registry.ts'
+import type { BrowserHeaders } from '../middleware/browser-headers.ts'
 import type { BrowserHosts } from '../middleware/browser-hosts.ts'
 import type { BodyMemory } from '../body-memory.ts'
 import type { BodyTurns } from '../body-turns.ts'
@@ -63,6 +64,7 @@ export interface AppInit {
    */
   admin?: AdminAccess | undefined
   hosts: Pick<BrowserHosts, 'has'>
+  browserHeaders: BrowserHeaders
   limits: AppLimits
 }
 
@@ -127,7 +129,7 @@ function useAdministration(
 
 function createBareApp(
   components: Omit<AppComponents, 'registry'>,
-  { hosts, limits }: Omit<AppInit, 'admin'>,
+  { browserHeaders, hosts, limits }: Omit<AppInit, 'admin'>,
 ): Express {
   const app = express()
   app.disable('x-powered-by')
@@ -135,7 +137,8 @@ function createBareApp(
   app.enable('case sensitive routing')
   app.enable('strict routing')
   app.set('query parser', 'simple')
-  app.use(sendAsData, observeRequests(components), limitUrlAndHeaders(limits.requests), guardBrowsers(hosts))
+  app.use(sendAsData, observeRequests(components), limitUrlAndHeaders(limits.requests))
+  app.use(guardBrowsers(hosts, browserHeaders))
   return app
 }
 

@@ -195,6 +195,11 @@ const refused: [string, LoadConfigInit, string[]][] = [
     ['p2p.swarmKey: only works with network private, and network is public (flag --p2p-swarm-key)'],
   ],
   [
+    'a promise of TLS without TLS',
+    { flags: { 'tls.hsts': '365d' } },
+    ['tls.hsts: needs tls.certPath: only TLS can promise TLS (flag --tls-hsts)'],
+  ],
+  [
     'unknown variables',
     { env: { IPDR_P2P_PROT: '1', IPDR_FOO: '1' } },
     [

@@ -15,7 +15,7 @@ describe('configuration schema', () => {
       cidResolvers: [],
       names: { dns: [], publish: true, republish: 14_400 },
       p2p: { host: '0.0.0.0', peers: [], bootstrap: [], announce: [] },
-      tls: {},
+      tls: { hsts: 0 },
       storage: { fsync: true, verifyInterval: 3600 },
       gc: { interval: 21_600, unreferenced: 86_400, grace: 900, uploads: 604_800 },
       fsck: { interval: 0, rate: 50 * 2 ** 20 },
