@@ -34,21 +34,25 @@ export interface AccessRules {
 /** A name may be none that ends a field of htpasswd or of Basic authentication */
 export const userName = /^[^\s:\p{Cc}]{1,255}$/u
 
+/** Globs of repositories and tags */
+export const repositoryPattern = /^[A-Za-z0-9._*?{},[\]!/:+-]{1,512}$/
+
 const subject = z
   .string({ error: 'must be a text such as user:alice' })
   .refine(
     text =>
-      /^(anonymous|authenticated|swarm|peer:[A-Za-z0-9]{1,128})$/.test(text) ||
+      /^(anonymous|authenticated|swarm|peer:[A-Za-z0-9]{1,128}|key:[A-Za-z0-9._-]{1,128})$/.test(text) ||
       /^(user|group):[^\s:\p{Cc}]{1,255}$/u.test(text) ||
       (text.startsWith('network:') && isNetwork(text.slice('network:'.length))),
     {
       error:
-        'must be anonymous, authenticated, swarm, user:<name>, group:<name>, peer:<id> or network:<address>[/<bits>]',
+        'must be anonymous, authenticated, swarm, user:<name>, group:<name>, key:<name>, peer:<id> or ' +
+        'network:<address>[/<bits>]',
     },
   )
 const pattern = z
   .string({ error: 'must be a pattern such as team/**' })
-  .regex(/^[A-Za-z0-9._*?{},[\]!/:+-]{1,512}$/, { error: 'must be a pattern such as team/**' })
+  .regex(repositoryPattern, { error: 'must be a pattern such as team/**' })
 const list = <T extends z.ZodType>(item: T): z.ZodArray<T> =>
   z.array(item, { error: 'must be a list' }).min(1, { error: 'must not be empty' })
 const fileSchema = z.strictObject(
@@ -61,16 +65,24 @@ const fileSchema = z.strictObject(
       )
       .default({}),
     rules: z.array(
-      z.strictObject(
-        {
-          who: list(subject),
-          repositories: list(pattern),
-          actions: list(z.enum(actions, { error: `must be one of ${actions.join(', ')}` })),
-          tags: list(pattern).optional(),
-          effect: z.enum(['allow', 'deny'], { error: 'must be allow or deny' }).default('allow'),
-        },
-        { error: 'must be a rule with who, repositories and actions' },
-      ),
+      z
+        .strictObject(
+          {
+            who: list(subject),
+            repositories: list(pattern),
+            actions: list(z.enum(actions, { error: `must be one of ${actions.join(', ')}` })),
+            tags: list(pattern).optional(),
+            effect: z.enum(['allow', 'deny'], { error: 'must be allow or deny' }).default('allow'),
+          },
+          { error: 'must be a rule with who, repositories and actions' },
+        )
+        .superRefine(({ who, effect }, context) => {
+          const index = effect === 'deny' ? -1 : who.findIndex(name => name.startsWith('key:'))
+          if (index >= 0) {
+            const message = 'a key may do what its scopes say: a rule can only deny it something'
+            context.addIssue({ code: 'custom', path: ['who', index], message })
+          }
+        }),
       { error: 'must be a list of rules' },
     ),
   },

@@ -3,6 +3,7 @@ import { basename } from 'node:path'
 import type { Logger } from '../log.ts'
 import { parseAccessFile, type AccessRules } from './access-file.ts'
 import { KeyedLock } from '../scheduling/keyed-lock.ts'
+import { ApiKeys, parseKeys } from './api-keys.ts'
 import { AccessFileError } from './errors.ts'
 import { parsePasswords, type Passwords } from './htpasswd.ts'
 
@@ -11,9 +12,10 @@ const period = 500
 /** Times that files are read which change while they are read */
 const maxReads = 10
 
-/** Rules and passwords that belong together: who has one of these sees no change of the files */
+/** Rules, passwords and keys that belong together: who has one of these sees no change of the files */
 export interface AccessState extends AccessRules {
   passwords: Passwords
+  keys: ApiKeys
 }
 
 export interface AccessFilesInit {
@@ -22,10 +24,13 @@ export interface AccessFilesInit {
   /** Whether the file with the rules has to be there */
   required: boolean
   passwordFile: string
+  /** With the API keys */
+  keyFile: string
 }
 
 /**
- * Reads rules and passwords, and again where they change; what can't be used is told in the log, and the old ones stay
+ * Reads rules, passwords and keys, and again where they change; what can't be used is told in the log, and the old ones
+ * stay
  */
 export class AccessFiles {
   readonly #log: Logger
@@ -132,7 +137,7 @@ export class AccessFiles {
   /** What tells that a file is another one than before */
   async #look(): Promise<string> {
     const files = await Promise.all(
-      [this.#init.accessFile, this.#init.passwordFile].map(async file => {
+      [this.#init.accessFile, this.#init.passwordFile, this.#init.keyFile].map(async file => {
         const { mtimeNs, size, ino } = (await stat(file, { bigint: true }).catch(() => undefined)) ?? {}
         return `${mtimeNs} ${size} ${ino}`
       }),
@@ -141,7 +146,7 @@ export class AccessFiles {
   }
 
   async #read(): Promise<AccessState | undefined> {
-    const { accessFile, passwordFile, required } = this.#init
+    const { accessFile, passwordFile, keyFile, required } = this.#init
     const rules = await readText(accessFile)
     if (rules === undefined) {
       if (required) {
@@ -150,9 +155,11 @@ export class AccessFiles {
       return undefined
     }
     const passwords = (await readText(passwordFile)) ?? ''
+    const keys = await readText(keyFile)
     return {
       ...parseAccessFile(basename(accessFile), rules),
       passwords: parsePasswords(basename(passwordFile), passwords),
+      keys: new ApiKeys(keys === undefined ? [] : parseKeys(basename(keyFile), keys)),
     }
   }
 }

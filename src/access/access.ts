@@ -1,17 +1,19 @@
 /**
- * Who may do what. The room holds: who asks (`authenticator`, from a password of `htpasswd` or a token of `tokens`),
+ * Who may do what. The room holds: who asks (`authenticator`, from a password of `htpasswd`, a key of `api-keys` or a
+ * token of `tokens`),
  * the rules and the files that they come from (`rules`, `access-file`, `access-files`), and what one request may do
  * (`caller`). It imports `oci` alone and knows neither HTTP nor repositories; `http` asks {@link Access} who makes a
  * request, and `registry` and `ipfs/node` ask the {@link Caller} what he may do.
  */
 import type { AccessFiles, AccessState } from './access-files.ts'
-import { isCurrent, type Authenticator, type Challenge, userIdentity } from './authenticator.ts'
+import type { Authenticator, Challenge } from './authenticator.ts'
 import { IdentifiedCaller, trusted, type Caller } from './caller.ts'
+import { decisionsFor, fingerprintFor, holderOf } from './holders.ts'
 import type { Identity } from './identity.ts'
 import { OciError } from '../oci/errors.ts'
 import type { Logger } from '../log.ts'
 import { dockerActions, type Scope } from './scopes.ts'
-import { accessLifetime, fingerprintOf, type Tokens } from './tokens.ts'
+import { accessLifetime, type Tokens } from './tokens.ts'
 
 export interface AccessComponents {
   files: Pick<AccessFiles, 'state'>
@@ -88,7 +90,7 @@ export class Access {
     const authenticated = await authenticator.authenticate(state, { authorization, address }, challenge)
     return new IdentifiedCaller({
       ...authenticated,
-      rules: state.rules,
+      rules: decisionsFor(state, authenticated.identity),
       challenge,
       onDenied: (question, { rule }) => {
         const { name } = authenticated.identity
@@ -105,7 +107,7 @@ export class Access {
       throw new OciError('NOT_FOUND', { detail: { reason: 'this registry has no access rules, and so no tokens' } })
     }
     const identity = await this.#identify(state, request, credentials)
-    const fingerprint = identity.kind === 'user' ? fingerprintOf(state.passwords.get(identity.name)!) : undefined
+    const fingerprint = fingerprintFor(state, identity)
     const scopes = allowedScopes(state, identity, request.scopes)
     const token = await tokens.issue({ subject: identity.name, scopes, fingerprint })
     return {
@@ -146,18 +148,20 @@ export class Access {
       return await authenticator.logIn(state, { ...grant, address }, challenge)
     }
     const refresh = await tokens.verify(grant.refreshToken, 'refresh').catch(() => undefined)
-    if (refresh === undefined || !isCurrent(state, refresh.subject, refresh.fingerprint)) {
+    const holder = refresh && holderOf(state, refresh, address)
+    if (holder === undefined) {
       throw new OciError('UNAUTHORIZED', {
         detail: { reason: 'the refresh token is not valid any more: log in again' },
         headers: challenge(),
       })
     }
-    return userIdentity(state, refresh.subject, address)
+    return holder
   }
 }
 
 /** What of the scopes the rules allow: too much is cut, never refused, as clients ask for more than they need */
-function allowedScopes({ rules }: AccessState, identity: Identity, scopes: readonly Scope[]): Scope[] {
+function allowedScopes(state: AccessState, identity: Identity, scopes: readonly Scope[]): Scope[] {
+  const rules = decisionsFor(state, identity)
   return scopes
     .map(({ type, name, actions }) => ({
       type,

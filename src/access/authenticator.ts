@@ -1,16 +1,19 @@
 import type { RateLimiterMemory } from 'rate-limiter-flexible'
 import { OciError } from '../oci/errors.ts'
 import type { AccessState } from './access-files.ts'
+import { isKeySecret } from './api-keys.ts'
+import { holderOf, keyIdentity, userIdentity } from './holders.ts'
 import type { PasswordCheck } from './htpasswd.ts'
 import { anonymous, anonymousFrom, type Identity } from './identity.ts'
 import type { Scope } from './scopes.ts'
-import { fingerprintOf, type Tokens } from './tokens.ts'
+import type { Tokens } from './tokens.ts'
 
 /** Wrong passwords for one user from one address, and for all users from it, before the next one has to wait */
 const maxFailures = { user: 20, address: 200 }
 /** Seconds */
 const failurePeriod = 60
 const maxHeaderBytes = 64 * 1024
+const noSuchKey = 'this key is unknown, has expired or was revoked'
 
 export interface Authenticated {
   identity: Identity
@@ -52,7 +55,11 @@ export class Authenticator {
     }
   }
 
-  /** @throws OciError UNAUTHORIZED with the challenge, or TOOMANYREQUESTS */
+  /**
+   * By a name and a password, or by the name of a key and the key
+   *
+   * @throws OciError UNAUTHORIZED with the challenge, or TOOMANYREQUESTS
+   */
   async logIn(
     state: AccessState,
     { user, password, address }: { user: string; password: string; address: string | undefined },
@@ -60,12 +67,14 @@ export class Authenticator {
   ): Promise<Identity> {
     const keys = { user: `${address ?? ''} ${user}`, address: address ?? '' }
     const failures = await this.#countFailures()
-    await this.#requireFewFailures(failures, keys)
-    if (!(await this.#passwords.isRight(state.passwords, user, password))) {
+    const isKey = isKeySecret(password)
+    await this.#requireFewFailures(failures, keys, !isKey && this.#passwords.isBusy)
+    const key = isKey ? state.keys.find(password) : undefined
+    if (isKey ? key?.name !== user : !(await this.#passwords.isRight(state.passwords, user, password))) {
       await Promise.all([failures.user.penalty(keys.user), failures.address.penalty(keys.address)])
-      throw unauthorized('wrong user name or password', challenge())
+      throw unauthorized(isKey ? `${noSuchKey}, or has another name` : 'wrong user name or password', challenge())
     }
-    return userIdentity(state, user, address)
+    return key === undefined ? userIdentity(state, user, address) : keyIdentity(key, address)
   }
 
   async #countFailures(): Promise<Record<keyof typeof maxFailures, RateLimiterMemory>> {
@@ -79,11 +88,12 @@ export class Authenticator {
   async #requireFewFailures(
     failures: Record<keyof typeof maxFailures, RateLimiterMemory>,
     keys: Record<keyof typeof maxFailures, string>,
+    isBusy: boolean,
   ): Promise<void> {
     const [byUser, byAddress] = await Promise.all([failures.user.get(keys.user), failures.address.get(keys.address)])
     const isOver =
       (byUser?.consumedPoints ?? 0) >= maxFailures.user || (byAddress?.consumedPoints ?? 0) >= maxFailures.address
-    if (isOver || this.#passwords.isBusy) {
+    if (isOver || isBusy) {
       const wait = Math.max(byUser?.msBeforeNext ?? 0, byAddress?.msBeforeNext ?? 0, 1000)
       throw new OciError('TOOMANYREQUESTS', {
         detail: { reason: 'too many log-ins failed: wait before the next one' },
@@ -111,29 +121,25 @@ export class Authenticator {
     address: string | undefined,
     challenge: Challenge,
   ): Promise<Authenticated> {
+    if (isKeySecret(value)) {
+      const key = state.keys.find(value)
+      if (key === undefined) {
+        throw unauthorized(noSuchKey, challenge(undefined, 'invalid_token'))
+      }
+      return { identity: keyIdentity(key, address) }
+    }
     const token = await this.#tokens.verify(value).catch(() => undefined)
     if (token === undefined) {
       throw unauthorized('this token is not valid, or has expired', challenge(undefined, 'invalid_token'))
     }
-    const { subject, scopes, fingerprint } = token
-    if (subject === anonymous) {
-      return { identity: anonymousFrom(address), scopes }
+    const { subject, scopes } = token
+    const identity = subject === anonymous ? anonymousFrom(address) : holderOf(state, token, address)
+    if (identity === undefined) {
+      const reason = 'the password has changed since this token was issued, or the key is not valid any more'
+      throw unauthorized(reason, challenge(undefined, 'invalid_token'))
     }
-    if (!isCurrent(state, subject, fingerprint)) {
-      throw unauthorized('the password has changed since this token was issued', challenge(undefined, 'invalid_token'))
-    }
-    return { identity: userIdentity(state, subject, address), scopes }
+    return { identity, scopes }
   }
-}
-
-/** Whether a user still has the password with which a token was issued */
-export function isCurrent({ passwords }: AccessState, user: string, fingerprint: string | undefined): boolean {
-  const hash = passwords.get(user)
-  return hash !== undefined && fingerprintOf(hash) === fingerprint
-}
-
-export function userIdentity(state: AccessState, name: string, address: string | undefined): Identity {
-  return { kind: 'user', name, groups: state.groupsOf(name), address }
 }
 
 /** @see https://www.rfc-editor.org/rfc/rfc7617 */

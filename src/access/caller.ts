@@ -2,7 +2,7 @@ import { OciError } from '../oci/errors.ts'
 import type { Action } from './actions.ts'
 import type { Challenge } from './authenticator.ts'
 import { anonymousFrom, type Identity } from './identity.ts'
-import type { Decision, Question, Rules } from './rules.ts'
+import type { Decision, Decisions, Question } from './rules.ts'
 import { scopeText, type Scope } from './scopes.ts'
 import { covers } from './tokens.ts'
 
@@ -55,7 +55,7 @@ export const trusted: Caller = {
 
 export interface CallerInit {
   identity: Identity
-  rules: Rules
+  rules: Decisions
   /** What the caller's token was issued for; undefined: anything that the rules allow */
   scopes?: readonly Scope[] | undefined
   /** Headers that tell a client how to log in */
@@ -164,7 +164,8 @@ export class IdentifiedCaller implements Caller {
     if (this.#isAnonymous) {
       return new OciError('UNAUTHORIZED', { detail: { reason: `log in to ${what}` }, headers: challenge(scope) })
     }
-    return new OciError('DENIED', { detail: { reason: `no rule allows ${identity.name} to ${what}` } })
+    const lacking = identity.kind === 'key' ? 'no scope' : 'no rule'
+    return new OciError('DENIED', { detail: { reason: `${lacking} allows ${identity.name} to ${what}` } })
   }
 }
 

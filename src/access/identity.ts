@@ -2,8 +2,8 @@
  * Who asks: made once per request from what the client shows, before anything of a body is read.
  */
 export interface Identity {
-  kind: 'anonymous' | 'user' | 'peer'
-  /** User name or peer id; `anonymous` for whoever shows nothing */
+  kind: 'anonymous' | 'user' | 'key' | 'peer'
+  /** User name, `key:<name>` or peer id; `anonymous` for whoever shows nothing. No user of ours has a colon in it. */
   name: string
   groups: readonly string[]
   /** Whether a peer had to have the key of a private swarm to connect */

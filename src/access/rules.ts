@@ -21,7 +21,7 @@ export interface Rule {
   source: string
   effect: 'allow' | 'deny'
   /**
-   * `anonymous` (everybody), `authenticated`, `user:<name>`, `group:<name>`, `peer:<id>`, `swarm` or
+   * `anonymous` (everybody), `authenticated`, `user:<name>`, `group:<name>`, `key:<name>`, `peer:<id>`, `swarm` or
    * `network:<address>[/<bits>]`
    */
   subjects: readonly string[]
@@ -36,6 +36,13 @@ export interface Decision {
   allowed: boolean
   /** The rule that decided; undefined where none matched */
   rule?: Rule | undefined
+}
+
+/** Rules, or a part of them */
+export interface Decisions {
+  decide: (identity: Identity, question: Question) => Decision
+  /** Whether an identity may do something to every repository there can be */
+  allowsEverywhere: (identity: Identity, action: Action) => boolean
 }
 
 export interface Question {
@@ -62,7 +69,7 @@ interface SubjectNode extends Node {
   deniedSomewhere: Set<Action>
 }
 
-export class Rules {
+export class Rules implements Decisions {
   readonly #bySubject = new Map<string, SubjectNode>()
   readonly #networks: { subject: string; list: BlockList }[] = []
 
@@ -102,9 +109,13 @@ export class Rules {
    */
   allowsEverywhere(identity: Identity, action: Action): boolean {
     const nodes = Array.from(this.#subjectsOf(identity), subject => this.#bySubject.get(subject))
-    return (
-      nodes.some(node => node?.allowedEverywhere.has(action)) && !nodes.some(node => node?.deniedSomewhere.has(action))
-    )
+    return nodes.some(node => node?.allowedEverywhere.has(action)) && !this.deniesSomewhere(identity, action)
+  }
+
+  /** Whether a rule denies an identity to do something to any repository */
+  deniesSomewhere(identity: Identity, action: Action): boolean {
+    const nodes = Array.from(this.#subjectsOf(identity), subject => this.#bySubject.get(subject))
+    return nodes.some(node => node?.deniedSomewhere.has(action))
   }
 
   #add(subject: string, pattern: string, rule: Rule): void {
@@ -156,6 +167,10 @@ export class Rules {
     if (kind === 'user') {
       yield 'authenticated'
       yield `user:${name}`
+    }
+    if (kind === 'key') {
+      yield 'authenticated'
+      yield name
     }
     if (kind === 'peer') {
       yield `peer:${name}`

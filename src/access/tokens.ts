@@ -16,11 +16,11 @@ const maxVerifiedBytes = 8 * 1024 * 1024
 const maxTokenBytes = 64 * 1024
 
 export interface AccessToken {
-  /** User name, or `anonymous` */
+  /** User name, `key:<name>`, or `anonymous` */
   subject: string
   /** What it was issued for; it allows nothing beside */
   scopes: readonly Scope[]
-  /** Of the user's password hash when it was issued: a changed password ends it */
+  /** Of the hash of the user's password, or of the key, when it was issued: another one ends it */
   fingerprint: string | undefined
 }
 

@@ -1,8 +1,9 @@
 import { resolve } from 'node:path'
 import { AccessFiles } from '../access/access-files.ts'
 import type { Action } from '../access/actions.ts'
-import { userIdentity } from '../access/authenticator.ts'
-import { anonymous, anonymousFrom } from '../access/identity.ts'
+import { decisionsFor, keyIdentity, userIdentity } from '../access/holders.ts'
+import { anonymous, anonymousFrom, type Identity } from '../access/identity.ts'
+import type { AccessState } from '../access/access-files.ts'
 import type { Config } from '../config/schema.ts'
 import { createLog } from '../log.ts'
 import { parseName, parseTag } from '../oci/reference.ts'
@@ -25,19 +26,42 @@ export async function checkAccess(
   if (state === undefined) {
     return { allowed: true, reason: `yes: there are no rules (${init.accessFile}), so everybody may ${what}` }
   }
-  if (user !== anonymous && !state.passwords.has(user)) {
-    throw new StartError(`there is no user ${user} in ${init.passwordFile}`)
-  }
+  const identity = identityOf(state, user, init)
   const [, repository, tag] = /^([^:]*)(?::(.*))?$/s.exec(name)!
-  const { allowed, rule } = state.rules.decide(
-    user === anonymous ? anonymousFrom() : userIdentity(state, user, undefined),
-    { action, repository: parseName(repository), tag: tag === undefined ? undefined : parseTag(tag) },
-  )
+  const { allowed, rule } = decisionsFor(state, identity).decide(identity, {
+    action,
+    repository: parseName(repository),
+    tag: tag === undefined ? undefined : parseTag(tag),
+  })
   if (rule === undefined) {
-    return { allowed, reason: `no: no rule allows ${user} to ${what}` }
+    return { allowed, reason: `no: no ${identity.kind === 'key' ? 'scope' : 'rule'} allows ${user} to ${what}` }
   }
   return {
     allowed,
     reason: allowed ? `yes: ${rule.source} allows ${user} to ${what}` : `no: ${rule.source} denies ${user} to ${what}`,
   }
+}
+
+/** @throws StartError where there is nobody of this name */
+function identityOf(
+  state: AccessState,
+  name: string,
+  { passwordFile, keyFile }: Record<'passwordFile' | 'keyFile', string>,
+): Identity {
+  if (name === anonymous) {
+    return anonymousFrom()
+  }
+  const [, keyName] = /^key:(.*)$/s.exec(name) ?? []
+  const key = keyName === undefined ? undefined : state.keys.get(keyName)
+  if (key !== undefined) {
+    return keyIdentity(key, undefined)
+  }
+  if (!state.passwords.has(name)) {
+    throw new StartError(
+      keyName === undefined
+        ? `there is no user ${name} in ${passwordFile}`
+        : `there is no key ${keyName} in ${keyFile}`,
+    )
+  }
+  return userIdentity(state, name, undefined)
 }

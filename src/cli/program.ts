@@ -26,6 +26,9 @@ import { addHealthcheckCommand } from './commands/healthcheck.ts'
 import { addInspectCommand } from './commands/inspect.ts'
 import { addLoginCommand } from './commands/login.ts'
 import { addLogoutCommand } from './commands/logout.ts'
+import { addKeyCreateCommand } from './commands/key-create.ts'
+import { addKeyListCommand } from './commands/key-list.ts'
+import { addKeyRevokeCommand } from './commands/key-revoke.ts'
 import { addLsCommand } from './commands/ls.ts'
 import { addPeersCommand } from './commands/peers.ts'
 import { addPublishCommand } from './commands/publish.ts'
@@ -96,6 +99,10 @@ function createProgram(context: CliContext): Command {
   const access = program.command('access').description('Set up or check who may do what')
   addAccessInitCommand(access, plain)
   addAccessCheckCommand(access, plain)
+  const keys = program.command('key').description('Make, list or revoke API keys, with which robots log in')
+  addKeyCreateCommand(keys, plain)
+  addKeyListCommand(keys, plain)
+  addKeyRevokeCommand(keys, plain)
   addCompletionCommand(program, plain)
   addVersionCommand(program, plain)
   return program

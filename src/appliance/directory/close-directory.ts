@@ -5,7 +5,7 @@ import { describeOthers, isOpenToOthers } from './file-modes.ts'
 import type { Logger } from '../../log.ts'
 
 /** Secrets: whoever reads one can pass for this peer or administer the server */
-const secrets = ['datastore', 'admin.token', 'token-keys.json', 'htpasswd']
+const secrets = ['datastore', 'admin.token', 'token-keys.json', 'api-keys.json', 'htpasswd']
 
 /**
  * Takes all permissions for the data directory from other users. Where that can't be done, because the directory

@@ -13,6 +13,7 @@
  * access.yml   who may do what (access/access-file.ts); without it, everybody may do everything
  * htpasswd     users and the bcrypt hashes of their passwords (access/htpasswd.ts)
  * token-keys.json   the keys that sign tokens (access/token-keys.ts)
+ * api-keys.json   API keys, hashed (access/api-keys.ts)
  * ```
  *
  * Only its owner can read it (close-directory.ts).

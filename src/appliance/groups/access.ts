@@ -21,17 +21,23 @@ export interface AccessParts {
 }
 
 /** Where rules, passwords and keys are, unless the configuration says otherwise */
-export function accessPaths(dataDir: string): { rules: string; passwords: string; keys: string } {
+export function accessPaths(dataDir: string): Record<'rules' | 'passwords' | 'keys' | 'apiKeys', string> {
   return {
     rules: join(dataDir, 'access.yml'),
     passwords: join(dataDir, 'htpasswd'),
     keys: join(dataDir, 'token-keys.json'),
+    apiKeys: join(dataDir, 'api-keys.json'),
   }
 }
 
 export function accessFilesInit(dataDir: string, { file, htpasswd }: Config['access']): AccessFilesInit {
   const paths = accessPaths(dataDir)
-  return { accessFile: file ?? paths.rules, passwordFile: htpasswd ?? paths.passwords, required: file !== undefined }
+  return {
+    accessFile: file ?? paths.rules,
+    passwordFile: htpasswd ?? paths.passwords,
+    keyFile: paths.apiKeys,
+    required: file !== undefined,
+  }
 }
 
 export function buildAccess({ config, directory, inputs, ...base }: Base): AccessParts {

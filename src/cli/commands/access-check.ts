@@ -8,7 +8,7 @@ import { DeniedError } from '../process/errors.ts'
 
 export function addAccessCheckCommand(group: Command, context: CliContext): void {
   addConfigFlags(group.command('check'))
-    .argument('<user>', 'name of a user, or anonymous')
+    .argument('<user>', 'name of a user, key:<name> of a key, or anonymous')
     .argument('<repository>', 'name of a repository, with a tag if that matters')
     .addArgument(new Argument('<action>').choices(actions))
     .description('Tell whether the rules allow something, and which rule decides; exit code 1 where they do not')

@@ -1,17 +1,13 @@
 import type { RequestHandler, Response } from 'express'
 import type { Access } from '../../access/access.ts'
 import type { Caller } from '../../access/caller.ts'
-import { challengeOf } from '../challenge.ts'
+import { credentialsOf } from '../credentials.ts'
 import { addLogFields } from './request-log.ts'
 
 /** Finds out who asks, once per request and before anything of a body is read */
 export function identify({ access }: { access: Access }): RequestHandler {
   return async (req, res, next) => {
-    const caller = await access.caller({
-      authorization: req.get('Authorization'),
-      address: req.socket.remoteAddress,
-      challenge: challengeOf(req, access),
-    })
+    const caller = await access.caller(credentialsOf(req, access))
     res.locals.caller = caller
     if (caller.name !== undefined) {
       addLogFields(res, { user: caller.name })

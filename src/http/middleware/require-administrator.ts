@@ -1,6 +1,6 @@
 import type { RequestHandler } from 'express'
 import type { Access } from '../../access/access.ts'
-import { challengeOf } from '../challenge.ts'
+import { credentialsOf } from '../credentials.ts'
 import { OciError } from '../../oci/errors.ts'
 
 export interface TokenCheck {
@@ -8,29 +8,28 @@ export interface TokenCheck {
 }
 
 /**
- * Lets pass who shows the token, or the password of a user whom the access rules let administer; where somebody
- * connects from says nothing of who asks
+ * Lets pass who shows the token, or logs in as somebody whom the access rules let administer; where somebody connects
+ * from says nothing of who asks
  *
  * @see https://www.rfc-editor.org/rfc/rfc6750
  */
 export function requireAdministrator({ token, access }: { token: TokenCheck; access: Access }): RequestHandler {
   return async (req, _res, next) => {
-    const authorization = req.get('Authorization')
-    if (access.isClosed && /^basic /i.test(authorization ?? '')) {
-      const address = req.socket.remoteAddress
-      const caller = await access.caller({ authorization, address, challenge: challengeOf(req, access) })
+    const credentials = credentialsOf(req, access)
+    const given = /^Bearer +([\x21-\x7e]+)$/i.exec(credentials.authorization ?? '')?.[1]
+    if (given !== undefined && (await token.matches(given))) {
+      next()
+      return
+    }
+    if (access.isClosed && credentials.authorization !== undefined) {
+      const caller = await access.caller(credentials)
       caller.requireEverywhere('admin', 'this appliance')
       next()
       return
     }
-    const given = /^Bearer +([\x21-\x7e]+)$/i.exec(authorization ?? '')?.[1]
-    if (given === undefined) {
-      throw unauthorized('the token of the administration is missing', 'Bearer realm="ipdr"')
-    }
-    if (!(await token.matches(given))) {
-      throw unauthorized('this is not the token of the administration', 'Bearer realm="ipdr", error="invalid_token"')
-    }
-    next()
+    throw given === undefined
+      ? unauthorized('the token of the administration is missing', 'Bearer realm="ipdr"')
+      : unauthorized('this is not the token of the administration', 'Bearer realm="ipdr", error="invalid_token"')
   }
 }
 

@@ -3,7 +3,8 @@ import type { Access, TokenRequest } from '../../access/access.ts'
 import { parseScopes } from '../../access/scopes.ts'
 import { OciError } from '../../oci/errors.ts'
 import type { BodyMemory } from '../body-memory.ts'
-import { challengeOf, tokenPath } from '../challenge.ts'
+import { tokenPath } from '../challenge.ts'
+import { credentialsOf } from '../credentials.ts'
 import { onlyMethods } from '../middleware/allowed-methods.ts'
 import { route } from '../middleware/request-log.ts'
 import { createRouter } from './router.ts'
@@ -25,9 +26,7 @@ export function tokenRoutes(
 ): Router {
   const router = createRouter()
   const answer = async (req: Request, res: Response, request: TokenRequest): Promise<void> => {
-    const { authorization } = req.headers
-    const credentials = { authorization, address: req.socket.remoteAddress, challenge: challengeOf(req, access) }
-    res.set('Cache-Control', 'no-store').json(await access.token(request, credentials))
+    res.set('Cache-Control', 'no-store').json(await access.token(request, credentialsOf(req, access)))
   }
   router
     .route(tokenPath)

@@ -84,12 +84,11 @@ describe('a password file', () => {
 describe('files of rules and passwords', () => {
   it('are read again when they change, and stay as they were where they can not be used', async () => {
     await using directory = await temporaryDirectory('access')
-    const [accessFile, passwordFile] = ['access.yml', 'htpasswd'].map(name => join(directory.path, name)) as [
-      string,
-      string,
-    ]
+    const [accessFile, passwordFile, keyFile] = ['access.yml', 'htpasswd', 'api-keys.json'].map(name =>
+      join(directory.path, name),
+    ) as [string, string, string]
     const log = recordingLog()
-    const files = new AccessFiles({ log }, { accessFile, passwordFile, required: false })
+    const files = new AccessFiles({ log }, { accessFile, passwordFile, keyFile, required: false })
     await files.start()
     assert.equal(files.state, undefined)
     try {
@@ -129,7 +128,8 @@ describe('files of rules and passwords', () => {
       }
     }
     await replace('a')
-    const files = new AccessFiles({ log: recordingLog() }, { accessFile, passwordFile, required: false })
+    const keyFile = join(directory.path, 'api-keys.json')
+    const files = new AccessFiles({ log: recordingLog() }, { accessFile, passwordFile, keyFile, required: false })
     await files.load()
     const pairOf = (state = files.state): string =>
       ['a', 'b']
@@ -159,7 +159,7 @@ describe('files of rules and passwords', () => {
     const log = recordingLog()
     const files = new AccessFiles(
       { log },
-      { accessFile: '/nowhere/access.yml', passwordFile: '/nowhere/x', required: true },
+      { accessFile: '/nowhere/access.yml', passwordFile: '/nowhere/x', keyFile: '/nowhere/y', required: true },
     )
     await assert.rejects(files.load(), { name: 'AccessFileError', message: /there is no such file/ })
   })

@@ -1,0 +1,37 @@
+import { parseKeyScope, type ApiKey } from './api-keys.ts'
+import type { Action } from './actions.ts'
+import type { Identity } from './identity.ts'
+import { Rules, type Decision, type Decisions, type Question } from './rules.ts'
+
+/**
+ * What an API key may do: what one of its scopes names, unless a rule of the file denies it to everybody, to who is
+ * logged in, to this key or to the network it is used from. What the file allows adds nothing to the scopes, so a key
+ * never does more than it says.
+ */
+export class KeyRules implements Decisions {
+  readonly #file: Rules
+  readonly #scopes: Rules
+
+  constructor({ file, key: { name, scopes } }: { file: Rules; key: Pick<ApiKey, 'name' | 'scopes'> }) {
+    this.#file = file
+    this.#scopes = new Rules(
+      scopes.map(scope => {
+        const { repositories, actions } = parseKeyScope(scope)
+        const source = `scope ${scope} of the key ${name}`
+        return { source, effect: 'allow', subjects: [`key:${name}`], repositories: [repositories], actions }
+      }),
+    )
+  }
+
+  decide(identity: Identity, question: Question): Decision {
+    const decision = this.#file.decide(identity, question)
+    // of others too: whether strangers may pull from a repository says the file alone
+    return identity.kind !== 'key' || decision.rule?.effect === 'deny'
+      ? decision
+      : this.#scopes.decide(identity, question)
+  }
+
+  allowsEverywhere(identity: Identity, action: Action): boolean {
+    return this.#scopes.allowsEverywhere(identity, action) && !this.#file.deniesSomewhere(identity, action)
+  }
+}
