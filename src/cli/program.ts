@@ -37,6 +37,7 @@ import { addPushCommand } from './commands/push.ts'
 import { addResolveCommand } from './commands/resolve.ts'
 import { addRestoreCommand } from './commands/restore.ts'
 import { addServerCommand } from './commands/server.ts'
+import { addSwarmKeyCommand } from './commands/swarm-key.ts'
 import { addVersionCommand, ipdrVersion } from './commands/version.ts'
 import { type CliContext, processContext } from './process/context.ts'
 import { withCurrentFlag } from './flags/renamed-flags.ts'
@@ -85,6 +86,7 @@ function createProgram(context: CliContext): Command {
     addInspectCommand,
     addResolveCommand,
     addPeersCommand,
+    addSwarmKeyCommand,
     addPublishCommand,
     addGcCommand,
     addFsckCommand,

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { NetworkConfigError } from './network-errors.ts'
 
 const header = '/key/swarm/psk/1.0.0/'
@@ -34,4 +35,9 @@ export function parseSwarmKey(content: Uint8Array): Uint8Array {
   }
 
   return new TextEncoder().encode(`${header}\n${encoding}\n${key.toLowerCase()}`)
+}
+
+/** The content of a `swarm.key` file with a new key */
+export function makeSwarmKey(): string {
+  return `${header}\n${encoding}\n${randomBytes(keyBytes).toString('hex')}\n`
 }
