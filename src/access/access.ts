@@ -9,9 +9,11 @@ import type { AccessFiles, AccessState } from './access-files.ts'
 import type { Authenticator, Challenge } from './authenticator.ts'
 import { IdentifiedCaller, trusted, type Caller } from './caller.ts'
 import { decisionsFor, fingerprintFor, holderOf } from './holders.ts'
-import type { Identity } from './identity.ts'
+import { peerIdentity, type Identity } from './identity.ts'
 import { OciError } from '../oci/errors.ts'
 import type { Logger } from '../log.ts'
+import { parseRoot } from '../oci/cid.ts'
+import { pullerOf, pullsEverything, type Puller } from './puller.ts'
 import { dockerActions, type Scope } from './scopes.ts'
 import { accessLifetime, type Tokens } from './tokens.ts'
 
@@ -66,18 +68,13 @@ export class Access {
   }
 
   /**
-   * Whether any peer may fetch everything, so that it may be provided and published where the peers of this network
-   * look
+   * What a peer may fetch
+   *
+   * @param id empty for a peer of which nothing is known: what that may fetch is for all
    */
-  isOpenToPeers(inSwarm: boolean): boolean {
-    return this.mayFetch('', inSwarm)
-  }
-
-  /** Whether a peer gets the blocks that are here */
-  mayFetch(peer: string, inSwarm: boolean): boolean {
+  peer(id: string, inSwarm: boolean): Puller {
     const { state } = this.#components.files
-    const identity: Identity = { kind: 'peer', name: peer, groups: [], inSwarm }
-    return state === undefined || state.rules.allowsEverywhere(identity, 'pull')
+    return state === undefined ? pullsEverything : pullerOf(state.rules, peerIdentity(id, inSwarm))
   }
 
   /** @throws OciError UNAUTHORIZED where a password or token is wrong, or TOOMANYREQUESTS */
@@ -159,7 +156,10 @@ export class Access {
   }
 }
 
-/** What of the scopes the rules allow: too much is cut, never refused, as clients ask for more than they need */
+/**
+ * What of the scopes the rules allow: too much is cut, never refused, as clients ask for more than they need. Which
+ * repositories the image of a CID is of is looked up once it is pulled; a token for it is for who may pull anything.
+ */
 function allowedScopes(state: AccessState, identity: Identity, scopes: readonly Scope[]): Scope[] {
   const rules = decisionsFor(state, identity)
   return scopes
@@ -169,7 +169,11 @@ function allowedScopes(state: AccessState, identity: Identity, scopes: readonly 
       actions:
         type === 'registry'
           ? actions
-          : actions.filter(action => rules.decide(identity, { action, repository: name }).allowed),
+          : actions.filter(
+              action =>
+                rules.decide(identity, { action, repository: name }).allowed ||
+                (action === 'pull' && parseRoot(name) !== undefined && rules.allowsSomewhere(identity, action)),
+            ),
     }))
     .filter(({ actions }) => actions.length > 0)
 }

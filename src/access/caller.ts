@@ -2,6 +2,7 @@ import { OciError } from '../oci/errors.ts'
 import type { Action } from './actions.ts'
 import type { Challenge } from './authenticator.ts'
 import { anonymousFrom, type Identity } from './identity.ts'
+import { pullerOf, pullsEverything, type Puller } from './puller.ts'
 import type { Decision, Decisions, Question } from './rules.ts'
 import { scopeText, type Scope } from './scopes.ts'
 import { covers } from './tokens.ts'
@@ -21,6 +22,8 @@ export interface Caller {
    * both
    */
   mayMount: (from: string | undefined, to: string) => boolean
+  /** What may be pulled by CID, under a name that stands for one */
+  pullerFor: (name: string) => Puller
   /** Of what belongs to no repository of this registry: whether the action is allowed in every one of them */
   mayEverywhere: (action: Action) => boolean
   /**
@@ -45,6 +48,7 @@ export const trusted: Caller = {
   may: () => true,
   require: () => {},
   mayMount: () => true,
+  pullerFor: () => pullsEverything,
   mayEverywhere: () => true,
   requireLogInIfUseful: () => {},
   requireCatalog: () => {},
@@ -110,6 +114,11 @@ export class IdentifiedCaller implements Caller {
       })
     }
     return true
+  }
+
+  pullerFor(name: string): Puller {
+    const { identity, rules } = this.#init
+    return pullerOf(rules, identity, this.#covers({ action: 'pull', repository: name }))
   }
 
   mayEverywhere(action: Action): boolean {

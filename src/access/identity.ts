@@ -17,3 +17,8 @@ export const anonymous = 'anonymous'
 export function anonymousFrom(address?: string): Identity {
   return { kind: 'anonymous', name: anonymous, groups: [], address }
 }
+
+/** @param inSwarm whether it had to have the key of a private swarm to connect */
+export function peerIdentity(id: string, inSwarm: boolean): Identity {
+  return { kind: 'peer', name: id, groups: [], inSwarm }
+}

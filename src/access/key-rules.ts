@@ -34,4 +34,8 @@ export class KeyRules implements Decisions {
   allowsEverywhere(identity: Identity, action: Action): boolean {
     return this.#scopes.allowsEverywhere(identity, action) && !this.#file.deniesSomewhere(identity, action)
   }
+
+  allowsSomewhere(identity: Identity, action: Action): boolean {
+    return this.#scopes.allowsSomewhere(identity, action)
+  }
 }

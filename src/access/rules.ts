@@ -43,6 +43,8 @@ export interface Decisions {
   decide: (identity: Identity, question: Question) => Decision
   /** Whether an identity may do something to every repository there can be */
   allowsEverywhere: (identity: Identity, action: Action) => boolean
+  /** Whether there may be a repository to which an identity may do something */
+  allowsSomewhere: (identity: Identity, action: Action) => boolean
 }
 
 export interface Question {
@@ -65,6 +67,7 @@ interface Node {
 
 /** The rules about one subject */
 interface SubjectNode extends Node {
+  allowedSomewhere: Set<Action>
   allowedEverywhere: Set<Action>
   deniedSomewhere: Set<Action>
 }
@@ -118,12 +121,24 @@ export class Rules implements Decisions {
     return nodes.some(node => node?.deniedSomewhere.has(action))
   }
 
+  allowsSomewhere(identity: Identity, action: Action): boolean {
+    for (const subject of this.#subjectsOf(identity)) {
+      if (this.#bySubject.get(subject)?.allowedSomewhere.has(action) === true) {
+        return true
+      }
+    }
+    return false
+  }
+
   #add(subject: string, pattern: string, rule: Rule): void {
     const root = this.#rootOf(subject)
     for (const action of rule.actions) {
       if (rule.effect === 'deny') {
         root.deniedSomewhere.add(action)
-      } else if (rule.tags === undefined && pattern === '**') {
+        continue
+      }
+      root.allowedSomewhere.add(action)
+      if (rule.tags === undefined && pattern === '**') {
         root.allowedEverywhere.add(action)
       }
     }
@@ -147,6 +162,7 @@ export class Rules implements Decisions {
     const root = {
       entries: [],
       below: new Map(),
+      allowedSomewhere: new Set<Action>(),
       allowedEverywhere: new Set<Action>(),
       deniedSomewhere: new Set<Action>(),
     }

@@ -7,6 +7,7 @@
  * - `keys.ts`: the whole key space, drawn in one comment
  * - `level-index.ts`, `level-index-change.ts`, `level-snapshot.ts`: the index in a LevelDB
  * - `index-writer.ts`: the queue of all writes, and what happens after a failed one
+ * - `block-owners.ts`, `block-lists.ts`: which repositories a block belongs to, looked up and written
  * - `record-cache.ts`: records in memory; `json-value.ts`: the form of a value; `errors.ts`: why the index fails
  */
 import type { Descriptor } from '../oci/descriptor.ts'
@@ -76,6 +77,8 @@ export interface ConditionRecord {
    * left out descriptors that they did not know.
    */
   records?: 2 | undefined
+  /** 1: the index knows which blocks each blob and manifest has. Absent: not of those that older versions wrote. */
+  owners?: 1 | undefined
 }
 
 /**
@@ -128,6 +131,24 @@ export interface Index {
   isEmpty: () => Promise<boolean>
   /** Images of other nodes */
   cached: () => AsyncIterable<{ root: string; record: CachedRecord }>
+  /** Whether the index knows which blocks a blob has */
+  hasBlobBlocks: (digest: Digest) => Promise<boolean>
+  /** Whether the index knows which blocks a manifest and its image root have */
+  hasManifestBlocks: (repository: string, digest: Digest) => Promise<boolean>
+  /**
+   * Whether a block belongs to a repository: it is a part of a blob that the repository links, of one of its manifests,
+   * or of the directories and small files of an image root. Looks up what is known, and walks nothing.
+   *
+   * @param hash digest of the block's multihash
+   * @param isMeant asked about each repository until one is meant; often about the same one again
+   */
+  isOwned: (
+    hash: Uint8Array,
+    isMeant: (repository: string) => boolean,
+    options?: { signal?: AbortSignal | undefined },
+  ) => Promise<boolean>
+  /** The same for a blob that a repository links, by its digest */
+  isBlobOwned: (digest: Digest, isMeant: (repository: string) => boolean) => Promise<boolean>
   /** Takes a snapshot, which the caller disposes of */
   snapshot: () => IndexSnapshot
   /** Gathers changes that take effect together */
@@ -144,13 +165,32 @@ export interface IndexSnapshot extends AsyncDisposable {
 }
 
 export interface IndexChange {
+  /** Where its CID is another one than before, its blocks are not known until {@link putBlobBlocks} */
   putBlob: (digest: Digest, record: BlobRecord) => this
+  /** Forgets its blocks too */
   deleteBlob: (digest: Digest) => this
+  /**
+   * Records which blocks the DAG of a blob has
+   *
+   * @param blocks the first 16 bytes of the hash of each, one after the other
+   */
+  putBlobBlocks: (digest: Digest, blocks: Uint8Array) => this
   /** Records the time of the call as the time of the link */
   putLink: (repository: string, digest: Digest) => this
+  /** Has a link that is there found by its blob, as {@link putLink} does by itself */
+  putLinked: (repository: string, digest: Digest) => this
   deleteLink: (repository: string, digest: Digest) => this
+  /** Where its image root is another one than before, its blocks are not known until {@link putManifestBlocks} */
   putManifest: (repository: string, digest: Digest, record: ManifestRecord) => this
+  /** Forgets its blocks too */
   deleteManifest: (repository: string, digest: Digest) => this
+  /**
+   * Records which blocks a manifest has: those of its bytes, and those of its image root that are in no file that it
+   * names
+   *
+   * @param blocks as for {@link putBlobBlocks}
+   */
+  putManifestBlocks: (repository: string, digest: Digest, blocks: Uint8Array) => this
   putTag: (repository: string, tag: string, record: TagRecord) => this
   deleteTag: (repository: string, tag: string) => this
   putReferrer: (repository: string, subject: Digest, descriptor: Descriptor) => this

@@ -1,5 +1,5 @@
 /**
- * The whole key space of the index. The values are JSON; index.ts describes them.
+ * The whole key space of the index. The values are JSON, unless this says otherwise; index.ts describes them.
  *
  * ```
  * /blob/<digest>                            CID and size of a blob, once for all repositories
@@ -13,12 +13,20 @@
  * /cached/<root>                            image of another node, kept here while there is room; time
  * /upload/<id>                              state of an open upload
  * /upload-leaves/<id>:<position>            CIDs of its leaves from that position (10 digits) on
+ *
+ * /linked/<short>:<repository>              every link once more, to be found by blob; its digest as text
+ * /blob-blocks/<digest>                     the blocks of a blob: the first 16 bytes of the hash of each
+ * /manifest-blocks/<repository>:<digest>    those of a manifest, and of what its image root has beside what it names
+ * /owner/<short>:<short>                    the block is one of the blob; no value
+ * /owner/<short>/<repository>:<digest>      the block is one of the manifest; no value
  * ```
+ *
+ * A short key is the first 16 bytes of a hash in base64url: there are as many as there are blocks.
  *
  * A `:` ends the name of a repository. No name contains one, so a range scan over the repository `a` leaves out `a/b`.
  * A prefix that is no longer in use is never reused for something else.
  */
-import type { Digest } from '../oci/digest.ts'
+import { hexOf, type Digest } from '../oci/digest.ts'
 
 export const keys = {
   blob: (digest: Digest) => `${prefixes.blobs()}${digest}`,
@@ -33,6 +41,12 @@ export const keys = {
   cached: (root: string) => `${prefixes.cached()}${root}`,
   upload: (id: string) => `${prefixes.uploads()}${id}`,
   uploadLeaves: (id: string, position: number) => `${prefixes.uploadLeaves(id)}${String(position).padStart(10, '0')}`,
+  linked: (repository: string, digest: Digest) => `${prefixes.linkedTo(shortKey(digest))}${repository}`,
+  blobBlocks: (digest: Digest) => `/blob-blocks/${digest}`,
+  manifestBlocks: (repository: string, digest: Digest) => `/manifest-blocks/${repository}:${digest}`,
+  ownerBlob: (block: string, digest: Digest) => `${prefixes.ownersOf(block)}:${shortKey(digest)}`,
+  ownerManifest: (block: string, repository: string, digest: Digest) =>
+    `${prefixes.ownersOf(block)}/${repository}:${digest}`,
 }
 
 /** What all keys of a listing begin with; the rest of each key names the item */
@@ -47,6 +61,17 @@ export const prefixes = {
   cached: () => '/cached/',
   uploads: () => '/upload/',
   uploadLeaves: (id: string) => `/upload-leaves/${id}:`,
+  linkedTo: (blob: string) => `/linked/${blob}:`,
+  ownersOf: (block: string) => `/owner/${block}`,
+}
+
+/** Bytes of a hash that a short key has */
+export const shortKeyBytes = 16
+
+/** The short key of a block, by the first bytes of its hash, or of a blob */
+export function shortKey(hash: Uint8Array | Digest): string {
+  const bytes = typeof hash === 'string' ? Buffer.from(hexOf(hash).slice(0, 2 * shortKeyBytes), 'hex') : hash
+  return Buffer.from(bytes.subarray(0, shortKeyBytes)).toString('base64url')
 }
 
 /** Sorts after every character that a key may have */

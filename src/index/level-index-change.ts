@@ -12,6 +12,7 @@ import type {
   TagRecord,
   UploadRecord,
 } from './index.ts'
+import { blobOwner, BlockLists, manifestOwner } from './block-lists.ts'
 import { encodeValue } from './json-value.ts'
 import { keys, prefixes, within } from './keys.ts'
 import type { RecordCache } from './record-cache.ts'
@@ -25,7 +26,10 @@ export class LevelIndexChange implements IndexChange {
   readonly #writer: IndexWriter
   readonly #cache: RecordCache
   readonly #operations: Operation[] = []
+  /** Those that no cache holds */
+  readonly #uncached: Operation[] = []
   readonly #endedUploads: string[] = []
+  readonly #blocks = new BlockLists()
 
   constructor(db: Level, writer: IndexWriter, cache: RecordCache) {
     this.#db = db
@@ -34,26 +38,47 @@ export class LevelIndexChange implements IndexChange {
   }
 
   putBlob(digest: Digest, record: BlobRecord): this {
+    this.#blocks.putRecord(blobOwner(digest), record)
     return this.#put(keys.blob(digest), record)
   }
 
+  putBlobBlocks(digest: Digest, blocks: Uint8Array): this {
+    this.#blocks.put(blobOwner(digest), blocks)
+    return this
+  }
+
   deleteBlob(digest: Digest): this {
+    this.#blocks.delete(blobOwner(digest))
     return this.#delete(keys.blob(digest))
   }
 
   putLink(repository: string, digest: Digest): this {
+    this.putLinked(repository, digest)
     return this.#put(keys.link(repository, digest), { updated: new Date().toISOString() } satisfies LinkRecord)
   }
 
+  putLinked(repository: string, digest: Digest): this {
+    this.#uncached.push({ type: 'put', key: keys.linked(repository, digest), value: Buffer.from(digest) })
+    return this
+  }
+
   deleteLink(repository: string, digest: Digest): this {
+    this.#uncached.push({ type: 'del', key: keys.linked(repository, digest) })
     return this.#delete(keys.link(repository, digest))
   }
 
   putManifest(repository: string, digest: Digest, record: ManifestRecord): this {
+    this.#blocks.putRecord(manifestOwner(repository, digest), record)
     return this.#put(keys.manifest(repository, digest), record)
   }
 
+  putManifestBlocks(repository: string, digest: Digest, blocks: Uint8Array): this {
+    this.#blocks.put(manifestOwner(repository, digest), blocks)
+    return this
+  }
+
   deleteManifest(repository: string, digest: Digest): this {
+    this.#blocks.delete(manifestOwner(repository, digest))
     return this.#delete(keys.manifest(repository, digest))
   }
 
@@ -111,15 +136,16 @@ export class LevelIndexChange implements IndexChange {
   }
 
   async commit({ durable }: { durable: boolean }): Promise<void> {
+    await this.#writer.available
+    const ofBlocks = await this.#blocks.operations(this.#db)
     for (const id of this.#endedUploads) {
-      await this.#writer.available
       const leaves = await this.#db.keys(within(prefixes.uploadLeaves(id))).all()
       this.#operations.push(...leaves.map(key => ({ type: 'del' as const, key })))
     }
     await this.#cache.write(
       this.#operations.map(({ key }) => key),
       async () => {
-        await this.#writer.write(this.#operations, { durable })
+        await this.#writer.write([...this.#operations, ...this.#uncached, ...ofBlocks], { durable })
       },
     )
   }

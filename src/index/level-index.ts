@@ -2,6 +2,7 @@ import { LevelDatastore } from 'datastore-level'
 import type { Digest } from '../oci/digest.ts'
 import type { Descriptor } from '../oci/descriptor.ts'
 import { everything, type Page } from '../oci/pagination.ts'
+import { BlockOwners } from './block-owners.ts'
 import { translateOpenError } from './errors.ts'
 import type {
   BlobRecord,
@@ -32,11 +33,13 @@ export class LevelIndex implements Index {
   readonly #store: LevelDatastore
   readonly #writer: IndexWriter
   readonly #cache = new RecordCache(maxCachedRecords)
+  readonly #owners: BlockOwners
 
   /** @param store a path, or a store with the same interface as Level, such as memory-level */
   constructor(store: ConstructorParameters<typeof LevelDatastore>[0]) {
     this.#store = new LevelDatastore(store)
     this.#writer = new IndexWriter(this.#store.db, typeof store === 'string' ? store : undefined)
+    this.#owners = new BlockOwners({ db: this.#store.db, records: this })
   }
 
   /** @throws IndexError INDEX_LOCKED or INDEX_DAMAGED */
@@ -152,6 +155,24 @@ export class LevelIndex implements Index {
     }
   }
 
+  async hasBlobBlocks(digest: Digest): Promise<boolean> {
+    return await this.#has(keys.blobBlocks(digest))
+  }
+
+  async hasManifestBlocks(repository: string, digest: Digest): Promise<boolean> {
+    return await this.#has(keys.manifestBlocks(repository, digest))
+  }
+
+  async isOwned(...args: Parameters<Index['isOwned']>): Promise<boolean> {
+    await this.#writer.available
+    return await this.#owners.isOwned(...args)
+  }
+
+  async isBlobOwned(...args: Parameters<Index['isBlobOwned']>): Promise<boolean> {
+    await this.#writer.available
+    return await this.#owners.isBlobOwned(...args)
+  }
+
   /** The number of blobs in all repositories, counted by scanning their keys */
   async countBlobs(): Promise<number> {
     let count = 0
@@ -177,6 +198,11 @@ export class LevelIndex implements Index {
     await this.#writer.available
     const value = await this.#db.get(key)
     return value === undefined ? undefined : decodeValue<T>(value)
+  }
+
+  async #has(key: string): Promise<boolean> {
+    await this.#writer.available
+    return await this.#db.has(key)
   }
 
   /** As #get, through the cache: for records that requests read often */

@@ -13,6 +13,7 @@
  * - `blockstore/`: blocks on disk
  * - `blocks/`: what a block and its CID are
  */
+import type { CID } from 'multiformats/cid'
 import type { Digest, DigestAlgorithm } from '../oci/digest.ts'
 
 /** A UnixFS file or directory in a blockstore */
@@ -47,6 +48,11 @@ export interface StoreOptions {
   client?: string | undefined
 }
 
+export interface AddOptions extends StoreOptions {
+  /** Called with each block that is stored, whether it was there before or not */
+  onBlock?: ((cid: CID) => void) | undefined
+}
+
 /** Writes a file of any length in constant memory. No method may be called before the last call has ended. */
 export interface ContentWriter {
   /** Bytes taken so far */
@@ -57,6 +63,8 @@ export interface ContentWriter {
   stored: () => WriterState
   /** CIDs of all blocks that are stored so far, which garbage collection must keep */
   blocks: () => string[]
+  /** The same, as {@link blockKeys} writes them */
+  blockKeys: () => Uint8Array
   /** Resolves when everything written so far is stored */
   checkpoint: () => Promise<WriterState>
   /**
@@ -126,9 +134,9 @@ export interface ContentStore extends ContentReader {
    */
   writer: (init?: { state?: WriterState | undefined; digest?: DigestAlgorithm | undefined }) => ContentWriter
   /** Stores bytes that are in memory already */
-  add: (bytes: Uint8Array) => Promise<Content>
+  add: (bytes: Uint8Array, options?: AddOptions) => Promise<Content>
   /** Stores a directory of links; a hundred thousand of them take a while */
-  addDirectory: (entries: readonly DirectoryEntry[], options?: StoreOptions) => Promise<Content>
+  addDirectory: (entries: readonly DirectoryEntry[], options?: AddOptions) => Promise<Content>
   /** Makes everything stored before the call durable */
   sync: () => Promise<void>
 }

@@ -16,6 +16,7 @@ export class IndexCondition {
   readonly #components: IndexConditionComponents
   #state: ConditionRecord['state'] = 'lost'
   #records: ConditionRecord['records']
+  #owners: ConditionRecord['owners']
   /** Whether a backup is being read; nothing of it is in the index yet */
   #isReading = false
 
@@ -37,16 +38,24 @@ export class IndexCondition {
     return this.#records === undefined
   }
 
+  /** Whether it is known which blocks each blob and each manifest has */
+  get hasBlockLists(): boolean {
+    return this.#owners !== undefined
+  }
+
   /** To be called before anything else writes to the index or the blocks */
   async start(): Promise<void> {
     const { index, blocks, log } = this.#components
     const known = await index.condition()
     if (known === undefined) {
       const isEmpty = await index.isEmpty()
+      const isLost = isEmpty && !(await blocks.isEmpty())
       this.#records = isEmpty ? 2 : undefined
-      await this.#put(isEmpty && !(await blocks.isEmpty()) ? 'lost' : 'whole')
+      this.#owners = isEmpty && !isLost ? 1 : undefined
+      await this.#put(isLost ? 'lost' : 'whole')
     } else {
       this.#state = known.state
+      this.#owners = known.owners
       this.#records = known.records
     }
     if (this.#state !== 'whole') {
@@ -69,8 +78,17 @@ export class IndexCondition {
     await this.#put(this.#state)
   }
 
+  /** From now on, it is known which blocks each blob and each manifest has, unless more of an index is still to come */
+  async markBlockLists(): Promise<void> {
+    if (this.isWhole) {
+      this.#owners = 1
+      await this.#put(this.#state)
+    }
+  }
+
   /** From now on, and after a restart too, the index counts as one that has a part of a backup */
   async markRestoring(): Promise<void> {
+    this.#owners = undefined
     await this.#put('restoring')
   }
 
@@ -113,7 +131,7 @@ export class IndexCondition {
   async #put(state: ConditionRecord['state']): Promise<void> {
     await this.#components.index
       .change()
-      .putCondition({ state, since: new Date().toISOString(), records: this.#records })
+      .putCondition({ state, since: new Date().toISOString(), records: this.#records, owners: this.#owners })
       .commit({ durable: true })
     this.#state = state
   }

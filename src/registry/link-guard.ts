@@ -74,6 +74,11 @@ export class LinkGuard {
     })
   }
 
+  /** Runs `work` while the blob neither gets nor loses a link, nor loses its record */
+  async hold<T>(digest: Digest, work: () => Promise<T>): Promise<T> {
+    return await this.#blobs.run(digest, work)
+  }
+
   /** Until the result is disposed of, {@link removeBlob} spares blobs that get a link from now on */
   beginCollection(): Disposable {
     return this.#linked.hold()

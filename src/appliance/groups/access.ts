@@ -3,10 +3,13 @@ import { AccessFiles, type AccessFilesInit } from '../../access/access-files.ts'
 import { Access } from '../../access/access.ts'
 import { Authenticator } from '../../access/authenticator.ts'
 import { PasswordCheck } from '../../access/htpasswd.ts'
+import type { Puller } from '../../access/puller.ts'
 import { PasswordThread } from '../../access/password-thread.ts'
 import { TokenKeys } from '../../access/token-keys.ts'
 import { Tokens } from '../../access/tokens.ts'
 import type { Config } from '../../config/schema.ts'
+import type { PeerAccess } from '../../ipfs/node/node.ts'
+import { BlockAccess } from '../../registry/block-access.ts'
 import { readIfThere, replaceOwnerFile } from '../directory/owner-file.ts'
 import type { Base } from './base.ts'
 import { part, type Part } from './part.ts'
@@ -15,8 +18,10 @@ import { part, type Part } from './part.ts'
 export interface AccessParts {
   access: Access
   accessFiles: AccessFiles
-  /** Whether every peer of this network may see and fetch everything, so that it may be provided and published */
-  isOpenToPeers: () => boolean
+  blockAccess: BlockAccess
+  /** What every peer of this network may pull, so that it may be provided and published */
+  audience: () => Puller
+  peerAccess: PeerAccess
   parts: Part[]
 }
 
@@ -40,7 +45,7 @@ export function accessFilesInit(dataDir: string, { file, htpasswd }: Config['acc
   }
 }
 
-export function buildAccess({ config, directory, inputs, ...base }: Base): AccessParts {
+export function buildAccess({ config, directory, index, inputs, ...base }: Base): AccessParts {
   const log = base.log.child({ module: 'access' })
   const accessFiles = new AccessFiles({ log }, accessFilesInit(directory.path, config.access))
   const comparison = new PasswordThread()
@@ -58,10 +63,13 @@ export function buildAccess({ config, directory, inputs, ...base }: Base): Acces
   const tokens = new Tokens({ keys })
   const authenticator = new Authenticator({ passwords: new PasswordCheck({ comparison }), tokens })
   const access = new Access({ files: accessFiles, authenticator, tokens, log }, { tokenUrl: config.access.tokenUrl })
+  const blockAccess = new BlockAccess({ index })
   return {
     access,
     accessFiles,
-    isOpenToPeers: () => access.isOpenToPeers(inputs.swarmKey !== undefined),
+    blockAccess,
+    audience: () => access.peer('', inputs.swarmKey !== undefined),
+    peerAccess: { mayFetch: (peer, inSwarm, cid) => blockAccess.mayFetch(access.peer(peer, inSwarm), cid) },
     parts: [
       part('thread for passwords', { stop: async () => await comparison.stop() }),
       part('access rules', accessFiles),

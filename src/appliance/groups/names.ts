@@ -23,7 +23,8 @@ export interface NameParts {
 
 /** @throws ResolverError */
 export function buildNames(components: Base & AccessParts & Storage & Network): NameParts {
-  const { condition, config, content, datastore, index, isOpenToPeers, node, provider, reader } = components
+  const { audience, condition, config, content, datastore, index, node, provider, reader } = components
+  const isOpenToPeers = (): boolean => audience().everything
   const { network, dataDir, cidResolvers, cidStore: directory } = config
   const log = components.log.child({ module: 'names' })
   const names = new Names(

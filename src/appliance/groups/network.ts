@@ -31,14 +31,13 @@ export interface Network {
 }
 
 export function buildNetwork({
-  access,
   config,
   directory,
   events,
   inputs,
-  isOpenToPeers,
   log,
   metrics,
+  peerAccess,
   ...storage
 }: Base & AccessParts & Storage): Network {
   const { limits, network } = config
@@ -46,7 +45,7 @@ export function buildNetwork({
   const { blockstore, files, hasher } = storage
   const datastore = new LevelDatastore(directory.datastore)
   const node = new IpfsNode(
-    { access, blockstore, datastore, patches, log: log.child({ module: 'ipfs' }) },
+    { access: peerAccess, blockstore, datastore, patches, log: log.child({ module: 'ipfs' }) },
     { ...config.p2p, network, swarmKey, limits: peerLimits(config) },
   )
   const gateways = new Gateways({ log: log.child({ module: 'gateways' }) }, config.ipfsGateways)
@@ -68,7 +67,11 @@ export function buildNetwork({
     log: log.child({ module: 'repair' }),
   })
   events.on('damaged', cid => repairer.request(cid)).on('missing', cid => repairer.request(cid))
-  const provided = createProvider({ node, log: log.child({ module: 'provider' }) })
+  const provided = createProvider({
+    node,
+    mayProvide: root => peerAccess.mayFetch('', swarmKey !== undefined, root),
+    log: log.child({ module: 'provider' }),
+  })
   const pins =
     kubo && createRemotePins({ node, kubo: new KuboContentStore(kubo), log: log.child({ module: 'remote-pins' }) })
   const hasDht = network === 'private' || network === 'public'
@@ -78,7 +81,7 @@ export function buildNetwork({
     reader,
     fetches,
     repairer,
-    provider: { provide: root => isOpenToPeers() && provided.add(root) },
+    provider: { provide: root => provided.add(root) },
     pinner: pins && { pin: root => pins.add(root) },
     parts: [
       store('datastore', datastore),

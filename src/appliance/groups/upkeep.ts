@@ -2,6 +2,7 @@ import { Backups } from '../../upkeep/backup/backups.ts'
 import { Restorer } from '../../upkeep/backup/restorer.ts'
 import { Fsck } from '../../upkeep/fsck/fsck.ts'
 import { GarbageCollector } from '../../upkeep/gc/garbage-collector.ts'
+import { BlockListUpgrade } from '../../upkeep/rebuild/block-list-upgrade.ts'
 import { IndexRebuilder } from '../../upkeep/rebuild/index-rebuilder.ts'
 import { ManifestUpgrade } from '../../upkeep/rebuild/manifest-upgrade.ts'
 import { second, type Base } from './base.ts'
@@ -27,8 +28,9 @@ export function buildUpkeep(components: Components): Upkeep {
   const { config, events } = components
   const withLog = (module: string): Components => ({ ...components, log: components.log.child({ module }) })
   const backups = new Backups(withLog('backup'))
-  const restorer = new Restorer(withLog('restore'))
-  const rebuilder = new IndexRebuilder(withLog('rebuild'))
+  const blockLists = new BlockListUpgrade(withLog('upgrade'))
+  const restorer = new Restorer({ ...withLog('restore'), blockLists })
+  const rebuilder = new IndexRebuilder({ ...withLog('rebuild'), blockLists })
   const upgrade = new ManifestUpgrade(withLog('upgrade'))
   const { interval, untagged } = config.gc
   const collector = new GarbageCollector(
@@ -55,6 +57,11 @@ export function buildUpkeep(components: Components): Upkeep {
     rebuilder,
     backups,
     restorer,
-    parts: [part('index rebuilder', rebuilder), part('garbage collector', collector), part('fsck', fsck)],
+    parts: [
+      part('blocks of older content', blockLists),
+      part('index rebuilder', rebuilder),
+      part('garbage collector', collector),
+      part('fsck', fsck),
+    ],
   }
 }

@@ -12,7 +12,7 @@
 import { unixfs } from '@helia/unixfs'
 import { CID } from 'multiformats/cid'
 import type { Blockstore } from 'interface-blockstore'
-import type { Content, ContentStore, ContentWriter, DirectoryEntry, StoreOptions } from '../content-store.ts'
+import type { AddOptions, Content, ContentStore, ContentWriter, DirectoryEntry } from '../content-store.ts'
 import type { DurableBlockstore } from '../blockstore/blockstore.ts'
 import { BufferPool } from '../blocks/buffer-pool.ts'
 import type { Block } from '../blocks/block.ts'
@@ -68,19 +68,20 @@ export class BlockstoreContentStore implements ContentStore {
     return this.#writer(this.#hasher, init)
   }
 
-  async add(bytes: Uint8Array): Promise<Content> {
+  async add(bytes: Uint8Array, { onBlock }: AddOptions = {}): Promise<Content> {
     // these bytes were in memory already, so they are few: not worth another thread
-    const writer = this.#writer(inlineHasher)
+    const writer = this.#writer(inlineHasher, {}, onBlock)
     await writer.write(bytes)
     return await writer.close()
   }
 
-  async addDirectory(entries: readonly DirectoryEntry[], options: StoreOptions = {}): Promise<Content> {
+  async addDirectory(entries: readonly DirectoryEntry[], options: AddOptions = {}): Promise<Content> {
     // where one block can't be enough, it is not even made: that would take a second for a hundred thousand entries
     if (entries.length * minLinkBytes <= maxDirectoryBytes) {
       const block = await directoryBlock(entries)
       if (block.bytes.byteLength <= maxDirectoryBytes) {
         await this.#put(block)
+        options.onBlock?.(block.cid)
         return block.content
       }
     }
@@ -107,7 +108,7 @@ export class BlockstoreContentStore implements ContentStore {
     await this.#blockstore.sync?.()
   }
 
-  async #addShardedDirectory(entries: readonly DirectoryEntry[], { signal }: StoreOptions): Promise<Content> {
+  async #addShardedDirectory(entries: readonly DirectoryEntry[], { signal, onBlock }: AddOptions): Promise<Content> {
     const { get, put, has } = this.#blockstore
     const blockstore = {
       get: get.bind(this.#blockstore),
@@ -115,6 +116,7 @@ export class BlockstoreContentStore implements ContentStore {
       // the library takes no signal
       put: async (...[cid, block]: Parameters<typeof put>) => {
         signal?.throwIfAborted()
+        onBlock?.(cid)
         return await put.call(this.#blockstore, cid, block)
       },
     }
@@ -137,11 +139,12 @@ export class BlockstoreContentStore implements ContentStore {
     return { cid: cid.toString(), size: 0, dagSize: Number(size) }
   }
 
-  #writer(hasher: Hasher, init?: DagWriterInit): DagWriter {
+  #writer(hasher: Hasher, init?: DagWriterInit, onBlock?: AddOptions['onBlock']): DagWriter {
     return new DagWriter(
       {
         put: async block => {
           await this.#put(block)
+          onBlock?.(block.cid)
         },
         get: async cid => await this.#blockstore.read(cid),
         buffers: this.#buffers,

@@ -1,6 +1,7 @@
 import { CID } from 'multiformats/cid'
 import { digestFrom, type Digest, type DigestAlgorithm } from '../../oci/digest.ts'
 import type { Content, ContentWriter, WriterState } from '../content-store.ts'
+import { blockKeys } from '../blocks/block-keys.ts'
 import { blockKey, BlockSet } from '../blocks/block-set.ts'
 import { copyToShared, type BufferPool } from '../blocks/buffer-pool.ts'
 import type { Block } from '../blocks/block.ts'
@@ -83,9 +84,11 @@ export class DagWriter implements ContentWriter {
   }
 
   blocks(): string[] {
-    return [...this.#fullLeaves(), ...(this.#tail === undefined ? [] : [this.#tail]), ...this.#nodes].map(cid =>
-      cid.toString(),
-    )
+    return this.#cids().map(cid => cid.toString())
+  }
+
+  blockKeys(): Uint8Array {
+    return blockKeys(this.#cids())
   }
 
   async checkpoint(): Promise<WriterState> {
@@ -107,7 +110,8 @@ export class DagWriter implements ContentWriter {
       if (this.#tail !== undefined) {
         links.push({ cid: this.#tail, size: this.#tailSize, dagSize: this.#tailSize })
       } else if (links.length === 0) {
-        links.push({ cid: await this.#storeTail(new Uint8Array()), size: 0, dagSize: 0 })
+        this.#tail = await this.#storeTail(new Uint8Array())
+        links.push({ cid: this.#tail, size: 0, dagSize: 0 })
       } else if (this.#algorithm !== undefined) {
         await this.#hashTail(new Uint8Array())
       }
@@ -195,6 +199,10 @@ export class DagWriter implements ContentWriter {
     if (this.#failure !== undefined) {
       throw this.#failure
     }
+  }
+
+  #cids(): CID[] {
+    return [...this.#fullLeaves(), ...(this.#tail === undefined ? [] : [this.#tail]), ...this.#nodes]
   }
 
   #fullLeaves(): CID[] {

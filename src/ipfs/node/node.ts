@@ -26,7 +26,7 @@ import type { Peer } from './peer.ts'
 import { finishStep, haltNode, startNode } from './running-node.ts'
 import type { IpfsNodeComponents, IpfsNodeInit, RunningNode } from './running-node.ts'
 
-export type { IpfsNodeComponents, IpfsNodeInit } from './running-node.ts'
+export type { IpfsNodeComponents, IpfsNodeInit, PeerAccess } from './running-node.ts'
 
 /** The IPFS node of the appliance: Helia, with libp2p and bitswap as the network profile wants them */
 export class IpfsNode {

@@ -8,6 +8,8 @@ const timeout = 60_000
 
 export interface ProviderComponents {
   node: Pick<IpfsNode, 'helia' | 'peerCount'>
+  /** Whether every peer may fetch a root; asked right before it is provided */
+  mayProvide: (root: CID) => boolean | Promise<boolean>
   log: Logger
 }
 
@@ -15,13 +17,14 @@ export interface ProviderComponents {
  * Provides image roots: tells the DHT that they are here, as soon as a peer is connected. Helia's reprovider repeats
  * that as long as the node runs. To be used with the profiles that have a DHT.
  */
-export function createProvider({ node, log }: ProviderComponents): RootQueue {
+export function createProvider({ node, mayProvide, log }: ProviderComponents): RootQueue {
   return new RootQueue(
     { log },
     {
       name: 'provide',
       timeout,
       isReady: () => node.peerCount > 0,
+      isWanted: async root => await mayProvide(CID.parse(root)),
       work: async (root, signal) => {
         await node.helia.routing.provide(CID.parse(root), { signal })
       },

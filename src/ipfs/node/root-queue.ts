@@ -14,6 +14,8 @@ export interface RootQueueInit {
   name: string
   /** Whether the work can be done now */
   isReady: () => boolean
+  /** Whether it is to be done for an image root when its turn comes; @default it is */
+  isWanted?: (root: string) => Promise<boolean>
   /** Does it for one image root */
   work: (root: string, signal: AbortSignal) => Promise<void>
   /** How long the work may take for one root; milliseconds */
@@ -77,9 +79,12 @@ export class RootQueue {
 
   /** @returns whether it succeeded */
   async #work(root: string, signal: AbortSignal): Promise<boolean> {
-    const { name, timeout, work } = this.#init
+    const { isWanted, name, timeout, work } = this.#init
     this.#waiting.delete(root)
     try {
+      if ((await isWanted?.(root)) === false) {
+        return true
+      }
       await work(root, AbortSignal.any([signal, AbortSignal.timeout(timeout)]))
       this.#done.set(root, true)
       this.#log.debug('done for an image root', { work: name, cid: root })

@@ -18,6 +18,7 @@ import type { Logger } from '../../log.ts'
 import type { Helia } from 'helia'
 import type { Blockstore } from 'interface-blockstore'
 import type { Libp2p } from 'libp2p'
+import type { CID } from 'multiformats/cid'
 
 /** How long each step of a stop may take; milliseconds */
 const stopTimeout = 5000
@@ -46,8 +47,13 @@ export interface IpfsNodeInit {
 
 /** What the rules say about peers */
 export interface PeerAccess {
-  /** @param inSwarm whether the peer had to have the key of a private swarm */
-  mayFetch: (peer: string, inSwarm: boolean) => boolean
+  /**
+   * Whether a peer gets a block
+   *
+   * @param peer empty: any peer
+   * @param inSwarm whether the peer had to have the key of a private swarm
+   */
+  mayFetch: (peer: string, inSwarm: boolean, cid: CID) => boolean | Promise<boolean>
 }
 
 export interface IpfsNodeComponents {
@@ -112,7 +118,7 @@ async function startOnline(
   }
   const helia = withBoundedBitswap(withLibp2pLight(createHelia(components), options), patches, {
     ...limits,
-    mayFetch: access && (peer => access.mayFetch(peer, swarmKey !== undefined)),
+    mayFetch: access && ((peer, cid) => access.mayFetch(peer, swarmKey !== undefined, cid)),
   })
   await startOrHalt({ helia }, log)
   const { libp2p } = helia

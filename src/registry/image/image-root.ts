@@ -25,7 +25,7 @@
  * Older versions made layout 1, which has no name in `index.json`: tools that look for one, such as umoci, find no
  * manifest there. Both layouts are read. A root of layout 1 stays as it is until its manifest is pushed again.
  */
-import type { Content, ContentStore, DirectoryEntry } from '../../ipfs/content-store.ts'
+import type { AddOptions, Content, ContentStore, DirectoryEntry } from '../../ipfs/content-store.ts'
 import { TimeSlice } from '../../scheduling/time-slice.ts'
 import type { Index, ManifestRecord } from '../../index/index.ts'
 import { refName } from '../../oci/annotations.ts'
@@ -122,27 +122,37 @@ export async function gatherImage(
   return parts
 }
 
-/** @returns the CID of the root */
+/**
+ * @param options.onBlock called with the blocks of its directories and small files, and of no file that it links to
+ * @returns the CID of the root
+ */
 export async function storeImageRoot(
   content: ImageRootComponents['content'],
   top: TopManifest,
   parts: ImageParts,
   layout: RootLayout = rootLayouts[0],
+  options: Pick<AddOptions, 'onBlock'> = {},
 ): Promise<string> {
   const manifests = new Map([[top.digest, contentOf(top)], ...parts.manifests])
-  const version = await content.add(encode({ imageLayoutVersion: '1.0.0' }))
-  const index = await content.add(encode(layoutIndex(top, layout)))
-  const manifestDirectory = await content.addDirectory([
-    { name: 'latest', content: contentOf(top) },
-    ...Array.from(manifests, ([digest, content]) => ({ name: digest, content })),
-  ])
-  const blobDirectory = await addBlobDirectory(content, new Map([...parts.blobs, ...manifests]))
-  const root = await content.addDirectory([
-    { name: 'oci-layout', content: version },
-    { name: 'index.json', content: index },
-    { name: 'manifests', content: manifestDirectory },
-    { name: 'blobs', content: blobDirectory },
-  ])
+  const version = await content.add(encode({ imageLayoutVersion: '1.0.0' }), options)
+  const index = await content.add(encode(layoutIndex(top, layout)), options)
+  const manifestDirectory = await content.addDirectory(
+    [
+      { name: 'latest', content: contentOf(top) },
+      ...Array.from(manifests, ([digest, content]) => ({ name: digest, content })),
+    ],
+    options,
+  )
+  const blobDirectory = await addBlobDirectory(content, new Map([...parts.blobs, ...manifests]), options)
+  const root = await content.addDirectory(
+    [
+      { name: 'oci-layout', content: version },
+      { name: 'index.json', content: index },
+      { name: 'manifests', content: manifestDirectory },
+      { name: 'blobs', content: blobDirectory },
+    ],
+    options,
+  )
   return root.cid
 }
 
@@ -157,6 +167,7 @@ function layoutIndex({ digest, mediaType, size }: TopManifest, layout: RootLayou
 async function addBlobDirectory(
   content: ImageRootComponents['content'],
   blobs: ReadonlyMap<Digest, Content>,
+  options: AddOptions,
 ): Promise<Content> {
   const entries: DirectoryEntry[] = Array.from(blobs, ([digest, content]) => ({ name: digest, content }))
   for (const algorithm of digestAlgorithms) {
@@ -164,11 +175,14 @@ async function addBlobDirectory(
     if (ofAlgorithm.length > 0) {
       entries.push({
         name: algorithm,
-        content: await content.addDirectory(ofAlgorithm.map(([digest, content]) => ({ name: hexOf(digest), content }))),
+        content: await content.addDirectory(
+          ofAlgorithm.map(([digest, content]) => ({ name: hexOf(digest), content })),
+          options,
+        ),
       })
     }
   }
-  return await content.addDirectory(entries)
+  return await content.addDirectory(entries, options)
 }
 
 function contentOf({ cid, size, dagSize }: Content): Content {

@@ -1,3 +1,5 @@
+import type { CID } from 'multiformats/cid'
+import { blockKeys } from '../../ipfs/blocks/block-keys.ts'
 import type { ContentStore } from '../../ipfs/content-store.ts'
 import type { Index, IndexChange, ManifestRecord } from '../../index/index.ts'
 import type { Digest } from '../../oci/digest.ts'
@@ -26,6 +28,15 @@ export interface ManifestWriterInit {
   repository: string
   /** Whether a manifest is accepted although blobs that it needs are missing */
   acceptMissingBlobs: boolean
+}
+
+/** A manifest whose bytes and image root are stored, on its way into the index */
+interface StoredManifest {
+  digest: Digest
+  manifest: Manifest
+  record: ManifestRecord
+  /** Those of its bytes and of its image root, as {@link blockKeys} writes them */
+  blocks: Uint8Array
 }
 
 /** Puts and deletes the manifests and tags of a repository. The caller holds the lock of the repository. */
@@ -58,10 +69,17 @@ export class ManifestWriter {
     if (!this.#acceptMissingBlobs) {
       requireBlobs(manifest, parts)
     }
-    const own = manifestRecord(manifest, await content.add(bytes), references)
-    const record = { ...own, root: await storeImageRoot(content, { digest, ...own }, parts) }
+    const blocks: CID[] = []
+    const noting = {
+      onBlock: (cid: CID): void => {
+        blocks.push(cid)
+      },
+    }
+    const own = manifestRecord(manifest, await content.add(bytes, noting), references)
+    const root = await storeImageRoot(content, { digest, ...own }, parts, undefined, noting)
+    const record = { ...own, root }
     await content.sync()
-    await this.#index(digest, record, manifest, tags)
+    await this.#index({ digest, record, manifest, blocks: blockKeys(blocks) }, tags)
     provider?.provide(record.root)
     pinner?.pin(record.root)
     return record
@@ -95,7 +113,7 @@ export class ManifestWriter {
     this.#tell(tags)
   }
 
-  async #index(digest: Digest, record: ManifestRecord, manifest: Manifest, tags: readonly string[]): Promise<void> {
+  async #index({ blocks, digest, manifest, record }: StoredManifest, tags: readonly string[]): Promise<void> {
     const { index } = this.#components
     const updated = new Date().toISOString()
     const before = await index.manifest(this.#repository, digest)
@@ -103,6 +121,7 @@ export class ManifestWriter {
       .change()
       .putRepository(this.#repository)
       .putManifest(this.#repository, digest, { ...record, updated })
+      .putManifestBlocks(this.#repository, digest, blocks)
     for (const tag of tags) {
       await this.#noteUntagged(change, tag, updated, digest)
       change.putTag(this.#repository, tag, { digest, updated })

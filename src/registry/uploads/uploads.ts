@@ -256,6 +256,7 @@ export class Uploads {
       await index
         .change()
         .putBlob(digest, file)
+        .putBlobBlocks(digest, upload.writer.blockKeys())
         .putLink(upload.record.repository, digest)
         .deleteUpload(upload.id)
         .commit({ durable: true })

@@ -35,6 +35,8 @@ export interface RestorerComponents {
   /** Hears of each repository, and of the end */
   publisher: { tagged: (repository: string) => void; refresh: () => void }
   cidStore: { refresh: () => void }
+  /** Records the blocks of what was restored */
+  blockLists: { run: (signal: AbortSignal) => Promise<void> }
   log: Logger
 }
 
@@ -111,6 +113,7 @@ export class Restorer {
         await this.#index(repository, records, run)
       })
       await condition.markWhole()
+      await this.#components.blockLists.run(options.signal)
       this.#components.cidStore.refresh()
       this.#components.publisher.refresh()
       const result = { root, ...counts, seconds: Math.round(performance.now() - began) / second }

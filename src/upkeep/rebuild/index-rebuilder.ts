@@ -6,7 +6,8 @@
  *   of one rebuild
  * - `found-images.ts`: the images among the blocks; `tag-claims.ts`: the tags that were noted outside of the index
  * - `image-rebuilder.ts`, `rebuild-work.ts`: checks one image and makes its records
- * - `manifest-upgrade.ts`: brings manifest records of older versions up to date
+ * - `manifest-upgrade.ts`: brings manifest records of older versions up to date; `block-list-upgrade.ts`: records which
+ *   blocks belong to what
  *
  * The blocks tell which images there are. The CID store tells which repositories and tags they belong to, or else the
  * directory that this registry published last, as its own IPNS record says; anything else among the blocks may be a
@@ -19,6 +20,7 @@
 import type { Logger } from '../../log.ts'
 import { OciError } from '../../oci/errors.ts'
 import type { CidStore } from '../../registry/tags/cid-store.ts'
+import type { BlockListUpgrade } from './block-list-upgrade.ts'
 import type { IndexCondition } from '../../registry/index-condition.ts'
 import type { Publisher } from '../../registry/tags/publisher.ts'
 import { RebuildRun, type RebuildOutcome, type RebuildProgress, type RebuildRunComponents } from './rebuild-run.ts'
@@ -31,6 +33,7 @@ export interface IndexRebuilderComponents extends RebuildRunComponents {
   condition: IndexCondition
   cidStore: Pick<CidStore, 'list' | 'read' | 'refresh'>
   publisher: Pick<Publisher, 'refresh'>
+  blockLists: Pick<BlockListUpgrade, 'run'>
   log: Logger
 }
 
@@ -86,7 +89,7 @@ export class IndexRebuilder {
       throw new OciError('UNAVAILABLE', { detail: { reason: 'the index is being rebuilt' } })
     }
     this.#components.condition.requireServing()
-    await this.#complete()
+    await this.#complete(this.#controller.signal)
   }
 
   async #rebuild(signal: AbortSignal): Promise<RebuildResult> {
@@ -99,7 +102,7 @@ export class IndexRebuilder {
       this.#progress = run.progress
       await run.run()
       whole = run.outcome.problems.length === 0
-      await (whole ? this.#complete() : undefined)
+      await (whole ? this.#complete(signal) : this.#components.blockLists.run(signal))
     }
     const { absent, problems, recovered, ...counts } = run.outcome
     const result = { whole, ...counts, seconds: Math.round(performance.now() - began) / second }
@@ -112,9 +115,10 @@ export class IndexRebuilder {
     return { ...result, recovered, absent: absent.slice(0, maxProblems), problems: problems.slice(0, maxProblems) }
   }
 
-  async #complete(): Promise<void> {
-    const { cidStore, condition, publisher } = this.#components
+  async #complete(signal: AbortSignal): Promise<void> {
+    const { blockLists, cidStore, condition, publisher } = this.#components
     await condition.markWhole()
+    await blockLists.run(signal)
     cidStore.refresh()
     publisher.refresh()
   }

@@ -1,9 +1,11 @@
+import type { DurableBlockstore } from '../../ipfs/blockstore/blockstore.ts'
 import type { ContentStore } from '../../ipfs/content-store.ts'
 import { Pace } from '../../scheduling/pace.ts'
 import type { Index, ManifestRecord } from '../../index/index.ts'
 import type { Logger } from '../../log.ts'
 import type { Digest } from '../../oci/digest.ts'
 import { parseStoredManifest } from '../../oci/manifest.ts'
+import { blocksOfManifest } from '../../registry/image/image-blocks.ts'
 import { addImageRoot } from '../../registry/image/image-root.ts'
 import type { IndexCondition } from '../../registry/index-condition.ts'
 import type { LinkGuard } from '../../registry/link-guard.ts'
@@ -14,6 +16,7 @@ import { tagsOf } from '../../registry/tags/tag-roots.ts'
 import { everything } from '../../oci/pagination.ts'
 
 export interface ManifestUpgradeComponents {
+  blockstore: Pick<DurableBlockstore, 'read'>
   condition: Pick<IndexCondition, 'hasOldRecords' | 'markRecordsUpgraded'>
   content: Pick<ContentStore, 'add' | 'addDirectory' | 'read' | 'sync'>
   index: Index
@@ -66,7 +69,7 @@ export class ManifestUpgrade {
   }
 
   async #upgrade(repository: string, digest: Digest, signal: AbortSignal): Promise<void> {
-    const { content, index, log } = this.#components
+    const { blockstore, content, index, log } = this.#components
     const record = await index.manifest(repository, digest)
     if (record === undefined) {
       return
@@ -81,7 +84,12 @@ export class ManifestUpgrade {
     const upgraded: ManifestRecord = { ...record, blobs, manifests }
     upgraded.root = await addImageRoot(this.#components, repository, { digest, ...upgraded })
     await content.sync()
-    await index.change().putManifest(repository, digest, upgraded).commit({ durable: true })
+    const blocks = await blocksOfManifest(blockstore, upgraded, { signal })
+    await index
+      .change()
+      .putManifest(repository, digest, upgraded)
+      .putManifestBlocks(repository, digest, blocks)
+      .commit({ durable: true })
     log.info('record of a manifest brought up to date', { repository, digest, cid: upgraded.root })
     for (const tag of await tagsOf(index, repository, digest)) {
       this.#components.tagListener?.tagged(repository, tag)

@@ -171,10 +171,11 @@ describe('what a manifest names', () => {
 describe('the rebuild of an index beside what strangers brought', () => {
   /** With nothing but the blocks and the files of the tags */
   async function rebuild(): Promise<RebuildResult> {
-    const { blockstore, condition, content, index, links, log } = stores
+    const { blockLists, blockstore, condition, content, index, links, log } = stores
     const store = new CidStore(stores, { directory: join(stores.directory, 'cids'), exclusive: true })
     const publisher = { refresh: () => {} }
     const rebuilder = new IndexRebuilder({
+      blockLists,
       blockstore,
       condition,
       content,

@@ -12,7 +12,7 @@
  *
  * - Sending (want-rounds.ts): a peer gets its blocks in rounds of a few, each with a deadline, and only some rounds run
  *   at a time.
- * - Who gets blocks (guarded-blocks.ts): a peer that may not fetch is told that there are none.
+ * - Who gets blocks (guarded-blocks.ts): a peer is told that what it may not fetch is not here.
  * - Lists: a want whose CID is longer than any real one is dropped, and the list of a peer that has disconnected is
  *   forgotten at once.
  * - Receiving: a peer that keeps sending blocks that nobody asked for is disconnected before they are hashed.
@@ -72,8 +72,8 @@ export interface BitswapLimits {
   wantsPerPeer: number
   /** Bytes of the incomplete messages of all peers */
   messageBytes: number
-  /** Whether a peer gets blocks of ours; @default all do */
-  mayFetch?: ((peer: string) => boolean) | undefined
+  /** Whether a peer gets a block of ours; @default all get all */
+  mayFetch?: ((peer: string, cid: CID) => boolean | Promise<boolean>) | undefined
   /**
    * Bytes of blocks that a connection may bring while nobody waits for any: what was asked for and cancelled may still
    * come
@@ -136,7 +136,7 @@ async function bound(helia: Helia, libp2p: Libp2pParts, patches: Patches, limits
     forgetGone(ledgers, libp2p)
     takeFewWants(ledger, limits.wantsPerPeer)
     if (mayFetch !== undefined) {
-      guardBlocks(ledger, () => mayFetch(peer.toString()))
+      guardBlocks(ledger, cid => mayFetch(peer.toString(), cid))
     }
     serveInRounds(ledger, ledgers, slots)
     return set(peer, ledger)

@@ -92,9 +92,9 @@ function sourceOf(bytes: Buffer): CarSource {
 }
 
 async function restore(car: Buffer): Promise<RestoreResult> {
-  const { blockstore, condition, content, index, links, log } = other
+  const { blockLists, blockstore, condition, content, index, links, log } = other
   const listeners = { publisher: { tagged: () => {}, refresh: () => {} }, cidStore: { refresh: () => {} } }
-  return await new Restorer({ blockstore, condition, content, index, links, log, ...listeners }).restore(
+  return await new Restorer({ blockLists, blockstore, condition, content, index, links, log, ...listeners }).restore(
     sourceOf(car),
     { signal },
   )

@@ -88,8 +88,8 @@ async function rebuild(meanwhile: () => Promise<void> | void = () => {}): Promis
 }
 
 function parts() {
-  const { blockstore, condition, content, index, links, log } = stores
-  return { blockstore, condition, content, index, links, log }
+  const { blockLists, blockstore, condition, content, index, links, log } = stores
+  return { blockLists, blockstore, condition, content, index, links, log }
 }
 
 async function pushImage(
