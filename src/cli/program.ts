@@ -34,6 +34,7 @@ import { addPeersCommand } from './commands/peers.ts'
 import { addPublishCommand } from './commands/publish.ts'
 import { addPullCommand } from './commands/pull.ts'
 import { addPushCommand } from './commands/push.ts'
+import { addReadOnlyCommand } from './commands/read-only.ts'
 import { addResolveCommand } from './commands/resolve.ts'
 import { addRestoreCommand } from './commands/restore.ts'
 import { addServerCommand } from './commands/server.ts'
@@ -88,6 +89,7 @@ function createProgram(context: CliContext): Command {
     addPeersCommand,
     addSwarmKeyCommand,
     addPublishCommand,
+    addReadOnlyCommand,
     addGcCommand,
     addFsckCommand,
     addBackupCommand,

@@ -15,7 +15,17 @@ import { keysOf, treeOf, type ConfigKey, type KeyTree } from './key-tree.ts'
 import { addresses, choice, key } from './keys.ts'
 import { limits } from './limits.ts'
 import { access, admin, cache, fsck, gc, log, names, p2p, storage, tls } from './sections.ts'
-import { browserHost, gatewayUrl, hostAddress, hostText, networks, pathText, port, resolver } from './values.ts'
+import {
+  browserHost,
+  gatewayUrl,
+  hostAddress,
+  hostText,
+  networks,
+  pathText,
+  port,
+  resolver,
+  yesOrNo,
+} from './values.ts'
 
 const objectSchema = z.strictObject({
   host: key(hostText.default('0.0.0.0'), 'text', 'Address the registry listens on'),
@@ -30,6 +40,11 @@ const objectSchema = z.strictObject({
     'Directory that holds blocks, index and the identity of the IPFS node',
   ),
   network: choice(networks, 'public', 'Who may reach the IPFS node'),
+  readOnly: key(
+    yesOrNo.default(false),
+    'boolean',
+    'Whether each start begins read-only: pulls go on, pushes and deletes are refused; see ipdr read-only',
+  ),
   missingBlobs: choice(
     ['refuse', 'accept'] as const,
     'refuse',

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Request, Response } from 'express'
 import { raceSignal } from 'race-signal'
+import { abortableBody } from './abortable-body.ts'
 import { directBodyOf } from './direct-bodies.ts'
 import { widenWindow } from './http2.ts'
 import type { BodyTurns } from './body-turns.ts'
@@ -13,16 +14,23 @@ const timeToLetGo = 1000
  * The body of a request as a stream of chunks. A chunk may be overwritten once the next one is asked for. Unlike the
  * iterator of Node's stream, it leaves the connection open if the reader stops early, so that an error can be answered.
  *
- * Two iterators wrap the source, which is Node's stream or a direct body: `turns` lets other requests have the main
- * thread in between, `steadyBody` refuses clients that are too slow.
+ * Iterators wrap the source, which is Node's stream or a direct body: `turns` lets other requests have the main thread
+ * in between, `steadyBody` refuses clients that are too slow, `abortableBody` ends when it must.
  *
  * @param rate the least that the client has to send. @default no least
+ * @param signal ends the body with its reason. @default none
  * @throws OciError REQUEST_TIMEOUT if it comes more slowly
  */
-export function bodyOf(req: Request, turns: BodyTurns, rate?: BodyRate): AsyncIterable<Uint8Array> {
+export function bodyOf(
+  req: Request,
+  turns: BodyTurns,
+  rate?: BodyRate,
+  signal?: AbortSignal,
+): AsyncIterable<Uint8Array> {
   widenWindow(req)
   const body = turns.pass(directBodyOf(req) ?? req.iterator({ destroyOnReturn: false }))
-  return rate === undefined ? body : steadyBody(body, rate)
+  const steady = rate === undefined ? body : steadyBody(body, rate)
+  return signal === undefined ? steady : abortableBody(steady, signal)
 }
 
 /**

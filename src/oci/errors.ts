@@ -41,6 +41,8 @@ export const OCI_ERRORS = {
 export type OciErrorCode = keyof typeof OCI_ERRORS
 
 export interface OciErrorInit {
+  /** Instead of the message of the code: the one thing that docker shows of an error. Never a file path or a stack. */
+  message?: string
   /** Sent to the client beside the fixed message of the code: never a file path or a stack */
   detail?: Record<string, unknown>
   /** Headers that the response carries, e.g. the `Range` of an upload */
@@ -48,7 +50,7 @@ export interface OciErrorInit {
   cause?: unknown
 }
 
-/** An error that is sent to the client. Its status and message come from {@link OCI_ERRORS}. */
+/** An error that is sent to the client. Its status comes from {@link OCI_ERRORS}, and mostly its message. */
 export class OciError extends Error {
   static readonly name = 'OciError'
   readonly name = 'OciError'
@@ -57,7 +59,7 @@ export class OciError extends Error {
   readonly headers: Record<string, string | string[]>
 
   constructor(code: OciErrorCode, init: OciErrorInit = {}) {
-    super(OCI_ERRORS[code].message, { cause: init.cause })
+    super(init.message ?? OCI_ERRORS[code].message, { cause: init.cause })
     this.code = code
     this.detail = init.detail
     this.headers = init.headers ?? {}

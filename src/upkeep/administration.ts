@@ -19,6 +19,7 @@ import { translateErrors } from '../registry/errors.ts'
 import type { CollectionResult, CollectOptions, GarbageCollector } from './gc/garbage-collector.ts'
 import type { IndexRebuilder, RebuildResult } from './rebuild/index-rebuilder.ts'
 import type { RebuildProgress } from './rebuild/rebuild-run.ts'
+import type { ReadOnlyMode, ReadOnlyState } from '../registry/read-only-mode.ts'
 import type { Registry } from '../registry/repositories/registry.ts'
 import type { RequestOptions } from '../registry/repository.ts'
 import type { RestoreOptions, Restorer, RestoreResult } from './backup/restorer.ts'
@@ -37,6 +38,7 @@ export interface AdministrationComponents {
   backups: Pick<Backups, 'begin'>
   restorer: Pick<Restorer, 'restore'>
   rebuilder: Pick<IndexRebuilder, 'rebuild' | 'waive'>
+  readOnly: Pick<ReadOnlyMode, 'begin' | 'state' | 'turnOff' | 'turnOn'>
 }
 
 /** What an administrator asks of an appliance, beside images */
@@ -112,11 +114,13 @@ export class Administration {
 
   /** Rebuilds a lost index */
   async rebuild(options: { onProgress?: (progress: RebuildProgress) => void } = {}): Promise<RebuildResult> {
+    using _write = this.#components.readOnly.begin()
     return await translateErrors(async () => await this.#components.rebuilder.rebuild(options))
   }
 
   /** Has a lost index count as whole as it is */
   async waiveRebuild(): Promise<void> {
+    using _write = this.#components.readOnly.begin()
     await translateErrors(async () => {
       await this.#components.rebuilder.waive()
     })
@@ -129,7 +133,23 @@ export class Administration {
 
   /** Fills an empty registry from a backup */
   async restore(source: CarSource, options: RestoreOptions): Promise<RestoreResult> {
+    using _write = this.#components.readOnly.begin()
     return await translateErrors(async () => await this.#components.restorer.restore(source, options))
+  }
+
+  /** Undefined where the registry takes writes */
+  readOnly(): ReadOnlyState | undefined {
+    return this.#components.readOnly.state
+  }
+
+  /**
+   * Has the registry refuse writes, or take them again
+   *
+   * @returns how many writes were still under way after ten seconds
+   */
+  async setReadOnly(on: boolean, reason?: string): Promise<number> {
+    const { readOnly } = this.#components
+    return on ? await readOnly.turnOn(reason) : await readOnly.turnOff()
   }
 
   /** Publishes all tags as they are now */

@@ -12,6 +12,7 @@ import { OciError } from '../../src/oci/errors.ts'
 import { Administration } from '../../src/upkeep/administration.ts'
 import type { RebuildResult } from '../../src/upkeep/rebuild/index-rebuilder.ts'
 import type { Repository } from '../../src/registry/repository.ts'
+import { readOnlyMode } from '../fixtures/read-only.ts'
 import { temporaryDirectory } from '../fixtures/temporary.ts'
 import { leafBlock } from '../fixtures/leaf-block.ts'
 import { assertError, authorized, json, TestApp, type Reply, type RequestInit } from '../fixtures/app.ts'
@@ -52,6 +53,7 @@ const registry = {
 
 const administration = new Administration({
   registry,
+  readOnly: readOnlyMode(),
   node: { peers: () => [peer], connect: async address => await answer(address, '12D3') },
   names: { resolve: async name => await answer(name, { cid, path: ['a'], ttl: 60 }) },
   publisher: { publish: async () => ({ name: 'k51', cid }) },

@@ -16,6 +16,7 @@ const unusable = (): never => {
 }
 const administration = new Administration({
   registry: { repository: unusable },
+  readOnly: { state: undefined, begin: unusable, turnOff: unusable, turnOn: unusable },
   node: { peers: () => [], connect: unusable },
   names: { resolve: unusable },
   publisher: { publish: unusable },

@@ -14,6 +14,7 @@
  * htpasswd     users and the bcrypt hashes of their passwords (access/htpasswd.ts)
  * token-keys.json   the keys that sign tokens (access/token-keys.ts)
  * api-keys.json   API keys, hashed (access/api-keys.ts)
+ * read-only.json    is there while the registry is read-only (registry/read-only-mode.ts)
  * ```
  *
  * Only its owner can read it (close-directory.ts).

@@ -1,8 +1,12 @@
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
 import { CachedImages } from '../../registry/image/cached-images.ts'
 import { LinkGuard } from '../../registry/link-guard.ts'
+import { ReadOnlyMode } from '../../registry/read-only-mode.ts'
 import { Registry } from '../../registry/repositories/registry.ts'
 import { UnreadableFiles } from '../../registry/unreadable-files.ts'
 import { Uploads } from '../../registry/uploads/uploads.ts'
+import { readIfThere, replaceOwnerFile } from '../directory/owner-file.ts'
 import { second, type Base } from './base.ts'
 import type { NameParts } from './names.ts'
 import type { Network } from './network.ts'
@@ -16,6 +20,7 @@ export interface RegistryParts {
   links: LinkGuard
   cached: CachedImages
   unreadable: UnreadableFiles
+  readOnly: ReadOnlyMode
   parts: Part[]
 }
 
@@ -33,5 +38,26 @@ export function buildRegistry(components: Base & Storage & Network & NameParts):
     { ...components, uploads, links, cached, unreadable },
     { missingBlobs, manifestLimits: { depth: limits.jsonDepth, descriptors: limits.descriptors } },
   )
-  return { registry, uploads, links, cached, unreadable, parts: [part('uploads', uploads)] }
+  const readOnly = buildReadOnlyMode(components)
+  const parts = [part('read-only mode', readOnly), part('uploads', uploads)]
+  return { registry, uploads, links, cached, unreadable, readOnly, parts }
+}
+
+function buildReadOnlyMode({ config, directory, log }: Base): ReadOnlyMode {
+  const path = join(directory.path, 'read-only.json')
+  return new ReadOnlyMode(
+    {
+      store: {
+        read: async () => await readIfThere(path),
+        write: async text => {
+          await replaceOwnerFile(path, text)
+        },
+        remove: async () => {
+          await rm(path, { force: true })
+        },
+      },
+      log: log.child({ module: 'registry' }),
+    },
+    { always: config.readOnly },
+  )
 }

@@ -28,15 +28,15 @@ export interface Servers {
 }
 
 export function buildServers(components: Base & AccessParts & Network & NameParts & RegistryParts & Upkeep): Servers {
-  const { access, config, directory, inputs, isReady, metrics, registry } = components
+  const { access, config, directory, inputs, isReady, metrics, readOnly, registry } = components
   const { admin, host, port } = config
   const { certificate } = inputs
   const log = components.log.child({ module: 'http' })
   const bodies = new BodyMemory(bodyMemoryInit(config))
-  const health = { notReady: () => (isReady() ? undefined : 'starting or stopping') }
+  const health = { notReady: () => (isReady() ? undefined : 'starting or stopping'), note: () => readOnly.note }
   const administration = new Administration(components)
   const turns = new BodyTurns()
-  const app: AppComponents = { access, administration, bodies, turns, registry, health, metrics, log }
+  const app: AppComponents = { access, administration, bodies, turns, readOnly, registry, health, metrics, log }
 
   const hosts = new BrowserHosts({
     names: [...config.hosts, host, admin.host],

@@ -28,6 +28,15 @@ export interface LeftOut {
   names: string[]
 }
 
+export interface ReadOnlyAnswer {
+  readOnly: boolean
+  /** As `Date.toISOString` writes it */
+  since?: string
+  reason?: string
+  /** Writes that were still under way */
+  pending: number
+}
+
 /** How an appliance is reached. A RegistryClient is one too, but only for what needs no admin token. */
 export interface Connection {
   /** Who answers, as messages show it */
@@ -103,6 +112,19 @@ export class ApplianceClient {
       name: string
       cid: string
     }
+  }
+
+  /**
+   * Whether the appliance takes writes; with `on`, has it refuse them or take them again
+   *
+   * @throws ResponseError
+   */
+  async readOnly(
+    change: { on: boolean; reason?: string | undefined } | undefined,
+    options: AbortOptions = {},
+  ): Promise<ReadOnlyAnswer> {
+    const request = { ...options, ...(change === undefined ? {} : jsonBody(change)) }
+    return (await this.#json('read-only', 'the read-only mode', request)) as ReadOnlyAnswer
   }
 
   /**

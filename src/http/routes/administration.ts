@@ -11,6 +11,7 @@ import { route } from '../middleware/request-log.ts'
 import type { BodyRate } from '../steady-body.ts'
 import { jsonReader } from './admin-json.ts'
 import { addNetworkRoutes } from './admin-network.ts'
+import { addReadOnlyRoutes } from './admin-read-only.ts'
 import { addUpkeepRoutes } from './admin-upkeep.ts'
 import { backupRoutes } from './backup.ts'
 import { createRouter } from './router.ts'
@@ -23,7 +24,7 @@ export interface AdministrationRoutesInit {
 
 /**
  * The endpoints of the operator, `/ipdr/v1/...`: JSON in and out, errors as `{"error":"<message>"}`. They are listed in
- * admin-network.ts, admin-upkeep.ts and backup.ts.
+ * admin-network.ts, admin-read-only.ts, admin-upkeep.ts and backup.ts.
  */
 export function administrationRoutes(
   {
@@ -40,6 +41,7 @@ export function administrationRoutes(
   const jsonOf = jsonReader(bodies, bodyRate)
   const router = createRouter()
   addNetworkRoutes(router, administration, guard, jsonOf)
+  addReadOnlyRoutes(router, administration, guard, jsonOf)
   addUpkeepRoutes(router, { administration, log }, guard, jsonOf)
   router.use(backupRoutes({ administration, log, turns }, { guard, bodyRate }))
   router.use('/ipdr/v1', errorHandler(components, jsonBody))

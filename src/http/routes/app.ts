@@ -18,6 +18,7 @@ import { OciError } from '../../oci/errors.ts'
 import type { Logger } from '../../log.ts'
 import type { Metrics } from '../../metrics.ts'
 import type { Administration } from '../../upkeep/administration.ts'
+import type { ReadOnlyMode } from '../../registry/read-only-mode.ts'
 import type { Registry } from '../../registry/repositories/registry.ts'
 import type { BrowserHeaders } from '../middleware/browser-headers.ts'
 import type { BrowserHosts } from '../middleware/browser-hosts.ts'
@@ -28,6 +29,7 @@ import { guardBrowsers } from '../middleware/browsers.ts'
 import { sendAsData } from '../content-headers.ts'
 import { errorHandler } from '../middleware/error-handler.ts'
 import { limitUrlAndHeaders, type UrlAndHeaderLimits } from '../middleware/url-and-header-limits.ts'
+import { refuseWrites } from '../middleware/refuse-writes.ts'
 import { observeRequests } from '../middleware/request-log.ts'
 import { administrationRoutes } from './administration.ts'
 import { requireAdministrator, type TokenCheck } from '../middleware/require-administrator.ts'
@@ -50,6 +52,7 @@ export interface AppComponents {
   bodies: BodyMemory
   /** One for all ports */
   turns: BodyTurns
+  readOnly: ReadOnlyMode
   registry: Registry
   health: Health
   /** Undefined if the appliance has no administration */
@@ -93,6 +96,7 @@ export function createApp(components: AppComponents, init: AppInit): RequestList
   }
   app.use(tokenRoutes(components, limits))
   app.use(identify(components))
+  app.use('/v2', refuseWrites(components))
   app.use(baseRoutes())
   app.use(digRoutes(components))
   // uploads come first: the path of a blob matches theirs too

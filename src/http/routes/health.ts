@@ -7,6 +7,8 @@ import { createRouter } from './router.ts'
 export interface Health {
   /** Why the appliance is not ready for requests; undefined if it is */
   notReady: () => string | undefined
+  /** What else there is to say of an appliance that is ready */
+  note: () => string | undefined
 }
 
 /**
@@ -27,7 +29,7 @@ export function healthRoutes(
     res
       .status(reason === undefined ? 200 : 503)
       .type('text/plain')
-      .send(`${reason ?? 'OK'}\n`)
+      .send(`${reason ?? ['OK', health.note()].filter(Boolean).join(', ')}\n`)
   })
   router.get('/metrics', route('health'), ...metricsGuard, async (_req, res) => {
     res.type(metrics.contentType).send(await metrics.text())

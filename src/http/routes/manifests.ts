@@ -2,6 +2,7 @@ import type { Router } from 'express'
 import { isSafeManifestType, parseMediaType } from '../../oci/media-types.ts'
 import { parseName, parseReference, parseTag } from '../../oci/reference.ts'
 import { OciError } from '../../oci/errors.ts'
+import type { ReadOnlyMode } from '../../registry/read-only-mode.ts'
 import type { Registry } from '../../registry/repositories/registry.ts'
 import type { BodyMemory } from '../body-memory.ts'
 import { requestOptions } from '../request-options.ts'
@@ -17,6 +18,12 @@ import { manifestPath, paths } from './paths.ts'
 /** Tags that one push may set with `?tag=` */
 const maxTags = 100
 
+interface ManifestComponents {
+  readOnly: Pick<ReadOnlyMode, 'requireWritable'>
+  registry: Registry
+  bodies: BodyMemory
+}
+
 /**
  * Manifests. They are sent as they were pushed, whatever `Accept` says: converted to another type they would have
  * another digest.
@@ -24,12 +31,12 @@ const maxTags = 100
  * @see https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pulling-manifests
  */
 export function manifestRoutes(
-  { registry, bodies }: { registry: Registry; bodies: BodyMemory },
-  { maxManifestBytes, bodyRate }: { maxManifestBytes: number; bodyRate: BodyRate },
+  components: ManifestComponents,
+  limits: { maxManifestBytes: number; bodyRate: BodyRate },
 ): Router {
   const router = createRouter()
-  addReading(router, registry)
-  addWriting(router, { registry, bodies }, { maxManifestBytes, bodyRate })
+  addReading(router, components.registry)
+  addWriting(router, components, limits)
   return router
 }
 
@@ -63,7 +70,7 @@ function addReading(router: Router, registry: Registry): void {
 
 function addWriting(
   router: Router,
-  { registry, bodies }: { registry: Registry; bodies: BodyMemory },
+  { readOnly, registry, bodies }: ManifestComponents,
   { maxManifestBytes, bodyRate }: { maxManifestBytes: number; bodyRate: BodyRate },
 ): void {
   router
@@ -80,6 +87,8 @@ function addWriting(
         rate: bodyRate,
         memory: bodies,
       })
+      // while the body came, the mode may have been switched on
+      readOnly.requireWritable()
       const contentType = parseMediaType(req.get('Content-Type'))
       const { manifest, subject } = await repository.putManifest({ reference, bytes: body.bytes, contentType, tags })
       addLogFields(res, { digest: manifest.digest, cid: manifest.root })

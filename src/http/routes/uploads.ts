@@ -3,6 +3,7 @@ import { isDigestAlgorithm, parseDigest, type Digest, type DigestAlgorithm } fro
 import { OciError } from '../../oci/errors.ts'
 import { parseContentRange, type ByteRange } from '../../oci/range.ts'
 import { parseName } from '../../oci/reference.ts'
+import type { ReadOnlyMode } from '../../registry/read-only-mode.ts'
 import type { Registry } from '../../registry/repositories/registry.ts'
 import type { Repository } from '../../registry/repository.ts'
 import { uploadRange } from '../../registry/uploads/upload-range.ts'
@@ -17,6 +18,7 @@ import { route } from '../middleware/request-log.ts'
 import { blobPath, paths, uploadPath } from './paths.ts'
 
 interface UploadComponents {
+  readOnly: Pick<ReadOnlyMode, 'signal'>
   registry: Registry
   turns: BodyTurns
 }
@@ -30,7 +32,7 @@ export function uploadRoutes(components: UploadComponents, { bodyRate }: { bodyR
 }
 
 /** `POST .../blobs/uploads/`: begins an upload, mounts a blob, or takes a whole blob in one request */
-function addStart(router: Router, { registry, turns }: UploadComponents, bodyRate: BodyRate): void {
+function addStart(router: Router, { readOnly, registry, turns }: UploadComponents, bodyRate: BodyRate): void {
   const { uploads } = registry
 
   router
@@ -62,7 +64,7 @@ function addStart(router: Router, { registry, turns }: UploadComponents, bodyRat
           res,
           name,
           digest,
-          await uploads.commit(name, id, digest, bodyOf(req, turns, bodyRate), {
+          await uploads.commit(name, id, digest, bodyOf(req, turns, bodyRate, readOnly.signal), {
             length: contentLength(req),
             signal: clientSignal(res),
             owner,
@@ -80,7 +82,7 @@ function addStart(router: Router, { registry, turns }: UploadComponents, bodyRat
 /**
  * `GET PATCH PUT DELETE .../blobs/uploads/<id>`: asks for the size of an upload, appends to it, commits it, cancels it
  */
-function addContinuation(router: Router, { registry, turns }: UploadComponents, bodyRate: BodyRate): void {
+function addContinuation(router: Router, { readOnly, registry, turns }: UploadComponents, bodyRate: BodyRate): void {
   const { uploads } = registry
 
   router
@@ -101,7 +103,7 @@ function addContinuation(router: Router, { registry, turns }: UploadComponents, 
         res.status(202),
         name,
         id,
-        await uploads.append(name, id, bodyOf(req, turns, bodyRate), {
+        await uploads.append(name, id, bodyOf(req, turns, bodyRate, readOnly.signal), {
           range,
           length: contentLength(req),
           signal: clientSignal(res),
@@ -117,7 +119,7 @@ function addContinuation(router: Router, { registry, turns }: UploadComponents, 
         res,
         name,
         digest,
-        await uploads.commit(name, id, digest, bodyOf(req, turns, bodyRate), {
+        await uploads.commit(name, id, digest, bodyOf(req, turns, bodyRate, readOnly.signal), {
           range,
           length: contentLength(req),
           signal: clientSignal(res),

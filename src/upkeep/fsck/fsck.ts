@@ -19,6 +19,7 @@ import { OciError } from '../../oci/errors.ts'
 import { blocksOf, type Finding } from './check-content.ts'
 import { indexEntries, type Entry, type IndexEntriesComponents } from './index-entries.ts'
 import { checkEntry, quarantine, repairFindings } from './repair-findings.ts'
+import type { ReadOnlyMode } from '../../registry/read-only-mode.ts'
 import type { UnreadableFiles } from '../../registry/unreadable-files.ts'
 import type { ManifestUpgrade } from '../rebuild/manifest-upgrade.ts'
 import { reportFsck, type FsckReport } from './fsck-report.ts'
@@ -31,6 +32,8 @@ export interface FsckComponents extends Omit<IndexEntriesComponents, 'checker'> 
   hasher: Hasher
   repairer: Pick<Repairer, 'quarantine' | 'repair'>
   unreadable: Pick<UnreadableFiles, 'note'>
+  /** While the registry is read-only, nothing is repaired */
+  readOnly: Pick<ReadOnlyMode, 'begin' | 'signal' | 'state'>
   upgrade: Pick<ManifestUpgrade, 'run'>
   metrics: Pick<Metrics, 'fsckRuns' | 'fsckDuration' | 'fsckBlocks' | 'fsckBytes' | 'badBlocks'>
   log: Logger
@@ -94,7 +97,7 @@ export class Fsck {
     if (this.#init.interval > 0) {
       this.#timer ??= setInterval(() => {
         // the failure is already in the log
-        this.run().catch(() => {})
+        this.run({ repair: this.#components.readOnly.state === undefined }).catch(() => {})
       }, this.#init.interval).unref()
     }
   }
@@ -109,7 +112,8 @@ export class Fsck {
   /**
    * Checks everything, after the runs that were requested before
    *
-   * @throws OciError UNAVAILABLE where the server stops meanwhile
+   * @throws OciError UNAVAILABLE where the server stops meanwhile; UNSUPPORTED for a repair while the registry is
+   *   read-only
    */
   async run(options: FsckOptions = {}): Promise<FsckResult> {
     const { signal } = this.#controller
@@ -118,8 +122,11 @@ export class Fsck {
     return await result
   }
 
-  async #runAndLog(options: FsckOptions, signal: AbortSignal): Promise<FsckResult> {
-    const { log, metrics } = this.#components
+  async #runAndLog(options: FsckOptions, stop: AbortSignal): Promise<FsckResult> {
+    const { log, metrics, readOnly } = this.#components
+    const repairs = options.repair !== false
+    using _write = repairs ? readOnly.begin() : undefined
+    const signal = repairs ? AbortSignal.any([stop, readOnly.signal]) : stop
     const began = performance.now()
     try {
       signal.throwIfAborted()
@@ -136,8 +143,11 @@ export class Fsck {
       })
       return result
     } catch (err) {
-      if (signal.aborted) {
+      if (stop.aborted) {
         throw new OciError('UNAVAILABLE', { detail: { reason: 'the server stops' }, cause: err })
+      }
+      if (signal.aborted) {
+        throw signal.reason
       }
       metrics.fsckRuns.inc({ result: 'failure' })
       log.error('fsck failed', { err })

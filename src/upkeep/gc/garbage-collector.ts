@@ -21,6 +21,7 @@ import { OciError } from '../../oci/errors.ts'
 import { IndexCleaner } from './index-cleaner.ts'
 import type { IndexCondition } from '../../registry/index-condition.ts'
 import { ReachableBlocks, type ReachableBlocksComponents } from './reachable-blocks.ts'
+import type { ReadOnlyMode } from '../../registry/read-only-mode.ts'
 import type { LinkGuard } from '../../registry/link-guard.ts'
 import type { ManifestUpgrade } from '../rebuild/manifest-upgrade.ts'
 import type { Publisher } from '../../registry/tags/publisher.ts'
@@ -35,6 +36,8 @@ export interface GarbageCollectorComponents extends ReachableBlocksComponents {
   /** While the index is not whole, nothing counts as garbage */
   condition: Pick<IndexCondition, 'requireWhole'>
   blockstore: Pick<DurableBlockstore, 'beginCollection' | 'read' | 'size' | 'sweep'>
+  /** While the registry is read-only, nothing is deleted */
+  readOnly: Pick<ReadOnlyMode, 'begin' | 'signal' | 'state'>
   uploads: Pick<Uploads, 'blocks' | 'expire'>
   links: LinkGuard
   publisher: Pick<Publisher, 'settled'>
@@ -108,7 +111,8 @@ export class GarbageCollector {
     this.#interval = init.interval
     this.#cleaner = new IndexCleaner(components, init)
     this.#reachable = new ReachableBlocks(components, init)
-    this.pressure = new StoragePressure({ collect: async () => await this.collect(), log: components.log }, init)
+    const collect = async (): Promise<unknown> => await this.#collectBySchedule()
+    this.pressure = new StoragePressure({ collect, log: components.log }, init)
   }
 
   async start(): Promise<void> {
@@ -117,7 +121,7 @@ export class GarbageCollector {
     if (this.#interval > 0) {
       this.#timer ??= setInterval(() => {
         // the failure is already in the log
-        this.collect().catch(() => {})
+        this.#collectBySchedule().catch(() => {})
       }, this.#interval).unref()
     }
   }
@@ -135,7 +139,8 @@ export class GarbageCollector {
    * Runs a cycle that begins after the call. Only one runs at a time, and calls that wait for the same kind of cycle
    * share it.
    *
-   * @throws OciError UNAVAILABLE where the cycle is cut short, a block is missing or damaged, or the index is not whole
+   * @throws OciError UNAVAILABLE where the cycle is cut short, a block is missing or damaged, or the index is not
+   *   whole; UNSUPPORTED while the registry is read-only, except for a dry run
    */
   async collect({ dryRun = false, grace, onProgress }: CollectOptions = {}): Promise<CollectionResult> {
     const key = `${dryRun} ${grace}`
@@ -150,6 +155,10 @@ export class GarbageCollector {
         cycle.listeners.delete(onProgress)
       }
     }
+  }
+
+  async #collectBySchedule(): Promise<unknown> {
+    return this.#components.readOnly.state === undefined ? await this.collect() : undefined
   }
 
   #enqueue(key: string, kind: CycleKind): Cycle {
@@ -169,9 +178,11 @@ export class GarbageCollector {
     return cycle
   }
 
-  async #run(kind: CycleKind, signal: AbortSignal, report: Report): Promise<CollectionResult> {
+  async #run(kind: CycleKind, stop: AbortSignal, report: Report): Promise<CollectionResult> {
     const { dryRun } = kind
-    const { log, metrics } = this.#components
+    const { log, metrics, readOnly } = this.#components
+    using _write = dryRun ? undefined : readOnly.begin()
+    const signal = dryRun ? stop : AbortSignal.any([stop, readOnly.signal])
     const began = performance.now()
     try {
       signal.throwIfAborted()
@@ -187,8 +198,11 @@ export class GarbageCollector {
       log.info('garbage collected', result)
       return result
     } catch (err) {
-      if (signal.aborted) {
+      if (stop.aborted) {
         throw new OciError('UNAVAILABLE', { detail: { reason: 'the server stops' }, cause: err })
+      }
+      if (signal.aborted) {
+        throw signal.reason
       }
       metrics.collections.inc({ result: 'failure' })
       log.error('garbage not collected', { err, ...(err instanceof OciError ? err.detail : {}) })

@@ -10,6 +10,7 @@ describe('configuration schema', () => {
       hosts: [],
       dataDir: './data',
       network: 'public',
+      readOnly: false,
       missingBlobs: 'refuse',
       ipfsGateways: [],
       cidResolvers: [],

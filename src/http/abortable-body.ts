@@ -1,0 +1,48 @@
+/**
+ * Passes a body on until a signal is aborted, also while it waits for the next chunk; with one listener for the whole
+ * body, not one for each chunk
+ *
+ * @throws the reason of the signal
+ */
+export function abortableBody(source: AsyncIterable<Uint8Array>, signal: AbortSignal): AsyncIterable<Uint8Array> {
+  return { [Symbol.asyncIterator]: () => watch(source[Symbol.asyncIterator](), signal) }
+}
+
+function watch(source: AsyncIterator<Uint8Array>, signal: AbortSignal): AsyncIterator<Uint8Array> {
+  let failWaiting: ((err: Error) => void) | undefined
+  const abort = (): void => {
+    failWaiting?.(signal.reason as Error)
+  }
+  signal.addEventListener('abort', abort)
+  const end = (): void => {
+    signal.removeEventListener('abort', abort)
+  }
+  return {
+    next: async () => {
+      try {
+        signal.throwIfAborted()
+        const result = await new Promise<IteratorResult<Uint8Array, undefined>>((resolve, reject) => {
+          failWaiting = reject
+          source.next().then(resolve, reject)
+        })
+        // the last chunk came too late as well
+        signal.throwIfAborted()
+        if (result.done === true) {
+          end()
+        }
+        return result
+      } catch (err) {
+        end()
+        // not awaited: it waits for the chunk that is being waited for
+        source.return?.().catch(() => {})
+        throw err
+      } finally {
+        failWaiting = undefined
+      }
+    },
+    return: async () => {
+      end()
+      return (await source.return?.()) ?? { done: true, value: undefined }
+    },
+  }
+}
