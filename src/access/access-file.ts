@@ -1,5 +1,5 @@
 /**
- * The file with the rules, `access.yml`:
+ * The file with the rules, `access.yml` (access-schema.ts has all that may stand there, issuer.ts its `issuers`):
  *
  * ```yaml
  * groups:
@@ -19,75 +19,20 @@
  * ```
  */
 import { LineCounter, parseDocument, type Document } from 'yaml'
-import { z } from 'zod'
-import { actions } from './actions.ts'
+import type { z } from 'zod'
+import { accessFileSchema } from './access-schema.ts'
 import { AccessFileError, type Problem } from './errors.ts'
-import { parseNetwork, Rules, type Rule } from './rules.ts'
+import type { Issuer } from './issuer.ts'
+import { Rules, type Rule } from './rules.ts'
 
 /** What a file with rules says */
 export interface AccessRules {
   rules: Rules
   /** Of a user, by the groups of the file */
   groupsOf: (user: string) => string[]
+  /** Whose tokens are a log-in here, by name */
+  issuers: ReadonlyMap<string, Issuer>
 }
-
-/** A name may be none that ends a field of htpasswd or of Basic authentication */
-export const userName = /^[^\s:\p{Cc}]{1,255}$/u
-
-/** Globs of repositories and tags */
-export const repositoryPattern = /^[A-Za-z0-9._*?{},[\]!/:+-]{1,512}$/
-
-const subject = z
-  .string({ error: 'must be a text such as user:alice' })
-  .refine(
-    text =>
-      /^(anonymous|authenticated|swarm|peer:[A-Za-z0-9]{1,128}|key:[A-Za-z0-9._-]{1,128})$/.test(text) ||
-      /^(user|group):[^\s:\p{Cc}]{1,255}$/u.test(text) ||
-      (text.startsWith('network:') && isNetwork(text.slice('network:'.length))),
-    {
-      error:
-        'must be anonymous, authenticated, swarm, user:<name>, group:<name>, key:<name>, peer:<id> or ' +
-        'network:<address>[/<bits>]',
-    },
-  )
-const pattern = z
-  .string({ error: 'must be a pattern such as team/**' })
-  .regex(repositoryPattern, { error: 'must be a pattern such as team/**' })
-const list = <T extends z.ZodType>(item: T): z.ZodArray<T> =>
-  z.array(item, { error: 'must be a list' }).min(1, { error: 'must not be empty' })
-const fileSchema = z.strictObject(
-  {
-    groups: z
-      .record(
-        z.string().regex(/^[^\s:\p{Cc}]{1,255}$/u, { error: 'must be a name without blanks and colons' }),
-        list(z.string({ error: 'must be a user name' }).regex(userName, { error: 'must be a user name' })),
-        { error: 'must be a mapping of groups to lists of users' },
-      )
-      .default({}),
-    rules: z.array(
-      z
-        .strictObject(
-          {
-            who: list(subject),
-            repositories: list(pattern),
-            actions: list(z.enum(actions, { error: `must be one of ${actions.join(', ')}` })),
-            tags: list(pattern).optional(),
-            effect: z.enum(['allow', 'deny'], { error: 'must be allow or deny' }).default('allow'),
-          },
-          { error: 'must be a rule with who, repositories and actions' },
-        )
-        .superRefine(({ who, effect }, context) => {
-          const index = effect === 'deny' ? -1 : who.findIndex(name => name.startsWith('key:'))
-          if (index >= 0) {
-            const message = 'a key may do what its scopes say: a rule can only deny it something'
-            context.addIssue({ code: 'custom', path: ['who', index], message })
-          }
-        }),
-      { error: 'must be a list of rules' },
-    ),
-  },
-  { error: 'must be a mapping with the key rules' },
-)
 
 /**
  * @param name of the file, for messages
@@ -102,14 +47,14 @@ export function parseAccessFile(name: string, text: string): AccessRules {
       document.errors.map(({ message, pos }) => ({ ...position(lines, pos[0]), message: message.split('\n')[0]! })),
     )
   }
-  const parsed = fileSchema.safeParse(valuesOf(name, document))
+  const parsed = accessFileSchema.safeParse(valuesOf(name, document))
   if (!parsed.success) {
     throw new AccessFileError(
       name,
       parsed.error.issues.flatMap(issue => problemsOf(issue, document, lines)),
     )
   }
-  const { groups, rules } = parsed.data
+  const { groups, issuers, rules } = parsed.data
   const groupsByUser = Map.groupBy(
     Object.entries(groups).flatMap(([group, users]) => users.map(user => ({ group, user }))),
     ({ user }) => user,
@@ -122,6 +67,7 @@ export function parseAccessFile(name: string, text: string): AccessRules {
       }),
     ),
     groupsOf: user => groupsByUser.get(user)?.map(({ group }) => group) ?? [],
+    issuers: new Map(Object.entries(issuers).map(([key, issuer]) => [key, { name: key, ...issuer }])),
   }
 }
 
@@ -159,13 +105,4 @@ function placeOf(path: readonly (string | number)[], document: Document, lines: 
 function position(lines: LineCounter, offset: number): Omit<Problem, 'message'> {
   const { line, col } = lines.linePos(offset)
   return { line, column: col }
-}
-
-function isNetwork(text: string): boolean {
-  try {
-    parseNetwork(text)
-    return true
-  } catch {
-    return false
-  }
 }

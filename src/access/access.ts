@@ -15,7 +15,7 @@ import type { Logger } from '../log.ts'
 import { parseRoot } from '../oci/cid.ts'
 import { pullerOf, pullsEverything, type Puller } from './puller.ts'
 import { dockerActions, type Scope } from './scopes.ts'
-import { accessLifetime, type Tokens } from './tokens.ts'
+import { lifetimeUntil, type Tokens } from './tokens.ts'
 
 export interface AccessComponents {
   files: Pick<AccessFiles, 'state'>
@@ -106,11 +106,16 @@ export class Access {
     const identity = await this.#identify(state, request, credentials)
     const fingerprint = fingerprintFor(state, identity)
     const scopes = allowedScopes(state, identity, request.scopes)
-    const token = await tokens.issue({ subject: identity.name, scopes, fingerprint })
+    const lifetime = lifetimeUntil(identity.expires)
+    const groups = identity.issuer && identity.groups.filter(group => group.startsWith(`${identity.issuer}:`))
+    const token = await tokens.issue(
+      { subject: identity.name, scopes, fingerprint, groups: groups || undefined },
+      lifetime,
+    )
     return {
       token,
       access_token: token,
-      ...(request.offline && fingerprint !== undefined
+      ...(request.offline && fingerprint !== undefined && identity.issuer === undefined
         ? { refresh_token: await tokens.issueRefresh(identity.name, fingerprint) }
         : {}),
       scope: scopes
@@ -119,7 +124,7 @@ export class Access {
             `${type}:${name}:${type === 'registry' ? '*' : dockerActions(actions).join(',')}`,
         )
         .join(' '),
-      expires_in: accessLifetime,
+      expires_in: lifetime,
       issued_at: new Date().toISOString(),
     }
   }

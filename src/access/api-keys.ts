@@ -21,7 +21,7 @@
  */
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
 import { z } from 'zod'
-import { repositoryPattern, userName } from './access-file.ts'
+import { repositoryPattern, userName } from './access-schema.ts'
 import { actions, type Action } from './actions.ts'
 import { AccessFileError } from './errors.ts'
 

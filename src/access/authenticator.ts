@@ -2,7 +2,9 @@ import type { RateLimiterMemory } from 'rate-limiter-flexible'
 import { OciError } from '../oci/errors.ts'
 import type { AccessState } from './access-files.ts'
 import { isKeySecret } from './api-keys.ts'
+import type { ForeignTokens } from './foreign-tokens.ts'
 import { holderOf, keyIdentity, userIdentity } from './holders.ts'
+import type { Issuer } from './issuer.ts'
 import type { PasswordCheck } from './htpasswd.ts'
 import { anonymous, anonymousFrom, type Identity } from './identity.ts'
 import type { Scope } from './scopes.ts'
@@ -21,18 +23,26 @@ export interface Authenticated {
   scopes?: readonly Scope[] | undefined
 }
 
+export interface AuthenticatorComponents {
+  passwords: PasswordCheck
+  tokens: Tokens
+  foreign: ForeignTokens
+}
+
 export type Challenge = (scope?: string, error?: string) => Record<string, string | string[]>
 
 /** Finds out who asks, by what stands in `Authorization` */
 export class Authenticator {
   readonly #passwords: PasswordCheck
   readonly #tokens: Tokens
+  readonly #foreign: ForeignTokens
   /** Made with the first password */
   #failures: Record<keyof typeof maxFailures, RateLimiterMemory> | undefined
 
-  constructor({ passwords, tokens }: { passwords: PasswordCheck; tokens: Tokens }) {
+  constructor({ passwords, tokens, foreign }: AuthenticatorComponents) {
     this.#passwords = passwords
     this.#tokens = tokens
+    this.#foreign = foreign
   }
 
   /** @throws OciError UNAUTHORIZED with the challenge, or TOOMANYREQUESTS */
@@ -56,7 +66,7 @@ export class Authenticator {
   }
 
   /**
-   * By a name and a password, or by the name of a key and the key
+   * By a name and a password, by the name of a key and the key, or by any name and a token of an issuer
    *
    * @throws OciError UNAUTHORIZED with the challenge, or TOOMANYREQUESTS
    */
@@ -65,6 +75,10 @@ export class Authenticator {
     { user, password, address }: { user: string; password: string; address: string | undefined },
     challenge: Challenge,
   ): Promise<Identity> {
+    const issuer = this.#foreign.issuerOf(state, password)
+    if (issuer !== undefined) {
+      return await this.#byForeignToken(state, issuer, { token: password, address }, challenge)
+    }
     const keys = { user: `${address ?? ''} ${user}`, address: address ?? '' }
     const failures = await this.#countFailures()
     const isKey = isKeySecret(password)
@@ -128,6 +142,10 @@ export class Authenticator {
       }
       return { identity: keyIdentity(key, address) }
     }
+    const issuer = this.#foreign.issuerOf(state, value)
+    if (issuer !== undefined) {
+      return { identity: await this.#byForeignToken(state, issuer, { token: value, address }, challenge) }
+    }
     const token = await this.#tokens.verify(value).catch(() => undefined)
     if (token === undefined) {
       throw unauthorized('this token is not valid, or has expired', challenge(undefined, 'invalid_token'))
@@ -139,6 +157,28 @@ export class Authenticator {
       throw unauthorized(reason, challenge(undefined, 'invalid_token'))
     }
     return { identity, scopes }
+  }
+
+  /** @throws OciError UNAUTHORIZED; UNAVAILABLE where the keys of the issuer can't be had */
+  async #byForeignToken(
+    state: AccessState,
+    issuer: Issuer,
+    { token, address }: { token: string; address: string | undefined },
+    challenge: Challenge,
+  ): Promise<Identity> {
+    try {
+      return await this.#foreign.identify(state, issuer, token, address)
+    } catch (err) {
+      const reason = (err as Error).message
+      if ((err as Error).name === 'KeysUnavailableError') {
+        throw new OciError('UNAVAILABLE', { detail: { reason }, headers: { 'Retry-After': '10' }, cause: err })
+      }
+      if ((err as Error).name !== 'ForeignTokenError') {
+        throw err
+      }
+      const text = `this token of the issuer ${issuer.name} is no log-in here: ${reason}`
+      throw unauthorized(text, challenge(undefined, 'invalid_token'))
+    }
   }
 }
 

@@ -6,10 +6,21 @@ import type { AccessState } from './access-files.ts'
 import { isExpired, type ApiKey } from './api-keys.ts'
 import { KeyRules } from './key-rules.ts'
 import type { Identity } from './identity.ts'
+import { issuerOfName, type Issuer } from './issuer.ts'
 import type { Decisions } from './rules.ts'
 import { fingerprintOf, type AccessToken } from './tokens.ts'
 
 const keyPrefix = 'key:'
+
+/** What a token of an issuer says of who shows it */
+export interface ForeignUser {
+  /** With that of the issuer before it */
+  name: string
+  /** By the claims of the token, likewise */
+  groups: readonly string[]
+  /** When the token expires; milliseconds since 1970 */
+  expires: number | undefined
+}
 
 export function userIdentity(state: AccessState, name: string, address: string | undefined): Identity {
   return { kind: 'user', name, groups: state.groupsOf(name), address }
@@ -19,21 +30,44 @@ export function keyIdentity({ name }: ApiKey, address: string | undefined): Iden
   return { kind: 'key', name: `${keyPrefix}${name}`, groups: [], address }
 }
 
-/** Goes into the tokens of an identity; undefined for strangers */
-export function fingerprintFor(state: AccessState, { kind, name }: Identity): string | undefined {
-  const hash = kind === 'anonymous' ? undefined : secretHash(state, name)
-  return hash === undefined ? undefined : fingerprintOf(hash)
+export function foreignIdentity(
+  state: AccessState,
+  issuer: Pick<Issuer, 'name'>,
+  { name, groups, expires }: ForeignUser,
+  address: string | undefined,
+): Identity {
+  return {
+    kind: 'user',
+    name,
+    groups: [...groups, ...state.groupsOf(name)],
+    issuer: issuer.name,
+    expires,
+    address,
+  }
 }
 
-/** To whom a token was issued; undefined where the password or key with which he got it is not valid any more */
+/** Goes into the tokens of an identity; undefined for strangers */
+export function fingerprintFor(state: AccessState, { kind, name }: Identity): string | undefined {
+  const secret = kind === 'anonymous' ? undefined : secretOf(state, name)
+  return secret === undefined ? undefined : fingerprintOf(secret)
+}
+
+/**
+ * To whom a token was issued; undefined where the password or key with which he got it is not valid any more, or his
+ * issuer is not the same
+ */
 export function holderOf(
   state: AccessState,
-  { subject, fingerprint }: Pick<AccessToken, 'subject' | 'fingerprint'>,
+  { subject, fingerprint, groups = [] }: Pick<AccessToken, 'subject' | 'fingerprint' | 'groups'>,
   address: string | undefined,
 ): Identity | undefined {
-  const hash = secretHash(state, subject)
-  if (hash === undefined || fingerprintOf(hash) !== fingerprint) {
+  const secret = secretOf(state, subject)
+  if (secret === undefined || fingerprintOf(secret) !== fingerprint) {
     return undefined
+  }
+  const issuer = issuerOfName(state.issuers, subject)
+  if (issuer !== undefined) {
+    return foreignIdentity(state, issuer, { name: subject, groups, expires: undefined }, address)
   }
   const key = keyOf(state, subject)
   return key === undefined ? userIdentity(state, subject, address) : keyIdentity(key, address)
@@ -46,7 +80,14 @@ export function decisionsFor(state: AccessState, { kind, name }: Identity): Deci
     : state.rules
 }
 
-function secretHash(state: AccessState, name: string): string | undefined {
+/**
+ * What has to stay as it is for tokens to stay valid: the hash of a password or key, or what the file says of an issuer
+ */
+function secretOf(state: AccessState, name: string): string | undefined {
+  const issuer = issuerOfName(state.issuers, name)
+  if (issuer !== undefined) {
+    return JSON.stringify(issuer)
+  }
   if (!name.startsWith(keyPrefix)) {
     return state.passwords.get(name)
   }

@@ -4,7 +4,7 @@
 import { createHmac, randomBytes } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 import { anonymous } from './identity.ts'
-import { userName } from './access-file.ts'
+import { userName } from './access-schema.ts'
 import { AccessFileError, type Problem } from './errors.ts'
 
 /** Of bcrypt: what comes after it is not looked at, so a longer password would match by its beginning */

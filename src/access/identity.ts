@@ -3,9 +3,16 @@
  */
 export interface Identity {
   kind: 'anonymous' | 'user' | 'key' | 'peer'
-  /** User name, `key:<name>` or peer id; `anonymous` for whoever shows nothing. No user of ours has a colon in it. */
+  /**
+   * User name, `<issuer>:<name>`, `key:<name>` or peer id; `anonymous` for whoever shows nothing. The name of a user of
+   * ours has no colon.
+   */
   name: string
   groups: readonly string[]
+  /** Name of the issuer whose token a user showed; undefined for a user of ours */
+  issuer?: string | undefined
+  /** When that token expires; milliseconds since 1970 */
+  expires?: number | undefined
   /** Whether a peer had to have the key of a private swarm to connect */
   inSwarm?: boolean | undefined
   /** IP address that the request came from; undefined for a peer */

@@ -21,8 +21,8 @@ export interface Rule {
   source: string
   effect: 'allow' | 'deny'
   /**
-   * `anonymous` (everybody), `authenticated`, `user:<name>`, `group:<name>`, `key:<name>`, `peer:<id>`, `swarm` or
-   * `network:<address>[/<bits>]`
+   * `anonymous` (everybody), `authenticated`, `user:<name>`, `group:<name>`, `issuer:<name>`, `key:<name>`,
+   * `peer:<id>`, `swarm` or `network:<address>[/<bits>]`
    */
   subjects: readonly string[]
   /** Globs: `*` within a segment of the name, `**` across segments */
@@ -178,10 +178,10 @@ export class Rules implements Decisions {
     }
   }
 
-  *#subjectsOf({ kind, name, groups, inSwarm, address }: Identity): Generator<string> {
+  *#subjectsOf({ kind, name, groups, issuer, inSwarm, address }: Identity): Generator<string> {
     yield 'anonymous'
     if (kind === 'user') {
-      yield 'authenticated'
+      yield issuer === undefined ? 'authenticated' : `issuer:${issuer}`
       yield `user:${name}`
     }
     if (kind === 'key') {

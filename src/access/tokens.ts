@@ -2,13 +2,15 @@ import { createHash } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 import type { Action } from './actions.ts'
 import { anonymous } from './identity.ts'
+import { ownIssuer } from './issuer.ts'
 import type { Scope } from './scopes.ts'
 import { algorithm, type TokenKeys } from './token-keys.ts'
 
-const issuer = 'ipdr'
 export const service = 'ipdr'
-/** Seconds: at least 60, as clients raise less to it */
-export const accessLifetime = 300
+/** Seconds that a token is valid */
+const maxLifetime = 300
+/** Clients raise less to it */
+const minLifetime = 60
 const refreshLifetime = 90 * 24 * 3600
 /** Of tokens whose signature need not be verified again; clients may ask for tokens as large as they like */
 const maxVerifiedBytes = 8 * 1024 * 1024
@@ -16,12 +18,14 @@ const maxVerifiedBytes = 8 * 1024 * 1024
 const maxTokenBytes = 64 * 1024
 
 export interface AccessToken {
-  /** User name, `key:<name>`, or `anonymous` */
+  /** User name, `<issuer>:<name>`, `key:<name>`, or `anonymous` */
   subject: string
   /** What it was issued for; it allows nothing beside */
   scopes: readonly Scope[]
   /** Of the hash of the user's password, or of the key, when it was issued: another one ends it */
   fingerprint: string | undefined
+  /** That an issuer's token told of; ours are those of the file */
+  groups?: readonly string[] | undefined
 }
 
 /** Issues and verifies the bearer tokens of this registry: JSON Web Tokens, signed with Ed25519 */
@@ -37,8 +41,9 @@ export class Tokens {
     this.#keys = keys
   }
 
-  async issue({ subject, scopes, fingerprint }: AccessToken): Promise<string> {
-    return await this.#sign({ access: scopes, pwd: fingerprint }, subject, 'access', accessLifetime)
+  /** @param lifetime - seconds */
+  async issue({ subject, scopes, fingerprint, groups }: AccessToken, lifetime = maxLifetime): Promise<string> {
+    return await this.#sign({ access: scopes, pwd: fingerprint, groups }, subject, 'access', lifetime)
   }
 
   /** For whoever wants to get tokens without keeping the password */
@@ -59,7 +64,7 @@ export class Tokens {
     const { jwtVerify } = await import('jose')
     const { payload } = await jwtVerify(token, async ({ kid }) => await this.#keys.publicKey(kid), {
       algorithms: [algorithm],
-      issuer,
+      issuer: ownIssuer,
       audience: audience(kind),
       requiredClaims: ['exp', 'sub'],
     })
@@ -67,6 +72,7 @@ export class Tokens {
       subject: payload.sub ?? anonymous,
       scopes: (payload['access'] ?? []) as readonly Scope[],
       fingerprint: payload['pwd'] as string | undefined,
+      groups: payload['groups'] as readonly string[] | undefined,
     }
     this.#verified.set(key, found, { ttl: Math.max(1, payload.exp! * 1000 - Date.now()) })
     return found
@@ -83,12 +89,22 @@ export class Tokens {
     return await new SignJWT(claims)
       .setProtectedHeader({ alg: algorithm, kid, typ: 'JWT' })
       .setSubject(subject)
-      .setIssuer(issuer)
+      .setIssuer(ownIssuer)
       .setAudience(audience(kind))
       .setIssuedAt()
       .setExpirationTime(`${lifetime}s`)
       .sign(key)
   }
+}
+
+/**
+ * Seconds that a token is valid for somebody whose own log-in ends
+ *
+ * @param expires - milliseconds since 1970; undefined: it does not end
+ */
+export function lifetimeUntil(expires: number | undefined): number {
+  const left = expires === undefined ? maxLifetime : Math.floor((expires - Date.now()) / 1000)
+  return Math.max(minLifetime, Math.min(maxLifetime, left))
 }
 
 function audience(kind: 'access' | 'refresh'): string {

@@ -1,21 +1,32 @@
 import { resolve } from 'node:path'
 import { AccessFiles } from '../access/access-files.ts'
 import type { Action } from '../access/actions.ts'
-import { decisionsFor, keyIdentity, userIdentity } from '../access/holders.ts'
+import { decisionsFor, foreignIdentity, keyIdentity, userIdentity } from '../access/holders.ts'
 import { anonymous, anonymousFrom, type Identity } from '../access/identity.ts'
 import type { AccessState } from '../access/access-files.ts'
 import type { Config } from '../config/schema.ts'
+import { issuerOfName } from '../access/issuer.ts'
 import { createLog } from '../log.ts'
 import { parseName, parseTag } from '../oci/reference.ts'
 import { accessFilesInit } from './groups/access.ts'
 import { StartError } from './directory/start-error.ts'
+
+export interface AccessQuestion {
+  /** `anonymous`, name of a user, `key:<name>` or `<issuer>:<name>` */
+  user: string
+  /** `<issuer>:<name>`, as the token of a user of an issuer would tell */
+  groups?: readonly string[] | undefined
+  /** Of a repository, with a tag if that matters */
+  name: string
+  action: Action
+}
 
 /**
  * What the rules say, as a server with this configuration would decide; what comes from where somebody connects from is
  * left out
  */
 export async function checkAccess(
-  { user, name, action }: { user: string; name: string; action: Action },
+  { user, groups, name, action }: AccessQuestion,
   config: Config,
 ): Promise<{ allowed: boolean; reason: string }> {
   const init = accessFilesInit(resolve(config.dataDir), config.access)
@@ -26,7 +37,7 @@ export async function checkAccess(
   if (state === undefined) {
     return { allowed: true, reason: `yes: there are no rules (${init.accessFile}), so everybody may ${what}` }
   }
-  const identity = identityOf(state, user, init)
+  const identity = identityOf(state, { user, groups }, init)
   const [, repository, tag] = /^([^:]*)(?::(.*))?$/s.exec(name)!
   const { allowed, rule } = decisionsFor(state, identity).decide(identity, {
     action,
@@ -45,7 +56,7 @@ export async function checkAccess(
 /** @throws StartError where there is nobody of this name */
 function identityOf(
   state: AccessState,
-  name: string,
+  { user: name, groups = [] }: Pick<AccessQuestion, 'user' | 'groups'>,
   { passwordFile, keyFile }: Record<'passwordFile' | 'keyFile', string>,
 ): Identity {
   if (name === anonymous) {
@@ -55,6 +66,10 @@ function identityOf(
   const key = keyName === undefined ? undefined : state.keys.get(keyName)
   if (key !== undefined) {
     return keyIdentity(key, undefined)
+  }
+  const issuer = issuerOfName(state.issuers, name)
+  if (issuer !== undefined) {
+    return foreignIdentity(state, issuer, { name, groups, expires: undefined }, undefined)
   }
   if (!state.passwords.has(name)) {
     throw new StartError(

@@ -1,7 +1,8 @@
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { AccessFiles, type AccessFilesInit } from '../../access/access-files.ts'
 import { Access } from '../../access/access.ts'
 import { Authenticator } from '../../access/authenticator.ts'
+import { ForeignTokens } from '../../access/foreign-tokens.ts'
 import { PasswordCheck } from '../../access/htpasswd.ts'
 import type { Puller } from '../../access/puller.ts'
 import { PasswordThread } from '../../access/password-thread.ts'
@@ -47,7 +48,9 @@ export function accessFilesInit(dataDir: string, { file, htpasswd }: Config['acc
 
 export function buildAccess({ config, directory, index, inputs, ...base }: Base): AccessParts {
   const log = base.log.child({ module: 'access' })
-  const accessFiles = new AccessFiles({ log }, accessFilesInit(directory.path, config.access))
+  const init = accessFilesInit(directory.path, config.access)
+  const accessFiles = new AccessFiles({ log }, init)
+  const foreign = new ForeignTokens({ log }, { directory: dirname(init.accessFile) })
   const comparison = new PasswordThread()
   const keyFile = accessPaths(directory.path).keys
   const keys = new TokenKeys({
@@ -61,7 +64,7 @@ export function buildAccess({ config, directory, index, inputs, ...base }: Base)
     log,
   })
   const tokens = new Tokens({ keys })
-  const authenticator = new Authenticator({ passwords: new PasswordCheck({ comparison }), tokens })
+  const authenticator = new Authenticator({ passwords: new PasswordCheck({ comparison }), tokens, foreign })
   const access = new Access({ files: accessFiles, authenticator, tokens, log }, { tokenUrl: config.access.tokenUrl })
   const blockAccess = new BlockAccess({ index })
   return {
@@ -72,6 +75,7 @@ export function buildAccess({ config, directory, index, inputs, ...base }: Base)
     peerAccess: { mayFetch: (peer, inSwarm, cid) => blockAccess.mayFetch(access.peer(peer, inSwarm), cid) },
     parts: [
       part('thread for passwords', { stop: async () => await comparison.stop() }),
+      part('keys of issuers', { stop: async () => await foreign.stop() }),
       part('access rules', accessFiles),
       part('keys of tokens', { start: async () => access.isClosed && (await keys.load()) }),
     ],

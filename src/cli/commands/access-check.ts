@@ -8,16 +8,26 @@ import { DeniedError } from '../process/errors.ts'
 
 export function addAccessCheckCommand(group: Command, context: CliContext): void {
   addConfigFlags(group.command('check'))
-    .argument('<user>', 'name of a user, key:<name> of a key, or anonymous')
+    .argument('<user>', 'name of a user, <issuer>:<name>, key:<name> of a key, or anonymous')
     .argument('<repository>', 'name of a repository, with a tag if that matters')
     .addArgument(new Argument('<action>').choices(actions))
+    .option(
+      '--group <group>',
+      '<issuer>:<group> that the token of a user of an issuer tells of (repeatable)',
+      (group: string, earlier: string[] = []) => [...earlier, group],
+    )
     .description('Tell whether the rules allow something, and which rule decides; exit code 1 where they do not')
-    .action(async (user: string, name: string, action: Action, _, command: Command) => {
-      const { checkAccess } = await import('../../appliance/check-access.ts')
-      const { allowed, reason } = await checkAccess({ user, name, action }, await configOfServer(command, context))
-      if (!allowed) {
-        throw new DeniedError(reason)
-      }
-      context.stdout.write(line`${reason}`)
-    })
+    .action(
+      async (user: string, name: string, action: Action, { group: groups }: { group?: string[] }, command: Command) => {
+        const { checkAccess } = await import('../../appliance/check-access.ts')
+        const { allowed, reason } = await checkAccess(
+          { user, groups, name, action },
+          await configOfServer(command, context),
+        )
+        if (!allowed) {
+          throw new DeniedError(reason)
+        }
+        context.stdout.write(line`${reason}`)
+      },
+    )
 }

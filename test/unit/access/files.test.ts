@@ -33,6 +33,19 @@ describe('a file with rules', () => {
       [valid.replace('**', 'a b'), /must be a pattern/],
       ['rules: [', /line \d+, column \d+/],
       ['groups: { g: ["a:b"] }\nrules: []\n', /groups\.g\.0: must be a user name/],
+      [valid.replace('anonymous', '"user:github:a"'), /rules\.0\.who\.0: .*github, before the colon, is no issuer/],
+      [valid.replace('anonymous', '"issuer:github"'), /rules\.0\.who\.0: .*is no issuer of this file/],
+      [
+        'issuers: { key: { issuer: "https://a", audience: x } }\nrules: []\n',
+        /line 1, column 17: issuers\.key: must be a name of/,
+      ],
+      ['issuers: { a: { issuer: "https://a" } }\nrules: []\n', /issuers\.a\.audience: must be a text/],
+      ['issuers: { a: { issuer: x, audience: x } }\nrules: []\n', /issuers\.a\.issuer: must be a URL, unless/],
+      ['issuers: { a: { issuer: ipdr, audience: x, jwks: x } }\nrules: []\n', /a\.issuer: is this registry itself/],
+      [
+        'issuers: { a: &i { issuer: x, audience: x, jwks: x }, b: *i }\nrules: []\n',
+        /issuers\.b\.issuer: is that of another issuer/,
+      ],
     ]
     for (const [text, message] of cases) {
       assert.throws(() => parseAccessFile('access.yml', text), { name: 'AccessFileError', message }, text)
