@@ -13,11 +13,11 @@ export function manifestRecord(
   return { mediaType: manifest.mediaType, size, cid, dagSize, ...references }
 }
 
-/** The digests that a manifest names, as its record has them */
+/** The digests that a manifest names, each once, as its record has them */
 export function referencesIn(manifest: Manifest): Pick<ManifestRecord, 'blobs' | 'manifests' | 'subject'> {
   return {
-    blobs: [...manifest.blobs, ...manifest.others].map(blob => blob.digest),
-    manifests: manifest.manifests.map(child => child.digest),
+    blobs: [...new Set([...manifest.blobs, ...manifest.others].map(blob => blob.digest))],
+    manifests: [...new Set(manifest.manifests.map(child => child.digest))],
     subject: manifest.subject?.digest,
   }
 }
