@@ -41,14 +41,20 @@ closings.forEach(byte => {
   kinds[byte] = closingKind
 })
 
+/** Bytes that are checked in a few milliseconds */
+const bytesPerStep = 2 ** 20
+
 /**
- * Checks in one pass over the bytes, before they are parsed, that JSON stays within limits; 4 MiB take about ten
+ * Checks in one pass over the bytes, before they are parsed, that JSON stays within limits, in steps of a few
  * milliseconds. The answer for bytes that are not JSON means nothing.
  *
  * @returns which limit is exceeded; undefined where none is
  */
 // biome-ignore lint/complexity/noExcessiveCognitiveComplexity: one loop, as it goes over every byte of up to 64 MiB
-export function exceededLimit(bytes: Uint8Array, limits: JsonLimits): string | undefined {
+export function* exceededLimit(
+  bytes: Uint8Array,
+  limits: JsonLimits,
+): Generator<undefined, string | undefined, undefined> {
   const names = new Names()
   let level = 0
   // the first value stands alone, and one more follows each comma and each opening bracket
@@ -56,7 +62,12 @@ export function exceededLimit(bytes: Uint8Array, limits: JsonLimits): string | u
   let start = 0
   let end = 0
   let digits = 0
+  let pause = bytesPerStep
   for (let i = 0; i < bytes.length; i++) {
+    if (i >= pause) {
+      pause = i + bytesPerStep
+      yield
+    }
     const kind = kinds[bytes[i]!]!
     if (kind === other) {
       digits = bytes[i]! > space ? digits + 1 : 0

@@ -18,12 +18,16 @@ const otherValues = 10_000
 const maxNames = 1000
 
 /**
- * Checks the bytes before they are parsed, as deeply nested JSON makes `JSON.parse` slow
+ * Checks the bytes before they are parsed, as deeply nested JSON makes `JSON.parse` slow; in steps of a few
+ * milliseconds
  *
  * @throws OciError MANIFEST_INVALID
  */
-export function requireJsonWithin(bytes: Uint8Array, { depth, descriptors }: ManifestLimits): void {
-  const excess = exceededLimit(bytes, {
+export function* requireJsonWithin(
+  bytes: Uint8Array,
+  { depth, descriptors }: ManifestLimits,
+): Generator<undefined, void, undefined> {
+  const excess = yield* exceededLimit(bytes, {
     depth,
     values: otherValues + descriptors * valuesPerDescriptor,
     names: maxNames,

@@ -93,7 +93,7 @@ function drained<T>(steps: Steps<T>): T {
 }
 
 function* parsing(bytes: Uint8Array, contentType: string | undefined, limits: ManifestLimits): Steps<Manifest> {
-  requireJsonWithin(bytes, limits)
+  yield* requireJsonWithin(bytes, limits)
   yield
   const json = parseJsonObject(bytes)
   yield
@@ -120,7 +120,7 @@ export function parseStoredManifest(
   mediaType: string,
   limits: ManifestLimits = defaultManifestLimits,
 ): Manifest {
-  requireJsonWithin(bytes, limits)
+  drained(requireJsonWithin(bytes, limits))
   const json = parseJsonObject(bytes)
   return drained(manifestOf(json, mediaType, kindOfMediaType(mediaType), limits))
 }
