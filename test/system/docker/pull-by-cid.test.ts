@@ -6,16 +6,24 @@ import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { after, before, describe, it } from 'node:test'
-import type { Digest } from '../../src/oci/digest.ts'
-import { startDocker, type Docker } from '../fixtures/docker.ts'
-import { greeting, writeBusyboxContext } from '../fixtures/busybox.ts'
-import { startGateway } from '../fixtures/gateway.ts'
-import { makeImage, ociLayer, ociManifest, randomBytes, randomStream, sha256, type Image } from '../fixtures/images.ts'
-import { ipdr } from '../fixtures/ipdr.ts'
-import { RegistryClient, location } from '../fixtures/registry-client.ts'
-import { ServerProcess } from '../fixtures/server.ts'
-import { temporaryDirectory } from '../fixtures/temporary.ts'
-import { until } from '../fixtures/until.ts'
+import type { Digest } from '../../../src/oci/digest.ts'
+import { startDocker, type Docker } from '../../fixtures/docker.ts'
+import { greeting, writeBusyboxContext } from '../../fixtures/busybox.ts'
+import { startGateway } from '../../fixtures/gateway.ts'
+import {
+  makeImage,
+  ociLayer,
+  ociManifest,
+  randomBytes,
+  randomStream,
+  sha256,
+  type Image,
+} from '../../fixtures/images.ts'
+import { ipdr } from '../../fixtures/ipdr.ts'
+import { RegistryClient, location } from '../../fixtures/registry-client.ts'
+import { ServerProcess } from '../../fixtures/server.ts'
+import { temporaryDirectory } from '../../fixtures/temporary.ts'
+import { until } from '../../fixtures/until.ts'
 
 const minute = 60_000
 const MiB = 1024 * 1024

@@ -2,17 +2,17 @@ import assert from 'node:assert/strict'
 import { chmod, mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, suite, test } from 'node:test'
-import type { Digest } from '../../src/oci/digest.ts'
-import packageJson from '../../package.json' with { type: 'json' }
-import { greeting, writeBusyboxContext } from '../fixtures/busybox.ts'
-import { CertificateAuthority } from '../fixtures/certificates.ts'
-import { buildServerImage, runScript, ServerContainer } from '../fixtures/container.ts'
-import { startDocker, type Docker } from '../fixtures/docker.ts'
-import { randomBytes, sha256 } from '../fixtures/images.ts'
-import { RegistryClient } from '../fixtures/registry-client.ts'
-import { tryRun, type RunResult } from '../fixtures/run.ts'
-import { temporaryDirectory, type TemporaryDirectory } from '../fixtures/temporary.ts'
-import { until } from '../fixtures/until.ts'
+import type { Digest } from '../../../src/oci/digest.ts'
+import packageJson from '../../../package.json' with { type: 'json' }
+import { greeting, writeBusyboxContext } from '../../fixtures/busybox.ts'
+import { CertificateAuthority } from '../../fixtures/certificates.ts'
+import { buildServerImage, runScript, ServerContainer } from '../../fixtures/container.ts'
+import { startDocker, type Docker } from '../../fixtures/docker.ts'
+import { randomBytes, sha256 } from '../../fixtures/images.ts'
+import { RegistryClient } from '../../fixtures/registry-client.ts'
+import { tryRun, type RunResult } from '../../fixtures/run.ts'
+import { temporaryDirectory, type TemporaryDirectory } from '../../fixtures/temporary.ts'
+import { until } from '../../fixtures/until.ts'
 
 const second = 1000
 const minute = 60 * second

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { after, before, suite, test } from 'node:test'
-import { greeting, writeBusyboxContext } from '../fixtures/busybox.ts'
-import { startDocker, type Docker } from '../fixtures/docker.ts'
-import { ServerProcess } from '../fixtures/server.ts'
-import { temporaryDirectory } from '../fixtures/temporary.ts'
+import { greeting, writeBusyboxContext } from '../../fixtures/busybox.ts'
+import { startDocker, type Docker } from '../../fixtures/docker.ts'
+import { ServerProcess } from '../../fixtures/server.ts'
+import { temporaryDirectory } from '../../fixtures/temporary.ts'
 
 const minute = 60_000
 
