@@ -24,6 +24,12 @@ export interface Caller {
   mayMount: (from: string | undefined, to: string) => boolean
   /** What may be pulled by CID, under a name that stands for one */
   pullerFor: (name: string) => Puller
+  /**
+   * Why an image is not pulled by CID: the same whether it is here or not
+   *
+   * @returns OciError UNAUTHORIZED where a log-in or a token for it may help, else DENIED
+   */
+  refusalFor: (name: string) => OciError
   /** Of what belongs to no repository of this registry: whether the action is allowed in every one of them */
   mayEverywhere: (action: Action) => boolean
   /**
@@ -49,6 +55,7 @@ export const trusted: Caller = {
   require: () => {},
   mayMount: () => true,
   pullerFor: () => pullsEverything,
+  refusalFor: name => new OciError('DENIED', { detail: { name } }),
   mayEverywhere: () => true,
   requireLogInIfUseful: () => {},
   requireCatalog: () => {},
@@ -119,6 +126,12 @@ export class IdentifiedCaller implements Caller {
   pullerFor(name: string): Puller {
     const { identity, rules } = this.#init
     return pullerOf(rules, identity, this.#covers({ action: 'pull', repository: name }))
+  }
+
+  refusalFor(name: string): OciError {
+    const { identity, rules } = this.#init
+    const isForAnother = !this.#covers({ action: 'pull', repository: name }) && rules.allowsSomewhere(identity, 'pull')
+    return this.#refusal(isForAnother, `${verbs.pull} ${name}`, scopeText('pull', name))
   }
 
   mayEverywhere(action: Action): boolean {

@@ -126,6 +126,12 @@ export interface ContentReader {
   canonical: (cid: string, options?: StoreOptions) => Promise<Content | undefined>
 }
 
+/** A reader that can be handed on in part */
+export interface PartialReader extends ContentReader {
+  /** The same reader, which refuses each block that may not be read: it throws RefusedDagError for it */
+  only: (mayRead: (cid: CID) => boolean | Promise<boolean>) => ContentReader
+}
+
 /** Reads and writes files and directories in IPFS */
 export interface ContentStore extends ContentReader {
   /**

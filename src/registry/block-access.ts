@@ -1,7 +1,13 @@
 import type { CID } from 'multiformats/cid'
 import type { Puller } from '../access/puller.ts'
 import type { Index } from '../index/index.ts'
+import type { IndexCondition } from './index-condition.ts'
 import { blockKey, type BlockSet } from '../ipfs/blocks/block-set.ts'
+
+export interface BlockAccessComponents {
+  condition: Pick<IndexCondition, 'hasBlockLists'>
+  index: Pick<Index, 'isOwned'>
+}
 
 /**
  * Who gets a block: whoever may pull a repository that it belongs to. What belongs to none, such as the blocks of
@@ -9,10 +15,13 @@ import { blockKey, type BlockSet } from '../ipfs/blocks/block-set.ts'
  */
 export class BlockAccess {
   readonly #index: Pick<Index, 'isOwned'>
+  /** Until it is known which blocks are of which repositories, each may be of one */
+  readonly #condition: Pick<IndexCondition, 'hasBlockLists'>
   /** Blocks of the directory of tags that is published now, which has only what every peer may pull */
   published: Pick<BlockSet, 'has'> | undefined
 
-  constructor({ index }: { index: Pick<Index, 'isOwned'> }) {
+  constructor({ condition, index }: BlockAccessComponents) {
+    this.#condition = condition
     this.#index = index
   }
 
@@ -23,5 +32,13 @@ export class BlockAccess {
       return true
     }
     return puller.something && this.#index.isOwned(digest, puller.mayPull)
+  }
+
+  /** The same for what was found at other nodes: beside that, what is of no repository here */
+  async mayFetchFound(puller: Puller, cid: CID): Promise<boolean> {
+    return (
+      (await this.mayFetch(puller, cid)) ||
+      (this.#condition.hasBlockLists && !(await this.#index.isOwned(cid.multihash.digest, () => true)))
+    )
   }
 }

@@ -184,16 +184,6 @@ describe('who may do what', () => {
     assert.equal((await app.get('/v2/_catalog', await bearer('reader', 'repository:team/app:pull'))).status, 401)
   })
 
-  it('serves roots by CID only to who may pull everything', async () => {
-    const { headers } = await app.get('/v2/team/app/manifests/v1', basic('reader', 'reader-pw'))
-    const root = String(headers['x-ipfs-cid'])
-    for (const path of [`/v2/${root}/manifests/latest`, `/v2/ipfs/${root}/manifests/latest`, `/dig?q=${root}:latest`]) {
-      assert.equal((await app.get(path)).status, 401)
-      assert.equal((await app.get(path, basic('reader', 'reader-pw'))).status, 403)
-      assert.equal((await app.get(path, basic('boss', 'boss-pw'))).status, 200)
-    }
-  })
-
   it('tells caches what is for one caller alone', async () => {
     const blob = (name: string): Promise<Reply> =>
       app.get(`/v2/${name}/blobs/${sha256(layer)}`, basic('boss', 'boss-pw'))

@@ -46,7 +46,7 @@ export function accessFilesInit(dataDir: string, { file, htpasswd }: Config['acc
   }
 }
 
-export function buildAccess({ config, directory, index, inputs, ...base }: Base): AccessParts {
+export function buildAccess({ condition, config, directory, index, inputs, ...base }: Base): AccessParts {
   const log = base.log.child({ module: 'access' })
   const init = accessFilesInit(directory.path, config.access)
   const accessFiles = new AccessFiles({ log }, init)
@@ -66,7 +66,7 @@ export function buildAccess({ config, directory, index, inputs, ...base }: Base)
   const tokens = new Tokens({ keys })
   const authenticator = new Authenticator({ passwords: new PasswordCheck({ comparison }), tokens, foreign })
   const access = new Access({ files: accessFiles, authenticator, tokens, log }, { tokenUrl: config.access.tokenUrl })
-  const blockAccess = new BlockAccess({ index })
+  const blockAccess = new BlockAccess({ condition, index })
   return {
     access,
     accessFiles,

@@ -7,6 +7,7 @@ import { Registry } from '../../registry/repositories/registry.ts'
 import { UnreadableFiles } from '../../registry/unreadable-files.ts'
 import { Uploads } from '../../registry/uploads/uploads.ts'
 import { readIfThere, replaceOwnerFile } from '../directory/owner-file.ts'
+import type { AccessParts } from './access.ts'
 import { second, type Base } from './base.ts'
 import type { NameParts } from './names.ts'
 import type { Network } from './network.ts'
@@ -24,7 +25,7 @@ export interface RegistryParts {
   parts: Part[]
 }
 
-export function buildRegistry(components: Base & Storage & Network & NameParts): RegistryParts {
+export function buildRegistry(components: Base & AccessParts & Storage & Network & NameParts): RegistryParts {
   const { blockstore, config, content, index, log, repairer } = components
   const { gc, limits, missingBlobs } = config
   const links = new LinkGuard({ period: gc.unreferenced * second })

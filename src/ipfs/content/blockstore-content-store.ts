@@ -12,13 +12,21 @@
 import { unixfs } from '@helia/unixfs'
 import { CID } from 'multiformats/cid'
 import type { Blockstore } from 'interface-blockstore'
-import type { AddOptions, Content, ContentStore, ContentWriter, DirectoryEntry } from '../content-store.ts'
+import type {
+  AddOptions,
+  Content,
+  ContentStore,
+  ContentWriter,
+  DirectoryEntry,
+  PartialReader,
+} from '../content-store.ts'
 import type { DurableBlockstore } from '../blockstore/blockstore.ts'
 import { BufferPool } from '../blocks/buffer-pool.ts'
 import type { Block } from '../blocks/block.ts'
 import { directoryBlock, leafSize } from '../dag/encode-node.ts'
-import { DagReader } from './dag-reader.ts'
+import { DagReader, type BlockReader } from './dag-reader.ts'
 import { DagWriter, type DagWriterInit } from './dag-writer.ts'
+import { partialBlocks } from './partial-blocks.ts'
 import { leavesReadAhead, maxFreeBuffers } from './leaf-limits.ts'
 import { inlineHasher, type Hasher } from '../hashing/hasher.ts'
 import { TimeSlice } from '../../scheduling/time-slice.ts'
@@ -47,7 +55,7 @@ export interface BlockstoreContentStoreComponents {
 }
 
 /** Files and directories in a blockstore */
-export class BlockstoreContentStore implements ContentStore {
+export class BlockstoreContentStore implements ContentStore, PartialReader {
   readonly #components: BlockstoreContentStoreComponents
   readonly #blockstore: BlockstoreContentStoreComponents['blockstore']
   readonly #hasher: Hasher
@@ -58,10 +66,7 @@ export class BlockstoreContentStore implements ContentStore {
     this.#components = components
     this.#blockstore = components.blockstore
     this.#hasher = components.hasher ?? inlineHasher
-    this.#reader = new DagReader(
-      { blocks: { read: async (...args) => await this.#read(...args) }, buffers: this.#buffers },
-      { readAhead: leavesReadAhead.disk, isKnown: components.isKnown ?? true },
-    )
+    this.#reader = this.#readerOf({ read: async (...args) => await this.#read(...args) })
   }
 
   writer(init: DagWriterInit = {}): ContentWriter {
@@ -104,8 +109,17 @@ export class BlockstoreContentStore implements ContentStore {
     return await this.#reader.canonical(...args)
   }
 
+  only(mayRead: Parameters<PartialReader['only']>[0]): DagReader {
+    return this.#readerOf(partialBlocks({ read: async (...args) => await this.#read(...args) }, mayRead))
+  }
+
   async sync(): Promise<void> {
     await this.#blockstore.sync?.()
+  }
+
+  #readerOf(blocks: BlockReader): DagReader {
+    const isKnown = this.#components.isKnown ?? true
+    return new DagReader({ blocks, buffers: this.#buffers }, { readAhead: leavesReadAhead.disk, isKnown })
   }
 
   async #addShardedDirectory(entries: readonly DirectoryEntry[], { signal, onBlock }: AddOptions): Promise<Content> {

@@ -3,7 +3,8 @@
  * gateways, are compared with their CIDs, and are kept. A block is fetched once, however many reads wait for it.
  *
  * - `retrieval.ts` (here): a reader of files and directories that fetches what is missing
- * - `retrieval-session.ts`: the peers of one file; `gateways.ts` and `gateway-blocks.ts`: HTTP gateways
+ * - `retrieving-reader.ts`: a session for each call; `retrieval-session.ts`: the peers of one file; `gateways.ts` and
+ *   `gateway-blocks.ts`: HTTP gateways
  * - `repairer.ts`: fetches damaged and missing blocks of what should be here
  * - `temporary-node.ts`: a whole IPFS node for one pull of the command line
  * - `fetch-bytes.ts` and `http-address.ts`: HTTP requests to kubo and gateways
@@ -15,16 +16,18 @@ import type { CID } from 'multiformats/cid'
 import type { Logger } from '../../log.ts'
 import type { DurableBlockstore } from '../blockstore/blockstore.ts'
 import { BufferPool } from '../blocks/buffer-pool.ts'
-import type { ContentReader, ReadFileOptions, StoreOptions } from '../content-store.ts'
+import type { ContentReader, PartialReader, StoreOptions } from '../content-store.ts'
 import { leafSize } from '../dag/encode-node.ts'
 import { requireBlockSize } from '../dag/dag-limits.ts'
 import { requireCid } from '../blocks/block-cid.ts'
-import { DagReader, type BlockReader } from '../content/dag-reader.ts'
-import { leavesReadAhead, maxFreeBuffers } from '../content/leaf-limits.ts'
+import type { BlockReader } from '../content/dag-reader.ts'
+import { partialBlocks } from '../content/partial-blocks.ts'
+import { maxFreeBuffers } from '../content/leaf-limits.ts'
 import { isMissingOrDamaged, UnavailableError } from '../errors.ts'
 import { ignoring } from '../ignoring.ts'
 import type { Gateways } from './gateways.ts'
 import type { IpfsNode } from '../node/node.ts'
+import { RetrievingReader } from './retrieving-reader.ts'
 import { RetrievalSession, type FetchSlots } from './retrieval-session.ts'
 
 /** Why the other source is aborted when one has delivered; one object for all blocks, as making an error is slow */
@@ -59,10 +62,11 @@ interface Flight {
 }
 
 /** Reads files and directories, and fetches the blocks of them that are missing */
-export class Retrieval implements ContentReader {
+export class Retrieval implements PartialReader {
   readonly #components: RetrievalComponents
   readonly #timeout: number
   readonly #buffers = new BufferPool(leafSize, maxFreeBuffers)
+  readonly #reader: RetrievingReader
   readonly #flights = new Map<string, Flight>()
   /** Blocks fetched since the start, by their source */
   readonly fetched = { peers: 0, gateways: 0 }
@@ -70,28 +74,27 @@ export class Retrieval implements ContentReader {
   constructor(components: RetrievalComponents, init: RetrievalInit) {
     this.#components = components
     this.#timeout = init.timeout
+    this.#reader = this.#readerOf(session => this.#blocks(session))
   }
 
-  read(cid: string, options: ReadFileOptions = {}): AsyncGenerator<Uint8Array> {
-    const session = this.#open(options)
-    return this.#reader(session, () => {
-      session[Symbol.dispose]()
-    }).read(cid, options)
+  read(...args: Parameters<ContentReader['read']>): AsyncGenerator<Uint8Array> {
+    return this.#reader.read(...args)
   }
 
-  async find(root: string, path: readonly string[], options?: StoreOptions): ReturnType<ContentReader['find']> {
-    using session = this.#open(options)
-    return await this.#reader(session).find(root, path, options)
+  async find(...args: Parameters<ContentReader['find']>): ReturnType<ContentReader['find']> {
+    return await this.#reader.find(...args)
   }
 
-  async *list(directory: string, options?: StoreOptions): AsyncGenerator<{ name: string; cid: string }> {
-    using session = this.#open(options)
-    yield* this.#reader(session).list(directory, options)
+  list(...args: Parameters<ContentReader['list']>): ReturnType<ContentReader['list']> {
+    return this.#reader.list(...args)
   }
 
-  async canonical(cid: string, options?: StoreOptions): ReturnType<ContentReader['canonical']> {
-    using session = this.#open(options)
-    return await this.#reader(session).canonical(cid, options)
+  async canonical(...args: Parameters<ContentReader['canonical']>): ReturnType<ContentReader['canonical']> {
+    return await this.#reader.canonical(...args)
+  }
+
+  only(mayRead: Parameters<PartialReader['only']>[0]): ContentReader {
+    return this.#readerOf(session => partialBlocks(this.#blocks(session), mayRead))
   }
 
   /**
@@ -116,9 +119,13 @@ export class Retrieval implements ContentReader {
     return new RetrievalSession(this.#components, { timeout: this.#timeout, client })
   }
 
-  #reader(session: RetrievalSession, onEnd?: () => void): DagReader {
+  #readerOf(blocks: (session: RetrievalSession) => BlockReader): RetrievingReader {
+    return new RetrievingReader({ open: options => this.#open(options), blocks, buffers: this.#buffers })
+  }
+
+  #blocks(session: RetrievalSession): BlockReader {
     const { blockstore } = this.#components
-    const blocks: BlockReader = {
+    return {
       read: async (cid, options = {}) => {
         // the block that is fetched replaces a damaged one
         const held = await ignoring(
@@ -128,7 +135,6 @@ export class Retrieval implements ContentReader {
         return held ?? (await this.#fetch(cid, session, options.signal)).block
       },
     }
-    return new DagReader({ blocks, buffers: this.#buffers }, { readAhead: leavesReadAhead.peers, onEnd })
   }
 
   /** Starts a fetch, or joins one of the same block; a fetch is aborted when no read waits for it any more */

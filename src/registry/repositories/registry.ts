@@ -5,27 +5,27 @@
  *
  * - `local-repository.ts`: a repository of this registry; a push of a manifest goes through `pushed-manifest.ts` (read
  *   and checked) and `manifest-writer.ts` (stored and indexed)
- * - `image-repository.ts`: the name is a CID or an IPNS name: pull by CID
+ * - `images-by-root.ts`, `image-repository.ts`: the name is a CID or an IPNS name: pull by CID
  * - `resolved-repository.ts`: the name is not here, but a resolver of the configuration may know it
  */
 import { LRUCache } from 'lru-cache'
 import type { Caller } from '../../access/caller.ts'
-import type { ContentReader, ContentStore } from '../../ipfs/content-store.ts'
+import type { ContentStore, PartialReader } from '../../ipfs/content-store.ts'
 import type { Index } from '../../index/index.ts'
-import { parseRoot, type RootReference } from '../../oci/cid.ts'
-import { OciError } from '../../oci/errors.ts'
+import { parseRoot } from '../../oci/cid.ts'
 import type { ManifestLimits } from '../../oci/manifest-limits.ts'
 import type { Page } from '../../oci/pagination.ts'
+import type { BlockAccess } from '../block-access.ts'
 import type { CachedImages } from '../image/cached-images.ts'
 import type { ClientLimit } from '../client-limit.ts'
 import { GuardedRepository } from './guarded-repository.ts'
-import { ImageRepository } from './image-repository.ts'
+import { ImagesByRoot } from './images-by-root.ts'
 import type { IndexCondition } from '../index-condition.ts'
 import type { UnreadableFiles } from '../unreadable-files.ts'
 import type { LinkGuard } from '../link-guard.ts'
 import { takePage } from '../listing.ts'
 import { LocalRepository, type LocalRepositoryComponents } from './local-repository.ts'
-import type { Listing, Repository, RequestOptions } from '../repository.ts'
+import type { Listing, Repository } from '../repository.ts'
 import type { NameResolver } from '../tags/resolver-source.ts'
 import { RecentRoots, ResolvedRepository, type TagResolver } from './resolved-repository.ts'
 import type { RootProvider } from '../root-provider.ts'
@@ -37,7 +37,9 @@ import { VerifiedFiles } from '../image/verified-files.ts'
 const maxHotManifestBytes = 16 * 1024 * 1024
 
 export interface RegistryComponents {
-  content: ContentStore
+  content: ContentStore & PartialReader
+  /** Who gets what is asked for by CID */
+  blockAccess: BlockAccess
   index: Index
   uploads: Uploads
   links: LinkGuard
@@ -46,7 +48,7 @@ export interface RegistryComponents {
   /** @default a registry that always serves */
   condition?: Pick<IndexCondition, 'requireServing'> | undefined
   /** Reads images of other nodes, fetching from peers and gateways what is not here */
-  reader: ContentReader
+  reader: PartialReader
   /** Resolves IPNS keys and domains */
   names: NameResolver
   provider?: RootProvider | undefined
@@ -82,10 +84,12 @@ export class Registry {
   })
   readonly #recentRoots = new RecentRoots()
   readonly #verified = new VerifiedFiles()
+  readonly #imagesByRoot: ImagesByRoot
 
   constructor(components: RegistryComponents, init: RegistryInit = {}) {
     this.uploads = components.uploads
     this.#components = components
+    this.#imagesByRoot = new ImagesByRoot({ ...components, verified: this.#verified })
     this.#localComponents = { ...components, hotManifests: this.#hotManifests }
     this.#acceptMissingBlobs = init.missingBlobs === 'accept'
     this.#manifestLimits = init.manifestLimits
@@ -97,28 +101,21 @@ export class Registry {
    *
    * @param name a valid repository name; the repository need not exist yet
    * @param caller for whom it is looked up, and by whose rules it can be used
-   * @throws OciError UNAVAILABLE while a backup is being restored; UNAUTHORIZED or DENIED where the name is a root,
-   * which may be of any repository, and the caller may not pull from all
+   * @throws OciError UNAVAILABLE while a backup is being restored; UNAUTHORIZED or DENIED where the name is the CID of
+   * a root of no repository that the caller may pull
    */
   async repository(name: string, caller: Caller): Promise<Repository> {
-    const { index, reader, provider, resolver, cached } = this.#components
+    const { index, resolver } = this.#components
     this.requireServing()
     const local = this.localRepository(name)
     const root = parseRoot(name)
     if ((root === undefined && resolver === undefined) || (await index.hasRepository(name))) {
       return guarded(local, caller)
     }
-    const components = { reader, index, provider, cached, verified: this.#verified }
     if (root !== undefined) {
-      caller.requireEverywhere('pull', name)
-      return new ImageRepository(components, {
-        name,
-        root: async options => await this.#rootOf(name, root, options),
-      })
+      return await this.#imagesByRoot.repository(name, root, caller)
     }
-    return resolver === undefined
-      ? guarded(local, caller)
-      : guarded(new ResolvedRepository({ ...components, resolver, recentRoots: this.#recentRoots, local }), caller)
+    return resolver === undefined ? guarded(local, caller) : guarded(this.#resolved(local, resolver, caller), caller)
   }
 
   /**
@@ -154,25 +151,22 @@ export class Registry {
     }
   }
 
-  async #rootOf(repository: string, reference: RootReference, options: RequestOptions): Promise<string> {
-    if (reference.cid !== undefined) {
-      return reference.cid
-    }
-    const { reader } = this.#components
-    const { cid, path } = await this.#resolve(reference.name, options)
-    const root = path.length === 0 ? cid : (await reader.find(cid, path, options))?.cid
-    if (root === undefined) {
-      throw new OciError('NAME_UNKNOWN', {
-        detail: { name: repository, reason: `leads to /ipfs/${cid}/${path.join('/')}, where there is nothing` },
-      })
-    }
-    return root
-  }
-
-  async #resolve(name: string, options: RequestOptions): ReturnType<NameResolver['resolve']> {
-    const { names, fetches } = this.#components
-    using _slot = fetches?.take(options.client)
-    return await names.resolve(name, options)
+  /**
+   * Others decide to what their tags lead: a caller who may not pull everything gets no block of a repository here that
+   * he may not pull
+   */
+  #resolved(local: Repository, resolver: TagResolver, caller: Caller): Repository {
+    const { blockAccess, cached, index, provider } = this.#components
+    const puller = caller.pullerFor(local.name)
+    const reader = puller.everything
+      ? this.#components.reader
+      : this.#components.reader.only(cid => blockAccess.mayFetchFound(puller, cid))
+    return new ResolvedRepository({
+      ...{ reader, index, provider, cached, verified: this.#verified },
+      resolver,
+      recentRoots: this.#recentRoots,
+      local,
+    })
   }
 }
 

@@ -1,0 +1,126 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { CID } from 'multiformats/cid'
+import type { Caller } from '../../access/caller.ts'
+import type { Puller } from '../../access/puller.ts'
+import type { ContentReader, PartialReader } from '../../ipfs/content-store.ts'
+import type { RootReference } from '../../oci/cid.ts'
+import { OciError } from '../../oci/errors.ts'
+import type { BlockAccess } from '../block-access.ts'
+import type { ClientLimit } from '../client-limit.ts'
+import type { Repository, RequestOptions } from '../repository.ts'
+import type { NameResolver } from '../tags/resolver-source.ts'
+import { ImageRepository, type ImageRepositoryComponents } from './image-repository.ts'
+
+/**
+ * A refusal takes this long at least; milliseconds. A look-up takes less, so its time does not tell whether there is
+ * such an image.
+ */
+const refusalTime = 10
+
+export interface ImagesByRootComponents extends ImageRepositoryComponents {
+  /** Reads what is here, and fetches nothing */
+  content: PartialReader
+  blockAccess: BlockAccess
+  /** Resolves IPNS keys and domains */
+  names: NameResolver
+  /** Limits the requests that wait for a name to be resolved */
+  fetches?: ClientLimit | undefined
+}
+
+/**
+ * Images that are asked for by their roots. Whoever may pull everything gets any, from other nodes too. All others get
+ * those of the repositories that they may pull, as far as they are here; nothing is fetched for them, and an image that
+ * is not here looks like one that they may not pull.
+ */
+export class ImagesByRoot {
+  readonly #components: ImagesByRootComponents
+
+  constructor(components: ImagesByRootComponents) {
+    this.#components = components
+  }
+
+  /**
+   * @throws OciError UNAUTHORIZED or DENIED where the name is a CID that the caller may not pull; where it is another
+   * name, the repository throws this once it is asked for something
+   */
+  async repository(name: string, reference: RootReference, caller: Caller): Promise<Repository> {
+    const puller = caller.pullerFor(name)
+    if (puller.everything) {
+      const root = async (options: RequestOptions): Promise<string> => await this.#rootOf(name, reference, options)
+      return new ImageRepository(this.#components, { name, root })
+    }
+    const root = async (options: RequestOptions): Promise<string> =>
+      await this.#ownRoot(name, reference, { caller, puller, options })
+    if (reference.cid !== undefined) {
+      await root({})
+    }
+    const { blockAccess, cached, content, index, verified } = this.#components
+    const reader = content.only(cid => blockAccess.mayFetch(puller, cid))
+    // it is of a repository here, which keeps it
+    const notCached = { read: cached.read.bind(cached), found: async () => {} }
+    return new ImageRepository({ reader, index, verified, cached: notCached }, { name, root })
+  }
+
+  /** The root, where it is of a repository that the caller may pull */
+  async #ownRoot(
+    name: string,
+    reference: RootReference,
+    { caller, puller, options }: { caller: Caller; puller: Puller; options: RequestOptions },
+  ): Promise<string> {
+    const least = sleep(refusalTime)
+    const root = puller.something ? await this.#rootHere(name, reference, puller, options) : undefined
+    if (root !== undefined && (await this.#components.blockAccess.mayFetch(puller, CID.parse(root)))) {
+      return root
+    }
+    await least
+    options.signal?.throwIfAborted()
+    throw caller.refusalFor(name)
+  }
+
+  /** @returns undefined where a name can't be resolved, or leads to nothing that is here */
+  async #rootHere(
+    name: string,
+    reference: RootReference,
+    puller: Puller,
+    options: RequestOptions,
+  ): Promise<string | undefined> {
+    if (reference.cid !== undefined) {
+      return reference.cid
+    }
+    const { blockAccess, content } = this.#components
+    try {
+      const reader = content.only(cid => blockAccess.mayFetch(puller, cid))
+      return await this.#follow(reader, name, reference.name, options)
+    } catch (err) {
+      if (err instanceof OciError && err.code === 'TOOMANYREQUESTS') {
+        throw err
+      }
+      return undefined
+    }
+  }
+
+  async #rootOf(name: string, reference: RootReference, options: RequestOptions): Promise<string> {
+    if (reference.cid !== undefined) {
+      return reference.cid
+    }
+    return await this.#follow(this.#components.reader, name, reference.name, options)
+  }
+
+  /** @throws OciError NAME_UNKNOWN where the name leads to a path at which there is nothing */
+  async #follow(reader: ContentReader, repository: string, name: string, options: RequestOptions): Promise<string> {
+    const { cid, path } = await this.#resolve(name, options)
+    const root = path.length === 0 ? cid : (await reader.find(cid, path, options))?.cid
+    if (root === undefined) {
+      throw new OciError('NAME_UNKNOWN', {
+        detail: { name: repository, reason: `leads to /ipfs/${cid}/${path.join('/')}, where there is nothing` },
+      })
+    }
+    return root
+  }
+
+  async #resolve(name: string, options: RequestOptions): ReturnType<NameResolver['resolve']> {
+    const { names, fetches } = this.#components
+    using _slot = fetches?.take(options.client)
+    return await names.resolve(name, options)
+  }
+}
