@@ -6,12 +6,13 @@
  * request, and `registry` and `ipfs/node` ask the {@link Caller} what he may do.
  */
 import type { AccessFiles, AccessState } from './access-files.ts'
-import type { Authenticator, Challenge } from './authenticator.ts'
+import { parseBasic, type Authenticator, type Challenge } from './authenticator.ts'
 import { IdentifiedCaller, trusted, type Caller } from './caller.ts'
 import { decisionsFor, fingerprintFor, holderOf } from './holders.ts'
-import { peerIdentity, type Identity } from './identity.ts'
+import { anonymousFrom, peerIdentity, type Identity } from './identity.ts'
 import { OciError } from '../oci/errors.ts'
 import type { Logger } from '../log.ts'
+import type { AccessObserver } from './observer.ts'
 import { parseRoot } from '../oci/cid.ts'
 import { pullerOf, pullsEverything, type Puller } from './puller.ts'
 import { dockerActions, type Scope } from './scopes.ts'
@@ -30,6 +31,7 @@ export interface Credentials {
   /** IP address */
   address: string | undefined
   challenge: Challenge
+  observer?: AccessObserver | undefined
 }
 
 /** What a client asks the token endpoint for */
@@ -78,17 +80,24 @@ export class Access {
   }
 
   /** @throws OciError UNAUTHORIZED where a password or token is wrong, or TOOMANYREQUESTS */
-  async caller({ authorization, address, challenge }: Credentials): Promise<Caller> {
+  async caller({ authorization, address, challenge, observer }: Credentials): Promise<Caller> {
     const { authenticator, files, log } = this.#components
     const { state } = files
     if (state === undefined) {
+      observer?.identified?.(anonymousFrom(address))
       return trusted
     }
-    const authenticated = await authenticator.authenticate(state, { authorization, address }, challenge)
+    const authenticated = await this.#observe(
+      observer,
+      () => claimed(state, parseBasic(authorization)?.user),
+      async () => await authenticator.authenticate(state, { authorization, address }, challenge),
+    )
+    observer?.identified?.(authenticated.identity)
     return new IdentifiedCaller({
       ...authenticated,
       rules: decisionsFor(state, authenticated.identity),
       challenge,
+      onDecided: observer?.decided,
       onDenied: (question, { rule }) => {
         const { name } = authenticated.identity
         log.info('denied', { user: name, ...question, rule: rule?.source ?? 'none', remote: address })
@@ -103,7 +112,14 @@ export class Access {
     if (state === undefined) {
       throw new OciError('NOT_FOUND', { detail: { reason: 'this registry has no access rules, and so no tokens' } })
     }
-    const identity = await this.#identify(state, request, credentials)
+    const { observer, authorization } = credentials
+    const { grant } = request
+    const identity = await this.#observe(
+      observer,
+      () => claimed(state, grant === undefined ? parseBasic(authorization)?.user : 'user' in grant ? grant.user : ''),
+      async () => await this.#identify(state, request, credentials),
+    )
+    observer?.identified?.(identity)
     const fingerprint = fingerprintFor(state, identity)
     const scopes = allowedScopes(state, identity, request.scopes)
     const lifetime = lifetimeUntil(identity.expires)
@@ -126,6 +142,22 @@ export class Access {
         .join(' '),
       expires_in: lifetime,
       issued_at: new Date().toISOString(),
+    }
+  }
+
+  /** Tells an observer where a log-in fails */
+  async #observe<T>(
+    observer: AccessObserver | undefined,
+    claimed: () => string | undefined,
+    logIn: () => Promise<T>,
+  ): Promise<T> {
+    try {
+      return await logIn()
+    } catch (err) {
+      if (err instanceof OciError && err.code === 'UNAUTHORIZED') {
+        observer?.failed?.(claimed())
+      }
+      throw err
     }
   }
 
@@ -181,4 +213,9 @@ function allowedScopes(state: AccessState, identity: Identity, scopes: readonly 
             ),
     }))
     .filter(({ actions }) => actions.length > 0)
+}
+
+/** The user or key that somebody says he is, where there is one of that name */
+function claimed({ keys, passwords }: AccessState, name = ''): string | undefined {
+  return passwords.has(name) ? name : keys.get(name) === undefined ? undefined : `key:${name}`
 }

@@ -6,6 +6,7 @@ import type { ForeignTokens } from './foreign-tokens.ts'
 import { holderOf, keyIdentity, userIdentity } from './holders.ts'
 import type { Issuer } from './issuer.ts'
 import type { PasswordCheck } from './htpasswd.ts'
+import { clientKey } from '../scheduling/client-key.ts'
 import { anonymous, anonymousFrom, type Identity } from './identity.ts'
 import type { Scope } from './scopes.ts'
 import type { Tokens } from './tokens.ts'
@@ -14,6 +15,7 @@ import type { Tokens } from './tokens.ts'
 const maxFailures = { user: 20, address: 200 }
 /** Seconds */
 const failurePeriod = 60
+const maxUserLength = 256
 const maxHeaderBytes = 64 * 1024
 const noSuchKey = 'this key is unknown, has expired or was revoked'
 
@@ -79,7 +81,9 @@ export class Authenticator {
     if (issuer !== undefined) {
       return await this.#byForeignToken(state, issuer, { token: password, address }, challenge)
     }
-    const keys = { user: `${address ?? ''} ${user}`, address: address ?? '' }
+    const client = clientKey(address ?? '')
+    // no user has a longer name
+    const keys = { user: `${client} ${user.slice(0, maxUserLength)}`, address: client }
     const failures = await this.#countFailures()
     const isKey = isKeySecret(password)
     await this.#requireFewFailures(failures, keys, !isKey && this.#passwords.isBusy)
@@ -122,7 +126,7 @@ export class Authenticator {
     address: string | undefined,
     challenge: Challenge,
   ): Promise<Identity> {
-    const credentials = parseBasic(value)
+    const credentials = decodeBasic(value)
     if (credentials === undefined) {
       throw unauthorized('Basic credentials must be user:password in base64', challenge())
     }
@@ -182,8 +186,13 @@ export class Authenticator {
   }
 }
 
+/** The user and password of an `Authorization`; undefined where it holds none */
+export function parseBasic(authorization: string | undefined): { user: string; password: string } | undefined {
+  return decodeBasic(/^basic +(\S+) *$/i.exec(authorization?.slice(0, maxHeaderBytes) ?? '')?.[1] ?? '')
+}
+
 /** @see https://www.rfc-editor.org/rfc/rfc7617 */
-function parseBasic(value: string): { user: string; password: string } | undefined {
+function decodeBasic(value: string): { user: string; password: string } | undefined {
   if (!/^[A-Za-z0-9+/_-]+={0,2}$/.test(value)) {
     return undefined
   }

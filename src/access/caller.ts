@@ -71,6 +71,8 @@ export interface CallerInit {
   scopes?: readonly Scope[] | undefined
   /** Headers that tell a client how to log in */
   challenge: Challenge
+  /** Is told each decision about what the caller wants to do */
+  onDecided?: ((question: Question, decision: Decision) => void) | undefined
   onDenied?: ((question: Question, decision: Decision) => void) | undefined
 }
 
@@ -94,8 +96,9 @@ export class IdentifiedCaller implements Caller {
   }
 
   require(question: Question): void {
-    const { identity, rules, onDenied } = this.#init
+    const { identity, rules, onDecided, onDenied } = this.#init
     const decision = rules.decide(identity, question)
+    onDecided?.(question, decision)
     if (decision.allowed && this.#covers(question)) {
       return
     }

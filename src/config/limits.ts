@@ -1,4 +1,4 @@
-import { amount, key, section, wholeNumber } from './keys.ts'
+import { amount, key, section, sizeOrOff, wholeNumber } from './keys.ts'
 import { parseDuration, parseSize } from './units.ts'
 
 const mebibyte = 2 ** 20
@@ -6,6 +6,15 @@ const mebibyte = 2 ** 20
 /** A number of things; 0 means unlimited */
 function count(initial: number, description: string) {
   return key(wholeNumber(0, 1_000_000).default(initial), 'number', `${description}; 0 means unlimited`)
+}
+
+/** A number of bytes; unlimited by default */
+function bytes(description: string) {
+  return key(
+    amount(sizeOrOff, 0, 2 ** 53 - 1, 'size such as 100GiB, or off').default(0),
+    'size',
+    `${description}; off or 0 means unlimited`,
+  )
 }
 
 /** Bounds for clients and peers that ask for too much, by mistake or on purpose; no real one comes near the defaults */
@@ -41,6 +50,10 @@ export const limits = section({
   ),
   connections: count(10_000, 'Maximum simultaneous connections to a port of the registry'),
   connectionsPerClient: count(1000, 'Maximum simultaneous connections from one client address'),
+  requestsPerUser: count(0, 'Maximum requests of one user or API key within a minute'),
+  requestsPerClient: count(0, 'Maximum requests of one client address without a log-in within a minute'),
+  bytesPerUser: bytes('Maximum bytes that one user or API key sends and gets within an hour'),
+  bytesPerClient: bytes('Maximum bytes that one client address without a log-in sends and gets within an hour'),
   uploads: count(10_000, 'Maximum open uploads'),
   uploadsPerClient: count(1000, 'Maximum open uploads of one client address'),
   fetches: count(512, 'Maximum simultaneous requests that wait for content or names from other nodes'),

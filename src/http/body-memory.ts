@@ -15,7 +15,7 @@
  *   else 503.
  */
 import { OciError } from '../oci/errors.ts'
-import { clientKey } from '../registry/client-limit.ts'
+import { clientKey } from '../scheduling/client-key.ts'
 
 export interface BodyMemoryInit {
   /** Bytes of all clients together; 0 means unlimited */

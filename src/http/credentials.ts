@@ -1,6 +1,15 @@
 import type { Request } from 'express'
 import type { Access, Credentials } from '../access/access.ts'
+import type { AccessObserver } from '../access/observer.ts'
 import { challengeOf } from './challenge.ts'
+
+/** Of requests that are being observed; a WeakMap, so that others pay nothing */
+const observers = new WeakMap<Request, AccessObserver[]>()
+
+/** Has somebody told what is found out about a request */
+export function observeAccess(req: Request, observer: AccessObserver): void {
+  observers.set(req, [...(observers.get(req) ?? []), observer])
+}
 
 /** What a client shows of itself, before anything of a body is read */
 export function credentialsOf(req: Request, access: Pick<Access, 'tokenUrl'>): Credentials {
@@ -8,5 +17,23 @@ export function credentialsOf(req: Request, access: Pick<Access, 'tokenUrl'>): C
     authorization: req.get('Authorization'),
     address: req.socket.remoteAddress,
     challenge: challengeOf(req, access),
+    observer: observerOf(req),
   }
+}
+
+function observerOf(req: Request): AccessObserver | undefined {
+  const all = observers.get(req)
+  return (
+    all && {
+      identified: identity => {
+        all.forEach(observer => observer.identified?.(identity))
+      },
+      failed: claimed => {
+        all.forEach(observer => observer.failed?.(claimed))
+      },
+      decided: (question, decision) => {
+        all.forEach(observer => observer.decided?.(question, decision))
+      },
+    }
+  )
 }

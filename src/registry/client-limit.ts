@@ -2,8 +2,8 @@
  * Limits how many of something (uploads, connections, look-ups of names) clients hold at the same time, all together
  * and each of them. This is where 429 TOOMANYREQUESTS comes from.
  */
-import { isIPv6 } from 'node:net'
 import { OciError } from '../oci/errors.ts'
+import { clientKey } from '../scheduling/client-key.ts'
 
 export interface ClientLimitInit {
   /** What is limited, for the message, such as `open uploads` */
@@ -81,20 +81,4 @@ export class ClientLimit {
     const taken = (this.#taken.get(key) ?? 0) + difference
     taken === 0 ? this.#taken.delete(key) : this.#taken.set(key, taken)
   }
-}
-
-/** Groups addresses by client. One IPv6 client usually has a whole /64, so only the first four groups count. */
-export function clientKey(address: string): string {
-  const [plain = ''] = address.split('%')
-  if (!isIPv6(plain) || plain.includes('.')) {
-    return plain.replace(/^::ffff:/i, '')
-  }
-  const [head = '', tail] = plain.split('::')
-  const groups = head === '' ? [] : head.split(':')
-  const behind = tail === undefined || tail === '' ? [] : tail.split(':')
-  const zeros = tail === undefined ? [] : Array<string>(8 - groups.length - behind.length).fill('0')
-  return [...groups, ...zeros, ...behind]
-    .slice(0, 4)
-    .map(group => Number.parseInt(group, 16).toString(16))
-    .join(':')
 }

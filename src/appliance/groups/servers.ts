@@ -5,6 +5,7 @@ import type { Certificate } from '../../http/certificate.ts'
 import { BrowserHeaders } from '../../http/middleware/browser-headers.ts'
 import { BrowserHosts } from '../../http/middleware/browser-hosts.ts'
 import { createAdminApp, createApp, type AppComponents, type AppLimits } from '../../http/routes/app.ts'
+import { usageLimits } from '../../http/usage-limits.ts'
 import { HttpServer, type HttpServerOptions } from '../../http/server.ts'
 import { Administration } from '../../upkeep/administration.ts'
 import type { AccessParts } from './access.ts'
@@ -36,7 +37,8 @@ export function buildServers(components: Base & AccessParts & Network & NamePart
   const health = { notReady: () => (isReady() ? undefined : 'starting or stopping'), note: () => readOnly.note }
   const administration = new Administration(components)
   const turns = new BodyTurns()
-  const app: AppComponents = { access, administration, bodies, turns, readOnly, registry, health, metrics, log }
+  const usage = usageLimits(config.limits)
+  const app: AppComponents = { access, administration, bodies, turns, readOnly, registry, health, usage, metrics, log }
 
   const hosts = new BrowserHosts({
     names: [...config.hosts, host, admin.host],

@@ -23,12 +23,14 @@ import type { Registry } from '../../registry/repositories/registry.ts'
 import type { BrowserHeaders } from '../middleware/browser-headers.ts'
 import type { BrowserHosts } from '../middleware/browser-hosts.ts'
 import type { BodyMemory } from '../body-memory.ts'
+import type { UsageLimits } from '../usage-limits.ts'
 import type { BodyTurns } from '../body-turns.ts'
 import { forBothVersions } from '../http2.ts'
 import { guardBrowsers } from '../middleware/browsers.ts'
 import { sendAsData } from '../content-headers.ts'
 import { errorHandler } from '../middleware/error-handler.ts'
 import { limitUrlAndHeaders, type UrlAndHeaderLimits } from '../middleware/url-and-header-limits.ts'
+import { limitUsage } from '../middleware/limit-usage.ts'
 import { refuseWrites } from '../middleware/refuse-writes.ts'
 import { observeRequests } from '../middleware/request-log.ts'
 import { administrationRoutes } from './administration.ts'
@@ -55,6 +57,8 @@ export interface AppComponents {
   readOnly: ReadOnlyMode
   registry: Registry
   health: Health
+  /** Undefined where nobody's requests and bytes are limited */
+  usage?: UsageLimits | undefined
   /** Undefined if the appliance has no administration */
   administration?: Administration | undefined
   metrics: Metrics
@@ -93,6 +97,9 @@ export function createApp(components: AppComponents, init: AppInit): RequestList
   const app = createBareApp(components, init)
   if (init.admin !== undefined) {
     useAdministration(app, components, init.admin, limits)
+  }
+  if (components.usage !== undefined) {
+    app.use(limitUsage(components.usage))
   }
   app.use(tokenRoutes(components, limits))
   app.use(identify(components))

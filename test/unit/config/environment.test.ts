@@ -32,6 +32,7 @@ const samplesByKind: Record<ConfigKey['kind'], [string, unknown]> = {
 }
 
 const samplesByPath: Record<string, [string, unknown]> = {
+  readOnly: ['true', true],
   'access.tokenUrl': ['https://a.example/t', 'https://a.example/t'],
   ipfsGateways: ['https://a.example,https://b.example/x', ['https://a.example', 'https://b.example/x']],
   hosts: ['registry.example, *.pages.example', ['registry.example', '*.pages.example']],

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { ClientLimit, clientKey } from '../../../src/registry/client-limit.ts'
+import { ClientLimit } from '../../../src/registry/client-limit.ts'
+import { clientKey } from '../../../src/scheduling/client-key.ts'
 
 describe('client slots', () => {
   it('are so many for each client and in all, and are given back once', () => {
