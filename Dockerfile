@@ -30,11 +30,15 @@ RUN mkdir -p /out/root/app/bin /out/volume/data \
 FROM ${BASE}
 ARG REVISION=unknown
 ARG VERSION=unknown
+ARG BASE
+ARG BASE_DIGEST=unknown
 LABEL org.opencontainers.image.title="ipdr-server" \
   org.opencontainers.image.description="A container registry that is an IPFS node" \
   org.opencontainers.image.licenses="MIT" \
   org.opencontainers.image.version="${VERSION}" \
-  org.opencontainers.image.revision="${REVISION}"
+  org.opencontainers.image.revision="${REVISION}" \
+  org.opencontainers.image.base.name="${BASE}" \
+  org.opencontainers.image.base.digest="${BASE_DIGEST}"
 COPY --from=build /out/root/ /
 COPY --from=build --chown=1000:1000 /out/volume/ /
 ENV PATH=/app/bin:$PATH

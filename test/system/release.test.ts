@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdir, readdir, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { after, before, suite, test } from 'node:test'
 import packageJson from '../../package.json' with { type: 'json' }
@@ -36,9 +36,10 @@ suite('a release', { timeout: 10 * minute }, () => {
     release = path('release')
     executable = join(release, `${base}-linux-x64`)
     installed = path('local/node_modules/.bin/ipdr')
+    await run('openssl', ['ecparam', '-name', 'prime256v1', '-genkey', '-noout', '-out', path('release.key')])
     // no daemon answers there: the container image has tests of its own
     await run(join(projectDirectory, 'scripts/release'), [release], {
-      env: { DOCKER_HOST: `unix://${path('none')}` },
+      env: { DOCKER_HOST: `unix://${path('none')}`, RELEASE_KEY: path('release.key') },
       timeout: 5 * minute,
     })
     versions = await ipdr(['version', '--json'])
@@ -84,11 +85,13 @@ suite('a release', { timeout: 10 * minute }, () => {
     }
   }
 
-  test('has a checksum of every file', async () => {
+  test('has a checksum of every file, and a signature of the checksums', async () => {
     assert.deepEqual(
       (await readdir(release)).sort(),
       [
         'SHA256SUMS',
+        'SHA256SUMS.sig',
+        `${base}.cdx.json`,
         `${base}-licenses.txt`,
         `${base}-linux-arm64`,
         `${base}-linux-x64`,
@@ -97,7 +100,13 @@ suite('a release', { timeout: 10 * minute }, () => {
       ].sort(),
     )
     const checked = await run('sha256sum', ['--check', '--strict', 'SHA256SUMS'], { cwd: release })
-    assert.equal(checked.split('\n').filter(line => line.endsWith(': OK')).length, 5)
+    assert.equal(checked.split('\n').filter(line => line.endsWith(': OK')).length, 6)
+    await run('openssl', ['ec', '-in', path('release.key'), '-pubout', '-out', path('release.pub')])
+    await run('openssl', ['base64', '-d', '-in', 'SHA256SUMS.sig', '-out', path('signature')], { cwd: release })
+    const verify = ['dgst', '-sha256', '-verify', path('release.pub'), '-signature', path('signature'), 'SHA256SUMS']
+    assert.equal(await run('openssl', verify, { cwd: release }), 'Verified OK')
+    const sbom = JSON.parse(await readFile(join(release, `${base}.cdx.json`), 'utf8')) as Record<string, unknown>
+    assert.equal(sbom['bomFormat'], 'CycloneDX')
   })
 
   test('has an npm package of what is needed, and the same one every time', async () => {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { chmod, mkdir, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, suite, test } from 'node:test'
 import type { Digest } from '../../../src/oci/digest.ts'
@@ -10,8 +10,9 @@ import { buildServerImage, runScript, ServerContainer } from '../../fixtures/con
 import { startDocker, type Docker } from '../../fixtures/docker.ts'
 import { randomBytes, sha256 } from '../../fixtures/images.ts'
 import { RegistryClient } from '../../fixtures/registry-client.ts'
-import { tryRun, type RunResult } from '../../fixtures/run.ts'
+import { run, tryRun, type RunResult } from '../../fixtures/run.ts'
 import { temporaryDirectory, type TemporaryDirectory } from '../../fixtures/temporary.ts'
+import { projectDirectory } from '../../fixtures/tools.ts'
 import { until } from '../../fixtures/until.ts'
 
 const second = 1000
@@ -214,6 +215,37 @@ suite('the container image', { timeout: 20 * minute }, () => {
     t.diagnostic(report)
     assert.equal(report.match(/^ +\d+\.\d MB {2}/gm)?.length, 10)
     assert.ok(Number(/([\d.]+) MB/.exec(report)![1]) < 300, report)
+  })
+
+  test('has an SBOM of the packages in it, those of npm and of Debian', async () => {
+    const file = join(scratch.path, 'image.cdx.json')
+    await run(process.execPath, [join(projectDirectory, 'scripts/sbom.ts'), file, 'ipdr-server'], {
+      env: { DOCKER_HOST: docker.host },
+    })
+    const { components, metadata } = JSON.parse(await readFile(file, 'utf8')) as {
+      metadata: { component: { type: string; properties: { value: string }[] } }
+      components: { type: string; name: string; version: string; purl?: string }[]
+    }
+    const id = await docker.run(['image', 'inspect', '--format', '{{.Id}}', 'ipdr-server'])
+    assert.deepEqual([metadata.component.type, metadata.component.properties[0]!.value], ['container', id.trim()])
+    const names = new Set(components.map(({ name, type }) => `${type} ${name}`))
+    for (const name of [
+      'library helia',
+      'library libc6',
+      'library npm',
+      'platform node.js',
+      'operating-system debian',
+    ]) {
+      assert.ok(names.has(name), name)
+    }
+    // neither for development nor deleted by scripts/prune-modules
+    for (const name of ['library typescript', 'library react-native-webrtc']) {
+      assert.ok(!names.has(name), name)
+    }
+    assert.match(
+      components.find(({ name }) => name === 'libc6')!.purl!,
+      /^pkg:deb\/debian\/libc6@2\.36.*distro=debian-12$/,
+    )
   })
 
   test('comes as a tar to an engine that has no image', async () => {
