@@ -11,12 +11,14 @@ export const userName = /^[^\s:\p{Cc}]{1,255}$/u
 export const repositoryPattern = /^[A-Za-z0-9._*?{},[\]!/:+-]{1,512}$/
 /** Of users and groups that an issuer tells of, such as `github:example-org/app` */
 const foreignName = /^([a-z0-9][a-z0-9-]{0,31}):[^\s\p{Cc}]{1,220}$/u
+/** Of clients that are known by a certificate, in groups and rules */
+const certificateName = /^cert:[^\s\p{Cc}]{1,200}$/u
 const simpleSubject = /^(anonymous|authenticated|swarm|peer:[A-Za-z0-9]{1,128}|key:[A-Za-z0-9._-]{1,128})$/
 
 const subject = z.string({ error: 'must be a text such as user:alice' }).refine(isSubject, {
   error:
-    'must be anonymous, authenticated, swarm, user:<name>, group:<name>, issuer:<name>, key:<name>, peer:<id> or ' +
-    'network:<address>[/<bits>]',
+    'must be anonymous, authenticated, swarm, user:<name>, group:<name>, issuer:<name>, key:<name>, cert:<name>, ' +
+    'peer:<id> or network:<address>[/<bits>]',
 })
 const pattern = z
   .string({ error: 'must be a pattern such as team/**' })
@@ -70,7 +72,7 @@ export const accessFileSchema = z
     }
     for (const [group, members] of Object.entries(groups)) {
       members.forEach((name, i) => {
-        requireIssuer(/^([^:]*):/.exec(name)?.[1], ['groups', group, i])
+        requireIssuer(/^(?!cert:)([^:]*):/.exec(name)?.[1], ['groups', group, i])
       })
     }
     rules.forEach(({ who }, i) => {
@@ -85,7 +87,7 @@ function isSubject(text: string): boolean {
   const [, kind, name = ''] = /^(user|group|issuer|network):(.*)$/s.exec(text) ?? []
   switch (kind) {
     case undefined:
-      return simpleSubject.test(text)
+      return simpleSubject.test(text) || certificateName.test(text)
     case 'network':
       return isNetwork(name)
     case 'issuer':

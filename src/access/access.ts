@@ -1,12 +1,11 @@
 /**
  * Who may do what. The room holds: who asks (`authenticator`, from a password of `htpasswd`, a key of `api-keys` or a
- * token of `tokens`),
- * the rules and the files that they come from (`rules`, `access-file`, `access-files`), and what one request may do
- * (`caller`). It imports `oci` alone and knows neither HTTP nor repositories; `http` asks {@link Access} who makes a
- * request, and `registry` and `ipfs/node` ask the {@link Caller} what he may do.
+ * token of `tokens`), the rules and the files that they come from (`rules`, `access-file`, `access-files`), and what
+ * one request may do (`caller`). It imports `oci` alone and knows neither HTTP nor repositories; `http` asks {@link
+ * Access} who makes a request, and `registry` and `ipfs/node` ask the {@link Caller} what he may do.
  */
 import type { AccessFiles, AccessState } from './access-files.ts'
-import { parseBasic, type Authenticator, type Challenge } from './authenticator.ts'
+import { parseBasic, type Authenticator, type Credentials } from './authenticator.ts'
 import { IdentifiedCaller, trusted, type Caller } from './caller.ts'
 import { decisionsFor, fingerprintFor, holderOf } from './holders.ts'
 import { anonymousFrom, peerIdentity, type Identity } from './identity.ts'
@@ -23,15 +22,6 @@ export interface AccessComponents {
   authenticator: Authenticator
   tokens: Tokens
   log: Logger
-}
-
-/** What a client shows of itself */
-export interface Credentials {
-  authorization: string | undefined
-  /** IP address */
-  address: string | undefined
-  challenge: Challenge
-  observer?: AccessObserver | undefined
 }
 
 /** What a client asks the token endpoint for */
@@ -80,7 +70,8 @@ export class Access {
   }
 
   /** @throws OciError UNAUTHORIZED where a password or token is wrong, or TOOMANYREQUESTS */
-  async caller({ authorization, address, challenge, observer }: Credentials): Promise<Caller> {
+  async caller(credentials: Credentials): Promise<Caller> {
+    const { address, authorization, challenge, observer } = credentials
     const { authenticator, files, log } = this.#components
     const { state } = files
     if (state === undefined) {
@@ -90,7 +81,7 @@ export class Access {
     const authenticated = await this.#observe(
       observer,
       () => claimed(state, parseBasic(authorization)?.user),
-      async () => await authenticator.authenticate(state, { authorization, address }, challenge),
+      async () => await authenticator.authenticate(state, credentials),
     )
     observer?.identified?.(authenticated.identity)
     return new IdentifiedCaller({
@@ -161,14 +152,11 @@ export class Access {
     }
   }
 
-  async #identify(
-    state: AccessState,
-    { grant }: TokenRequest,
-    { authorization, address, challenge }: Credentials,
-  ): Promise<Identity> {
+  async #identify(state: AccessState, { grant }: TokenRequest, credentials: Credentials): Promise<Identity> {
+    const { challenge } = credentials
     const { authenticator, tokens } = this.#components
     if (grant === undefined) {
-      const { identity, scopes } = await authenticator.authenticate(state, { authorization, address }, challenge)
+      const { identity, scopes } = await authenticator.authenticate(state, credentials)
       if (scopes !== undefined) {
         // it would be one for more than the first was asked for
         throw new OciError('UNAUTHORIZED', {
@@ -179,10 +167,10 @@ export class Access {
       return identity
     }
     if ('user' in grant) {
-      return await authenticator.logIn(state, { ...grant, address }, challenge)
+      return await authenticator.logIn(state, grant, credentials)
     }
     const refresh = await tokens.verify(grant.refreshToken, 'refresh').catch(() => undefined)
-    const holder = refresh && holderOf(state, refresh, address)
+    const holder = refresh && holderOf(state, refresh, credentials)
     if (holder === undefined) {
       throw new OciError('UNAUTHORIZED', {
         detail: { reason: 'the refresh token is not valid any more: log in again' },

@@ -3,11 +3,12 @@ import { OciError } from '../oci/errors.ts'
 import type { AccessState } from './access-files.ts'
 import { isKeySecret } from './api-keys.ts'
 import type { ForeignTokens } from './foreign-tokens.ts'
-import { holderOf, keyIdentity, userIdentity } from './holders.ts'
+import { certificateIdentity, holderOf, keyIdentity, userIdentity } from './holders.ts'
 import type { Issuer } from './issuer.ts'
 import type { PasswordCheck } from './htpasswd.ts'
 import { clientKey } from '../scheduling/client-key.ts'
 import { anonymous, anonymousFrom, type Identity } from './identity.ts'
+import type { AccessObserver } from './observer.ts'
 import type { Scope } from './scopes.ts'
 import type { Tokens } from './tokens.ts'
 
@@ -31,6 +32,17 @@ export interface AuthenticatorComponents {
   foreign: ForeignTokens
 }
 
+/** What a client shows of itself */
+export interface Credentials {
+  authorization: string | undefined
+  /** IP address */
+  address: string | undefined
+  /** Name in the certificate of the client, where it has one that counts */
+  certificate?: string | undefined
+  challenge: Challenge
+  observer?: AccessObserver | undefined
+}
+
 export type Challenge = (scope?: string, error?: string) => Record<string, string | string[]>
 
 /** Finds out who asks, by what stands in `Authorization` */
@@ -48,20 +60,18 @@ export class Authenticator {
   }
 
   /** @throws OciError UNAUTHORIZED with the challenge, or TOOMANYREQUESTS */
-  async authenticate(
-    state: AccessState,
-    { authorization, address }: { authorization: string | undefined; address: string | undefined },
-    challenge: Challenge,
-  ): Promise<Authenticated> {
+  async authenticate(state: AccessState, credentials: Credentials): Promise<Authenticated> {
+    const { authorization, address, certificate, challenge } = credentials
     if (authorization === undefined || authorization.trim() === '') {
-      return { identity: anonymousFrom(address) }
+      const isKnown = certificate !== undefined
+      return { identity: isKnown ? certificateIdentity(state, certificate, address) : anonymousFrom(address) }
     }
     const [, scheme = '', value = ''] = /^([A-Za-z]+) +(\S+) *$/.exec(authorization.slice(0, maxHeaderBytes)) ?? []
     switch (scheme.toLowerCase()) {
       case 'basic':
-        return { identity: await this.#byPassword(state, value, address, challenge) }
+        return { identity: await this.#byPassword(state, value, credentials) }
       case 'bearer':
-        return await this.#byToken(state, value, address, challenge)
+        return await this.#byToken(state, value, credentials)
       default:
         throw unauthorized('Authorization must be Basic or Bearer', challenge())
     }
@@ -74,8 +84,8 @@ export class Authenticator {
    */
   async logIn(
     state: AccessState,
-    { user, password, address }: { user: string; password: string; address: string | undefined },
-    challenge: Challenge,
+    { user, password }: { user: string; password: string },
+    { address, challenge }: Credentials,
   ): Promise<Identity> {
     const issuer = this.#foreign.issuerOf(state, password)
     if (issuer !== undefined) {
@@ -120,25 +130,16 @@ export class Authenticator {
     }
   }
 
-  async #byPassword(
-    state: AccessState,
-    value: string,
-    address: string | undefined,
-    challenge: Challenge,
-  ): Promise<Identity> {
-    const credentials = decodeBasic(value)
-    if (credentials === undefined) {
-      throw unauthorized('Basic credentials must be user:password in base64', challenge())
+  async #byPassword(state: AccessState, value: string, credentials: Credentials): Promise<Identity> {
+    const shown = decodeBasic(value)
+    if (shown === undefined) {
+      throw unauthorized('Basic credentials must be user:password in base64', credentials.challenge())
     }
-    return await this.logIn(state, { ...credentials, address }, challenge)
+    return await this.logIn(state, shown, credentials)
   }
 
-  async #byToken(
-    state: AccessState,
-    value: string,
-    address: string | undefined,
-    challenge: Challenge,
-  ): Promise<Authenticated> {
+  async #byToken(state: AccessState, value: string, credentials: Credentials): Promise<Authenticated> {
+    const { address, challenge } = credentials
     if (isKeySecret(value)) {
       const key = state.keys.find(value)
       if (key === undefined) {
@@ -155,9 +156,9 @@ export class Authenticator {
       throw unauthorized('this token is not valid, or has expired', challenge(undefined, 'invalid_token'))
     }
     const { subject, scopes } = token
-    const identity = subject === anonymous ? anonymousFrom(address) : holderOf(state, token, address)
+    const identity = subject === anonymous ? anonymousFrom(address) : holderOf(state, token, credentials)
     if (identity === undefined) {
-      const reason = 'the password has changed since this token was issued, or the key is not valid any more'
+      const reason = 'what this token was issued for, a password, key or certificate, is not valid or there any more'
       throw unauthorized(reason, challenge(undefined, 'invalid_token'))
     }
     return { identity, scopes }

@@ -3,6 +3,7 @@
  * password changes or his key is revoked.
  */
 import type { AccessState } from './access-files.ts'
+import type { Credentials } from './authenticator.ts'
 import { isExpired, type ApiKey } from './api-keys.ts'
 import { KeyRules } from './key-rules.ts'
 import type { Identity } from './identity.ts'
@@ -11,6 +12,7 @@ import type { Decisions } from './rules.ts'
 import { fingerprintOf, type AccessToken } from './tokens.ts'
 
 const keyPrefix = 'key:'
+const certificatePrefix = 'cert:'
 
 /** What a token of an issuer says of who shows it */
 export interface ForeignUser {
@@ -46,21 +48,30 @@ export function foreignIdentity(
   }
 }
 
-/** Goes into the tokens of an identity; undefined for strangers */
+export function certificateIdentity(state: AccessState, commonName: string, address: string | undefined): Identity {
+  const name = `${certificatePrefix}${commonName}`
+  return { kind: 'certificate', name, groups: state.groupsOf(name), address }
+}
+
+/** Goes into the tokens of an identity; undefined for strangers, and for who shows a certificate with each request */
 export function fingerprintFor(state: AccessState, { kind, name }: Identity): string | undefined {
-  const secret = kind === 'anonymous' ? undefined : secretOf(state, name)
+  const secret = kind === 'anonymous' || kind === 'certificate' ? undefined : secretOf(state, name)
   return secret === undefined ? undefined : fingerprintOf(secret)
 }
 
 /**
- * To whom a token was issued; undefined where the password or key with which he got it is not valid any more, or his
- * issuer is not the same
+ * To whom a token was issued; undefined where the password or key with which he got it is not valid any more, his
+ * issuer is not the same, or the certificate is not shown with it
  */
 export function holderOf(
   state: AccessState,
   { subject, fingerprint, groups = [] }: Pick<AccessToken, 'subject' | 'fingerprint' | 'groups'>,
-  address: string | undefined,
+  { address, certificate }: Pick<Credentials, 'address' | 'certificate'>,
 ): Identity | undefined {
+  if (subject.startsWith(certificatePrefix)) {
+    const isShown = certificate !== undefined && subject === `${certificatePrefix}${certificate}`
+    return isShown ? certificateIdentity(state, certificate, address) : undefined
+  }
   const secret = secretOf(state, subject)
   if (secret === undefined || fingerprintOf(secret) !== fingerprint) {
     return undefined

@@ -2,10 +2,10 @@
  * Who asks: made once per request from what the client shows, before anything of a body is read.
  */
 export interface Identity {
-  kind: 'anonymous' | 'user' | 'key' | 'peer'
+  kind: 'anonymous' | 'user' | 'key' | 'certificate' | 'peer'
   /**
-   * User name, `<issuer>:<name>`, `key:<name>` or peer id; `anonymous` for whoever shows nothing. The name of a user of
-   * ours has no colon.
+   * User name, `<issuer>:<name>`, `key:<name>`, `cert:<name>` or peer id; `anonymous` for whoever shows nothing. The
+   * name of a user of ours has no colon.
    */
   name: string
   groups: readonly string[]

@@ -22,7 +22,7 @@ export interface Rule {
   effect: 'allow' | 'deny'
   /**
    * `anonymous` (everybody), `authenticated`, `user:<name>`, `group:<name>`, `issuer:<name>`, `key:<name>`,
-   * `peer:<id>`, `swarm` or `network:<address>[/<bits>]`
+   * `cert:<name>`, `peer:<id>`, `swarm` or `network:<address>[/<bits>]`
    */
   subjects: readonly string[]
   /** Globs: `*` within a segment of the name, `**` across segments */
@@ -184,7 +184,7 @@ export class Rules implements Decisions {
       yield issuer === undefined ? 'authenticated' : `issuer:${issuer}`
       yield `user:${name}`
     }
-    if (kind === 'key') {
+    if (kind === 'key' || kind === 'certificate') {
       yield 'authenticated'
       yield name
     }

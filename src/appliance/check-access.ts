@@ -1,7 +1,7 @@
 import { resolve } from 'node:path'
 import { AccessFiles } from '../access/access-files.ts'
 import type { Action } from '../access/actions.ts'
-import { decisionsFor, foreignIdentity, keyIdentity, userIdentity } from '../access/holders.ts'
+import { certificateIdentity, decisionsFor, foreignIdentity, keyIdentity, userIdentity } from '../access/holders.ts'
 import { anonymous, anonymousFrom, type Identity } from '../access/identity.ts'
 import type { AccessState } from '../access/access-files.ts'
 import type { Config } from '../config/schema.ts'
@@ -12,7 +12,7 @@ import { accessFilesInit } from './groups/access.ts'
 import { StartError } from './directory/start-error.ts'
 
 export interface AccessQuestion {
-  /** `anonymous`, name of a user, `key:<name>` or `<issuer>:<name>` */
+  /** `anonymous`, name of a user, `key:<name>`, `cert:<name>` or `<issuer>:<name>` */
   user: string
   /** `<issuer>:<name>`, as the token of a user of an issuer would tell */
   groups?: readonly string[] | undefined
@@ -61,6 +61,9 @@ function identityOf(
 ): Identity {
   if (name === anonymous) {
     return anonymousFrom()
+  }
+  if (name.startsWith('cert:')) {
+    return certificateIdentity(state, name.slice('cert:'.length), undefined)
   }
   const [, keyName] = /^key:(.*)$/s.exec(name) ?? []
   const key = keyName === undefined ? undefined : state.keys.get(keyName)

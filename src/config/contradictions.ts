@@ -13,7 +13,7 @@ export function* contradictions(value: unknown): Generator<Contradiction> {
     network?: unknown
     ipfsHost?: unknown
     p2p?: { swarmKey?: unknown }
-    tls?: { certPath?: unknown; keyPath?: unknown; hsts?: unknown }
+    tls?: { certPath?: unknown; keyPath?: unknown; clientCa?: unknown; hsts?: unknown }
   }
   yield* sharedPorts(value)
   const path = ['p2p', 'swarmKey']
@@ -34,6 +34,9 @@ export function* contradictions(value: unknown): Generator<Contradiction> {
       other: `tls.${cert === undefined ? 'keyPath' : 'certPath'}`,
       message: 'must be set, too',
     }
+  }
+  if (tls?.clientCa !== undefined && cert === undefined && keyFile === undefined) {
+    yield { path: ['tls', 'clientCa'], other: 'tls.certPath', message: 'needs tls.certPath: only TLS has certificates' }
   }
   if (typeof tls?.hsts === 'number' && tls.hsts > 0 && cert === undefined && keyFile === undefined) {
     yield { path: ['tls', 'hsts'], other: 'tls.certPath', message: 'needs tls.certPath: only TLS can promise TLS' }

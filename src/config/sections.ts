@@ -51,6 +51,11 @@ export const p2p = section({
 export const tls = section({
   certPath: key(pathText.optional(), 'path', 'Certificate chain of the registry, PEM; unset means plain HTTP'),
   keyPath: key(pathText.optional(), 'path', 'Private key of that certificate, PEM'),
+  clientCa: key(
+    pathText.optional(),
+    'path',
+    'Certificates of authorities, PEM, whose clients can log in by certificate; unset means no client can',
+  ),
   hsts: key(
     amount(durationOrOff, 0, 3650 * day, 'duration such as 365d, or off').default(0),
     'duration',

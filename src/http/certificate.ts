@@ -6,10 +6,14 @@ import type { Logger } from '../log.ts'
 
 const second = 1000
 
-/** Certificate chain and private key, PEM */
+/** PEM */
 export interface TlsCertificate {
+  /** Certificate chain */
   cert: string
+  /** Private key of that */
   key: string
+  /** Certificates of the authorities whose clients are known by theirs; undefined: no client is */
+  clientCa?: string | undefined
 }
 
 /** The files can't be read, or are not a certificate and its private key; the message says in one line what is wrong */
@@ -20,14 +24,15 @@ export class CertificateError extends Error {
 export interface CertificateInit {
   certPath: string
   keyPath: string
+  clientCaPath?: string | undefined
   /** Milliseconds between two reads of the files. @default 5 seconds */
   interval?: number
 }
 
 /**
- * A certificate and its key, which may be replaced while the server runs. The files are read again every few seconds
- * instead of being watched, which works on every file system and however they are replaced, such as by the symbolic
- * links of Kubernetes and certbot.
+ * A certificate and its key, and the authorities of clients, which may be replaced while the server runs. The files are
+ * read again every few seconds instead of being watched, which works on every file system and however they are
+ * replaced, such as by the symbolic links of Kubernetes and certbot.
  */
 export class Certificate {
   readonly #log: Logger
@@ -98,7 +103,7 @@ export class Certificate {
   async #replace(): Promise<void> {
     try {
       const pair = await readPair(this.#init)
-      if (pair.cert !== this.#current.cert || pair.key !== this.#current.key) {
+      if (!isSame(pair, this.#current)) {
         checkPair(pair, this.#init)
         this.#apply(pair)
         this.#current = pair
@@ -118,7 +123,11 @@ export class Certificate {
   }
 }
 
-async function readPair({ certPath, keyPath }: CertificateInit): Promise<TlsCertificate> {
+function isSame(one: TlsCertificate, other: TlsCertificate): boolean {
+  return one.cert === other.cert && one.key === other.key && one.clientCa === other.clientCa
+}
+
+async function readPair({ certPath, keyPath, clientCaPath }: CertificateInit): Promise<TlsCertificate> {
   const read = async (path: string): Promise<string> => {
     try {
       return await readFile(path, 'utf8')
@@ -126,10 +135,14 @@ async function readPair({ certPath, keyPath }: CertificateInit): Promise<TlsCert
       throw new CertificateError(`${path} can't be read: ${(err as NodeJS.ErrnoException).code}`, { cause: err })
     }
   }
-  return { cert: await read(certPath), key: await read(keyPath) }
+  return {
+    cert: await read(certPath),
+    key: await read(keyPath),
+    clientCa: clientCaPath === undefined ? undefined : await read(clientCaPath),
+  }
 }
 
-function checkPair(pair: TlsCertificate, { certPath, keyPath }: CertificateInit): void {
+function checkPair(pair: TlsCertificate, { certPath, keyPath, clientCaPath }: CertificateInit): void {
   const check = <T>(message: string, run: () => T): T => {
     try {
       return run()
@@ -142,5 +155,9 @@ function checkPair(pair: TlsCertificate, { certPath, keyPath }: CertificateInit)
   if (!certificate.checkPrivateKey(key)) {
     throw new CertificateError(`${keyPath} is not the private key of ${certPath}`)
   }
-  check(`${certPath} and ${keyPath} can't be used for TLS`, () => createSecureContext(pair))
+  const { cert, key: privateKey, clientCa } = pair
+  check(`${certPath} and ${keyPath} can't be used for TLS`, () => createSecureContext({ cert, key: privateKey }))
+  if (clientCa !== undefined) {
+    check(`${clientCaPath} is not a certificate in PEM`, () => new X509Certificate(clientCa))
+  }
 }

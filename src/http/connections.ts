@@ -50,6 +50,7 @@ export class Connections {
   }
 }
 
-function endOf({ remoteAddress, remotePort }: Pick<Socket, 'remoteAddress' | 'remotePort'>): string {
+/** What tells a connection from others, also by the socket of a request */
+export function endOf({ remoteAddress, remotePort }: Pick<Socket, 'remoteAddress' | 'remotePort'>): string {
   return `${remoteAddress} ${remotePort}`
 }

@@ -1,7 +1,9 @@
 import type { Request } from 'express'
-import type { Access, Credentials } from '../access/access.ts'
+import type { Access } from '../access/access.ts'
+import type { Credentials } from '../access/authenticator.ts'
 import type { AccessObserver } from '../access/observer.ts'
 import { challengeOf } from './challenge.ts'
+import { certificateName } from './client-certificates.ts'
 
 /** Of requests that are being observed; a WeakMap, so that others pay nothing */
 const observers = new WeakMap<Request, AccessObserver[]>()
@@ -16,6 +18,7 @@ export function credentialsOf(req: Request, access: Pick<Access, 'tokenUrl'>): C
   return {
     authorization: req.get('Authorization'),
     address: req.socket.remoteAddress,
+    certificate: certificateName(req),
     challenge: challengeOf(req, access),
     observer: observerOf(req),
   }

@@ -11,6 +11,7 @@ import { createSecureServer, type Http2SecureServer } from 'node:http2'
 import type { AddressInfo, Socket } from 'node:net'
 import type { TlsCertificate } from './certificate.ts'
 import { answerClientErrors } from './malformed-requests.ts'
+import { ClientCertificates } from './client-certificates.ts'
 import { Connections } from './connections.ts'
 import { http2Options, limitIdleTime, type Http2Request, type Http2Response } from './http2.ts'
 import { directBodyOptions, takeDirectBodies } from './direct-bodies.ts'
@@ -73,6 +74,8 @@ export class HttpServer {
   readonly #server: Server | TlsServer
   readonly #init: HttpServerInit
   readonly #connections: Connections
+  /** Undefined where no client is known by a certificate */
+  readonly #clients: ClientCertificates | undefined
 
   /** @throws Error of OpenSSL if certificate or key are malformed, or do not belong together */
   constructor({ app }: HttpServerComponents, init: HttpServerInit) {
@@ -84,7 +87,9 @@ export class HttpServer {
       endLateBody(req, res, idleTimeout)
       refusal === undefined ? app(req, res) : sendError(req, res, refusal, ociBody(refusal))
     })
+    this.#clients = tls?.clientCa === undefined ? undefined : new ClientCertificates(tls.clientCa)
     const handle: RequestListener = (req, res) => {
+      this.#clients?.identify(req)
       queue.handle(req, res)
     }
     this.#server =
@@ -97,6 +102,7 @@ export class HttpServer {
     }
     this.#server.on('connection', (socket: Socket) => {
       this.#connections.add(socket)
+      this.#clients?.add(socket)
     })
     this.#server.on('clientError', answerClientErrors(queue))
   }
@@ -115,7 +121,10 @@ export class HttpServer {
     if (!('setSecureContext' in this.#server)) {
       throw new Error('this server has no TLS')
     }
-    this.#server.setSecureContext({ ...certificate, minVersion })
+    this.#server.setSecureContext({ ...secureOptions(certificate), minVersion })
+    if (this.#clients !== undefined && certificate.clientCa !== undefined) {
+      this.#clients.authority = certificate.clientCa
+    }
   }
 
   /** Refuses new connections, lets requests end within the drain timeout, then closes the connections that are left */
@@ -160,6 +169,10 @@ type TlsServer = Http2SecureServer<
 
 const minVersion = 'TLSv1.2'
 
+function secureOptions({ cert, key, clientCa }: TlsCertificate): { cert: string; key: string; ca?: string } {
+  return { cert, key, ...(clientCa !== undefined && { ca: clientCa }) }
+}
+
 function http1Options({ headerBytes, headerTimeout }: HttpLimits): ServerOptions {
   return {
     // an upload may take hours; the idle timeout ends one that does not move
@@ -188,7 +201,10 @@ function createTlsServer(
   { tls, idleTimeout, limits }: { tls: TlsCertificate; idleTimeout: number; limits: HttpLimits },
 ): TlsServer {
   const server = createSecureServer({
-    ...tls,
+    ...secureOptions(tls),
+    // whoever shows no certificate, or a wrong one, can still log in otherwise
+    requestCert: tls.clientCa !== undefined,
+    rejectUnauthorized: false,
     ...http2Options(limits),
     minVersion,
     handshakeTimeout: limits.headerTimeout,

@@ -66,6 +66,25 @@ describe('the files of a certificate', { timeout: 30_000 }, () => {
     assert.deepEqual(warnings(), [`${first.key} is not the private key of ${first.cert}`])
   })
 
+  it('are read again with the authorities of clients', async () => {
+    const clientCaPath = path('clients.crt')
+    await copyFile(first.cert, clientCaPath)
+    certificate = await Certificate.open(
+      { log },
+      { certPath: first.cert, keyPath: first.key, clientCaPath, interval: 20 },
+    )
+    const authorities: (string | undefined)[] = []
+    certificate.start(({ clientCa }) => {
+      authorities.push(clientCa)
+    })
+    await writeFile(clientCaPath, 'nonsense')
+    await until('the nonsense is noticed', () => warnings().length > 0)
+    assert.deepEqual(warnings(), [`${clientCaPath} is not a certificate in PEM`])
+    await copyFile(second.cert, clientCaPath)
+    await until('the authority is replaced', () => authorities.length > 0)
+    assert.deepEqual(authorities, [await readFile(second.cert, 'utf8')])
+  })
+
   it('are read again where a link above them is swapped, as Kubernetes does', async () => {
     for (const [name, { cert, key }] of Object.entries({ '..1': first, '..2': second })) {
       await mkdir(path(name))

@@ -35,14 +35,14 @@ export async function readStartInputs({ log }: { log: Logger }, config: Config):
     p2p,
     admin,
     cidStore,
-    tls: { certPath, keyPath },
+    tls: { certPath, keyPath, clientCa: clientCaPath },
   } = config
   const inputs = {
     patches: checkPackages({ log }),
     certificate:
       certPath === undefined || keyPath === undefined
         ? undefined
-        : await Certificate.open({ log: log.child({ module: 'tls' }) }, { certPath, keyPath }),
+        : await Certificate.open({ log: log.child({ module: 'tls' }) }, { certPath, keyPath, clientCaPath }),
     swarmKey: p2p.swarmKey === undefined ? undefined : await readSwarmKey(p2p.swarmKey),
     kubo: config.ipfsHost === undefined ? undefined : parseKubo(config.ipfsHost),
   }

@@ -8,7 +8,7 @@ import { DeniedError } from '../process/errors.ts'
 
 export function addAccessCheckCommand(group: Command, context: CliContext): void {
   addConfigFlags(group.command('check'))
-    .argument('<user>', 'name of a user, <issuer>:<name>, key:<name> of a key, or anonymous')
+    .argument('<user>', 'name of a user, <issuer>:<name>, key:<name>, cert:<name> or anonymous')
     .argument('<repository>', 'name of a repository, with a tag if that matters')
     .addArgument(new Argument('<action>').choices(actions))
     .option(

@@ -21,7 +21,7 @@ export function requireAdministrator({ token, access }: { token: TokenCheck; acc
       next()
       return
     }
-    if (access.isClosed && credentials.authorization !== undefined) {
+    if (access.isClosed && (credentials.authorization ?? credentials.certificate) !== undefined) {
       const caller = await access.caller(credentials)
       caller.requireEverywhere('admin', 'this appliance')
       next()

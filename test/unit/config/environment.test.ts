@@ -45,6 +45,7 @@ const samplesByPath: Record<string, [string, unknown]> = {
 const companions: Record<string, NodeJS.ProcessEnv> = {
   'p2p.swarmKey': { IPDR_NETWORK: 'private' },
   'tls.certPath': { IPDR_TLS_KEY_PATH: 'server.key' },
+  'tls.clientCa': { IPDR_TLS_KEY_PATH: 'server.key', IPDR_TLS_CERT_PATH: 'server.crt' },
   'tls.hsts': { IPDR_TLS_KEY_PATH: 'server.key', IPDR_TLS_CERT_PATH: 'server.crt' },
   'tls.keyPath': { IPDR_TLS_CERT_PATH: 'server.crt' },
 }

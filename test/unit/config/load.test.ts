@@ -195,6 +195,11 @@ const refused: [string, LoadConfigInit, string[]][] = [
     ['p2p.swarmKey: only works with network private, and network is public (flag --p2p-swarm-key)'],
   ],
   [
+    'authorities of clients without TLS',
+    { flags: { 'tls.clientCa': 'clients.crt' } },
+    ['tls.clientCa: needs tls.certPath: only TLS has certificates (flag --tls-client-ca)'],
+  ],
+  [
     'a promise of TLS without TLS',
     { flags: { 'tls.hsts': '365d' } },
     ['tls.hsts: needs tls.certPath: only TLS can promise TLS (flag --tls-hsts)'],
