@@ -10,7 +10,7 @@ import { partition } from './partition.ts'
 import { powerFailures } from './power-failures.ts'
 import type { Soak } from './soak.ts'
 import { steady } from './steady.ts'
-import { tenants } from './tenants.ts'
+import { tenants, thief } from './tenants.ts'
 
 const soaks: Record<string, Soak> = {
   kill,
@@ -21,6 +21,7 @@ const soaks: Record<string, Soak> = {
   'power-failures': powerFailures,
   kept,
   tenants,
+  thief,
 }
 
 const {
