@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { appendFile, mkdir, readFile, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { after, before, suite, test } from 'node:test'
 import { basic, htpasswd, initAccess } from '../fixtures/access.ts'
 import { greeting, writeBusyboxContext } from '../fixtures/busybox.ts'
@@ -109,6 +109,23 @@ suite('a registry with a log-in', { timeout: 5 * minute }, () => {
       await logIn('reader', 'of the reader')
       await docker.run(['pull', at('team/app')])
       await fails(['push', at('team/other')], /denied|unauthorized/)
+    })
+
+    test('and its containerd, by ctr, pulls and pushes with a log-in, and is refused', async () => {
+      const socket = join(dirname(new URL(docker.host).pathname), 'run/containerd/containerd.sock')
+      const images = async (command: string, ...args: string[]): Promise<RunResult> =>
+        await use(installedTool('ctr'), ['--address', socket, '--namespace', 'test', 'images', command, ...args])
+      const [open, secret, copy] = ['public/app', 'team/app', 'team/ctr'].map(name => `${at(name)}:latest`) as [
+        string,
+        string,
+        string,
+      ]
+      const logIn = (user: string): string[] => ['--plain-http', '--user', `${user}:of the ${user}`]
+      await assertWorks(images('pull', '--plain-http', open))
+      assertRefused(await images('pull', '--plain-http', secret), /401|[Uu]nauthorized|authorization failed/)
+      await assertWorks(images('pull', ...logIn('reader'), secret))
+      assertRefused(await images('push', ...logIn('reader'), copy, secret), /403|denied|[Ff]orbidden|authorization/)
+      await assertWorks(images('push', ...logIn('writer'), copy, secret))
     })
   })
 
