@@ -42,6 +42,7 @@ export class AccessFiles {
   #changing = ''
   #timer: NodeJS.Timeout | undefined
   #looking: Promise<void> | undefined
+  readonly #listeners: (() => void)[] = []
 
   constructor({ log }: { log: Logger }, init: AccessFilesInit) {
     this.#log = log
@@ -51,6 +52,11 @@ export class AccessFiles {
   /** Undefined where there are no rules */
   get state(): AccessState | undefined {
     return this.#state
+  }
+
+  /** @param listener is called right after each change of the {@link state} once it was loaded */
+  onChange(listener: () => void): void {
+    this.#listeners.push(listener)
   }
 
   /** @throws AccessFileError where a file can't be used */
@@ -106,6 +112,9 @@ export class AccessFiles {
         return
       }
       this.#state = state
+      this.#listeners.forEach(listener => {
+        listener()
+      })
       this.#log.info('access rules read', { file: this.#init.accessFile })
     } catch (err) {
       this.#log.error("the access rules can't be used; those read before stay in force", {

@@ -7,7 +7,7 @@ export interface Puller {
   readonly everything: boolean
   /** Whether any rule allows a pull; where none does, nothing has to be looked up */
   readonly something: boolean
-  mayPull: (repository: string) => boolean
+  mayPull: (repository: string, tag?: string) => boolean
 }
 
 export const pullsEverything: Puller = { everything: true, something: true, mayPull: () => true }
@@ -19,7 +19,7 @@ export function pullerOf(rules: Decisions, identity: Identity, isCovered = true)
     ? {
         everything: rules.allowsEverywhere(identity, 'pull'),
         something: true,
-        mayPull: repository => rules.decide(identity, { action: 'pull', repository }).allowed,
+        mayPull: (repository, tag) => rules.decide(identity, { action: 'pull', repository, tag }).allowed,
       }
     : pullsNothing
 }

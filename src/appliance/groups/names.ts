@@ -23,18 +23,21 @@ export interface NameParts {
 
 /** @throws ResolverError */
 export function buildNames(components: Base & AccessParts & Storage & Network): NameParts {
-  const { audience, condition, config, content, datastore, index, node, provider, reader } = components
-  const isOpenToPeers = (): boolean => audience().everything
+  const { accessFiles, audience, blockAccess, condition, config, content, datastore, index, node, provider, reader } =
+    components
   const { network, dataDir, cidResolvers, cidStore: directory } = config
   const log = components.log.child({ module: 'names' })
   const names = new Names(
-    { node, datastore, isOpenToPeers, log },
+    { node, datastore, isPublic: () => publisher.isPublic, log },
     { network, dns: config.names.dns, republish: config.names.republish * second },
   )
-  const publisher = new Publisher(
-    { condition, content, index, isOpenToPeers, names, provider, log },
+  const publisher: Publisher = new Publisher(
+    { audience, blockAccess, condition, content, index, names, provider, log },
     { automatic: config.names.publish },
   )
+  accessFiles.onChange(() => {
+    publisher.rulesChanged()
+  })
   const cidStore = new CidStore(
     { condition, index, log },
     {

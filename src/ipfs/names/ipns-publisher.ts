@@ -14,8 +14,8 @@ export interface IpnsPublisherComponents {
   /** Must be started before {@link IpnsPublisher.start} is called */
   node: Pick<IpfsNode, 'helia' | 'libp2p'>
   datastore: IpnsDatastore
-  /** Whether all peers may see which tags there are; @default they may */
-  isOpenToPeers?: (() => boolean) | undefined
+  /** Whether peers may be told to what our name points; @default they may */
+  isPublic?: (() => boolean) | undefined
   log: Logger
 }
 
@@ -133,7 +133,7 @@ export class IpnsPublisher {
     }
     try {
       const { name, routingKey } = await this.#record.key()
-      if (this.#components.isOpenToPeers?.() === false || !(await this.#overtake(routingKey, signal))) {
+      if (this.#components.isPublic?.() === false || !(await this.#overtake(routingKey, signal))) {
         return 0
       }
       const record = await this.#record.fresh(this.#init.republish / 2)

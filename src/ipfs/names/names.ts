@@ -26,8 +26,8 @@ export interface NamesComponents {
   node: Pick<IpfsNode, 'helia' | 'libp2p'>
   /** That of the node */
   datastore: IpnsDatastore
-  /** Whether all peers may see which tags there are; @default they may */
-  isOpenToPeers?: (() => boolean) | undefined
+  /** Whether peers may be told to what our name points; @default they may */
+  isPublic?: (() => boolean) | undefined
   log: Logger
 }
 

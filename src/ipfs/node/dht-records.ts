@@ -1,6 +1,6 @@
 /**
- * Bounds what the DHT keeps for others. @libp2p/kad-dht writes every record that a peer sends to the datastore, for at
- * least two days, however many there are and as large as a message may be.
+ * Bounds what the DHT keeps for others, and has it provide only what may be. @libp2p/kad-dht writes every record that a
+ * peer sends to the datastore, for at least two days, however many there are and as large as a message may be.
  *
  * ```
  * <prefix>/provider/<multihash>/<peer>     the peer has a block; sent by that peer alone
@@ -8,6 +8,10 @@
  * ```
  */
 import type { AbortOptions } from '@libp2p/interface'
+import { base32 } from 'multiformats/bases/base32'
+import { CID } from 'multiformats/cid'
+import * as raw from 'multiformats/codecs/raw'
+import { decode as decodeMultihash } from 'multiformats/hashes/digest'
 import { Key, type Batch, type Datastore, type KeyQuery, type Pair, type Query } from 'interface-datastore'
 
 const hour = 3_600_000
@@ -112,9 +116,14 @@ export interface DhtDatastoreComponents {
   peerId: { toString: () => string }
 }
 
+/** Whether a block that this node provides may still be provided */
+export type MayProvide = (cid: CID) => boolean | Promise<boolean>
+
 export interface DhtDatastoreInit extends Partial<DhtRecordLimits> {
   /** Prefix of the keys of this DHT */
   prefix: string
+  /** @default all may */
+  mayProvide?: MayProvide | undefined
 }
 
 /**
@@ -126,14 +135,19 @@ export class DhtDatastore implements Datastore {
   readonly #self: string
   readonly #prefix: string
   readonly #limits: DhtRecordLimits
+  readonly #mayProvide: MayProvide
   readonly #providers: KeptKeys
   readonly #records: KeptKeys
   #loaded: Promise<void> | undefined
 
-  constructor({ datastore, peerId }: DhtDatastoreComponents, { prefix, ...limits }: DhtDatastoreInit) {
+  constructor(
+    { datastore, peerId }: DhtDatastoreComponents,
+    { prefix, mayProvide = () => true, ...limits }: DhtDatastoreInit,
+  ) {
     this.#datastore = datastore
     this.#self = peerId.toString()
     this.#prefix = prefix
+    this.#mayProvide = mayProvide
     this.#limits = { ...defaultDhtRecordLimits, ...limits }
     this.#providers = new KeptKeys({ perGroup: this.#limits.providersPerPeer, all: this.#limits.providers })
     this.#records = new KeptKeys({ perGroup: this.#limits.records, all: this.#limits.records })
@@ -165,8 +179,17 @@ export class DhtDatastore implements Datastore {
     return this.#datastore.has(key, options)
   }
 
-  query(query: Query, options?: AbortOptions): ReturnType<Datastore['query']> {
-    return this.#datastore.query(query, options)
+  /**
+   * Leaves out our own provider records of what may not be provided any more: by this, the library finds what it tells
+   * the DHT again, and answers who asks for providers. They come back where the rules allow it again.
+   */
+  async *query(query: Query, options?: AbortOptions): AsyncGenerator<Pair> {
+    for await (const pair of this.#datastore.query(query, options)) {
+      const key = pair.key.toString()
+      if (!this.#isOwn(key) || (await this.#mayProvide(providedBlock(key)))) {
+        yield pair
+      }
+    }
   }
 
   queryKeys(query: KeyQuery, options?: AbortOptions): ReturnType<Datastore['queryKeys']> {
@@ -226,6 +249,12 @@ export class DhtDatastore implements Datastore {
       await this.#datastore.delete(new Key(key, false), options)
     }
   }
+}
+
+/** The block of a provider record; which codec it has is not recorded */
+function providedBlock(key: string): CID {
+  const multihash = base32.baseDecode(key.split('/').at(-2) ?? '')
+  return CID.createV1(raw.code, decodeMultihash(multihash))
 }
 
 function peerOf(key: string): string {

@@ -1,5 +1,5 @@
 import { kadDHT, removePrivateAddressesMapper, removePublicAddressesMapper, type KadDHTInit } from '@libp2p/kad-dht'
-import { DhtDatastore } from './dht-records.ts'
+import { DhtDatastore, type MayProvide } from './dht-records.ts'
 
 type Dht = ReturnType<typeof kadDHT>
 
@@ -7,9 +7,9 @@ type Dht = ReturnType<typeof kadDHT>
  * The DHT twice, as in kubo: `/ipfs/kad/1.0.0` for public addresses and `/ipfs/lan/kad/1.0.0` for private ones. Storing
  * a block tells the DHT nothing; only a call of `helia.routing.provide()` does.
  */
-export function dualDht(): Record<'wan' | 'lan', Dht> {
+export function dualDht(mayProvide?: MayProvide): Record<'wan' | 'lan', Dht> {
   return {
-    wan: boundedDht({
+    wan: boundedDht(mayProvide, {
       protocol: '/ipfs/kad/1.0.0',
       peerInfoMapper: removePrivateAddressesMapper,
       logPrefix: 'libp2p:dht-wan',
@@ -18,7 +18,7 @@ export function dualDht(): Record<'wan' | 'lan', Dht> {
       // a network of private addresses has no peers here: answer so instead of waiting for one
       allowQueryWithZeroPeers: true,
     }),
-    lan: boundedDht({
+    lan: boundedDht(mayProvide, {
       protocol: '/ipfs/lan/kad/1.0.0',
       peerInfoMapper: removePublicAddressesMapper,
       clientMode: false,
@@ -31,9 +31,9 @@ export function dualDht(): Record<'wan' | 'lan', Dht> {
 }
 
 /** A DHT whose datastore others can't fill */
-function boundedDht(init: KadDHTInit & { datastorePrefix: string }): Dht {
+function boundedDht(mayProvide: MayProvide | undefined, init: KadDHTInit & { datastorePrefix: string }): Dht {
   return components => {
-    const datastore = new DhtDatastore(components, { prefix: init.datastorePrefix })
+    const datastore = new DhtDatastore(components, { prefix: init.datastorePrefix, mayProvide })
     // a copy would miss libp2p's other components, which are looked up when they are asked for
     return kadDHT(init)(
       new Proxy(components, { get: (target, name) => (name === 'datastore' ? datastore : Reflect.get(target, name)) }),

@@ -6,6 +6,7 @@ import { mdns } from '@libp2p/mdns'
 import { ping } from '@libp2p/ping'
 import { webSockets } from '@libp2p/websockets'
 import { dualDht } from './dht.ts'
+import type { MayProvide } from './dht-records.ts'
 import { boundedPreSharedKey } from './patches/bounded-cipher.ts'
 import { leanNoise } from './patches/lean-noise.ts'
 import { leanTcp } from './patches/lean-tcp.ts'
@@ -42,6 +43,8 @@ export interface Libp2pInit {
   swarmKey?: Uint8Array | undefined
   /** @default 300, or 200 for `public` */
   maxConnections?: number | undefined
+  /** Whether a block that was provided may still be; @default all may */
+  mayProvide?: MayProvide | undefined
   logger: NonNullable<Libp2pOptions['logger']>
   /** Called again and again for each peer that mDNS sees */
   onPeer: (peer: PeerInfo) => void
@@ -100,7 +103,7 @@ export function libp2pOptions(patches: Patches, init: Libp2pInit): Libp2pOptions
       identify: identify(),
       identifyPush: identifyPush(),
       ping: ping(),
-      ...(init.network === 'lan' ? {} : dualDht()),
+      ...(init.network === 'lan' ? {} : dualDht(init.mayProvide)),
       ...(isPublic ? { dcutr: dcutr() } : {}),
     },
     connectionManager: {

@@ -108,6 +108,7 @@ async function startOnline(
     announce: init.announce,
     swarmKey,
     maxConnections: limits.connections,
+    mayProvide: access && (cid => access.mayFetch('', swarmKey !== undefined, cid)),
     logger: componentLogger(log),
     onPeer: peer => {
       keeper?.found(peer)

@@ -8,6 +8,8 @@
  *
  * The tag `b` of the repository `a` and the repository `a/b` want the same place: the repository gets it.
  */
+import type { CID } from 'multiformats/cid'
+import { blockKey, BlockSet } from '../../ipfs/blocks/block-set.ts'
 import type { Content, ContentStore, DirectoryEntry } from '../../ipfs/content-store.ts'
 import { isUnreadable } from '../../ipfs/errors.ts'
 import type { Index } from '../../index/index.ts'
@@ -35,57 +37,84 @@ interface Node {
   stored?: Pair | undefined
 }
 
+/** What was stored of the directory, and what it was stored for */
+interface Tree extends StoreOptions {
+  top: Node
+  blocks: BlockSet
+}
+
+export interface StoreOptions {
+  /** Whether a tag, or any tag of a repository, gets into the directory; asked once before it is stored */
+  isPublic: (repository: string, tag?: string) => boolean
+}
+
+export interface StoredDirectory {
+  cid: string
+  /** Its blocks, and those of what it was before, without those of the images */
+  blocks: BlockSet
+  isEmpty: boolean
+}
+
 /** Stores the directory of all tags, and only the changed parts of it the next time */
 export class PublishedDirectory {
   readonly #components: PublishedDirectoryComponents
   /** Undefined: all repositories have to be looked at */
-  #tree: Node | undefined
+  #tree: Tree | undefined
 
   constructor(components: PublishedDirectoryComponents) {
     this.#components = components
   }
 
-  /** Has the whole directory stored again the next time */
+  /** Has the whole directory stored again the next time, as where other tags are public than before */
   reset(): void {
     this.#tree = undefined
   }
 
   /**
    * @param changed repositories whose tags have changed since the last call
-   * @returns the CID of the directory
+   * @param options count for what is stored from the first call on, and from the first after {@link reset}
    */
-  async store(changed: ReadonlySet<string>, signal: AbortSignal): Promise<string> {
-    const { content, index } = this.#components
-    if (this.#tree === undefined) {
-      this.#tree = emptyNode()
-      for await (const repository of index.repositories(everything)) {
-        signal.throwIfAborted()
-        markChanged(this.#tree, repository)
-      }
-    }
+  async store(changed: ReadonlySet<string>, options: StoreOptions, signal: AbortSignal): Promise<StoredDirectory> {
+    const { content } = this.#components
+    const tree = this.#tree ?? (await this.#newTree(options, signal))
+    this.#tree = tree
     for (const repository of changed) {
-      markChanged(this.#tree, repository)
+      markChanged(tree.top, repository)
     }
-    const { cids, images } = (await this.#storeNode(this.#tree, '', signal)) ?? {
-      cids: await content.addDirectory([]),
-      images: await content.addDirectory([]),
+    const stored = await this.#storeNode(tree.top, '', tree, signal)
+    const noting = notingIn(tree)
+    const { cids, images } = stored ?? {
+      cids: await content.addDirectory([], noting),
+      images: await content.addDirectory([], noting),
     }
-    const root = await content.addDirectory([
-      { name: 'cids', content: cids },
-      { name: 'images', content: images },
-    ])
-    return root.cid
+    const root = await content.addDirectory(
+      [
+        { name: 'cids', content: cids },
+        { name: 'images', content: images },
+      ],
+      noting,
+    )
+    return { cid: root.cid, blocks: tree.blocks, isEmpty: stored === undefined }
+  }
+
+  async #newTree(options: StoreOptions, signal: AbortSignal): Promise<Tree> {
+    const tree: Tree = { ...options, top: emptyNode(), blocks: new BlockSet() }
+    for await (const repository of this.#components.index.repositories(everything)) {
+      signal.throwIfAborted()
+      markChanged(tree.top, repository)
+    }
+    return tree
   }
 
   /** @returns undefined where there is no tag below the node */
-  async #storeNode(node: Node, path: string, signal: AbortSignal): Promise<Pair | undefined> {
+  async #storeNode(node: Node, path: string, tree: Tree, signal: AbortSignal): Promise<Pair | undefined> {
     if (node.stored !== undefined) {
       return node.stored
     }
     signal.throwIfAborted()
-    const entries = await this.#storeTags(node, path, signal)
+    const entries = await this.#storeTags(node, path, tree, signal)
     for (const [name, child] of node.children) {
-      const stored = await this.#storeNode(child, path === '' ? name : `${path}/${name}`, signal)
+      const stored = await this.#storeNode(child, path === '' ? name : `${path}/${name}`, tree, signal)
       if (stored === undefined) {
         node.children.delete(name)
         continue
@@ -97,26 +126,29 @@ export class PublishedDirectory {
     }
     if (entries.size > 0) {
       node.stored = {
-        cids: await this.#addDirectory(entries, 'cids', signal),
-        images: await this.#addDirectory(entries, 'images', signal),
+        cids: await this.#addDirectory(entries, 'cids', tree, signal),
+        images: await this.#addDirectory(entries, 'images', tree, signal),
       }
     }
     return node.stored
   }
 
-  async #storeTags(node: Node, repository: string, signal: AbortSignal): Promise<Map<string, Pair>> {
+  async #storeTags(node: Node, repository: string, tree: Tree, signal: AbortSignal): Promise<Map<string, Pair>> {
     const { index } = this.#components
     const entries = new Map<string, Pair>()
     const known = node.tags
     node.tags = new Map()
-    if (repository === '') {
+    if (repository === '' || !tree.isPublic(repository)) {
       return entries
     }
     for await (const { tag, record } of index.tags(repository, everything)) {
       signal.throwIfAborted()
+      if (!tree.isPublic(repository, tag)) {
+        continue
+      }
       const root = (await index.manifest(repository, record.digest))?.root
       if (root !== undefined) {
-        const pair = known.get(root) ?? node.tags.get(root) ?? (await this.#storeTag(root))
+        const pair = known.get(root) ?? node.tags.get(root) ?? (await this.#storeTag(root, tree))
         node.tags.set(root, pair)
         entries.set(tag, pair)
       }
@@ -124,7 +156,7 @@ export class PublishedDirectory {
     return entries
   }
 
-  async #storeTag(root: string): Promise<Pair> {
+  async #storeTag(root: string, tree: Tree): Promise<Pair> {
     const { content, log } = this.#components
     const found = await content.find(root, []).catch((err: unknown) => {
       if (!isUnreadable(err)) {
@@ -134,16 +166,30 @@ export class PublishedDirectory {
       log.warn('an image root is missing or damaged', { cid: root, err })
     })
     return {
-      cids: await content.add(new TextEncoder().encode(root)),
+      cids: await content.add(new TextEncoder().encode(root), notingIn(tree)),
       images: { cid: root, size: 0, dagSize: found?.claimedDagSize ?? 0 },
     }
   }
 
-  async #addDirectory(entries: ReadonlyMap<string, Pair>, kind: keyof Pair, signal: AbortSignal): Promise<Content> {
+  async #addDirectory(
+    entries: ReadonlyMap<string, Pair>,
+    kind: keyof Pair,
+    tree: Tree,
+    signal: AbortSignal,
+  ): Promise<Content> {
     return await this.#components.content.addDirectory(
       Array.from(entries, ([name, pair]): DirectoryEntry => ({ name, content: pair[kind] })),
-      { signal },
+      { signal, ...notingIn(tree) },
     )
+  }
+}
+
+/** Notes each block that is stored for the directory */
+function notingIn({ blocks }: Tree): { onBlock: (cid: CID) => void } {
+  return {
+    onBlock: cid => {
+      blocks.add(blockKey(cid.multihash.digest))
+    },
   }
 }
 

@@ -9,12 +9,15 @@
  *   (`resolver-ipfs.ts`)
  * - `tag-listener.ts`: how all of them hear of a changed tag; `tag-roots.ts`: the image root of a tag
  */
+import type { Puller } from '../../access/puller.ts'
+import type { BlockSet } from '../../ipfs/blocks/block-set.ts'
 import type { ContentStore } from '../../ipfs/content-store.ts'
 import type { Index } from '../../index/index.ts'
 import { OciError } from '../../oci/errors.ts'
+import type { BlockAccess } from '../block-access.ts'
 import type { IndexCondition } from '../index-condition.ts'
 import type { RootProvider } from '../root-provider.ts'
-import { PublishedDirectory, type PublishedDirectoryComponents } from './published-directory.ts'
+import { PublishedDirectory, type PublishedDirectoryComponents, type StoredDirectory } from './published-directory.ts'
 import type { TagListener } from './tag-listener.ts'
 
 export interface PublisherComponents extends PublishedDirectoryComponents {
@@ -23,8 +26,10 @@ export interface PublisherComponents extends PublishedDirectoryComponents {
   content: PublishedDirectoryComponents['content'] & Pick<ContentStore, 'sync'>
   index: PublishedDirectoryComponents['index'] & Pick<Index, 'change' | 'published'>
   names: { publish: (cid: string) => Promise<{ name: string; sequence: number }> }
-  /** Whether all peers may see which tags there are; @default they may */
-  isOpenToPeers?: (() => boolean) | undefined
+  /** What every peer may pull, and so see published; @default everything */
+  audience?: (() => Puller) | undefined
+  /** Is told the blocks of the directory, which are for every peer */
+  blockAccess?: Pick<BlockAccess, 'published'> | undefined
   /** Provides the published directory */
   provider?: RootProvider | undefined
 }
@@ -62,6 +67,10 @@ export class Publisher implements TagListener {
   #firstChange = 0
   #earliest = 0
   #failures = 0
+  /** Counts the changes of the access rules */
+  #rules = 0
+  /** Whether what was published last is what the access rules let every peer see now */
+  #isCurrent = false
   #stopped = new AbortController()
   #running: Promise<unknown> = Promise.resolve()
   /** Pending while blocks are stored that the published directory in the index does not lead to yet */
@@ -77,6 +86,11 @@ export class Publisher implements TagListener {
 
   async start(): Promise<void> {
     this.#stopped = new AbortController()
+    if (!this.#automatic) {
+      this.#running = this.#recognize().catch((err: unknown) => {
+        this.#components.log.debug('what was published last was not looked at', { err })
+      })
+    }
     // a registry that never had a tag does not need a name yet
     if (
       (await this.#components.index.published()) !== undefined ||
@@ -104,21 +118,36 @@ export class Publisher implements TagListener {
     this.#schedule()
   }
 
+  /** To be called when the access rules have changed: what is published, and who gets it, follows them */
+  rulesChanged(): void {
+    this.#rules++
+    this.#forget()
+    this.#directory.reset()
+    this.#schedule()
+  }
+
+  /** Whether peers may be told again what was published last */
+  get isPublic(): boolean {
+    return this.#audience.everything || this.#isCurrent
+  }
+
   /**
-   * Publishes all tags as they are now
+   * Publishes the tags as they are now that every peer may pull
    *
-   * @throws OciError UNAVAILABLE where the index is not whole, DENIED where not every peer may see the tags
+   * @throws OciError UNAVAILABLE where the index is not whole, DENIED where there are none for every peer
    */
   async publish(): Promise<{ name: string; cid: string }> {
     this.#components.condition.requireWhole()
-    if (!this.#isOpenToPeers) {
-      throw new OciError('DENIED', {
-        detail: { reason: 'the access rules do not let every peer pull everything, so nothing is published' },
-      })
+    if (!this.#audience.something) {
+      throw nothingPublic()
     }
     const work = this.#running.then(async () => await this.#publish())
     this.#running = work.catch(() => {})
-    return await work
+    const published = await work
+    if (published === undefined) {
+      throw nothingPublic()
+    }
+    return published
   }
 
   /** Stores the whole directory of tags again, to replace missing or damaged blocks of it; publishes nothing */
@@ -136,14 +165,14 @@ export class Publisher implements TagListener {
     await this.#storing
   }
 
-  get #isOpenToPeers(): boolean {
-    return this.#components.isOpenToPeers?.() ?? true
+  get #audience(): Puller {
+    return this.#components.audience?.() ?? everybody
   }
 
   #schedule(): void {
     if (
       !this.#automatic ||
-      !this.#isOpenToPeers ||
+      !this.#audience.something ||
       !this.#components.condition.isWhole ||
       this.#stopped.signal.aborted
     ) {
@@ -158,7 +187,7 @@ export class Publisher implements TagListener {
     this.#timer = setTimeout(() => {
       this.#timer = undefined
       this.publish().catch((err: unknown) => {
-        if (!this.#stopped.signal.aborted) {
+        if (!this.#stopped.signal.aborted && (err as OciError).code !== 'DENIED') {
           this.#components.log.error('tags not published', { err })
           this.#schedule()
         }
@@ -166,11 +195,14 @@ export class Publisher implements TagListener {
     }, due - now)
   }
 
-  async #publish(): Promise<{ name: string; cid: string }> {
+  async #publish(): Promise<{ name: string; cid: string } | undefined> {
     const { log, names, provider } = this.#components
     const began = performance.now()
     try {
       const cid = await this.#storeAndIndex()
+      if (cid === undefined) {
+        return undefined
+      }
       const { name, sequence } = await names.publish(cid)
       provider?.provide(cid)
       const ms = Math.round(performance.now() - began)
@@ -186,22 +218,77 @@ export class Publisher implements TagListener {
     }
   }
 
-  async #storeAndIndex(): Promise<string> {
+  /** @returns undefined where there is nothing that every peer may see */
+  async #storeAndIndex(): Promise<string | undefined> {
     const work = this.#store()
     this.#storing = work.catch(() => {})
     return await work
   }
 
-  async #store(): Promise<string> {
+  async #store(): Promise<string | undefined> {
     const { content, index } = this.#components
     const before = (await index.published())?.root
     const changed = this.#changed
     this.#changed = new Set()
-    const cid = await this.#directory.store(changed, this.#stopped.signal)
+    const isForAll = ({ isEmpty }: StoredDirectory): boolean => !isEmpty || this.#audience.everything
+    const stored = await this.#storeForAudience(changed, isForAll)
+    const { cid } = stored
+    if (!isForAll(stored)) {
+      return undefined
+    }
     if (cid !== before) {
       await content.sync()
       await index.change().putPublished({ root: cid }).commit({ durable: true })
     }
     return cid
   }
+
+  /**
+   * Stores the directory, again where the access rules change meanwhile
+   *
+   * @param isPublished whether it is what our name points to, or is about to
+   */
+  async #storeForAudience(
+    changed: ReadonlySet<string>,
+    isPublished: (directory: StoredDirectory) => boolean,
+  ): Promise<StoredDirectory> {
+    for (;;) {
+      const rules = this.#rules
+      const audience = this.#audience
+      const stored = await this.#directory.store(changed, { isPublic: audience.mayPull }, this.#stopped.signal)
+      if (rules === this.#rules) {
+        this.#isCurrent = isPublished(stored)
+        this.#tellBlocks(this.#isCurrent && !audience.everything ? stored.blocks : undefined)
+        return stored
+      }
+      this.#directory.reset()
+    }
+  }
+
+  /** What was published before the start may be told to peers again where it is what would be published now */
+  async #recognize(): Promise<void> {
+    const root = (await this.#components.index.published())?.root
+    if (root !== undefined && !this.#audience.everything) {
+      await this.#storeForAudience(new Set(), ({ cid }) => cid === root)
+    }
+  }
+
+  #forget(): void {
+    this.#isCurrent = false
+    this.#tellBlocks(undefined)
+  }
+
+  #tellBlocks(blocks: BlockSet | undefined): void {
+    if (this.#components.blockAccess !== undefined) {
+      this.#components.blockAccess.published = blocks
+    }
+  }
+}
+
+const everybody: Puller = { everything: true, something: true, mayPull: () => true }
+
+function nothingPublic(): OciError {
+  return new OciError('DENIED', {
+    detail: { reason: 'the access rules let every peer pull nothing that is here, so nothing is published' },
+  })
 }

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { generateKeyPairSync, randomBytes } from 'node:crypto'
+import { createHash, generateKeyPairSync, randomBytes } from 'node:crypto'
 import { describe, it } from 'node:test'
 import { noise } from '@chainsafe/libp2p-noise'
 import { yamux } from '@chainsafe/libp2p-yamux'
@@ -8,6 +8,7 @@ import { tcp } from '@libp2p/tcp'
 import { MemoryDatastore } from 'datastore-core'
 import { Key, type Datastore } from 'interface-datastore'
 import { createLibp2p, type Libp2p } from 'libp2p'
+import { base32 } from 'multiformats/bases/base32'
 import { create as createMultihash } from 'multiformats/hashes/digest'
 import { identity } from 'multiformats/hashes/identity'
 import { defaultDhtRecordLimits, DhtDatastore, KeptKeys } from '../../../../src/ipfs/node/dht-records.ts'
@@ -138,6 +139,33 @@ describe('the datastore of a DHT', () => {
     }
     await Promise.all(Array.from({ length: 4 }, async (_, i) => await bounded.put(provider('a', i), value)))
     assert.equal((await keysIn(datastore, '/dht')).length, 4)
+  })
+
+  it('does not show what the node provided and may not provide any more', async () => {
+    const datastore = new MemoryDatastore()
+    const blocks = [1, 2].map(name => createMultihash(0x12, createHash('sha256').update(String(name)).digest()))
+    const [first, second] = blocks.map(({ bytes }) => base32.baseEncode(bytes)) as [string, string]
+    let isOpen = true
+    const bounded = new DhtDatastore(
+      { datastore, peerId },
+      {
+        prefix: '/dht',
+        mayProvide: async cid => isOpen || cid.multihash.bytes.every((byte, i) => byte === blocks[0]!.bytes[i]),
+      },
+    )
+    const all = [first, second].flatMap(name => [`/dht/provider/${name}/self`, `/dht/provider/${name}/other`])
+    for (const key of all) {
+      await bounded.put(new Key(key), value)
+    }
+    const shown = async (prefix: string): Promise<string[]> =>
+      (await Array.fromAsync(bounded.query({ prefix }))).map(({ key }) => String(key)).sort()
+    assert.deepEqual(await shown('/dht/provider'), all.toSorted())
+    isOpen = false
+    // that others provide it is not for this node to hide
+    assert.deepEqual(await shown('/dht/provider'), all.filter(key => key !== `/dht/provider/${second}/self`).sort())
+    assert.deepEqual(await shown(`/dht/provider/${second}`), [`/dht/provider/${second}/other`])
+    isOpen = true
+    assert.deepEqual(await shown('/dht/provider'), all.toSorted())
   })
 
   it('passes on what is read', async () => {

@@ -4,6 +4,7 @@ import { rm } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import * as dagPb from '@ipld/dag-pb'
 import { CID } from 'multiformats/cid'
+import { blockKey, type BlockKey } from '../../../../src/ipfs/blocks/block-set.ts'
 import { hashBlock } from '../../../../src/ipfs/dag/encode-node.ts'
 import { Publisher, type PublisherComponents, type PublisherInit } from '../../../../src/registry/tags/publisher.ts'
 import { imageManifest } from '../../../fixtures/manifests.ts'
@@ -66,7 +67,10 @@ describe('publisher', () => {
   it('publishes nothing while not every peer may see the tags', async () => {
     await publisher.stop()
     let isOpen = false
-    publisher = make({ automatic: true }, { isOpenToPeers: () => isOpen })
+    publisher = make(
+      { automatic: true },
+      { audience: () => ({ everything: isOpen, something: isOpen, mayPull: () => isOpen }) },
+    )
     await publisher.start()
     await push('team/app', 'v1')
     await assert.rejects(publisher.publish(), { code: 'DENIED' })
@@ -77,6 +81,104 @@ describe('publisher', () => {
     await until('both tags are published', () => published.length > 0)
     const found = JSON.stringify(await contents(published.at(-1)!))
     assert.ok(found.includes('v1') && found.includes('v2'))
+  })
+
+  describe('under access rules', () => {
+    /** What every peer may pull: repositories, or repositories with a tag */
+    let open: Set<string>
+    let access: { published: { has: (key: BlockKey) => boolean } | undefined }
+    const makeGuarded = (automatic: boolean): Publisher =>
+      make(
+        { automatic },
+        {
+          blockAccess: access,
+          audience: () => ({
+            everything: false,
+            something: open.size > 0,
+            mayPull: (repository, tag) =>
+              open.has(repository) && (tag === undefined || open.has(`${repository}:${tag}`)),
+          }),
+        },
+      )
+    const isServed = (cid: string): boolean => access.published?.has(blockKey(CID.parse(cid).multihash.digest)) === true
+    const openTags = (...tags: string[]): void => {
+      open = new Set(tags.flatMap(tag => [tag, tag.split(':')[0]!]))
+      publisher.rulesChanged()
+    }
+
+    beforeEach(async () => {
+      await publisher.stop()
+      open = new Set()
+      access = { published: undefined }
+      publisher = makeGuarded(true)
+      await publisher.start()
+    })
+
+    it('publishes the tags that every peer may pull, and again when the rules change', async () => {
+      const root = await push('public/app', 'v1')
+      await push('public/app', 'hidden')
+      await push('secret/app', 'v1', 'secret')
+      openTags('public/app:v1')
+      await until('the public tag is published', () => published.length > 0)
+      assert.deepEqual(await contents(published[0]!), {
+        cids: { public: { app: { v1: root } } },
+        images: { public: { app: { v1: root } } },
+      })
+      assert.ok(publisher.isPublic && isServed(published[0]!))
+
+      openTags('secret/app:v1')
+      assert.ok(!publisher.isPublic && !isServed(published[0]!))
+      await until('the other one is published', () => published.length > 1)
+      assert.ok(!JSON.stringify(await contents(published[1]!)).includes('public'))
+      assert.ok(publisher.isPublic && isServed(published[1]!) && !isServed(published[0]!))
+
+      openTags()
+      assert.ok(!publisher.isPublic && !isServed(published[1]!))
+      await assert.rejects(publisher.publish(), { code: 'DENIED' })
+      openTags('none/here:v1')
+      await assert.rejects(publisher.publish(), { code: 'DENIED' })
+      assert.ok(!publisher.isPublic)
+      assert.equal(published.length, 2)
+    })
+
+    it('stores the directory anew where the rules change meanwhile', async () => {
+      await push('a', 'v1')
+      await push('b', 'v1')
+      const find = stores.content.find.bind(stores.content)
+      let changes = 0
+      stores.content.find = async (...args) => {
+        if (changes++ === 0) {
+          openTags('b:v1')
+        }
+        return await find(...args)
+      }
+      openTags('a:v1')
+      await until('a directory is published', () => published.length > 0)
+      await publisher.stop()
+      for (const root of published) {
+        assert.deepEqual(Object.keys((await contents(root))['cids'] as object), ['b'])
+      }
+      assert.ok(isServed(published.at(-1)!))
+    })
+
+    it('knows after a restart whether what was published last is still public', async () => {
+      await push('a', 'v1')
+      openTags('a:v1')
+      await until('the tag is published', () => published.length > 0)
+      await publisher.stop()
+      for (const [tag, isPublic] of [
+        ['a:v1', true],
+        ['b:v1', false],
+      ] as const) {
+        access.published = undefined
+        publisher = makeGuarded(false)
+        open = new Set([tag, tag.split(':')[0]!])
+        await publisher.start()
+        await (isPublic ? until('it is recognized', () => publisher.isPublic) : sleep(200))
+        await publisher.stop()
+        assert.deepEqual([publisher.isPublic, isServed(published[0]!)], [isPublic, isPublic])
+      }
+    })
   })
 
   it('is cut short by the stop, however long a directory takes', async () => {
