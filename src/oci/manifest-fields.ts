@@ -1,17 +1,30 @@
 import { OciError } from './errors.ts'
 
+/** @throws OciError MANIFEST_INVALID where the bytes are not UTF-8 */
+export function decodeJson(bytes: Uint8Array): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
+  } catch (err) {
+    throw notJson(err)
+  }
+}
+
 /** @throws OciError MANIFEST_INVALID */
-export function parseJsonObject(bytes: Uint8Array): Record<string, unknown> {
+export function parseJsonObject(text: string): Record<string, unknown> {
   let value: unknown
   try {
-    value = JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes))
+    value = JSON.parse(text)
   } catch (err) {
-    throw new OciError('MANIFEST_INVALID', { detail: { reason: 'is not JSON in UTF-8' }, cause: err })
+    throw notJson(err)
   }
   if (!isObject(value)) {
     throw new OciError('MANIFEST_INVALID', { detail: { reason: 'is not a JSON object' } })
   }
   return value
+}
+
+function notJson(cause: unknown): OciError {
+  return new OciError('MANIFEST_INVALID', { detail: { reason: 'is not JSON in UTF-8' }, cause })
 }
 
 /**

@@ -10,7 +10,7 @@
  * - `errors.ts`: the one table from error code to HTTP status and message
  */
 import { descriptor, descriptors, isDescriptor, type Descriptor } from './descriptor.ts'
-import { invalid, isString, isStringMap, notEmpty, optional, parseJsonObject } from './manifest-fields.ts'
+import { decodeJson, invalid, isString, isStringMap, notEmpty, optional, parseJsonObject } from './manifest-fields.ts'
 import {
   defaultManifestLimits,
   requireFewDescriptors,
@@ -95,7 +95,9 @@ function drained<T>(steps: Steps<T>): T {
 function* parsing(bytes: Uint8Array, contentType: string | undefined, limits: ManifestLimits): Steps<Manifest> {
   yield* requireJsonWithin(bytes, limits)
   yield
-  const json = parseJsonObject(bytes)
+  const text = decodeJson(bytes)
+  yield
+  const json = parseJsonObject(text)
   yield
   requireShortLists(json, limits)
   const mediaType = mediaTypeOf(json, contentType)
@@ -121,7 +123,7 @@ export function parseStoredManifest(
   limits: ManifestLimits = defaultManifestLimits,
 ): Manifest {
   drained(requireJsonWithin(bytes, limits))
-  const json = parseJsonObject(bytes)
+  const json = parseJsonObject(decodeJson(bytes))
   return drained(manifestOf(json, mediaType, kindOfMediaType(mediaType), limits))
 }
 
