@@ -18,6 +18,7 @@
  *     effect: deny
  * ```
  */
+import { createHash } from 'node:crypto'
 import { LineCounter, parseDocument, type Document } from 'yaml'
 import type { z } from 'zod'
 import { accessFileSchema } from './access-schema.ts'
@@ -30,6 +31,8 @@ export interface AccessRules {
   rules: Rules
   /** Of a user, by the groups of the file */
   groupsOf: (user: string) => string[]
+  /** SHA-256 of the file, to tell one from another */
+  digest: string
   /** Whose tokens are a log-in here, by name */
   issuers: ReadonlyMap<string, Issuer>
 }
@@ -66,6 +69,7 @@ export function parseAccessFile(name: string, text: string): AccessRules {
         return { ...rule, subjects: who, source: `${name}, line ${line}` }
       }),
     ),
+    digest: `sha256:${createHash('sha256').update(text).digest('hex')}`,
     groupsOf: user => groupsByUser.get(user)?.map(({ group }) => group) ?? [],
     issuers: new Map(Object.entries(issuers).map(([key, issuer]) => [key, { name: key, ...issuer }])),
   }

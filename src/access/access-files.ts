@@ -3,6 +3,8 @@ import { basename } from 'node:path'
 import type { Logger } from '../log.ts'
 import { parseAccessFile, type AccessRules } from './access-file.ts'
 import { KeyedLock } from '../scheduling/keyed-lock.ts'
+import { changesOf } from './audit-changes.ts'
+import type { AuditLog } from './audit-log.ts'
 import { ApiKeys, parseKeys } from './api-keys.ts'
 import { AccessFileError } from './errors.ts'
 import { parsePasswords, type Passwords } from './htpasswd.ts'
@@ -34,6 +36,7 @@ export interface AccessFilesInit {
  */
 export class AccessFiles {
   readonly #log: Logger
+  readonly #audit: Pick<AuditLog, 'write'> | undefined
   readonly #init: AccessFilesInit
   readonly #lock = new KeyedLock()
   #state: AccessState | undefined
@@ -44,8 +47,10 @@ export class AccessFiles {
   #looking: Promise<void> | undefined
   readonly #listeners: (() => void)[] = []
 
-  constructor({ log }: { log: Logger }, init: AccessFilesInit) {
+  /** @param components.audit is told what changes */
+  constructor({ log, audit }: { log: Logger; audit?: Pick<AuditLog, 'write'> | undefined }, init: AccessFilesInit) {
     this.#log = log
+    this.#audit = audit
     this.#init = init
   }
 
@@ -111,15 +116,18 @@ export class AccessFiles {
         this.#log.error('the access rules are gone; those read before stay in force', { file: this.#init.accessFile })
         return
       }
+      if (this.#audit !== undefined) {
+        changesOf(this.#state, state).forEach(change => this.#audit?.write(change))
+      }
       this.#state = state
       this.#listeners.forEach(listener => {
         listener()
       })
       this.#log.info('access rules read', { file: this.#init.accessFile })
     } catch (err) {
-      this.#log.error("the access rules can't be used; those read before stay in force", {
-        reason: (err as Error).message,
-      })
+      const reason = (err as Error).message
+      this.#audit?.write({ action: 'rules', outcome: 'failed', reason })
+      this.#log.error("the access rules can't be used; those read before stay in force", { reason })
     }
   }
 

@@ -14,6 +14,7 @@ function explain(
 ): string | undefined {
   switch (name) {
     case 'AccessFileError':
+    case 'AuditLogError':
     case 'CertificateError':
     case 'ListenError':
     case 'NetworkConfigError':

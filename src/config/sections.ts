@@ -1,4 +1,4 @@
-import { addresses, amount, choice, durationOrOff, key, section, sizeOrOff } from './keys.ts'
+import { addresses, amount, choice, durationOrOff, key, section, sizeOrOff, wholeNumber } from './keys.ts'
 import { parseDuration, parseSize } from './units.ts'
 import {
   address,
@@ -143,6 +143,17 @@ export const access = section({
     'File with users and passwords, as htpasswd -B writes it; unset means htpasswd in the data directory',
     { flag: 'htpasswd' },
   ),
+  auditLog: key(
+    pathText.optional(),
+    'path',
+    'File that records who did what, one JSON object a line; unset means none',
+  ),
+  auditLogBytes: key(
+    amount(parseSize, 2 ** 20, 2 ** 40, 'size such as 64MiB, from 1MiB').default(64 * 2 ** 20),
+    'size',
+    'Size at which the audit log is put aside and a new one begins',
+  ),
+  auditLogFiles: key(wholeNumber(0, 1000).default(5), 'number', 'How many old audit logs are kept'),
   tokenUrl: key(
     gatewayUrl.optional(),
     'text',

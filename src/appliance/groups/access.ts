@@ -1,5 +1,6 @@
 import { dirname, join } from 'node:path'
 import { AccessFiles, type AccessFilesInit } from '../../access/access-files.ts'
+import { AuditLog } from '../../access/audit-log.ts'
 import { Access } from '../../access/access.ts'
 import { Authenticator } from '../../access/authenticator.ts'
 import { ForeignTokens } from '../../access/foreign-tokens.ts'
@@ -9,6 +10,7 @@ import { PasswordThread } from '../../access/password-thread.ts'
 import { TokenKeys } from '../../access/token-keys.ts'
 import { Tokens } from '../../access/tokens.ts'
 import type { Config } from '../../config/schema.ts'
+import type { Logger } from '../../log.ts'
 import type { PeerAccess } from '../../ipfs/node/node.ts'
 import { BlockAccess } from '../../registry/block-access.ts'
 import { readIfThere, replaceOwnerFile } from '../directory/owner-file.ts'
@@ -19,6 +21,8 @@ import { part, type Part } from './part.ts'
 export interface AccessParts {
   access: Access
   accessFiles: AccessFiles
+  /** Undefined where none is configured */
+  auditLog: AuditLog | undefined
   blockAccess: BlockAccess
   /** What every peer of this network may pull, so that it may be provided and published */
   audience: () => Puller
@@ -49,7 +53,8 @@ export function accessFilesInit(dataDir: string, { file, htpasswd }: Config['acc
 export function buildAccess({ condition, config, directory, index, inputs, ...base }: Base): AccessParts {
   const log = base.log.child({ module: 'access' })
   const init = accessFilesInit(directory.path, config.access)
-  const accessFiles = new AccessFiles({ log }, init)
+  const auditLog = buildAuditLog(config.access, log)
+  const accessFiles = new AccessFiles({ log, audit: auditLog }, init)
   const foreign = new ForeignTokens({ log }, { directory: dirname(init.accessFile) })
   const comparison = new PasswordThread()
   const keyFile = accessPaths(directory.path).keys
@@ -70,14 +75,23 @@ export function buildAccess({ condition, config, directory, index, inputs, ...ba
   return {
     access,
     accessFiles,
+    auditLog,
     blockAccess,
     audience: () => access.peer('', inputs.swarmKey !== undefined),
     peerAccess: { mayFetch: (peer, inSwarm, cid) => blockAccess.mayFetch(access.peer(peer, inSwarm), cid) },
     parts: [
+      ...(auditLog === undefined ? [] : [part('audit log', auditLog)]),
       part('thread for passwords', { stop: async () => await comparison.stop() }),
       part('keys of issuers', { stop: async () => await foreign.stop() }),
       part('access rules', accessFiles),
       part('keys of tokens', { start: async () => access.isClosed && (await keys.load()) }),
     ],
   }
+}
+
+function buildAuditLog(
+  { auditLog: path, auditLogBytes, auditLogFiles }: Config['access'],
+  log: Logger,
+): AuditLog | undefined {
+  return path === undefined ? undefined : new AuditLog({ log }, { path, maxBytes: auditLogBytes, files: auditLogFiles })
 }

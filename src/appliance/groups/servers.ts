@@ -29,7 +29,7 @@ export interface Servers {
 }
 
 export function buildServers(components: Base & AccessParts & Network & NameParts & RegistryParts & Upkeep): Servers {
-  const { access, config, directory, inputs, isReady, metrics, readOnly, registry } = components
+  const { access, auditLog, config, directory, inputs, isReady, metrics, readOnly, registry } = components
   const { admin, host, port } = config
   const { certificate } = inputs
   const log = components.log.child({ module: 'http' })
@@ -38,7 +38,19 @@ export function buildServers(components: Base & AccessParts & Network & NamePart
   const administration = new Administration(components)
   const turns = new BodyTurns()
   const usage = usageLimits(config.limits)
-  const app: AppComponents = { access, administration, bodies, turns, readOnly, registry, health, usage, metrics, log }
+  const app: AppComponents = {
+    access,
+    auditLog,
+    administration,
+    bodies,
+    turns,
+    readOnly,
+    registry,
+    health,
+    usage,
+    metrics,
+    log,
+  }
 
   const hosts = new BrowserHosts({
     names: [...config.hosts, host, admin.host],

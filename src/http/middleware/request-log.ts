@@ -59,10 +59,11 @@ function newBytes(socket: Socket): { bytesIn: number; bytesOut: number } {
   return { bytesIn: received - before.received, bytesOut: sent - before.sent }
 }
 
-/** Middleware that names the route of a request, for metrics */
+/** Middleware that names the route of a request, for metrics and the audit log */
 export function route(name: string): RequestHandler {
-  return (_req, res, next) => {
+  return (req, res, next) => {
     res.locals.route = name
+    res.locals.params = req.params
     next()
   }
 }

@@ -30,6 +30,7 @@ import { guardBrowsers } from '../middleware/browsers.ts'
 import { sendAsData } from '../content-headers.ts'
 import { errorHandler } from '../middleware/error-handler.ts'
 import { limitUrlAndHeaders, type UrlAndHeaderLimits } from '../middleware/url-and-header-limits.ts'
+import { audit } from '../middleware/audit.ts'
 import { limitUsage } from '../middleware/limit-usage.ts'
 import { refuseWrites } from '../middleware/refuse-writes.ts'
 import { observeRequests } from '../middleware/request-log.ts'
@@ -45,6 +46,7 @@ import { tagRoutes } from './tags.ts'
 import { uploadRoutes } from './uploads.ts'
 import type { BodyRate } from '../steady-body.ts'
 import type { Access } from '../../access/access.ts'
+import type { AuditLog } from '../../access/audit-log.ts'
 import { identify } from '../middleware/identify.ts'
 import { tokenRoutes } from './token.ts'
 
@@ -57,6 +59,8 @@ export interface AppComponents {
   readOnly: ReadOnlyMode
   registry: Registry
   health: Health
+  /** Undefined where there is no audit log */
+  auditLog?: Pick<AuditLog, 'write'> | undefined
   /** Undefined where nobody's requests and bytes are limited */
   usage?: UsageLimits | undefined
   /** Undefined if the appliance has no administration */
@@ -94,7 +98,7 @@ export interface AppLimits {
 /** The app of the registry's port: middleware in this order, then the routes, then the error handler */
 export function createApp(components: AppComponents, init: AppInit): RequestListener {
   const { limits } = init
-  const app = createBareApp(components, init)
+  const app = createBareApp(components, init, 'admin token')
   if (init.admin !== undefined) {
     useAdministration(app, components, init.admin, limits)
   }
@@ -120,7 +124,7 @@ export function createApp(components: AppComponents, init: AppInit): RequestList
  * which suits a socket that only one user can connect to.
  */
 export function createAdminApp(components: Omit<AppComponents, 'registry'>, init: AppInit): RequestListener {
-  const app = createBareApp(components, init)
+  const app = createBareApp(components, init, init.admin === undefined ? 'admin socket' : 'admin token')
   useAdministration(app, components, init.admin, init.limits)
   return endApp(app, components)
 }
@@ -141,6 +145,7 @@ function useAdministration(
 function createBareApp(
   components: Omit<AppComponents, 'registry'>,
   { browserHeaders, hosts, limits }: Omit<AppInit, 'admin'>,
+  administrator: string,
 ): Express {
   const app = express()
   app.disable('x-powered-by')
@@ -150,6 +155,9 @@ function createBareApp(
   app.set('query parser', 'simple')
   app.use(sendAsData, observeRequests(components), limitUrlAndHeaders(limits.requests))
   app.use(guardBrowsers(hosts, browserHeaders))
+  if (components.auditLog !== undefined) {
+    app.use(audit(components.auditLog, { administrator }))
+  }
   return app
 }
 

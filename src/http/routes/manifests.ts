@@ -7,6 +7,7 @@ import type { Registry } from '../../registry/repositories/registry.ts'
 import type { BodyMemory } from '../body-memory.ts'
 import { requestOptions } from '../request-options.ts'
 import { createRouter } from './router.ts'
+import { moveListener } from '../middleware/audit.ts'
 import { callerOf } from '../middleware/identify.ts'
 import type { BodyRate } from '../steady-body.ts'
 import { readBody } from '../whole-body.ts'
@@ -90,7 +91,13 @@ function addWriting(
       // while the body came, the mode may have been switched on
       readOnly.requireWritable()
       const contentType = parseMediaType(req.get('Content-Type'))
-      const { manifest, subject } = await repository.putManifest({ reference, bytes: body.bytes, contentType, tags })
+      const { manifest, subject } = await repository.putManifest({
+        reference,
+        bytes: body.bytes,
+        contentType,
+        tags,
+        onMove: moveListener(res),
+      })
       addLogFields(res, { digest: manifest.digest, cid: manifest.root })
       res.status(201).set({
         Location: manifestPath(repository.name, manifest.digest),

@@ -59,6 +59,7 @@ export class GuardedRepository implements Repository {
       ...manifest,
       onMove: tag => {
         this.#require('tag', tag)
+        manifest.onMove?.(tag)
       },
     })
   }

@@ -21,7 +21,7 @@ describe('configuration schema', () => {
       gc: { interval: 21_600, unreferenced: 86_400, grace: 900, uploads: 604_800 },
       fsck: { interval: 0, rate: 50 * 2 ** 20 },
       cache: { maxBytes: 10_737_418_240 },
-      access: {},
+      access: { auditLogBytes: 67_108_864, auditLogFiles: 5 },
       admin: { host: '127.0.0.1', metrics: 'token' },
       log: { level: 'info', format: 'human' },
       limits: {
