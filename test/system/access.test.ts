@@ -5,8 +5,7 @@ import { after, before, suite, test } from 'node:test'
 import { basic, htpasswd, initAccess } from '../fixtures/access.ts'
 import { greeting, writeBusyboxContext } from '../fixtures/busybox.ts'
 import { startDocker, type Docker } from '../fixtures/docker.ts'
-import { startKubo, type Kubo } from '../fixtures/kubo.ts'
-import { makeImage, sha256, writeLayout } from '../fixtures/images.ts'
+import { makeImage, writeLayout } from '../fixtures/images.ts'
 import { preparePodman } from '../fixtures/podman.ts'
 import { ipdr, tryIpdr } from '../fixtures/ipdr.ts'
 import { tryRun, type RunOptions, type RunResult } from '../fixtures/run.ts'
@@ -290,49 +289,5 @@ suite('ipdr access', { timeout: minute }, () => {
     await assert.rejects(ipdr(['access', 'init', 'open', '--data-dir', directory.path]), {
       message: /has a user admin already/,
     })
-  })
-})
-
-suite('a private repository and the peers of its node', { timeout: 3 * minute }, () => {
-  test('gets nothing out by bitswap but to peers that the rules name', async () => {
-    await using stack = new AsyncDisposableStack()
-    const directory = stack.use(await temporaryDirectory('access'))
-    const dataDir = join(directory.path, 'data')
-    const [friend, stranger] = [await startKubo(), await startKubo()]
-    for (const kubo of [friend, stranger]) {
-      stack.defer(async () => {
-        await kubo.stop()
-      })
-    }
-    const headers = basic('admin', await initAccess('private', dataDir))
-    const file = join(dataDir, 'access.yml')
-    const server = stack.use(
-      await ServerProcess.start({
-        dataDir,
-        args: ['--network', 'lan', '--p2p-host', '127.0.0.1', '--p2p-port', '0', '--log-format', 'json'],
-      }),
-    )
-    const push = async (text: string): Promise<string> => {
-      const { status, headers: answered } = await fetch(
-        `${server.url}/v2/secret/app/blobs/uploads/?digest=${sha256(Buffer.from(text))}`,
-        { method: 'POST', headers, body: text },
-      )
-      assert.equal(status, 201)
-      return answered.get('X-Ipfs-Cid')!
-    }
-    const cids = [await push('one'), await push('two'), await push('three')] as const
-    const address = /"addresses":\["([^"]+)"/.exec(server.log)![1]!
-    for (const kubo of [friend, stranger]) {
-      await kubo.ipfs('swarm', 'connect', address)
-    }
-    const get = async (kubo: Kubo, cid: string): Promise<string> =>
-      (await kubo.ipfs('--timeout=4s', 'block', 'get', cid)).stdout
-
-    await assert.rejects(get(friend, cids[0]), { message: /timeout|deadline|not found|context/ })
-    await assert.rejects(get(stranger, cids[0]), { message: /timeout|deadline|not found|context/ })
-    const before = await readFile(file, 'utf8')
-    await writeFile(file, `${before}  - { who: ['peer:${friend.id}'], repositories: ['**'], actions: [pull] }\n`)
-    await until('the friend gets a block', async () => (await get(friend, cids[1]).catch(() => '')) === 'two', minute)
-    await assert.rejects(get(stranger, cids[2]), { message: /timeout|deadline|not found|context/ })
   })
 })
