@@ -8,6 +8,7 @@ import { base32upper } from 'multiformats/bases/base32'
 import { CID } from 'multiformats/cid'
 import { CidStore } from '../../../src/registry/tags/cid-store.ts'
 import { IndexRebuilder } from '../../../src/upkeep/rebuild/index-rebuilder.ts'
+import { applianceOver } from '../../fixtures/backups.ts'
 import { randomBytes, sha256 } from '../../fixtures/images.ts'
 import { descriptorOf, emptyJson, imageIndex, imageManifest, ociIndex, ociManifest } from '../../fixtures/manifests.ts'
 import { blocksBelow } from '../../fixtures/reachable.ts'
@@ -185,16 +186,35 @@ async function asOlderVersion(stores: TestRegistry): Promise<void> {
   assert.equal(stores.condition.hasBlockLists, true)
 }
 
-async function forgetBlocks(stores: TestRegistry): Promise<void> {
+const prefixes = ['/linked/', '/blob-blocks/', '/manifest-blocks/', '/owner/']
+
+/** @returns the number of keys that there were */
+async function forgetBlocks(stores: TestRegistry): Promise<number> {
   const { state, since, records } = (await stores.index.condition())!
   await stores.index.change().putCondition({ state, since, records }).commit({ durable: true })
   await stores.index.close()
   const store = new LevelDatastore(join(stores.directory, 'index'))
   await store.open()
-  for (const prefix of ['/linked/', '/blob-blocks/', '/manifest-blocks/', '/owner/']) {
-    await store.db.clear({ gt: prefix, lt: `${prefix}\uffff` })
+  let count = 0
+  for (const prefix of prefixes) {
+    const range = { gt: prefix, lt: `${prefix}\uffff` }
+    count += (await store.db.keys(range).all()).length
+    await store.db.clear(range)
   }
   await store.close()
+  return count
+}
+
+/** Deletes everything, after which nothing may be left of it */
+async function empty(stores: TestRegistry): Promise<void> {
+  for (const repository of all) {
+    for (const { digest } of await Array.fromAsync(stores.index.manifests(repository))) {
+      await stores.repository(repository).deleteManifest({ digest })
+    }
+  }
+  await run(stores, { kind: 'collect' })
+  assert.equal(await forgetBlocks(stores), 0, 'keys are left of what was deleted')
+  await stores.reopen()
 }
 
 async function rebuild(stores: TestRegistry): Promise<void> {
@@ -224,8 +244,45 @@ describe('the repositories of a block', () => {
           await run(stores, step)
           await compare(stores)
         }
+        await empty(stores)
       }),
-      { numRuns: Number(process.env['RUNS'] ?? 15), endOnFailure: true },
+      { numRuns: Number(process.env['RUNS'] ?? 10), endOnFailure: true },
     )
+  })
+
+  it('are known of what was restored from a backup', async () => {
+    await using stores = await TestRegistry.open()
+    await run(stores, { kind: 'image', repository: 'a', layers: [2, 4], tag: 'x' })
+    await run(stores, { kind: 'image', repository: 'public', layers: [4, 5], tag: 'x' })
+    await run(stores, { kind: 'index', repository: 'a', tag: 'y' })
+    const signal = AbortSignal.timeout(60_000)
+    const { bytes } = await applianceOver(stores).backup(async function* () {}, { signal })
+    await using other = await TestRegistry.open()
+    await applianceOver(other).restore(
+      () => bytes,
+      () => {},
+      { signal },
+    )
+    await compare(other)
+    assert.ok(other.condition.hasBlockLists)
+    assert.deepEqual(await ownersByWalk(other), await ownersByWalk(stores))
+  })
+
+  it('are not known until they are recorded, and wait for a block that is missing', async () => {
+    await using stores = await TestRegistry.open()
+    await run(stores, { kind: 'image', repository: 'a', layers: [5], tag: 'x' })
+    const { cid } = (await stores.index.blob(sha256(blobs[5]!)))!
+    const node = await stores.blockstore.read(CID.parse(cid))
+    await forgetBlocks(stores)
+    await stores.reopen()
+    const { multihash } = CID.parse(cid)
+    assert.equal(await stores.index.isOwned(multihash.digest, () => true), false)
+    await stores.blockstore.delete(CID.parse(cid))
+    await stores.blockLists.run(AbortSignal.timeout(60_000))
+    assert.equal(stores.condition.hasBlockLists, false)
+    await stores.blockstore.put(CID.parse(cid), node)
+    await stores.blockLists.run(AbortSignal.timeout(60_000))
+    assert.equal(stores.condition.hasBlockLists, true)
+    await compare(stores)
   })
 })
