@@ -17,7 +17,7 @@ export interface Caller {
   /**
    * Whether a blob may be taken from one repository into another
    *
-   * @param from undefined: wherever it is
+   * @param from undefined: wherever it is, which only who may pull everything may without a look
    * @throws OciError UNAUTHORIZED where the rules allow it, but the token is for one of them alone: its challenge names
    * both
    */

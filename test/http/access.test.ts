@@ -152,11 +152,19 @@ describe('who may do what', () => {
         headers: basic('writer', 'writer-pw'),
       })
       assert.equal(mount.status, 202)
-      const mounted = await app.request('POST', `/v2/team/app2/blobs/uploads/?mount=${sha256(secret)}${from}`, {
+      const mounted = await app.request('POST', `/v2/secret/app2/blobs/uploads/?mount=${sha256(secret)}${from}`, {
         headers: boss,
       })
       assert.equal(mounted.status, 201)
     }
+  })
+
+  it('mounts from any repository, where none is named, what the caller may pull from one', async () => {
+    const mount = async (headers: Record<string, string>): Promise<number> =>
+      (await app.request('POST', `/v2/team/any/blobs/uploads/?mount=${sha256(layer)}`, { headers })).status
+    assert.equal(await mount(await bearer('writer', 'repository:team/any:pull,push')), 202)
+    assert.equal(await mount(await bearer('writer', 'repository:team/any:pull,push repository:team/app:pull')), 201)
+    assert.equal(await mount(basic('writer', 'writer-pw')), 201)
   })
 
   it('names both repositories of a mount to who has a token for one', async () => {

@@ -1,4 +1,5 @@
 import type { Caller } from '../../access/caller.ts'
+import type { Index } from '../../index/index.ts'
 import type { Descriptor } from '../../oci/descriptor.ts'
 import type { Digest } from '../../oci/digest.ts'
 import type { Page } from '../../oci/pagination.ts'
@@ -13,6 +14,12 @@ import type {
   StoredManifest,
 } from '../repository.ts'
 
+export interface GuardedRepositoryComponents {
+  repository: Repository
+  caller: Caller
+  index: Pick<Index, 'isBlobOwned'>
+}
+
 /**
  * A repository of this registry as the rules let one caller see it: each question is asked before anything is looked up
  * or changed
@@ -20,10 +27,12 @@ import type {
 export class GuardedRepository implements Repository {
   readonly #repository: Repository
   readonly #caller: Caller
+  readonly #index: GuardedRepositoryComponents['index']
 
-  constructor({ repository, caller }: { repository: Repository; caller: Caller }) {
+  constructor({ repository, caller, index }: GuardedRepositoryComponents) {
     this.#repository = repository
     this.#caller = caller
+    this.#index = index
   }
 
   get name(): string {
@@ -77,12 +86,20 @@ export class GuardedRepository implements Repository {
   /** A blob that the caller may not pull is not there for a mount; the client uploads it then, as if nobody had it */
   async mountBlob(digest: Digest, from: string | undefined): Promise<boolean> {
     this.#require('push')
-    return this.#caller.mayMount(from, this.name) && (await this.#repository.mountBlob(digest, from))
+    const isAllowed =
+      this.#caller.mayMount(from, this.name) || (from === undefined && (await this.#mayMountFromAny(digest)))
+    return isAllowed && (await this.#repository.mountBlob(digest, from))
   }
 
   requireWritable(): void {
     this.#require('push')
     this.#repository.requireWritable()
+  }
+
+  /** Whether some repository has the blob that the caller may pull, and would be allowed to name */
+  async #mayMountFromAny(digest: Digest): Promise<boolean> {
+    const mayPull = (repository: string): boolean => this.#caller.may({ action: 'pull', repository })
+    return mayPull(this.name) && (await this.#index.isBlobOwned(digest, mayPull))
   }
 
   #require(action: 'pull' | 'push' | 'tag' | 'delete', tag?: string): void {

@@ -110,12 +110,12 @@ export class Registry {
     const local = this.localRepository(name)
     const root = parseRoot(name)
     if ((root === undefined && resolver === undefined) || (await index.hasRepository(name))) {
-      return guarded(local, caller)
+      return this.#guarded(local, caller)
     }
     if (root !== undefined) {
       return await this.#imagesByRoot.repository(name, root, caller)
     }
-    return resolver === undefined ? guarded(local, caller) : guarded(this.#resolved(local, resolver, caller), caller)
+    return this.#guarded(resolver === undefined ? local : this.#resolved(local, resolver, caller), caller)
   }
 
   /**
@@ -168,8 +168,9 @@ export class Registry {
       local,
     })
   }
-}
 
-function guarded(repository: Repository, caller: Caller): Repository {
-  return caller.name === undefined ? repository : new GuardedRepository({ repository, caller })
+  #guarded(repository: Repository, caller: Caller): Repository {
+    const { index } = this.#components
+    return caller.name === undefined ? repository : new GuardedRepository({ repository, caller, index })
+  }
 }

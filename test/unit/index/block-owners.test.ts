@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
+import type { ManifestRecord } from '../../../src/index/index.ts'
 import { LevelIndex } from '../../../src/index/level-index.ts'
 import { sha256 } from '../../fixtures/images.ts'
 import { temporaryDirectory } from '../../fixtures/temporary.ts'
@@ -19,7 +20,48 @@ async function sizeOf(directory: string): Promise<number> {
   return sizes.reduce((sum, size) => sum + size, 0)
 }
 
+const manifest: ManifestRecord = {
+  mediaType: 'a/b',
+  size: 2,
+  cid: 'bafy',
+  dagSize: 2,
+  root: 'bafyroot',
+  blobs: [],
+  manifests: [],
+}
+
 describe('the blocks in the index', () => {
+  it('are unknown of a record with other content until they are put', async () => {
+    await using directory = await temporaryDirectory('index')
+    const index = new LevelIndex(join(directory.path, 'index'))
+    await index.open()
+    const [digest, block] = [sha256(Buffer.from('a')), randomBytes(16)]
+    const isKnown = async (): Promise<boolean[]> => [
+      await index.hasBlobBlocks(digest),
+      await index.hasManifestBlocks('r', digest),
+      await index.isOwned(block, name => name === 'r'),
+      await index.isOwned(block, name => name === 'linked'),
+    ]
+    const put = async (cid: string, root: string): Promise<void> => {
+      const change = index
+        .change()
+        .putBlob(digest, { ...blob, cid })
+        .putLink('linked', digest)
+      await change.putManifest('r', digest, { ...manifest, root }).commit({ durable: false })
+    }
+    await put('bafy', 'bafyroot')
+    assert.deepEqual(await isKnown(), [false, false, false, false])
+    await index.change().putBlobBlocks(digest, block).putManifestBlocks('r', digest, block).commit({ durable: false })
+    assert.deepEqual(await isKnown(), [true, true, true, true])
+    await put('bafy', 'bafyroot')
+    assert.deepEqual(await isKnown(), [true, true, true, true])
+    await put('bafy', 'another')
+    assert.deepEqual(await isKnown(), [true, false, false, true])
+    await put('another', 'another')
+    assert.deepEqual(await isKnown(), [false, false, false, false])
+    await index.close()
+  })
+
   it('take little room on disk, and are looked up fast among many', async t => {
     await using directory = await temporaryDirectory('index')
     const path = join(directory.path, 'index')
