@@ -128,7 +128,7 @@ export class ForeignTokenError extends Error {
 export function foreignUser(issuer: Issuer, claims: Claims): { name: string; groups: string[] } {
   const lacking = Object.entries(issuer.require).find(entry => !hasClaim(claims, entry))
   if (lacking !== undefined) {
-    throw new ForeignTokenError(`its claim ${lacking[0]} is none that is required here`)
+    throw new ForeignTokenError(`its claim ${lacking[0]} is not what is required here`)
   }
   const name = claimOf(claims, issuer.userClaim)
   if (typeof name !== 'string' || !foreignName.test(name)) {
