@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { actions } from './actions.ts'
 import { issuersSchema } from './issuer.ts'
-import { parseNetwork } from './rules.ts'
+import { parseNetwork } from './networks.ts'
 
 /* What may stand in the file with the rules, see access-file.ts */
 

@@ -11,10 +11,10 @@
  * A decision must not take longer because there are more rules about others: rules are looked up by subject, and below
  * each subject by the segments of the pattern that hold no wildcard (`team/app/*` is found at `team` and then `app`).
  */
-import { BlockList, isIP } from 'node:net'
 import picomatch from 'picomatch'
 import type { Action } from './actions.ts'
 import type { Identity } from './identity.ts'
+import { Networks } from './networks.ts'
 
 export interface Rule {
   /** Where it stands, for whoever asks why: `access.yml, line 12` */
@@ -74,7 +74,7 @@ interface SubjectNode extends Node {
 
 export class Rules implements Decisions {
   readonly #bySubject = new Map<string, SubjectNode>()
-  readonly #networks: { subject: string; list: BlockList }[] = []
+  readonly #networks = new Networks()
 
   constructor(rules: readonly Rule[]) {
     for (const rule of rules) {
@@ -157,7 +157,7 @@ export class Rules implements Decisions {
       return known
     }
     if (subject.startsWith('network:')) {
-      this.#networks.push({ subject, list: parseNetwork(subject.slice('network:'.length)) })
+      this.#networks.add(subject.slice('network:'.length), subject)
     }
     const root = {
       entries: [],
@@ -198,28 +198,9 @@ export class Rules implements Decisions {
       yield `group:${group}`
     }
     if (address !== undefined) {
-      const plain = address.replace(/^::ffff:(?=\d+\.)/i, '').replace(/%.*$/, '')
-      const family = isIP(plain) === 6 ? 'ipv6' : 'ipv4'
-      for (const { subject, list } of this.#networks) {
-        if (isIP(plain) !== 0 && list.check(plain, family)) {
-          yield subject
-        }
-      }
+      yield* this.#networks.subjectsOf(address)
     }
   }
-}
-
-/** @throws RangeError where it is no address, or has more bits than one */
-export function parseNetwork(text: string): BlockList {
-  const [, address = '', bits] = /^([^/]+)(?:\/(\d{1,3}))?$/.exec(text) ?? []
-  const version = isIP(address)
-  const length = version === 6 ? 128 : 32
-  if (version === 0 || Number(bits ?? length) > length) {
-    throw new RangeError('must be an IP address or a network such as 192.0.2.0/24')
-  }
-  const list = new BlockList()
-  list.addSubnet(address, Number(bits ?? length), version === 6 ? 'ipv6' : 'ipv4')
-  return list
 }
 
 /** The segments before the first one with a wildcard */
