@@ -24,6 +24,7 @@ import type { z } from 'zod'
 import { accessFileSchema } from './access-schema.ts'
 import { AccessFileError, type Problem } from './errors.ts'
 import type { Issuer } from './issuer.ts'
+import type { Trust } from './peer-trust.ts'
 import { Rules, type Rule } from './rules.ts'
 
 /** What a file with rules says */
@@ -35,6 +36,8 @@ export interface AccessRules {
   digest: string
   /** Whose tokens are a log-in here, by name */
   issuers: ReadonlyMap<string, Issuer>
+  /** Whose certificates of peers count; undefined: nobody's */
+  trust?: Trust | undefined
 }
 
 /**
@@ -57,7 +60,7 @@ export function parseAccessFile(name: string, text: string): AccessRules {
       parsed.error.issues.flatMap(issue => problemsOf(issue, document, lines)),
     )
   }
-  const { groups, issuers, rules } = parsed.data
+  const { groups, issuers, rules, trust } = parsed.data
   const groupsByUser = Map.groupBy(
     Object.entries(groups).flatMap(([group, users]) => users.map(user => ({ group, user }))),
     ({ user }) => user,
@@ -71,6 +74,7 @@ export function parseAccessFile(name: string, text: string): AccessRules {
     ),
     digest: `sha256:${createHash('sha256').update(text).digest('hex')}`,
     groupsOf: user => groupsByUser.get(user)?.map(({ group }) => group) ?? [],
+    trust: trust && { keys: new Set(trust.keys), revoked: new Set(trust.revoked) },
     issuers: new Map(Object.entries(issuers).map(([key, issuer]) => [key, { name: key, ...issuer }])),
   }
 }

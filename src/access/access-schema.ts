@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { actions } from './actions.ts'
 import { issuersSchema } from './issuer.ts'
 import { parseNetwork } from './networks.ts'
+import { publicKeyPattern } from './peer-certificate.ts'
 
 /* What may stand in the file with the rules, see access-file.ts */
 
@@ -13,12 +14,12 @@ export const repositoryPattern = /^[A-Za-z0-9._*?{},[\]!/:+-]{1,512}$/
 const foreignName = /^([a-z0-9][a-z0-9-]{0,31}):[^\s\p{Cc}]{1,220}$/u
 /** Of clients that are known by a certificate, in groups and rules */
 const certificateName = /^cert:[^\s\p{Cc}]{1,200}$/u
-const simpleSubject = /^(anonymous|authenticated|swarm|peer:[A-Za-z0-9]{1,128}|key:[A-Za-z0-9._-]{1,128})$/
+const simpleSubject = /^(anonymous|authenticated|swarm|trusted|peer:[A-Za-z0-9]{1,128}|key:[A-Za-z0-9._-]{1,128})$/
 
 const subject = z.string({ error: 'must be a text such as user:alice' }).refine(isSubject, {
   error:
-    'must be anonymous, authenticated, swarm, user:<name>, group:<name>, issuer:<name>, key:<name>, cert:<name>, ' +
-    'peer:<id> or network:<address>[/<bits>]',
+    'must be anonymous, authenticated, swarm, trusted, user:<name>, group:<name>, issuer:<name>, key:<name>, ' +
+    'cert:<name>, peer:<id> or network:<address>[/<bits>]',
 })
 const pattern = z
   .string({ error: 'must be a pattern such as team/**' })
@@ -50,6 +51,25 @@ const rule = z
     }
   })
 
+const trust = z.strictObject(
+  {
+    keys: list(
+      z
+        .string({ error: 'must be the public key of an operator' })
+        .regex(publicKeyPattern, { error: 'must be the public key of an operator, such as ed25519:...' }),
+    ),
+    revoked: z
+      .array(
+        z
+          .string({ error: 'must be a peer id, or the id of a certificate' })
+          .regex(/^[A-Za-z0-9-]{1,128}$/, { error: 'must be a peer id, or the id of a certificate' }),
+        { error: 'must be a list' },
+      )
+      .default([]),
+  },
+  { error: 'must be a mapping with the key keys' },
+)
+
 export const accessFileSchema = z
   .strictObject(
     {
@@ -59,6 +79,7 @@ export const accessFileSchema = z
         })
         .default({}),
       issuers: issuersSchema,
+      trust: trust.optional(),
       rules: z.array(rule, { error: 'must be a list of rules' }),
     },
     { error: 'must be a mapping with the key rules' },

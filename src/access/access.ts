@@ -63,10 +63,11 @@ export class Access {
    * What a peer may fetch
    *
    * @param id empty for a peer of which nothing is known: what that may fetch is for all
+   * @param groups of its certificate; undefined: it has none that counts
    */
-  peer(id: string, inSwarm: boolean): Puller {
+  peer(id: string, inSwarm: boolean, groups?: readonly string[]): Puller {
     const { state } = this.#components.files
-    return state === undefined ? pullsEverything : pullerOf(state.rules, peerIdentity(id, inSwarm))
+    return state === undefined ? pullsEverything : pullerOf(state.rules, peerIdentity(id, inSwarm, groups))
   }
 
   /** @throws OciError UNAUTHORIZED where a password or token is wrong, or TOOMANYREQUESTS */

@@ -15,6 +15,8 @@ export interface Identity {
   expires?: number | undefined
   /** Whether a peer had to have the key of a private swarm to connect */
   inSwarm?: boolean | undefined
+  /** Whether a peer has a certificate that counts; it may be in no group */
+  isTrusted?: boolean | undefined
   /** IP address that the request came from; undefined for a peer */
   address?: string | undefined
 }
@@ -25,7 +27,10 @@ export function anonymousFrom(address?: string): Identity {
   return { kind: 'anonymous', name: anonymous, groups: [], address }
 }
 
-/** @param inSwarm whether it had to have the key of a private swarm to connect */
-export function peerIdentity(id: string, inSwarm: boolean): Identity {
-  return { kind: 'peer', name: id, groups: [], inSwarm }
+/**
+ * @param inSwarm whether it had to have the key of a private swarm to connect
+ * @param groups of its certificate; undefined: it has none that counts
+ */
+export function peerIdentity(id: string, inSwarm: boolean, groups?: readonly string[]): Identity {
+  return { kind: 'peer', name: id, groups: groups ?? [], inSwarm, isTrusted: groups !== undefined }
 }

@@ -178,7 +178,7 @@ export class Rules implements Decisions {
     }
   }
 
-  *#subjectsOf({ kind, name, groups, issuer, inSwarm, address }: Identity): Generator<string> {
+  *#subjectsOf({ kind, name, groups, issuer, inSwarm, isTrusted, address }: Identity): Generator<string> {
     yield 'anonymous'
     if (kind === 'user') {
       yield issuer === undefined ? 'authenticated' : `issuer:${issuer}`
@@ -193,6 +193,9 @@ export class Rules implements Decisions {
     }
     if (inSwarm === true) {
       yield 'swarm'
+    }
+    if (isTrusted === true) {
+      yield 'trusted'
     }
     for (const group of groups) {
       yield `group:${group}`

@@ -7,6 +7,10 @@ const directBodies = 'http/direct-bodies.test.ts'
 const limits = 'http/limits.test.ts'
 const repair = 'unit/upkeep/fsck/repair.test.ts'
 const manifests = 'http/manifests.test.ts'
+const challenges = 'unit/client/registry/challenges.test.ts'
+const registryClient = 'unit/client/registry/registry-client.test.ts'
+const peerTrust = 'unit/access/peer-trust.test.ts'
+const peerCertificates = 'unit/ipfs/node/peer-certificates.test.ts'
 
 /** What keeps strangers from what is not theirs, and from more than their share */
 export const security: Mutant[] = [
@@ -30,8 +34,8 @@ export const security: Mutant[] = [
   },
   {
     name: 'a token with line breaks becomes a header',
-    find: String.raw`if (typeof found !== 'string' || !/^[\x21-\x7e]+$/.test(found)) {`,
-    replace: "if (typeof found !== 'string') {",
+    find: String.raw`return typeof value === 'string' && /^[\x21-\x7e]+$/.test(value)`,
+    replace: "return typeof value === 'string'",
     tests: [bounds],
   },
   {
@@ -171,5 +175,47 @@ export const security: Mutant[] = [
     find: 'if (whole && (await unreadable.has(record.cid))) {',
     replace: 'if (false) {',
     tests: [manifests],
+  },
+  {
+    name: 'the last of several realms counts',
+    find: 'params[word!.toLowerCase()] ??= value',
+    replace: 'params[word!.toLowerCase()] = value',
+    tests: [challenges],
+  },
+  {
+    name: 'a refresh token is sent as if it were a password',
+    find: '|| credentials === undefined || credentials.identityToken !== undefined) {',
+    replace: '|| credentials === undefined) {',
+    tests: [registryClient],
+  },
+  {
+    name: 'a revoked peer is trusted',
+    find: '!trust.revoked.has(peer) &&',
+    replace: '',
+    tests: [peerTrust],
+  },
+  {
+    name: 'a revoked certificate counts',
+    find: '!trust.revoked.has(certificate.id) &&',
+    replace: '',
+    tests: [peerTrust],
+  },
+  {
+    name: 'a key that is trusted no more still counts',
+    find: 'trust.keys.has(certificate.publicKey) &&',
+    replace: '',
+    tests: [peerTrust],
+  },
+  {
+    name: 'a certificate of any type counts',
+    find: 'typ: type, audience, subject: peer,',
+    replace: 'audience, subject: peer,',
+    tests: [peerTrust],
+  },
+  {
+    name: 'a peer is heard without end',
+    find: 'if (count > maxMessages) {',
+    replace: 'if (false) {',
+    tests: [peerCertificates],
   },
 ]

@@ -12,6 +12,8 @@
  * admin.token  the secret for administering it over TCP (admin-token.ts)
  * access.yml   who may do what (access/access-file.ts); without it, everybody may do everything
  * htpasswd     users and the bcrypt hashes of their passwords (access/htpasswd.ts)
+ * peer-certificate  what this node shows to other nodes of its operator (own-certificate.ts); put there by hand
+ * operator-key.json the key that signs those, where it was made here (operator-key.ts)
  * token-keys.json   the keys that sign tokens (access/token-keys.ts)
  * api-keys.json   API keys, hashed (access/api-keys.ts)
  * read-only.json    is there while the registry is read-only (registry/read-only-mode.ts)

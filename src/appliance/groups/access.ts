@@ -5,6 +5,7 @@ import { Access } from '../../access/access.ts'
 import { Authenticator } from '../../access/authenticator.ts'
 import { ForeignTokens } from '../../access/foreign-tokens.ts'
 import { PasswordCheck } from '../../access/htpasswd.ts'
+import { PeerTrust } from '../../access/peer-trust.ts'
 import type { Puller } from '../../access/puller.ts'
 import { PasswordThread } from '../../access/password-thread.ts'
 import { TokenKeys } from '../../access/token-keys.ts'
@@ -13,6 +14,7 @@ import type { Config } from '../../config/schema.ts'
 import type { Logger } from '../../log.ts'
 import type { PeerAccess } from '../../ipfs/node/node.ts'
 import { BlockAccess } from '../../registry/block-access.ts'
+import { OwnCertificate } from '../directory/own-certificate.ts'
 import { readIfThere, replaceOwnerFile } from '../directory/owner-file.ts'
 import type { Base } from './base.ts'
 import { part, type Part } from './part.ts'
@@ -72,13 +74,31 @@ export function buildAccess({ condition, config, directory, index, inputs, ...ba
   const authenticator = new Authenticator({ passwords: new PasswordCheck({ comparison }), tokens, foreign })
   const access = new Access({ files: accessFiles, authenticator, tokens, log }, { tokenUrl: config.access.tokenUrl })
   const blockAccess = new BlockAccess({ condition, index })
+  const trust = new PeerTrust({ files: accessFiles, log })
+  const own = new OwnCertificate({ log }, { dataDir: directory.path })
   return {
     access,
     accessFiles,
     auditLog,
     blockAccess,
     audience: () => access.peer('', inputs.swarmKey !== undefined),
-    peerAccess: { mayFetch: (peer, inSwarm, cid) => blockAccess.mayFetch(access.peer(peer, inSwarm), cid) },
+    peerAccess: {
+      mayFetch: (peer, inSwarm, cid) => {
+        const decide = (groups?: readonly string[]): boolean | Promise<boolean> =>
+          blockAccess.mayFetch(access.peer(peer, inSwarm, groups), cid)
+        const groups = trust.groupsOf(peer)
+        return groups instanceof Promise ? groups.then(decide) : decide(groups)
+      },
+      certificates: {
+        own: async peer => await own.read(peer),
+        show: (peer, text) => {
+          trust.show(peer, text)
+        },
+        forget: peer => {
+          trust.forget(peer)
+        },
+      },
+    },
     parts: [
       ...(auditLog === undefined ? [] : [part('audit log', auditLog)]),
       part('thread for passwords', { stop: async () => await comparison.stop() }),

@@ -5,6 +5,7 @@ import { line } from '../output/printable.ts'
 import { printResult } from '../output/results.ts'
 import { runCommand } from '../process/run-command.ts'
 import { table } from '../output/table.ts'
+import { addPeersTrustCommand } from './peers-trust.ts'
 
 export function addPeersCommand(program: Command, context: CliContext): void {
   const peers = addAdminFlags(program.command('peers'))
@@ -26,6 +27,7 @@ export function addPeersCommand(program: Command, context: CliContext): void {
         printResult(context, flags, { peer }, line`connected to ${peer}`)
       })
     })
+  addPeersTrustCommand(peers, context)
 }
 
 async function list(flags: AdminFlags, context: CliContext, signal: AbortSignal): Promise<void> {

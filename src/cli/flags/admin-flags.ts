@@ -68,7 +68,7 @@ async function connect(flags: AdminFlags, context: CliContext): Promise<Connecti
  * The data directory in the configuration that the server has too; in a container, from the command line of the server
  * there
  */
-async function dataDirectoryOf({ config, dataDir }: AdminFlags, context: CliContext): Promise<string> {
+export async function dataDirectoryOf({ config, dataDir }: AdminFlags, context: CliContext): Promise<string> {
   if (dataDir !== undefined) {
     return dataDir
   }

@@ -10,6 +10,7 @@ import { checkPreSharedKey } from './patches/bounded-cipher.ts'
 import { withBoundedBitswap } from './patches/bounded-bitswap.ts'
 import { noteProtocolsRarely } from './patches/lean-peer-store.ts'
 import type { Patches } from './patches/patches.ts'
+import { PeerCertificates, type CertificateHolder } from './peer-certificates.ts'
 import { parseAddresses, PeerKeeper } from './peer-keeper.ts'
 import { defaultPeerLimits, limitConnections, type PeerLimits } from './peer-limits.ts'
 import { parseSwarmKey } from './swarm-key.ts'
@@ -54,6 +55,8 @@ export interface PeerAccess {
    * @param inSwarm whether the peer had to have the key of a private swarm
    */
   mayFetch: (peer: string, inSwarm: boolean, cid: CID) => boolean | Promise<boolean>
+  /** @default this node shows no certificate and takes none */
+  certificates?: CertificateHolder | undefined
 }
 
 export interface IpfsNodeComponents {
@@ -73,6 +76,7 @@ export interface RunningNode {
   helia: Helia
   libp2p?: Libp2p
   keeper?: PeerKeeper
+  certificates?: PeerCertificates | undefined
 }
 
 type Components = IpfsNodeComponents & { patches: Patches }
@@ -125,9 +129,11 @@ async function startOnline(
   const { libp2p } = helia
   limitConnections(libp2p, limits.connectionsPerPeer)
   noteProtocolsRarely(libp2p, patches)
+  const certificates = access?.certificates && new PeerCertificates({ libp2p, holder: access.certificates, log })
+  await certificates?.start()
   keeper = new PeerKeeper({ libp2p, log }, { peers, bootstrap })
   keeper.start()
-  return { helia, libp2p, keeper }
+  return { helia, libp2p, keeper, certificates }
 }
 
 function createHelia({ blockstore, datastore, log }: Components): Helia {
@@ -146,7 +152,10 @@ async function startOrHalt(running: RunningNode, log: Logger): Promise<void> {
 }
 
 /** Never throws; a step that takes too long is left behind */
-export async function haltNode({ helia, libp2p, keeper }: RunningNode, log: Logger): Promise<void> {
+export async function haltNode({ certificates, helia, libp2p, keeper }: RunningNode, log: Logger): Promise<void> {
+  if (certificates !== undefined) {
+    await finishStep('certificates of peers', certificates.stop(), log)
+  }
   if (keeper !== undefined) {
     await finishStep('dialling of peers', keeper.stop(), log)
   }

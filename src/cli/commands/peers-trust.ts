@@ -1,0 +1,57 @@
+import type { Command } from 'commander'
+import { dataDirectoryOf, type AdminFlags } from '../flags/admin-flags.ts'
+import { duration } from '../flags/option-values.ts'
+import { line } from '../output/printable.ts'
+import type { CliContext } from '../process/context.ts'
+
+const day = 24 * 3600
+const defaultLifetime = 365 * day
+
+interface TrustFlags extends AdminFlags {
+  key?: string
+}
+
+interface SignFlags extends TrustFlags {
+  groups: string[]
+  expires: number
+}
+
+export function addPeersTrustCommand(peers: Command, context: CliContext): void {
+  const trust = peers.command('trust').description('Certificates by which appliances of one operator know each other')
+  keyOption(trust.command('init'))
+    .description("Make an operator's key, and print the public key, which servers are to trust")
+    .action(async (_: TrustFlags, command: Command) => {
+      const { createOperatorKey } = await import('../../appliance/operator-key.ts')
+      const { file, publicKey } = await createOperatorKey(await placeOf(command, context))
+      context.stderr.write(line`Whoever has ${file} can let peers in. Under trust.keys in access.yml, servers trust:`)
+      context.stdout.write(line`${publicKey}`)
+    })
+  keyOption(trust.command('sign'))
+    .argument('<peer-id>', 'id of the node that the certificate is for, as its server prints it at the start')
+    .option('--groups <groups>', 'groups that the node is in, separated by commas', listOf, [])
+    .option('--expires <duration>', 'how long it is valid (default: 365d)', duration, defaultLifetime)
+    .description("Sign a certificate, and print it: it belongs into the file peer-certificate of that node's data")
+    .action(async (peer: string, _: SignFlags, command: Command) => {
+      const { signPeer } = await import('../../appliance/operator-key.ts')
+      const { expires, groups } = command.optsWithGlobals<SignFlags>()
+      const place = await placeOf(command, context)
+      context.stdout.write(line`${await signPeer({ ...place, peer, groups, lifetime: expires })}`)
+    })
+}
+
+function keyOption(command: Command): Command {
+  return command.option(
+    '--key <file>',
+    "file with the operator's key (default: operator-key.json in the data directory)",
+  )
+}
+
+async function placeOf(command: Command, context: CliContext): Promise<{ file: string | undefined; dataDir: string }> {
+  // the flags of `peers` may stand before or after the words `trust sign`
+  const flags = command.optsWithGlobals<TrustFlags>()
+  return { file: flags.key, dataDir: await dataDirectoryOf(flags, context) }
+}
+
+function listOf(text: string): string[] {
+  return text.split(',').filter(group => group !== '')
+}
