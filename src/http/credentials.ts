@@ -1,16 +1,17 @@
-import type { Request } from 'express'
+import type { Request, Response } from 'express'
 import type { Access } from '../access/access.ts'
 import type { Credentials } from '../access/authenticator.ts'
 import type { AccessObserver } from '../access/observer.ts'
 import { challengeOf } from './challenge.ts'
 import { certificateName } from './client-certificates.ts'
 
-/** Of requests that are being observed; a WeakMap, so that others pay nothing */
-const observers = new WeakMap<Request, AccessObserver[]>()
-
-/** Has somebody told what is found out about a request */
-export function observeAccess(req: Request, observer: AccessObserver): void {
-  observers.set(req, [...(observers.get(req) ?? []), observer])
+/**
+ * Has somebody told what is found out about a request. It is noted at the response and not in a WeakMap: V8 keeps the
+ * keys of one until its next full collection, so each request would become old garbage.
+ */
+export function observeAccess(res: Response, observer: AccessObserver): void {
+  const { locals } = res
+  locals.observers = [...((locals.observers as AccessObserver[] | undefined) ?? []), observer]
 }
 
 /** What a client shows of itself, before anything of a body is read */
@@ -20,12 +21,12 @@ export function credentialsOf(req: Request, access: Pick<Access, 'tokenUrl'>): C
     address: req.socket.remoteAddress,
     certificate: certificateName(req),
     challenge: challengeOf(req, access),
-    observer: observerOf(req),
+    observer: observerOf(req.res),
   }
 }
 
-function observerOf(req: Request): AccessObserver | undefined {
-  const all = observers.get(req)
+function observerOf(res: Response | undefined): AccessObserver | undefined {
+  const all = res?.locals.observers as AccessObserver[] | undefined
   return (
     all && {
       identified: identity => {

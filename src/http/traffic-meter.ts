@@ -11,20 +11,24 @@ type Response = Pick<ServerResponse, 'once'>
 export class TrafficMeter {
   /** Looks at each request that is under way */
   readonly #looks = new Set<() => void>()
-  /** Bytes that were counted, by socket or request of HTTP/2: a socket has several requests, one after the other */
+  /** Bytes that were counted of each socket of HTTP/1, which has several requests, one after the other */
   readonly #counted = new WeakMap<object, number>()
   #timer: NodeJS.Timeout | undefined
 
   /** @param charge is called with the bytes since the last call, until the response is closed */
   measure(req: Request, res: Response, charge: (bytes: number) => void): void {
     const { socket } = req
+    let countedOfBodies = 0
     const look = (): void => {
       const ofBodies = bodyBytes(req, res)
-      const counter = ofBodies === undefined ? socket : req
       const total =
         ofBodies === undefined ? socket.bytesRead + socket.bytesWritten : ofBodies.bytesIn + ofBodies.bytesOut
-      const bytes = total - (this.#counted.get(counter) ?? 0)
-      this.#counted.set(counter, total)
+      const bytes = total - (ofBodies === undefined ? (this.#counted.get(socket) ?? 0) : countedOfBodies)
+      if (ofBodies === undefined) {
+        this.#counted.set(socket, total)
+      } else {
+        countedOfBodies = total
+      }
       if (bytes > 0) {
         charge(bytes)
       }

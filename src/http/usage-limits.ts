@@ -65,9 +65,12 @@ export class UsageLimits {
   }
 }
 
-/** Undefined where nothing is limited */
+/** Undefined where nothing is limited, so that requests pay nothing for it */
 export function usageLimits(init: UsageLimitsInit): UsageLimits | undefined {
-  return Object.values(init).some(limit => limit > 0) ? new UsageLimits(init) : undefined
+  const { requestsPerUser, requestsPerClient, bytesPerUser, bytesPerClient } = init
+  return [requestsPerUser, requestsPerClient, bytesPerUser, bytesPerClient].some(limit => limit > 0)
+    ? new UsageLimits(init)
+    : undefined
 }
 
 /** @param address where the request comes from */

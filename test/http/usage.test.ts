@@ -4,6 +4,8 @@ import { once } from 'node:events'
 import { request, type IncomingMessage } from 'node:http'
 import { connect } from 'node:net'
 import { describe, it } from 'node:test'
+import { defaultConfig } from '../../src/config/schema.ts'
+import { usageLimits } from '../../src/http/usage-limits.ts'
 import { basic } from '../fixtures/access.ts'
 import { json, TestApp, type Reply } from '../fixtures/app.ts'
 import { sha256 } from '../fixtures/images.ts'
@@ -36,6 +38,13 @@ async function statuses(count: number, send: () => Promise<Reply>): Promise<numb
   }
   return found
 }
+
+describe('the limits', () => {
+  it('are off by default, and then no request pays for them', () => {
+    assert.equal(usageLimits(defaultConfig.limits), undefined)
+    assert.notEqual(usageLimits({ ...defaultConfig.limits, bytesPerUser: 1 }), undefined)
+  })
+})
 
 describe('requests', () => {
   it('of a user are counted wherever he logs in, and nobody else waits', async () => {

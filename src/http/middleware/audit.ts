@@ -30,7 +30,7 @@ export function audit(log: Pick<AuditLog, 'write'>, { administrator }: AuditInit
   return (req, res, next) => {
     const findings: Findings = { failed: false, moved: [] }
     res.locals.findings = findings
-    observeAccess(req, {
+    observeAccess(res, {
       identified: identity => {
         findings.identity = identity
       },

@@ -29,7 +29,7 @@ export function limitUsage(limits: UsageLimits): RequestHandler {
         admit(accountOf({ kind: 'anonymous', name: '' }, address))
       },
     }
-    observeAccess(req, observer)
+    observeAccess(res, observer)
     next()
   }
 }
