@@ -5,7 +5,7 @@ import { parseAccessFile, type AccessRules } from './access-file.ts'
 import { KeyedLock } from '../scheduling/keyed-lock.ts'
 import { changesOf } from './audit-changes.ts'
 import type { AuditLog } from './audit-log.ts'
-import { ApiKeys, parseKeys } from './api-keys.ts'
+import { ApiKeys, parseKeys, type ApiKey } from './api-keys.ts'
 import { AccessFileError } from './errors.ts'
 import { parsePasswords, type Passwords } from './htpasswd.ts'
 
@@ -114,21 +114,41 @@ export class AccessFiles {
       const state = await this.#readUnchanged()
       if (state === undefined && this.#state !== undefined) {
         this.#log.error('the access rules are gone; those read before stay in force', { file: this.#init.accessFile })
+        await this.#dropRevokedKeys()
         return
       }
-      if (this.#audit !== undefined) {
-        changesOf(this.#state, state).forEach(change => this.#audit?.write(change))
-      }
-      this.#state = state
-      this.#listeners.forEach(listener => {
-        listener()
-      })
+      this.#replace(state)
       this.#log.info('access rules read', { file: this.#init.accessFile })
     } catch (err) {
       const reason = (err as Error).message
       this.#audit?.write({ action: 'rules', outcome: 'failed', reason })
       this.#log.error("the access rules can't be used; those read before stay in force", { reason })
+      await this.#dropRevokedKeys()
     }
+  }
+
+  /** A key that was revoked opens nothing any more, whatever is wrong with another file; new keys wait for the rules */
+  async #dropRevokedKeys(): Promise<void> {
+    const state = this.#state
+    const found = await this.#readKeys().catch(() => undefined)
+    if (state === undefined || found === undefined) {
+      return
+    }
+    const hashes = new Map(found.map(({ name, hash }) => [name, hash]))
+    const left = state.keys.all.filter(({ name, hash }) => hashes.get(name) === hash)
+    if (left.length < state.keys.all.length) {
+      this.#replace({ ...state, keys: new ApiKeys(left) })
+    }
+  }
+
+  #replace(state: AccessState | undefined): void {
+    if (this.#audit !== undefined) {
+      changesOf(this.#state, state).forEach(change => this.#audit?.write(change))
+    }
+    this.#state = state
+    this.#listeners.forEach(listener => {
+      listener()
+    })
   }
 
   /**
@@ -163,7 +183,7 @@ export class AccessFiles {
   }
 
   async #read(): Promise<AccessState | undefined> {
-    const { accessFile, passwordFile, keyFile, required } = this.#init
+    const { accessFile, passwordFile, required } = this.#init
     const rules = await readText(accessFile)
     if (rules === undefined) {
       if (required) {
@@ -172,12 +192,17 @@ export class AccessFiles {
       return undefined
     }
     const passwords = (await readText(passwordFile)) ?? ''
-    const keys = await readText(keyFile)
     return {
       ...parseAccessFile(basename(accessFile), rules),
       passwords: parsePasswords(basename(passwordFile), passwords),
-      keys: new ApiKeys(keys === undefined ? [] : parseKeys(basename(keyFile), keys)),
+      keys: new ApiKeys(await this.#readKeys()),
     }
+  }
+
+  async #readKeys(): Promise<ApiKey[]> {
+    const { keyFile } = this.#init
+    const text = await readText(keyFile)
+    return text === undefined ? [] : parseKeys(basename(keyFile), text)
   }
 }
 

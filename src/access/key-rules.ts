@@ -3,6 +3,9 @@ import type { Action } from './actions.ts'
 import type { Identity } from './identity.ts'
 import { Rules, type Decision, type Decisions, type Question } from './rules.ts'
 
+/** Made once for a key, and not with each request */
+const compiled = new WeakMap<object, Rules>()
+
 /**
  * What an API key may do: what one of its scopes names, unless a rule of the file denies it to everybody, to who is
  * logged in, to this key or to the network it is used from. What the file allows adds nothing to the scopes, so a key
@@ -12,15 +15,10 @@ export class KeyRules implements Decisions {
   readonly #file: Rules
   readonly #scopes: Rules
 
-  constructor({ file, key: { name, scopes } }: { file: Rules; key: Pick<ApiKey, 'name' | 'scopes'> }) {
+  constructor({ file, key }: { file: Rules; key: Pick<ApiKey, 'name' | 'scopes'> }) {
     this.#file = file
-    this.#scopes = new Rules(
-      scopes.map(scope => {
-        const { repositories, actions } = parseKeyScope(scope)
-        const source = `scope ${scope} of the key ${name}`
-        return { source, effect: 'allow', subjects: [`key:${name}`], repositories: [repositories], actions }
-      }),
-    )
+    this.#scopes = compiled.get(key) ?? rulesOf(key)
+    compiled.set(key, this.#scopes)
   }
 
   decide(identity: Identity, question: Question): Decision {
@@ -38,4 +36,14 @@ export class KeyRules implements Decisions {
   allowsSomewhere(identity: Identity, action: Action): boolean {
     return this.#scopes.allowsSomewhere(identity, action)
   }
+}
+
+function rulesOf({ name, scopes }: Pick<ApiKey, 'name' | 'scopes'>): Rules {
+  return new Rules(
+    scopes.map(scope => {
+      const { repositories, actions } = parseKeyScope(scope)
+      const source = `scope ${scope} of the key ${name}`
+      return { source, effect: 'allow', subjects: [`key:${name}`], repositories: [repositories], actions }
+    }),
+  )
 }

@@ -6,8 +6,8 @@ export type Preset = (typeof presets)[number]
 export const administrator = 'admin'
 
 const head = `# Who may do what. Rules add up in any order: one that allows is enough; "effect: deny" beats them all.
-#   who           anonymous (everybody), authenticated, user:<name>, group:<name>, network:<address>/<bits>,
-#                 peer:<id>, swarm
+#   who           anonymous (everybody), authenticated, user:<name>, group:<name>, issuer:<name>, cert:<name>,
+#                 network:<address>/<bits>, peer:<id>, swarm
 #   repositories  patterns: * within a part of the name, ** across its parts
 #   actions       pull, push (new tags included), tag (move a tag that exists), delete, admin
 #   tags          patterns; without it: all

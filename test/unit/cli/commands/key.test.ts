@@ -88,8 +88,14 @@ describe('ipdr key', () => {
     try {
       const { out } = await key(directory, 'create', 'ci', '--scope', 'a:pull')
       await until('the key', () => files.state?.keys.find(out.trim()))
+      await writeFile(accessFile, 'rules: nonsense')
+      const other = await key(directory, 'create', 'other', '--scope', 'a:pull')
       await key(directory, 'revoke', 'ci')
       await until('no key', () => files.state?.keys.find(out.trim()) === undefined)
+      assert.equal(files.state?.keys.find(other.out.trim()), undefined, 'new keys wait for rules that can be used')
+      assert.ok(files.state?.rules.allowsEverywhere({ kind: 'user', name: 'a', groups: [] }, 'pull'))
+      await writeFile(accessFile, presetFile('private'))
+      await until('the other key', () => files.state?.keys.find(other.out.trim()))
     } finally {
       await files.stop()
     }
