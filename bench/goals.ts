@@ -1,3 +1,4 @@
+import { decisionName, kinds, withToken } from './cases/access.ts'
 import { unfinished } from './cases/hostile.ts'
 import { worstManifests } from './worst-manifests.ts'
 
@@ -9,6 +10,8 @@ export interface Goal {
   versus?: { target: string; times: number }
   /** At most this, in the unit of the measure */
   atMost?: number
+  /** At least this, in the unit of the measure */
+  atLeast?: number
   aim?: string
 }
 
@@ -46,4 +49,6 @@ export const goals: Goal[] = [
     measure: `longest GET of /livez during a PUT of ${name}`,
     atMost: 50,
   })),
+  ...kinds.map(kind => ({ measure: decisionName(kind), atMost: 2 })),
+  { measure: withToken, atLeast: 0.9 },
 ]

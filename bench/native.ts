@@ -89,6 +89,8 @@ export async function nativeRate(init: {
   connections: number
   seconds: number
   accept?: string
+  /** Value of that header */
+  authorization?: string
 }): Promise<Rates> {
   return await native('rate', init)
 }

@@ -6,6 +6,7 @@ import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Bench, type Case } from './bench.ts'
 import { pull, push, pushAndPull } from './cases/blobs.ts'
+import { access } from './cases/access.ts'
 import { cpu } from './cases/cpu.ts'
 import { disk } from './cases/disk.ts'
 import { hostile } from './cases/hostile.ts'
@@ -43,6 +44,7 @@ const cases: Case[] = [
   disk,
   latency,
   hostile,
+  access,
 ]
 const results = join(import.meta.dirname, 'results')
 

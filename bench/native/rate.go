@@ -27,12 +27,12 @@ type rates struct {
 
 type rateFlags struct {
 	*flag.FlagSet
-	url, method, accept *string
+	url, method, accept, authorization *string
 }
 
 func newRateFlags(name string) rateFlags {
 	flags := flag.NewFlagSet(name, flag.ExitOnError)
-	return rateFlags{flags, flags.String("url", "", "what is asked for"), flags.String("method", "GET", "of the requests"), flags.String("accept", "*/*", "media types")}
+	return rateFlags{flags, flags.String("url", "", "what is asked for"), flags.String("method", "GET", "of the requests"), flags.String("accept", "*/*", "media types"), flags.String("authorization", "", "the header; empty: none")}
 }
 
 func (f rateFlags) request() (*url.URL, []byte, error) {
@@ -40,7 +40,11 @@ func (f rateFlags) request() (*url.URL, []byte, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	return address, []byte(fmt.Sprintf("%s %s HTTP/1.1\r\nHost: %s\r\nAccept: %s\r\n\r\n", *f.method, address.RequestURI(), address.Host, *f.accept)), nil
+	authorization := ""
+	if *f.authorization != "" {
+		authorization = fmt.Sprintf("Authorization: %s\r\n", *f.authorization)
+	}
+	return address, []byte(fmt.Sprintf("%s %s HTTP/1.1\r\nHost: %s\r\nAccept: %s\r\n%s\r\n", *f.method, address.RequestURI(), address.Host, *f.accept, authorization)), nil
 }
 
 // rate sends the same request again and again over each of its connections

@@ -92,6 +92,14 @@ function judge(goal: Goal, series: SeriesOfCase): { wanted: string; found: strin
       met: value <= goal.atMost,
     }
   }
+  if (goal.atLeast !== undefined) {
+    const value = median(ours)
+    return {
+      wanted: `at least ${goal.atLeast} ${series.measure.unit}`,
+      found: `${rounded(value)} ${series.measure.unit}`,
+      met: value >= goal.atLeast,
+    }
+  }
   const { target, times } = goal.versus!
   const theirs = series.values[target]
   if (theirs === undefined) {
