@@ -12,10 +12,10 @@ import type { NameResolver } from '../tags/resolver-source.ts'
 import { ImageRepository, type ImageRepositoryComponents } from './image-repository.ts'
 
 /**
- * A refusal takes this long at least; milliseconds. A look-up takes less, so its time does not tell whether there is
- * such an image.
+ * A refusal takes this long at least, and up to so much longer by chance; milliseconds. A look-up takes less, so the
+ * time does not tell whether there is such an image.
  */
-const refusalTime = 10
+const [refusalTime, chance] = [10, 5]
 
 export interface ImagesByRootComponents extends ImageRepositoryComponents {
   /** Reads what is here, and fetches nothing */
@@ -67,7 +67,7 @@ export class ImagesByRoot {
     reference: RootReference,
     { caller, puller, options }: { caller: Caller; puller: Puller; options: RequestOptions },
   ): Promise<string> {
-    const least = sleep(refusalTime)
+    const least = sleep(refusalTime + chance * Math.random())
     const root = puller.something ? await this.#rootHere(name, reference, puller, options) : undefined
     if (root !== undefined && (await this.#components.blockAccess.mayFetch(puller, CID.parse(root)))) {
       return root
