@@ -70,15 +70,23 @@ export class Access {
     return state === undefined ? pullsEverything : pullerOf(state.rules, peerIdentity(id, inSwarm, groups))
   }
 
-  /** @throws OciError UNAUTHORIZED where a password or token is wrong, or TOOMANYREQUESTS */
-  async caller(credentials: Credentials): Promise<Caller> {
-    const { address, authorization, challenge, observer } = credentials
-    const { authenticator, files, log } = this.#components
-    const { state } = files
+  /**
+   * Returns at once where there are no rules
+   *
+   * @throws OciError UNAUTHORIZED where a password or token is wrong, or TOOMANYREQUESTS
+   */
+  caller(credentials: Credentials): Caller | Promise<Caller> {
+    const { state } = this.#components.files
     if (state === undefined) {
-      observer?.identified?.(anonymousFrom(address))
+      credentials.observer?.identified?.(anonymousFrom(credentials.address))
       return trusted
     }
+    return this.#identifiedCaller(state, credentials)
+  }
+
+  async #identifiedCaller(state: AccessState, credentials: Credentials): Promise<Caller> {
+    const { address, authorization, challenge, observer } = credentials
+    const { authenticator, log } = this.#components
     const authenticated = await this.#observe(
       observer,
       () => claimed(state, parseBasic(authorization)?.user),

@@ -6,15 +6,18 @@ import { addLogFields } from './request-log.ts'
 
 /** Finds out who asks, once per request and before anything of a body is read */
 export function identify({ access }: { access: Access }): RequestHandler {
-  return async (req, res, next) => {
-    const caller = await access.caller(credentialsOf(req, access))
-    res.locals.caller = caller
-    if (caller.name !== undefined) {
-      addLogFields(res, { user: caller.name })
-      // what one caller may see is not for a cache that others read from
-      res.set({ Vary: 'Authorization' })
+  return (req, res, next) => {
+    const goOn = (caller: Caller): void => {
+      res.locals.caller = caller
+      if (caller.name !== undefined) {
+        addLogFields(res, { user: caller.name })
+        // what one caller may see is not for a cache that others read from
+        res.set({ Vary: 'Authorization' })
+      }
+      next()
     }
-    next()
+    const caller = access.caller(credentialsOf(req, access))
+    return caller instanceof Promise ? caller.then(goOn) : goOn(caller)
   }
 }
 
