@@ -1,8 +1,12 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { CID } from 'multiformats/cid'
 import type { Puller } from '../access/puller.ts'
 import type { Index } from '../index/index.ts'
 import type { IndexCondition } from './index-condition.ts'
 import { blockKey, type BlockSet } from '../ipfs/blocks/block-set.ts'
+
+/** A look-up takes less; milliseconds */
+const refusalTime = 3
 
 export interface BlockAccessComponents {
   condition: Pick<IndexCondition, 'hasBlockLists'>
@@ -34,6 +38,12 @@ export class BlockAccess {
     return puller.something && this.#index.isOwned(digest, puller.mayPull)
   }
 
+  /** The same for a peer: where it gets nothing, the time does not tell whether the block is here */
+  mayPeerFetch(puller: Puller, cid: CID): boolean | Promise<boolean> {
+    const answer = this.mayFetch(puller, cid)
+    return typeof answer === 'boolean' ? answer : evenly(answer)
+  }
+
   /** The same for what was found at other nodes: beside that, what is of no repository here */
   async mayFetchFound(puller: Puller, cid: CID): Promise<boolean> {
     return (
@@ -41,4 +51,13 @@ export class BlockAccess {
       (this.#condition.hasBlockLists && !(await this.#index.isOwned(cid.multihash.digest, () => true)))
     )
   }
+}
+
+async function evenly(answer: Promise<boolean>): Promise<boolean> {
+  const began = performance.now()
+  if (await answer) {
+    return true
+  }
+  await sleep(Math.max(0, refusalTime - (performance.now() - began)))
+  return false
 }

@@ -85,10 +85,11 @@ export function buildAccess({ condition, config, directory, index, inputs, ...ba
     peerAccess: {
       mayFetch: (peer, inSwarm, cid) => {
         const decide = (groups?: readonly string[]): boolean | Promise<boolean> =>
-          blockAccess.mayFetch(access.peer(peer, inSwarm, groups), cid)
+          blockAccess.mayPeerFetch(access.peer(peer, inSwarm, groups), cid)
         const groups = trust.groupsOf(peer)
         return groups instanceof Promise ? groups.then(decide) : decide(groups)
       },
+      isPublic: (inSwarm, cid) => blockAccess.mayFetch(access.peer('', inSwarm), cid),
       certificates: {
         own: async peer => await own.read(peer),
         show: (peer, text) => {

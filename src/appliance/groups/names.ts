@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import { Names } from '../../ipfs/names/names.ts'
+import { PublicRoots } from '../../registry/public-roots.ts'
 import { CidStore } from '../../registry/tags/cid-store.ts'
 import { Publisher } from '../../registry/tags/publisher.ts'
 import { Resolvers } from '../../registry/tags/resolvers.ts'
@@ -35,8 +36,10 @@ export function buildNames(components: Base & AccessParts & Storage & Network): 
     { audience, blockAccess, condition, content, index, names, provider, log },
     { automatic: config.names.publish },
   )
+  const publicRoots = new PublicRoots({ audience, index, provider, log })
   accessFiles.onChange(() => {
     publisher.rulesChanged()
+    publicRoots.rulesChanged()
   })
   const cidStore = new CidStore(
     { condition, index, log },
@@ -64,6 +67,7 @@ export function buildNames(components: Base & AccessParts & Storage & Network): 
       part('names', names),
       part('CID store', cidStore),
       part('publisher', publisher),
+      part('images that become public', publicRoots),
     ],
   }
 }

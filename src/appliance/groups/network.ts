@@ -69,7 +69,7 @@ export function buildNetwork({
   events.on('damaged', cid => repairer.request(cid)).on('missing', cid => repairer.request(cid))
   const provided = createProvider({
     node,
-    mayProvide: root => peerAccess.mayFetch('', swarmKey !== undefined, root),
+    mayProvide: root => peerAccess.isPublic(swarmKey !== undefined, root),
     log: log.child({ module: 'provider' }),
   })
   const pins =

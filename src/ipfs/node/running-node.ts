@@ -51,10 +51,11 @@ export interface PeerAccess {
   /**
    * Whether a peer gets a block
    *
-   * @param peer empty: any peer
    * @param inSwarm whether the peer had to have the key of a private swarm
    */
   mayFetch: (peer: string, inSwarm: boolean, cid: CID) => boolean | Promise<boolean>
+  /** Whether every peer gets it */
+  isPublic: (inSwarm: boolean, cid: CID) => boolean | Promise<boolean>
   /** @default this node shows no certificate and takes none */
   certificates?: CertificateHolder | undefined
 }
@@ -112,7 +113,7 @@ async function startOnline(
     announce: init.announce,
     swarmKey,
     maxConnections: limits.connections,
-    mayProvide: access && (cid => access.mayFetch('', swarmKey !== undefined, cid)),
+    mayProvide: access && (cid => access.isPublic(swarmKey !== undefined, cid)),
     logger: componentLogger(log),
     onPeer: peer => {
       keeper?.found(peer)

@@ -5,8 +5,8 @@ import { CID } from 'multiformats/cid'
 import type { IpfsNode } from '../../../src/ipfs/node/node.ts'
 import { BlockAccess } from '../../../src/registry/block-access.ts'
 import { TestAccess } from '../../fixtures/access.ts'
-import { randomBytes } from '../../fixtures/images.ts'
-import { ipfsNode, readBlock } from '../../fixtures/ipfs-node.ts'
+import { randomBytes, sha256 } from '../../fixtures/images.ts'
+import { ipfsNode, randomBlock, readBlock } from '../../fixtures/ipfs-node.ts'
 import { descriptorOf, imageManifest } from '../../fixtures/manifests.ts'
 import { blocksBelow } from '../../fixtures/reachable.ts'
 import { TestRegistry } from '../../fixtures/registry.ts'
@@ -18,6 +18,7 @@ const secret = randomBytes(1024 * 1024 + 1, 'secret layer')
 let stores: TestRegistry
 let access: TestAccess
 let node: IpfsNode
+let blockAccess: BlockAccess
 const resources = new AsyncDisposableStack()
 
 async function started(...args: Parameters<typeof ipfsNode>): Promise<IpfsNode> {
@@ -55,13 +56,14 @@ before(async () => {
   stores = resources.use(await TestRegistry.open())
   access = new TestAccess({ log: stores.log })
   await access.start({ rules: 'rules: []' })
-  const blockAccess = new BlockAccess(stores)
+  blockAccess = new BlockAccess(stores)
   node = await started(
     {},
     {
       blockstore: stores.blockstore,
       access: {
-        mayFetch: (peer, inSwarm, cid) => blockAccess.mayFetch(access.access.peer(peer, inSwarm), cid),
+        mayFetch: (peer, inSwarm, cid) => blockAccess.mayPeerFetch(access.access.peer(peer, inSwarm), cid),
+        isPublic: (inSwarm, cid) => blockAccess.mayFetch(access.access.peer('', inSwarm), cid),
       },
     },
   )
@@ -96,6 +98,16 @@ rules:
     )
     assert.ok(all.filter(cid => !shared.has(cid.toString())).length > 5)
     assert.deepEqual(await gets(friend, all), new Set(all.map(String)))
+  })
+
+  it('says no as late where a block is here as where it is not', async () => {
+    access.change({ rules: `rules: [{ who: [anonymous], repositories: ['public/**'], actions: [pull] }]` })
+    const { cid } = (await stores.index.blob(sha256(secret)))!
+    for (const block of [CID.parse(cid), randomBlock(10).cid]) {
+      const began = performance.now()
+      assert.equal(await blockAccess.mayPeerFetch(access.access.peer('stranger', false), block), false)
+      assert.ok(performance.now() - began >= 2.5)
+    }
   })
 
   it('gives nobody but who may pull everything what is of no repository', async () => {

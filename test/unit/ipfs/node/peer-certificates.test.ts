@@ -23,6 +23,7 @@ async function start(t: TestContext, own?: string): Promise<Shown> {
     {
       access: {
         mayFetch: () => true,
+        isPublic: () => true,
         certificates: {
           own: async () => own,
           show: (peer, text) => {

@@ -19,7 +19,7 @@ async function started(stack: AsyncDisposableStack, ...args: Parameters<typeof i
 test('only peers that may fetch get blocks, when they want them and when they are sent', async () => {
   await using stack = new AsyncDisposableStack()
   const allowed = new Set<string>()
-  const node = await started(stack, {}, { access: { mayFetch: peer => allowed.has(peer) } })
+  const node = await started(stack, {}, { access: { mayFetch: peer => allowed.has(peer), isPublic: () => false } })
   const peers = [node.multiaddrs[0]!]
   const [friend, stranger] = [await started(stack, { peers }), await started(stack, { peers })]
   allowed.add(friend.peerId!)
