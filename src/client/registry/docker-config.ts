@@ -25,9 +25,26 @@ export interface StoredLogIn {
  * @throws ClientError if the file can't be read
  */
 export async function readDockerConfig(file: string): Promise<DockerConfig> {
+  const config = await readJson(file)
+  return typeof config === 'object' && config !== null ? config : {}
+}
+
+/**
+ * The same, to be written back
+ *
+ * @throws ClientError if the file can't be read, or holds something that would be lost
+ */
+export async function readDockerConfigToChange(file: string): Promise<DockerConfig> {
+  const config = await readJson(file)
+  if (typeof config !== 'object' || config === null || Array.isArray(config)) {
+    throw new ClientError(`${file} holds something else than a configuration of Docker, and is left as it is`)
+  }
+  return config
+}
+
+async function readJson(file: string): Promise<unknown> {
   try {
-    const config: unknown = JSON.parse(await readFile(file, 'utf8'))
-    return typeof config === 'object' && config !== null ? config : {}
+    return JSON.parse(await readFile(file, 'utf8'))
   } catch (err) {
     if ((err as NodeJS.ErrnoException).code === 'ENOENT') {
       return {}
@@ -43,7 +60,7 @@ export async function readDockerConfig(file: string): Promise<DockerConfig> {
 /**
  * Replaces the file as a whole by one that only its owner can read; a link stays, and leads to the new one
  *
- * @throws ClientError if the file can't be written, or holds something else
+ * @throws ClientError if the file can't be written
  */
 export async function writeDockerConfig(file: string, config: DockerConfig): Promise<void> {
   if (Array.isArray(config)) {

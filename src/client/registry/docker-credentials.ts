@@ -6,7 +6,7 @@
  */
 import type { AbortOptions } from '../abort-options.ts'
 import { eraseFromHelper, getFromHelper, storeInHelper } from './credential-helper.ts'
-import { readDockerConfig, writeDockerConfig, type DockerConfig } from './docker-config.ts'
+import { readDockerConfig, readDockerConfigToChange, writeDockerConfig, type DockerConfig } from './docker-config.ts'
 
 /** Docker Hub: its host, and the key under which `docker login` stores its log-in */
 const dockerHub = { host: 'registry-1.docker.io', key: 'https://index.docker.io/v1/' }
@@ -45,7 +45,7 @@ export async function storeCredentials(
   credentials: Credentials,
   options: AbortOptions = {},
 ): Promise<string | undefined> {
-  const config = await readDockerConfig(file)
+  const config = await readDockerConfigToChange(file)
   const key = keyOf(host)
   const helper = helperOf(config, key)
   if (helper !== undefined) {
@@ -67,7 +67,7 @@ export async function storeCredentials(
  * @throws ClientError if the file or the helper does not let go of it
  */
 export async function eraseCredentials(file: string, host: string, options: AbortOptions = {}): Promise<boolean> {
-  const config = await readDockerConfig(file)
+  const config = await readDockerConfigToChange(file)
   const key = keyOf(host)
   const helper = helperOf(config, key)
   const erased = helper !== undefined && (await eraseFromHelper(helper, key, options))

@@ -1,8 +1,12 @@
 import assert from 'node:assert/strict'
-import { chmod, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, readdir, readFile, realpath, stat, symlink, writeFile } from 'node:fs/promises'
 import { delimiter, join } from 'node:path'
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test'
-import { readCredentials } from '../../../../src/client/registry/docker-credentials.ts'
+import {
+  eraseCredentials,
+  readCredentials,
+  storeCredentials,
+} from '../../../../src/client/registry/docker-credentials.ts'
 import { temporaryDirectory, type TemporaryDirectory } from '../../../fixtures/temporary.ts'
 
 let scratch: TemporaryDirectory
@@ -64,6 +68,60 @@ describe('log-ins of the Docker tools', () => {
       message: /config\.json is not JSON$/,
     })
     await assert.rejects(credentials({ credsStore: '../../evil' }, 'host'), { name: 'ClientError' })
+  })
+})
+
+describe('a log-in that is stored', () => {
+  const file = (): string => join(scratch.path, 'docker/config.json')
+  const read = async (): Promise<unknown> => JSON.parse(await readFile(file(), 'utf8'))
+
+  it('is found again, and gone after a logout', async () => {
+    for (const [host, key] of [
+      ['host:5000', 'host:5000'],
+      ['registry-1.docker.io', 'https://index.docker.io/v1/'],
+    ] as const) {
+      assert.equal(await storeCredentials(file(), host, alice), undefined)
+      assert.deepEqual(await read(), { auths: { [key]: { auth } } })
+      assert.deepEqual(await readCredentials(file(), host), alice)
+      assert.equal(await eraseCredentials(file(), host), true)
+      assert.equal(await eraseCredentials(file(), host), false)
+      assert.deepEqual(await read(), { auths: {} })
+    }
+    const token = { username: 'alice', password: '', identityToken: 'id' }
+    await storeCredentials(file(), 'host', token)
+    assert.deepEqual(await readCredentials(file(), 'host'), token)
+    assert.deepEqual(await readdir(join(scratch.path, 'docker')), ['config.json'])
+  })
+
+  it('is taken out under each of its names', async () => {
+    await mkdir(join(scratch.path, 'docker'))
+    await writeFile(file(), JSON.stringify({ auths: { 'https://host': { auth }, 'http://host': {}, other: { auth } } }))
+    assert.equal(await eraseCredentials(file(), 'host'), true)
+    assert.deepEqual(await read(), { auths: { other: { auth } } })
+  })
+
+  it('leaves a link where it is', async () => {
+    await mkdir(join(scratch.path, 'docker'))
+    await mkdir(join(scratch.path, 'dotfiles'))
+    const target = join(scratch.path, 'dotfiles/docker.json')
+    await writeFile(target, '{"a":1}')
+    await symlink(target, file())
+    await storeCredentials(file(), 'host', alice)
+    assert.equal(await realpath(file()), target)
+    assert.deepEqual(JSON.parse(await readFile(target, 'utf8')), { a: 1, auths: { host: { auth } } })
+    assert.equal((await stat(target)).mode & 0o777, 0o600)
+  })
+
+  it('replaces nothing that is no configuration', async () => {
+    await mkdir(join(scratch.path, 'docker'))
+    for (const text of ['{"auths":', '[1]', '7', '']) {
+      await writeFile(file(), text)
+      await assert.rejects(storeCredentials(file(), 'host', alice), { name: 'ClientError' })
+      assert.equal(await readFile(file(), 'utf8'), text)
+    }
+    await assert.rejects(storeCredentials(join(file(), 'config.json'), 'host', alice), {
+      message: /can't be (read|written)/,
+    })
   })
 })
 
