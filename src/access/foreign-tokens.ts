@@ -1,6 +1,7 @@
+import { LRUCache } from 'lru-cache'
 import type { AccessState } from './access-files.ts'
 import type { Identity } from './identity.ts'
-import { foreignIdentity } from './holders.ts'
+import { foreignIdentity, type ForeignUser } from './holders.ts'
 import { IssuerKeys, KeysUnavailableError, type IssuerKeysInit } from './issuer-keys.ts'
 import { ForeignTokenError, foreignUser, type Issuer } from './issuer.ts'
 import type { Logger } from '../log.ts'
@@ -10,6 +11,9 @@ const algorithms = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256
 /** Seconds that the clock of an issuer may differ from ours */
 const clockTolerance = 5
 const maxTokenBytes = 32 * 1024
+const maxVerifiedBytes = 4 * 1024 * 1024
+/** Milliseconds for which a token is not verified again, whatever becomes of the keys of its issuer */
+const rememberedFor = 60_000
 
 /** Tells who shows a token of one of the issuers in the file with the rules */
 export class ForeignTokens {
@@ -17,6 +21,11 @@ export class ForeignTokens {
   readonly #init: Omit<IssuerKeysInit, 'signal'>
   readonly #stopping = new AbortController()
   readonly #keys = new Map<string, IssuerKeys>()
+  /** What tokens say whose signature was right less than a minute ago */
+  readonly #verified = new LRUCache<string, { issuer: Issuer; user: ForeignUser }>({
+    maxSize: maxVerifiedBytes,
+    sizeCalculation: (_, token) => 2 * token.length,
+  })
 
   constructor({ log }: { log: Logger }, init: Omit<IssuerKeysInit, 'signal'>) {
     this.#log = log
@@ -39,6 +48,13 @@ export class ForeignTokens {
 
   /** @throws ForeignTokenError, or KeysUnavailableError */
   async identify(state: AccessState, issuer: Issuer, token: string, address: string | undefined): Promise<Identity> {
+    const known = this.#verified.get(token)
+    // another object is what the file says now
+    const user = known?.issuer === issuer ? known.user : await this.#verify(state, issuer, token)
+    return foreignIdentity(state, issuer, user, address)
+  }
+
+  async #verify(state: AccessState, issuer: Issuer, token: string): Promise<ForeignUser> {
     const { jwtVerify } = await import('jose')
     const { audience } = issuer
     try {
@@ -49,7 +65,13 @@ export class ForeignTokens {
         requiredClaims: ['exp'],
         clockTolerance,
       })
-      return foreignIdentity(state, issuer, { ...foreignUser(issuer, payload), expires: payload.exp! * 1000 }, address)
+      const user = { ...foreignUser(issuer, payload), expires: payload.exp! * 1000 }
+      this.#verified.set(
+        token,
+        { issuer, user },
+        { ttl: Math.max(1, Math.min(rememberedFor, user.expires - Date.now())) },
+      )
+      return user
     } catch (err) {
       if (err instanceof KeysUnavailableError || err instanceof ForeignTokenError) {
         throw err

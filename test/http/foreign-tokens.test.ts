@@ -5,6 +5,7 @@ import { basic } from '../fixtures/access.ts'
 import { assertError, json, TestApp, type Reply } from '../fixtures/app.ts'
 import { audience, makeKey, TestIssuer } from '../fixtures/issuer.ts'
 import { imageManifest } from '../fixtures/manifests.ts'
+import { until } from '../fixtures/until.ts'
 
 const rulesFor = (url: string, more = ''): string => `
 groups:
@@ -170,12 +171,33 @@ describe('the token of a workload', () => {
     })
   })
 
-  it('needs the keys of its issuer, and others do not wait for them', async () => {
-    const [header, , signature] = (await issuer.token()).split('.')
-    const body = Buffer.from(JSON.stringify({ iss: 'https://nobody.invalid' })).toString('base64url')
-    const reply = await app.get('/v2/', bearer(`${header}.${body}.${signature}`))
+  it('needs the keys of its issuer, for which nobody else waits', async () => {
+    await using slow = await TestIssuer.start()
+    slow.answer = () => {}
+    reset(rulesFor(issuer.url, '').replace('https://nobody.invalid', slow.url))
+    const started = performance.now()
+    const waiting = app.get('/v2/', bearer(await slow.token({ ...claims, aud: 'x' })))
+    await until('a question for the keys', () => slow.requests.length > 0)
+    for (const headers of [bearer(await issuer.token(claims)), basic('alice', 'of alice')]) {
+      assert.equal((await app.get('/v2/', headers)).status, 200)
+    }
+    assert.ok(performance.now() - started < 3000)
+    const reply = await waiting
     assertError(reply, 'UNAVAILABLE')
     assert.ok(Number(reply.headers['retry-after']) > 0)
+    assert.ok(performance.now() - started < 10_000)
+    reset()
+  })
+
+  it('is verified again when the file says something else of its issuer', async () => {
+    const headers = bearer(await issuer.token(claims))
+    assert.equal((await app.get(pathOf('octo/app'), headers)).status, 200)
+    reset(rulesFor(issuer.url).replace('owner: octo', 'owner: another'))
+    assert.equal((await app.get(pathOf('octo/app'), headers)).status, 401)
+    reset()
+    const ending = bearer(await issuer.token({ ...claims, exp: Date.now() / 1000 - 3 }))
+    assert.equal((await app.get(pathOf('octo/app'), ending)).status, 200, 'clocks may differ by five seconds')
+    await until('its end', async () => (await app.get(pathOf('octo/app'), ending)).status === 401)
   })
 })
 
