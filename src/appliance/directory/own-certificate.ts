@@ -1,5 +1,6 @@
 import { join } from 'node:path'
-import { maxCertificateBytes, readCertificate } from '../../access/peer-certificate.ts'
+import { maxCertificateBytes, readCertificate, type PeerCertificate } from '../../access/peer-certificate.ts'
+import { reasonOf } from '../../config/entries.ts'
 import type { Logger } from '../../log.ts'
 import { readIfThere } from './owner-file.ts'
 
@@ -7,8 +8,8 @@ import { readIfThere } from './owner-file.ts'
 export class OwnCertificate {
   readonly #log: Logger
   readonly #path: string
-  /** What the log has told of */
-  #seen: string | undefined
+  /** What the log has told of: a certificate, or why there is none */
+  #told: string | undefined
 
   constructor({ log }: { log: Logger }, { dataDir }: { dataDir: string }) {
     this.#log = log
@@ -20,42 +21,36 @@ export class OwnCertificate {
    * @returns undefined where there is none, or none for this node; the log says so once
    */
   async read(peer: string): Promise<string | undefined> {
-    const text = await this.#readText()
-    if (text === undefined) {
-      this.#seen = undefined
-      return undefined
-    }
-    const isNew = text !== this.#seen
-    this.#seen = text
-    try {
-      const certificate = await readCertificate(text)
-      if (certificate.peer !== peer) {
-        throw new Error(`it is for peer ${certificate.peer}, and this is ${peer}`)
-      }
-      const expires = new Date(certificate.expires)
-      if (expires < new Date()) {
-        throw new Error(`it expired at ${expires.toISOString()}`)
-      }
-      if (isNew) {
-        const { groups } = certificate
-        this.#log.info('other nodes are shown a certificate', { groups, expires: expires.toISOString() })
-      }
-      return text
-    } catch (err) {
-      if (isNew) {
-        this.#log.warn('no certificate is shown to other nodes', { file: this.#path, reason: (err as Error).message })
-      }
-      return undefined
-    }
-  }
-
-  async #readText(): Promise<string | undefined> {
     try {
       // one that is longer is refused for its length, however much longer it is
-      return (await readIfThere(this.#path))?.trim().slice(0, maxCertificateBytes + 1)
+      const text = (await readIfThere(this.#path))?.trim().slice(0, maxCertificateBytes + 1)
+      if (text !== undefined) {
+        const { expires, groups } = await requireOwn(text, peer)
+        if (this.#told !== text) {
+          this.#log.info('other nodes are shown a certificate', { groups, expires: new Date(expires).toISOString() })
+        }
+      }
+      this.#told = text
+      return text
     } catch (err) {
-      this.#log.debug('the certificate of this node is not readable', { reason: (err as Error).message })
+      const reason = reasonOf(err)
+      if (this.#told !== reason) {
+        this.#log.warn('no certificate is shown to other nodes', { file: this.#path, reason })
+      }
+      this.#told = reason
       return undefined
     }
   }
+}
+
+/** @throws Error where it is no certificate for this peer, or has expired */
+async function requireOwn(text: string, peer: string): Promise<PeerCertificate> {
+  const certificate = await readCertificate(text)
+  if (certificate.peer !== peer) {
+    throw new Error(`it is for peer ${certificate.peer}, and this is ${peer}`)
+  }
+  if (certificate.expires < Date.now()) {
+    throw new Error(`it expired at ${new Date(certificate.expires).toISOString()}`)
+  }
+  return certificate
 }
