@@ -1,8 +1,9 @@
 /**
  * Who may do what. The room holds: who asks (`authenticator`, from a password of `htpasswd`, a key of `api-keys` or a
- * token of `tokens`), the rules and the files that they come from (`rules`, `access-file`, `access-files`), and what
- * one request may do (`caller`). It imports `oci` alone and knows neither HTTP nor repositories; `http` asks {@link
- * Access} who makes a request, and `registry` and `ipfs/node` ask the {@link Caller} what he may do.
+ * token of `tokens`), the rules and the files that they come from (`rules`, `access-file`, `access-files`), what one
+ * request may do (`caller`), and the record of who did what (`audit-log`). It imports `oci` and `scheduling` alone and
+ * knows neither HTTP nor repositories; `http` asks {@link Access} who makes a request, and `registry` and `ipfs/node`
+ * ask the {@link Caller} what he may do.
  */
 import type { AccessFiles, AccessState } from './access-files.ts'
 import { parseBasic, type Authenticator, type Credentials } from './authenticator.ts'

@@ -1,22 +1,17 @@
-import type { RateLimiterMemory } from 'rate-limiter-flexible'
 import { OciError } from '../oci/errors.ts'
 import type { AccessState } from './access-files.ts'
 import { isKeySecret } from './api-keys.ts'
+import { FailedLogIns } from './failed-log-ins.ts'
 import type { ForeignTokens } from './foreign-tokens.ts'
 import { certificateIdentity, holderOf, keyIdentity, userIdentity } from './holders.ts'
 import type { Issuer } from './issuer.ts'
 import type { PasswordCheck } from './htpasswd.ts'
-import { clientKey } from '../scheduling/client-key.ts'
 import { anonymous, anonymousFrom, type Identity } from './identity.ts'
 import type { AccessObserver } from './observer.ts'
 import type { Scope } from './scopes.ts'
 import type { Tokens } from './tokens.ts'
 
-/** Wrong passwords for one user from one address, and for all users from it, before the next one has to wait */
-const maxFailures = { user: 20, address: 200 }
-/** Seconds */
-const failurePeriod = 60
-const maxUserLength = 256
+const second = 1000
 const maxHeaderBytes = 64 * 1024
 const noSuchKey = 'this key is unknown, has expired or was revoked'
 
@@ -51,7 +46,7 @@ export class Authenticator {
   readonly #tokens: Tokens
   readonly #foreign: ForeignTokens
   /** Made with the first password */
-  #failures: Record<keyof typeof maxFailures, RateLimiterMemory> | undefined
+  #failures: FailedLogIns | undefined
 
   constructor({ passwords, tokens, foreign }: AuthenticatorComponents) {
     this.#passwords = passwords
@@ -91,43 +86,17 @@ export class Authenticator {
     if (issuer !== undefined) {
       return await this.#byForeignToken(state, issuer, { token: password, address }, challenge)
     }
-    const client = clientKey(address ?? '')
-    // no user has a longer name
-    const keys = { user: `${client} ${user.slice(0, maxUserLength)}`, address: client }
-    const failures = await this.#countFailures()
     const isKey = isKeySecret(password)
-    await this.#requireFewFailures(failures, keys, !isKey && this.#passwords.isBusy)
+    this.#failures ??= new FailedLogIns()
+    const failures = this.#failures
+    const wait = failures.wait(user, address ?? '')
+    requireNoWait(wait, !isKey && this.#passwords.isBusy)
     const key = isKey ? state.keys.find(password) : undefined
     if (isKey ? key?.name !== user : !(await this.#passwords.isRight(state.passwords, user, password))) {
-      await Promise.all([failures.user.penalty(keys.user), failures.address.penalty(keys.address)])
+      failures.add(user, address ?? '')
       throw unauthorized(isKey ? `${noSuchKey}, or has another name` : 'wrong user name or password', challenge())
     }
     return key === undefined ? userIdentity(state, user, address) : keyIdentity(key, address)
-  }
-
-  async #countFailures(): Promise<Record<keyof typeof maxFailures, RateLimiterMemory>> {
-    const { RateLimiterMemory } = await import('rate-limiter-flexible')
-    const count = (points: number): RateLimiterMemory => new RateLimiterMemory({ points, duration: failurePeriod })
-    this.#failures ??= { user: count(maxFailures.user), address: count(maxFailures.address) }
-    return this.#failures
-  }
-
-  /** @throws OciError TOOMANYREQUESTS */
-  async #requireFewFailures(
-    failures: Record<keyof typeof maxFailures, RateLimiterMemory>,
-    keys: Record<keyof typeof maxFailures, string>,
-    isBusy: boolean,
-  ): Promise<void> {
-    const [byUser, byAddress] = await Promise.all([failures.user.get(keys.user), failures.address.get(keys.address)])
-    const isOver =
-      (byUser?.consumedPoints ?? 0) >= maxFailures.user || (byAddress?.consumedPoints ?? 0) >= maxFailures.address
-    if (isOver || isBusy) {
-      const wait = Math.max(byUser?.msBeforeNext ?? 0, byAddress?.msBeforeNext ?? 0, 1000)
-      throw new OciError('TOOMANYREQUESTS', {
-        detail: { reason: 'too many log-ins failed: wait before the next one' },
-        headers: { 'Retry-After': String(Math.ceil(wait / 1000)) },
-      })
-    }
   }
 
   async #byPassword(state: AccessState, value: string, credentials: Credentials): Promise<Identity> {
@@ -184,6 +153,19 @@ export class Authenticator {
       const text = `this token of the issuer ${issuer.name} is no log-in here: ${reason}`
       throw unauthorized(text, challenge(undefined, 'invalid_token'))
     }
+  }
+}
+
+/**
+ * @param wait milliseconds
+ * @throws OciError TOOMANYREQUESTS
+ */
+function requireNoWait(wait: number, isBusy: boolean): void {
+  if (wait > 0 || isBusy) {
+    throw new OciError('TOOMANYREQUESTS', {
+      detail: { reason: 'too many log-ins failed: wait before the next one' },
+      headers: { 'Retry-After': String(Math.ceil(Math.max(wait, second) / second)) },
+    })
   }
 }
 
