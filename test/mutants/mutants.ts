@@ -5,11 +5,12 @@ import { durability } from './durability.ts'
 import { faults } from './faults.ts'
 import { identities } from './identities.ts'
 import type { Mutant } from './mutant.ts'
+import { peers } from './peers.ts'
 import { retrieval } from './retrieval.ts'
 import { security } from './security.ts'
 
 /** The whole table */
-export const mutants: readonly Mutant[] = [...durability, ...faults, ...identities, ...retrieval, ...security]
+export const mutants: readonly Mutant[] = [...durability, ...faults, ...identities, ...peers, ...retrieval, ...security]
 
 /** All of `src`, by path from the project's directory on */
 export function readSources(): Map<string, string> {

@@ -40,18 +40,20 @@ interface Node {
 /** What was stored of the directory, and what it was stored for */
 interface Tree extends StoreOptions {
   top: Node
-  blocks: BlockSet
+  blocks: BlockSet | undefined
 }
 
 export interface StoreOptions {
   /** Whether a tag, or any tag of a repository, gets into the directory; asked once before it is stored */
   isPublic: (repository: string, tag?: string) => boolean
+  /** Whether anybody will ask which blocks the directory has */
+  notesBlocks: boolean
 }
 
 export interface StoredDirectory {
   cid: string
-  /** Its blocks, and those of what it was before, without those of the images */
-  blocks: BlockSet
+  /** Its blocks, and those of what it was before, without those of the images; undefined where they are not noted */
+  blocks: BlockSet | undefined
   isEmpty: boolean
 }
 
@@ -98,7 +100,7 @@ export class PublishedDirectory {
   }
 
   async #newTree(options: StoreOptions, signal: AbortSignal): Promise<Tree> {
-    const tree: Tree = { ...options, top: emptyNode(), blocks: new BlockSet() }
+    const tree: Tree = { ...options, top: emptyNode(), blocks: options.notesBlocks ? new BlockSet() : undefined }
     for await (const repository of this.#components.index.repositories(everything)) {
       signal.throwIfAborted()
       markChanged(tree.top, repository)
@@ -188,7 +190,7 @@ export class PublishedDirectory {
 function notingIn({ blocks }: Tree): { onBlock: (cid: CID) => void } {
   return {
     onBlock: cid => {
-      blocks.add(blockKey(cid.multihash.digest))
+      blocks?.add(blockKey(cid.multihash.digest))
     },
   }
 }

@@ -255,10 +255,11 @@ export class Publisher implements TagListener {
     for (;;) {
       const rules = this.#rules
       const audience = this.#audience
-      const stored = await this.#directory.store(changed, { isPublic: audience.mayPull }, this.#stopped.signal)
+      const options = { isPublic: audience.mayPull, notesBlocks: !audience.everything }
+      const stored = await this.#directory.store(changed, options, this.#stopped.signal)
       if (rules === this.#rules) {
         this.#isCurrent = isPublished(stored)
-        this.#tellBlocks(this.#isCurrent && !audience.everything ? stored.blocks : undefined)
+        this.#tellBlocks(this.#isCurrent ? stored.blocks : undefined)
         return stored
       }
       this.#directory.reset()
