@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, suite, test } from 'node:test'
@@ -40,7 +41,7 @@ suite('appliances of one operator', { timeout: 3 * minute }, () => {
     await ipdr(['login', origin.host, '-u', 'admin', '--password-stdin'], { env, input: password })
     cids = {}
     for (const repository of ['team/app', 'secret/app', 'public/app']) {
-      const layer = Buffer.alloc(3 * 1024 * 1024, repository)
+      const layer = randomBytes(3 * 1024 * 1024)
       await writeLayout(join(directory, repository), makeImage([{ file: layer }]))
       const push = ['push', repository, '-s', '--from', join(directory, repository)]
       cids[repository] = await ipdr([...push, '--docker-registry-host', origin.host], { env })

@@ -23,9 +23,10 @@ export async function ask(
   question: string,
   { secret, signal }: { secret: boolean; signal: AbortSignal },
 ): Promise<string> {
-  stderr.write(question)
-  // `terminal` keeps the terminal from echoing; the interface then echoes to its output, which is none
+  // `terminal` keeps the terminal from echoing, before anybody is asked; the interface then echoes to its output, which
+  // is none
   const reader = createInterface({ input: stdin, terminal: secret, historySize: 0 })
+  stderr.write(question)
   const { promise, reject, resolve } = Promise.withResolvers<string>()
   const interrupt = (): void => {
     reject(new InterruptedError(exitCodes.SIGINT))

@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { appendFile, chmod, mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { delimiter, join } from 'node:path'
 import { after, before, beforeEach, suite, test } from 'node:test'
@@ -11,6 +13,7 @@ import { tryRun, type RunOptions, type RunResult } from '../../fixtures/run.ts'
 import { ServerProcess } from '../../fixtures/server.ts'
 import { temporaryDirectory } from '../../fixtures/temporary.ts'
 import { builtTool, projectDirectory } from '../../fixtures/tools.ts'
+import { until } from '../../fixtures/until.ts'
 
 const minute = 60_000
 const password = 'of the writer: "\\ 5€'
@@ -160,8 +163,25 @@ suite('ipdr login', { timeout: 5 * minute }, () => {
   test('does not show what is typed', async () => {
     const main = join(projectDirectory, 'src/main.ts')
     const command = `${process.execPath} ${main} login ${server.host}`
-    const typed = `(sleep 2; echo writer; sleep 1; printf '%s\\n' "$SECRET"; sleep 5) | script -qec '${command}' /dev/null`
-    const { stdout } = await tryRun('sh', ['-c', typed], { env: { ...environment(), SECRET: password } })
+    const terminal = spawn('script', ['-qec', command, '/dev/null'], {
+      env: { ...process.env, ...environment() },
+      stdio: 'pipe',
+    })
+    let stdout = ''
+    terminal.stdout.setEncoding('utf8').on('data', (text: string) => {
+      stdout += text
+    })
+    const closed = once(terminal, 'close')
+    for (const [question, answer] of [
+      ['Username: ', 'writer'],
+      ['Password: ', password],
+    ] as const) {
+      await until(question, () => stdout.endsWith(question), minute)
+      terminal.stdin.write(`${answer}\n`)
+    }
+    await until('the end', () => stdout.includes('Logged in') || terminal.exitCode !== null, minute)
+    terminal.stdin.end()
+    await closed
     assert.match(stdout, /Username: writer\s+Password: \s+.*Logged in at [\d.:]+ as writer/s)
     assert.ok(!stdout.includes('of the writer'), stdout)
   })

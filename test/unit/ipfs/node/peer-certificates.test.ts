@@ -2,9 +2,11 @@ import assert from 'node:assert/strict'
 import { describe, it, type TestContext } from 'node:test'
 import { lpStream } from '@libp2p/utils'
 import type { IpfsNode } from '../../../../src/ipfs/node/node.ts'
-import { ipfsNode } from '../../../fixtures/ipfs-node.ts'
+import { ipfsNode, swarmKey } from '../../../fixtures/ipfs-node.ts'
 import { until } from '../../../fixtures/until.ts'
 
+/** Nodes of other tests on this machine find these by mDNS, but can't connect */
+const swarm = { network: 'private', swarmKey: swarmKey() } as const
 const protocol = '/ipdr/peer-certificate/1.0.0'
 
 interface Shown {
@@ -18,25 +20,22 @@ interface Shown {
 async function start(t: TestContext, own?: string): Promise<Shown> {
   const shown = new Map<string, string>()
   let count = 0
-  const { node } = ipfsNode(
-    {},
-    {
-      access: {
-        mayFetch: () => true,
-        isPublic: () => true,
-        certificates: {
-          own: async () => own,
-          show: (peer, text) => {
-            count++
-            shown.set(peer, text)
-          },
-          forget: peer => {
-            shown.delete(peer)
-          },
+  const { node } = ipfsNode(swarm, {
+    access: {
+      mayFetch: () => true,
+      isPublic: () => true,
+      certificates: {
+        own: async () => own,
+        show: (peer, text) => {
+          count++
+          shown.set(peer, text)
+        },
+        forget: peer => {
+          shown.delete(peer)
         },
       },
     },
-  )
+  })
   t.after(async () => await node.stop())
   await node.start()
   return { node, shown, count: () => count }
@@ -55,7 +54,7 @@ describe('the certificate of a node', () => {
 
   it('is not needed for a connection, nor is the protocol', async t => {
     const [a, b] = [await start(t, 'of a'), await start(t)]
-    const { node: plain } = ipfsNode()
+    const { node: plain } = ipfsNode(swarm)
     t.after(async () => await plain.stop())
     await plain.start()
     await a.node.connect(plain.multiaddrs[0]!)
@@ -71,7 +70,7 @@ describe('a stranger who shows rubbish', () => {
     t: TestContext,
   ): Promise<{ server: Shown; peer: string; send: (bytes: Uint8Array) => Promise<string> }> {
     const server = await start(t)
-    const { node: stranger } = ipfsNode()
+    const { node: stranger } = ipfsNode(swarm)
     t.after(async () => await stranger.stop())
     await stranger.start()
     await stranger.connect(server.node.multiaddrs[0]!)
@@ -121,7 +120,7 @@ describe('a stranger who shows rubbish', () => {
 
 it('a certificate is one message with its length before it', async t => {
   const { node, shown } = await start(t)
-  const { node: other } = ipfsNode()
+  const { node: other } = ipfsNode(swarm)
   t.after(async () => await other.stop())
   await other.start()
   await other.connect(node.multiaddrs[0]!)
