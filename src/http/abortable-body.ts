@@ -1,3 +1,5 @@
+import { ChunkWait } from './chunk-wait.ts'
+
 /**
  * Passes a body on until a signal is aborted, also while it waits for the next chunk; with one listener for the whole
  * body, not one for each chunk
@@ -9,9 +11,9 @@ export function abortableBody(source: AsyncIterable<Uint8Array>, signal: AbortSi
 }
 
 function watch(source: AsyncIterator<Uint8Array>, signal: AbortSignal): AsyncIterator<Uint8Array> {
-  let failWaiting: ((err: Error) => void) | undefined
+  const wait = new ChunkWait()
   const abort = (): void => {
-    failWaiting?.(signal.reason as Error)
+    wait.fail(signal.reason as Error)
   }
   signal.addEventListener('abort', abort)
   const end = (): void => {
@@ -21,10 +23,7 @@ function watch(source: AsyncIterator<Uint8Array>, signal: AbortSignal): AsyncIte
     next: async () => {
       try {
         signal.throwIfAborted()
-        const result = await new Promise<IteratorResult<Uint8Array, undefined>>((resolve, reject) => {
-          failWaiting = reject
-          source.next().then(resolve, reject)
-        })
+        const result = await wait.next(source)
         // the last chunk came too late as well
         signal.throwIfAborted()
         if (result.done === true) {
@@ -36,8 +35,6 @@ function watch(source: AsyncIterator<Uint8Array>, signal: AbortSignal): AsyncIte
         // not awaited: it waits for the chunk that is being waited for
         source.return?.().catch(() => {})
         throw err
-      } finally {
-        failWaiting = undefined
       }
     },
     return: async () => {

@@ -1,4 +1,5 @@
 import { OciError } from '../oci/errors.ts'
+import { ChunkWait } from './chunk-wait.ts'
 
 /** The least that a client has to send of a body */
 export interface BodyRate {
@@ -25,15 +26,15 @@ export function steadyBody(
 }
 
 function watch(source: AsyncIterator<Uint8Array>, least: number, period: number): AsyncIterator<Uint8Array> {
-  let failWaiting: ((err: OciError) => void) | undefined
+  const wait = new ChunkWait()
   let looks = 0
   let bytes = 0
   const timer = setInterval(() => {
-    if (failWaiting === undefined || ++looks < looksPerPeriod) {
+    if (!wait.isOn || ++looks < looksPerPeriod) {
       return
     }
     if (bytes < least) {
-      failWaiting(
+      wait.fail(
         new OciError('REQUEST_TIMEOUT', {
           detail: { reason: `less than ${least} bytes within ${period / 1000} s` },
           headers: { Connection: 'close' },
@@ -50,11 +51,7 @@ function watch(source: AsyncIterator<Uint8Array>, least: number, period: number)
   return {
     next: async () => {
       try {
-        // not Promise.race(): the promise that lives as long as the body would gather a listener for each chunk
-        const result = await new Promise<IteratorResult<Uint8Array, undefined>>((resolve, reject) => {
-          failWaiting = reject
-          source.next().then(resolve, reject)
-        })
+        const result = await wait.next(source)
         bytes += result.done === true ? 0 : result.value.byteLength
         if (result.done === true) {
           end()
@@ -63,8 +60,6 @@ function watch(source: AsyncIterator<Uint8Array>, least: number, period: number)
       } catch (err) {
         end()
         throw err
-      } finally {
-        failWaiting = undefined
       }
     },
     return: async () => {

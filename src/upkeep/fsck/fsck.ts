@@ -15,13 +15,13 @@ import { RateLimit } from '../../scheduling/rate-limit.ts'
 import type { Repairer } from '../../ipfs/retrieval/repairer.ts'
 import type { Logger } from '../../log.ts'
 import type { Metrics } from '../../metrics.ts'
-import { OciError } from '../../oci/errors.ts'
 import { blocksOf, type Finding } from './check-content.ts'
 import { indexEntries, type Entry, type IndexEntriesComponents } from './index-entries.ts'
 import { checkEntry, quarantine, repairFindings } from './repair-findings.ts'
 import type { ReadOnlyMode } from '../../registry/read-only-mode.ts'
 import type { UnreadableFiles } from '../../registry/unreadable-files.ts'
 import type { ManifestUpgrade } from '../rebuild/manifest-upgrade.ts'
+import { requireOwnFailure } from '../gc/stopped.ts'
 import { reportFsck, type FsckReport } from './fsck-report.ts'
 
 const second = 1000
@@ -143,12 +143,7 @@ export class Fsck {
       })
       return result
     } catch (err) {
-      if (stop.aborted) {
-        throw new OciError('UNAVAILABLE', { detail: { reason: 'the server stops' }, cause: err })
-      }
-      if (signal.aborted) {
-        throw signal.reason
-      }
+      requireOwnFailure(err, { stop, signal })
       metrics.fsckRuns.inc({ result: 'failure' })
       log.error('fsck failed', { err })
       throw err

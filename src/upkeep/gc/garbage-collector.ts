@@ -18,6 +18,7 @@ import { Pace } from '../../scheduling/pace.ts'
 import type { Logger } from '../../log.ts'
 import type { Metrics } from '../../metrics.ts'
 import { OciError } from '../../oci/errors.ts'
+import { requireOwnFailure } from './stopped.ts'
 import { IndexCleaner } from './index-cleaner.ts'
 import type { IndexCondition } from '../../registry/index-condition.ts'
 import { ReachableBlocks, type ReachableBlocksComponents } from './reachable-blocks.ts'
@@ -198,12 +199,7 @@ export class GarbageCollector {
       log.info('garbage collected', result)
       return result
     } catch (err) {
-      if (stop.aborted) {
-        throw new OciError('UNAVAILABLE', { detail: { reason: 'the server stops' }, cause: err })
-      }
-      if (signal.aborted) {
-        throw signal.reason
-      }
+      requireOwnFailure(err, { stop, signal })
       metrics.collections.inc({ result: 'failure' })
       log.error('garbage not collected', { err, ...(err instanceof OciError ? err.detail : {}) })
       throw err
