@@ -2,11 +2,11 @@ import assert from 'node:assert/strict'
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, suite, test, type TestContext } from 'node:test'
-import { randomBytes } from '../fixtures/images.ts'
-import { preparePodman, type Podman } from '../fixtures/podman.ts'
-import { startRecordingProxy, type Exchange, type RecordingProxy } from '../fixtures/recording-proxy.ts'
-import { ServerProcess } from '../fixtures/server.ts'
-import { temporaryDirectory } from '../fixtures/temporary.ts'
+import { randomBytes } from '../../fixtures/images.ts'
+import { preparePodman, type Podman } from '../../fixtures/podman.ts'
+import { startRecordingProxy, type Exchange, type RecordingProxy } from '../../fixtures/recording-proxy.ts'
+import { ServerProcess } from '../../fixtures/server.ts'
+import { temporaryDirectory } from '../../fixtures/temporary.ts'
 
 const minute = 60_000
 const maxRanges = 64

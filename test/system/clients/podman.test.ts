@@ -2,10 +2,10 @@ import assert from 'node:assert/strict'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, suite, test } from 'node:test'
-import { greeting, writeBusyboxContext } from '../fixtures/busybox.ts'
-import { preparePodman, type Podman } from '../fixtures/podman.ts'
-import { ServerProcess } from '../fixtures/server.ts'
-import { temporaryDirectory } from '../fixtures/temporary.ts'
+import { greeting, writeBusyboxContext } from '../../fixtures/busybox.ts'
+import { preparePodman, type Podman } from '../../fixtures/podman.ts'
+import { ServerProcess } from '../../fixtures/server.ts'
+import { temporaryDirectory } from '../../fixtures/temporary.ts'
 
 const minute = 60_000
 

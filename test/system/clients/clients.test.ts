@@ -2,13 +2,20 @@ import assert from 'node:assert/strict'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, suite, test } from 'node:test'
-import type { Digest } from '../../src/oci/digest.ts'
-import { makeImage, makeMultiPlatformImage, randomBytes, sha256, writeLayout, type Image } from '../fixtures/images.ts'
-import { RegistryClient } from '../fixtures/registry-client.ts'
-import { run, runBinary, tryRun, type RunOptions } from '../fixtures/run.ts'
-import { ServerProcess } from '../fixtures/server.ts'
-import { temporaryDirectory } from '../fixtures/temporary.ts'
-import { builtTool } from '../fixtures/tools.ts'
+import type { Digest } from '../../../src/oci/digest.ts'
+import {
+  makeImage,
+  makeMultiPlatformImage,
+  randomBytes,
+  sha256,
+  writeLayout,
+  type Image,
+} from '../../fixtures/images.ts'
+import { RegistryClient } from '../../fixtures/registry-client.ts'
+import { run, runBinary, tryRun, type RunOptions } from '../../fixtures/run.ts'
+import { ServerProcess } from '../../fixtures/server.ts'
+import { temporaryDirectory } from '../../fixtures/temporary.ts'
+import { builtTool } from '../../fixtures/tools.ts'
 
 const minute = 60_000
 const mebibyte = 1024 * 1024

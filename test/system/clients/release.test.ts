@@ -2,16 +2,16 @@ import assert from 'node:assert/strict'
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { after, before, suite, test } from 'node:test'
-import packageJson from '../../package.json' with { type: 'json' }
-import { greeting, writeBusyboxContext } from '../fixtures/busybox.ts'
-import { startDocker } from '../fixtures/docker.ts'
-import { readExecutable } from '../fixtures/executable.ts'
-import { makeImage, randomBytes, readLayout, sha256, writeLayout } from '../fixtures/images.ts'
-import { ipdr } from '../fixtures/ipdr.ts'
-import { run, tryRun, type RunOptions } from '../fixtures/run.ts'
-import { ServerProcess } from '../fixtures/server.ts'
-import { temporaryDirectory, type TemporaryDirectory } from '../fixtures/temporary.ts'
-import { installedTool, projectDirectory } from '../fixtures/tools.ts'
+import packageJson from '../../../package.json' with { type: 'json' }
+import { greeting, writeBusyboxContext } from '../../fixtures/busybox.ts'
+import { startDocker } from '../../fixtures/docker.ts'
+import { readExecutable } from '../../fixtures/executable.ts'
+import { makeImage, randomBytes, readLayout, sha256, writeLayout } from '../../fixtures/images.ts'
+import { ipdr } from '../../fixtures/ipdr.ts'
+import { run, tryRun, type RunOptions } from '../../fixtures/run.ts'
+import { ServerProcess } from '../../fixtures/server.ts'
+import { temporaryDirectory, type TemporaryDirectory } from '../../fixtures/temporary.ts'
+import { installedTool, projectDirectory } from '../../fixtures/tools.ts'
 
 const minute = 60_000
 const MiB = 1024 * 1024

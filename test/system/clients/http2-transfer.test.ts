@@ -6,11 +6,11 @@ import { connect, type ClientHttp2Session, type IncomingHttpHeaders, type Outgoi
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { after, before, describe, it, type TestContext } from 'node:test'
-import { CertificateAuthority } from '../fixtures/certificates.ts'
-import { randomStream } from '../fixtures/images.ts'
-import { ServerProcess } from '../fixtures/server.ts'
-import { temporaryDirectory } from '../fixtures/temporary.ts'
-import { until } from '../fixtures/until.ts'
+import { CertificateAuthority } from '../../fixtures/certificates.ts'
+import { randomStream } from '../../fixtures/images.ts'
+import { ServerProcess } from '../../fixtures/server.ts'
+import { temporaryDirectory } from '../../fixtures/temporary.ts'
+import { until } from '../../fixtures/until.ts'
 
 const mebibyte = 1024 * 1024
 const size = 256 * mebibyte

@@ -2,15 +2,15 @@ import assert from 'node:assert/strict'
 import { appendFile, chmod, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { delimiter, join } from 'node:path'
 import { after, before, suite, test } from 'node:test'
-import lock from '../../package-lock.json' with { type: 'json' }
-import packageJson from '../../package.json' with { type: 'json' }
-import { htpasswd, initAccess } from '../fixtures/access.ts'
-import { makeImage, sha256, writeLayout } from '../fixtures/images.ts'
-import { ipdr } from '../fixtures/ipdr.ts'
-import { run, tryRun, type RunOptions, type RunResult } from '../fixtures/run.ts'
-import { ServerProcess } from '../fixtures/server.ts'
-import { temporaryDirectory } from '../fixtures/temporary.ts'
-import { builtTool, projectDirectory } from '../fixtures/tools.ts'
+import lock from '../../../package-lock.json' with { type: 'json' }
+import packageJson from '../../../package.json' with { type: 'json' }
+import { htpasswd, initAccess } from '../../fixtures/access.ts'
+import { makeImage, sha256, writeLayout } from '../../fixtures/images.ts'
+import { ipdr } from '../../fixtures/ipdr.ts'
+import { run, tryRun, type RunOptions, type RunResult } from '../../fixtures/run.ts'
+import { ServerProcess } from '../../fixtures/server.ts'
+import { temporaryDirectory } from '../../fixtures/temporary.ts'
+import { builtTool, projectDirectory } from '../../fixtures/tools.ts'
 
 const minute = 60_000
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, suite, test } from 'node:test'
-import type { Digest } from '../../src/oci/digest.ts'
+import type { Digest } from '../../../src/oci/digest.ts'
 import {
   makeImage,
   makeMultiPlatformImage,
@@ -11,12 +11,12 @@ import {
   sha256,
   writeLayout,
   type Image,
-} from '../fixtures/images.ts'
-import { RegistryClient } from '../fixtures/registry-client.ts'
-import { run } from '../fixtures/run.ts'
-import { ServerProcess } from '../fixtures/server.ts'
-import { temporaryDirectory } from '../fixtures/temporary.ts'
-import { installedTool } from '../fixtures/tools.ts'
+} from '../../fixtures/images.ts'
+import { RegistryClient } from '../../fixtures/registry-client.ts'
+import { run } from '../../fixtures/run.ts'
+import { ServerProcess } from '../../fixtures/server.ts'
+import { temporaryDirectory } from '../../fixtures/temporary.ts'
+import { installedTool } from '../../fixtures/tools.ts'
 
 const minute = 60_000
 const mebibyte = 1024 * 1024
