@@ -58,6 +58,10 @@ async function evenly(answer: Promise<boolean>): Promise<boolean> {
   if (await answer) {
     return true
   }
-  await sleep(Math.max(0, refusalTime - (performance.now() - began)))
+  const end = began + refusalTime
+  // more than once, as a timer may end a little early
+  while (performance.now() < end) {
+    await sleep(end - performance.now())
+  }
   return false
 }
