@@ -22,14 +22,14 @@ export async function* blocksBelow(
   without: BlockSet,
   options: StoreOptions = {},
 ): AsyncGenerator<Block> {
-  for await (const { cid, bytes, size } of walk(blockstore, root, options)) {
+  for await (const { cid, bytes, size } of walkBlocks(blockstore, parseCid(root), options)) {
     if (!without.has(blockKey(cid.multihash.digest))) {
       yield { cid, bytes: bytes ?? (await readLeaf(blockstore, cid, size, options)) }
     }
   }
 }
 
-interface Found {
+export interface FoundBlock {
   cid: CID
   /** Undefined for a leaf, which is not read yet */
   bytes?: Uint8Array
@@ -37,14 +37,20 @@ interface Found {
   size?: number | undefined
 }
 
-/** Yields each block once, and the leaves of a node right after it */
-async function* walk(blockstore: Blocks, root: string, { signal }: StoreOptions): AsyncGenerator<Found> {
+/**
+ * Finds all blocks below a root by its nodes: yields each once, and the leaves of a node right after it; throws as
+ * {@link blocksBelow}, but not for leaves, which are not read
+ */
+export async function* walkBlocks(
+  blockstore: Blocks,
+  root: CID,
+  { signal }: StoreOptions = {},
+): AsyncGenerator<FoundBlock> {
   const yielded = new BlockSet()
   const isNew = (cid: CID): boolean => hasFile(cid) && yielded.add(blockKey(cid.multihash.digest))
   const load = async (cid: CID): Promise<Uint8Array> => await readVerified(blockstore, cid, { signal })
-  const top = parseCid(root)
   let isLeaf = true
-  for await (const { cid, bytes, node } of walkNodes(top, { load, signal })) {
+  for await (const { cid, bytes, node } of walkNodes(root, { load, signal })) {
     isLeaf = false
     // it may have been yielded as a leaf: a leaf can have the same bytes as a node, and so the same multihash
     if (isNew(cid)) {
@@ -57,8 +63,8 @@ async function* walk(blockstore: Blocks, root: string, { signal }: StoreOptions)
       }
     }
   }
-  if (isLeaf && isNew(top)) {
-    yield { cid: top }
+  if (isLeaf && isNew(root)) {
+    yield { cid: root }
   }
 }
 

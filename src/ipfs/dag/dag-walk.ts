@@ -6,7 +6,7 @@
  * - `dag-walk.ts` (here): all nodes below a root; `file-walk.ts`: the leaves of a file in order; `canonical-file.ts`:
  *   whether our writer would make the same DAG
  * - on top of the walk: `marker.ts` for garbage collection, `complete-dags.ts` and `missing-blocks.ts` for what is
- *   here, `blocks-below.ts` for backups and CAR files, `dag-checker.ts` for fsck
+ *   here, `blocks-below.ts` for backups, CAR files and the index, `dag-checker.ts` for fsck
  *
  * Imports `src/ipfs/{blocks,blockstore,hashing}`. Begin here.
  *

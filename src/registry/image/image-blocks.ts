@@ -4,7 +4,8 @@ import { parseCid } from '../../ipfs/blocks/block-cid.ts'
 import { readVerified } from '../../ipfs/blocks/verify-block.ts'
 import type { DurableBlockstore } from '../../ipfs/blockstore/blockstore.ts'
 import type { StoreOptions } from '../../ipfs/content-store.ts'
-import { leavesOf, walkNodes } from '../../ipfs/dag/dag-walk.ts'
+import { walkBlocks } from '../../ipfs/dag/blocks-below.ts'
+import { walkNodes } from '../../ipfs/dag/dag-walk.ts'
 import { digestAlgorithms } from '../../oci/digest.ts'
 
 type Blocks = Pick<DurableBlockstore, 'read'>
@@ -31,7 +32,7 @@ export async function blocksOfManifest(
   { cid, root }: { cid: string; root: string },
   options: StoreOptions = {},
 ): Promise<Uint8Array> {
-  const found: CID[] = await cidsOfFile(blocks, parseCid(cid), options)
+  const found = await cidsOfFile(blocks, parseCid(cid), options)
   const open = async (directory: CID | undefined): Promise<Map<string, CID>> =>
     directory === undefined ? new Map() : await openDirectory(blocks, directory, found, options)
   const top = await open(parseCid(root))
@@ -47,15 +48,12 @@ export async function blocksOfManifest(
   return blockKeys(found)
 }
 
-async function cidsOfFile(blocks: Blocks, cid: CID, { signal }: StoreOptions): Promise<CID[]> {
-  const found = new Map([[cid.toString(), cid]])
-  for await (const { cid: node, node: content } of walkNodes(cid, { load: loader(blocks, signal), signal })) {
-    found.set(node.toString(), node)
-    for (const leaf of leavesOf(content)) {
-      found.set(leaf.cid.toString(), leaf.cid)
-    }
+async function cidsOfFile(blocks: Blocks, root: CID, options: StoreOptions): Promise<CID[]> {
+  const found: CID[] = []
+  for await (const { cid } of walkBlocks(blocks, root, options)) {
+    found.push(cid)
   }
-  return [...found.values()]
+  return found
 }
 
 /** Adds the blocks of a directory, which may have several, and returns its entries */
@@ -68,7 +66,8 @@ async function openDirectory(
   const entries = new Map<string, CID>()
   const shards = new Set<string>()
   const isPart = (cid: CID): boolean => cid === directory || shards.has(cid.toString())
-  for await (const { cid, node } of walkNodes(directory, { load: loader(blocks, signal), follow: isPart, signal })) {
+  const load = async (cid: CID): Promise<Uint8Array> => await readVerified(blocks, cid, { signal })
+  for await (const { cid, node } of walkNodes(directory, { load, follow: isPart, signal })) {
     found.push(cid)
     for (const link of node.links) {
       if (link.to === 'shard') {
@@ -79,8 +78,4 @@ async function openDirectory(
     }
   }
   return entries
-}
-
-function loader(blocks: Blocks, signal: AbortSignal | undefined): (cid: CID) => Promise<Uint8Array> {
-  return async cid => await readVerified(blocks, cid, { signal })
 }
