@@ -76,20 +76,23 @@ export function buildAccess({ condition, config, directory, index, inputs, ...ba
   const blockAccess = new BlockAccess({ condition, index })
   const trust = new PeerTrust({ files: accessFiles, log })
   const own = new OwnCertificate({ log }, { dataDir: directory.path })
+  // whoever is connected had to have the key
+  const inSwarm = inputs.swarmKey !== undefined
+  const audience = (): Puller => access.peer('', inSwarm)
   return {
     access,
     accessFiles,
     auditLog,
     blockAccess,
-    audience: () => access.peer('', inputs.swarmKey !== undefined),
+    audience,
     peerAccess: {
-      mayFetch: (peer, inSwarm, cid) => {
+      mayFetch: (peer, cid) => {
         const decide = (groups?: readonly string[]): boolean | Promise<boolean> =>
           blockAccess.mayPeerFetch(access.peer(peer, inSwarm, groups), cid)
         const groups = trust.groupsOf(peer)
         return groups instanceof Promise ? groups.then(decide) : decide(groups)
       },
-      isPublic: (inSwarm, cid) => blockAccess.mayFetch(access.peer('', inSwarm), cid),
+      isPublic: cid => blockAccess.mayFetch(audience(), cid),
       certificates: {
         own: async peer => await own.read(peer),
         show: (peer, text) => {

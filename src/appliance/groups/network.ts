@@ -67,11 +67,7 @@ export function buildNetwork({
     log: log.child({ module: 'repair' }),
   })
   events.on('damaged', cid => repairer.request(cid)).on('missing', cid => repairer.request(cid))
-  const provided = createProvider({
-    node,
-    mayProvide: root => peerAccess.isPublic(swarmKey !== undefined, root),
-    log: log.child({ module: 'provider' }),
-  })
+  const provided = createProvider({ node, mayProvide: peerAccess.isPublic, log: log.child({ module: 'provider' }) })
   const pins =
     kubo && createRemotePins({ node, kubo: new KuboContentStore(kubo), log: log.child({ module: 'remote-pins' }) })
   const hasDht = network === 'private' || network === 'public'

@@ -48,14 +48,10 @@ export interface IpfsNodeInit {
 
 /** What the rules say about peers */
 export interface PeerAccess {
-  /**
-   * Whether a peer gets a block
-   *
-   * @param inSwarm whether the peer had to have the key of a private swarm
-   */
-  mayFetch: (peer: string, inSwarm: boolean, cid: CID) => boolean | Promise<boolean>
+  /** Whether a peer gets a block */
+  mayFetch: (peer: string, cid: CID) => boolean | Promise<boolean>
   /** Whether every peer gets it */
-  isPublic: (inSwarm: boolean, cid: CID) => boolean | Promise<boolean>
+  isPublic: (cid: CID) => boolean | Promise<boolean>
   /** @default this node shows no certificate and takes none */
   certificates?: CertificateHolder | undefined
 }
@@ -113,7 +109,7 @@ async function startOnline(
     announce: init.announce,
     swarmKey,
     maxConnections: limits.connections,
-    mayProvide: access && (cid => access.isPublic(swarmKey !== undefined, cid)),
+    mayProvide: access?.isPublic,
     logger: componentLogger(log),
     onPeer: peer => {
       keeper?.found(peer)
@@ -122,10 +118,8 @@ async function startOnline(
   if (swarmKey !== undefined) {
     await checkPreSharedKey(patches, { psk: parseSwarmKey(swarmKey) })
   }
-  const helia = withBoundedBitswap(withLibp2pLight(createHelia(components), options), patches, {
-    ...limits,
-    mayFetch: access && ((peer, cid) => access.mayFetch(peer, swarmKey !== undefined, cid)),
-  })
+  const bitswap = { ...limits, mayFetch: access?.mayFetch }
+  const helia = withBoundedBitswap(withLibp2pLight(createHelia(components), options), patches, bitswap)
   await startOrHalt({ helia }, log)
   const { libp2p } = helia
   limitConnections(libp2p, limits.connectionsPerPeer)

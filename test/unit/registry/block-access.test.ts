@@ -68,8 +68,8 @@ before(async () => {
     {
       blockstore: stores.blockstore,
       access: {
-        mayFetch: (peer, inSwarm, cid) => blockAccess.mayPeerFetch(access.access.peer(peer, inSwarm), cid),
-        isPublic: (inSwarm, cid) => blockAccess.mayFetch(access.access.peer('', inSwarm), cid),
+        mayFetch: (peer, cid) => blockAccess.mayPeerFetch(access.access.peer(peer, false), cid),
+        isPublic: cid => blockAccess.mayFetch(access.access.peer('', false), cid),
       },
     },
   )
