@@ -1,9 +1,9 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { CID } from 'multiformats/cid'
 import type { Puller } from '../access/puller.ts'
 import type { Index } from '../index/index.ts'
 import type { IndexCondition } from './index-condition.ts'
 import { blockKey, type BlockSet } from '../ipfs/blocks/block-set.ts'
+import { sleepUntil } from '../scheduling/sleep-until.ts'
 
 /** A look-up takes less; milliseconds */
 const refusalTime = 3
@@ -58,10 +58,6 @@ async function evenly(answer: Promise<boolean>): Promise<boolean> {
   if (await answer) {
     return true
   }
-  const end = began + refusalTime
-  // more than once, as a timer may end a little early
-  while (performance.now() < end) {
-    await sleep(end - performance.now())
-  }
+  await sleepUntil(began + refusalTime)
   return false
 }

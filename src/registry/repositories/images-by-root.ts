@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { CID } from 'multiformats/cid'
 import type { Caller } from '../../access/caller.ts'
 import type { Puller } from '../../access/puller.ts'
@@ -7,6 +6,7 @@ import type { RootReference } from '../../oci/cid.ts'
 import { OciError } from '../../oci/errors.ts'
 import type { BlockAccess } from '../block-access.ts'
 import type { ClientLimit } from '../client-limit.ts'
+import { sleepUntil } from '../../scheduling/sleep-until.ts'
 import type { Repository, RequestOptions } from '../repository.ts'
 import type { NameResolver } from '../tags/resolver-source.ts'
 import { ImageRepository, type ImageRepositoryComponents } from './image-repository.ts'
@@ -46,16 +46,16 @@ export class ImagesByRoot {
   async repository(name: string, reference: RootReference, caller: Caller): Promise<Repository> {
     const puller = caller.pullerFor(name)
     if (puller.everything) {
-      const root = async (options: RequestOptions): Promise<string> => await this.#rootOf(name, reference, options)
+      const root = async (options: RequestOptions): Promise<string> =>
+        await this.#rootOf(this.#components.reader, name, reference, options)
       return new ImageRepository(this.#components, { name, root })
-    }
-    const root = async (options: RequestOptions): Promise<string> =>
-      await this.#ownRoot(name, reference, { caller, puller, options })
-    if (reference.cid !== undefined) {
-      await root({})
     }
     const { blockAccess, cached, content, index, verified } = this.#components
     const reader = content.only(cid => blockAccess.mayFetch(puller, cid))
+    const ownRoot = async (options: RequestOptions): Promise<string> =>
+      await this.#ownRoot(name, reference, { caller, puller, reader }, options)
+    const known = reference.cid === undefined ? undefined : await ownRoot({})
+    const root = known === undefined ? ownRoot : async (): Promise<string> => known
     // it is of a repository here, which keeps it
     const notCached = { read: cached.read.bind(cached), found: async () => {} }
     return new ImageRepository({ reader, index, verified, cached: notCached }, { name, root })
@@ -65,32 +65,28 @@ export class ImagesByRoot {
   async #ownRoot(
     name: string,
     reference: RootReference,
-    { caller, puller, options }: { caller: Caller; puller: Puller; options: RequestOptions },
+    { caller, puller, reader }: { caller: Caller; puller: Puller; reader: ContentReader },
+    options: RequestOptions,
   ): Promise<string> {
-    const least = sleep(refusalTime + chance * Math.random())
-    const root = puller.something ? await this.#rootHere(name, reference, puller, options) : undefined
+    const began = performance.now()
+    const root = puller.something ? await this.#rootHere(reader, name, reference, options) : undefined
     if (root !== undefined && (await this.#components.blockAccess.mayFetch(puller, CID.parse(root)))) {
       return root
     }
-    await least
+    await sleepUntil(began + refusalTime + chance * Math.random())
     options.signal?.throwIfAborted()
     throw caller.refusalFor(name)
   }
 
   /** @returns undefined where a name can't be resolved, or leads to nothing that is here */
   async #rootHere(
+    reader: ContentReader,
     name: string,
     reference: RootReference,
-    puller: Puller,
     options: RequestOptions,
   ): Promise<string | undefined> {
-    if (reference.cid !== undefined) {
-      return reference.cid
-    }
-    const { blockAccess, content } = this.#components
     try {
-      const reader = content.only(cid => blockAccess.mayFetch(puller, cid))
-      return await this.#follow(reader, name, reference.name, options)
+      return await this.#rootOf(reader, name, reference, options)
     } catch (err) {
       if (err instanceof OciError && err.code === 'TOOMANYREQUESTS') {
         throw err
@@ -99,16 +95,17 @@ export class ImagesByRoot {
     }
   }
 
-  async #rootOf(name: string, reference: RootReference, options: RequestOptions): Promise<string> {
+  /** @throws OciError NAME_UNKNOWN where the name leads to a path at which there is nothing */
+  async #rootOf(
+    reader: ContentReader,
+    repository: string,
+    reference: RootReference,
+    options: RequestOptions,
+  ): Promise<string> {
     if (reference.cid !== undefined) {
       return reference.cid
     }
-    return await this.#follow(this.#components.reader, name, reference.name, options)
-  }
-
-  /** @throws OciError NAME_UNKNOWN where the name leads to a path at which there is nothing */
-  async #follow(reader: ContentReader, repository: string, name: string, options: RequestOptions): Promise<string> {
-    const { cid, path } = await this.#resolve(name, options)
+    const { cid, path } = await this.#resolve(reference.name, options)
     const root = path.length === 0 ? cid : (await reader.find(cid, path, options))?.cid
     if (root === undefined) {
       throw new OciError('NAME_UNKNOWN', {
