@@ -38,7 +38,7 @@ export function build(base: Base): Built {
   const network = buildNetwork({ ...base, ...access, ...storage })
   const names = buildNames({ ...base, ...access, ...storage, ...network })
   const registry = buildRegistry({ ...base, ...access, ...storage, ...network, ...names })
-  const upkeep = buildUpkeep({ ...base, ...storage, ...network, ...names, ...registry })
+  const upkeep = buildUpkeep({ ...base, ...access, ...storage, ...network, ...names, ...registry })
   const servers = buildServers({ ...base, ...access, ...network, ...names, ...registry, ...upkeep })
   observe({ ...base, ...storage, ...network, ...registry, ...servers })
   return {

@@ -1,3 +1,4 @@
+import type { AccessParts } from './access.ts'
 import { Backups } from '../../upkeep/backup/backups.ts'
 import { Restorer } from '../../upkeep/backup/restorer.ts'
 import { Fsck } from '../../upkeep/fsck/fsck.ts'
@@ -12,7 +13,7 @@ import { part, type Part } from './part.ts'
 import type { RegistryParts } from './registry.ts'
 import type { Storage } from './storage.ts'
 
-type Components = Base & Storage & Network & NameParts & RegistryParts
+type Components = Base & Pick<AccessParts, 'access'> & Storage & Network & NameParts & RegistryParts
 
 /** What keeps the stores in order */
 export interface Upkeep {

@@ -1,3 +1,4 @@
+import type { Access } from '../../access/access.ts'
 import type { Content, ContentReader, ContentStore } from '../../ipfs/content-store.ts'
 import { leafCid } from '../../ipfs/dag/encode-node.ts'
 import type { Index, ManifestRecord } from '../../index/index.ts'
@@ -8,7 +9,7 @@ import { findBlob, type LayoutManifest } from '../../registry/image/read-image.t
 import { addImageRoot } from '../../registry/image/image-root.ts'
 import { manifestRecord, referrerDescriptor } from '../../registry/manifest-record.ts'
 import { digestOfContent } from '../../registry/read-content.ts'
-import { firstRight, readAsAny, type RebuiltImage, type Wanted, type Work } from './rebuild-work.ts'
+import { firstRight, mayGet, readAsAny, type RebuiltImage, type Wanted, type Work } from './rebuild-work.ts'
 
 export interface ImageRebuilderComponents {
   content: Pick<ContentStore, 'add' | 'addDirectory' | 'sync' | 'writer'>
@@ -16,6 +17,7 @@ export interface ImageRebuilderComponents {
   /** Compares each block that it reads with its CID */
   reader: ContentReader
   found: FoundImages
+  access: Pick<Access, 'isClosed'>
 }
 
 /**
@@ -44,6 +46,7 @@ export class ImageRebuilder {
     const work: Work = {
       repository,
       isClaimed: own !== undefined,
+      onlyListed: own !== undefined && this.#components.access.isClosed,
       signal,
       change: this.#components.index.change(),
       manifests: new Set(),
@@ -58,6 +61,7 @@ export class ImageRebuilder {
         digest,
         mediaTypes: [mediaType],
         own: own?.root,
+        listedBy: own === undefined ? [] : [own.root],
         places: this.#places(digest, own?.root),
         root: own?.isWhole === true ? own.root : undefined,
       },
@@ -79,12 +83,16 @@ export class ImageRebuilder {
    * @param mediaType of its descriptor, which anybody may have written; the root of the manifest itself may know better
    */
   async #addBelow(
-    { own, places }: Wanted,
+    { own, listedBy, places }: Wanted,
     { digest, mediaType }: Pick<Descriptor, 'digest' | 'mediaType'>,
     work: Work,
   ): Promise<void> {
+    if (!(await mayGet(this.#components.reader, listedBy, digest, work))) {
+      return
+    }
     const mediaTypes = [mediaType, this.#components.found.get(digest)?.mediaType, undefined]
-    await this.#add({ digest, mediaTypes, own, places: this.#places(digest, ...places) }, work, { isOptional: true })
+    const below = { digest, mediaTypes, own, listedBy, places: this.#places(digest, ...places) }
+    await this.#add(below, work, { isOptional: true })
   }
 
   /**
@@ -133,7 +141,8 @@ export class ImageRebuilder {
     await this.#addBlobs(wanted, read, work)
     await this.#put(wanted, read, work)
     for (const { digest, mediaType, roots } of this.#components.found.referrers(wanted.digest)) {
-      await this.#add({ digest, mediaTypes: [mediaType], own: undefined, places: roots }, work)
+      // which of them is ours is not known: what all of them list was here
+      await this.#add({ digest, mediaTypes: [mediaType], own: undefined, listedBy: roots, places: roots }, work)
     }
   }
 
@@ -173,7 +182,9 @@ export class ImageRebuilder {
     if (work.blobs.has(digest) || (await this.#components.index.isLinked(work.repository, digest))) {
       return
     }
-    const content = await this.#blob({ ...wanted, digest }, work, isOptional)
+    const content = (await mayGet(this.#components.reader, wanted.listedBy, digest, work))
+      ? await this.#blob({ ...wanted, digest }, work, isOptional)
+      : undefined
     if (content !== undefined) {
       work.blobs.set(digest, content)
       work.change.putLink(work.repository, digest)

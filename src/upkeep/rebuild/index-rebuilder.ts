@@ -14,6 +14,9 @@
  * stranger's. The manifests that an index lists belong to the same repository as the index, and so does a manifest that
  * names one of them as its subject. An image that no tag leads to goes into the repository `recovered`.
  *
+ * Where there are access rules, a repository gets of what its manifests name only what their image roots list: a
+ * manifest may name what is another tenant's. So a subject without a tag goes into `recovered`, too.
+ *
  * Everything is compared with its digest before it gets into the index. The index counts as whole only if all of it was
  * right. Until then no garbage is collected, so that another rebuild can take in what was repaired meanwhile.
  */

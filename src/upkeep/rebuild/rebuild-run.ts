@@ -1,3 +1,4 @@
+import type { Access } from '../../access/access.ts'
 import { requireBlocks } from '../../ipfs/dag/complete-dags.ts'
 import type { DurableBlockstore } from '../../ipfs/blockstore/blockstore.ts'
 import type { ContentReader, ContentStore } from '../../ipfs/content-store.ts'
@@ -21,6 +22,7 @@ const recoveredRepository = 'recovered'
 const maxNamed = 10
 
 export interface RebuildRunComponents {
+  access: Pick<Access, 'isClosed'>
   blockstore: Pick<DurableBlockstore, 'has' | 'path' | 'read'>
   content: ContentStore
   index: Index

@@ -39,6 +39,8 @@ export interface Wanted {
   mediaTypes: Array<string | undefined>
   /** Image root that this registry made; undefined where none is known to be its own */
   own: string | undefined
+  /** Image roots that list what the repository had when the manifest was pushed: each lists it, or a part of it */
+  listedBy: string[]
   /** Roots below which the manifest and its blobs may be found; strangers may have made them */
   places: string[]
   /** Image root for the manifest's record; undefined: a new one is stored */
@@ -49,9 +51,42 @@ export interface Work extends RebuiltImage {
   repository: string
   /** Whether a tag leads to the image */
   isClaimed: boolean
+  /** Whether the repository gets nothing but what {@link Wanted.listedBy} lists */
+  onlyListed: boolean
   signal: AbortSignal
   blobs: Map<Digest, Content>
   records: Map<Digest, ManifestRecord>
+}
+
+/**
+ * Whether a repository gets what one of its manifests names. Where there are access rules, only what it had when the
+ * manifest was pushed: what is here for other reasons may be another tenant's, and whoever names it must not get at it
+ * by a rebuild.
+ *
+ * @param listedBy each of these image roots has to list it
+ */
+export async function mayGet(
+  reader: ContentReader,
+  listedBy: readonly string[],
+  digest: Digest,
+  { absent, onlyListed, problems, repository, signal }: Work,
+): Promise<boolean> {
+  for (const root of onlyListed ? listedBy : []) {
+    try {
+      const listed =
+        (await reader.find(root, ['manifests', digest], { signal })) ??
+        (await reader.find(root, ['blobs', digest], { signal }))
+      if (listed === undefined) {
+        absent.push({ repository, digest, reason: 'no image root of the repository lists it' })
+        return false
+      }
+    } catch (err) {
+      signal.throwIfAborted()
+      problems.push({ repository, digest, cid: root, reason: (err as Error).message })
+      return false
+    }
+  }
+  return true
 }
 
 /**

@@ -226,6 +226,7 @@ async function rebuild(stores: TestRegistry): Promise<void> {
   const { blockLists, blockstore, condition, content, index, links, log } = stores
   const rebuilder = new IndexRebuilder({
     ...{ blockLists, blockstore, condition, content, index, links, log },
+    access: { isClosed: false },
     cidStore: store,
     publisher: { refresh: () => {} },
     names: { published: async () => undefined },

@@ -175,6 +175,7 @@ describe('the rebuild of an index beside what strangers brought', () => {
     const store = new CidStore(stores, { directory: join(stores.directory, 'cids'), exclusive: true })
     const publisher = { refresh: () => {} }
     const rebuilder = new IndexRebuilder({
+      access: { isClosed: false },
       blockLists,
       blockstore,
       condition,

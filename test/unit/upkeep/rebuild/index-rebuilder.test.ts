@@ -16,6 +16,7 @@ import { leafBlock } from '../../../fixtures/leaf-block.ts'
 import {
   descriptorOf,
   encode,
+  foreignLayer,
   imageIndex,
   imageManifest,
   ociIndex,
@@ -31,9 +32,12 @@ const mebibyte = 1024 * 1024
 let stores: TestRegistry
 /** What the IPNS record points to */
 let published: string | undefined
+/** Whether there are access rules */
+let isClosed: boolean
 
 beforeEach(async () => {
   published = undefined
+  isClosed = false
   stores = await TestRegistry.open({ recent: 0, unreferenced: 0 })
 })
 afterEach(async () => {
@@ -89,7 +93,7 @@ async function rebuild(meanwhile: () => Promise<void> | void = () => {}): Promis
 
 function parts() {
   const { blockLists, blockstore, condition, content, index, links, log } = stores
-  return { blockLists, blockstore, condition, content, index, links, log }
+  return { access: { isClosed }, blockLists, blockstore, condition, content, index, links, log }
 }
 
 async function pushImage(
@@ -233,6 +237,44 @@ describe('the rebuild of a lost index', () => {
     assert.deepEqual(await contentsOf(stores), before)
     assert.equal((await stores.collector().collect()).blocks, 0)
   })
+
+  for (const rules of [false, true]) {
+    it(`gives a repository ${rules ? 'nothing' : 'all'} that its manifests name and another one has, ${rules ? 'with' : 'without'} rules`, async () => {
+      isClosed = rules
+      const victim = await pushImage('team/app', 'v1', [shared, large])
+      const signature = await pushImage('team/app', '', [randomBytes(50, 'signature')], {
+        subject: descriptorOf(victim.bytes, ociManifest),
+      })
+      const own = randomBytes(100, 'own')
+      const layers = [descriptorOf(own)]
+      await stores.pushBlob('evil', own)
+      await pushImage('evil', 'foreign', [], {
+        layers: [...layers, { ...descriptorOf(large, foreignLayer), urls: ['https://example.org/'] }],
+      })
+      await pushImage('evil', 'extra', [], { layers, extra: [descriptorOf(shared)] } as object)
+      await pushImage('evil', 'subject', [], { layers, subject: descriptorOf(victim.bytes, ociManifest) })
+      // a referrer without a tag comes with its subject, and names the same
+      await pushImage('evil', '', [], {
+        layers: [...layers, { ...descriptorOf(large, foreignLayer), urls: ['https://example.org/'] }],
+        subject: descriptorOf(imageManifest({ layers, extra: [descriptorOf(shared)] } as object), ociManifest),
+      })
+      await stores.pushManifest('evil', 'sparse', imageIndex([descriptorOf(victim.bytes, ociManifest)]), ociIndex)
+      await fillCidStore()
+      await stores.loseIndex()
+
+      const { recovered, tags, whole } = await rebuild()
+      const { index } = stores
+      assert.deepEqual({ tags, whole }, { tags: 5, whole: true })
+      assert.equal(await index.isLinked('evil', sha256(own)), true)
+      assert.equal(await index.isLinked('team/app', sha256(large)), true)
+      for (const blob of [shared, large]) {
+        assert.equal(await index.isLinked('evil', sha256(blob)), !rules)
+      }
+      assert.equal((await index.manifest('evil', victim.digest)) !== undefined, !rules)
+      assert.ok((await index.manifest('team/app', signature.digest)) !== undefined)
+      assert.deepEqual(recovered, [])
+    })
+  }
 
   it('keeps a subject that was pushed as a blob and as a manifest, whichever of them is deleted', async () => {
     for (const [repository, deleted] of [
