@@ -269,8 +269,16 @@ export class Publisher implements TagListener {
   /** What was published before the start may be told to peers again where it is what would be published now */
   async #recognize(): Promise<void> {
     const root = (await this.#components.index.published())?.root
-    if (root !== undefined && !this.#audience.everything) {
+    if (root === undefined || this.#audience.everything) {
+      return
+    }
+    try {
       await this.#storeForAudience(new Set(), ({ cid }) => cid === root)
+    } finally {
+      if (!this.#isCurrent) {
+        // as where a publication fails, its blocks may be deleted
+        this.#directory.reset()
+      }
     }
   }
 

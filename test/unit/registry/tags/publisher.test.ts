@@ -179,6 +179,21 @@ describe('publisher', () => {
         assert.deepEqual([publisher.isPublic, isServed(published[0]!)], [isPublic, isPublic])
       }
     })
+
+    it('is whole after a start that looked at it and a garbage collection', async () => {
+      await push('a', 'v1')
+      await push('b', 'v1')
+      openTags('a:v1')
+      await until('the first tag is published', () => published.length > 0)
+      await publisher.stop()
+      open = new Set(['a', 'b', 'a:v1', 'b:v1'])
+      publisher = makeGuarded(false)
+      await publisher.start()
+      await sleep(200)
+      await stores.collector().collect({ grace: 0 })
+      const { cid } = await publisher.publish()
+      assert.deepEqual(Object.keys((await contents(cid))['cids'] as object), ['a', 'b'])
+    })
   })
 
   it('is cut short by the stop, however long a directory takes', async () => {
