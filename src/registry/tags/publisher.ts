@@ -86,11 +86,7 @@ export class Publisher implements TagListener {
 
   async start(): Promise<void> {
     this.#stopped = new AbortController()
-    if (!this.#automatic) {
-      this.#running = this.#recognize().catch((err: unknown) => {
-        this.#components.log.debug('what was published last was not looked at', { err })
-      })
-    }
+    this.#recognizeSoon()
     // a registry that never had a tag does not need a name yet
     if (
       (await this.#components.index.published()) !== undefined ||
@@ -121,8 +117,9 @@ export class Publisher implements TagListener {
   /** To be called when the access rules have changed: what is published, and who gets it, follows them */
   rulesChanged(): void {
     this.#rules++
-    this.#forget()
+    this.#noteCurrent(false)
     this.#directory.reset()
+    this.#recognizeSoon()
     this.#schedule()
   }
 
@@ -230,10 +227,8 @@ export class Publisher implements TagListener {
     const before = (await index.published())?.root
     const changed = this.#changed
     this.#changed = new Set()
-    const isForAll = ({ isEmpty }: StoredDirectory): boolean => !isEmpty || this.#audience.everything
-    const stored = await this.#storeForAudience(changed, isForAll)
-    const { cid } = stored
-    if (!isForAll(stored)) {
+    const { cid } = await this.#storeForAudience(changed, ({ isEmpty }) => !isEmpty || this.#audience.everything)
+    if (!this.#isCurrent) {
       return undefined
     }
     if (cid !== before) {
@@ -258,38 +253,40 @@ export class Publisher implements TagListener {
       const options = { isPublic: audience.mayPull, notesBlocks: !audience.everything }
       const stored = await this.#directory.store(changed, options, this.#stopped.signal)
       if (rules === this.#rules) {
-        this.#isCurrent = isPublished(stored)
-        this.#tellBlocks(this.#isCurrent ? stored.blocks : undefined)
+        this.#noteCurrent(isPublished(stored), stored.blocks)
         return stored
       }
       this.#directory.reset()
     }
   }
 
-  /** What was published before the start may be told to peers again where it is what would be published now */
+  /** Where tags are published as they change, nothing is left to recognize */
+  #recognizeSoon(): void {
+    if (!this.#automatic && !this.#stopped.signal.aborted) {
+      this.#running = this.#running.then(async () => await this.#recognize())
+    }
+  }
+
+  /** What was published last may be told to peers again where it is what would be published now */
   async #recognize(): Promise<void> {
-    const root = (await this.#components.index.published())?.root
-    if (root === undefined || this.#audience.everything) {
-      return
-    }
     try {
-      await this.#storeForAudience(new Set(), ({ cid }) => cid === root)
-    } finally {
-      if (!this.#isCurrent) {
-        // as where a publication fails, its blocks may be deleted
-        this.#directory.reset()
+      const root = (await this.#components.index.published())?.root
+      if (root !== undefined && !this.#audience.everything) {
+        await this.#storeForAudience(new Set(), ({ cid }) => cid === root)
       }
+    } catch (err) {
+      this.#components.log.debug('what was published last was not looked at', { err })
+    }
+    if (!this.#isCurrent) {
+      // as where a publication fails, its blocks may be deleted
+      this.#directory.reset()
     }
   }
 
-  #forget(): void {
-    this.#isCurrent = false
-    this.#tellBlocks(undefined)
-  }
-
-  #tellBlocks(blocks: BlockSet | undefined): void {
+  #noteCurrent(isCurrent: boolean, blocks?: BlockSet): void {
+    this.#isCurrent = isCurrent
     if (this.#components.blockAccess !== undefined) {
-      this.#components.blockAccess.published = blocks
+      this.#components.blockAccess.published = isCurrent ? blocks : undefined
     }
   }
 }

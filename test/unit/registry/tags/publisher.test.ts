@@ -180,6 +180,21 @@ describe('publisher', () => {
       }
     })
 
+    it('published by hand is still public after the rules change, unless they no longer allow it', async () => {
+      await push('a', 'v1')
+      await publisher.stop()
+      publisher = makeGuarded(false)
+      await publisher.start()
+      openTags('a:v1')
+      const { cid } = await publisher.publish()
+      openTags('a:v1', 'b:v1')
+      assert.ok(!publisher.isPublic && !isServed(cid), 'until that is known')
+      await until('it is recognized', () => publisher.isPublic && isServed(cid))
+      openTags('b:v1')
+      await sleep(200)
+      assert.ok(!publisher.isPublic && !isServed(cid))
+    })
+
     it('is whole after a start that looked at it and a garbage collection', async () => {
       await push('a', 'v1')
       await push('b', 'v1')
