@@ -3,11 +3,12 @@
  * of routes/ -> registry, and back by responses/ or, if it fails, by middleware/error-handler.ts. Rooms, each of which
  * may import those after it:
  *
- * ``` routes/       one file for each kind of endpoint, and this one middleware/   what every request passes: log,
- * limits of URL and headers, protection of browsers, token, errors responses/    what several routes answer with:
- * ETags, ranges, lines of progress ..            the server and its connections (server.ts, http2.ts, request-queue.ts,
- * certificate.ts), the bodies of requests
- *               (streamed-body.ts, whole-body.ts, body-memory.ts, direct-bodies.ts), errors as responses
+ * ```
+ * routes/       one file for each kind of endpoint, and this one
+ * middleware/   what every request passes: log, limits of URL and headers, protection of browsers, token, errors
+ * responses/    what several routes answer with: ETags, ranges, lines of progress
+ * ..            the server and its connections (server.ts, http2.ts, request-queue.ts, certificate.ts), the bodies of
+ *               requests (streamed-body.ts, whole-body.ts, body-memory.ts, direct-bodies.ts), errors as responses
  * ```
  *
  * May import access, upkeep, registry, oci and scheduling.
