@@ -6,8 +6,9 @@ import { challengeOf } from './challenge.ts'
 import { certificateName } from './client-certificates.ts'
 
 /**
- * Has somebody told what is found out about a request. It is noted at the response and not in a WeakMap: V8 keeps the
- * keys of one until its next full collection, so each request would become old garbage.
+ * Has somebody told what is found out about a request. It is noted at the response and not in a WeakMap: where a value
+ * leads to its key, as an observer leads to its request, V8 keeps both until its next full collection, so each request
+ * would become old garbage.
  */
 export function observeAccess(res: Response, observer: AccessObserver): void {
   const { locals } = res
