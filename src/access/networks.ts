@@ -1,4 +1,5 @@
 import { isIP } from 'node:net'
+import { ipv6Groups } from '../scheduling/client-key.ts'
 
 const lengths = { 4: 32, 6: 128 } as const
 
@@ -68,8 +69,6 @@ function numberOf(address: string, version: 4 | 6): bigint {
     return BigInt(address.split('.').reduce((value, byte) => value * 256 + Number(byte), 0))
   }
   // a URL has every IPv6 address in groups of hexadecimal digits
-  const [head = '', tail] = new URL(`http://[${address}]`).hostname.slice(1, -1).split('::')
-  const [before, after] = [head, tail ?? ''].map(text => (text === '' ? [] : text.split(':'))) as [string[], string[]]
-  const zeros = tail === undefined ? [] : Array<string>(8 - before.length - after.length).fill('0')
-  return [...before, ...zeros, ...after].reduce((value, group) => (value << 16n) | BigInt(`0x${group}`), 0n)
+  const groups = ipv6Groups(new URL(`http://[${address}]`).hostname.slice(1, -1))
+  return groups.reduce((value, group) => (value << 16n) | BigInt(`0x${group}`), 0n)
 }

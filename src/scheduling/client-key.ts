@@ -6,12 +6,20 @@ export function clientKey(address: string): string {
   if (!isIPv6(plain) || plain.includes('.')) {
     return plain.replace(/^::ffff:/i, '')
   }
-  const [head = '', tail] = plain.split('::')
-  const groups = head === '' ? [] : head.split(':')
-  const behind = tail === undefined || tail === '' ? [] : tail.split(':')
-  const zeros = tail === undefined ? [] : Array<string>(8 - groups.length - behind.length).fill('0')
-  return [...groups, ...zeros, ...behind]
+  return ipv6Groups(plain)
     .slice(0, 4)
     .map(group => Number.parseInt(group, 16).toString(16))
     .join(':')
+}
+
+/**
+ * The eight groups of an IPv6 address
+ *
+ * @param address of hexadecimal digits alone, without an IPv4 address at its end
+ */
+export function ipv6Groups(address: string): string[] {
+  const [before = [], after] = address.split('::').map(text => (text === '' ? [] : text.split(':')))
+  return after === undefined
+    ? before
+    : [...before, ...Array<string>(8 - before.length - after.length).fill('0'), ...after]
 }
