@@ -17,8 +17,8 @@
  * can get a token of a public issuer, for any audience: so these users are not `authenticated`, and have what rules for
  * `user:github:<claim>`, `group:github:<group>` and `issuer:github` allow.
  */
-import picomatch from 'picomatch'
 import { z } from 'zod'
+import { globMatcher } from './globs.ts'
 
 /** As the file has it; the key in `issuers` is its name */
 export interface Issuer {
@@ -152,7 +152,7 @@ function claimedGroups({ groups, groupsClaim }: Issuer, claims: Claims): string[
 }
 
 function hasClaim(claims: Claims, [claim, patterns]: [string, readonly string[]]): boolean {
-  const matches = picomatch([...patterns], { dot: true, nonegate: true, noext: true })
+  const matches = globMatcher(patterns)
   return [claimOf(claims, claim) ?? []]
     .flat()
     .some(value => ['string', 'number', 'boolean'].includes(typeof value) && matches(String(value)))

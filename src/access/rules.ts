@@ -11,8 +11,8 @@
  * A decision must not take longer because there are more rules about others: rules are looked up by subject, and below
  * each subject by the segments of the pattern that hold no wildcard (`team/app/*` is found at `team` and then `app`).
  */
-import picomatch from 'picomatch'
 import type { Action } from './actions.ts'
+import { globMatcher } from './globs.ts'
 import type { Identity } from './identity.ts'
 import { Networks } from './networks.ts'
 
@@ -211,8 +211,4 @@ function literalSegments(pattern: string): string[] {
   const segments = pattern.split('/')
   const first = segments.findIndex(segment => !/^[a-z0-9._-]+$/i.test(segment))
   return first === -1 ? segments : segments.slice(0, first)
-}
-
-function globMatcher(patterns: readonly string[]): (text: string) => boolean {
-  return picomatch([...patterns], { dot: true, nonegate: true, noext: true })
 }
