@@ -60,28 +60,44 @@ export function fingerprintFor(state: AccessState, { kind, name }: Identity): st
 }
 
 /**
+ * Who has a name, as tokens and the log have it; undefined where there is no such user or key
+ *
+ * @param groups that the issuer of a user tells of
+ */
+export function identityOf(
+  state: AccessState,
+  name: string,
+  { address, groups = [] }: { address?: string | undefined; groups?: readonly string[] | undefined } = {},
+): Identity | undefined {
+  if (name.startsWith(certificatePrefix)) {
+    return certificateIdentity(state, name.slice(certificatePrefix.length), address)
+  }
+  const issuer = issuerOfName(state.issuers, name)
+  if (issuer !== undefined) {
+    return foreignIdentity(state, issuer, { name, groups, expires: undefined }, address)
+  }
+  const key = keyOf(state, name)
+  if (key !== undefined) {
+    return keyIdentity(key, address)
+  }
+  return state.passwords.has(name) ? userIdentity(state, name, address) : undefined
+}
+
+/**
  * To whom a token was issued; undefined where the password or key with which he got it is not valid any more, his
  * issuer is not the same, or the certificate is not shown with it
  */
 export function holderOf(
   state: AccessState,
-  { subject, fingerprint, groups = [] }: Pick<AccessToken, 'subject' | 'fingerprint' | 'groups'>,
+  { subject, fingerprint, groups }: Pick<AccessToken, 'subject' | 'fingerprint' | 'groups'>,
   { address, certificate }: Pick<Credentials, 'address' | 'certificate'>,
 ): Identity | undefined {
-  if (subject.startsWith(certificatePrefix)) {
-    const isShown = certificate !== undefined && subject === `${certificatePrefix}${certificate}`
-    return isShown ? certificateIdentity(state, certificate, address) : undefined
+  const identity = identityOf(state, subject, { address, groups })
+  if (identity?.kind === 'certificate') {
+    return certificate !== undefined && subject === `${certificatePrefix}${certificate}` ? identity : undefined
   }
   const secret = secretOf(state, subject)
-  if (secret === undefined || fingerprintOf(secret) !== fingerprint) {
-    return undefined
-  }
-  const issuer = issuerOfName(state.issuers, subject)
-  if (issuer !== undefined) {
-    return foreignIdentity(state, issuer, { name: subject, groups, expires: undefined }, address)
-  }
-  const key = keyOf(state, subject)
-  return key === undefined ? userIdentity(state, subject, address) : keyIdentity(key, address)
+  return secret !== undefined && fingerprintOf(secret) === fingerprint ? identity : undefined
 }
 
 /** What decides about an identity */

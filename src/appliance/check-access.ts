@@ -1,11 +1,10 @@
 import { resolve } from 'node:path'
 import { AccessFiles } from '../access/access-files.ts'
 import type { Action } from '../access/actions.ts'
-import { certificateIdentity, decisionsFor, foreignIdentity, keyIdentity, userIdentity } from '../access/holders.ts'
+import { decisionsFor, identityOf } from '../access/holders.ts'
 import { anonymous, anonymousFrom, type Identity } from '../access/identity.ts'
 import type { AccessState } from '../access/access-files.ts'
 import type { Config } from '../config/schema.ts'
-import { issuerOfName } from '../access/issuer.ts'
 import { createLog } from '../log.ts'
 import { parseName, parseTag } from '../oci/reference.ts'
 import { accessFilesInit } from './groups/access.ts'
@@ -37,7 +36,7 @@ export async function checkAccess(
   if (state === undefined) {
     return { allowed: true, reason: `yes: there are no rules (${init.accessFile}), so everybody may ${what}` }
   }
-  const identity = identityOf(state, { user, groups }, init)
+  const identity = requireIdentity(state, { user, groups }, init)
   const [, repository, tag] = /^([^:]*)(?::(.*))?$/s.exec(name)!
   const { allowed, rule } = decisionsFor(state, identity).decide(identity, {
     action,
@@ -54,32 +53,19 @@ export async function checkAccess(
 }
 
 /** @throws StartError where there is nobody of this name */
-function identityOf(
+function requireIdentity(
   state: AccessState,
-  { user: name, groups = [] }: Pick<AccessQuestion, 'user' | 'groups'>,
+  { user: name, groups }: Pick<AccessQuestion, 'user' | 'groups'>,
   { passwordFile, keyFile }: Record<'passwordFile' | 'keyFile', string>,
 ): Identity {
-  if (name === anonymous) {
-    return anonymousFrom()
-  }
-  if (name.startsWith('cert:')) {
-    return certificateIdentity(state, name.slice('cert:'.length), undefined)
-  }
-  const [, keyName] = /^key:(.*)$/s.exec(name) ?? []
-  const key = keyName === undefined ? undefined : state.keys.get(keyName)
-  if (key !== undefined) {
-    return keyIdentity(key, undefined)
-  }
-  const issuer = issuerOfName(state.issuers, name)
-  if (issuer !== undefined) {
-    return foreignIdentity(state, issuer, { name, groups, expires: undefined }, undefined)
-  }
-  if (!state.passwords.has(name)) {
+  const identity = name === anonymous ? anonymousFrom() : identityOf(state, name, { groups })
+  if (identity === undefined) {
+    const [, keyName] = /^key:(.*)$/s.exec(name) ?? []
     throw new StartError(
       keyName === undefined
         ? `there is no user ${name} in ${passwordFile}`
         : `there is no key ${keyName} in ${keyFile}`,
     )
   }
-  return userIdentity(state, name, undefined)
+  return identity
 }
