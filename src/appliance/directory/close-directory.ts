@@ -4,8 +4,8 @@ import { join } from 'node:path'
 import { describeOthers, isOpenToOthers } from './file-modes.ts'
 import type { Logger } from '../../log.ts'
 
-/** Secrets: whoever reads one can pass for this peer or administer the server */
-const secrets = ['datastore', 'admin.token', 'token-keys.json', 'api-keys.json', 'htpasswd']
+/** Secrets: whoever reads one can pass for this peer or a user, let peers in, or administer the server */
+const secrets = ['datastore', 'admin.token', 'token-keys.json', 'api-keys.json', 'htpasswd', 'operator-key.json']
 
 /**
  * Takes all permissions for the data directory from other users. Where that can't be done, because the directory

@@ -70,6 +70,19 @@ describe('a data directory', () => {
     assert.deepEqual(log.lines, [])
   })
 
+  it('has all of its secrets closed, and the log names those that were open', async () => {
+    const secrets = ['admin.token', 'token-keys.json', 'api-keys.json', 'htpasswd', 'operator-key.json']
+    const log = recordingLog()
+    for (const name of secrets) {
+      await writeFile(path(name), 'x')
+      await chmod(path(name), 0o644)
+    }
+    await chmod(directory.path, 0o755)
+    await closeDirectory({ log }, directory.path)
+    assert.deepEqual(await modes(...secrets), Array(secrets.length).fill('600'))
+    assert.deepEqual(log.lines[0]?.fields['exposed'], ['datastore', ...secrets])
+  })
+
   it('keeps other bits of its mode', async () => {
     await chmod(directory.path, 0o2775)
     await closeDirectory({ log: recordingLog() }, directory.path)
