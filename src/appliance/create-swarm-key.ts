@@ -1,8 +1,9 @@
-import { mkdir, open } from 'node:fs/promises'
+import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { reasonOf } from '../config/entries.ts'
 import { makeSwarmKey } from '../ipfs/node/swarm-key.ts'
 import { ownerOnly } from './directory/file-modes.ts'
+import { writeOwnerFile } from './directory/owner-file.ts'
 import { StartError } from './directory/start-error.ts'
 
 /**
@@ -19,9 +20,7 @@ export async function createSwarmKey(directory: string | undefined): Promise<str
   const path = join(directory, 'swarm.key')
   try {
     await mkdir(directory, { recursive: true, mode: ownerOnly.directory })
-    await using file = await open(path, 'wx', ownerOnly.file)
-    await file.writeFile(makeSwarmKey())
-    await file.sync()
+    await writeOwnerFile(path, 'wx', makeSwarmKey())
     return path
   } catch (err) {
     const { code, syscall } = err as NodeJS.ErrnoException

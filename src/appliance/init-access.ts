@@ -1,5 +1,4 @@
 import { randomBytes } from 'node:crypto'
-import { open } from 'node:fs/promises'
 import { hash } from 'bcryptjs'
 import { parsePasswords } from '../access/htpasswd.ts'
 import { administrator, presetFile, type Preset } from '../access/presets.ts'
@@ -7,8 +6,7 @@ import { reasonOf } from '../config/entries.ts'
 import type { Config } from '../config/schema.ts'
 import { accessPaths } from './groups/access.ts'
 import { openDataDirectory } from './directory/data-directory.ts'
-import { ownerOnly } from './directory/file-modes.ts'
-import { readIfThere } from './directory/owner-file.ts'
+import { readIfThere, writeOwnerFile } from './directory/owner-file.ts'
 import { StartError } from './directory/start-error.ts'
 
 const passwordBytes = 18
@@ -43,12 +41,10 @@ async function readUsers(path: string): Promise<{ names: ReadonlySet<string>; ne
   }
 }
 
-/** @param flag of `open`: `wx` for a file that must not be there, `a` to append */
+/** @throws StartError where {@link writeOwnerFile} can't write */
 async function write(path: string, flag: 'wx' | 'a', text: string): Promise<void> {
   try {
-    await using file = await open(path, flag, ownerOnly.file)
-    await file.writeFile(text)
-    await file.sync()
+    await writeOwnerFile(path, flag, text)
   } catch (err) {
     throw new StartError(
       (err as NodeJS.ErrnoException).code === 'EEXIST'

@@ -1,9 +1,9 @@
-import { open, readFile } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { newOperatorKey, publicKeyOf, signCertificate } from '../access/peer-certificate.ts'
 import { reasonOf } from '../config/entries.ts'
 import { openDataDirectory } from './directory/data-directory.ts'
-import { ownerOnly } from './directory/file-modes.ts'
+import { writeOwnerFile } from './directory/owner-file.ts'
 import { StartError } from './directory/start-error.ts'
 
 /** As libp2p writes the id of an Ed25519, RSA or secp256k1 key */
@@ -27,9 +27,7 @@ export async function createOperatorKey(place: OperatorKeyPlace): Promise<{ file
   const file = place.file ?? join((await openDataDirectory(place.dataDir)).path, 'operator-key.json')
   const text = await newOperatorKey()
   try {
-    await using handle = await open(file, 'wx', ownerOnly.file)
-    await handle.writeFile(text)
-    await handle.sync()
+    await writeOwnerFile(file, 'wx', text)
   } catch (err) {
     throw new StartError(
       (err as NodeJS.ErrnoException).code === 'EEXIST'

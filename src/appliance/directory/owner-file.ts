@@ -15,6 +15,26 @@ export async function readIfThere(path: string): Promise<string | undefined> {
   }
 }
 
+/**
+ * Writes to a file that only its owner can read, and waits until it is on disk
+ *
+ * @param flag of `open`: `wx` for a file that must not be there, of which nothing is left if it can't be written as a
+ *   whole; `a` to append
+ */
+export async function writeOwnerFile(path: string, flag: 'wx' | 'a', text: string): Promise<void> {
+  await using file = await open(path, flag, ownerOnly.file)
+  try {
+    await file.writeFile(text)
+    await file.sync()
+  } catch (err) {
+    if (flag === 'wx') {
+      await rm(path, { force: true })
+    }
+    throw err
+  }
+  await syncDirectory(dirname(path))
+}
+
 /** Replaces a file that only its owner can read, as a whole: after a power failure it is the old one or the new one */
 export async function replaceOwnerFile(path: string, text: string): Promise<void> {
   const temporary = `${path}.new`
