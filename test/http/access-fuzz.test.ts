@@ -1,7 +1,6 @@
 /** Whatever a client shows: the answer is never an error of the server, and nothing opens for it that should not */
 import assert from 'node:assert/strict'
-import { once } from 'node:events'
-import { Agent, request } from 'node:http'
+import { Agent } from 'node:http'
 import { after, before, describe, it } from 'node:test'
 import fc from 'fast-check'
 import { basic, bearer } from '../fixtures/access.ts'
@@ -66,13 +65,10 @@ async function ask(
   { method = 'GET', authorization, body }: { method?: string; authorization?: string; body?: string } = {},
 ): Promise<{ status: number; body: string }> {
   const agent = agents[asked++ % agents.length]!
-  const headers = {
-    ...(authorization === undefined ? {} : { authorization: authorization.replace(/[^\t\x20-\x7e\x80-\xff]/g, '?') }),
-    ...(body === undefined ? {} : { 'Content-Length': String(Buffer.byteLength(body)) }),
-  }
-  const req = request({ host: '127.0.0.1', port: app.port, path: target, method, agent, headers }).end(body)
-  const [res] = await once(req, 'response')
-  return { status: res.statusCode, body: (await res.setEncoding('utf8').toArray()).join('') }
+  const headers: Record<string, string> =
+    authorization === undefined ? {} : { authorization: authorization.replace(/[^\t\x20-\x7e\x80-\xff]/g, '?') }
+  const reply = await app.request(method, target, { agent, headers, ...(body === undefined ? {} : { body }) })
+  return { status: reply.status, body: String(reply.body) }
 }
 
 /** What a header shows: two that show the same are written differently, as base64 has bits that stand for nothing */

@@ -1,11 +1,8 @@
 /** Rules and passwords that are replaced while requests go on: each request is answered by one state of them */
 import assert from 'node:assert/strict'
-import { once } from 'node:events'
-import { request, type IncomingMessage } from 'node:http'
 import { after, before, describe, it } from 'node:test'
-import { text } from 'node:stream/consumers'
 import { basic, type TestAccessInit } from '../fixtures/access.ts'
-import { TestApp } from '../fixtures/app.ts'
+import { json, TestApp } from '../fixtures/app.ts'
 import { descriptorOf, emptyJson, imageManifest, ociManifest } from '../fixtures/manifests.ts'
 
 /** They differ in a password, in rules, in groups and in tags; `same` has one password, and is in another group */
@@ -107,21 +104,13 @@ describe('rules and passwords that are replaced under load', () => {
 
   /** From an address of its own, as each may show only so many wrong passwords */
   async function outcomeOf({ method, path, headers = {}, body }: Question, count: number): Promise<string> {
-    const req = request({
-      host: '127.0.0.1',
-      port: app.port,
+    const reply = await app.request(method, path, {
       localAddress: `127.0.${1 + Math.floor(count / 200)}.${1 + (count % 200)}`,
-      method,
-      path,
-      agent: false,
-      headers: { ...headers, ...(body === undefined ? {} : { 'Content-Length': body.byteLength }) },
+      headers,
+      ...(body === undefined ? {} : { body }),
     })
-    req.end(body)
-    const [res] = (await once(req, 'response')) as [IncomingMessage]
-    const answer = await text(res)
-    const status = String(res.statusCode)
-    return status === '200' && path.startsWith('/auth/')
-      ? `200 ${(JSON.parse(answer) as { scope: string }).scope}`
-      : status
+    return reply.status === 200 && path.startsWith('/auth/')
+      ? `200 ${(json(reply) as { scope: string }).scope}`
+      : String(reply.status)
   }
 })

@@ -1,8 +1,7 @@
 /** What every route answers to everybody who can ask */
 import assert from 'node:assert/strict'
-import { once } from 'node:events'
 import { mkdir, readFile } from 'node:fs/promises'
-import { Agent, request } from 'node:https'
+import { Agent } from 'node:https'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { baseRoutes } from '../../src/http/routes/base.ts'
@@ -18,8 +17,8 @@ import type { Administration } from '../../src/upkeep/administration.ts'
 import { basic, bearer } from '../fixtures/access.ts'
 import { ApiDescription } from '../fixtures/api-description.ts'
 import { makeKey } from '../fixtures/api-keys.ts'
-import { TestApp } from '../fixtures/app.ts'
-import { CertificateAuthority, type CertificatePaths } from '../fixtures/certificates.ts'
+import { json, TestApp, type Reply } from '../fixtures/app.ts'
+import { CertificateAuthority, readPair, type CertificatePair } from '../fixtures/certificates.ts'
 import { sha256 } from '../fixtures/images.ts'
 import { audience, TestIssuer } from '../fixtures/issuer.ts'
 import { descriptorOf, imageManifest, ociManifest } from '../fixtures/manifests.ts'
@@ -49,7 +48,7 @@ rules:
 /** What a client shows */
 interface Shown {
   headers?: Record<string, string>
-  client?: { cert: string; key: string }
+  client?: CertificatePair
 }
 
 /**
@@ -178,43 +177,29 @@ describe('every route', () => {
     })
   })
   after(async () => {
-    agents.forEach(agent => {
-      agent.destroy()
-    })
+    agent.destroy()
     await resources.disposeAsync()
   })
 
-  /** One for each certificate, as connections have one */
-  const agents = new Map<string | undefined, Agent>()
+  const agent = new Agent({ keepAlive: true })
 
   async function ask(
     method: string,
     path: string,
     { headers = {}, client }: Shown = {},
-    { body, type } = bodyOf(method, path),
-  ): Promise<{ status: number; body: string; challenge: unknown }> {
-    const agent = agents.get(client?.cert) ?? new Agent({ ...client, keepAlive: true, rejectUnauthorized: false })
-    agents.set(client?.cert, agent)
-    const req = request({
-      host: '127.0.0.1',
-      port: app.port,
-      method,
-      path,
+    { body = '', type } = bodyOf(method, path),
+  ): Promise<Reply> {
+    return await app.request(method, path, {
+      client,
       agent,
-      headers: {
-        'Content-Length': String(Buffer.byteLength(body ?? '')),
-        ...(type && { 'Content-Type': type }),
-        ...headers,
-      },
-    }).end(body)
-    const [res] = await once(req, 'response')
-    const text = (await res.setEncoding('utf8').toArray()).join('')
-    return { status: res.statusCode, body: text, challenge: res.headers['www-authenticate'] }
+      body,
+      headers: { ...(type && { 'Content-Type': type }), ...headers },
+    })
   }
 
   async function tokenFor(user: string, scope: string): Promise<string> {
-    const { body } = await ask('GET', `/auth/token?scope=${scope}`, { headers: basic(user, users[user]!) })
-    return JSON.parse(body).token
+    const reply = await ask('GET', `/auth/token?scope=${scope}`, { headers: basic(user, users[user]!) })
+    return (json(reply) as { token: string }).token
   }
 
   rows.forEach((row, i) => {
@@ -235,8 +220,8 @@ describe('every route', () => {
 
   /** Each answer of 401 says how to log in */
   async function statusOf(method: string, path: string, who: Shown): Promise<number> {
-    const { status, challenge } = await ask(method, path, who)
-    assert.equal(status === 401, challenge !== undefined)
+    const { headers, status } = await ask(method, path, who)
+    assert.equal(status === 401, headers['www-authenticate'] !== undefined)
     return status
   }
 
@@ -268,7 +253,3 @@ describe('every route', () => {
     assert.deepEqual(missing, [])
   })
 })
-
-async function readPair({ cert, key: privateKey }: CertificatePaths): Promise<{ cert: string; key: string }> {
-  return { cert: await readFile(cert, 'utf8'), key: await readFile(privateKey, 'utf8') }
-}

@@ -1,10 +1,7 @@
 import assert from 'node:assert/strict'
-import { readFile } from 'node:fs/promises'
-import { once } from 'node:events'
-import type { IncomingMessage, IncomingHttpHeaders } from 'node:http'
-import { request } from 'node:https'
+import type { IncomingHttpHeaders } from 'node:http'
 import { after, before, describe, it } from 'node:test'
-import { CertificateAuthority } from '../fixtures/certificates.ts'
+import { CertificateAuthority, readPair } from '../fixtures/certificates.ts'
 import { TestApp } from '../fixtures/app.ts'
 import { temporaryDirectory } from '../fixtures/temporary.ts'
 
@@ -37,8 +34,7 @@ describe('what a browser is told beside an answer', () => {
   let promising: TestApp
   before(async () => {
     const { path } = resources.use(await temporaryDirectory('browser-headers'))
-    const paths = await (await CertificateAuthority.create(path)).issue('server')
-    const tls = { cert: await readFile(paths.cert, 'utf8'), key: await readFile(paths.key, 'utf8') }
+    const tls = await readPair(await (await CertificateAuthority.create(path)).issue('server'))
     plain = resources.use(await TestApp.start({ hsts: 60 }))
     secure = resources.use(await TestApp.start({ server: { tls } }))
     promising = resources.use(await TestApp.start({ server: { tls }, hsts: 60 }))
@@ -74,21 +70,8 @@ describe('what a browser is told beside an answer', () => {
   })
 
   it('has it use only TLS where TLS and configuration say so', async () => {
-    const promises = await Promise.all([secure, promising].map(async ({ port }) => await promiseOf(port)))
+    const replies = await Promise.all([secure, promising].map(async app => await app.get('/none', browser)))
+    const promises = replies.map(({ headers }) => headers['strict-transport-security'])
     assert.deepEqual(promises, [undefined, 'max-age=60'])
   })
-
-  async function promiseOf(port: number): Promise<unknown> {
-    const req = request({
-      host: '127.0.0.1',
-      port,
-      path: '/none',
-      headers: browser,
-      agent: false,
-      rejectUnauthorized: false,
-    })
-    const [res] = (await once(req.end(), 'response')) as [IncomingMessage]
-    res.resume()
-    return res.headers['strict-transport-security']
-  }
 })

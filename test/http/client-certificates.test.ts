@@ -2,14 +2,14 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { mkdir, readFile } from 'node:fs/promises'
 import { connect as connectHttp2 } from 'node:http2'
-import { Agent, request } from 'node:https'
+import { Agent } from 'node:https'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import type { TLSSocket } from 'node:tls'
 import type { Administration } from '../../src/upkeep/administration.ts'
 import { basic } from '../fixtures/access.ts'
-import { TestApp } from '../fixtures/app.ts'
-import { CertificateAuthority, type CertificatePaths } from '../fixtures/certificates.ts'
+import { json, TestApp, type RequestInit } from '../fixtures/app.ts'
+import { CertificateAuthority, readPair, type CertificatePair } from '../fixtures/certificates.ts'
 import { imageManifest, ociManifest } from '../fixtures/manifests.ts'
 import { temporaryDirectory, type TemporaryDirectory } from '../fixtures/temporary.ts'
 
@@ -25,17 +25,12 @@ rules:
 `
 const team = '/v2/team/app/manifests/v1'
 
-interface Pair {
-  cert: string
-  key: string
-}
-
 let directory: TemporaryDirectory
 let authority: CertificateAuthority
 let other: CertificateAuthority
-let server: Pair
+let server: CertificatePair
 let app: TestApp
-const clients: Record<string, Pair> = {}
+const clients: Record<string, CertificatePair> = {}
 
 before(async () => {
   directory = await temporaryDirectory('client-certificates')
@@ -63,8 +58,8 @@ before(async () => {
   })
   const manifest = { headers: { 'Content-Type': ociManifest }, body: imageManifest({ layers: [] }) }
   for (const repository of ['team/app', 'secret/app', 'runner/app']) {
-    await ask('POST', `/v2/${repository}/blobs/uploads/?digest=${emptyDigest}`, { body: '{}' })
-    assert.equal((await ask('PUT', `/v2/${repository}/manifests/v1`, manifest)).status, 201)
+    await app.request('POST', `/v2/${repository}/blobs/uploads/?digest=${emptyDigest}`, { body: '{}' })
+    assert.equal((await app.request('PUT', `/v2/${repository}/manifests/v1`, manifest)).status, 201)
   }
   app.access.change({ rules, users: { reader: 'of the reader', builder: 'of the builder' } })
 })
@@ -75,39 +70,10 @@ after(async () => {
 
 const emptyDigest = 'sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a'
 
-async function readPair({ cert, key }: CertificatePaths): Promise<Pair> {
-  return { cert: await readFile(cert, 'utf8'), key: await readFile(key, 'utf8') }
-}
-
-interface Options {
-  client?: Pair | undefined
-  headers?: Record<string, string>
-  body?: string | Buffer
-  agent?: Agent | false
-}
-
-async function ask(
-  method: string,
-  path: string,
-  { client, headers = {}, body = '', agent = false }: Options = {},
-): Promise<{ status: number; body: string; socket: TLSSocket }> {
-  const length = { 'Content-Length': String(Buffer.byteLength(body)) }
-  const req = request({
-    ...client,
-    host: '127.0.0.1',
-    port: app.port,
-    method,
-    path,
-    agent,
-    rejectUnauthorized: false,
-    headers: { ...(body === '' ? {} : length), ...headers },
-  }).end(body)
-  const [res] = await once(req, 'response')
-  return { status: res.statusCode, body: (await res.setEncoding('utf8').toArray()).join(''), socket: res.socket }
-}
+type Options = Pick<RequestInit, 'agent' | 'client' | 'headers'>
 
 async function statusOf(path: string, options: Options = {}): Promise<number> {
-  return (await ask('GET', path, options)).status
+  return (await app.request('GET', path, options)).status
 }
 
 describe('a client certificate', () => {
@@ -115,8 +81,8 @@ describe('a client certificate', () => {
     const client = clients['builder']
     assert.deepEqual(await statusOf('/v2/', { client }), 200)
     assert.deepEqual(await statusOf(team, { client }), 200)
-    assert.equal((await ask('POST', '/v2/team/app/blobs/uploads/', { client })).status, 202)
-    assert.equal((await ask('DELETE', team, { client })).status, 403)
+    assert.equal((await app.request('POST', '/v2/team/app/blobs/uploads/', { client })).status, 202)
+    assert.equal((await app.request('DELETE', team, { client })).status, 403)
     assert.equal(await statusOf('/ipdr/v1/peers', { client }), 403)
     assert.equal(await statusOf('/ipdr/v1/peers', { client: clients['boss'] }), 200)
   })
@@ -178,8 +144,8 @@ describe('a client certificate', () => {
 
   it('has tokens that are worth nothing without it', async () => {
     const client = clients['builder']
-    const { body } = await ask('GET', '/auth/token?offline_token=true&scope=repository:team/app:pull', { client })
-    const { token, refresh_token } = JSON.parse(body)
+    const path = '/auth/token?offline_token=true&scope=repository:team/app:pull'
+    const { token, refresh_token } = json(await app.request('GET', path, { client })) as Record<string, string>
     assert.equal(refresh_token, undefined)
     const headers = { Authorization: `Bearer ${token}` }
     assert.equal(await statusOf(team, { client, headers }), 200)
@@ -193,14 +159,14 @@ describe('a client certificate', () => {
     const client = clients['builder']
     const options = { client, agent }
     try {
-      const { socket, status } = await ask('GET', team, options)
+      const { socket, status } = await app.request('GET', team, options)
       assert.equal(status, 200)
       assert.equal(await statusOf(team, { client, agent: resuming }), 200)
       app.setCertificate({ ...server, clientCa: await readFile(authority.cert, 'utf8') })
       assert.equal(await statusOf(team, options), 200, 'nothing has changed')
       app.setCertificate({ ...server, clientCa: await readFile(other.cert, 'utf8') })
-      const later = await ask('GET', team, options)
-      assert.equal(later.socket, socket)
+      const later = await app.request('GET', team, options)
+      assert.ok(later.socket === socket)
       assert.equal(later.status, 401)
       assert.equal(await statusOf(team, { client }), 401)
       assert.equal(await statusOf(team, { client, agent: resuming }), 401, 'nor in a session that is resumed')
@@ -218,9 +184,9 @@ describe('a client certificate', () => {
       const statuses = []
       let reused = 0
       for (let i = 0; i < 5; i++) {
-        const { status, socket } = await ask('GET', team, { agent })
+        const { status, socket } = await app.request('GET', team, { agent })
         statuses.push(status)
-        reused += socket.isSessionReused() ? 1 : 0
+        reused += (socket as TLSSocket).isSessionReused() ? 1 : 0
       }
       assert.deepEqual(statuses, [401, 401, 401, 401, 401])
       assert.ok(reused > 0, 'sessions are resumed')

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { Agent, request } from 'node:http'
+import { Agent } from 'node:http'
 import type { Socket } from 'node:net'
 import { after, before, describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -73,20 +73,10 @@ describe('a large body', () => {
       const send = async (
         method: string,
         path: string,
-        body?: Uint8Array,
+        body: Uint8Array | string = '',
       ): Promise<{ status: number; location: string }> => {
-        const req = request({
-          host: '127.0.0.1',
-          port: app.port,
-          method,
-          path,
-          agent,
-          headers: { 'Content-Length': body?.byteLength ?? 0, 'X-Request-Id': `${method}-large` },
-        }).end(body)
-        const [res] = await once(req, 'response')
-        res.resume()
-        await once(res, 'end')
-        return { status: res.statusCode, location: res.headers.location }
+        const reply = await app.request(method, path, { agent, body, headers: { 'X-Request-Id': `${method}-large` } })
+        return { status: reply.status, location: String(reply.headers.location) }
       }
       for (let round = 0; round < 3; round++) {
         const { location } = await send('POST', '/v2/a/c/blobs/uploads/')

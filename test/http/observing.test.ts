@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict'
-import { once } from 'node:events'
-import { Agent, request } from 'node:http'
+import { Agent } from 'node:http'
+import type { Socket } from 'node:net'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
-import { text } from 'node:stream/consumers'
 import { randomBytes, sha256 } from '../fixtures/images.ts'
 import { imageManifest } from '../fixtures/manifests.ts'
 import { TestApp, assertError, authorized } from '../fixtures/app.ts'
@@ -139,7 +138,7 @@ describe('bytes', () => {
   it('of the requests of one connection are all of its bytes', async () => {
     const agent = new Agent({ keepAlive: true, maxSockets: 1 })
     const body = randomBytes(100_000, 'bytes')
-    const sockets = new Set<{ bytesRead: number; bytesWritten: number }>()
+    const sockets = new Set<Socket>()
     const [receivedBefore, sentBefore] = [
       await metric('ipdr_http_received_bytes_total'),
       await metric('ipdr_http_sent_bytes_total'),
@@ -152,17 +151,9 @@ describe('bytes', () => {
       ['GET', '/nowhere', ''],
     ] as const) {
       ids.push(`bytes${ids.length}`)
-      const req = request({
-        host: '127.0.0.1',
-        port: app.port,
-        method,
-        path,
-        agent,
-        headers: { 'X-Request-Id': ids.at(-1), 'Content-Length': Buffer.byteLength(content) },
-      }).end(content)
-      const [res] = await once(req, 'response')
-      sockets.add(req.socket!)
-      await text(res)
+      const headers = { 'X-Request-Id': ids.at(-1)! }
+      const { socket } = await app.request(method, path, { agent, body: content, headers })
+      sockets.add(socket)
       await app.logLine(ids.at(-1)!)
     }
     agent.destroy()

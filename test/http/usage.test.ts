@@ -1,7 +1,6 @@
 /** How much each user, and each address without a log-in, may do */
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { request, type IncomingMessage } from 'node:http'
 import { connect } from 'node:net'
 import { describe, it } from 'node:test'
 import { defaultConfig } from '../../src/config/schema.ts'
@@ -64,7 +63,7 @@ describe('requests', () => {
     assertWaits(await app.get('/auth/token'), 'requests of one client')
     assertWaits(await app.get('/v2/', basic('alice', 'wrong')), 'requests of one client')
     assert.deepEqual(await statuses(6, async () => await app.get('/v2/', alice)), Array(6).fill(200))
-    assert.equal((await from('127.0.0.7', app.port)).statusCode, 401)
+    assert.equal((await app.request('GET', '/v2/', { localAddress: '127.0.0.7' })).status, 401)
   })
 
   it('with wrong passwords count as those of the address', async () => {
@@ -76,7 +75,7 @@ describe('requests', () => {
   it('are counted by address where there are no rules', async () => {
     await using app = await TestApp.start({ usage: { requestsPerClient: 2, requestsPerUser: 1 } })
     assert.deepEqual(await statuses(3, async () => await app.get('/v2/')), [200, 200, 429])
-    assert.equal((await from('127.0.0.7', app.port)).statusCode, 200)
+    assert.equal((await app.request('GET', '/v2/', { localAddress: '127.0.0.7' })).status, 200)
   })
 
   it('are not limited by default', async () => {
@@ -131,10 +130,3 @@ describe('bytes', () => {
     assert.equal(app.requests.length, 2)
   })
 })
-
-async function from(localAddress: string, port: number): Promise<IncomingMessage> {
-  const req = request({ host: '127.0.0.1', port, path: '/v2/', localAddress, agent: false })
-  const [res] = (await once(req.end(), 'response')) as [IncomingMessage]
-  res.resume()
-  return res
-}
