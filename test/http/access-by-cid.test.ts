@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
-import { basic } from '../fixtures/access.ts'
+import { basic, bearer } from '../fixtures/access.ts'
 import { json, TestApp, type Reply } from '../fixtures/app.ts'
 import { randomBytes, sha256 } from '../fixtures/images.ts'
 import { descriptorOf, imageManifest } from '../fixtures/manifests.ts'
@@ -131,7 +131,7 @@ describe('an image by the CID of its root', () => {
     const ask = async (headers: Record<string, string>, scope: string): Promise<number> => {
       const { token } = json(await app.get(`/auth/token?scope=${scope}`, headers)) as { token: string }
       const path = `/v2/${roots.team}/manifests/latest`
-      return (await app.get(path, { Authorization: `Bearer ${token}` })).status
+      return (await app.get(path, bearer(token))).status
     }
     assert.equal(await ask(reader, `repository:${roots.team}:pull`), 200)
     assert.equal(await ask(reader, 'repository:team/app:pull'), 401)

@@ -239,7 +239,7 @@ describe('/auth/token', () => {
   })
 
   it('takes a password or a refresh token by POST', async () => {
-    const first = await form({
+    const first = await app.askForToken({
       grant_type: 'password',
       username: 'writer',
       password: 'writer-pw',
@@ -249,7 +249,11 @@ describe('/auth/token', () => {
     assert.equal(first.status, 200)
     const { refresh_token, scope } = json(first) as { refresh_token: string; scope: string }
     assert.equal(scope, 'repository:team/app:pull repository:team/b:push')
-    const second = await form({ grant_type: 'refresh_token', refresh_token, scope: 'repository:team/app:pull' })
+    const second = await app.askForToken({
+      grant_type: 'refresh_token',
+      refresh_token,
+      scope: 'repository:team/app:pull',
+    })
     const { access_token } = json(second) as { access_token: string }
     assert.equal((await app.get('/v2/team/app/manifests/v1', { Authorization: `Bearer ${access_token}` })).status, 200)
   })
@@ -272,7 +276,7 @@ describe('/auth/token', () => {
       [{ grant_type: 'refresh_token', refresh_token: 'x.y.z' }, 401],
       [{ grant_type: 'password', username: 'writer', password: 'x' }, 401],
     ] as const) {
-      assert.equal((await form(fields)).status, status)
+      assert.equal((await app.askForToken(fields)).status, status)
     }
     assert.equal((await app.request('DELETE', '/auth/token')).status, 405)
   })
@@ -375,13 +379,6 @@ async function put(repository: string, tag: string, body: Buffer, headers: Recor
   return await app.request('PUT', `/v2/${repository}/manifests/${tag}`, {
     headers: { ...headers, 'Content-Type': ociManifest },
     body,
-  })
-}
-
-async function form(fields: Record<string, string>): Promise<Reply> {
-  return await app.request('POST', '/auth/token', {
-    headers: { 'Content-Type': 'application/x-www-form-urlencoded' },
-    body: new URLSearchParams(fields).toString(),
   })
 }
 

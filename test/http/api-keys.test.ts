@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 import type { Administration } from '../../src/upkeep/administration.ts'
-import { basic } from '../fixtures/access.ts'
+import { basic, bearer } from '../fixtures/access.ts'
 import { makeKey } from '../fixtures/api-keys.ts'
 import { assertError, json, TestApp, type Reply } from '../fixtures/app.ts'
 import { imageManifest, ociManifest } from '../fixtures/manifests.ts'
@@ -40,7 +40,7 @@ describe('an API key', () => {
 
   for (const [way, headers] of [
     ['a password', basic('ci', ci.secret)],
-    ['a bearer token', { Authorization: `Bearer ${ci.secret}` }],
+    ['a bearer token', bearer(ci.secret)],
   ] as const) {
     it(`as ${way} may do what its scopes say, and nothing else`, async () => {
       assert.equal((await app.get('/v2/', headers)).status, 200)
@@ -62,7 +62,7 @@ describe('an API key', () => {
   })
 
   it('may administer and pull by CID where its scope is everything', async () => {
-    for (const headers of [basic('all', all.secret), { Authorization: `Bearer ${all.secret}` }]) {
+    for (const headers of [basic('all', all.secret), bearer(all.secret)]) {
       assert.equal((await app.get('/ipdr/v1/peers', headers)).status, 200)
       const { headers: found } = await app.get('/v2/other/app/manifests/v1', headers)
       assert.equal((await app.get(`/v2/${found['x-ipfs-cid']}/manifests/latest`, headers)).status, 200)
@@ -82,7 +82,7 @@ describe('an API key', () => {
       assertError(await app.get('/v2/team/app/manifests/v1', basic(user, secret)), 'UNAUTHORIZED')
     }
     for (const secret of [stranger.secret, old.secret, ci.key.hash, `${ci.secret}x`, ci.secret.slice(0, -1)]) {
-      assertError(await app.get('/v2/', { Authorization: `Bearer ${secret}` }), 'UNAUTHORIZED')
+      assertError(await app.get('/v2/', bearer(secret)), 'UNAUTHORIZED')
     }
   })
 
@@ -101,21 +101,21 @@ describe('tokens for an API key', () => {
   it('are for what its scopes allow, however they are asked for', async () => {
     const replies = [
       await app.get(`/auth/token?scope=${encodeURIComponent(scope)}`, basic('ci', ci.secret)),
-      await app.get(`/auth/token?scope=${encodeURIComponent(scope)}`, { Authorization: `Bearer ${ci.secret}` }),
-      await form({ grant_type: 'password', username: 'ci', password: ci.secret, scope }),
+      await app.get(`/auth/token?scope=${encodeURIComponent(scope)}`, bearer(ci.secret)),
+      await app.askForToken({ grant_type: 'password', username: 'ci', password: ci.secret, scope }),
     ]
     for (const reply of replies) {
       assert.equal(reply.status, 200)
       const { scope: granted, token } = json(reply) as { scope: string; token: string }
       assert.equal(granted, 'repository:team/app:pull,push')
-      const headers = { Authorization: `Bearer ${token}` }
+      const headers = bearer(token)
       assert.equal((await app.get(path, headers)).status, 200)
       assert.equal((await app.get('/v2/other/app/manifests/v1', headers)).status, 403)
     }
   })
 
   it('end with the key, and so do refresh tokens', async () => {
-    const first = await form({
+    const first = await app.askForToken({
       grant_type: 'password',
       username: 'ci',
       password: ci.secret,
@@ -123,11 +123,12 @@ describe('tokens for an API key', () => {
       scope,
     })
     const { refresh_token } = json(first) as { refresh_token: string }
-    const refresh = async (): Promise<Reply> => await form({ grant_type: 'refresh_token', refresh_token, scope })
+    const refresh = async (): Promise<Reply> =>
+      await app.askForToken({ grant_type: 'refresh_token', refresh_token, scope })
     const second = await refresh()
     assert.equal(second.status, 200)
     const { access_token } = json(second) as { access_token: string }
-    const headers = { Authorization: `Bearer ${access_token}` }
+    const headers = bearer(access_token)
     assert.equal((await app.get(path, headers)).status, 200)
     const replaced = makeKey('ci', ci.key.scopes)
     const expired = { ...ci.key, expires: new Date(Date.now() - 1).toISOString() }
@@ -135,7 +136,7 @@ describe('tokens for an API key', () => {
       app.access.change({ rules, users, keys: others })
       assertError(await app.get(path, headers), 'UNAUTHORIZED')
       assertError(await app.get(path, basic('ci', ci.secret)), 'UNAUTHORIZED')
-      assertError(await app.get(path, { Authorization: `Bearer ${ci.secret}` }), 'UNAUTHORIZED')
+      assertError(await app.get(path, bearer(ci.secret)), 'UNAUTHORIZED')
       assert.equal((await refresh()).status, 401)
     }
     reset()
@@ -151,12 +152,5 @@ async function put(repository: string, tag: string, text: string, headers: Recor
   return await app.request('PUT', `/v2/${repository}/manifests/${tag}`, {
     headers: { ...headers, 'Content-Type': ociManifest },
     body: manifestOf(text),
-  })
-}
-
-async function form(fields: Record<string, string>): Promise<Reply> {
-  return await app.request('POST', '/auth/token', {
-    headers: { 'Content-Type': 'application/x-www-form-urlencoded' },
-    body: new URLSearchParams(fields).toString(),
   })
 }

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import type { TLSSocket } from 'node:tls'
 import type { Administration } from '../../src/upkeep/administration.ts'
-import { basic } from '../fixtures/access.ts'
+import { basic, bearer } from '../fixtures/access.ts'
 import { json, TestApp, type RequestInit } from '../fixtures/app.ts'
 import { CertificateAuthority, readPair, type CertificatePair } from '../fixtures/certificates.ts'
 import { imageManifest, ociManifest } from '../fixtures/manifests.ts'
@@ -145,9 +145,12 @@ describe('a client certificate', () => {
   it('has tokens that are worth nothing without it', async () => {
     const client = clients['builder']
     const path = '/auth/token?offline_token=true&scope=repository:team/app:pull'
-    const { token, refresh_token } = json(await app.request('GET', path, { client })) as Record<string, string>
+    const { token, refresh_token } = json(await app.request('GET', path, { client })) as {
+      token: string
+      refresh_token?: string
+    }
     assert.equal(refresh_token, undefined)
-    const headers = { Authorization: `Bearer ${token}` }
+    const headers = bearer(token)
     assert.equal(await statusOf(team, { client, headers }), 200)
     assert.equal(await statusOf(team, { headers }), 401)
     assert.equal(await statusOf(team, { client: clients['boss'], headers }), 401)

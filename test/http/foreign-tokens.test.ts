@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 import { SignJWT, UnsecuredJWT } from 'jose'
-import { basic } from '../fixtures/access.ts'
-import { assertError, json, TestApp, type Reply } from '../fixtures/app.ts'
+import { basic, bearer } from '../fixtures/access.ts'
+import { assertError, json, TestApp } from '../fixtures/app.ts'
 import { audience, makeKey, TestIssuer } from '../fixtures/issuer.ts'
 import { imageManifest } from '../fixtures/manifests.ts'
 import { until } from '../fixtures/until.ts'
@@ -59,10 +59,6 @@ function pathOf(repository: string): string {
   return `/v2/${repository}/manifests/v1`
 }
 
-function bearer(token: string): { Authorization: string } {
-  return { Authorization: `Bearer ${token}` }
-}
-
 describe('the token of a workload', () => {
   it('is a log-in as a bearer token and as a password, whatever the user name', async () => {
     const token = await issuer.token(claims)
@@ -97,7 +93,7 @@ describe('the token of a workload', () => {
     const replies = [
       await app.get(query, basic('x', token)),
       await app.get(query, bearer(token)),
-      await form({ grant_type: 'password', username: 'x', password: token, access_type: 'offline', scope }),
+      await app.askForToken({ grant_type: 'password', username: 'x', password: token, access_type: 'offline', scope }),
     ]
     for (const reply of replies) {
       assert.equal(reply.status, 200)
@@ -219,10 +215,3 @@ describe('the groups of a token', () => {
     reset()
   })
 })
-
-async function form(fields: Record<string, string>): Promise<Reply> {
-  return await app.request('POST', '/auth/token', {
-    headers: { 'Content-Type': 'application/x-www-form-urlencoded' },
-    body: new URLSearchParams(fields).toString(),
-  })
-}
