@@ -6,7 +6,7 @@ import { anonymous, anonymousFrom, type Identity } from '../access/identity.ts'
 import type { AccessState } from '../access/access-files.ts'
 import type { Config } from '../config/schema.ts'
 import { createLog } from '../log.ts'
-import { parseName, parseTag } from '../oci/reference.ts'
+import { isName, isTag } from '../oci/reference.ts'
 import { accessFilesInit } from './groups/access.ts'
 import { StartError } from './directory/start-error.ts'
 
@@ -23,6 +23,8 @@ export interface AccessQuestion {
 /**
  * What the rules say, as a server with this configuration would decide; what comes from where somebody connects from is
  * left out
+ *
+ * @throws StartError where there is nobody of this name, or there can be no such repository or tag
  */
 export async function checkAccess(
   { user, groups, name, action }: AccessQuestion,
@@ -37,12 +39,7 @@ export async function checkAccess(
     return { allowed: true, reason: `yes: there are no rules (${init.accessFile}), so everybody may ${what}` }
   }
   const identity = requireIdentity(state, { user, groups }, init)
-  const [, repository, tag] = /^([^:]*)(?::(.*))?$/s.exec(name)!
-  const { allowed, rule } = decisionsFor(state, identity).decide(identity, {
-    action,
-    repository: parseName(repository),
-    tag: tag === undefined ? undefined : parseTag(tag),
-  })
+  const { allowed, rule } = decisionsFor(state, identity).decide(identity, { action, ...parseTarget(name) })
   if (rule === undefined) {
     return { allowed, reason: `no: no ${identity.kind === 'key' ? 'scope' : 'rule'} allows ${user} to ${what}` }
   }
@@ -52,20 +49,34 @@ export async function checkAccess(
   }
 }
 
+function parseTarget(name: string): { repository: string; tag: string | undefined } {
+  const [, repository, tag] = /^([^:]*)(?::(.*))?$/s.exec(name)!
+  if (!isName(repository) || (tag !== undefined && !isTag(tag))) {
+    throw new StartError(`${name} is no name of a repository, nor one with a tag, such as team/app:v1`)
+  }
+  return { repository, tag }
+}
+
 /** @throws StartError where there is nobody of this name */
 function requireIdentity(
   state: AccessState,
   { user: name, groups }: Pick<AccessQuestion, 'user' | 'groups'>,
-  { passwordFile, keyFile }: Record<'passwordFile' | 'keyFile', string>,
+  files: Record<'accessFile' | 'passwordFile' | 'keyFile', string>,
 ): Identity {
   const identity = name === anonymous ? anonymousFrom() : identityOf(state, name, { groups })
   if (identity === undefined) {
-    const [, keyName] = /^key:(.*)$/s.exec(name) ?? []
-    throw new StartError(
-      keyName === undefined
-        ? `there is no user ${name} in ${passwordFile}`
-        : `there is no key ${keyName} in ${keyFile}`,
-    )
+    throw new StartError(whereItIsNot(name, files))
   }
   return identity
+}
+
+function whereItIsNot(
+  name: string,
+  { accessFile, passwordFile, keyFile }: Record<'accessFile' | 'passwordFile' | 'keyFile', string>,
+): string {
+  const [, kind, rest] = /^([^:]*):(.*)$/s.exec(name) ?? []
+  if (kind === undefined) {
+    return `there is no user ${name} in ${passwordFile}`
+  }
+  return kind === 'key' ? `there is no key ${rest} in ${keyFile}` : `there is no issuer ${kind} in ${accessFile}`
 }
