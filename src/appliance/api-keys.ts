@@ -17,6 +17,7 @@ import { withFileLock } from './directory/file-lock.ts'
 import { readIfThere, replaceOwnerFile } from './directory/owner-file.ts'
 import { StartError } from './directory/start-error.ts'
 import { accessFilesInit } from './groups/access.ts'
+import { requireLifetime } from './lifetime.ts'
 
 export interface NewKey {
   name: string
@@ -45,6 +46,9 @@ export async function createKey(
     throw new StartError(`${name} can't be the name of a key: it must be letters, digits, dots, dashes and underscores`)
   }
   scopes.forEach(requireScope)
+  if (lifetime !== undefined) {
+    requireLifetime('a key', lifetime)
+  }
   const { path } = await openDataDirectory(config.dataDir)
   const { accessFile, passwordFile, keyFile } = accessFilesInit(path, config.access)
   if (owner !== undefined && !(await usersOf(passwordFile)).has(owner)) {

@@ -5,6 +5,7 @@ import { reasonOf } from '../config/entries.ts'
 import { openDataDirectory } from './directory/data-directory.ts'
 import { writeOwnerFile } from './directory/owner-file.ts'
 import { StartError } from './directory/start-error.ts'
+import { requireLifetime } from './lifetime.ts'
 
 /** As libp2p writes the id of an Ed25519, RSA or secp256k1 key */
 const peerId = /^(12D3KooW[1-9A-HJ-NP-Za-km-z]{44}|Qm[1-9A-HJ-NP-Za-km-z]{44}|16Uiu2HA[1-9A-HJ-NP-Za-km-z]{46})$/
@@ -59,9 +60,7 @@ export async function signPeer({ groups, lifetime, peer, ...place }: Certificate
   if (wrong !== undefined) {
     throw new StartError(`"${wrong}" can't be the name of a group: it must have neither blanks nor colons`)
   }
-  if (lifetime < 1) {
-    throw new StartError('a certificate has to be valid for at least a second')
-  }
+  requireLifetime('a certificate', lifetime)
   const file = place.file ?? join(place.dataDir, 'operator-key.json')
   try {
     return await signCertificate(await readFile(file, 'utf8'), { peer, groups, lifetime })

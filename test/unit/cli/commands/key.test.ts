@@ -55,6 +55,11 @@ describe('ipdr key', () => {
       [['create', 'x'], /required option '--scope/],
       [['create', 'x', '--scope', 'a:pull', '--owner', 'bob'], /there is no user bob/],
       [['create', 'x', '--scope', 'a:pull', '--expires', 'never'], /must be a duration/],
+      [['create', 'x', '--scope', 'a:pull', '--expires', '0'], /a key has to be valid for at least a second\n$/],
+      [
+        ['create', 'x', '--scope', 'a:pull', '--expires', '100000000d'],
+        /^ipdr: a key can be valid for at most 36500d\n$/,
+      ],
       [['revoke', 'x'], /there is no key x/],
     ] as const) {
       const { code, err } = await key(directory, ...args)

@@ -60,6 +60,7 @@ describe('ipdr peers trust', () => {
       [['nobody', '--key', path('key')], 'nobody is no peer id, such as 12D3KooW...'],
       [[peer, '--groups', 'a b', '--key', path('key')], `"a b" can't be the name of a group`],
       [[peer, '--expires', '0s', '--key', path('key')], 'a certificate has to be valid for at least a second'],
+      [[peer, '--expires', '100000000d', '--key', path('key')], 'a certificate can be valid for at most 36500d'],
       [[peer, '--key', path('other')], `${path('other')} can't be used: it holds no key of an operator`],
       [[peer, '--key', path('none')], `${path('none')} can't be used: no such file`],
       [[peer, '--data-dir', path('none')], `${path('none/operator-key.json')} can't be used: no such file`],
