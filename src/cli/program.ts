@@ -121,7 +121,12 @@ function isHelp(err: unknown): boolean {
 
 function usageErrorOf(err: CommanderError, program: Command, args: readonly string[]): UsageError {
   const [, message, suggestion] = /^(?:error: )?(.*?)(?:\n(\(Did you mean [^\n]*\)))?$/s.exec(err.message)!
-  const command = program.commands.find(candidate => candidate.name() === args[0])
-  const help = `Run 'ipdr ${command === undefined ? '' : `${command.name()} `}--help' for help.`
+  const help = `Run 'ipdr ${[...commandNames(program, args), '--help'].join(' ')}' for help.`
   return new UsageError(message!, [suggestion, help].filter(Boolean).join(' '))
+}
+
+/** Of the command that the first arguments name, and of the groups that it is in */
+function commandNames({ commands }: Command, [name, ...rest]: readonly string[]): string[] {
+  const command = commands.find(candidate => candidate.name() === name)
+  return command === undefined ? [] : [command.name(), ...commandNames(command, rest)]
 }

@@ -102,6 +102,8 @@ const mistakes: [string[], string, RegExp][] = [
     /^Run 'ipdr server --help'/,
   ],
   [['server', '--port'], "option '-p, --port <number>' argument missing", /^Run 'ipdr server --help'/],
+  [['key', 'create', 'ci'], "required option '--scope <scope>' not specified", /^Run 'ipdr key create --help'/],
+  [['peers', 'trust', 'sign'], "missing required argument 'peer-id'", /^Run 'ipdr peers trust sign --help'/],
   [['config', 'verfy'], "unknown command 'verfy'", /^\(Did you mean verify\?\) Run 'ipdr config --help'/],
 ]
 
