@@ -1,11 +1,10 @@
-import type { Command } from 'commander'
+import { type Command, Option } from 'commander'
 import { dataDirectoryOf, type AdminFlags } from '../flags/admin-flags.ts'
 import { duration } from '../flags/option-values.ts'
 import { line } from '../output/printable.ts'
 import type { CliContext } from '../process/context.ts'
 
 const day = 24 * 3600
-const defaultLifetime = 365 * day
 
 interface TrustFlags extends AdminFlags {
   key?: string
@@ -28,9 +27,17 @@ export function addPeersTrustCommand(peers: Command, context: CliContext): void 
     })
   keyOption(trust.command('sign'))
     .argument('<peer-id>', 'id of the node that the certificate is for, as its server prints it at the start')
-    .option('--groups <groups>', 'groups that the node is in, separated by commas', listOf, [])
-    .option('--expires <duration>', 'how long it is valid (default: 365d)', duration, defaultLifetime)
-    .description("Sign a certificate, and print it: it belongs into the file peer-certificate of that node's data")
+    .addOption(
+      new Option('--groups <groups>', 'groups that the node is in, separated by commas')
+        .argParser(listOf)
+        .default([], 'none'),
+    )
+    .addOption(
+      new Option('--expires <duration>', 'how long it is valid').argParser(duration).default(365 * day, '365d'),
+    )
+    .description(
+      "Sign a certificate, and print it: it belongs in the file peer-certificate of that node's data directory",
+    )
     .action(async (peer: string, _: SignFlags, command: Command) => {
       const { signPeer } = await import('../../appliance/operator-key.ts')
       const { expires, groups } = command.optsWithGlobals<SignFlags>()

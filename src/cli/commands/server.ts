@@ -29,7 +29,9 @@ export function addServerCommand(
   createServer: CreateServer = createAppliance,
 ): void {
   addConfigFlags(program.command('server'))
-    .description('Run the registry and its IPFS node until SIGINT or SIGTERM; SIGHUP reads the certificate again')
+    .description(
+      'Run the registry and its IPFS node until SIGINT or SIGTERM; SIGHUP reads certificates and access rules again',
+    )
     .action(async (_, command: Command) => serve(configOf(command, context), context, createServer))
 }
 

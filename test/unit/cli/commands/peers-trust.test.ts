@@ -53,6 +53,12 @@ describe('ipdr peers trust', () => {
     assert.equal((await ipdr(['peers', 'trust', 'sign', peer, '--key', path('key')])).code, 0)
   })
 
+  it('tells each default once', async () => {
+    const { out } = await ipdr(['peers', 'trust', 'sign', '--help'])
+    const text = out.replace(/\s+/g, ' ')
+    assert.match(text, /--groups <groups> [^(]*\(default: none\) --expires <duration> [^(]*\(default: 365d\) -h/)
+  })
+
   it('signs nothing that makes no sense, and quotes no key', async () => {
     await ipdr(['peers', 'trust', 'init', '--key', path('key')])
     await writeFile(path('other'), 'a secret')
