@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import { addConfigFlags } from '../flags/config-flags.ts'
 import { configOfServer } from '../flags/container-command.ts'
-import { duration } from '../flags/option-values.ts'
+import { duration, repeated } from '../flags/option-values.ts'
 import { line } from '../output/printable.ts'
 import { printResult } from '../output/results.ts'
 import type { CliContext } from '../process/context.ts'
@@ -19,7 +19,7 @@ export function addKeyCreateCommand(group: Command, context: CliContext): void {
     .requiredOption(
       '--scope <scope>',
       'what it may do: a pattern of repositories, a colon and actions, such as team/**:pull,push (repeatable)',
-      (scope: string, earlier: string[] = []) => [...earlier, scope],
+      repeated,
     )
     .option('--expires <duration>', 'how long it is valid, such as 90d (default: until it is revoked)', duration)
     .option('--owner <user>', 'user whom to ask about it; the key stays valid when he is gone')

@@ -3,6 +3,7 @@ import { loadConfig, SYSTEM_FILE } from '../../config/load.ts'
 import type { ConfigKey } from '../../config/key-tree.ts'
 import { type Config, configKeys } from '../../config/schema.ts'
 import type { CliContext } from '../process/context.ts'
+import { repeated } from './option-values.ts'
 
 const placeholders: Record<ConfigKey['kind'], string> = {
   text: '<value>',
@@ -52,7 +53,7 @@ export function configOf(command: Command, { env }: CliContext): Config {
 function optionOf(key: ConfigKey): Option {
   const option = new Option(`${shortFlags[key.path] ?? ''}${key.flag} ${placeholders[key.kind]}`, helpOf(key))
   // not commander's variadic option, which would take the arguments after it as further values
-  return key.kind === 'list' ? option.argParser(collect) : option
+  return key.kind === 'list' ? option.argParser(repeated) : option
 }
 
 function helpOf(key: ConfigKey): string {
@@ -67,8 +68,4 @@ function defaultOf({ default: initial, kind }: ConfigKey): string {
     : kind === 'size'
       ? `${Number(initial) / 2 ** 20}MiB`
       : String(initial)
-}
-
-function collect(value: string, earlier: string[] | undefined): string[] {
-  return [...(earlier ?? []), value]
 }

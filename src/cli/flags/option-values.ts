@@ -21,6 +21,11 @@ export function trueOrFalse(text: string): boolean {
   return required(['true', 'false'].includes(text) ? text === 'true' : undefined, 'It must be true or false.')
 }
 
+/** The values of an option that may be given several times */
+export function repeated(text: string, earlier: readonly string[] = []): string[] {
+  return [...earlier, text]
+}
+
 function required<Value>(value: Value | undefined, message: string): Value {
   if (value === undefined) {
     throw new InvalidArgumentError(message)
