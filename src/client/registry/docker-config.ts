@@ -1,8 +1,8 @@
 /** Docker's config.json, of which only the log-ins are of interest here: everything else in it stays as it is */
 import { chown, mkdir, open, readFile, realpath, rename, rm, stat } from 'node:fs/promises'
-import { randomUUID } from 'node:crypto'
 import { dirname } from 'node:path'
 import { ClientError } from '../errors.ts'
+import { partialPath } from '../files/atomic-file.ts'
 
 export interface DockerConfig {
   auths?: Record<string, StoredLogIn>
@@ -63,9 +63,6 @@ async function readJson(file: string): Promise<unknown> {
  * @throws ClientError if the file can't be written
  */
 export async function writeDockerConfig(file: string, config: DockerConfig): Promise<void> {
-  if (Array.isArray(config)) {
-    throw new ClientError(`${file} holds a list, which is no configuration of Docker`)
-  }
   try {
     await mkdir(dirname(file), { recursive: true, mode: 0o700 })
     const path = await realpath(file).catch(() => file)
@@ -77,7 +74,7 @@ export async function writeDockerConfig(file: string, config: DockerConfig): Pro
 }
 
 async function replaceFile(path: string, text: string): Promise<void> {
-  const partial = `${path}.${randomUUID()}.partial`
+  const partial = partialPath(path)
   try {
     await using file = await open(partial, 'wx', 0o600)
     await file.writeFile(text)
