@@ -29,3 +29,20 @@ export function parseChallenges(header: string): Challenge[] {
   }
   return challenges
 }
+
+/** What of that a client here can do */
+export interface OfferedLogIns {
+  /** Parameters of the challenge for a token, of which `realm` says where to get it; undefined where none is taken */
+  token: Record<string, string> | undefined
+  /** Whether user and password are taken as they are */
+  password: boolean
+}
+
+/** @param header `WWW-Authenticate` */
+export function offeredLogIns(header: string): OfferedLogIns {
+  const challenges = parseChallenges(header)
+  return {
+    token: challenges.find(({ params, scheme }) => scheme === 'bearer' && params['realm'] !== undefined)?.params,
+    password: challenges.some(({ scheme }) => scheme === 'basic'),
+  }
+}

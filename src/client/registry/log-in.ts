@@ -4,7 +4,7 @@ import { requireStatus, type Answer } from '../http/answer.ts'
 import { hostUrl } from '../http/host-url.ts'
 import { isSameServer } from '../http/plain-http.ts'
 import { send } from '../http/request.ts'
-import { parseChallenges } from './challenges.ts'
+import { offeredLogIns } from './challenges.ts'
 import type { Credentials } from './docker-credentials.ts'
 import { basic, requestToken } from './token-server.ts'
 
@@ -51,15 +51,14 @@ export async function logIn({ plainHttp = false, ...init }: LogInInit, { signal 
   if (!isSameServer(new URL(answer.url), url)) {
     throw new ClientError(`${url.host} redirects to ${new URL(answer.url).host}: log in there`)
   }
-  const offered = parseChallenges(answer.headers.get('WWW-Authenticate') ?? '')
-  const bearer = offered.find(({ params, scheme }) => scheme === 'bearer' && params['realm'] !== undefined)
-  if (bearer === undefined && !offered.some(({ scheme }) => scheme === 'basic')) {
+  const offered = offeredLogIns(answer.headers.get('WWW-Authenticate') ?? '')
+  if (offered.token === undefined && !offered.password) {
     throw new ClientError(`${url.host} offers no log-in with a password`)
   }
   let identityToken: string | undefined
   let authorization = basic({ username, password })
-  if (bearer !== undefined) {
-    const request = { registry: url, params: bearer.params, scopes: [], credentials: { username, password } }
+  if (offered.token !== undefined) {
+    const request = { registry: url, params: offered.token, scopes: [], credentials: { username, password } }
     const tokens = await requestToken({ ...request, offline: true }, { signal }).catch((err: unknown) => {
       throw err instanceof ResponseError && err.status === 401 ? refusal(url) : err
     })

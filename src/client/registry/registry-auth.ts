@@ -5,7 +5,7 @@
  * @see https://distribution.github.io/distribution/spec/auth/token/
  */
 import type { AbortOptions } from '../abort-options.ts'
-import { parseChallenges } from './challenges.ts'
+import { offeredLogIns } from './challenges.ts'
 import type { Credentials } from './docker-credentials.ts'
 import { basic, requestToken } from './token-server.ts'
 
@@ -37,19 +37,16 @@ export class RegistryAuth {
    * @returns whether there is a header now, so that the request is worth repeating
    */
   async answer(challenge: string, scopes: readonly string[], url: URL, options: AbortOptions): Promise<boolean> {
-    const offered = parseChallenges(challenge)
+    const { password, token: params } = offeredLogIns(challenge)
     const credentials = await this.#credentials()
-    const bearer = offered.find(({ params, scheme }) => scheme === 'bearer' && params['realm'] !== undefined)
-    if (bearer !== undefined) {
-      const { params } = bearer
+    if (params !== undefined) {
       // what the registry names may be more than the request is known to need, or less, as for a mount
       const wanted = [...new Set([...scopes, ...(params['scope']?.split(' ') ?? [])])].filter(Boolean)
       const { token } = await requestToken({ registry: url, params, scopes: wanted, credentials }, options)
       this.#headers.set(scopes.join(' '), `Bearer ${token}`)
       return true
     }
-    const takesPassword = offered.some(({ scheme }) => scheme === 'basic')
-    if (!takesPassword || credentials === undefined || credentials.identityToken !== undefined) {
+    if (!password || credentials === undefined || credentials.identityToken !== undefined) {
       return false
     }
     this.#headers.set(scopes.join(' '), basic(credentials))
