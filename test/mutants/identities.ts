@@ -106,8 +106,8 @@ export const identities: Mutant[] = [
   },
   {
     name: 'a token that was issued for a certificate is worth something without it',
-    find: 'return isShown ? certificateIdentity',
-    replace: 'return certificate !== null ? certificateIdentity',
+    find: 'return certificate !== undefined && subject ===',
+    replace: "return certificate !== '' || subject ===",
     tests: [certificates],
   },
   {

@@ -1,8 +1,8 @@
 /** Docker's config.json, of which only the log-ins are of interest here: everything else in it stays as it is */
+import { randomUUID } from 'node:crypto'
 import { chown, mkdir, open, readFile, realpath, rename, rm, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { ClientError } from '../errors.ts'
-import { partialPath } from '../files/atomic-file.ts'
 
 export interface DockerConfig {
   auths?: Record<string, StoredLogIn>
@@ -74,7 +74,7 @@ export async function writeDockerConfig(file: string, config: DockerConfig): Pro
 }
 
 async function replaceFile(path: string, text: string): Promise<void> {
-  const partial = partialPath(path)
+  const partial = `${path}.${randomUUID()}.partial`
   try {
     await using file = await open(partial, 'wx', 0o600)
     await file.writeFile(text)
