@@ -86,10 +86,8 @@ async function listAfter(
 function difference(before: Uint8Array, after: Uint8Array, owner: Owner['owner']): Operation[] {
   const [old, kept] = [shortKeysOf(before), shortKeysOf(after)]
   return [
-    ...[...old].filter(block => !kept.has(block)).map(block => ({ type: 'del' as const, key: owner(block) })),
-    ...[...kept]
-      .filter(block => !old.has(block))
-      .map(block => ({ type: 'put' as const, key: owner(block), value: none })),
+    ...Array.from(old.difference(kept), (block): Operation => ({ type: 'del', key: owner(block) })),
+    ...Array.from(kept.difference(old), (block): Operation => ({ type: 'put', key: owner(block), value: none })),
   ]
 }
 
@@ -102,7 +100,8 @@ function shortKeysOf(blocks: Uint8Array): Set<string> {
 }
 
 export function blobOwner(digest: Digest): Owner {
-  return { record: keys.blob(digest), list: keys.blobBlocks(digest), owner: block => keys.ownerBlob(block, digest) }
+  const blob = shortKey(digest)
+  return { record: keys.blob(digest), list: keys.blobBlocks(digest), owner: block => keys.ownerBlob(block, blob) }
 }
 
 export function manifestOwner(repository: string, digest: Digest): Owner {

@@ -44,7 +44,7 @@ export const keys = {
   linked: (repository: string, digest: Digest) => `${prefixes.linkedTo(shortKey(digest))}${repository}`,
   blobBlocks: (digest: Digest) => `/blob-blocks/${digest}`,
   manifestBlocks: (repository: string, digest: Digest) => `/manifest-blocks/${repository}:${digest}`,
-  ownerBlob: (block: string, digest: Digest) => `${prefixes.ownersOf(block)}:${shortKey(digest)}`,
+  ownerBlob: (block: string, blob: string) => `${prefixes.ownersOf(block)}:${blob}`,
   ownerManifest: (block: string, repository: string, digest: Digest) =>
     `${prefixes.ownersOf(block)}/${repository}:${digest}`,
 }

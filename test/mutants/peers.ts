@@ -31,7 +31,7 @@ export const peers: Mutant[] = [
   },
   {
     name: 'the blocks of what is deleted stay in the index',
-    find: "...[...old].filter(block => !kept.has(block)).map(block => ({ type: 'del' as const, key: owner(block) })),",
+    find: "...Array.from(old.difference(kept), (block): Operation => ({ type: 'del', key: owner(block) })),",
     replace: '',
     tests: [blockOwners],
   },
