@@ -2,8 +2,8 @@
  * The arrows between the folders of src/, checked from the import lines:
  *
  * ```
- * main -> cli -> { appliance, client, config, oci }     appliance -> everything in src but cli and client
- * client -> { upkeep, registry, ipfs, oci }     http -> { access, upkeep, registry, oci }
+ * main -> cli -> { appliance, client, remote, config, oci }     appliance -> everything in src but cli and client
+ * client -> { remote, upkeep, registry, ipfs, oci }     remote -> oci     http -> { access, upkeep, registry, oci }
  * upkeep -> { access, registry, ipfs, index (types only), oci }
  * registry -> { access (types only), ipfs, index (types only), oci }     ipfs, index, access -> oci     oci -> nothing
  * the types of log and metrics, and scheduling, which knows nothing of what it runs: from anywhere
@@ -25,7 +25,7 @@ const everyPackage = { ...packageJson.devDependencies, ...packageJson.dependenci
 /** What each part of src/ may import, beside itself */
 const arrows: Record<string, { values: string[]; types?: string[] }> = {
   main: { values: ['cli', 'lean-imports'] },
-  cli: { values: ['access', 'appliance', 'client', 'config', 'oci', 'log', 'metrics'] },
+  cli: { values: ['access', 'appliance', 'client', 'remote', 'config', 'oci', 'log', 'metrics'] },
   appliance: {
     values: [
       'access',
@@ -42,7 +42,8 @@ const arrows: Record<string, { values: string[]; types?: string[] }> = {
       'lean-imports',
     ],
   },
-  client: { values: ['upkeep', 'registry', 'ipfs', 'oci', 'scheduling'] },
+  client: { values: ['remote', 'upkeep', 'registry', 'ipfs', 'oci', 'scheduling'] },
+  remote: { values: ['oci', 'scheduling'] },
   http: { values: ['access', 'upkeep', 'registry', 'oci', 'scheduling'] },
   upkeep: { values: ['access', 'registry', 'ipfs', 'oci', 'scheduling'], types: ['index'] },
   registry: { values: ['ipfs', 'oci', 'scheduling'], types: ['access', 'index'] },
@@ -165,9 +166,9 @@ const roomsInOrder = [
     'src/client/registry',
     'src/client/images',
     'src/client/appliance',
-    'src/client/http',
     'src/client',
   ],
+  ['src/remote/registry', 'src/remote/http', 'src/remote'],
   [
     'src/ipfs/kubo',
     'src/ipfs/retrieval',

@@ -1,14 +1,14 @@
 import type { Mutant } from './mutant.ts'
 
-const plainHttp = 'unit/client/http/plain-http.test.ts'
-const bounds = 'unit/client/http/bounds.test.ts'
+const plainHttp = 'unit/remote/http/plain-http.test.ts'
+const bounds = 'unit/remote/http/bounds.test.ts'
 const cids = 'unit/oci/cid.test.ts'
 const directBodies = 'http/direct-bodies.test.ts'
 const limits = 'http/limits.test.ts'
 const repair = 'unit/upkeep/fsck/repair.test.ts'
 const manifests = 'http/manifests.test.ts'
-const challenges = 'unit/client/registry/challenges.test.ts'
-const registryClient = 'unit/client/registry/registry-client.test.ts'
+const challenges = 'unit/remote/registry/challenges.test.ts'
+const registryClient = 'unit/remote/registry/registry-client.test.ts'
 const peerTrust = 'unit/access/peer-trust.test.ts'
 const peerCertificates = 'unit/ipfs/node/peer-certificates.test.ts'
 

@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import type { BackupResult } from '../../client/backup/backup.ts'
-import { ClientError } from '../../client/errors.ts'
+import { ClientError } from '../../remote/errors.ts'
 import type { BackupVerification } from '../../client/backup/verify-backup.ts'
 import { addAdminFlags, openAdministration, type AdminFlags } from '../flags/admin-flags.ts'
 import type { CliContext } from '../process/context.ts'

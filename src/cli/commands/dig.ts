@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import { ClientError } from '../../client/errors.ts'
+import { ClientError } from '../../remote/errors.ts'
 import { addApplianceFlags, openAppliance, type ApplianceFlags } from '../flags/appliance-flags.ts'
 import { trueOrFalse } from '../flags/option-values.ts'
 import type { CliContext } from '../process/context.ts'

@@ -1,6 +1,6 @@
-import type { AbortOptions } from '../../client/abort-options.ts'
+import type { AbortOptions } from '../../remote/abort-options.ts'
 import type { RebuildProgress, RebuildResult } from '../../client/appliance/appliance-client.ts'
-import { ClientError } from '../../client/errors.ts'
+import { ClientError } from '../../remote/errors.ts'
 import { openAdministration, type AdminFlags } from '../flags/admin-flags.ts'
 import { line } from '../output/printable.ts'
 import { printResult, progressPrinter } from '../output/results.ts'

@@ -1,6 +1,6 @@
 import { Option, type Command } from 'commander'
 import type { FsckProgress, FsckResult } from '../../client/appliance/appliance-client.ts'
-import { ClientError } from '../../client/errors.ts'
+import { ClientError } from '../../remote/errors.ts'
 import { addAdminFlags, openAdministration, type AdminFlags } from '../flags/admin-flags.ts'
 import { sizeOrOff } from '../flags/option-values.ts'
 import { line } from '../output/printable.ts'

@@ -3,7 +3,7 @@ import { get as getHttp, type IncomingMessage } from 'node:http'
 import { get as getHttps } from 'node:https'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Command, Option } from 'commander'
-import { ClientError } from '../../client/errors.ts'
+import { ClientError } from '../../remote/errors.ts'
 import type { Config } from '../../config/schema.ts'
 
 import { urlHost } from '../output/url-host.ts'

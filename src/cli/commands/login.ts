@@ -29,8 +29,8 @@ export function addLoginCommand(program: Command, context: CliContext): void {
 
 async function login(host: string, flags: LoginFlags, context: CliContext, signal: AbortSignal): Promise<void> {
   const [{ logIn }, { storeCredentials }] = await Promise.all([
-    import('../../client/registry/log-in.ts'),
-    import('../../client/registry/docker-credentials.ts'),
+    import('../../remote/registry/log-in.ts'),
+    import('../../remote/registry/docker-credentials.ts'),
   ])
   const user = await readUser(flags, context, signal)
   const found = await logIn({ host, plainHttp: flags.plainHttp === true, ...user }, { signal })

@@ -12,8 +12,8 @@ export function addLogoutCommand(program: Command, context: CliContext): void {
     .action(async (host: string) => {
       await runCommand(context, async signal => {
         const [{ logInHost }, { eraseCredentials }] = await Promise.all([
-          import('../../client/registry/log-in.ts'),
-          import('../../client/registry/docker-credentials.ts'),
+          import('../../remote/registry/log-in.ts'),
+          import('../../remote/registry/docker-credentials.ts'),
         ])
         const key = logInHost(host)
         const erased = await eraseCredentials(dockerConfigFile(context.env), key, { signal })

@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 
 import type { ApplianceClient } from '../../client/appliance/appliance-client.ts'
-import type { RegistryClient } from '../../client/registry/registry-client.ts'
+import type { RegistryClient } from '../../remote/registry/registry-client.ts'
 import type { CliContext } from '../process/context.ts'
 import { defaultRegistryHost } from './default-hosts.ts'
 import { dockerLogIns } from './log-ins.ts'
@@ -31,7 +31,7 @@ export async function openAppliance(
   host?: string,
 ): Promise<{ registry: RegistryClient; appliance: ApplianceClient }> {
   const [{ RegistryClient }, { ApplianceClient }] = await Promise.all([
-    import('../../client/registry/registry-client.ts'),
+    import('../../remote/registry/registry-client.ts'),
     import('../../client/appliance/appliance-client.ts'),
   ])
   const registry = await RegistryClient.open({

@@ -1,5 +1,5 @@
 import { OciError } from '../../oci/errors.ts'
-import { ClientError } from '../../client/errors.ts'
+import { ClientError } from '../../remote/errors.ts'
 import type { CliContext } from './context.ts'
 import { InterruptedError } from './errors.ts'
 import { exitCodes, stopSignal } from './signals.ts'

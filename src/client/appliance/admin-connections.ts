@@ -1,10 +1,10 @@
 import { stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { Connection } from './appliance-client.ts'
-import { ClientError } from '../errors.ts'
-import type { Answer } from '../http/answer.ts'
-import { hostUrl } from '../http/host-url.ts'
-import { send, type SendInit } from '../http/request.ts'
+import { ClientError } from '../../remote/errors.ts'
+import type { Answer } from '../../remote/http/answer.ts'
+import { hostUrl } from '../../remote/http/host-url.ts'
+import { send, type SendInit } from '../../remote/http/request.ts'
 
 /** A path by which a socket can be connected to, until it is disposed of */
 export interface OpenPath extends Disposable {

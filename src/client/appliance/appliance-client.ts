@@ -14,11 +14,11 @@ export type { RebuildResult } from '../../upkeep/rebuild/index-rebuilder.ts'
 export type { RebuildProgress } from '../../upkeep/rebuild/rebuild-run.ts'
 export type { RestoreProgress, RestoreResult } from '../../upkeep/backup/restorer.ts'
 export type { FsckProgress, FsckResult } from '../../upkeep/fsck/fsck.ts'
-import { ClientError } from '../errors.ts'
-import { jsonOf, linesOf, requireStatus, type Answer } from '../http/answer.ts'
-import type { SendInit } from '../http/request.ts'
+import { ClientError } from '../../remote/errors.ts'
+import { jsonOf, linesOf, requireStatus, type Answer } from '../../remote/http/answer.ts'
+import type { SendInit } from '../../remote/http/request.ts'
 import { backupTimeout, networkTimeout } from '../timeouts.ts'
-import type { AbortOptions } from '../abort-options.ts'
+import type { AbortOptions } from '../../remote/abort-options.ts'
 
 /** What an appliance could not put into a backup, because it is missing or damaged */
 export interface LeftOut {

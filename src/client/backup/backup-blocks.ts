@@ -6,7 +6,7 @@ import { blockKey, BlockSet, keyBytes } from '../../ipfs/blocks/block-set.ts'
 import { CarFile } from '../../ipfs/car/car-file.ts'
 import { scanCar, type CarDamage, type CarScanOptions, type ScannedBlock } from '../../ipfs/car/car-scan.ts'
 import type { Block } from '../../ipfs/blocks/block.ts'
-import { ClientError } from '../errors.ts'
+import { ClientError } from '../../remote/errors.ts'
 
 /** Where the bytes of a block are */
 interface Place {

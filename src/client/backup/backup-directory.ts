@@ -14,7 +14,7 @@
 import { open, readdir, readFile, rename, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
-import { ClientError } from '../errors.ts'
+import { ClientError } from '../../remote/errors.ts'
 
 const listName = 'backups.json'
 const nameDigits = 6

@@ -10,8 +10,8 @@ import { asyncIterableReader } from '@ipld/car/decoder'
 import { readCarBlocks, readCarRoot } from '../../ipfs/car/car.ts'
 import type { ApplianceClient, LeftOut } from '../appliance/appliance-client.ts'
 import { nextBackupName, syncDirectory, writeBackupList, type ListedFile } from './backup-directory.ts'
-import { ClientError } from '../errors.ts'
-import type { AbortOptions } from '../abort-options.ts'
+import { ClientError } from '../../remote/errors.ts'
+import type { AbortOptions } from '../../remote/abort-options.ts'
 import {
   incompleteStates,
   inspectBackups,

@@ -4,8 +4,8 @@ import { CarFile } from '../../ipfs/car/car-file.ts'
 import type { ApplianceClient, RestoreProgress, RestoreResult } from '../appliance/appliance-client.ts'
 import { wholeBlocks } from './backup-blocks.ts'
 import { isDirectory, readBackupDirectory, rootInName } from './backup-directory.ts'
-import { ClientError } from '../errors.ts'
-import type { AbortOptions } from '../abort-options.ts'
+import { ClientError } from '../../remote/errors.ts'
+import type { AbortOptions } from '../../remote/abort-options.ts'
 import type { BackupProblem } from './inspect-backups.ts'
 
 export interface RestoreInit {

@@ -1,5 +1,5 @@
-import { ClientError } from '../errors.ts'
-import type { AbortOptions } from '../abort-options.ts'
+import { ClientError } from '../../remote/errors.ts'
+import type { AbortOptions } from '../../remote/abort-options.ts'
 import { incompleteStates, inspectBackups, type BackupProblem } from './inspect-backups.ts'
 
 export interface BackupVerification {

@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto'
-import { ClientError } from '../errors.ts'
+import { ClientError } from '../../remote/errors.ts'
 import { DockerEngine } from './docker-engine.ts'
-import type { AbortOptions } from '../abort-options.ts'
+import type { AbortOptions } from '../../remote/abort-options.ts'
 import type { ImageSource } from '../images/image-source.ts'
-import { RegistryClient } from '../registry/registry-client.ts'
+import { RegistryClient } from '../../remote/registry/registry-client.ts'
 import { openRegistrySource } from '../registry/registry-source.ts'
 
 /** In the temporary registry */

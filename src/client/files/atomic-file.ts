@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { lstat, mkdir, open, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { ClientError } from '../errors.ts'
+import { ClientError } from '../../remote/errors.ts'
 
 /** Where a file is written until it is complete: a random name, so nobody can have put a link there */
 export function partialPath(path: string): string {

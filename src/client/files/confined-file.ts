@@ -6,7 +6,7 @@
 import { constants, type BigIntStats } from 'node:fs'
 import { lstat, open, opendir, readlink, realpath, stat, type FileHandle } from 'node:fs/promises'
 import { isAbsolute, join, normalize, relative, sep } from 'node:path'
-import { ClientError } from '../errors.ts'
+import { ClientError } from '../../remote/errors.ts'
 
 /** Directory entries that are searched for the other names of a hard-linked file */
 const maxEntries = 100_000

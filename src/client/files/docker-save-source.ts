@@ -8,9 +8,9 @@
 import { isDigest, type Digest } from '../../oci/digest.ts'
 import { OCI_MANIFEST } from '../../oci/media-types.ts'
 import type { Descriptor } from '../../oci/descriptor.ts'
-import { ClientError, listNames } from '../errors.ts'
+import { ClientError, listNames } from '../../remote/errors.ts'
 import { readJson, type ImageFiles } from './image-files.ts'
-import type { AbortOptions } from '../abort-options.ts'
+import type { AbortOptions } from '../../remote/abort-options.ts'
 import type { ImageSource } from '../images/image-source.ts'
 import { digestOf } from '../images/verify-digest.ts'
 

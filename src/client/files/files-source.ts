@@ -3,11 +3,11 @@ import { refName } from '../../oci/annotations.ts'
 import type { Descriptor } from '../../oci/descriptor.ts'
 import { parseManifest } from '../../oci/manifest.ts'
 import { OCI_INDEX } from '../../oci/media-types.ts'
-import { ClientError, listNames } from '../errors.ts'
+import { ClientError, listNames } from '../../remote/errors.ts'
 import { blobPath } from './layout-paths.ts'
 import { openSavedSource } from './docker-save-source.ts'
 import { readJson, type ImageFiles } from './image-files.ts'
-import type { AbortOptions } from '../abort-options.ts'
+import type { AbortOptions } from '../../remote/abort-options.ts'
 import type { ImageSource } from '../images/image-source.ts'
 
 /** Where the index of a layout has the tag or name of an image */

@@ -5,9 +5,9 @@
  * atomic-file.ts and tar-writer.ts. Imports images/ and the errors.
  */
 import { realpath } from 'node:fs/promises'
-import { ClientError } from '../errors.ts'
+import { ClientError } from '../../remote/errors.ts'
 import { openInside } from './confined-file.ts'
-import type { AbortOptions } from '../abort-options.ts'
+import type { AbortOptions } from '../../remote/abort-options.ts'
 
 /** Largest JSON file of an image, in bytes */
 const maxJsonBytes = 16 * 1024 * 1024

@@ -6,10 +6,10 @@ import type { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { createGunzip } from 'node:zlib'
 import { extract } from 'tar-stream'
-import { ClientError } from '../errors.ts'
+import { ClientError } from '../../remote/errors.ts'
 import { openRegular } from './confined-file.ts'
 import type { ImageFiles } from './image-files.ts'
-import type { AbortOptions } from '../abort-options.ts'
+import type { AbortOptions } from '../../remote/abort-options.ts'
 
 const MiB = 1024 * 1024
 /** An archive may unpack to this many times its size: real images reach five times, unless they hold empty space */

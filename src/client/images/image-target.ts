@@ -1,7 +1,7 @@
 import type { Digest } from '../../oci/digest.ts'
 import type { Descriptor } from '../../oci/descriptor.ts'
 import type { Manifest } from '../../oci/manifest.ts'
-import type { AbortOptions } from '../abort-options.ts'
+import type { AbortOptions } from '../../remote/abort-options.ts'
 
 export interface TargetManifest {
   digest: Digest

@@ -1,7 +1,7 @@
 import type { Descriptor } from '../../oci/descriptor.ts'
 import { parseManifest } from '../../oci/manifest.ts'
-import { ClientError, listNames } from '../errors.ts'
-import type { AbortOptions } from '../abort-options.ts'
+import { ClientError, listNames } from '../../remote/errors.ts'
+import type { AbortOptions } from '../../remote/abort-options.ts'
 import { maxIndexDepth, type ImageSource } from './image-source.ts'
 import { verifyBytes } from './verify-digest.ts'
 

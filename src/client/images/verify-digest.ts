@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { algorithmOf, digestFrom, type Digest, type DigestAlgorithm } from '../../oci/digest.ts'
-import { ClientError } from '../errors.ts'
+import { ClientError } from '../../remote/errors.ts'
 
 /**
  * Passes bytes on, and throws ClientError at their end if they do not have the digest and size, or as soon as they are

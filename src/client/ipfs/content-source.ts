@@ -1,8 +1,8 @@
 import type { ContentReader } from '../../ipfs/content-store.ts'
 import type { Reference } from '../../oci/reference.ts'
 import { findBlob, readManifest } from '../../registry/image/read-image.ts'
-import { ClientError } from '../errors.ts'
-import type { AbortOptions } from '../abort-options.ts'
+import { ClientError } from '../../remote/errors.ts'
+import type { AbortOptions } from '../../remote/abort-options.ts'
 import type { ImageSource } from '../images/image-source.ts'
 
 /**

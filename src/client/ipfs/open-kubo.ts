@@ -1,7 +1,7 @@
 import { parseHttpAddress } from '../../ipfs/retrieval/http-address.ts'
 import { KuboContentStore } from '../../ipfs/kubo/kubo-content-store.ts'
-import { ClientError } from '../errors.ts'
-import type { AbortOptions } from '../abort-options.ts'
+import { ClientError } from '../../remote/errors.ts'
+import type { AbortOptions } from '../../remote/abort-options.ts'
 
 /**
  * A kubo by the address of its RPC API: `host:port`, URL or multiaddr

@@ -1,8 +1,8 @@
 import { forEach } from '../../scheduling/for-each.ts'
 import type { Digest } from '../../oci/digest.ts'
-import type { AbortOptions } from '../abort-options.ts'
+import type { AbortOptions } from '../../remote/abort-options.ts'
 import { inspectImage } from './inspect-image.ts'
-import type { RegistryClient } from './registry-client.ts'
+import type { RegistryClient } from '../../remote/registry/registry-client.ts'
 
 /** Tags that are inspected at a time */
 const concurrency = 8

@@ -1,8 +1,8 @@
 import type { Reference } from '../../oci/reference.ts'
-import { ClientError, ResponseError } from '../errors.ts'
-import type { AbortOptions } from '../abort-options.ts'
+import { ClientError, ResponseError } from '../../remote/errors.ts'
+import type { AbortOptions } from '../../remote/abort-options.ts'
 import type { ImageSource } from '../images/image-source.ts'
-import type { RegistryClient } from './registry-client.ts'
+import type { RegistryClient } from '../../remote/registry/registry-client.ts'
 import { digestOf } from '../images/verify-digest.ts'
 
 /**

@@ -1,5 +1,5 @@
 import type { ImageTarget } from '../images/image-target.ts'
-import type { RegistryClient } from './registry-client.ts'
+import type { RegistryClient } from '../../remote/registry/registry-client.ts'
 
 export interface RegistryTargetInit {
   repository: string

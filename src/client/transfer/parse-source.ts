@@ -1,6 +1,6 @@
 import { stat } from 'node:fs/promises'
 import { parseImageName, type ImageName } from '../../oci/image-name.ts'
-import { ClientError } from '../errors.ts'
+import { ClientError } from '../../remote/errors.ts'
 
 /** What `ipdr push --from` names */
 export type SourceName =

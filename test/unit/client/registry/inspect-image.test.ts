@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { inspectImage } from '../../../../src/client/registry/inspect-image.ts'
-import { RegistryClient } from '../../../../src/client/registry/registry-client.ts'
+import { RegistryClient } from '../../../../src/remote/registry/registry-client.ts'
 import { fakeServer } from '../../../fixtures/fake-server.ts'
 import { sha256 } from '../../../fixtures/images.ts'
 import { descriptorOf, imageIndex, ociIndex } from '../../../fixtures/manifests.ts'

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { parseChallenges, type Challenge } from '../../../../src/client/registry/challenges.ts'
+import { parseChallenges, type Challenge } from '../../../../src/remote/registry/challenges.ts'
 
 describe('a WWW-Authenticate header', () => {
   const table: [string, Challenge[]][] = [

@@ -1,7 +1,6 @@
 /**
- * A registry as the commands see it: this file is the distribution API, registry-auth.ts and docker-credentials.ts are
- * its log-ins, registry-source.ts and registry-target.ts make it a source and a target of images, inspect-image.ts and
- * list-tags.ts are what `ipdr inspect` and `ipdr ls` show. Imports the interfaces of images/ and the requests of http/.
+ * A registry elsewhere: this file is the distribution API, registry-auth.ts and docker-credentials.ts are its log-ins.
+ * Imports the requests of http/.
  */
 import type { Digest } from '../../oci/digest.ts'
 import { isDigest } from '../../oci/digest.ts'

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import type { ServerResponse } from 'node:http'
 import { describe, it } from 'node:test'
-import { logIn, logInHost } from '../../../../src/client/registry/log-in.ts'
+import { logIn, logInHost } from '../../../../src/remote/registry/log-in.ts'
 import { fakeServer, type FakeServer, type SeenRequest } from '../../../fixtures/fake-server.ts'
 
 const alice = { username: 'alice', password: 'a:b' }

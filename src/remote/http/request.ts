@@ -1,8 +1,8 @@
 /**
- * One HTTP request, as every other room sends it: `send` in this file. It keeps time for each step (request-watch.ts),
- * follows redirects, and sends nothing over plain HTTP unless that is allowed (plain-http.ts). What came back is read
- * by answer.ts; unix-socket.ts reaches the server of this machine. This room imports only the errors and timeouts
- * beside it.
+ * One HTTP request, as everything else here and the commands send it: `send` in this file. It keeps time for each step
+ * (request-watch.ts), follows redirects, and sends nothing over plain HTTP unless that is allowed (plain-http.ts). What
+ * came back is read by answer.ts; unix-socket.ts reaches the server of this machine. This room imports only the errors
+ * and timeouts beside it.
  */
 import { ClientError } from '../errors.ts'
 import { answerTimeout, idleTimeout } from '../timeouts.ts'

@@ -2,10 +2,10 @@
 import assert from 'node:assert/strict'
 import { describe, it, type TestContext } from 'node:test'
 import { setImmediate } from 'node:timers/promises'
-import { jsonOf, linesOf, responseError, type Answer } from '../../../../src/client/http/answer.ts'
-import { send } from '../../../../src/client/http/request.ts'
-import { isSameServer } from '../../../../src/client/http/plain-http.ts'
-import { RegistryClient } from '../../../../src/client/registry/registry-client.ts'
+import { jsonOf, linesOf, responseError, type Answer } from '../../../../src/remote/http/answer.ts'
+import { send } from '../../../../src/remote/http/request.ts'
+import { isSameServer } from '../../../../src/remote/http/plain-http.ts'
+import { RegistryClient } from '../../../../src/remote/registry/registry-client.ts'
 
 const second = 1000
 const mebibyte = 1024 * 1024

@@ -6,7 +6,7 @@ import {
   eraseCredentials,
   readCredentials,
   storeCredentials,
-} from '../../../../src/client/registry/docker-credentials.ts'
+} from '../../../../src/remote/registry/docker-credentials.ts'
 import { temporaryDirectory, type TemporaryDirectory } from '../../../fixtures/temporary.ts'
 
 let scratch: TemporaryDirectory
