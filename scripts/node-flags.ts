@@ -1,6 +1,9 @@
 import { readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 
+const thisCheckout = resolve(import.meta.dirname, '..')
+const program = '#!/usr/bin/env -S '
+
 /**
  * The flags that Node has to be started with, from the one place that has them: the first line of src/main.ts. `npm
  * start`, `npm run ipdr` and the container run that file as a program, and the npm package's program begins with the
@@ -8,11 +11,27 @@ import { join, resolve } from 'node:path'
  *
  * @param checkout of this project
  */
-export function nodeFlags(checkout = resolve(import.meta.dirname, '..')): string[] {
-  const [firstLine = ''] = readFileSync(join(checkout, 'src/main.ts'), 'utf8').split('\n', 1)
-  const prefix = '#!/usr/bin/env -S node '
-  if (!firstLine.startsWith(prefix)) {
-    throw new Error(`the first line of src/main.ts does not begin with ${prefix}`)
+export function nodeFlags(checkout = thisCheckout): string[] {
+  return readCommand(checkout).flags
+}
+
+/** The environment variables that it has to be started with, from the same line */
+export function nodeEnvironment(checkout = thisCheckout): Record<string, string> {
+  return readCommand(checkout).environment
+}
+
+/** Of src/main.ts, without its end */
+export function firstLine(checkout = thisCheckout): string {
+  return readFileSync(join(checkout, 'src/main.ts'), 'utf8').split('\n', 1)[0]!
+}
+
+function readCommand(checkout: string): { environment: Record<string, string>; flags: string[] } {
+  const line = firstLine(checkout)
+  const words = line.slice(program.length).split(' ')
+  const node = words.indexOf('node')
+  if (!line.startsWith(program) || node < 0) {
+    throw new Error(`the first line of src/main.ts does not begin with ${program} and have node in it`)
   }
-  return firstLine.slice(prefix.length).split(' ')
+  const environment = Object.fromEntries(words.slice(0, node).map(word => word.split('=', 2) as [string, string]))
+  return { environment, flags: words.slice(node + 1) }
 }

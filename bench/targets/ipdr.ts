@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { tryRun } from '../../test/fixtures/run.ts'
 import { withoutSettings } from '../../test/fixtures/server.ts'
 import { projectDirectory } from '../../test/fixtures/tools.ts'
-import { nodeFlags } from '../../scripts/node-flags.ts'
+import { nodeEnvironment, nodeFlags } from '../../scripts/node-flags.ts'
 import { UsageError, type Options } from '../options.ts'
 import { startProcess } from './process.ts'
 import type { Find, Launcher, TargetName } from './target.ts'
@@ -60,7 +60,7 @@ async function launcher(name: TargetName, checkout: string, { fsync, cpuProfile 
           ...(fsync ? [] : ['--storage-fsync=false']),
           ...(publish ? [] : ['--names-publish=false']),
         ],
-        env: () => withoutSettings(process.env),
+        env: () => ({ ...withoutSettings(process.env), ...nodeEnvironment(checkout) }),
         ready: '/readyz',
         secure: tls !== undefined,
       }),

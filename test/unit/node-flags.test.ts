@@ -5,17 +5,20 @@ import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { promisify } from 'node:util'
 import packageJson from '../../package.json' with { type: 'json' }
-import { nodeFlags } from '../../scripts/node-flags.ts'
+import { nodeEnvironment, nodeFlags } from '../../scripts/node-flags.ts'
 
 const root = join(import.meta.dirname, '../..')
-const print = `data:text/javascript,process.stdout.write(JSON.stringify(process.execArgv));process.exit()`
+const print = `data:text/javascript,process.stdout.write(JSON.stringify([process.execArgv,process.env]));process.exit()`
 
 describe('the flags of Node', () => {
   it('are those that src/main.ts runs with as a program', async () => {
     const { stdout } = await promisify(execFile)(join(root, 'src/main.ts'), [], {
       env: { ...process.env, NODE_OPTIONS: `--import=${print}` },
     })
-    assert.deepEqual(JSON.parse(stdout), nodeFlags())
+    const [flags, environment] = JSON.parse(stdout) as [string[], Record<string, string>]
+    assert.deepEqual(flags, nodeFlags())
+    assert.partialDeepStrictEqual(environment, nodeEnvironment())
+    assert.equal(Object.keys(nodeEnvironment()).length, 2)
   })
 
   it('reach npm start, npm run ipdr and the container by its first line', () => {
@@ -31,10 +34,10 @@ describe('the flags of Node', () => {
       ['package.json', 'Dockerfile', 'docker-compose.yml', '{src,scripts,test,bench,config}/**/*.*'],
       {
         cwd: root,
-        exclude: ['bench/results/**', 'bench/profiles/**', 'test/tools/**'],
+        exclude: ['bench/README.md', 'bench/results/**', 'bench/profiles/**', 'test/tools/**'],
       },
     )
-    const names = nodeFlags().map(flag => flag.split('=')[0]!)
+    const names = [...nodeFlags(), ...Object.keys(nodeEnvironment())].map(name => name.split('=')[0]!)
     const copies = files.filter(file => {
       const text = readFileSync(join(root, file), 'utf8')
       return names.some(name => text.includes(name))
