@@ -14,13 +14,13 @@ import { unixfs } from '@helia/unixfs'
 import { CarReader } from '@ipld/car'
 import { MemoryBlockstore } from 'blockstore-core'
 import type { CID } from 'multiformats/cid'
-import type { IpfsNode } from '../../src/ipfs/node/node.ts'
-import { randomBytes, randomStream } from '../fixtures/images.ts'
-import { ipfsNode, randomBlock, readBlock, swarmKey } from '../fixtures/ipfs-node.ts'
-import type { TestNode } from '../fixtures/ipfs-node.ts'
-import { startKubo } from '../fixtures/kubo.ts'
-import type { Kubo } from '../fixtures/kubo.ts'
-import { until } from '../fixtures/until.ts'
+import type { IpfsNode } from '../../../src/ipfs/node/node.ts'
+import { randomBytes, randomStream } from '../../fixtures/images.ts'
+import { ipfsNode, randomBlock, readBlock, swarmKey } from '../../fixtures/ipfs-node.ts'
+import type { TestNode } from '../../fixtures/ipfs-node.ts'
+import { startKubo } from '../../fixtures/kubo.ts'
+import type { Kubo } from '../../fixtures/kubo.ts'
+import { until } from '../../fixtures/until.ts'
 
 const second = 1000
 const MiB = 1024 * 1024
@@ -262,7 +262,7 @@ describe('sockets', () => {
 
 describe('the public network', () => {
   it('starts at once without a route to anywhere, and quietly', { timeout: 60 * second }, async () => {
-    const script = fileURLToPath(new URL('../fixtures/public-node.ts', import.meta.url))
+    const script = fileURLToPath(new URL('../../fixtures/public-node.ts', import.meta.url))
     const { stdout, stderr } = await promisify(execFile)('unshare', [
       '--map-root-user',
       '--net',

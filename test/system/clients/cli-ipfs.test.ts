@@ -15,13 +15,13 @@ import {
   sha256,
   writeLayout,
   type Image,
-} from '../fixtures/images.ts'
-import { ipdr, tryIpdr } from '../fixtures/ipdr.ts'
-import { startKubo, type Kubo } from '../fixtures/kubo.ts'
-import { descriptorOf, emptyJson, imageManifest, ociLayer, ociManifest } from '../fixtures/manifests.ts'
-import { run } from '../fixtures/run.ts'
-import { ServerProcess } from '../fixtures/server.ts'
-import { temporaryDirectory, type TemporaryDirectory } from '../fixtures/temporary.ts'
+} from '../../fixtures/images.ts'
+import { ipdr, tryIpdr } from '../../fixtures/ipdr.ts'
+import { startKubo, type Kubo } from '../../fixtures/kubo.ts'
+import { descriptorOf, emptyJson, imageManifest, ociLayer, ociManifest } from '../../fixtures/manifests.ts'
+import { run } from '../../fixtures/run.ts'
+import { ServerProcess } from '../../fixtures/server.ts'
+import { temporaryDirectory, type TemporaryDirectory } from '../../fixtures/temporary.ts'
 
 const minute = 60_000
 const MiB = 1024 * 1024
@@ -262,7 +262,7 @@ suite('ipdr push and pull', { timeout: 5 * minute }, () => {
 /** @returns bytes that the program had in memory at most */
 async function peakMemory(args: readonly string[]): Promise<number> {
   const { code, stderr } = await tryIpdr(args, {
-    env: { NODE_OPTIONS: `--import=${import.meta.resolve('../fixtures/report-peak.ts')}` },
+    env: { NODE_OPTIONS: `--import=${import.meta.resolve('../../fixtures/report-peak.ts')}` },
   })
   assert.equal(code, 0, stderr)
   return Number(/^peak (\d+)$/m.exec(stderr)?.[1]) * 1024
