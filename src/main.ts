@@ -1,7 +1,7 @@
 #!/usr/bin/env -S MALLOC_MMAP_THRESHOLD_=262144 MALLOC_TRIM_THRESHOLD_=1048576 node --max-semi-space-size=4 --heap-growing-percent=150 --concurrent-marking-max-worker-num=1
-// The line above is the one place that has these settings and flags, see scripts/node-flags.ts. What moves through a server is
-// garbage outside V8's heap, up to a GiB a second, and V8 has to search its heap to find it, which hardly changes
-// meanwhile:
+// The line above is the one place that has these settings and flags, see scripts/node-flags.ts. What moves through a
+// server is garbage outside V8's heap, up to a GiB a second, and V8 has to search its heap to find it, which hardly
+// changes meanwhile:
 // - Short collections after 4 MiB of new objects: with the default of 16 MiB, a server that moves blobs makes so few
 //   objects that the buffers start the collector, each time for the whole heap, and 90 MiB more stay in memory.
 // - A collection of the whole heap when it is two and a half times as large as after the last one, by one thread: four

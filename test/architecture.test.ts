@@ -322,6 +322,7 @@ describe('architecture', () => {
   })
 })
 
+/** The line that says how a file is run can't be wrapped */
 function longLines(text: string): string[] {
-  return text.split('\n').filter(line => line.length > maxColumns)
+  return text.split('\n').filter(line => line.length > maxColumns && !line.startsWith('#!'))
 }
