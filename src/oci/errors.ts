@@ -29,12 +29,14 @@ export const OCI_ERRORS = {
   BLOB_TOO_LARGE: { status: 413, message: "blob is larger than the registry's storage" },
   BODY_TOO_LARGE: { status: 413, message: 'body is larger than this request allows' },
   HEADERS_TOO_LARGE: { status: 431, message: 'headers are longer or more numerous than this registry accepts' },
+  LOOP_DETECTED: { status: 508, message: 'this registry has passed on the same request before' },
   MANIFEST_TOO_LARGE: { status: 413, message: 'manifest is larger than this registry accepts' },
   HOST_UNKNOWN: { status: 421, message: 'browsers have to use one of the host names of this registry' },
   NOT_FOUND: { status: 404, message: 'no such endpoint' },
   REQUEST_INVALID: { status: 400, message: 'malformed request' },
   REQUEST_TIMEOUT: { status: 408, message: 'the request came too slowly' },
   STORAGE_FULL: { status: 507, message: "no space left in the registry's storage" },
+  UPSTREAM_INVALID: { status: 502, message: 'another registry answered with something invalid' },
   URI_TOO_LONG: { status: 414, message: 'path and query are longer than this registry accepts' },
 } as const satisfies Record<string, { status: number; message: string }>
 

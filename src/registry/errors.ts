@@ -1,4 +1,5 @@
 import { OciError, type OciErrorCode } from '../oci/errors.ts'
+import type { UpstreamError } from './mirror/upstream.ts'
 
 /** A resolver in the configuration can't be used */
 export class ResolverError extends Error {
@@ -33,12 +34,32 @@ export function toOciError(err: unknown, refused: OciErrorCode = 'NAME_UNKNOWN')
       return because('BLOB_UPLOAD_INVALID', `the blob repeats itself too often: ${message}`)
     case 'RefusedDagError':
       return because(refused, `the registry does not serve this content: ${message}`)
+    case 'UpstreamError':
+      return ofUpstream(err as UpstreamError)
     case 'InvalidNameError':
     case 'NameNotFoundError':
       return because('NAME_UNKNOWN', message)
     default:
       return err
   }
+}
+
+const upstreamCodes = {
+  unreachable: 'UNAVAILABLE',
+  denied: 'DENIED',
+  throttled: 'UNAVAILABLE',
+  invalid: 'UPSTREAM_INVALID',
+} as const
+
+/** The message is what docker shows, so it says which upstream and why */
+function ofUpstream(err: UpstreamError): OciError {
+  const { message, reason, retryAfter, upstream } = err
+  return new OciError(upstreamCodes[reason], {
+    message,
+    detail: { upstream, reason: message },
+    headers: retryAfter === undefined ? {} : { 'Retry-After': String(retryAfter) },
+    cause: err,
+  })
 }
 
 /** Runs `work`, and throws its errors as {@link toOciError} translates them */

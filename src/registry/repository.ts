@@ -23,6 +23,8 @@ export interface RequestOptions {
   signal?: AbortSignal | undefined
   /** Address of the client, for limits per client */
   client?: string | undefined
+  /** `Via` of the request, where other registries passed it on */
+  via?: string | undefined
 }
 
 export interface LookUpOptions extends RequestOptions {

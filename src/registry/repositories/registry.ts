@@ -25,6 +25,7 @@ import type { UnreadableFiles } from '../unreadable-files.ts'
 import type { LinkGuard } from '../link-guard.ts'
 import { takePage } from '../listing.ts'
 import { LocalRepository, type LocalRepositoryComponents } from './local-repository.ts'
+import type { Upstream } from '../mirror/upstream.ts'
 import type { Listing, Repository } from '../repository.ts'
 import type { NameResolver } from '../tags/resolver-source.ts'
 import { RecentRoots, ResolvedRepository, type TagResolver } from './resolved-repository.ts'
@@ -57,6 +58,8 @@ export interface RegistryComponents {
   tagListener?: TagListener | undefined
   /** Undefined where no resolver is configured */
   resolver?: TagResolver | undefined
+  /** Other registries that are mirrored, by name; undefined where none is configured */
+  upstreams?: ReadonlyMap<string, Upstream> | undefined
   /** Limits the requests that wait for a name to be resolved */
   fetches?: ClientLimit | undefined
 }

@@ -13,12 +13,39 @@ import {
   isUnreadable,
 } from '../../../src/ipfs/errors.ts'
 import { OciError } from '../../../src/oci/errors.ts'
+import { UpstreamError } from '../../../src/registry/mirror/upstream.ts'
 import { isStorageFull, toOciError, translateErrorsOf } from '../../../src/registry/errors.ts'
 
 const notFound = Object.assign(new Error('no block'), { name: 'NotFoundError' })
 const refused = new RefusedDagError('too deep')
 const full = new StorageFullError({ limit: 'storage.maxBytes', reason: 'full' })
 const indexFull = new IndexError('INDEX_FULL')
+
+describe('an error of an upstream', () => {
+  const table = [
+    ['unreachable', 'UNAVAILABLE', 503],
+    ['denied', 'DENIED', 403],
+    ['throttled', 'UNAVAILABLE', 503],
+    ['invalid', 'UPSTREAM_INVALID', 502],
+  ] as const
+  for (const [reason, code, status] of table) {
+    it(`because of which it is ${reason} becomes ${code}, and names the upstream`, () => {
+      const cause = new UpstreamError('docker.io does not deliver', { upstream: 'docker.io', reason })
+      const err = toOciError(cause)
+      assert.ok(err instanceof OciError)
+      assert.deepEqual(
+        [err.code, err.status, err.message, err.headers, err.cause],
+        [code, status, 'docker.io does not deliver', {}, cause],
+      )
+      assert.deepEqual(err.detail, { upstream: 'docker.io', reason: 'docker.io does not deliver' })
+    })
+  }
+
+  it('tells clients when to come back', () => {
+    const err = toOciError(new UpstreamError('later', { upstream: 'docker.io', reason: 'throttled', retryAfter: 7 }))
+    assert.deepEqual((err as OciError).headers, { 'Retry-After': '7' })
+  })
+})
 
 describe('an error of a lower layer', () => {
   const table: Array<[Error, string, unknown]> = [

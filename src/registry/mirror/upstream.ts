@@ -1,0 +1,101 @@
+import type { Descriptor } from '../../oci/descriptor.ts'
+import type { Digest } from '../../oci/digest.ts'
+
+/** Another registry, as the configuration lists it */
+export interface Upstream {
+  /** The host that clients know it by, such as docker.io */
+  readonly name: string
+  /** Milliseconds for which a tag is not asked for again */
+  readonly tagTtl: number
+  /** What a prefetch gets of an index, such as `linux/amd64`; undefined: all platforms */
+  readonly platforms?: readonly string[] | undefined
+  /** Whether this repository of it is mirrored */
+  mirrors: (repository: string) => boolean
+  /**
+   * HEAD, which costs no pull
+   *
+   * @returns undefined where it is not there (404)
+   * @throws UpstreamError
+   */
+  headManifest: (
+    repository: string,
+    reference: string,
+    options: UpstreamOptions,
+  ) => Promise<{ digest: Digest; mediaType: string | undefined; size: number | undefined } | undefined>
+  /**
+   * The bytes are compared with the digest where the reference is one
+   *
+   * @returns undefined where it is not there (404)
+   * @throws UpstreamError
+   */
+  manifest: (
+    repository: string,
+    reference: string,
+    options: UpstreamOptions,
+  ) => Promise<{ bytes: Uint8Array; mediaType: string | undefined; digest: Digest } | undefined>
+  /**
+   * A blob from `start` to `end`, both included
+   *
+   * @returns its `start` is 0 where upstream ignores ranges; undefined where the blob is not there (404)
+   * @throws UpstreamError, also while its bytes are read
+   */
+  blob: (
+    repository: string,
+    digest: Digest,
+    options: UpstreamOptions & { start?: number; end?: number },
+  ) => Promise<UpstreamBody | undefined>
+  /**
+   * @returns undefined where the repository is not there (404)
+   * @throws UpstreamError
+   */
+  tags: (repository: string, options: UpstreamOptions) => Promise<string[] | undefined>
+  /**
+   * @returns undefined where upstream has no such endpoint (404)
+   * @throws UpstreamError
+   */
+  referrers: (repository: string, subject: Digest, options: UpstreamOptions) => Promise<Descriptor[] | undefined>
+}
+
+export interface UpstreamBody {
+  /** The first byte that comes */
+  start: number
+  /** Bytes of the whole blob; undefined where upstream does not tell */
+  size: number | undefined
+  /** A chunk may be overwritten once the next one is asked for */
+  bytes: AsyncIterable<Uint8Array>
+}
+
+export interface UpstreamOptions {
+  signal?: AbortSignal | undefined
+  /** `Via` of the client's request: each registry on the way adds itself, and so notices a loop */
+  via?: string | undefined
+}
+
+/**
+ * Why an upstream delivers nothing: it can't be reached, refuses (401 or 403), asks to come back later (429), or
+ * answers with what can't be right: other bytes, another length, no end, a redirect that is not allowed
+ */
+export type UpstreamFailure = 'unreachable' | 'denied' | 'throttled' | 'invalid'
+
+export interface UpstreamErrorInit extends ErrorOptions {
+  upstream: string
+  reason: UpstreamFailure
+  /** Seconds, where the upstream tells when to come back */
+  retryAfter?: number | undefined
+}
+
+/** An upstream does not deliver. Its message has no secrets and no paths: clients may read it. */
+export class UpstreamError extends Error {
+  static readonly name = 'UpstreamError'
+  readonly name = 'UpstreamError'
+  readonly upstream: string
+  readonly reason: UpstreamFailure
+  readonly retryAfter: number | undefined
+
+  constructor(message: string, { upstream, reason, retryAfter, ...options }: UpstreamErrorInit) {
+    super(message, options)
+    this.upstream = upstream
+    this.reason = reason
+    this.retryAfter = retryAfter
+  }
+}
