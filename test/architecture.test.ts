@@ -159,6 +159,7 @@ const roomsInOrder = [
   ['src/http/routes', 'src/http/middleware', 'src/http/responses', 'src/http'],
   [
     'src/client/transfer',
+    'src/client/mirrors',
     'src/client/backup',
     'src/client/engine',
     'src/client/files',

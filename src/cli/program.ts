@@ -30,6 +30,7 @@ import { addKeyCreateCommand } from './commands/key-create.ts'
 import { addKeyListCommand } from './commands/key-list.ts'
 import { addKeyRevokeCommand } from './commands/key-revoke.ts'
 import { addLsCommand } from './commands/ls.ts'
+import { addMirrorSetupCommand, addMirrorUndoCommand } from './commands/mirror.ts'
 import { addPeersCommand } from './commands/peers.ts'
 import { addPublishCommand } from './commands/publish.ts'
 import { addPullCommand } from './commands/pull.ts'
@@ -107,6 +108,9 @@ function createProgram(context: CliContext): Command {
   addKeyCreateCommand(keys, plain)
   addKeyListCommand(keys, plain)
   addKeyRevokeCommand(keys, plain)
+  const mirror = program.command('mirror').description('Have container engines pull through this registry')
+  addMirrorSetupCommand(mirror, plain)
+  addMirrorUndoCommand(mirror, plain)
   addCompletionCommand(program, plain)
   addVersionCommand(program, plain)
   return program
