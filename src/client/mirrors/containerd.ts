@@ -14,7 +14,8 @@ export async function containerdChanges(files: EngineFiles, init: MirrorInit): P
     notes: init.undo
       ? []
       : [
-          `containerd reads these files at each pull. For Kubernetes, config_path has to be ${directory} in the section registry of /etc/containerd/config.toml; nerdctl looks there by itself, ctr with --hosts-dir ${directory}.`,
+          'containerd reads these files at each pull; nerdctl looks there by itself, ctr with --hosts-dir.',
+          `Kubernetes needs config_path = "${directory}" in the section registry of /etc/containerd/config.toml.`,
         ],
   }
 }
