@@ -174,6 +174,7 @@ const roomsInOrder = [
     'src/ipfs/kubo',
     'src/ipfs/retrieval',
     'src/ipfs/names',
+    'src/ipfs/digests',
     'src/ipfs/node',
     'src/ipfs/node/patches',
     'src/ipfs/content',

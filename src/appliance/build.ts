@@ -11,6 +11,7 @@ import { buildNetwork, type Network } from './groups/network.ts'
 import { part, store, type Part } from './groups/part.ts'
 import { buildRegistry, type RegistryParts } from './groups/registry.ts'
 import { buildServers, type Servers } from './groups/servers.ts'
+import { buildSharing } from './groups/sharing.ts'
 import { buildStorage, type Storage } from './groups/storage.ts'
 import { StoreEvents } from './groups/store-events.ts'
 import { buildUpkeep } from './groups/upkeep.ts'
@@ -38,6 +39,7 @@ export function build(base: Base): Built {
   const network = buildNetwork({ ...base, ...access, ...storage })
   const names = buildNames({ ...base, ...access, ...storage, ...network })
   const registry = buildRegistry({ ...base, ...access, ...storage, ...network, ...names })
+  const sharing = buildSharing({ ...base, ...access, ...storage, ...network })
   const upkeep = buildUpkeep({ ...base, ...access, ...storage, ...network, ...names, ...registry })
   const servers = buildServers({ ...base, ...access, ...network, ...names, ...registry, ...upkeep })
   observe({ ...base, ...storage, ...network, ...registry, ...servers })
@@ -52,6 +54,7 @@ export function build(base: Base): Built {
       ...network.parts,
       ...names.parts,
       ...registry.parts,
+      ...sharing.parts,
       ...upkeep.parts,
       ...servers.parts,
       // the threads are there once the others have started

@@ -5,6 +5,7 @@
  * - `kubo/`: content in a kubo elsewhere
  * - `retrieval/`: content that is fetched from peers and gateways
  * - `names/`: IPNS and DNSLink
+ * - `digests/`: what appliances tell each other of blobs, by digest
  * - `node/`: Helia and libp2p
  * - `content/`: files and directories out of blocks and into blocks
  * - `car/`: the file format for many blocks

@@ -28,6 +28,8 @@ export interface AccessParts {
   blockAccess: BlockAccess
   /** What every peer of this network may pull, so that it may be provided and published */
   audience: () => Puller
+  /** What a connected peer may pull */
+  pullerOf: (peer: string) => Puller | Promise<Puller>
   peerAccess: PeerAccess
   parts: Part[]
 }
@@ -79,18 +81,25 @@ export function buildAccess({ condition, config, directory, index, inputs, ...ba
   // whoever is connected had to have the key
   const inSwarm = inputs.swarmKey !== undefined
   const audience = (): Puller => access.peer('', inSwarm)
+  const pullerOf: AccessParts['pullerOf'] = peer => {
+    const groups = trust.groupsOf(peer)
+    return groups instanceof Promise
+      ? groups.then(settled => access.peer(peer, inSwarm, settled))
+      : access.peer(peer, inSwarm, groups)
+  }
   return {
     access,
     accessFiles,
     auditLog,
     blockAccess,
     audience,
+    pullerOf,
     peerAccess: {
       mayFetch: (peer, cid) => {
-        const decide = (groups?: readonly string[]): boolean | Promise<boolean> =>
-          blockAccess.mayPeerFetch(access.peer(peer, inSwarm, groups), cid)
-        const groups = trust.groupsOf(peer)
-        return groups instanceof Promise ? groups.then(decide) : decide(groups)
+        const puller = pullerOf(peer)
+        return puller instanceof Promise
+          ? puller.then(settled => blockAccess.mayPeerFetch(settled, cid))
+          : blockAccess.mayPeerFetch(puller, cid)
       },
       isPublic: cid => blockAccess.mayFetch(audience(), cid),
       certificates: {
