@@ -8,6 +8,7 @@ const imagesByRoot = 'unit/registry/repositories/images-by-root.test.ts'
 const resolved = 'unit/registry/repositories/resolved-repository.test.ts'
 const publisher = 'unit/registry/tags/publisher.test.ts'
 const access = 'http/access.test.ts'
+const rebuild = 'unit/upkeep/rebuild/index-rebuilder.test.ts'
 
 /** Which repositories a block belongs to, and who gets it */
 export const peers: Mutant[] = [
@@ -40,6 +41,24 @@ export const peers: Mutant[] = [
     find: "this.#uncached.push({ type: 'del', key: keys.linked(repository, digest) })",
     replace: '',
     tests: [blockOwners],
+  },
+  {
+    name: 'a rebuild gives a repository the manifests of another one',
+    find: 'if (!(await mayGet(this.#components.reader, listedBy, digest, work))) {',
+    replace: 'if (digest === undefined) {',
+    tests: [rebuild],
+  },
+  {
+    name: 'a rebuild gives a repository the blobs of another one',
+    find: 'const content = (await mayGet(this.#components.reader, wanted.listedBy, digest, work))',
+    replace: 'const content = digest !== undefined',
+    tests: [rebuild],
+  },
+  {
+    name: 'a rebuild gives a referrer what another repository has',
+    find: 'own: undefined, listedBy: roots, places: roots',
+    replace: 'own: undefined, listedBy: [], places: roots',
+    tests: [rebuild],
   },
   {
     name: 'a manifest with another image root keeps the blocks of the one before',
