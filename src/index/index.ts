@@ -100,6 +100,34 @@ export interface UploadRecord {
 }
 
 /**
+ * A blob on its way here from another registry, which goes on from here after a restart. The hashes of its leaves are
+ * stored under keys of their own.
+ */
+export interface FetchRecord {
+  digest: Digest
+  /** Bytes of the whole blob, as whoever asked for it first knew it */
+  size: number
+  /** Those that asked for it, and will have it */
+  repositories: readonly string[]
+  /** Whether it was under way, and goes on by itself after a restart */
+  active: boolean
+  /** ISO 8601 */
+  updated: string
+}
+
+/** A manifest of another registry, which is kept here while there is room */
+export interface MirroredRecord {
+  /** When a client last asked for it, give or take ten minutes; ISO 8601 */
+  used: string
+}
+
+/** A tag of another registry */
+export interface MirroredTagRecord {
+  /** When the other registry last told to what it points; ISO 8601 */
+  checked: string
+}
+
+/**
  * What the registry knows, in a sorted key-value store. A listing is a range scan that starts where its page starts.
  */
 export interface Index {
@@ -124,6 +152,12 @@ export interface Index {
   upload: (id: string) => Promise<UploadRecord | undefined>
   uploadLeaves: (id: string) => Promise<string[]>
   uploads: () => AsyncIterable<{ id: string; record: UploadRecord }>
+  fetch: (id: string) => Promise<FetchRecord | undefined>
+  /** SHA-256 of the leaves that were saved, in pieces: one after the other from a position on, zeros where one lacks */
+  fetchLeaves: (id: string) => AsyncIterable<{ position: number; hashes: Uint8Array }>
+  fetches: () => AsyncIterable<{ id: string; record: FetchRecord }>
+  mirrored: (repository: string, digest: Digest) => Promise<MirroredRecord | undefined>
+  mirroredTag: (repository: string, tag: string) => Promise<MirroredTagRecord | undefined>
   published: () => Promise<PublishedRecord | undefined>
   /** Undefined in a new index and in one of an older version */
   condition: () => Promise<ConditionRecord | undefined>
@@ -206,6 +240,15 @@ export interface IndexChange {
   putUploadLeaves: (id: string, position: number, leaves: string[]) => this
   /** Deletes the upload and the list of its leaves */
   deleteUpload: (id: string) => this
+  putFetch: (id: string, record: FetchRecord) => this
+  /** @param position of the first of these leaves; the same position replaces what was there */
+  putFetchLeaves: (id: string, position: number, hashes: Uint8Array) => this
+  /** Deletes the fetch and the hashes of its leaves */
+  deleteFetch: (id: string) => this
+  putMirrored: (repository: string, digest: Digest, record: MirroredRecord) => this
+  deleteMirrored: (repository: string, digest: Digest) => this
+  putMirroredTag: (repository: string, tag: string, record: MirroredTagRecord) => this
+  deleteMirroredTag: (repository: string, tag: string) => this
   /**
    * Makes all of the changes or none; with `durable`, they survive a power failure once it resolves
    *

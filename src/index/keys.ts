@@ -14,6 +14,11 @@
  * /upload/<id>                              state of an open upload
  * /upload-leaves/<id>:<position>            CIDs of its leaves from that position (10 digits) on
  *
+ * /fetch/<id>                               a blob on its way here from another registry; time
+ * /fetch-leaves/<id>/<position>             SHA-256 of its leaves from that position (10 digits) on, as bytes
+ * /mirrored/<repository>:<digest>           a manifest of another registry, kept here while there is room; time
+ * /mirrored-tag/<repository>:<tag>          when the other registry was last asked for the tag
+ *
  * /linked/<short>:<repository>              every link once more, to be found by blob; its digest as text
  * /blob-blocks/<digest>                     the blocks of a blob: the first 16 bytes of the hash of each
  * /manifest-blocks/<repository>:<digest>    those of a manifest, and of what its image root has beside what it names
@@ -40,7 +45,11 @@ export const keys = {
   published: () => '/published',
   cached: (root: string) => `${prefixes.cached()}${root}`,
   upload: (id: string) => `${prefixes.uploads()}${id}`,
-  uploadLeaves: (id: string, position: number) => `${prefixes.uploadLeaves(id)}${String(position).padStart(10, '0')}`,
+  uploadLeaves: (id: string, position: number) => `${prefixes.uploadLeaves(id)}${tenDigits(position)}`,
+  fetch: (id: string) => `${prefixes.fetches()}${id}`,
+  fetchLeaves: (id: string, position: number) => `${prefixes.fetchLeaves(id)}${tenDigits(position)}`,
+  mirrored: (repository: string, digest: Digest) => `/mirrored/${repository}:${digest}`,
+  mirroredTag: (repository: string, tag: string) => `/mirrored-tag/${repository}:${tag}`,
   linked: (repository: string, digest: Digest) => `${prefixes.linkedTo(shortKey(digest))}${repository}`,
   blobBlocks: (digest: Digest) => `/blob-blocks/${digest}`,
   manifestBlocks: (repository: string, digest: Digest) => `/manifest-blocks/${repository}:${digest}`,
@@ -61,6 +70,8 @@ export const prefixes = {
   cached: () => '/cached/',
   uploads: () => '/upload/',
   uploadLeaves: (id: string) => `/upload-leaves/${id}:`,
+  fetches: () => '/fetch/',
+  fetchLeaves: (id: string) => `/fetch-leaves/${id}/`,
   linkedTo: (blob: string) => `/linked/${blob}:`,
   ownersOf: (block: string) => `/owner/${block}`,
 }
@@ -84,4 +95,8 @@ const afterAll = '\uffff'
  */
 export function within(prefix: string, last?: string): { gt: string; lt: string } {
   return { gt: `${prefix}${last ?? ''}`, lt: `${prefix}${afterAll}` }
+}
+
+function tenDigits(position: number): string {
+  return String(position).padStart(10, '0')
 }

@@ -5,9 +5,12 @@ import type {
   BlobRecord,
   CachedRecord,
   ConditionRecord,
+  FetchRecord,
   IndexChange,
   LinkRecord,
   ManifestRecord,
+  MirroredRecord,
+  MirroredTagRecord,
   PublishedRecord,
   TagRecord,
   UploadRecord,
@@ -28,7 +31,8 @@ export class LevelIndexChange implements IndexChange {
   readonly #operations: Operation[] = []
   /** Those that no cache holds */
   readonly #uncached: Operation[] = []
-  readonly #endedUploads: string[] = []
+  /** What the keys begin with that are deleted besides */
+  readonly #ended: string[] = []
   readonly #blocks = new BlockLists()
 
   constructor(db: Level, writer: IndexWriter, cache: RecordCache) {
@@ -131,15 +135,45 @@ export class LevelIndexChange implements IndexChange {
   }
 
   deleteUpload(id: string): this {
-    this.#endedUploads.push(id)
+    this.#ended.push(prefixes.uploadLeaves(id))
     return this.#delete(keys.upload(id))
+  }
+
+  putFetch(id: string, record: FetchRecord): this {
+    return this.#put(keys.fetch(id), record)
+  }
+
+  putFetchLeaves(id: string, position: number, hashes: Uint8Array): this {
+    this.#uncached.push({ type: 'put', key: keys.fetchLeaves(id, position), value: hashes })
+    return this
+  }
+
+  deleteFetch(id: string): this {
+    this.#ended.push(prefixes.fetchLeaves(id))
+    return this.#delete(keys.fetch(id))
+  }
+
+  putMirrored(repository: string, digest: Digest, record: MirroredRecord): this {
+    return this.#put(keys.mirrored(repository, digest), record)
+  }
+
+  deleteMirrored(repository: string, digest: Digest): this {
+    return this.#delete(keys.mirrored(repository, digest))
+  }
+
+  putMirroredTag(repository: string, tag: string, record: MirroredTagRecord): this {
+    return this.#put(keys.mirroredTag(repository, tag), record)
+  }
+
+  deleteMirroredTag(repository: string, tag: string): this {
+    return this.#delete(keys.mirroredTag(repository, tag))
   }
 
   async commit({ durable }: { durable: boolean }): Promise<void> {
     await this.#writer.available
     const ofBlocks = await this.#blocks.operations(this.#db)
-    for (const id of this.#endedUploads) {
-      const leaves = await this.#db.keys(within(prefixes.uploadLeaves(id))).all()
+    for (const prefix of this.#ended) {
+      const leaves = await this.#db.keys(within(prefix)).all()
       this.#operations.push(...leaves.map(key => ({ type: 'del' as const, key })))
     }
     await this.#cache.write(

@@ -8,10 +8,13 @@ import type {
   BlobRecord,
   CachedRecord,
   ConditionRecord,
+  FetchRecord,
   Index,
   IndexChange,
   LinkRecord,
   ManifestRecord,
+  MirroredRecord,
+  MirroredTagRecord,
   PublishedRecord,
   TagRecord,
   UploadRecord,
@@ -153,6 +156,32 @@ export class LevelIndex implements Index {
     for await (const [id, record] of this.#scan<UploadRecord>(prefixes.uploads(), everything)) {
       yield { id, record }
     }
+  }
+
+  async fetch(id: string): Promise<FetchRecord | undefined> {
+    return await this.#get(keys.fetch(id))
+  }
+
+  async *fetchLeaves(id: string): AsyncGenerator<{ position: number; hashes: Uint8Array }> {
+    await this.#writer.available
+    const prefix = prefixes.fetchLeaves(id)
+    for await (const [key, hashes] of this.#db.iterator(within(prefix))) {
+      yield { position: Number(key.slice(prefix.length)), hashes }
+    }
+  }
+
+  async *fetches(): AsyncGenerator<{ id: string; record: FetchRecord }> {
+    for await (const [id, record] of this.#scan<FetchRecord>(prefixes.fetches(), everything)) {
+      yield { id, record }
+    }
+  }
+
+  async mirrored(repository: string, digest: Digest): Promise<MirroredRecord | undefined> {
+    return await this.#getOften(keys.mirrored(repository, digest))
+  }
+
+  async mirroredTag(repository: string, tag: string): Promise<MirroredTagRecord | undefined> {
+    return await this.#getOften(keys.mirroredTag(repository, tag))
   }
 
   async hasBlobBlocks(digest: Digest): Promise<boolean> {

@@ -79,6 +79,68 @@ export interface ContentWriter {
   discard: () => void
 }
 
+/** What a sparse writer has stored of a file, for another one to continue with after a restart */
+export interface SparseState {
+  /** Bytes of the whole file */
+  size: number
+  /** SHA-256 of each leaf, one after the other; zeros for one that is not here */
+  leaves: Uint8Array
+}
+
+export interface SparseWriterInit {
+  /** Bytes of the whole file */
+  size: number
+  /** Algorithm of the digest that {@link SparseWriter.close} is to return */
+  digest: DigestAlgorithm
+  /** What an earlier writer of the same file had stored */
+  state?: SparseState | undefined
+}
+
+/**
+ * Writes a file of known size in constant memory, whose leaves come in any order. Each has 1 MiB but the last one,
+ * which may be shorter; an empty file has one empty leaf.
+ */
+export interface SparseWriter {
+  readonly size: number
+  readonly leafCount: number
+  has: (leaf: number) => boolean
+  /** CID of a leaf; undefined where it is not here */
+  leaf: (leaf: number) => string | undefined
+  /**
+   * Resolves when the leaf is stored; the caller may overwrite `bytes` then. The same leaf may come again: the last one
+   * counts.
+   *
+   * @throws RangeError where it has another length; StorageFullError
+   */
+  write: (leaf: number, bytes: Uint8Array) => Promise<void>
+  /**
+   * Takes a block that is in the blockstore already as a leaf
+   *
+   * @throws NotFoundError or DamagedBlockError where it can't be read, RangeError where it can't be this leaf
+   */
+  adopt: (leaf: number, cid: string) => Promise<void>
+  /**
+   * @param into where the leaf may be read to
+   * @throws NotFoundError or DamagedBlockError where it can't be read any more; it is not here from then on
+   */
+  read: (leaf: number, into?: Uint8Array) => Promise<Uint8Array>
+  /** The leaves that are stored */
+  state: () => SparseState
+  /** CIDs of all blocks that are stored so far, which garbage collection must keep */
+  blocks: () => string[]
+  /** The same, as {@link blockKeys} writes them */
+  blockKeys: () => Uint8Array
+  /**
+   * Ends a file of which all leaves are here. It is durable only after {@link ContentStore.sync}. Where a leaf can't be
+   * read any more, it can be written again, and the file closed then.
+   *
+   * @throws RepetitiveFileError; as {@link read}
+   */
+  close: (algorithm: DigestAlgorithm) => Promise<Content & { digest: Digest }>
+  /** Gives up the file, at any time; its leaves can still be read, and stay until garbage collection deletes them */
+  discard: () => void
+}
+
 export interface ReadFileOptions extends StoreOptions {
   /** First byte that is wanted */
   start?: number | undefined
@@ -140,6 +202,8 @@ export interface ContentStore extends ContentReader {
    * @param init.digest algorithm of the digest that {@link ContentWriter.close} is to return
    */
   writer: (init?: { state?: WriterState | undefined; digest?: DigestAlgorithm | undefined }) => ContentWriter
+  /** As {@link writer}, for a file whose leaves come in any order */
+  sparseWriter: (init: SparseWriterInit) => SparseWriter
   /** Stores bytes that are in memory already */
   add: (bytes: Uint8Array, options?: AddOptions) => Promise<Content>
   /** Stores a directory of links; a hundred thousand of them take a while */

@@ -2,7 +2,7 @@
  * Files and directories as blocks: cut into leaves on their way in, put together on their way out.
  *
  * - `blockstore-content-store.ts` (here): the whole of it, over a blockstore that stores blocks
- * - `dag-writer.ts`: a stream of bytes becomes leaves and nodes
+ * - `dag-writer.ts`: a stream of bytes becomes leaves and nodes; `sparse-writer.ts`: leaves in any order do
  * - `dag-reader.ts`: files, paths and listings out of blocks, wherever those come from; `read-ahead.ts`: its one loop
  *   that yields the bytes; `verified-reader.ts`: the same where each block is compared with its CID
  * - `leaf-limits.ts`: how many leaves are in memory at a time
@@ -19,6 +19,8 @@ import type {
   ContentWriter,
   DirectoryEntry,
   PartialReader,
+  SparseWriter,
+  SparseWriterInit,
 } from '../content-store.ts'
 import type { DurableBlockstore } from '../blockstore/blockstore.ts'
 import { BufferPool } from '../blocks/buffer-pool.ts'
@@ -26,6 +28,7 @@ import type { Block } from '../blocks/block.ts'
 import { directoryBlock, leafSize } from '../dag/encode-node.ts'
 import { DagReader, type BlockReader } from './dag-reader.ts'
 import { DagWriter, type DagWriterInit } from './dag-writer.ts'
+import { DagSparseWriter } from './sparse-writer.ts'
 import { partialBlocks } from './partial-blocks.ts'
 import { leavesReadAhead, maxFreeBuffers } from './leaf-limits.ts'
 import { inlineHasher, type Hasher } from '../hashing/hasher.ts'
@@ -71,6 +74,20 @@ export class BlockstoreContentStore implements ContentStore, PartialReader {
 
   writer(init: DagWriterInit = {}): ContentWriter {
     return this.#writer(this.#hasher, init)
+  }
+
+  sparseWriter(init: SparseWriterInit): SparseWriter {
+    return new DagSparseWriter(
+      {
+        put: async block => {
+          await this.#put(block)
+        },
+        get: async (cid, into) => await this.#blockstore.read(cid, { into }),
+        buffers: this.#buffers,
+        hasher: this.#hasher,
+      },
+      init,
+    )
   }
 
   async add(bytes: Uint8Array, { onBlock }: AddOptions = {}): Promise<Content> {

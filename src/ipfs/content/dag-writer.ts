@@ -2,13 +2,12 @@ import { CID } from 'multiformats/cid'
 import { digestFrom, type Digest, type DigestAlgorithm } from '../../oci/digest.ts'
 import type { Content, ContentWriter, WriterState } from '../content-store.ts'
 import { blockKeys } from '../blocks/block-keys.ts'
-import { blockKey, BlockSet } from '../blocks/block-set.ts'
 import { copyToShared, type BufferPool } from '../blocks/buffer-pool.ts'
 import type { Block } from '../blocks/block.ts'
 import { buildFile, leafCid, leafSize, type FileLink } from '../dag/encode-node.ts'
-import { dagLimits } from '../dag/dag-limits.ts'
-import { DamagedBlockError, RepetitiveFileError } from '../errors.ts'
+import { DamagedBlockError } from '../errors.ts'
 import { leavesInFlight } from './leaf-limits.ts'
+import { requireVaried } from './require-varied.ts'
 import type { FileHasher, Hasher } from '../hashing/hasher.ts'
 
 export interface DagWriterComponents {
@@ -207,19 +206,5 @@ export class DagWriter implements ContentWriter {
 
   #fullLeaves(): CID[] {
     return this.#leaves.filter(leaf => leaf !== undefined)
-  }
-}
-
-/** Refuses a file that would be refused when it is read */
-function requireVaried(leaves: readonly FileLink[]): void {
-  const size = leaves.length * leafSize
-  if (size > dagLimits.uncountedBytes) {
-    const different = new BlockSet()
-    leaves.forEach(({ cid }) => {
-      different.add(blockKey(cid.multihash.digest))
-    })
-    if (size > different.size * leafSize * dagLimits.repetition) {
-      throw new RepetitiveFileError(`a file of ${leaves.length} MiB repeats only ${different.size} MiB`)
-    }
   }
 }

@@ -217,6 +217,52 @@ describe('the index', () => {
     )
   })
 
+  it('keeps the leaves of a fetch where they belong, and apart from those of others', async () => {
+    const record = { digest: a, size: 3, repositories: ['r'], active: true, updated }
+    const [one, two, three] = [1, 2, 3].map(byte => Buffer.alloc(64, byte)) as [Buffer, Buffer, Buffer]
+    await index
+      .change()
+      .putFetch('f', record)
+      .putFetchLeaves('f', 100, two)
+      .putFetchLeaves('f', 2, two)
+      .putFetch('f:1', { ...record, active: false })
+      .putFetchLeaves('f:1', 0, three)
+      .commit({ durable: false })
+    await index.change().putFetchLeaves('f', 2, one).commit({ durable: false })
+    const leavesOf = async (id: string): Promise<unknown> => await Array.fromAsync(index.fetchLeaves(id))
+    assert.deepEqual(await leavesOf('f'), [
+      { position: 2, hashes: one },
+      { position: 100, hashes: two },
+    ])
+    assert.deepEqual(
+      (await Array.fromAsync(index.fetches())).map(({ id, record }) => [id, record.active]),
+      [
+        ['f', true],
+        ['f:1', false],
+      ],
+    )
+    await index.change().deleteFetch('f').commit({ durable: false })
+    assert.deepEqual([await index.fetch('f'), await leavesOf('f')], [undefined, []])
+    assert.deepEqual(
+      [await index.fetch('f:1'), await leavesOf('f:1')],
+      [{ ...record, active: false }, [{ position: 0, hashes: three }]],
+    )
+  })
+
+  it('knows of manifests and tags of other registries', async () => {
+    await index
+      .change()
+      .putMirrored('r', a, { used: updated })
+      .putMirroredTag('r', 't', { checked: updated })
+      .commit({ durable: false })
+    assert.deepEqual(
+      [await index.mirrored('r', a), await index.mirrored('r', b), await index.mirroredTag('r', 't')],
+      [{ used: updated }, undefined, { checked: updated }],
+    )
+    await index.change().deleteMirrored('r', a).deleteMirroredTag('r', 't').commit({ durable: false })
+    assert.deepEqual([await index.mirrored('r', a), await index.mirroredTag('r', 't')], [undefined, undefined])
+  })
+
   it('writes all of a change or nothing of it', async () => {
     const circular: Record<string, unknown> = {}
     circular['self'] = circular
