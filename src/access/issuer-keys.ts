@@ -6,6 +6,7 @@ import { readFile } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import type { JSONWebKeySet, JWTVerifyGetKey } from 'jose'
 import type { Logger } from '../log.ts'
+import { discover, endpointOf } from './discovery.ts'
 import { fetchJson } from './fetch-json.ts'
 import { isHttpUrl, type Issuer } from './issuer.ts'
 
@@ -117,17 +118,7 @@ export class IssuerKeys {
         ? await fetchJson(jwks, { signal })
         : JSON.parse(await readFile(resolve(directory, jwks), { encoding: 'utf8', signal }))
     }
-    const discovery = (await fetchJson(`${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`, {
-      signal,
-    })) as { issuer?: unknown; jwks_uri?: unknown } | null
-    if (discovery?.issuer !== issuer) {
-      throw new Error('its discovery document is for another issuer')
-    }
-    const uri = String(discovery.jwks_uri)
-    if (!isHttpUrl(uri) || (issuer.startsWith('https:') && !uri.startsWith('https:'))) {
-      throw new Error('its discovery document has no usable jwks_uri')
-    }
-    return await fetchJson(uri, { signal })
+    return await fetchJson(endpointOf(await discover(issuer, { signal }), 'jwks_uri'), { signal })
   }
 
   #unavailable(cause?: unknown): KeysUnavailableError {
