@@ -1,9 +1,9 @@
 /**
  * Who may do what. The room holds: who asks (`authenticator`, from a password of `htpasswd`, a key of `api-keys` or a
- * token of `tokens`), the rules and the files that they come from (`rules`, `access-file`, `access-files`), what one
- * request may do (`caller`), and the record of who did what (`audit-log`). It imports `oci` and `scheduling` alone and
- * knows neither HTTP nor repositories; `http` asks {@link Access} who makes a request, and `registry` and `ipfs/node`
- * ask the {@link Caller} what he may do.
+ * token of `tokens`), how people log in by a browser (`log-ins`), the rules and the files that they come from (`rules`,
+ * `access-file`, `access-files`), what one request may do (`caller`), and the record of who did what (`audit-log`). It
+ * imports `oci` and `scheduling` alone and knows neither HTTP nor repositories; `http` asks {@link Access} who makes
+ * a request, and `registry` and `ipfs/node` ask the {@link Caller} what he may do.
  */
 import type { AccessFiles, AccessState } from './access-files.ts'
 import { parseBasic, type Authenticator, type Credentials } from './authenticator.ts'
@@ -11,6 +11,7 @@ import { IdentifiedCaller, trusted, type Caller } from './caller.ts'
 import { decisionsFor, fingerprintFor, holderOf } from './holders.ts'
 import { anonymousFrom, peerIdentity, type Identity } from './identity.ts'
 import { OciError } from '../oci/errors.ts'
+import type { LogIns } from './log-ins.ts'
 import type { Logger } from '../log.ts'
 import type { AccessObserver } from './observer.ts'
 import { parseRoot } from '../oci/cid.ts'
@@ -22,6 +23,7 @@ export interface AccessComponents {
   files: Pick<AccessFiles, 'state'>
   authenticator: Authenticator
   tokens: Tokens
+  logIns: LogIns
   log: Logger
 }
 
@@ -48,10 +50,12 @@ export interface TokenAnswer {
 export class Access {
   /** Where clients get tokens, if not at `/auth/token` of the host that they ask */
   readonly tokenUrl: string | undefined
+  readonly logIns: LogIns
   readonly #components: AccessComponents
 
   constructor(components: AccessComponents, { tokenUrl }: { tokenUrl?: string | undefined } = {}) {
     this.#components = components
+    this.logIns = components.logIns
     this.tokenUrl = tokenUrl
   }
 

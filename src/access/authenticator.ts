@@ -1,7 +1,7 @@
 import { OciError } from '../oci/errors.ts'
 import type { AccessState } from './access-files.ts'
 import { isKeySecret } from './api-keys.ts'
-import { FailedLogIns } from './failed-log-ins.ts'
+import type { FailedLogIns } from './failed-log-ins.ts'
 import type { ForeignTokens } from './foreign-tokens.ts'
 import { certificateIdentity, holderOf, keyIdentity, userIdentity } from './holders.ts'
 import type { Issuer } from './issuer.ts'
@@ -25,6 +25,7 @@ export interface AuthenticatorComponents {
   passwords: PasswordCheck
   tokens: Tokens
   foreign: ForeignTokens
+  failures: FailedLogIns
 }
 
 /** What a client shows of itself */
@@ -34,32 +35,33 @@ export interface Credentials {
   address: string | undefined
   /** Name in the certificate of the client, where it has one that counts */
   certificate?: string | undefined
+  /** What the browser of somebody keeps who has logged in */
+  session?: string | undefined
   challenge: Challenge
   observer?: AccessObserver | undefined
 }
 
 export type Challenge = (scope?: string, error?: string) => Record<string, string | string[]>
 
-/** Finds out who asks, by what stands in `Authorization` */
+/** Finds out who asks: by what stands in `Authorization`, else by a session, else by a certificate */
 export class Authenticator {
   readonly #passwords: PasswordCheck
   readonly #tokens: Tokens
   readonly #foreign: ForeignTokens
-  /** Made with the first password */
-  #failures: FailedLogIns | undefined
+  readonly #failures: FailedLogIns
 
-  constructor({ passwords, tokens, foreign }: AuthenticatorComponents) {
+  constructor({ passwords, tokens, foreign, failures }: AuthenticatorComponents) {
     this.#passwords = passwords
     this.#tokens = tokens
     this.#foreign = foreign
+    this.#failures = failures
   }
 
   /** @throws OciError UNAUTHORIZED with the challenge, or TOOMANYREQUESTS */
   async authenticate(state: AccessState, credentials: Credentials): Promise<Authenticated> {
-    const { authorization, address, certificate, challenge } = credentials
+    const { authorization, challenge } = credentials
     if (authorization === undefined || authorization.trim() === '') {
-      const isKnown = certificate !== undefined
-      return { identity: isKnown ? certificateIdentity(state, certificate, address) : anonymousFrom(address) }
+      return { identity: (await this.#bySession(state, credentials)) ?? unnamed(state, credentials) }
     }
     const [, scheme = '', value = ''] = /^([A-Za-z]+) +(\S+) *$/.exec(authorization.slice(0, maxHeaderBytes)) ?? []
     switch (scheme.toLowerCase()) {
@@ -87,7 +89,6 @@ export class Authenticator {
       return await this.#byForeignToken(state, issuer, { token: password, address }, challenge)
     }
     const isKey = isKeySecret(password)
-    this.#failures ??= new FailedLogIns()
     const failures = this.#failures
     const wait = failures.wait(user, address ?? '')
     requireNoWait(wait, !isKey && this.#passwords.isBusy)
@@ -97,6 +98,15 @@ export class Authenticator {
       throw unauthorized(isKey ? `${noSuchKey}, or has another name` : 'wrong user name or password', challenge())
     }
     return key === undefined ? userIdentity(state, user, address) : keyIdentity(key, address)
+  }
+
+  /** Undefined where it counts for nothing: whoever shows it is a stranger, who can log in again */
+  async #bySession(state: AccessState, credentials: Credentials): Promise<Identity | undefined> {
+    const { session } = credentials
+    const shown =
+      session === undefined ? undefined : await this.#tokens.verify(session, 'session').catch(() => undefined)
+    const identity = shown && holderOf(state, shown, credentials)
+    return identity && { ...identity, expires: shown.expires }
   }
 
   async #byPassword(state: AccessState, value: string, credentials: Credentials): Promise<Identity> {
@@ -156,11 +166,16 @@ export class Authenticator {
   }
 }
 
+/** Whoever shows a certificate, or nothing */
+function unnamed(state: AccessState, { address, certificate }: Credentials): Identity {
+  return certificate === undefined ? anonymousFrom(address) : certificateIdentity(state, certificate, address)
+}
+
 /**
  * @param wait milliseconds
  * @throws OciError TOOMANYREQUESTS
  */
-function requireNoWait(wait: number, isBusy: boolean): void {
+export function requireNoWait(wait: number, isBusy = false): void {
   if (wait > 0 || isBusy) {
     throw new OciError('TOOMANYREQUESTS', {
       detail: { reason: 'too many log-ins failed: wait before the next one' },

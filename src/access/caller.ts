@@ -11,6 +11,7 @@ import { covers } from './tokens.ts'
 export interface Caller {
   /** Undefined where nobody is asked who he is */
   readonly name: string | undefined
+  readonly identity: Identity | undefined
   may: (question: Question) => boolean
   /** @throws OciError UNAUTHORIZED where a log-in may help, else DENIED */
   require: (question: Question) => void
@@ -51,6 +52,7 @@ export interface Caller {
 /** The appliance itself, and everybody where there are no rules */
 export const trusted: Caller = {
   name: undefined,
+  identity: undefined,
   may: () => true,
   require: () => {},
   mayMount: () => true,
@@ -85,6 +87,10 @@ export class IdentifiedCaller implements Caller {
 
   get name(): string {
     return this.#init.identity.name
+  }
+
+  get identity(): Identity {
+    return this.#init.identity
   }
 
   get #isAnonymous(): boolean {

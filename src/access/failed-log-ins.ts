@@ -11,20 +11,23 @@ const maxRemembered = 50_000
 
 /** Counts failed log-ins, so that passwords can't be guessed by trying; of an IPv6 client by its /64 */
 export class FailedLogIns {
-  readonly #byUser = newCount()
-  readonly #byClient = newCount()
+  /** Made with the first failure: they take memory for all that they may remember */
+  #counts: { byUser: Count; byClient: Count } | undefined
 
   /** Milliseconds until a log-in may be tried; 0: now */
   wait(user: string, address: string): number {
-    return Math.max(
-      remaining(this.#byUser, keyOf(user, address), maxFailures.user),
-      remaining(this.#byClient, clientKey(address), maxFailures.client),
-    )
+    return this.#counts === undefined
+      ? 0
+      : Math.max(
+          remaining(this.#counts.byUser, keyOf(user, address), maxFailures.user),
+          remaining(this.#counts.byClient, clientKey(address), maxFailures.client),
+        )
   }
 
   add(user: string, address: string): void {
-    increase(this.#byUser, keyOf(user, address))
-    increase(this.#byClient, clientKey(address))
+    this.#counts ??= { byUser: newCount(), byClient: newCount() }
+    increase(this.#counts.byUser, keyOf(user, address))
+    increase(this.#counts.byClient, clientKey(address))
   }
 }
 

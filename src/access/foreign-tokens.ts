@@ -3,7 +3,7 @@ import type { AccessState } from './access-files.ts'
 import type { Identity } from './identity.ts'
 import { foreignIdentity, type ForeignUser } from './holders.ts'
 import { IssuerKeys, KeysUnavailableError, type IssuerKeysInit } from './issuer-keys.ts'
-import { ForeignTokenError, foreignUser, type Issuer } from './issuer.ts'
+import { ForeignTokenError, foreignUser, type Claims, type Issuer } from './issuer.ts'
 import type { Logger } from '../log.ts'
 
 /** None of them has a secret that the server would have to share */
@@ -55,8 +55,28 @@ export class ForeignTokens {
   }
 
   async #verify(state: AccessState, issuer: Issuer, token: string): Promise<ForeignUser> {
+    const claims = await this.claims(state, issuer, token, issuer.audience)
+    const user = { ...foreignUser(issuer, claims), expires: claims.exp * 1000 }
+    this.#verified.set(
+      token,
+      { issuer, user },
+      { ttl: Math.max(1, Math.min(rememberedFor, user.expires - Date.now())) },
+    )
+    return user
+  }
+
+  /**
+   * What a token says that an issuer signed for one of these audiences
+   *
+   * @throws ForeignTokenError, or KeysUnavailableError
+   */
+  async claims(
+    state: AccessState,
+    issuer: Issuer,
+    token: string,
+    audience: readonly string[],
+  ): Promise<Claims & { exp: number }> {
     const { jwtVerify } = await import('jose')
-    const { audience } = issuer
     try {
       const { payload } = await jwtVerify(token, this.#keysOf(issuer, state).find, {
         algorithms,
@@ -65,15 +85,9 @@ export class ForeignTokens {
         requiredClaims: ['exp'],
         clockTolerance,
       })
-      const user = { ...foreignUser(issuer, payload), expires: payload.exp! * 1000 }
-      this.#verified.set(
-        token,
-        { issuer, user },
-        { ttl: Math.max(1, Math.min(rememberedFor, user.expires - Date.now())) },
-      )
-      return user
+      return { ...payload, exp: payload.exp! }
     } catch (err) {
-      if (err instanceof KeysUnavailableError || err instanceof ForeignTokenError) {
+      if (err instanceof KeysUnavailableError) {
         throw err
       }
       throw new ForeignTokenError(reasonOf(err), { cause: err })

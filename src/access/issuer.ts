@@ -13,6 +13,16 @@
  *       releases: { repository: 'example-org/*', ref: refs/heads/main }
  * ```
  *
+ * People log in by a browser where an issuer has `login`, and are its users by the same claims (log-ins.ts):
+ *
+ * ```yaml
+ *   corp:
+ *     issuer: https://sso.example.com
+ *     userClaim: email
+ *     groupsClaim: groups
+ *     login: { clientId: registry, clientSecretFile: corp-secret, scopes: [email] }
+ * ```
+ *
  * Whoever shows such a token is the user `github:<claim>`. A name of ours has no colon, so the two never meet. Anybody
  * can get a token of a public issuer, for any audience: so these users are not `authenticated`, and have what rules for
  * `user:github:<claim>`, `group:github:<group>` and `issuer:github` allow.
@@ -26,7 +36,7 @@ export interface Issuer {
   name: string
   /** What `iss` of its tokens has to be; discovery looks below this URL */
   issuer: string
-  /** One of them has to be in `aud` */
+  /** One of them has to be in `aud` of a token that is shown here; where there is none, no token counts */
   audience: readonly string[]
   /** Where its public keys are: an http(s) URL or a file; undefined: discovery tells */
   jwks?: string | undefined
@@ -38,6 +48,17 @@ export interface Issuer {
   groups: Readonly<Record<string, ClaimPatterns>>
   /** Claims without which a token is none for here */
   require: ClaimPatterns
+  /** How people log in by a browser; undefined: they do not */
+  login?: LogInClient | undefined
+}
+
+/** This registry as a client of OpenID Connect */
+export interface LogInClient {
+  clientId: string
+  /** Undefined for a client without a secret, of which PKCE alone keeps codes */
+  clientSecretFile?: string | undefined
+  /** That are asked for, beside `openid` */
+  scopes: readonly string[]
 }
 
 /** Globs by the names of claims: `*` stands for anything without a slash, `**` for anything */
@@ -73,12 +94,22 @@ export const issuersSchema = z
     z.strictObject(
       {
         issuer: text(1000),
-        audience: oneOrMore,
+        audience: oneOrMore.default([]),
         jwks: text(1000).optional(),
         userClaim: text(200).default('sub'),
         groupsClaim: text(200).optional(),
         groups: z.record(text(200), claimPatterns).default({}),
         require: claimPatterns.default({}),
+        login: z
+          .strictObject(
+            {
+              clientId: text(200),
+              clientSecretFile: text(1000).optional(),
+              scopes: z.array(text(200), { error: 'must be a list of scopes' }).default([]),
+            },
+            { error: 'must be a mapping with the key clientId' },
+          )
+          .optional(),
       },
       { error: 'must be an issuer with issuer and audience' },
     ),
@@ -87,7 +118,7 @@ export const issuersSchema = z
   .default({})
   .superRefine((issuers, context) => {
     const seen = new Set<string>()
-    for (const [name, { issuer, jwks }] of Object.entries(issuers)) {
+    for (const [name, { audience, issuer, jwks, login }] of Object.entries(issuers)) {
       if (!issuerName.test(name) || reserved.includes(name)) {
         const message = `must be a name of small letters, digits and dashes, but not ${reserved.join(' or ')}`
         context.addIssue({ code: 'custom', path: [name], message })
@@ -101,6 +132,13 @@ export const issuersSchema = z
       if (jwks === undefined && !isHttpUrl(issuer)) {
         const message = 'must be a URL, unless jwks says where the keys are'
         context.addIssue({ code: 'custom', path: [name, 'issuer'], message })
+      }
+      if (audience.length === 0 && login === undefined) {
+        const message = 'must be a text or a list of texts, unless there is a login'
+        context.addIssue({ code: 'custom', path: [name, 'audience'], message })
+      }
+      if (login !== undefined && !isHttpUrl(issuer)) {
+        context.addIssue({ code: 'custom', path: [name, 'issuer'], message: 'must be a URL where there is a login' })
       }
       seen.add(issuer)
     }

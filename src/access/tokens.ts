@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import type { JWTPayload } from 'jose'
 import { LRUCache } from 'lru-cache'
 import type { Action } from './actions.ts'
 import { anonymous } from './identity.ts'
@@ -12,6 +13,10 @@ const maxLifetime = 300
 /** Clients raise less to it */
 const minLifetime = 60
 const refreshLifetime = 90 * 24 * 3600
+/** Of who logged in by a browser: a working day */
+const sessionLifetime = 8 * 3600
+/** In which somebody logs in at a provider */
+export const ticketLifetime = 600
 /** Of tokens whose signature need not be verified again; clients may ask for tokens as large as they like */
 const maxVerifiedBytes = 8 * 1024 * 1024
 /** A token of a hundred scopes has some 30 kB */
@@ -28,10 +33,27 @@ export interface AccessToken {
   groups?: readonly string[] | undefined
 }
 
+/** What a browser keeps while somebody logs in at the provider of an issuer */
+export interface LogInTicket {
+  /** Its name in the file */
+  issuer: string
+  /** Come back with the answer, and in the ID token */
+  state: string
+  nonce: string
+  /** Of PKCE */
+  verifier: string
+  redirectUri: string
+  /** Path of the page that is shown afterwards */
+  to: string
+}
+
+/** What a token is for, beside the requests of registry clients: none counts as one of another kind */
+type Kind = 'access' | 'refresh' | 'session' | 'log-in'
+
 /** Issues and verifies the bearer tokens of this registry: JSON Web Tokens, signed with Ed25519 */
 export class Tokens {
   readonly #keys: TokenKeys
-  readonly #verified = new LRUCache<string, AccessToken>({
+  readonly #verified = new LRUCache<string, AccessToken & { expires: number }>({
     maxSize: maxVerifiedBytes,
     // of the token, and of what it says
     sizeCalculation: (_, token) => 2 * token.length,
@@ -51,13 +73,50 @@ export class Tokens {
     return await this.#sign({ pwd: fingerprint }, subject, 'refresh', refreshLifetime)
   }
 
-  /** @throws Error where it is none of ours, of the other kind, or has expired */
-  async verify(token: string, kind: 'access' | 'refresh' = 'access'): Promise<AccessToken> {
+  /**
+   * For the browser of who logged in
+   *
+   * @param lifetime seconds
+   */
+  async issueSession(
+    { subject, fingerprint, groups }: Omit<AccessToken, 'scopes'>,
+    lifetime = sessionLifetime,
+  ): Promise<string> {
+    return await this.#sign({ pwd: fingerprint, groups }, subject, 'session', lifetime)
+  }
+
+  async issueTicket(ticket: LogInTicket, lifetime = ticketLifetime): Promise<string> {
+    return await this.#sign({ ticket }, anonymous, 'log-in', lifetime)
+  }
+
+  /** @throws Error where it is none of ours, of another kind, or has expired */
+  async verifyTicket(token: string): Promise<LogInTicket> {
+    return (await this.#payloadOf(token, 'log-in'))['ticket'] as LogInTicket
+  }
+
+  /** @throws Error where it is none of ours, of another kind, or has expired */
+  async verify(
+    token: string,
+    kind: 'access' | 'refresh' | 'session' = 'access',
+  ): Promise<AccessToken & { expires: number }> {
     const key = `${kind} ${token}`
     const known = this.#verified.get(key)
     if (known !== undefined) {
       return known
     }
+    const payload = await this.#payloadOf(token, kind)
+    const found = {
+      subject: payload.sub ?? anonymous,
+      scopes: (payload['access'] ?? []) as readonly Scope[],
+      fingerprint: payload['pwd'] as string | undefined,
+      groups: payload['groups'] as readonly string[] | undefined,
+      expires: payload.exp! * 1000,
+    }
+    this.#verified.set(key, found, { ttl: Math.max(1, found.expires - Date.now()) })
+    return found
+  }
+
+  async #payloadOf(token: string, kind: Kind): Promise<JWTPayload> {
     if (token.length > maxTokenBytes) {
       throw new Error('longer than any token of ours')
     }
@@ -68,22 +127,10 @@ export class Tokens {
       audience: audience(kind),
       requiredClaims: ['exp', 'sub'],
     })
-    const found = {
-      subject: payload.sub ?? anonymous,
-      scopes: (payload['access'] ?? []) as readonly Scope[],
-      fingerprint: payload['pwd'] as string | undefined,
-      groups: payload['groups'] as readonly string[] | undefined,
-    }
-    this.#verified.set(key, found, { ttl: Math.max(1, payload.exp! * 1000 - Date.now()) })
-    return found
+    return payload
   }
 
-  async #sign(
-    claims: Record<string, unknown>,
-    subject: string,
-    kind: 'access' | 'refresh',
-    lifetime: number,
-  ): Promise<string> {
+  async #sign(claims: Record<string, unknown>, subject: string, kind: Kind, lifetime: number): Promise<string> {
     const { SignJWT } = await import('jose')
     const { kid, key } = await this.#keys.newest()
     return await new SignJWT(claims)
@@ -107,8 +154,8 @@ export function lifetimeUntil(expires: number | undefined): number {
   return Math.max(minLifetime, Math.min(maxLifetime, left))
 }
 
-function audience(kind: 'access' | 'refresh'): string {
-  return kind === 'access' ? service : `${service}-refresh`
+function audience(kind: Kind): string {
+  return kind === 'access' ? service : `${service}-${kind}`
 }
 
 /** What of a password hash goes into a token: enough to see that it changed, too little to find the password by it */

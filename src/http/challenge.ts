@@ -1,11 +1,8 @@
-import { isIP } from 'node:net'
-import type { TLSSocket } from 'node:tls'
 import type { Request } from 'express'
 import type { Access } from '../access/access.ts'
 import type { Challenge } from '../access/authenticator.ts'
 import { service } from '../access/tokens.ts'
-
-export const tokenPath = '/auth/token'
+import { originOf, tokenPath } from './public-url.ts'
 
 /**
  * How a client is told to log in: where it gets a token, and that a password will do as well. Most clients take the
@@ -23,14 +20,4 @@ export function challengeOf(req: Request, { tokenUrl }: Pick<Access, 'tokenUrl'>
     const isDocker = /^docker\//.test(req.get('User-Agent') ?? '')
     return { 'WWW-Authenticate': [`Bearer ${text.join(',')}`, ...(isDocker ? [] : [`Basic realm="${service}"`])] }
   }
-}
-
-/** The address under which the client knows this server */
-function originOf(req: Request): string {
-  // a proxy that ends TLS says so; whoever claims it only sends himself elsewhere
-  const isSecure = (req.socket as TLSSocket).encrypted === true || req.get('X-Forwarded-Proto') === 'https'
-  const host = req.get('Host') ?? req.get(':authority') ?? ''
-  const { localAddress = 'localhost', localPort } = req.socket
-  const address = isIP(localAddress) === 6 ? `[${localAddress}]` : localAddress
-  return `${isSecure ? 'https' : 'http'}://${/^[\w.:[\]-]{1,300}$/.test(host) ? host : `${address}:${localPort}`}`
 }

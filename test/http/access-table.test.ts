@@ -8,6 +8,7 @@ import { baseRoutes } from '../../src/http/routes/base.ts'
 import { blobRoutes } from '../../src/http/routes/blobs.ts'
 import { digRoutes } from '../../src/http/routes/dig.ts'
 import { healthRoutes } from '../../src/http/routes/health.ts'
+import { logInRoutes, sessionRoutes } from '../../src/http/routes/log-in.ts'
 import { manifestRoutes } from '../../src/http/routes/manifests.ts'
 import { referrerRoutes } from '../../src/http/routes/referrers.ts'
 import { tagRoutes } from '../../src/http/routes/tags.ts'
@@ -36,10 +37,11 @@ const users = Object.fromEntries(['reader', 'writer', 'deleter', 'admin', 'nobod
 
 const rulesFor = (issuer: string): string => `
 issuers:
-  ci: { issuer: ${issuer}, audience: ${audience} }
+  ci: { issuer: ${issuer}, audience: ${audience}, login: { clientId: registry } }
 rules:
   - { who: [anonymous], repositories: ['public/**'], actions: [pull] }
   - { who: ['user:reader', 'user:writer', 'user:deleter', 'user:ci:robot', 'cert:node'], repositories: ['team/**'], actions: [pull] }
+  - { who: ['user:ci:person'], repositories: ['team/**'], actions: [pull, push] }
   - { who: ['user:writer'], repositories: ['team/**'], actions: [push, tag] }
   - { who: ['user:deleter'], repositories: ['team/**'], actions: [delete] }
   - { who: ['user:admin'], repositories: ['**'], actions: [pull, push, tag, delete, admin] }
@@ -58,58 +60,65 @@ interface Shown {
  * - nobody: a user whom no rule allows anything; reader, writer, deleter, admin: users
  * - key, issuer, cert: an API key, a token of an issuer and a certificate, each to pull from team/**
  * - token: one of ours, issued to the writer to pull from team/app
+ * - cookie: of somebody who has logged in by a browser, to pull from and push to team/**, sent by a page of ours
+ *
+ * Whoever shows a wrong cookie is answered as anon.
  */
 const table = `
-                                                              anon nobody reader writer deleter admin  key issuer cert token wrong
-GET /v2/                                                       401    200    200    200     200   200  200    200  200   200   401
-HEAD /v2/                                                      401    200    200    200     200   200  200    200  200   200   401
-GET /v2/_catalog                                               200    200    200    200     200   200  200    200  200   401   401
-GET /v2/public/app/manifests/v1                                200    200    200    200     200   200  403    200  200   401   401
-GET /v2/public/app/blobs/LAYER                                 200    200    200    200     200   200  403    200  200   401   401
-GET /v2/team/app/manifests/v1                                  401    403    200    200     200   200  200    200  200   200   401
-HEAD /v2/team/app/manifests/v1                                 401    403    200    200     200   200  200    200  200   200   401
-GET /v2/team/app/manifests/none                                401    403    404    404     404   404  404    404  404   404   401
-GET /v2/team/none/manifests/v1                                 401    403    404    404     404   404  404    404  404   401   401
-GET /v2/secret/app/manifests/v1                                401    403    403    403     403   200  403    403  403   403   401
-GET /v2/secret/none/manifests/v1                               401    403    403    403     403   404  403    403  403   403   401
-GET /v2/team/app/blobs/LAYER                                   401    403    200    200     200   200  200    200  200   200   401
-HEAD /v2/team/app/blobs/LAYER                                  401    403    200    200     200   200  200    200  200   200   401
-GET /v2/secret/app/blobs/LAYER                                 401    403    403    403     403   200  403    403  403   403   401
-GET /v2/team/app/tags/list                                     401    403    200    200     200   200  200    200  200   200   401
-GET /v2/secret/app/tags/list                                   401    403    403    403     403   200  403    403  403   403   401
-GET /v2/team/app/referrers/LAYER                               401    403    200    200     200   200  200    200  200   200   401
-GET /dig?q=team/app:v1                                         401    403    200    200     200   200  200    200  200   200   401
-GET /dig?q=secret/app:v1                                       401    403    403    403     403   200  403    403  403   403   401
-POST /v2/team/app/blobs/uploads/                               401    403    403    202     403   202  403    403  403   401   401
-POST /v2/team/app/blobs/uploads/?mount=LAYER&from=secret/app   401    403    403    202     403   201  403    403  403   401   401
-POST /v2/public/app/blobs/uploads/                             401    403    403    403     403   202  403    403  403   403   401
-GET /v2/team/app/blobs/uploads/none                            401    403    403    404     403   404  403    403  403   401   401
-PATCH /v2/team/app/blobs/uploads/none                          401    403    403    404     403   404  403    403  403   401   401
-PUT /v2/team/app/blobs/uploads/none?digest=LAYER               401    403    403    404     403   404  403    403  403   401   401
-DELETE /v2/team/app/blobs/uploads/none                         401    403    403    404     403   404  403    403  403   401   401
-PUT /v2/team/app/manifests/v2                                  401    403    403    201     403   201  403    403  403   401   401
-PUT /v2/public/app/manifests/v2                                401    403    403    403     403   201  403    403  403   403   401
-DELETE /v2/team/app/manifests/none                             401    403    403    403     404   404  403    403  403   403   401
-DELETE /v2/secret/app/manifests/none                           401    403    403    403     403   404  403    403  403   403   401
-DELETE /v2/team/app/blobs/UNKNOWN                              401    403    403    403     404   404  403    403  403   403   401
-GET /auth/token                                                200    200    200    200     200   200  200    200  200   401   401
-GET /auth/token?scope=repository:team/app:pull                 200    200    200    200     200   200  200    200  200   401   401
-POST /auth/token                                               400    400    400    400     400   400  400    400  400   400   400
-GET /livez                                                     200    200    200    200     200   200  200    200  200   200   200
-GET /health                                                    200    200    200    200     200   200  200    200  200   200   200
-GET /readyz                                                    200    200    200    200     200   200  200    200  200   200   200
-GET /metrics                                                   401    403    403    403     403   200  403    403  403   403   401
-GET /ipdr/v1/peers                                             401    403    403    403     403   200  403    403  403   403   401
-POST /ipdr/v1/peers                                            401    403    403    403     403   400  403    403  403   403   401
-GET /ipdr/v1/resolve                                           401    403    403    403     403   400  403    403  403   403   401
-POST /ipdr/v1/publish                                          401    403    403    403     403   200  403    403  403   403   401
-GET /ipdr/v1/read-only                                         401    403    403    403     403   200  403    403  403   403   401
-POST /ipdr/v1/read-only                                        401    403    403    403     403   400  403    403  403   403   401
-POST /ipdr/v1/gc                                               401    403    403    403     403   400  403    403  403   403   401
-POST /ipdr/v1/fsck                                             401    403    403    403     403   400  403    403  403   403   401
-POST /ipdr/v1/rebuild                                          401    403    403    403     403   400  403    403  403   403   401
-POST /ipdr/v1/backup                                           401    403    403    403     403   400  403    403  403   403   401
-POST /ipdr/v1/restore                                          401    403    403    403     403   400  403    403  403   403   401
+                                                              anon nobody reader writer deleter admin  key issuer cert token cookie wrong
+GET /v2/                                                       401    200    200    200     200   200  200    200  200   200    200   401
+HEAD /v2/                                                      401    200    200    200     200   200  200    200  200   200    200   401
+GET /v2/_catalog                                               200    200    200    200     200   200  200    200  200   401    200   401
+GET /v2/public/app/manifests/v1                                200    200    200    200     200   200  403    200  200   401    200   401
+GET /v2/public/app/blobs/LAYER                                 200    200    200    200     200   200  403    200  200   401    200   401
+GET /v2/team/app/manifests/v1                                  401    403    200    200     200   200  200    200  200   200    200   401
+HEAD /v2/team/app/manifests/v1                                 401    403    200    200     200   200  200    200  200   200    200   401
+GET /v2/team/app/manifests/none                                401    403    404    404     404   404  404    404  404   404    404   401
+GET /v2/team/none/manifests/v1                                 401    403    404    404     404   404  404    404  404   401    404   401
+GET /v2/secret/app/manifests/v1                                401    403    403    403     403   200  403    403  403   403    403   401
+GET /v2/secret/none/manifests/v1                               401    403    403    403     403   404  403    403  403   403    403   401
+GET /v2/team/app/blobs/LAYER                                   401    403    200    200     200   200  200    200  200   200    200   401
+HEAD /v2/team/app/blobs/LAYER                                  401    403    200    200     200   200  200    200  200   200    200   401
+GET /v2/secret/app/blobs/LAYER                                 401    403    403    403     403   200  403    403  403   403    403   401
+GET /v2/team/app/tags/list                                     401    403    200    200     200   200  200    200  200   200    200   401
+GET /v2/secret/app/tags/list                                   401    403    403    403     403   200  403    403  403   403    403   401
+GET /v2/team/app/referrers/LAYER                               401    403    200    200     200   200  200    200  200   200    200   401
+GET /dig?q=team/app:v1                                         401    403    200    200     200   200  200    200  200   200    200   401
+GET /dig?q=secret/app:v1                                       401    403    403    403     403   200  403    403  403   403    403   401
+POST /v2/team/app/blobs/uploads/                               401    403    403    202     403   202  403    403  403   401    202   401
+POST /v2/team/app/blobs/uploads/?mount=LAYER&from=secret/app   401    403    403    202     403   201  403    403  403   401    202   401
+POST /v2/public/app/blobs/uploads/                             401    403    403    403     403   202  403    403  403   403    403   401
+GET /v2/team/app/blobs/uploads/none                            401    403    403    404     403   404  403    403  403   401    404   401
+PATCH /v2/team/app/blobs/uploads/none                          401    403    403    404     403   404  403    403  403   401    404   401
+PUT /v2/team/app/blobs/uploads/none?digest=LAYER               401    403    403    404     403   404  403    403  403   401    404   401
+DELETE /v2/team/app/blobs/uploads/none                         401    403    403    404     403   404  403    403  403   401    404   401
+PUT /v2/team/app/manifests/v2                                  401    403    403    201     403   201  403    403  403   401    201   401
+PUT /v2/public/app/manifests/v2                                401    403    403    403     403   201  403    403  403   403    403   401
+DELETE /v2/team/app/manifests/none                             401    403    403    403     404   404  403    403  403   403    403   401
+DELETE /v2/secret/app/manifests/none                           401    403    403    403     403   404  403    403  403   403    403   401
+DELETE /v2/team/app/blobs/UNKNOWN                              401    403    403    403     404   404  403    403  403   403    403   401
+GET /auth/token                                                200    200    200    200     200   200  200    200  200   401    200   401
+GET /auth/token?scope=repository:team/app:pull                 200    200    200    200     200   200  200    200  200   401    200   401
+POST /auth/token                                               400    400    400    400     400   400  400    400  400   400    400   400
+GET /auth/login                                                302    302    302    302     302   302  302    302  302   302    302   302
+GET /auth/callback?state=x&code=x                              400    400    400    400     400   400  400    400  400   400    400   400
+GET /auth/me                                                   200    200    200    200     200   200  200    200  200   200    200   401
+POST /auth/logout                                              204    204    204    204     204   204  204    204  204   204    204   401
+GET /livez                                                     200    200    200    200     200   200  200    200  200   200    200   200
+GET /health                                                    200    200    200    200     200   200  200    200  200   200    200   200
+GET /readyz                                                    200    200    200    200     200   200  200    200  200   200    200   200
+GET /metrics                                                   401    403    403    403     403   200  403    403  403   403    403   401
+GET /ipdr/v1/peers                                             401    403    403    403     403   200  403    403  403   403    403   401
+POST /ipdr/v1/peers                                            401    403    403    403     403   400  403    403  403   403    403   401
+GET /ipdr/v1/resolve                                           401    403    403    403     403   400  403    403  403   403    403   401
+POST /ipdr/v1/publish                                          401    403    403    403     403   200  403    403  403   403    403   401
+GET /ipdr/v1/read-only                                         401    403    403    403     403   200  403    403  403   403    403   401
+POST /ipdr/v1/read-only                                        401    403    403    403     403   400  403    403  403   403    403   401
+POST /ipdr/v1/gc                                               401    403    403    403     403   400  403    403  403   403    403   401
+POST /ipdr/v1/fsck                                             401    403    403    403     403   400  403    403  403   403    403   401
+POST /ipdr/v1/rebuild                                          401    403    403    403     403   400  403    403  403   403    403   401
+POST /ipdr/v1/backup                                           401    403    403    403     403   400  403    403  403   403    403   401
+POST /ipdr/v1/restore                                          401    403    403    403     403   400  403    403  403   403    403   401
 `
 
 const [head = '', ...rows] = table.trim().replaceAll('LAYER', sha256(layer)).replaceAll('UNKNOWN', unknown).split('\n')
@@ -168,6 +177,9 @@ describe('every route', () => {
       issuer: { headers: bearer(await issuer.token({ sub: 'robot' })) },
       cert: { client: await readPair(await authority.issueClient('node', '/CN=node')) },
       token: { headers: bearer(await tokenFor('writer', 'repository:team/app:pull')) },
+      cookie: {
+        headers: { ...cookie(await app.access.session('ci:person')), Origin: `https://127.0.0.1:${app.port}` },
+      },
     }
     stranger = { client: await readPair(await other.issueClient('admin', '/CN=admin')) }
     wrongs = await wrongLogIns(app, issuer, {
@@ -197,6 +209,10 @@ describe('every route', () => {
     })
   }
 
+  function cookie(session: string): Record<string, string> {
+    return { Cookie: `__Host-ipdr-session=${session}` }
+  }
+
   async function tokenFor(user: string, scope: string): Promise<string> {
     const reply = await ask('GET', `/auth/token?scope=${scope}`, { headers: basic(user, users[user]!) })
     return (json(reply) as { token: string }).token
@@ -212,6 +228,8 @@ describe('every route', () => {
       }
       assert.deepEqual(found, expected)
       assert.equal(await statusOf(method, path, stranger), expected['anon'], 'a certificate of another authority')
+      const forged = cookie(await app.access.tokens.issueSession({ subject: 'admin', fingerprint: 'x' }))
+      assert.equal(await statusOf(method, path, { headers: forged }), expected['anon'], 'a session that is none')
       for (const [name, headersOf] of Object.entries(wrongs)) {
         assert.equal(await statusOf(method, path, { headers: headersOf(i) }), wrong, name)
       }
@@ -233,6 +251,8 @@ describe('every route', () => {
       blobRoutes(none, none),
       digRoutes(none),
       healthRoutes(none, { metricsGuard: [] }),
+      logInRoutes(none),
+      sessionRoutes(none),
       manifestRoutes(none, none),
       referrerRoutes(none),
       tagRoutes(none),

@@ -3,7 +3,10 @@ import { AccessFiles, type AccessFilesInit } from '../../access/access-files.ts'
 import { AuditLog } from '../../access/audit-log.ts'
 import { Access } from '../../access/access.ts'
 import { Authenticator } from '../../access/authenticator.ts'
+import { FailedLogIns } from '../../access/failed-log-ins.ts'
 import { ForeignTokens } from '../../access/foreign-tokens.ts'
+import { LogInProviders } from '../../access/log-in-providers.ts'
+import { LogIns } from '../../access/log-ins.ts'
 import { PasswordCheck } from '../../access/htpasswd.ts'
 import { PeerTrust } from '../../access/peer-trust.ts'
 import type { Puller } from '../../access/puller.ts'
@@ -73,8 +76,14 @@ export function buildAccess({ condition, config, directory, index, inputs, ...ba
     log,
   })
   const tokens = new Tokens({ keys })
-  const authenticator = new Authenticator({ passwords: new PasswordCheck({ comparison }), tokens, foreign })
-  const access = new Access({ files: accessFiles, authenticator, tokens, log }, { tokenUrl: config.access.tokenUrl })
+  const failures = new FailedLogIns()
+  const authenticator = new Authenticator({ passwords: new PasswordCheck({ comparison }), tokens, foreign, failures })
+  const providers = new LogInProviders({ log }, { directory: dirname(init.accessFile) })
+  const logIns = new LogIns({ files: accessFiles, foreign, providers, failures, tokens })
+  const access = new Access(
+    { files: accessFiles, authenticator, tokens, logIns, log },
+    { tokenUrl: config.access.tokenUrl },
+  )
   const blockAccess = new BlockAccess({ condition, index })
   const trust = new PeerTrust({ files: accessFiles, log })
   const own = new OwnCertificate({ log }, { dataDir: directory.path })
@@ -115,6 +124,7 @@ export function buildAccess({ condition, config, directory, index, inputs, ...ba
     parts: [
       ...(auditLog === undefined ? [] : [part('audit log', auditLog)]),
       part('thread for passwords', { stop: async () => await comparison.stop() }),
+      part('log-in providers', { stop: async () => await providers.stop() }),
       part('keys of issuers', { stop: async () => await foreign.stop() }),
       part('access rules', accessFiles),
       part('keys of tokens', { start: async () => access.isClosed && (await keys.load()) }),

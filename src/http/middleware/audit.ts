@@ -98,6 +98,10 @@ function actionOf(
   return action === undefined ? undefined : { action, outcome: isDone ? 'allowed' : 'failed' }
 }
 
+function findingsOf(res: Response): Findings {
+  return res.locals.findings as Findings
+}
+
 function isRead({ method }: Request): boolean {
   return method === 'GET' || method === 'HEAD'
 }
@@ -115,6 +119,8 @@ const actions: Record<string, (req: Request, res: Response) => string | undefine
     query['mount'] !== undefined && statusCode === 201 ? 'mount' : query['digest'] === undefined ? undefined : 'push',
   'token GET': () => 'log-in',
   'token POST': () => 'log-in',
+  'callback GET': () => 'log-in',
+  'logout POST': (_req, res) => (findingsOf(res).identity?.kind === 'anonymous' ? undefined : 'log-out'),
   ...Object.fromEntries(
     ['GET', 'HEAD', 'POST', 'PUT', 'DELETE'].map(method => [`administration ${method}`, () => 'admin']),
   ),
@@ -124,6 +130,9 @@ const actions: Record<string, (req: Request, res: Response) => string | undefine
 function fallbackOf(req: Request, route: string): string {
   if (route === 'health') {
     return 'admin'
+  }
+  if (route === 'login') {
+    return 'log-in'
   }
   return isRead(req) ? 'pull' : req.method === 'DELETE' ? 'delete' : 'push'
 }

@@ -50,7 +50,12 @@ export const refuseOtherSites: RequestHandler = (req, _res, next) => {
   next()
 }
 
-function isFromOtherSite(req: Request): boolean {
+/** Whether a browser says that a page of this very origin sends a request; a page can't make it say so */
+export function isFromOwnPage(req: Request): boolean {
+  return !isFromOtherSite(req) && (req.get('Sec-Fetch-Site') === 'same-origin' || req.get('Origin') !== undefined)
+}
+
+export function isFromOtherSite(req: Request): boolean {
   const site = req.get('Sec-Fetch-Site')
   const origin = req.get('Origin')
   return (

@@ -3,6 +3,7 @@ import type { Access } from '../../access/access.ts'
 import type { Caller } from '../../access/caller.ts'
 import { credentialsOf } from '../credentials.ts'
 import { addLogFields } from './request-log.ts'
+import { sessionOf } from './session.ts'
 
 /** Finds out who asks, once per request and before anything of a body is read */
 export function identify({ access }: { access: Access }): RequestHandler {
@@ -12,11 +13,11 @@ export function identify({ access }: { access: Access }): RequestHandler {
       if (caller.name !== undefined) {
         addLogFields(res, { user: caller.name })
         // what one caller may see is not for a cache that others read from
-        res.set({ Vary: 'Authorization' })
+        res.set({ Vary: 'Authorization, Cookie' })
       }
       next()
     }
-    const caller = access.caller(credentialsOf(req, access))
+    const caller = access.caller({ ...credentialsOf(req, access), session: sessionOf(req, access) })
     return caller instanceof Promise ? caller.then(goOn) : goOn(caller)
   }
 }

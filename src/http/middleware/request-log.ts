@@ -4,6 +4,7 @@ import type { RequestHandler, Response } from 'express'
 import type { Logger } from '../../log.ts'
 import type { Metrics } from '../../metrics.ts'
 import { bodyBytes } from '../http2.ts'
+import { callbackPath } from '../public-url.ts'
 
 /** Gives each request an id; when it is over, logs it in one line and counts it in the metrics */
 export function observeRequests({ log, metrics }: { log: Logger; metrics: Metrics }): RequestHandler {
@@ -26,7 +27,7 @@ export function observeRequests({ log, metrics }: { log: Logger; metrics: Metric
       const fields = {
         ...logFields(res),
         method: req.method,
-        url: req.originalUrl,
+        url: req.originalUrl.startsWith(callbackPath) ? callbackPath : req.originalUrl,
         status,
         ms: Math.round(seconds * 1000),
         bytesIn,

@@ -2,6 +2,7 @@ import type { RequestHandler } from 'express'
 import type { Access } from '../../access/access.ts'
 import { credentialsOf } from '../credentials.ts'
 import { OciError } from '../../oci/errors.ts'
+import { sessionOf } from './session.ts'
 
 export interface TokenCheck {
   matches: (given: string) => Promise<boolean>
@@ -15,13 +16,14 @@ export interface TokenCheck {
  */
 export function requireAdministrator({ token, access }: { token: TokenCheck; access: Access }): RequestHandler {
   return async (req, _res, next) => {
-    const credentials = credentialsOf(req, access)
+    const credentials = { ...credentialsOf(req, access), session: sessionOf(req, access) }
     const given = /^Bearer +([\x21-\x7e]+)$/i.exec(credentials.authorization ?? '')?.[1]
     if (given !== undefined && (await token.matches(given))) {
       next()
       return
     }
-    if (access.isClosed && (credentials.authorization ?? credentials.certificate) !== undefined) {
+    const { authorization, certificate, session } = credentials
+    if (access.isClosed && (authorization ?? certificate ?? session) !== undefined) {
       const caller = await access.caller(credentials)
       caller.requireEverywhere('admin', 'this appliance')
       next()

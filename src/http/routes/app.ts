@@ -33,6 +33,7 @@ import { errorHandler } from '../middleware/error-handler.ts'
 import { limitUrlAndHeaders, type UrlAndHeaderLimits } from '../middleware/url-and-header-limits.ts'
 import { audit } from '../middleware/audit.ts'
 import { limitUsage } from '../middleware/limit-usage.ts'
+import { offerLogIn } from '../middleware/offer-log-in.ts'
 import { refuseWrites } from '../middleware/refuse-writes.ts'
 import { observeRequests } from '../middleware/request-log.ts'
 import { administrationRoutes } from './administration.ts'
@@ -40,6 +41,7 @@ import { requireAdministrator, type TokenCheck } from '../middleware/require-adm
 import { baseRoutes } from './base.ts'
 import { blobRoutes } from './blobs.ts'
 import { digRoutes } from './dig.ts'
+import { logInRoutes, sessionRoutes } from './log-in.ts'
 import { healthRoutes, type Health } from './health.ts'
 import { manifestRoutes } from './manifests.ts'
 import { referrerRoutes } from './referrers.ts'
@@ -107,7 +109,9 @@ export function createApp(components: AppComponents, init: AppInit): RequestList
     app.use(limitUsage(components.usage))
   }
   app.use(tokenRoutes(components, limits))
+  app.use(logInRoutes(components))
   app.use(identify(components))
+  app.use(sessionRoutes(components))
   app.use('/v2', refuseWrites(components))
   app.use(baseRoutes())
   app.use(digRoutes(components))
@@ -166,6 +170,6 @@ function endApp(app: Express, components: Omit<AppComponents, 'registry'>): Requ
   app.use(() => {
     throw new OciError('NOT_FOUND')
   })
-  app.use(errorHandler(components))
+  app.use(offerLogIn(components), errorHandler(components))
   return forBothVersions(app)
 }
