@@ -38,7 +38,10 @@ export const p2p = section({
     'number',
     'Port the IPFS node listens on; unset means 4001, or any free one if that is taken; 0 takes any free one',
   ),
-  peers: addresses(address, 'Multiaddrs of peers to stay connected to'),
+  peers: addresses(
+    address,
+    'Multiaddrs of peers to stay connected to; a name without a peer id means all nodes that it leads to',
+  ),
   bootstrap: addresses(peerAddress, 'Multiaddrs of bootstrap peers, in addition to those of the network profile'),
   announce: addresses(address, 'Multiaddrs announced to peers instead of those listened on'),
   swarmKey: key(

@@ -2,6 +2,7 @@ import { setMaxListeners } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { multiaddr } from '@multiformats/multiaddr'
 import { NetworkConfigError } from './network-errors.ts'
+import { isNameOfPeers, PeersByName } from './peers-by-name.ts'
 import type { Logger } from '../../log.ts'
 import type { PeerId, PeerInfo } from '@libp2p/interface'
 import type { Multiaddr } from '@multiformats/multiaddr'
@@ -10,7 +11,8 @@ import type { Libp2p } from 'libp2p'
 /*
  * Dials peers in the background, as libp2p itself dials none that it discovers
  *
- * configured peers    stay connected: dialled again after 1 s, 2 s, ... 1 min
+ * configured peers    stay connected: dialled again after 1 s, 2 s, ... 1 min; by a name without a peer id, all nodes
+ *                     that it leads to
  * bootstrap peers     are dialled at the start, and whenever fewer than 4 peers are connected
  * peers seen by mDNS  are dialled when seen, and at most once a minute where that fails
  */
@@ -61,7 +63,9 @@ export class PeerKeeper {
     const { signal } = this.#controller
     setMaxListeners(0, signal)
 
-    this.#loops = this.#init.peers.map(async address => this.#keep(address, signal))
+    this.#loops = this.#init.peers.map(async address =>
+      isNameOfPeers(address) ? this.#keepAll(address, signal) : this.#keep(address, signal),
+    )
 
     if (this.#init.bootstrap.length > 0) {
       this.#loops.push(this.#bootstrap(signal))
@@ -104,6 +108,19 @@ export class PeerKeeper {
         this.#log.debug('cannot dial a peer of the local network', { peer, error: String(err) })
       },
     )
+  }
+
+  async #keepAll(address: Multiaddr, signal: AbortSignal): Promise<void> {
+    const components = {
+      dial: async (...args: [Multiaddr, AbortSignal]) => {
+        const connection = await this.#dial(...args)
+        await this.#libp2p.peerStore.merge(connection.remotePeer, { tags: { [tag]: { value: 100 } } })
+        return connection
+      },
+      isConnected: (peer: PeerId) => this.#libp2p.getConnections(peer).length > 0,
+      log: this.#log,
+    }
+    await new PeersByName(components, address).run(signal)
   }
 
   async #keep(address: Multiaddr, signal: AbortSignal): Promise<void> {
