@@ -50,6 +50,12 @@ export class Metrics {
     name: 'ipdr_http_sent_bytes_total',
     help: 'Bytes sent to clients, headers included',
   })
+  readonly servedBytes = new Counter<'source'>({
+    registers: [this.#registry],
+    name: 'ipdr_served_bytes_total',
+    help: 'Bytes of blobs and manifests sent to clients, by where they came from: disk, peer, gateway or upstream',
+    labelNames: ['source'],
+  })
   readonly brokenResponses = new Counter({
     registers: [this.#registry],
     name: 'ipdr_http_broken_responses_total',

@@ -23,5 +23,5 @@ export function contentLength(req: Request): number | undefined {
 
 /** What the registry is told about a request: the client's address, and a signal as of {@link clientSignal} */
 export function requestOptions(req: Request, res: Response): RequestOptions & { signal: AbortSignal } {
-  return { signal: clientSignal(res), client: req.socket.remoteAddress }
+  return { signal: clientSignal(res), client: req.socket.remoteAddress, via: req.get('Via') }
 }

@@ -5,11 +5,13 @@ import { algorithmOf, digestFrom, type Digest, type DigestAlgorithm } from '../o
 import { OciError } from '../oci/errors.ts'
 import type { ByteRange } from '../oci/range.ts'
 import { toOciError } from './errors.ts'
-import type { RequestOptions } from './repository.ts'
+import type { ReadBlobOptions, RequestOptions } from './repository.ts'
 
 export interface ReadContentOptions extends RequestOptions, Partial<ByteRange> {
   /** Called where a block is missing or damaged */
   onDamage?: (() => void) | undefined
+  /** Told of each chunk where its bytes come from */
+  onSource?: ReadBlobOptions['onSource']
   /** Called when reading begins; the result is disposed of when it ends */
   hold?: (() => Disposable) | undefined
   /**
@@ -30,7 +32,7 @@ export async function* readContent(
   { cid, size }: { cid: string; size: number },
   options: ReadContentOptions = {},
 ): AsyncGenerator<Uint8Array> {
-  const { start = 0, end = size - 1, hold, onDamage, verify } = options
+  const { start = 0, end = size - 1, hold, onDamage, onSource, verify } = options
   const hash = verify === undefined ? undefined : createHash(algorithmOf(verify.digest))
   using _held = hold?.()
   let left = end - start + 1
@@ -44,6 +46,7 @@ export async function* readContent(
       if (left === 0 && chunk.byteLength > 0 && verify !== undefined) {
         requireMatch(verify, hash!.digest('hex'))
       }
+      onSource?.('disk', chunk.byteLength)
       yield chunk
     }
     if (left !== 0) {

@@ -34,12 +34,21 @@ export interface LookUpOptions extends RequestOptions {
   whole?: boolean | undefined
 }
 
+/** Where the bytes of a response come from */
+export type SourceKind = 'disk' | 'peer' | 'gateway' | 'upstream'
+
+export interface ReadBlobOptions extends RequestOptions, Partial<ByteRange> {
+  /** Told before each chunk that does not come from the disk of this machine, and may be told of those that do */
+  onSource?: ((source: SourceKind, bytes: number) => void) | undefined
+}
+
 export interface Blob {
   digest: Digest
   /** Bytes */
   size: number
-  cid: string
-  read: (options?: RequestOptions & Partial<ByteRange>) => AsyncIterable<Uint8Array>
+  /** Undefined where it is not known before the blob is here */
+  cid: string | undefined
+  read: (options?: ReadBlobOptions) => AsyncIterable<Uint8Array>
 }
 
 export interface StoredManifest {
@@ -51,6 +60,16 @@ export interface StoredManifest {
   root: string
   /** The bytes exactly as they were pushed */
   read: (options?: RequestOptions) => Promise<Uint8Array>
+}
+
+/** A manifest that somebody asked for, which may be another registry's */
+export interface FoundManifest extends Omit<StoredManifest, 'root'> {
+  /** CID of the image root; undefined where the manifest is not here */
+  root: string | undefined
+  /** Where its bytes come from; @default disk */
+  source?: SourceKind | undefined
+  /** Milliseconds since the other registry told of it, where that can't be asked now */
+  staleFor?: number | undefined
 }
 
 export interface PutManifest {
@@ -78,10 +97,15 @@ export interface Listing<T> {
 export interface Repository {
   readonly name: string
   blob: (digest: Digest, options?: LookUpOptions) => Promise<Blob>
-  manifest: (reference: Reference, options?: LookUpOptions) => Promise<StoredManifest>
+  manifest: (reference: Reference, options?: LookUpOptions) => Promise<FoundManifest>
   tags: (page: Page, options?: RequestOptions) => Promise<Listing<string>>
   /** Descriptors of the manifests that name `subject`; an empty page where there is none */
-  referrers: (subject: Digest, page: Page, artifactType?: string) => Promise<Listing<Descriptor>>
+  referrers: (
+    subject: Digest,
+    page: Page,
+    artifactType?: string,
+    options?: RequestOptions,
+  ) => Promise<Listing<Descriptor>>
 
   /**
    * @throws OciError MANIFEST_INVALID, MANIFEST_BLOB_UNKNOWN, DIGEST_INVALID or STORAGE_FULL; nothing has changed then

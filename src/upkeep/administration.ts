@@ -93,6 +93,9 @@ export class Administration {
         parseReference(reference),
         options,
       )
+      if (root === undefined) {
+        throw new OciError('MANIFEST_UNKNOWN', { detail: { name: repository } })
+      }
       return { cid: root, path: [], ttl: 0 }
     } catch (err) {
       if (/^[^/:]+\.[^/:]+$/.test(name)) {

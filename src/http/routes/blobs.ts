@@ -2,40 +2,45 @@ import { randomUUID } from 'node:crypto'
 import type { Router, Request, Response } from 'express'
 import { parseDigest } from '../../oci/digest.ts'
 import { parseRange, type ByteRange } from '../../oci/range.ts'
-import { parseName } from '../../oci/reference.ts'
 import type { Registry } from '../../registry/repositories/registry.ts'
-import type { Blob } from '../../registry/repository.ts'
+import type { Metrics } from '../../metrics.ts'
+import type { Blob, ReadBlobOptions } from '../../registry/repository.ts'
 import { requestOptions } from '../request-options.ts'
 import { writeBody } from '../streamed-body.ts'
 import { etag, isNotModified } from '../responses/etag.ts'
 import { onlyMethods } from '../middleware/allowed-methods.ts'
 import { route } from '../middleware/request-log.ts'
+import { countSources } from '../responses/provenance.ts'
 import { readParts } from '../responses/range-parts.ts'
+import { repositoryName } from './repository-name.ts'
 import { createRouter } from './router.ts'
 import { callerOf } from '../middleware/identify.ts'
 import { paths } from './paths.ts'
 
 const contentType = 'application/octet-stream'
 
-type ReadOptions = ReturnType<typeof requestOptions>
+type ReadOptions = ReturnType<typeof requestOptions> & Pick<ReadBlobOptions, 'onSource'>
 
 /** @see https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pulling-blobs */
-export function blobRoutes({ registry }: { registry: Registry }, { maxRanges }: { maxRanges: number }): Router {
+export function blobRoutes(
+  { registry, metrics }: { registry: Registry; metrics: Metrics },
+  { maxRanges }: { maxRanges: number },
+): Router {
   const router = createRouter()
   router
     .route(paths.blob)
     .all(route('blob'))
     .get(async (req, res) => {
       const caller = callerOf(res)
-      const repository = await registry.repository(parseName(req.params.name), caller)
-      const options = requestOptions(req, res)
+      const repository = await registry.repository(repositoryName(req, res, registry), caller)
+      const options = { ...requestOptions(req, res), onSource: countSources(res, metrics) }
       const blob = await repository.blob(parseDigest(req.params.digest), { ...options, whole: req.method === 'HEAD' })
       res.set({
         'Docker-Content-Digest': blob.digest,
         ETag: etag(blob.digest),
         'Cache-Control': `${caller.isPublic(repository.name) ? 'public' : 'private'}, max-age=31536000, immutable`,
         'Accept-Ranges': 'bytes',
-        'X-Ipfs-Cid': blob.cid,
+        ...(blob.cid === undefined ? {} : { 'X-Ipfs-Cid': blob.cid }),
       })
       if (isNotModified(req, blob.digest)) {
         res.status(304).end()
@@ -51,7 +56,7 @@ export function blobRoutes({ registry }: { registry: Registry }, { maxRanges }: 
       }
     })
     .delete(async (req, res) => {
-      const repository = await registry.repository(parseName(req.params.name), callerOf(res))
+      const repository = await registry.repository(repositoryName(req, res, registry), callerOf(res))
       await repository.deleteBlob(parseDigest(req.params.digest))
       res.status(202).end()
     })

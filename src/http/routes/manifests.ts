@@ -1,17 +1,20 @@
 import type { Router } from 'express'
 import { isSafeManifestType, parseMediaType } from '../../oci/media-types.ts'
-import { parseName, parseReference, parseTag } from '../../oci/reference.ts'
+import { parseReference, parseTag } from '../../oci/reference.ts'
 import { OciError } from '../../oci/errors.ts'
 import type { ReadOnlyMode } from '../../registry/read-only-mode.ts'
+import type { Metrics } from '../../metrics.ts'
 import type { Registry } from '../../registry/repositories/registry.ts'
 import type { BodyMemory } from '../body-memory.ts'
 import { requestOptions } from '../request-options.ts'
+import { repositoryName } from './repository-name.ts'
 import { createRouter } from './router.ts'
 import { moveListener } from '../middleware/audit.ts'
 import { callerOf } from '../middleware/identify.ts'
 import type { BodyRate } from '../steady-body.ts'
 import { readBody } from '../whole-body.ts'
 import { etag, isNotModified } from '../responses/etag.ts'
+import { countSources, staleHeaders } from '../responses/provenance.ts'
 import { onlyMethods } from '../middleware/allowed-methods.ts'
 import { addLogFields, route } from '../middleware/request-log.ts'
 import { manifestPath, paths } from './paths.ts'
@@ -22,6 +25,7 @@ const maxTags = 100
 interface ManifestComponents {
   readOnly: Pick<ReadOnlyMode, 'requireWritable'>
   registry: Registry
+  metrics: Metrics
   bodies: BodyMemory
 }
 
@@ -36,24 +40,29 @@ export function manifestRoutes(
   limits: { maxManifestBytes: number; bodyRate: BodyRate },
 ): Router {
   const router = createRouter()
-  addReading(router, components.registry)
+  addReading(router, components)
   addWriting(router, components, limits)
   return router
 }
 
-function addReading(router: Router, registry: Registry): void {
+function addReading(router: Router, { metrics, registry }: ManifestComponents): void {
   router
     .route(paths.manifest)
     .all(route('manifest'))
     .get(async (req, res) => {
       const options = requestOptions(req, res)
-      const repository = await registry.repository(parseName(req.params.name), callerOf(res))
+      const repository = await registry.repository(repositoryName(req, res, registry), callerOf(res))
       const manifest = await repository.manifest(parseReference(req.params.reference), {
         ...options,
         whole: req.method === 'HEAD',
       })
       addLogFields(res, { digest: manifest.digest, cid: manifest.root })
-      res.set({ 'Docker-Content-Digest': manifest.digest, ETag: etag(manifest.digest), ...rootHeaders(manifest.root) })
+      res.set({
+        'Docker-Content-Digest': manifest.digest,
+        ETag: etag(manifest.digest),
+        ...rootHeaders(manifest.root),
+        ...staleHeaders(manifest),
+      })
       if (isNotModified(req, manifest.digest)) {
         res.status(304).end()
         return
@@ -65,6 +74,7 @@ function addReading(router: Router, registry: Registry): void {
         isSafeManifestType(manifest.mediaType) ? manifest.mediaType : 'application/octet-stream',
       )
       res.setHeader('Content-Length', manifest.size)
+      countSources(res, metrics)(manifest.source ?? 'disk', bytes?.byteLength ?? 0)
       res.end(bytes)
     })
 }
@@ -78,7 +88,7 @@ function addWriting(
     .route(paths.manifest)
     .put(async (req, res) => {
       const caller = callerOf(res)
-      const repository = await registry.repository(parseName(req.params.name), caller)
+      const repository = await registry.repository(repositoryName(req, res, registry), caller)
       repository.requireWritable()
       const reference = parseReference(req.params.reference)
       const tags = parseTags(req.query.tag)
@@ -111,7 +121,7 @@ function addWriting(
       res.end()
     })
     .delete(async (req, res) => {
-      const repository = await registry.repository(parseName(req.params.name), callerOf(res))
+      const repository = await registry.repository(repositoryName(req, res, registry), callerOf(res))
       await repository.deleteManifest(parseReference(req.params.reference))
       res.status(202).end()
     })
@@ -127,6 +137,6 @@ function parseTags(query: unknown): string[] {
 }
 
 /** The CID of the image root, in our header and in the one that older IPDR programs read */
-function rootHeaders(cid: string): Record<string, string> {
-  return { 'X-Ipfs-Cid': cid, 'X-Docker-Content-ID': cid }
+function rootHeaders(cid: string | undefined): Record<string, string> {
+  return cid === undefined ? {} : { 'X-Ipfs-Cid': cid, 'X-Docker-Content-ID': cid }
 }

@@ -2,10 +2,11 @@ import type { Router } from 'express'
 import { parseDigest } from '../../oci/digest.ts'
 import { OCI_INDEX } from '../../oci/media-types.ts'
 import { parsePage } from '../../oci/pagination.ts'
-import { parseName } from '../../oci/reference.ts'
 import type { Registry } from '../../registry/repositories/registry.ts'
+import { requestOptions } from '../request-options.ts'
 import { onlyMethods } from '../middleware/allowed-methods.ts'
 import { route } from '../middleware/request-log.ts'
+import { namespaceOf, repositoryName } from './repository-name.ts'
 import { createRouter } from './router.ts'
 import { callerOf } from '../middleware/identify.ts'
 import { nextPage, paths } from './paths.ts'
@@ -17,17 +18,17 @@ export function referrerRoutes({ registry }: { registry: Registry }): Router {
     .route(paths.referrers)
     .all(route('referrers'))
     .get(async (req, res) => {
-      const repository = await registry.repository(parseName(req.params.name), callerOf(res))
+      const repository = await registry.repository(repositoryName(req, res, registry), callerOf(res))
       const subject = parseDigest(req.params.digest)
       const page = parsePage(req.query)
       const artifactType =
         typeof req.query.artifactType === 'string' && req.query.artifactType !== '' ? req.query.artifactType : undefined
-      const { items, more } = await repository.referrers(subject, page, artifactType)
+      const { items, more } = await repository.referrers(subject, page, artifactType, requestOptions(req, res))
       if (artifactType !== undefined) {
         res.set('OCI-Filters-Applied', 'artifactType')
       }
       if (more) {
-        res.set(nextPage(req.path, { n: page.limit, last: items.at(-1)?.digest, artifactType }))
+        res.set(nextPage(req.path, { n: page.limit, last: items.at(-1)?.digest, artifactType, ns: namespaceOf(req) }))
       }
       // as bytes: to the type of a string, Express would add a charset
       res

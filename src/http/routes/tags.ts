@@ -1,10 +1,10 @@
 import type { Router } from 'express'
 import { parsePage } from '../../oci/pagination.ts'
-import { parseName } from '../../oci/reference.ts'
 import type { Registry } from '../../registry/repositories/registry.ts'
 import { requestOptions } from '../request-options.ts'
 import { onlyMethods } from '../middleware/allowed-methods.ts'
 import { route } from '../middleware/request-log.ts'
+import { namespaceOf, repositoryName } from './repository-name.ts'
 import { createRouter } from './router.ts'
 import { callerOf } from '../middleware/identify.ts'
 import { nextPage, paths } from './paths.ts'
@@ -33,11 +33,11 @@ export function tagRoutes({ registry }: { registry: Registry }): Router {
     .route(paths.tags)
     .all(route('tags'))
     .get(async (req, res) => {
-      const repository = await registry.repository(parseName(req.params.name), callerOf(res))
+      const repository = await registry.repository(repositoryName(req, res, registry), callerOf(res))
       const page = parsePage(req.query)
       const { items, more } = await repository.tags(page, requestOptions(req, res))
       if (more) {
-        res.set(nextPage(req.path, { n: page.limit, last: items.at(-1) }))
+        res.set(nextPage(req.path, { n: page.limit, last: items.at(-1), ns: namespaceOf(req) }))
       }
       res.json({ name: repository.name, tags: items })
     })

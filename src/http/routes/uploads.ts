@@ -2,13 +2,14 @@ import type { Router, Request, Response } from 'express'
 import { isDigestAlgorithm, parseDigest, type Digest, type DigestAlgorithm } from '../../oci/digest.ts'
 import { OciError } from '../../oci/errors.ts'
 import { parseContentRange, type ByteRange } from '../../oci/range.ts'
-import { parseName } from '../../oci/reference.ts'
 import type { ReadOnlyMode } from '../../registry/read-only-mode.ts'
 import type { Registry } from '../../registry/repositories/registry.ts'
 import type { Repository } from '../../registry/repository.ts'
 import { uploadRange } from '../../registry/uploads/upload-range.ts'
 import { clientSignal, contentLength } from '../request-options.ts'
 import { bodyOf } from '../streamed-body.ts'
+import { parseName } from '../../oci/reference.ts'
+import { repositoryName } from './repository-name.ts'
 import { createRouter } from './router.ts'
 import { callerOf } from '../middleware/identify.ts'
 import type { BodyTurns } from '../body-turns.ts'
@@ -39,7 +40,7 @@ function addStart(router: Router, { readOnly, registry, turns }: UploadComponent
     .route(paths.uploads)
     .all(route('uploads'))
     .post(async (req, res) => {
-      const name = parseName(req.params.name)
+      const name = repositoryName(req, res, registry)
       const caller = callerOf(res)
       const repository = await registry.repository(name, caller)
       repository.requireWritable()
@@ -88,16 +89,16 @@ function addContinuation(router: Router, { readOnly, registry, turns }: UploadCo
   router
     .route(paths.upload)
     .all(route('upload'), async (req, res, next) => {
-      const { name } = target(req)
+      const { name } = target(req, res, registry)
       ;(await registry.repository(name, callerOf(res))).requireWritable()
       next()
     })
     .get(async (req, res) => {
-      const { name, id } = target(req)
+      const { name, id } = target(req, res, registry)
       sendUpload(res.status(204), name, id, await uploads.size(name, id, { owner: callerOf(res).name }))
     })
     .patch(async (req, res) => {
-      const { name, id } = target(req)
+      const { name, id } = target(req, res, registry)
       const range = chunkRange(req)
       sendUpload(
         res.status(202),
@@ -112,7 +113,7 @@ function addContinuation(router: Router, { readOnly, registry, turns }: UploadCo
       )
     })
     .put(async (req, res) => {
-      const { name, id } = target(req)
+      const { name, id } = target(req, res, registry)
       const digest = parseDigest(req.query.digest)
       const range = chunkRange(req)
       sendBlob(
@@ -128,7 +129,7 @@ function addContinuation(router: Router, { readOnly, registry, turns }: UploadCo
       )
     })
     .delete(async (req, res) => {
-      const { name, id } = target(req)
+      const { name, id } = target(req, res, registry)
       await uploads.cancel(name, id, { signal: clientSignal(res), owner: callerOf(res).name })
       res.status(204).end()
     })
@@ -152,8 +153,8 @@ async function mount(repository: Repository, req: Request, res: Response): Promi
   return true
 }
 
-function target(req: Request): { name: string; id: string } {
-  return { name: parseName(String(req.params.name)), id: String(req.params.id) }
+function target(req: Request, res: Response, registry: Registry): { name: string; id: string } {
+  return { name: repositoryName(req, res, registry), id: String(req.params['id']) }
 }
 
 function digestAlgorithm(req: Request): DigestAlgorithm | undefined {
@@ -182,7 +183,7 @@ function sendUpload(res: Response, name: string, id: string, size: number): void
   res.set({ Location: uploadPath(name, id), 'Docker-Upload-UUID': id, ...uploadRange(size) }).end()
 }
 
-function sendBlob(res: Response, name: string, digest: Digest, { cid }: { cid: string }): void {
+function sendBlob(res: Response, name: string, digest: Digest, { cid }: { cid: string | undefined }): void {
   const isReader = callerOf(res).may({ action: 'pull', repository: name })
   res
     .status(201)
@@ -190,7 +191,7 @@ function sendBlob(res: Response, name: string, digest: Digest, { cid }: { cid: s
       Location: blobPath(name, digest),
       'Docker-Content-Digest': digest,
       // by its CID a blob can be had elsewhere
-      ...(isReader ? { 'X-Ipfs-Cid': cid } : {}),
+      ...(isReader && cid !== undefined ? { 'X-Ipfs-Cid': cid } : {}),
     })
     .end()
 }

@@ -6,12 +6,12 @@ import type { Page } from '../../oci/pagination.ts'
 import type { Reference } from '../../oci/reference.ts'
 import type {
   Blob,
+  FoundManifest,
   Listing,
   LookUpOptions,
   PutManifest,
   Repository,
   RequestOptions,
-  StoredManifest,
 } from '../repository.ts'
 
 export interface GuardedRepositoryComponents {
@@ -44,7 +44,7 @@ export class GuardedRepository implements Repository {
     return await this.#repository.blob(digest, options)
   }
 
-  async manifest(reference: Reference, options?: LookUpOptions): Promise<StoredManifest> {
+  async manifest(reference: Reference, options?: LookUpOptions): Promise<FoundManifest> {
     this.#require('pull', reference.tag)
     return await this.#repository.manifest(reference, options)
   }
@@ -54,9 +54,14 @@ export class GuardedRepository implements Repository {
     return await this.#repository.tags(page, options)
   }
 
-  async referrers(subject: Digest, page: Page, artifactType?: string): Promise<Listing<Descriptor>> {
+  async referrers(
+    subject: Digest,
+    page: Page,
+    artifactType?: string,
+    options?: RequestOptions,
+  ): Promise<Listing<Descriptor>> {
     this.#require('pull')
-    return await this.#repository.referrers(subject, page, artifactType)
+    return await this.#repository.referrers(subject, page, artifactType, options)
   }
 
   async putManifest(manifest: PutManifest): ReturnType<Repository['putManifest']> {

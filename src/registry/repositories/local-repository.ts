@@ -58,7 +58,7 @@ export class LocalRepository implements Repository {
     })
   }
 
-  async blob(digest: Digest, { whole = false }: LookUpOptions = {}): Promise<Blob> {
+  async blob(digest: Digest, { whole = false }: LookUpOptions = {}): Promise<Blob & { cid: string }> {
     const { content, index, links, unreadable } = this.#components
     await links.ask(this.name, digest)
     const [isLinked, record] = await Promise.all([index.isLinked(this.name, digest), index.blob(digest)])

@@ -18,6 +18,7 @@ import type { Page } from '../../oci/pagination.ts'
 import type { BlockAccess } from '../block-access.ts'
 import type { CachedImages } from '../image/cached-images.ts'
 import type { ClientLimit } from '../client-limit.ts'
+import { FallbackRepository } from './fallback-repository.ts'
 import { GuardedRepository } from './guarded-repository.ts'
 import { ImagesByRoot } from './images-by-root.ts'
 import type { IndexCondition } from '../index-condition.ts'
@@ -25,7 +26,6 @@ import type { UnreadableFiles } from '../unreadable-files.ts'
 import type { LinkGuard } from '../link-guard.ts'
 import { takePage } from '../listing.ts'
 import { LocalRepository, type LocalRepositoryComponents } from './local-repository.ts'
-import type { Upstream } from '../mirror/upstream.ts'
 import type { Listing, Repository } from '../repository.ts'
 import type { NameResolver } from '../tags/resolver-source.ts'
 import { RecentRoots, ResolvedRepository, type TagResolver } from './resolved-repository.ts'
@@ -58,10 +58,28 @@ export interface RegistryComponents {
   tagListener?: TagListener | undefined
   /** Undefined where no resolver is configured */
   resolver?: TagResolver | undefined
-  /** Other registries that are mirrored, by name; undefined where none is configured */
-  upstreams?: ReadonlyMap<string, Upstream> | undefined
+  /** Undefined where no other registry is mirrored */
+  mirrors?: Mirrors | undefined
   /** Limits the requests that wait for a name to be resolved */
   fetches?: ClientLimit | undefined
+}
+
+/** Repositories of other registries, under names of this one */
+export interface Mirrors {
+  /**
+   * @param namespace the host of the other registry, as clients name it
+   * @param name of a repository there
+   * @returns its name here
+   * @throws OciError NAME_UNKNOWN where that registry is not mirrored, NAME_INVALID
+   */
+  named: (namespace: string, name: string) => string
+  /**
+   * @returns undefined where the name is not one of another registry's
+   * @throws OciError NAME_UNKNOWN where the repository is not mirrored
+   */
+  repository: (name: string) => Repository | undefined
+  /** What a name stands for that has no repository here; undefined: nothing */
+  fallback: (name: string) => Repository | undefined
 }
 
 export interface RegistryInit {
@@ -99,8 +117,8 @@ export class Registry {
   }
 
   /**
-   * Finds the repository that a name stands for: one of this registry, else an image in IPFS if the name is a CID or an
-   * IPNS name, else what the resolvers know
+   * Finds the repository that a name stands for: one of another registry that is mirrored, one of this registry, an
+   * image in IPFS if the name is a CID or an IPNS name, else what the resolvers know
    *
    * @param name a valid repository name; the repository need not exist yet
    * @param caller for whom it is looked up, and by whose rules it can be used
@@ -108,17 +126,38 @@ export class Registry {
    * a root of no repository that the caller may pull
    */
   async repository(name: string, caller: Caller): Promise<Repository> {
-    const { index, resolver } = this.#components
+    const { index, mirrors, resolver } = this.#components
     this.requireServing()
+    const mirrored = mirrors?.repository(name)
+    if (mirrored !== undefined) {
+      return this.#guarded(mirrored, caller)
+    }
     const local = this.localRepository(name)
     const root = parseRoot(name)
-    if ((root === undefined && resolver === undefined) || (await index.hasRepository(name))) {
+    if ((root === undefined && resolver === undefined && mirrors === undefined) || (await index.hasRepository(name))) {
       return this.#guarded(local, caller)
     }
     if (root !== undefined) {
       return await this.#imagesByRoot.repository(name, root, caller)
     }
+    const fallback = mirrors?.fallback(name)
+    if (fallback !== undefined) {
+      return new FallbackRepository(this.#guarded(local, caller), this.#guarded(fallback, caller))
+    }
     return this.#guarded(resolver === undefined ? local : this.#resolved(local, resolver, caller), caller)
+  }
+
+  /**
+   * @param namespace the host of another registry that a client pulls from by way of this one
+   * @returns the name here of a repository there; where no other registry is mirrored, the same name
+   * @throws OciError NAME_UNKNOWN, NAME_INVALID
+   */
+  nameIn(namespace: string, name: string): string {
+    return this.#components.mirrors?.named(namespace, name) ?? name
+  }
+
+  get hasMirrors(): boolean {
+    return this.#components.mirrors !== undefined
   }
 
   /**
@@ -131,10 +170,21 @@ export class Registry {
   }
 
   /** The repository of this registry, whatever else the name stands for */
-  localRepository(name: string): Repository {
+  localRepository(name: string): LocalRepository {
     return new LocalRepository(this.#localComponents, {
       name,
       acceptMissingBlobs: this.#acceptMissingBlobs,
+      manifestLimits: this.#manifestLimits,
+    })
+  }
+
+  /** The repository of this registry that keeps what is mirrored under a name */
+  mirroredRepository(name: string): Repository {
+    // only what is pushed here is pinned by others; what is provided is what is whole
+    const components = { ...this.#localComponents, pinner: undefined, provider: undefined }
+    return new LocalRepository(components, {
+      name,
+      acceptMissingBlobs: true,
       manifestLimits: this.#manifestLimits,
     })
   }

@@ -9,12 +9,12 @@ import { ImageRepository, type ImageRepositoryComponents } from './image-reposit
 import { takePage } from '../listing.ts'
 import type {
   Blob,
+  FoundManifest,
   Listing,
   LookUpOptions,
   PutManifest,
   Repository,
   RequestOptions,
-  StoredManifest,
 } from '../repository.ts'
 
 /** Finds out which image root a repository's tag stands for */
@@ -70,7 +70,7 @@ export class ResolvedRepository implements Repository {
     return await this.#first('BLOB_UNKNOWN', async repository => await repository.blob(digest, options), options)
   }
 
-  async manifest(reference: Reference, options: LookUpOptions = {}): Promise<StoredManifest> {
+  async manifest(reference: Reference, options: LookUpOptions = {}): Promise<FoundManifest> {
     if (reference.tag === undefined) {
       return await this.#first(
         'MANIFEST_UNKNOWN',

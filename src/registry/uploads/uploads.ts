@@ -14,7 +14,7 @@
  * @see https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pushing-blobs
  */
 import { randomUUID } from 'node:crypto'
-import type { ContentStore } from '../../ipfs/content-store.ts'
+import type { Content, ContentStore } from '../../ipfs/content-store.ts'
 import type { StorageSpace } from '../../ipfs/blockstore/storage-space.ts'
 import type { Index, UploadRecord } from '../../index/index.ts'
 import type { Logger } from '../../log.ts'
@@ -24,7 +24,7 @@ import type { AppendOptions, UploadOptions } from './upload-options.ts'
 import { translateErrors, uploadUnknown } from '../errors.ts'
 import { KeyedLock } from '../../scheduling/keyed-lock.ts'
 import type { LinkGuard } from '../link-guard.ts'
-import type { Blob, RequestOptions } from '../repository.ts'
+import type { RequestOptions } from '../repository.ts'
 import { OpenUploads, type OpenUpload } from './open-uploads.ts'
 import type { UploadBlock } from './upload-blocks.ts'
 import { digestOfUpload } from './upload-digest.ts'
@@ -177,7 +177,7 @@ export class Uploads {
     digest: Digest,
     source: AsyncIterable<Uint8Array>,
     options: AppendOptions = {},
-  ): Promise<Pick<Blob, 'cid' | 'size'>> {
+  ): Promise<Pick<Content, 'cid' | 'size'>> {
     return await this.#locked(id, options, async () => {
       const upload = await this.#find(repository, id, options)
       try {
@@ -240,7 +240,7 @@ export class Uploads {
     check.finish()
   }
 
-  async #close(upload: OpenUpload, digest: Digest, options: RequestOptions): Promise<Pick<Blob, 'cid' | 'size'>> {
+  async #close(upload: OpenUpload, digest: Digest, options: RequestOptions): Promise<Pick<Content, 'cid' | 'size'>> {
     const { content, index, links } = this.#components
     const file = await upload.writer.close()
     upload.root = file.cid

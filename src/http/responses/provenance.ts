@@ -1,0 +1,38 @@
+import type { Response } from 'express'
+import type { Metrics } from '../../metrics.ts'
+import type { FoundManifest, ReadBlobOptions, SourceKind } from '../../registry/repository.ts'
+
+const second = 1000
+
+/**
+ * Counts the bytes of a response by where they come from: in a header that names the source of the first byte, in the
+ * metrics, and in the log line and the audit record of the request
+ */
+export function countSources(res: Response, metrics: Metrics): NonNullable<ReadBlobOptions['onSource']> {
+  const bytes: Partial<Record<SourceKind, number>> = {}
+  res.locals.sources = bytes
+  return (source, count) => {
+    if (!res.headersSent) {
+      res.setHeader('X-Ipdr-Source', source)
+    }
+    bytes[source] = (bytes[source] ?? 0) + count
+    metrics.servedBytes.inc({ source }, count)
+  }
+}
+
+/** Bytes of a response by where they came from; undefined where none of a blob or manifest was sent */
+export function sourcesOf(res: Response): Record<string, number> | undefined {
+  const sources = res.locals.sources as Record<string, number> | undefined
+  return sources === undefined || Object.keys(sources).length === 0 ? undefined : sources
+}
+
+/**
+ * Headers of a manifest that another registry could not be asked for now
+ *
+ * @see https://www.rfc-editor.org/rfc/rfc7234#section-5.5.1
+ */
+export function staleHeaders({ staleFor }: Pick<FoundManifest, 'staleFor'>): Record<string, string> {
+  return staleFor === undefined
+    ? {}
+    : { Warning: '110 - "Response is Stale"', Age: String(Math.floor(staleFor / second)) }
+}

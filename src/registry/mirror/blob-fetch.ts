@@ -1,0 +1,251 @@
+import type { Content, ContentStore } from '../../ipfs/content-store.ts'
+import { isMissingOrDamaged } from '../../ipfs/errors.ts'
+import type { Logger } from '../../log.ts'
+import type { Digest } from '../../oci/digest.ts'
+import { OciError } from '../../oci/errors.ts'
+import { toOciError } from '../errors.ts'
+import type { BlobSource } from './blob-source.ts'
+import { FetchJobs, unavailable } from './fetch-jobs.ts'
+import type { FetchState } from './fetch-state.ts'
+import { FetchedLeaves, type FetchedLeavesComponents, type FetchedLeavesInit } from './fetched-leaves.ts'
+import { readFetch, type ReadFetchOptions } from './read-fetch.ts'
+
+/** Leaves after which the state is saved; 1 MiB each */
+const saveInterval = 4
+
+export interface BlobFetchComponents extends Omit<FetchedLeavesComponents, 'onWanted'> {
+  content: Pick<ContentStore, 'sparseWriter' | 'sync'>
+  state: FetchState
+  /** Makes the blob, which is durable, part of the repositories, and forgets the state */
+  link: (fetch: BlobFetch, file: Content, blockKeys: Uint8Array) => Promise<void>
+  /** Called when nothing more comes */
+  onEnd: () => void
+  /** Called with the bytes of each leaf that is stored */
+  onStored: (bytes: number) => void
+  log: Logger
+}
+
+export interface BlobFetchInit extends FetchedLeavesInit {
+  /** How long it goes on although nobody reads it and less than half of it is here; milliseconds */
+  idleTime: number
+}
+
+/** A blob on its way here from other places, which anybody may read meanwhile */
+export class BlobFetch {
+  /** The blob is stored and linked; rejects with an OciError where it will not be */
+  readonly whole: Promise<Content>
+  /** Resolves when nothing more comes, and what is here is saved */
+  readonly ended: Promise<void>
+  /** Those that get the blob */
+  readonly repositories = new Set<string>()
+  readonly #components: BlobFetchComponents
+  readonly #idleTime: number
+  readonly #leaves: FetchedLeaves
+  readonly #whole = Promise.withResolvers<Content>()
+  readonly #ended = Promise.withResolvers<void>()
+  readonly #jobs: FetchJobs
+  #closing: Promise<void> | undefined
+  #unsaved = 0
+  #holds = 0
+  #idle: NodeJS.Timeout | undefined
+  #isLinked = false
+  #hasEnded = false
+
+  constructor(components: BlobFetchComponents, init: BlobFetchInit) {
+    this.#components = components
+    this.#idleTime = init.idleTime
+    this.whole = this.#whole.promise
+    this.ended = this.#ended.promise
+    // whoever waits for it hears of it
+    this.whole.catch(() => {})
+    this.#leaves = new FetchedLeaves(
+      {
+        ...components,
+        onWanted: () => {
+          this.#plan()
+        },
+      },
+      init,
+    )
+    this.#jobs = new FetchJobs({
+      leaves: this.#leaves,
+      log: components.log,
+      onStored: bytes => {
+        this.#stored(bytes)
+      },
+      onProgress: () => {
+        this.#plan()
+      },
+      onFull: err => {
+        void this.stop(err)
+      },
+    })
+  }
+
+  get digest(): Digest {
+    return this.#leaves.digest
+  }
+
+  get size(): number {
+    return this.#leaves.size
+  }
+
+  /** Whether nothing more comes: it is whole, or has failed */
+  get hasEnded(): boolean {
+    return this.#hasEnded
+  }
+
+  /** Adds places to get it from, for a repository that gets the blob too */
+  add(repository: string, sources: readonly BlobSource[]): void {
+    if (!this.repositories.has(repository)) {
+      this.repositories.add(repository)
+      this.#jobs.add(sources)
+      this.#unsaved = saveInterval
+    }
+  }
+
+  /** Begins to fetch; it goes on for a while even if nobody reads it */
+  start(): void {
+    this.#watchIdle()
+    this.#plan()
+  }
+
+  /** Until the result is disposed of, it goes on */
+  hold(): Disposable {
+    this.#holds++
+    clearTimeout(this.#idle)
+    let isHeld = true
+    return {
+      [Symbol.dispose]: () => {
+        if (isHeld) {
+          isHeld = false
+          this.#holds--
+          this.#watchIdle()
+        }
+      },
+    }
+  }
+
+  /**
+   * Reads the blob, or a part of it, as it comes
+   *
+   * @throws OciError where it does not come; the last leaf comes only once all of them match the digest
+   */
+  async *read(options: Partial<ReadFetchOptions> = {}): AsyncGenerator<Uint8Array> {
+    using _hold = this.hold()
+    const { start = 0, end = this.size - 1 } = options
+    yield* readFetch(this.#leaves, { ...options, start, end })
+  }
+
+  /** CIDs of the blocks that are here */
+  blocks(): string[] {
+    return this.#leaves.blocks()
+  }
+
+  /**
+   * Ends it; what is here is saved, to go on from later
+   *
+   * @param options.active whether it goes on by itself after a restart
+   */
+  async stop(reason: unknown, { active = false }: { active?: boolean } = {}): Promise<void> {
+    if (this.#hasEnded) {
+      return
+    }
+    this.#hasEnded = true
+    clearTimeout(this.#idle)
+    const err = failureOf(this.digest, reason)
+    this.#leaves.fail(err)
+    this.#whole.reject(err)
+    await Promise.all([this.#closing, this.#jobs.stop()])
+    if (!this.#isLinked) {
+      await (this.#leaves.stored > 0 ? this.#save(active) : this.#components.state.delete())
+    }
+    this.#leaves.discard()
+    this.#components.onEnd()
+    this.#ended.resolve()
+  }
+
+  #plan(): void {
+    if (this.#hasEnded || this.#closing !== undefined) {
+      return
+    }
+    if (this.#leaves.isWhole) {
+      this.#closing = this.#close().finally(() => {
+        this.#closing = undefined
+        this.#plan()
+      })
+      return
+    }
+    const failure = this.#jobs.plan()
+    if (failure !== undefined) {
+      void this.stop(failure)
+    }
+  }
+
+  /** Never rejects */
+  async #close(): Promise<void> {
+    const { content, link, log, onEnd, state } = this.#components
+    // a source may still be about to deliver what is here already
+    await this.#jobs.stop()
+    try {
+      const file = await this.#leaves.close()
+      if (file === undefined) {
+        // they come once more, from whoever sent none of them
+        this.#jobs.blame()
+        await state.delete()
+        return
+      }
+      await state.idle()
+      await content.sync()
+      await link(this, file, this.#leaves.blockKeys())
+      this.#isLinked = true
+      this.#whole.resolve(file)
+      if (!this.#hasEnded) {
+        this.#hasEnded = true
+        clearTimeout(this.#idle)
+        this.#leaves.discard()
+        onEnd()
+        this.#ended.resolve()
+      }
+    } catch (err) {
+      if (!isMissingOrDamaged(err) || this.#leaves.isVerified) {
+        log.error('a blob from elsewhere is not kept', { digest: this.digest, err })
+        void this.stop(err)
+      }
+    }
+  }
+
+  #stored(bytes: number): void {
+    this.#components.onStored(bytes)
+    this.#unsaved++
+    if (this.#unsaved >= saveInterval && !this.#leaves.isWhole) {
+      void this.#save(true)
+    }
+  }
+
+  #watchIdle(): void {
+    clearTimeout(this.#idle)
+    if (this.#holds === 0 && !this.#hasEnded) {
+      this.#idle = setTimeout(() => {
+        if (this.#leaves.stored * 2 <= this.#leaves.leafCount) {
+          void this.stop(unavailable(this.digest, 'nobody waits for it any more'))
+        }
+      }, this.#idleTime).unref()
+    }
+  }
+
+  async #save(active: boolean): Promise<void> {
+    this.#unsaved = 0
+    const { digest, size } = this
+    const record = { digest, size, repositories: [...this.repositories], active }
+    await this.#components.state.save(record, () => this.#leaves.hashes())
+  }
+}
+
+/** Clients get no other error than one of the specification */
+function failureOf(digest: Digest, cause: unknown): OciError {
+  const err = toOciError(cause)
+  return err instanceof OciError
+    ? err
+    : new OciError('UNAVAILABLE', { detail: { digest, reason: 'the blob could not be fetched' }, cause })
+}

@@ -1,0 +1,86 @@
+import type { FetchRecord, Index } from '../../index/index.ts'
+import type { SparseState } from '../../ipfs/content-store.ts'
+import type { Logger } from '../../log.ts'
+import type { Digest } from '../../oci/digest.ts'
+
+const hashBytes = 32
+/** Leaves whose hashes are in one piece of the index */
+const pieceLeaves = 64
+
+export interface FetchStateComponents {
+  index: Pick<Index, 'change' | 'fetch' | 'fetchLeaves'>
+  log: Logger
+}
+
+/** What the index knows of a fetch, from which it goes on after a restart */
+export class FetchState {
+  readonly id: string
+  readonly #components: FetchStateComponents
+  #saved: Uint8Array | undefined
+  #running: Promise<void> = Promise.resolve()
+
+  constructor(components: FetchStateComponents, id: string) {
+    this.#components = components
+    this.id = id
+  }
+
+  /** A digest with another size is another fetch: one of the two is wrong, and must not spoil the other */
+  static idOf(digest: Digest, size: number): string {
+    return `${digest}:${size}`
+  }
+
+  /** @returns undefined where nothing was saved */
+  async load(leafCount: number): Promise<{ record: FetchRecord; state: SparseState } | undefined> {
+    const { index } = this.#components
+    const record = await index.fetch(this.id)
+    if (record === undefined) {
+      return undefined
+    }
+    const leaves = new Uint8Array(leafCount * hashBytes)
+    for await (const { position, hashes } of index.fetchLeaves(this.id)) {
+      if (position + hashes.byteLength / hashBytes <= leafCount) {
+        leaves.set(hashes, position * hashBytes)
+      }
+    }
+    this.#saved = leaves.slice()
+    return { record, state: { size: record.size, leaves } }
+  }
+
+  /** Saves what has changed; never throws, as a fetch that is not saved only begins anew after a restart */
+  async save(record: Omit<FetchRecord, 'updated'>, leaves: () => Uint8Array): Promise<void> {
+    this.#running = this.#running.then(async () => {
+      try {
+        await this.#save({ ...record, updated: new Date().toISOString() }, leaves())
+      } catch (err) {
+        this.#components.log.warn('state of a fetch not saved', { digest: record.digest, err })
+      }
+    })
+    await this.#running
+  }
+
+  /** Forgets everything */
+  async delete(): Promise<void> {
+    await this.idle()
+    this.#saved = undefined
+    await this.#components.index.change().deleteFetch(this.id).commit({ durable: false })
+  }
+
+  /** Resolves when no save is under way */
+  async idle(): Promise<void> {
+    await this.#running
+  }
+
+  async #save(record: FetchRecord, leaves: Uint8Array): Promise<void> {
+    const change = this.#components.index.change().putFetch(this.id, record)
+    const size = pieceLeaves * hashBytes
+    for (let at = 0; at < leaves.byteLength; at += size) {
+      const piece = leaves.subarray(at, at + size)
+      const before = this.#saved?.subarray(at, at + size)
+      if (before === undefined ? piece.some(byte => byte !== 0) : Buffer.compare(piece, before) !== 0) {
+        change.putFetchLeaves(this.id, at / hashBytes, piece)
+      }
+    }
+    await change.commit({ durable: false })
+    this.#saved = leaves
+  }
+}

@@ -1,0 +1,245 @@
+import { raceSignal } from 'race-signal'
+import type { BufferPool } from '../../ipfs/blocks/buffer-pool.ts'
+import type { Content, ContentStore, SparseState, SparseWriter } from '../../ipfs/content-store.ts'
+import { isMissingOrDamaged } from '../../ipfs/errors.ts'
+import { algorithmOf, type Digest } from '../../oci/digest.ts'
+import { toOciError } from '../errors.ts'
+import type { SourceKind } from '../repository.ts'
+import type { ComingLeaves } from './read-fetch.ts'
+
+export interface FetchedLeavesComponents {
+  content: Pick<ContentStore, 'sparseWriter'>
+  /** Of leaves */
+  buffers: BufferPool
+  /** Called when a client waits for another leaf, or one has to come again */
+  onWanted: () => void
+}
+
+export interface FetchedLeavesInit {
+  digest: Digest
+  /** Bytes */
+  size: number
+  /** What was stored before a restart */
+  saved: SparseState | undefined
+}
+
+/** The leaves of a blob that is on its way: which are here, which come, and who waits for them */
+export class FetchedLeaves implements ComingLeaves {
+  readonly digest: Digest
+  readonly size: number
+  readonly leafSize: number
+  round = 0
+  readonly #components: FetchedLeavesComponents
+  #writer: SparseWriter
+  readonly #wanted = new Map<object, number>()
+  readonly #waiting = new Map<number, PromiseWithResolvers<void>>()
+  /** Each with the job that it comes by */
+  readonly #arriving = new Map<number, { bytes: Uint8Array; kind: SourceKind; job: object }>()
+  /** Of those that came since the start */
+  readonly #kinds = new Map<number, SourceKind>()
+  /** CIDs of those that could not be read again */
+  readonly #lost = new Map<number, string>()
+  #stored = 0
+  #isVerified = false
+  #failure: { err: unknown } | undefined
+
+  constructor(components: FetchedLeavesComponents, { digest, size, saved }: FetchedLeavesInit) {
+    this.#components = components
+    this.digest = digest
+    this.size = size
+    this.leafSize = components.buffers.size
+    this.#writer = this.#begin(saved)
+  }
+
+  get leafCount(): number {
+    return this.#writer.leafCount
+  }
+
+  /** How many are stored */
+  get stored(): number {
+    return this.#stored
+  }
+
+  get isWhole(): boolean {
+    return this.#stored === this.leafCount
+  }
+
+  /** Whether all were compared with the digest */
+  get isVerified(): boolean {
+    return this.#isVerified
+  }
+
+  /** Those that clients wait for */
+  get wanted(): number[] {
+    return [...this.#wanted.values()]
+  }
+
+  get buffers(): BufferPool {
+    return this.#components.buffers
+  }
+
+  has(leaf: number): boolean {
+    return this.#writer.has(leaf)
+  }
+
+  blocks(): string[] {
+    return this.#writer.blocks()
+  }
+
+  blockKeys(): Uint8Array {
+    return this.#writer.blockKeys()
+  }
+
+  /** SHA-256 of each, zeros for one that is not stored */
+  hashes(): Uint8Array {
+    return this.#writer.state().leaves
+  }
+
+  /** Stores a leaf, if it is not here yet */
+  async store(leaf: number, bytes: Uint8Array, kind: SourceKind): Promise<boolean> {
+    const isNew = !this.has(leaf)
+    if (isNew) {
+      await this.#writer.write(leaf, bytes)
+      this.#count()
+      this.#kinds.set(leaf, kind)
+      const lost = this.#lost.get(leaf)
+      this.#lost.delete(leaf)
+      if (lost !== undefined && lost !== this.#writer.leaf(leaf)) {
+        this.#nextRound()
+      }
+    }
+    this.#arriving.delete(leaf)
+    this.#wake(leaf)
+    return isNew
+  }
+
+  /** @param bytes what has come of a leaf; undefined: the rest of it does not come by this job */
+  arrive(leaf: number, bytes: Uint8Array | undefined, kind: SourceKind, job: object): void {
+    if (bytes !== undefined && !this.has(leaf)) {
+      this.#arriving.set(leaf, { bytes, kind, job })
+      this.#wake(leaf)
+    } else if (this.#arriving.get(leaf)?.job === job) {
+      this.#arriving.delete(leaf)
+    }
+  }
+
+  /**
+   * Compares all of them with the digest
+   *
+   * @returns undefined where they do not match: they are forgotten then
+   * @throws where one can't be read any more: it is missing then
+   */
+  async close(): Promise<Content | undefined> {
+    try {
+      const file = await this.#writer.close(algorithmOf(this.digest))
+      if (file.digest === this.digest) {
+        this.#isVerified = true
+        this.#wakeAll()
+        return file
+      }
+    } catch (err) {
+      this.#count()
+      throw err
+    }
+    this.#writer.discard()
+    this.#writer = this.#begin(undefined)
+    this.#lost.clear()
+    this.#kinds.clear()
+    this.#nextRound()
+    return undefined
+  }
+
+  /** Whoever waits gets the error; what was compared with the digest can still be read */
+  fail(err: unknown): void {
+    this.#failure = this.#isVerified ? undefined : { err }
+    this.#wakeAll()
+  }
+
+  /** To be called when nothing more comes */
+  discard(): void {
+    this.#writer.discard()
+  }
+
+  requireComing(): void {
+    if (this.#failure !== undefined) {
+      throw this.#failure.err
+    }
+  }
+
+  isReady(leaf: number): boolean {
+    return this.has(leaf) && (leaf < this.leafCount - 1 || this.#isVerified)
+  }
+
+  async readLeaf(leaf: number, into: Uint8Array): Promise<Uint8Array | undefined> {
+    const writer = this.#writer
+    const cid = writer.leaf(leaf)
+    try {
+      return await writer.read(leaf, into)
+    } catch (err) {
+      if (writer !== this.#writer || cid === undefined) {
+        return undefined
+      }
+      if (!isMissingOrDamaged(err) || this.#isVerified) {
+        throw toOciError(err)
+      }
+      this.#count()
+      if (!this.#lost.has(leaf)) {
+        this.#lost.set(leaf, cid)
+      }
+      return undefined
+    }
+  }
+
+  arriving(leaf: number): { bytes: Uint8Array; kind: SourceKind } | undefined {
+    return this.#arriving.get(leaf)
+  }
+
+  kindOf(leaf: number): SourceKind {
+    return this.#kinds.get(leaf) ?? 'disk'
+  }
+
+  async wait(leaf: number, signal: AbortSignal | undefined): Promise<void> {
+    const client = {}
+    const waiting = this.#waiting.get(leaf) ?? Promise.withResolvers<void>()
+    this.#waiting.set(leaf, waiting)
+    this.#wanted.set(client, leaf)
+    try {
+      this.#components.onWanted()
+      await raceSignal(waiting.promise, signal)
+    } finally {
+      this.#wanted.delete(client)
+    }
+  }
+
+  #begin(state: SparseState | undefined): SparseWriter {
+    const { digest, size } = this
+    const writer = this.#components.content.sparseWriter({ size, digest: algorithmOf(digest), state })
+    this.#writer = writer
+    this.#count()
+    return writer
+  }
+
+  #count(): void {
+    let stored = 0
+    for (let leaf = 0; leaf < this.leafCount; leaf++) {
+      stored += Number(this.has(leaf))
+    }
+    this.#stored = stored
+  }
+
+  #nextRound(): void {
+    this.round++
+    this.#wakeAll()
+  }
+
+  #wake(leaf: number): void {
+    this.#waiting.get(leaf)?.resolve()
+    this.#waiting.delete(leaf)
+  }
+
+  #wakeAll(): void {
+    for (const leaf of this.#waiting.keys()) {
+      this.#wake(leaf)
+    }
+  }
+}

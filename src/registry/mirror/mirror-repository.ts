@@ -1,0 +1,352 @@
+import type { Index } from '../../index/index.ts'
+import { leafCid, leafSize } from '../../ipfs/dag/encode-node.ts'
+import { algorithmOf, digestOf, hexOf, type Digest } from '../../oci/digest.ts'
+import type { Descriptor } from '../../oci/descriptor.ts'
+import { OciError } from '../../oci/errors.ts'
+import type { Page } from '../../oci/pagination.ts'
+import type { Reference } from '../../oci/reference.ts'
+import type { JointWork } from '../../scheduling/joint-work.ts'
+import type { ClientLimit } from '../client-limit.ts'
+import { translateErrors } from '../errors.ts'
+import type { LinkGuard } from '../link-guard.ts'
+import { takePage } from '../listing.ts'
+import type {
+  Blob,
+  FoundManifest,
+  Listing,
+  LookUpOptions,
+  ReadBlobOptions,
+  Repository,
+  RequestOptions,
+} from '../repository.ts'
+import type { UnreadableFiles } from '../unreadable-files.ts'
+import type { BlobFetches } from './blob-fetches.ts'
+import type { MirroredManifests } from './mirrored-manifests.ts'
+import type { MirroredTags } from './mirrored-tags.ts'
+import { UpstreamError, type Upstream } from './upstream.ts'
+
+export interface MirrorRepositoryComponents {
+  index: Pick<Index, 'blob' | 'change' | 'isLinked' | 'tag'>
+  links: LinkGuard
+  unreadable: Pick<UnreadableFiles, 'has'>
+  fetches: BlobFetches
+  tags: MirroredTags
+  manifests: MirroredManifests
+  /** Limits the requests that wait for blobs */
+  waiting?: ClientLimit | undefined
+  /** Manifests that are on their way, for all repositories */
+  joint: JointWork<FoundManifest>
+}
+
+export interface MirrorRepositoryInit {
+  upstream: Upstream
+  /** Name at the upstream */
+  repository: string
+  /** Keeps what is mirrored; its name is the one here */
+  local: Repository
+}
+
+type Options = LookUpOptions
+
+/**
+ * A repository of another registry. What clients ask for is fetched from there once, and kept as that of a repository
+ * here is.
+ */
+export class MirrorRepository implements Repository {
+  readonly name: string
+  readonly #components: MirrorRepositoryComponents
+  readonly #upstream: Upstream
+  readonly #remote: string
+  readonly #local: Repository
+
+  constructor(components: MirrorRepositoryComponents, { upstream, repository, local }: MirrorRepositoryInit) {
+    this.name = local.name
+    this.#components = components
+    this.#upstream = upstream
+    this.#remote = repository
+    this.#local = local
+  }
+
+  async manifest(reference: Reference, options: Options = {}): Promise<FoundManifest> {
+    const manifest = await translateErrors(
+      async () =>
+        await (reference.tag === undefined
+          ? this.#byDigest(reference.digest, options)
+          : this.#byTag(reference.tag, options)),
+    )
+    await this.#components.manifests.used(this.name, manifest.digest)
+    return manifest
+  }
+
+  async blob(digest: Digest, options: Options = {}): Promise<Blob> {
+    const { index, links, unreadable } = this.#components
+    await links.ask(this.name, digest)
+    const record = await index.blob(digest)
+    const isHere = record !== undefined && !(await unreadable.has(record.cid))
+    if (isHere && (await index.isLinked(this.name, digest))) {
+      return await this.#local.blob(digest)
+    }
+    return await translateErrors(async () => {
+      if (isHere) {
+        // another repository has it: upstream has to tell whether this one does, too
+        await this.#sizeAtUpstream(digest, options)
+        await this.#link(digest)
+        return await this.#local.blob(digest)
+      }
+      const size =
+        (await this.#components.manifests.sizeOf(this.name, digest)) ?? (await this.#sizeAtUpstream(digest, options))
+      return { digest, size, cid: cidOf(digest, size), read: options => this.#fetch(digest, size, options) }
+    })
+  }
+
+  async tags(page: Page, options: RequestOptions = {}): Promise<Listing<string>> {
+    try {
+      const tags = await this.#upstream.tags(this.#remote, options)
+      if (tags === undefined) {
+        throw new OciError('NAME_UNKNOWN', { detail: { name: this.name, upstream: this.#upstream.name } })
+      }
+      const sorted = tags.toSorted()
+      return await takePage(page, async function* ({ last = '' }) {
+        yield* sorted.filter(tag => tag > last)
+      })
+    } catch (err) {
+      return await this.#orLocal(err, async () => await this.#local.tags(page, options))
+    }
+  }
+
+  async referrers(
+    subject: Digest,
+    page: Page,
+    artifactType?: string,
+    options: RequestOptions = {},
+  ): Promise<Listing<Descriptor>> {
+    try {
+      const found = (await this.#upstream.referrers(this.#remote, subject, options)) ?? []
+      const sorted = found
+        .filter(descriptor => artifactType === undefined || descriptor.artifactType === artifactType)
+        .toSorted((a, b) => (a.digest < b.digest ? -1 : 1))
+      return await takePage(page, async function* ({ last = '' }) {
+        yield* sorted.filter(({ digest }) => digest > last)
+      })
+    } catch (err) {
+      return await this.#orLocal(err, async () => await this.#local.referrers(subject, page, artifactType))
+    }
+  }
+
+  async putManifest(): Promise<never> {
+    throw this.#readOnly()
+  }
+
+  async deleteManifest(): Promise<never> {
+    throw this.#readOnly()
+  }
+
+  async deleteBlob(): Promise<never> {
+    throw this.#readOnly()
+  }
+
+  async mountBlob(): Promise<never> {
+    throw this.#readOnly()
+  }
+
+  requireWritable(): void {
+    throw this.#readOnly()
+  }
+
+  async #byDigest(digest: Digest, options: Options): Promise<FoundManifest> {
+    const here = await this.#here({ digest })
+    if (here !== undefined) {
+      return here
+    }
+    const head = options.whole === true ? await this.#head(digest, options) : undefined
+    return head ?? (await this.#get(digest, undefined, options))
+  }
+
+  async #byTag(tag: string, options: Options): Promise<FoundManifest> {
+    const age = await this.#components.tags.age(this.name, tag)
+    const here = await this.#here({ tag })
+    if (here !== undefined && age <= this.#upstream.tagTtl) {
+      return here
+    }
+    try {
+      return here === undefined && options.whole !== true
+        ? await this.#get(tag, tag, options)
+        : await this.#check(tag, here, options)
+    } catch (err) {
+      if (here === undefined || !isPassing(err)) {
+        throw err
+      }
+      return { ...here, staleFor: Number.isFinite(age) ? age : 0 }
+    }
+  }
+
+  /** Asks upstream to what a tag points now */
+  async #check(tag: string, here: FoundManifest | undefined, options: Options): Promise<FoundManifest> {
+    const key = `HEAD ${this.name}:${tag} ${options.whole === true}`
+    return await this.#components.joint.run(key, options.signal, async signal => {
+      const head = await this.#upstream.headManifest(this.#remote, tag, { ...options, signal })
+      if (head === undefined) {
+        if (here !== undefined) {
+          await this.#local.deleteManifest({ tag })
+          await this.#components.tags.gone(this.name, tag)
+        }
+        throw this.#manifestUnknown({ tag })
+      }
+      if (head.digest === here?.digest) {
+        await this.#components.tags.checked(this.name, tag)
+        return here
+      }
+      const { digest, mediaType, size } = head
+      if (options.whole === true && mediaType !== undefined && size !== undefined) {
+        return this.#notHere({ digest, mediaType, size })
+      }
+      const known = await this.#here({ digest })
+      return known === undefined
+        ? await this.#get(digest, tag, { ...options, signal })
+        : await this.#store(await known.read(), known, tag)
+    })
+  }
+
+  /** @returns undefined where upstream does not tell enough for a HEAD */
+  async #head(digest: Digest, options: Options): Promise<FoundManifest | undefined> {
+    const head = await this.#upstream.headManifest(this.#remote, digest, options)
+    if (head === undefined) {
+      throw this.#manifestUnknown({ digest })
+    }
+    const { mediaType, size } = head
+    return mediaType === undefined || size === undefined ? undefined : this.#notHere({ digest, mediaType, size })
+  }
+
+  /** @param tag is set to the manifest */
+  async #get(reference: string, tag: string | undefined, options: Options): Promise<FoundManifest> {
+    const key = `GET ${this.name}@${reference} ${tag}`
+    return await this.#components.joint.run(key, options.signal, async signal => {
+      const found = await this.#upstream.manifest(this.#remote, reference, { ...options, signal })
+      if (found === undefined) {
+        throw this.#manifestUnknown(tag === undefined ? { digest: reference } : { tag })
+      }
+      const { bytes, digest, mediaType } = found
+      if (digestOf(algorithmOf(digest), bytes) !== digest || (reference !== tag && reference !== digest)) {
+        throw this.#invalid(`sent a manifest that does not match ${reference}`)
+      }
+      return await this.#store(bytes, { digest, mediaType }, tag)
+    })
+  }
+
+  async #store(
+    bytes: Uint8Array,
+    { digest, mediaType }: { digest: Digest; mediaType: string | undefined },
+    tag: string | undefined,
+  ): Promise<FoundManifest> {
+    const { manifests, tags } = this.#components
+    const put = { reference: { digest }, bytes, contentType: mediaType, tags: tag === undefined ? [] : [tag] }
+    const { manifest } = await this.#local.putManifest(put).catch((err: unknown) => {
+      throw (err as OciError).code === 'MANIFEST_INVALID' ? this.#invalid('sent no manifest', err) : err
+    })
+    manifests.note(this.name, bytes, manifest.mediaType)
+    if (tag !== undefined) {
+      await tags.checked(this.name, tag)
+    }
+    return { ...manifest, source: 'upstream' }
+  }
+
+  /** @returns undefined where it is not here, or can't be read */
+  async #here(reference: Reference): Promise<FoundManifest | undefined> {
+    try {
+      return await this.#local.manifest(reference, { whole: true })
+    } catch (err) {
+      if ((err as OciError).code === 'MANIFEST_UNKNOWN') {
+        return undefined
+      }
+      throw err
+    }
+  }
+
+  #notHere({ digest, mediaType, size }: { digest: Digest; mediaType: string; size: number }): FoundManifest {
+    const read = async (options: RequestOptions = {}): Promise<Uint8Array> =>
+      await translateErrors(async () => await (await this.#get(digest, undefined, options)).read(options))
+    return { digest, mediaType, size, root: undefined, source: 'upstream', read }
+  }
+
+  /**
+   * Asks upstream for the first byte of a blob
+   *
+   * @throws OciError BLOB_UNKNOWN; UpstreamError
+   */
+  async #sizeAtUpstream(digest: Digest, options: Options): Promise<number> {
+    const body = await this.#upstream.blob(this.#remote, digest, { ...options, start: 0, end: 0 })
+    if (body === undefined) {
+      throw new OciError('BLOB_UNKNOWN', { detail: { digest, upstream: this.#upstream.name } })
+    }
+    // read, so that the connection is free again
+    for await (const _ of body.bytes) {
+      break
+    }
+    if (body.size === undefined) {
+      throw this.#invalid(`does not tell how large ${digest} is`)
+    }
+    return body.size
+  }
+
+  async #link(digest: Digest): Promise<void> {
+    const { index, links } = this.#components
+    await links.add(digest, async () => {
+      if ((await index.blob(digest)) !== undefined) {
+        await index.change().putLink(this.name, digest).commit({ durable: true })
+      }
+    })
+  }
+
+  async *#fetch(digest: Digest, size: number, options: ReadBlobOptions = {}): AsyncGenerator<Uint8Array> {
+    const { fetches, waiting } = this.#components
+    using _place = waiting?.take(options.client)
+    if (fetches.isOfOthers(this.name, digest, size)) {
+      await translateErrors(async () => await this.#sizeAtUpstream(digest, options))
+    }
+    const fetch = await fetches.open(this.name, digest, size)
+    yield* fetch.read(options)
+  }
+
+  async #orLocal<T>(err: unknown, local: () => Promise<T>): Promise<T> {
+    return await translateErrors(async () => {
+      if (!isPassing(err)) {
+        throw err
+      }
+      try {
+        return await local()
+      } catch {
+        throw err
+      }
+    })
+  }
+
+  #manifestUnknown(reference: { tag?: string; digest?: string }): OciError {
+    return new OciError('MANIFEST_UNKNOWN', {
+      detail: { name: this.name, ...reference, upstream: this.#upstream.name },
+    })
+  }
+
+  #invalid(what: string, cause?: unknown): UpstreamError {
+    const { name } = this.#upstream
+    return new UpstreamError(`${name} ${what}`, { upstream: name, reason: 'invalid', cause })
+  }
+
+  #readOnly(): OciError {
+    const { name } = this.#upstream
+    return new OciError('DENIED', {
+      detail: { name: this.name, upstream: name, reason: `this mirrors ${name}: push to ${name}, or to another name` },
+    })
+  }
+}
+
+/** Whether what was kept from before may be used instead: upstream is there for others, or later */
+function isPassing(err: unknown): boolean {
+  return err instanceof UpstreamError && err.reason !== 'denied'
+}
+
+/** A blob of one leaf has the CID that its digest tells */
+function cidOf(digest: Digest, size: number): string | undefined {
+  return algorithmOf(digest) === 'sha256' && size <= leafSize
+    ? leafCid(Buffer.from(hexOf(digest), 'hex')).toString()
+    : undefined
+}

@@ -1,0 +1,91 @@
+/**
+ * `registry/mirror` keeps what clients pull from other registries. It may import every other room of the registry; those
+ * see it through interfaces alone, and without upstreams none of it is loaded. Begin here: this file puts it together.
+ *
+ * - `upstream.ts`: what another registry is; `src/upstream` implements it
+ * - `mirrors.ts`: which names stand for repositories of other registries
+ * - `mirror-repository.ts`: what clients ask of one; `mirrored-manifests.ts` and `mirrored-tags.ts`: what is known of it
+ * - `blob-fetches.ts`: the blobs that are on their way, one fetch for each. `blob-fetch.ts` is one of them: it asks its
+ *   sources (`blob-source.ts`, `upstream-source.ts`) for leaves in the order of `fetch-plan.ts`, stores them in
+ *   `fetched-leaves.ts`, lets clients read them meanwhile (`read-fetch.ts`), and saves its state (`fetch-state.ts`)
+ */
+import type { StorageSpace } from '../../ipfs/blockstore/storage-space.ts'
+import type { ContentStore } from '../../ipfs/content-store.ts'
+import type { Index } from '../../index/index.ts'
+import type { Logger } from '../../log.ts'
+import type { Digest } from '../../oci/digest.ts'
+import type { ClientLimit } from '../client-limit.ts'
+import type { LinkGuard } from '../link-guard.ts'
+import type { Repository } from '../repository.ts'
+import type { RootProvider } from '../root-provider.ts'
+import type { UnreadableFiles } from '../unreadable-files.ts'
+import { BlobFetches, type BlobFetchesInit } from './blob-fetches.ts'
+import type { BlobSource } from './blob-source.ts'
+import { MirroredManifests } from './mirrored-manifests.ts'
+import { MirroredTags } from './mirrored-tags.ts'
+import { UpstreamMirrors, type UpstreamMirrorsInit } from './mirrors.ts'
+import { UpstreamSource } from './upstream-source.ts'
+import type { Upstream } from './upstream.ts'
+
+export interface MirroringComponents {
+  /** By name */
+  upstreams: ReadonlyMap<string, Upstream>
+  content: Pick<ContentStore, 'sparseWriter' | 'sync'>
+  index: Index
+  links: LinkGuard
+  unreadable: Pick<UnreadableFiles, 'has'>
+  space: Pick<StorageSpace, 'require'>
+  /** The repository of this registry that keeps what is mirrored under a name */
+  local: (name: string) => Repository
+  provider?: RootProvider | undefined
+  /** Limits the requests that wait for blobs */
+  waiting?: ClientLimit | undefined
+  /** Called with the bytes of each leaf that is stored */
+  onStored: (bytes: number) => void
+  log: Logger
+}
+
+export interface MirroringInit extends BlobFetchesInit, UpstreamMirrorsInit {}
+
+/** All parts that mirror other registries */
+export class Mirroring {
+  readonly fetches: BlobFetches
+  readonly manifests: MirroredManifests
+  readonly mirrors: UpstreamMirrors
+  readonly #upstreams: MirroringComponents['upstreams']
+
+  constructor(components: MirroringComponents, init: MirroringInit) {
+    this.#upstreams = components.upstreams
+    this.manifests = new MirroredManifests(components)
+    this.fetches = new BlobFetches(
+      {
+        ...components,
+        sourcesOf: repository => this.#sourcesOf(repository),
+        onWhole: (digest: Digest, repositories) => {
+          this.manifests.completed(digest, repositories)
+        },
+      },
+      init,
+    )
+    this.mirrors = new UpstreamMirrors(
+      { ...components, fetches: this.fetches, manifests: this.manifests, tags: new MirroredTags(components) },
+      init,
+    )
+  }
+
+  async start(): Promise<void> {
+    await this.fetches.start()
+  }
+
+  async stop(): Promise<void> {
+    await this.fetches.stop()
+    await this.manifests.stop()
+  }
+
+  #sourcesOf(name: string): BlobSource[] {
+    const found = this.mirrors.find(name)
+    return found === undefined
+      ? []
+      : [new UpstreamSource({ upstream: found.upstream, buffers: this.fetches.buffers }, found)]
+  }
+}

@@ -1,0 +1,106 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { TestApp, assertError, json } from '../fixtures/app.ts'
+import { FakeUpstream } from '../fixtures/fake-upstream.ts'
+import { sha256 } from '../fixtures/images.ts'
+import { addImage } from '../fixtures/mirrored-image.ts'
+import { ociManifest } from '../fixtures/manifests.ts'
+import { until } from '../fixtures/until.ts'
+
+const mebibyte = 1024 * 1024
+
+describe('an image of another registry', () => {
+  for (const [how, path] of [
+    ['by ns', (rest: string) => `/v2/library/alpine/${rest}?ns=docker.io`],
+    ['by name', (rest: string) => `/v2/docker.io/library/alpine/${rest}`],
+    ['by its short name', (rest: string) => `/v2/docker.io/alpine/${rest}`],
+    ['by its short name and ns', (rest: string) => `/v2/alpine/${rest}?ns=docker.io`],
+    ['as a fallback', (rest: string) => `/v2/alpine/${rest}`],
+  ] as const) {
+    it(`is pulled ${how}, byte for byte, and kept`, async () => {
+      const upstream = new FakeUpstream()
+      const image = addImage(upstream, 'library/alpine', 'latest', [3 * mebibyte + 5, 100])
+      await using app = await TestApp.start({ upstreams: [upstream], mirror: { fallback: 'docker.io' } })
+      const manifest = await app.get(path('manifests/latest'))
+      assert.deepEqual([manifest.status, manifest.body], [200, image.manifest])
+      assert.equal(manifest.headers['docker-content-digest'], image.digest)
+      assert.equal(manifest.headers['content-type'], ociManifest)
+      assert.equal(manifest.headers['x-ipdr-source'], 'upstream')
+      assert.equal(manifest.headers['oci-namespace'], how.endsWith('ns') ? 'docker.io' : undefined)
+      for (const blob of [image.config, ...image.layers]) {
+        const reply = await app.get(path(`blobs/${sha256(blob)}`))
+        assert.deepEqual([reply.status, reply.headers['x-ipdr-source']], [200, 'upstream'])
+        assert.deepEqual(reply.body, blob)
+      }
+      await until('all is linked', async () => {
+        const blobs = [image.config, ...image.layers].map(sha256)
+        const linked = blobs.map(async digest => await app.stores.index.isLinked('docker.io/library/alpine', digest))
+        return (await Promise.all(linked)).every(Boolean)
+      })
+      upstream.down = 'unreachable'
+      const again = await app.get(path('manifests/latest'))
+      assert.deepEqual([again.body, again.headers['x-ipdr-source']], [image.manifest, 'disk'])
+      const layer = await app.get(path(`blobs/${sha256(image.layers[0]!)}`))
+      assert.deepEqual([layer.body, layer.headers['x-ipdr-source']], [image.layers[0], 'disk'])
+      assert.deepEqual(upstream.asked('blob'), 3)
+    })
+  }
+
+  it('is no other registry than those that are listed', async () => {
+    const upstream = new FakeUpstream()
+    await using app = await TestApp.start({ upstreams: [upstream] })
+    const detail = assertError(await app.get('/v2/library/alpine/manifests/latest?ns=quay.io'), 'NAME_UNKNOWN')
+    assert.equal(detail?.['ns'], 'quay.io')
+    assert.match(String(detail?.['reason']), /not among its upstreams/)
+    assert.deepEqual(upstream.requests, [])
+  })
+
+  it('is not written to', async () => {
+    const upstream = new FakeUpstream()
+    const { digest, manifest } = addImage(upstream, 'library/alpine', 'latest', [100])
+    await using app = await TestApp.start({ upstreams: [upstream] })
+    for (const [method, path] of [
+      ['PUT', '/v2/docker.io/library/alpine/manifests/latest'],
+      ['PUT', '/v2/library/alpine/manifests/latest?ns=docker.io'],
+      ['POST', '/v2/docker.io/library/alpine/blobs/uploads/'],
+      ['POST', '/v2/library/alpine/blobs/uploads/?ns=docker.io'],
+      ['PATCH', '/v2/library/alpine/blobs/uploads/x?ns=docker.io'],
+      ['DELETE', `/v2/docker.io/library/alpine/manifests/${digest}`],
+      ['DELETE', `/v2/library/alpine/blobs/${digest}?ns=docker.io`],
+    ] as const) {
+      const reply = await app.request(method, path, { headers: { 'Content-Type': ociManifest }, body: manifest })
+      assert.equal(assertError(reply, 'DENIED')?.['upstream'], 'docker.io', `${method} ${path}`)
+    }
+    assert.equal((await app.pushBlob('alpine', manifest)).status, 201)
+  })
+
+  it('is listed as at the other registry', async () => {
+    const upstream = new FakeUpstream()
+    for (const tag of ['b', 'a', 'c']) {
+      addImage(upstream, 'library/alpine', tag, [])
+    }
+    await using app = await TestApp.start({ upstreams: [upstream] })
+    const first = await app.get('/v2/library/alpine/tags/list?ns=docker.io&n=2')
+    assert.deepEqual(json(first), { name: 'docker.io/library/alpine', tags: ['a', 'b'] })
+    assert.match(String(first.headers.link), /ns=docker.io/)
+  })
+})
+
+describe('ten clients that ask for an image at once', () => {
+  it('cause one request for each part of it', async () => {
+    const upstream = new FakeUpstream()
+    const image = addImage(upstream, 'library/alpine', 'latest', [5 * mebibyte])
+    await using app = await TestApp.start({ upstreams: [upstream] })
+    await Promise.all(
+      Array.from({ length: 10 }, async () => {
+        const { body } = await app.get('/v2/library/alpine/manifests/latest?ns=docker.io')
+        assert.deepEqual(body, image.manifest)
+        for (const blob of [image.config, ...image.layers]) {
+          assert.deepEqual((await app.get(`/v2/library/alpine/blobs/${sha256(blob)}?ns=docker.io`)).body, blob)
+        }
+      }),
+    )
+    assert.deepEqual(upstream.requests, ['GET library/alpine:latest', 'blob -', 'blob -'])
+    assert.equal(upstream.sent, image.config.byteLength + 5 * mebibyte)
+  })
+})
