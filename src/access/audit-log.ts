@@ -17,7 +17,10 @@ const retryInterval = second
 const maxTextLength = 300
 
 /** Values are shortened, never left out; undefined ones are */
-export type AuditRecord = Record<string, string | number | readonly string[] | undefined> & {
+export type AuditRecord = Record<
+  string,
+  string | number | readonly string[] | Readonly<Record<string, number>> | undefined
+> & {
   action: string
   outcome: 'allowed' | 'denied' | 'failed' | 'changed'
 }

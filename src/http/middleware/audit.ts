@@ -2,6 +2,7 @@ import type { Request, RequestHandler, Response } from 'express'
 import type { AuditLog, AuditRecord } from '../../access/audit-log.ts'
 import type { Identity } from '../../access/identity.ts'
 import { observeAccess } from '../credentials.ts'
+import { sourcesOf } from '../responses/provenance.ts'
 import { logFields } from './request-log.ts'
 
 /** What is found out about a request while it goes on */
@@ -54,6 +55,7 @@ export function audit(log: Pick<AuditLog, 'write'>, { administrator }: AuditInit
           forwarded: req.get('X-Forwarded-For'),
           ...whereOf(req, res),
           moved: findings.moved.length === 0 ? undefined : findings.moved,
+          sources: sourcesOf(res),
           rule: findings.rule,
           status: statusOf(res),
           id: String(logFields(res)['id']),

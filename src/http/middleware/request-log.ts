@@ -4,6 +4,7 @@ import type { RequestHandler, Response } from 'express'
 import type { Logger } from '../../log.ts'
 import type { Metrics } from '../../metrics.ts'
 import { bodyBytes } from '../http2.ts'
+import { sourcesOf } from '../responses/provenance.ts'
 import { callbackPath } from '../public-url.ts'
 
 /** Gives each request an id; when it is over, logs it in one line and counts it in the metrics */
@@ -32,6 +33,7 @@ export function observeRequests({ log, metrics }: { log: Logger; metrics: Metric
         ms: Math.round(seconds * 1000),
         bytesIn,
         bytesOut,
+        sources: sourcesOf(res),
         remote: ip,
         http: req.httpVersion,
         agent: req.get('User-Agent'),
