@@ -94,7 +94,10 @@ describe('the audit log', () => {
     ])
     for (const method of ['GET', 'HEAD']) {
       assert.deepEqual(await recordsOf(method, `${manifests}/v1`, { headers: writer }), [
-        { ...allowed('pull'), ...user('writer'), ...app1, ...digest(two), ...rule(3) },
+        {
+          ...{ ...allowed('pull'), ...user('writer'), ...app1, ...digest(two), ...rule(3) },
+          ...(method === 'GET' ? { sources: { disk: two.byteLength } } : {}),
+        },
       ])
     }
     assert.deepEqual(await recordsOf('GET', `${manifests}/none`, { headers: writer }), [

@@ -88,7 +88,8 @@ describe('the log', () => {
   })
 
   it('says who asked for what, and what came of it', async () => {
-    const { headers } = await app.get('/v2/a/manifests/latest', { 'X-Request-Id': 'what', 'User-Agent': 'test/1' })
+    const asked = { 'X-Request-Id': 'what', 'User-Agent': 'test/1' }
+    const { body, headers } = await app.get('/v2/a/manifests/latest', asked)
     const { time, ms, bytesIn, bytesOut, ...line } = await app.logLine('what')
     assert.deepEqual(line, {
       level: 'info',
@@ -102,6 +103,7 @@ describe('the log', () => {
       agent: 'test/1',
       digest: headers['docker-content-digest'],
       cid: headers['x-ipfs-cid'],
+      sources: { disk: body.byteLength },
     })
     assert.ok(typeof time === 'string' && Number.isInteger(ms) && Number(bytesIn) > 100 && Number(bytesOut) > 300)
   })

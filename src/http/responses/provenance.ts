@@ -15,8 +15,10 @@ export function countSources(res: Response, metrics: Metrics): NonNullable<ReadB
     if (!res.headersSent) {
       res.setHeader('X-Ipdr-Source', source)
     }
-    bytes[source] = (bytes[source] ?? 0) + count
-    metrics.servedBytes.inc({ source }, count)
+    if (count > 0) {
+      bytes[source] = (bytes[source] ?? 0) + count
+      metrics.servedBytes.inc({ source }, count)
+    }
   }
 }
 

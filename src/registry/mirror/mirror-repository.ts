@@ -292,7 +292,8 @@ export class MirrorRepository implements Repository {
     const { index, links } = this.#components
     await links.add(digest, async () => {
       if ((await index.blob(digest)) !== undefined) {
-        await index.change().putLink(this.name, digest).commit({ durable: true })
+        const linked = index.change().putLink(this.name, digest)
+        await linked.commit({ durable: true })
       }
     })
   }

@@ -1,10 +1,11 @@
 /**
- * `registry/mirror` keeps what clients pull from other registries. It may import every other room of the registry; those
- * see it through interfaces alone, and without upstreams none of it is loaded. Begin here: this file puts it together.
+ * `registry/mirror` keeps what clients pull from other registries. It may import every other room of the registry;
+ * those see it through interfaces alone, and without upstreams none of it is loaded. Begin here: this file puts it
+ * together.
  *
  * - `upstream.ts`: what another registry is; `src/upstream` implements it
  * - `mirrors.ts`: which names stand for repositories of other registries
- * - `mirror-repository.ts`: what clients ask of one; `mirrored-manifests.ts` and `mirrored-tags.ts`: what is known of it
+ * - `mirror-repository.ts`: what clients ask of one; `mirrored-manifests.ts`, `mirrored-tags.ts`: what is known of it
  * - `blob-fetches.ts`: the blobs that are on their way, one fetch for each. `blob-fetch.ts` is one of them: it asks its
  *   sources (`blob-source.ts`, `upstream-source.ts`) for leaves in the order of `fetch-plan.ts`, stores them in
  *   `fetched-leaves.ts`, lets clients read them meanwhile (`read-fetch.ts`), and saves its state (`fetch-state.ts`)
