@@ -1,49 +1,24 @@
 import type { Index } from '../../index/index.ts'
-import { leafCid, leafSize } from '../../ipfs/dag/encode-node.ts'
-import { algorithmOf, digestOf, hexOf, type Digest } from '../../oci/digest.ts'
+import { algorithmOf, digestOf, type Digest } from '../../oci/digest.ts'
 import type { Descriptor } from '../../oci/descriptor.ts'
 import { OciError } from '../../oci/errors.ts'
 import type { Page } from '../../oci/pagination.ts'
 import type { Reference } from '../../oci/reference.ts'
 import type { JointWork } from '../../scheduling/joint-work.ts'
-import type { ClientLimit } from '../client-limit.ts'
 import { translateErrors } from '../errors.ts'
-import type { LinkGuard } from '../link-guard.ts'
 import { takePage } from '../listing.ts'
-import type {
-  Blob,
-  FoundManifest,
-  Listing,
-  LookUpOptions,
-  ReadBlobOptions,
-  Repository,
-  RequestOptions,
-} from '../repository.ts'
-import type { UnreadableFiles } from '../unreadable-files.ts'
-import type { BlobFetches } from './blob-fetches.ts'
+import type { Blob, FoundManifest, Listing, LookUpOptions, Repository, RequestOptions } from '../repository.ts'
+import { mirroredBlob, type MirroredBlobComponents, type MirroredRepository } from './mirrored-blob.ts'
 import type { MirroredManifests } from './mirrored-manifests.ts'
 import type { MirroredTags } from './mirrored-tags.ts'
 import { UpstreamError, type Upstream } from './upstream.ts'
 
-export interface MirrorRepositoryComponents {
-  index: Pick<Index, 'blob' | 'change' | 'isLinked' | 'tag'>
-  links: LinkGuard
-  unreadable: Pick<UnreadableFiles, 'has'>
-  fetches: BlobFetches
+export interface MirrorRepositoryComponents extends MirroredBlobComponents {
+  index: MirroredBlobComponents['index'] & Pick<Index, 'tag'>
   tags: MirroredTags
   manifests: MirroredManifests
-  /** Limits the requests that wait for blobs */
-  waiting?: ClientLimit | undefined
   /** Manifests that are on their way, for all repositories */
   joint: JointWork<FoundManifest>
-}
-
-export interface MirrorRepositoryInit {
-  upstream: Upstream
-  /** Name at the upstream */
-  repository: string
-  /** Keeps what is mirrored; its name is the one here */
-  local: Repository
 }
 
 type Options = LookUpOptions
@@ -55,16 +30,18 @@ type Options = LookUpOptions
 export class MirrorRepository implements Repository {
   readonly name: string
   readonly #components: MirrorRepositoryComponents
+  readonly #init: MirroredRepository
   readonly #upstream: Upstream
   readonly #remote: string
   readonly #local: Repository
 
-  constructor(components: MirrorRepositoryComponents, { upstream, repository, local }: MirrorRepositoryInit) {
-    this.name = local.name
+  constructor(components: MirrorRepositoryComponents, init: MirroredRepository) {
+    this.name = init.local.name
     this.#components = components
-    this.#upstream = upstream
-    this.#remote = repository
-    this.#local = local
+    this.#init = init
+    this.#upstream = init.upstream
+    this.#remote = init.repository
+    this.#local = init.local
   }
 
   async manifest(reference: Reference, options: Options = {}): Promise<FoundManifest> {
@@ -79,24 +56,7 @@ export class MirrorRepository implements Repository {
   }
 
   async blob(digest: Digest, options: Options = {}): Promise<Blob> {
-    const { index, links, unreadable } = this.#components
-    await links.ask(this.name, digest)
-    const record = await index.blob(digest)
-    const isHere = record !== undefined && !(await unreadable.has(record.cid))
-    if (isHere && (await index.isLinked(this.name, digest))) {
-      return await this.#local.blob(digest)
-    }
-    return await translateErrors(async () => {
-      if (isHere) {
-        // another repository has it: upstream has to tell whether this one does, too
-        await this.#sizeAtUpstream(digest, options)
-        await this.#link(digest)
-        return await this.#local.blob(digest)
-      }
-      const size =
-        (await this.#components.manifests.sizeOf(this.name, digest)) ?? (await this.#sizeAtUpstream(digest, options))
-      return { digest, size, cid: cidOf(digest, size), read: options => this.#fetch(digest, size, options) }
-    })
+    return await mirroredBlob(this.#components, this.#init, digest, options)
   }
 
   async tags(page: Page, options: RequestOptions = {}): Promise<Listing<string>> {
@@ -268,46 +228,6 @@ export class MirrorRepository implements Repository {
     return { digest, mediaType, size, root: undefined, source: 'upstream', read }
   }
 
-  /**
-   * Asks upstream for the first byte of a blob
-   *
-   * @throws OciError BLOB_UNKNOWN; UpstreamError
-   */
-  async #sizeAtUpstream(digest: Digest, options: Options): Promise<number> {
-    const body = await this.#upstream.blob(this.#remote, digest, { ...options, start: 0, end: 0 })
-    if (body === undefined) {
-      throw new OciError('BLOB_UNKNOWN', { detail: { digest, upstream: this.#upstream.name } })
-    }
-    // read, so that the connection is free again
-    for await (const _ of body.bytes) {
-      break
-    }
-    if (body.size === undefined) {
-      throw this.#invalid(`does not tell how large ${digest} is`)
-    }
-    return body.size
-  }
-
-  async #link(digest: Digest): Promise<void> {
-    const { index, links } = this.#components
-    await links.add(digest, async () => {
-      if ((await index.blob(digest)) !== undefined) {
-        const linked = index.change().putLink(this.name, digest)
-        await linked.commit({ durable: true })
-      }
-    })
-  }
-
-  async *#fetch(digest: Digest, size: number, options: ReadBlobOptions = {}): AsyncGenerator<Uint8Array> {
-    const { fetches, waiting } = this.#components
-    using _place = waiting?.take(options.client)
-    if (fetches.isOfOthers(this.name, digest, size)) {
-      await translateErrors(async () => await this.#sizeAtUpstream(digest, options))
-    }
-    const fetch = await fetches.open(this.name, digest, size)
-    yield* fetch.read(options)
-  }
-
   async #orLocal<T>(err: unknown, local: () => Promise<T>): Promise<T> {
     return await translateErrors(async () => {
       if (!isPassing(err)) {
@@ -343,11 +263,4 @@ export class MirrorRepository implements Repository {
 /** Whether what was kept from before may be used instead: upstream is there for others, or later */
 function isPassing(err: unknown): boolean {
   return err instanceof UpstreamError && err.reason !== 'denied'
-}
-
-/** A blob of one leaf has the CID that its digest tells */
-function cidOf(digest: Digest, size: number): string | undefined {
-  return algorithmOf(digest) === 'sha256' && size <= leafSize
-    ? leafCid(Buffer.from(hexOf(digest), 'hex')).toString()
-    : undefined
 }

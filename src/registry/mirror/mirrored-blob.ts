@@ -1,0 +1,123 @@
+import type { Index } from '../../index/index.ts'
+import { leafCid, leafSize } from '../../ipfs/dag/encode-node.ts'
+import { algorithmOf, hexOf, type Digest } from '../../oci/digest.ts'
+import { OciError } from '../../oci/errors.ts'
+import type { ClientLimit } from '../client-limit.ts'
+import { translateErrors } from '../errors.ts'
+import type { LinkGuard } from '../link-guard.ts'
+import type { Blob, ReadBlobOptions, Repository, RequestOptions } from '../repository.ts'
+import type { UnreadableFiles } from '../unreadable-files.ts'
+import type { BlobFetches } from './blob-fetches.ts'
+import type { MirroredManifests } from './mirrored-manifests.ts'
+import { UpstreamError, type Upstream } from './upstream.ts'
+
+export interface MirroredBlobComponents {
+  index: Pick<Index, 'blob' | 'change' | 'isLinked'>
+  links: LinkGuard
+  unreadable: Pick<UnreadableFiles, 'has'>
+  fetches: BlobFetches
+  manifests: Pick<MirroredManifests, 'sizeOf'>
+  /** Limits the requests that wait for blobs */
+  waiting?: ClientLimit | undefined
+}
+
+export interface MirroredRepository {
+  upstream: Upstream
+  /** Name at the upstream */
+  repository: string
+  /** Keeps what is mirrored; its name is the one here */
+  local: Repository
+}
+
+/**
+ * A blob of another registry: from here, or else fetched once it is read
+ *
+ * @throws OciError BLOB_UNKNOWN, or why upstream can't be asked
+ */
+export async function mirroredBlob(
+  components: MirroredBlobComponents,
+  mirrored: MirroredRepository,
+  digest: Digest,
+  options: RequestOptions,
+): Promise<Blob> {
+  const { index, links, manifests, unreadable } = components
+  const { local } = mirrored
+  const { name } = local
+  await links.ask(name, digest)
+  const record = await index.blob(digest)
+  const isHere = record !== undefined && !(await unreadable.has(record.cid))
+  if (isHere && (await index.isLinked(name, digest))) {
+    return await local.blob(digest)
+  }
+  return await translateErrors(async () => {
+    if (isHere) {
+      // another repository has it: upstream has to tell whether this one does, too
+      await sizeAtUpstream(mirrored, digest, options)
+      await link(components, name, digest)
+      return await local.blob(digest)
+    }
+    const size = (await manifests.sizeOf(name, digest)) ?? (await sizeAtUpstream(mirrored, digest, options))
+    return {
+      digest,
+      size,
+      cid: cidOf(digest, size),
+      read: options => fetchBlob(components, mirrored, { digest, size }, options),
+    }
+  })
+}
+
+/**
+ * Asks upstream for the first byte of a blob
+ *
+ * @throws OciError BLOB_UNKNOWN; UpstreamError
+ */
+async function sizeAtUpstream(
+  { repository, upstream }: MirroredRepository,
+  digest: Digest,
+  options: RequestOptions,
+): Promise<number> {
+  const body = await upstream.blob(repository, digest, { ...options, start: 0, end: 0 })
+  if (body === undefined) {
+    throw new OciError('BLOB_UNKNOWN', { detail: { digest, upstream: upstream.name } })
+  }
+  // read, so that the connection is free again
+  for await (const _ of body.bytes) {
+    break
+  }
+  if (body.size === undefined) {
+    const message = `${upstream.name} does not tell how large ${digest} is`
+    throw new UpstreamError(message, { upstream: upstream.name, reason: 'invalid' })
+  }
+  return body.size
+}
+
+async function link({ index, links }: MirroredBlobComponents, repository: string, digest: Digest): Promise<void> {
+  await links.add(digest, async () => {
+    if ((await index.blob(digest)) !== undefined) {
+      const linked = index.change().putLink(repository, digest)
+      await linked.commit({ durable: true })
+    }
+  })
+}
+
+async function* fetchBlob(
+  { fetches, waiting }: MirroredBlobComponents,
+  mirrored: MirroredRepository,
+  { digest, size }: { digest: Digest; size: number },
+  options: ReadBlobOptions = {},
+): AsyncGenerator<Uint8Array> {
+  const { name } = mirrored.local
+  using _place = waiting?.take(options.client)
+  if (fetches.isOfOthers(name, digest, size)) {
+    await translateErrors(async () => await sizeAtUpstream(mirrored, digest, options))
+  }
+  const fetch = await fetches.open(name, digest, size)
+  yield* fetch.read(options)
+}
+
+/** A blob of one leaf has the CID that its digest tells */
+function cidOf(digest: Digest, size: number): string | undefined {
+  return algorithmOf(digest) === 'sha256' && size <= leafSize
+    ? leafCid(Buffer.from(hexOf(digest), 'hex')).toString()
+    : undefined
+}
