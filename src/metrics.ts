@@ -119,6 +119,24 @@ export class Metrics {
     help: 'Repairs of missing or damaged blocks by result, success or failure',
     labelNames: ['result'],
   })
+  readonly upstreamRequests = new Counter<'upstream' | 'status'>({
+    registers: [this.#registry],
+    name: 'ipdr_upstream_requests_total',
+    help: 'Requests to mirrored registries by status, those for tokens and after redirects included',
+    labelNames: ['upstream', 'status'],
+  })
+  readonly upstreamBytes = new Counter<'upstream'>({
+    registers: [this.#registry],
+    name: 'ipdr_upstream_bytes_total',
+    help: 'Bytes of manifests and blobs from mirrored registries',
+    labelNames: ['upstream'],
+  })
+  readonly upstreamRateLimit = new Gauge<'upstream'>({
+    registers: [this.#registry],
+    name: 'ipdr_upstream_rate_limit_remaining',
+    help: 'Pulls that a mirrored registry still allows, if it says so',
+    labelNames: ['upstream'],
+  })
 
   constructor() {
     collectDefaultMetrics({ register: this.#registry })

@@ -4,6 +4,7 @@
  * ```
  * main -> cli -> { appliance, client, remote, config, oci }     appliance -> everything in src but cli and client
  * client -> { remote, upkeep, registry, ipfs, oci }     remote -> oci     http -> { access, upkeep, registry, oci }
+ * upstream -> { remote, registry (its interface for upstreams), oci }
  * upkeep -> { access, registry, ipfs, index (types only), oci }
  * registry -> { access (types only), ipfs, index (types only), oci }     ipfs, index, access -> oci     oci -> nothing
  * the types of log and metrics, and scheduling, which knows nothing of what it runs: from anywhere
@@ -33,6 +34,7 @@ const arrows: Record<string, { values: string[]; types?: string[] }> = {
       'http',
       'upkeep',
       'registry',
+      'upstream',
       'ipfs',
       'index',
       'oci',
@@ -44,6 +46,7 @@ const arrows: Record<string, { values: string[]; types?: string[] }> = {
   },
   client: { values: ['remote', 'upkeep', 'registry', 'ipfs', 'oci', 'scheduling'] },
   remote: { values: ['oci', 'scheduling'] },
+  upstream: { values: ['registry', 'remote', 'oci', 'scheduling'] },
   http: { values: ['access', 'upkeep', 'registry', 'oci', 'scheduling'] },
   upkeep: { values: ['access', 'registry', 'ipfs', 'oci', 'scheduling'], types: ['index'] },
   registry: { values: ['ipfs', 'oci', 'scheduling'], types: ['access', 'index'] },
@@ -69,6 +72,7 @@ const homes: { packages: RegExp; files: RegExp }[] = [
     packages: /^(datastore-level|level|classic-level)$/,
     files: /^src\/(index\/.+|appliance\/groups\/network\.ts)$/,
   },
+  { packages: /^undici$/, files: /^src\/upstream\// },
   { packages: /^express$/, files: /^src\/http\// },
   { packages: /^commander$/, files: /^src\/cli\// },
   { packages: /^winston$/, files: /^src\/log\.ts$/ },

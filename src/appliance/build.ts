@@ -15,6 +15,7 @@ import { buildSharing } from './groups/sharing.ts'
 import { buildStorage, type Storage } from './groups/storage.ts'
 import { StoreEvents } from './groups/store-events.ts'
 import { buildUpkeep } from './groups/upkeep.ts'
+import { buildUpstreams } from './groups/upstreams.ts'
 
 type Given = Omit<Base, 'index' | 'condition' | 'events' | 'metrics'>
 
@@ -38,7 +39,8 @@ export function build(base: Base): Built {
   const access = buildAccess(base)
   const network = buildNetwork({ ...base, ...access, ...storage })
   const names = buildNames({ ...base, ...access, ...storage, ...network })
-  const registry = buildRegistry({ ...base, ...access, ...storage, ...network, ...names })
+  const upstreams = buildUpstreams(base)
+  const registry = buildRegistry({ ...base, ...access, ...storage, ...network, ...names, ...upstreams })
   const sharing = buildSharing({ ...base, ...access, ...storage, ...network })
   const upkeep = buildUpkeep({ ...base, ...access, ...storage, ...network, ...names, ...registry })
   const servers = buildServers({ ...base, ...access, ...network, ...names, ...registry, ...upkeep })
@@ -53,6 +55,7 @@ export function build(base: Base): Built {
       ...storage.parts,
       ...network.parts,
       ...names.parts,
+      ...upstreams.parts,
       ...registry.parts,
       ...sharing.parts,
       ...upkeep.parts,

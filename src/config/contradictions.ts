@@ -16,6 +16,7 @@ export function* contradictions(value: unknown): Generator<Contradiction> {
     tls?: { certPath?: unknown; keyPath?: unknown; clientCa?: unknown; hsts?: unknown }
   }
   yield* sharedPorts(value)
+  yield* unknownMirror(value)
   const path = ['p2p', 'swarmKey']
   if (network === 'private' && p2p?.swarmKey === undefined) {
     yield { path, other: 'network', message: 'must be set when network is private' }
@@ -43,6 +44,14 @@ export function* contradictions(value: unknown): Generator<Contradiction> {
   }
   if (networks.some(name => name === network) && network !== 'private' && p2p?.swarmKey !== undefined) {
     yield { path, other: 'network', message: `only works with network private, and network is ${network}` }
+  }
+}
+
+function* unknownMirror(value: unknown): Generator<Contradiction> {
+  const { registryMirror, upstreams } = value as { registryMirror?: unknown; upstreams?: unknown }
+  const names = (Array.isArray(upstreams) ? upstreams : []).map((listed: { name?: unknown } | null) => listed?.name)
+  if (registryMirror !== undefined && !names.includes(registryMirror)) {
+    yield { path: ['registryMirror'], other: 'upstreams', message: 'must be the name of one of the upstreams' }
   }
 }
 

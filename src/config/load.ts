@@ -10,6 +10,8 @@ import { type Config, configKeys, configSchema, deepFreeze } from './schema.ts'
 /** Read where no other file is named: the place for a container, a pod or a system service */
 export const SYSTEM_FILE = '/etc/ipdr/ipdr.yml'
 
+const keyPaths = new Set(configKeys.map(({ path }) => path))
+
 export interface LoadConfigInit {
   /** Values of flags by key, e.g. `{ 'p2p.port': '4001', 'p2p.peers': ['/ip4/...'] }` */
   flags?: Readonly<Record<string, string | readonly string[] | undefined>>
@@ -92,9 +94,9 @@ function resolve(sources: readonly Entries[]): Config {
   }
   const result = configSchema.safeParse(nest(winners.values()))
   for (const issue of result.error?.issues ?? []) {
-    const { path, item } = splitPath(issue.path)
+    const { path, rest } = splitPath(issue.path)
     const other = issue.code === 'custom' ? issue.params?.['other'] : undefined
-    const problem = { path, item, message: issue.message, showValue: other === undefined }
+    const problem = { path, rest, message: issue.message, showValue: other === undefined }
     problems.add(describe(problem, winners.get(path) ?? winners.get(String(other))))
   }
   if (!result.success || problems.size > 0) {
@@ -106,25 +108,33 @@ function resolve(sources: readonly Entries[]): Config {
 function checkAlone(entry: Entry): string[] {
   const issues = entry.key.schema.safeParse(entry.value).error?.issues ?? []
   return issues.map(({ message, path }) => {
-    return describe({ path: entry.key.path, item: splitPath(path).item, message, showValue: true }, entry)
+    return describe({ path: entry.key.path, rest: path, message, showValue: true }, entry)
   })
 }
 
 interface Problem {
   path: string
-  /** Which item of a list */
-  item: number | undefined
+  /** The way to the part of the value that is wrong: an item of a list, and a field of that */
+  rest: readonly PropertyKey[]
   message: string
   showValue: boolean
 }
 
-function describe({ path, item, message, showValue }: Problem, entry: Entry | undefined): string {
-  const name = item === undefined ? path : `${path}[${item}]`
+function describe({ path, rest, message, showValue }: Problem, entry: Entry | undefined): string {
+  let name = path
+  let value = entry?.value
+  for (const step of rest) {
+    // the items of a mapping of names are counted as those of a list
+    const isNamed = typeof step === 'number' && !Array.isArray(value)
+    const key = isNamed ? Object.keys(value ?? {})[step] : step
+    name += typeof key === 'number' ? `[${key}]` : `.${String(key)}`
+    // of an item that is a text, the text is shown
+    value = typeof value === 'object' && value !== null ? (value as Record<PropertyKey, unknown>)[key!] : value
+  }
   if (entry === undefined) {
     return `${name}: ${message}`
   }
-  const value = item === undefined ? entry.value : (entry.value as unknown[])[item]
-  const got = showValue && entry.hidden !== true ? `, got ${shorten(value)}` : ''
+  const got = showValue && value !== undefined && entry.hidden !== true ? `, got ${shorten(value)}` : ''
   return `${name}: ${message}${got} (${entry.source})`
 }
 
@@ -146,9 +156,8 @@ function pathOf(key: ConfigKey): [string, string | undefined] {
   return [first!, second]
 }
 
-/** An issue of a list's item names the key and the item's index */
-function splitPath(path: readonly PropertyKey[]): { path: string; item: number | undefined } {
-  const item = path.find(part => typeof part === 'number')
-  const end = path.findIndex(part => typeof part === 'number')
-  return { path: path.slice(0, end < 0 ? path.length : end).join('.'), item }
+/** An issue of an item of a list names the key, the item's index, and its field */
+function splitPath(path: readonly PropertyKey[]): { path: string; rest: readonly PropertyKey[] } {
+  const length = [2, 1].find(end => keyPaths.has(path.slice(0, end).join('.'))) ?? path.length
+  return { path: path.slice(0, length).join('.'), rest: path.slice(length) }
 }

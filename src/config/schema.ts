@@ -2,7 +2,8 @@
  * src/config: the configuration of the server
  *
  *   schema.ts          the one description of it: keys, types, defaults, ranges and what each is for: begin here
- *   sections, limits   its sections; values and keys: what keys are made of; contradictions: problems between two keys
+ *   sections, limits   its sections; upstreams: a list with more; values and keys: what keys are made of;
+ *                      contradictions: problems between two keys
  *   load.ts            reads it: file, then environment, then flags, and reports all problems at once
  *   file, environment, entries, units, closest     what load.ts reads, and how
  *
@@ -15,6 +16,7 @@ import { keysOf, treeOf, type ConfigKey, type KeyTree } from './key-tree.ts'
 import { addresses, choice, key } from './keys.ts'
 import { limits } from './limits.ts'
 import { access, admin, cache, fsck, gc, log, names, p2p, storage, tls } from './sections.ts'
+import { registryMirror, upstreams } from './upstreams.ts'
 import {
   browserHost,
   gatewayUrl,
@@ -70,6 +72,8 @@ const objectSchema = z.strictObject({
     'path',
     'Directory that holds the CID of every tag as <repository>/<tag>; unset means cids in the data directory',
   ),
+  upstreams,
+  registryMirror,
   names,
   p2p,
   tls,

@@ -21,7 +21,10 @@ export function contentLength(req: Request): number | undefined {
   return length === undefined ? undefined : Number(length)
 }
 
-/** What the registry is told about a request: the client's address, and a signal as of {@link clientSignal} */
+/**
+ * What the registry is told about a request: the client's address, the registries that passed it on, and a signal as of
+ * {@link clientSignal}
+ */
 export function requestOptions(req: Request, res: Response): RequestOptions & { signal: AbortSignal } {
-  return { signal: clientSignal(res), client: req.socket.remoteAddress, via: req.get('Via') }
+  return { signal: clientSignal(res), client: req.socket.remoteAddress, via: req.headers.via }
 }

@@ -56,7 +56,7 @@ function ofUpstream(err: UpstreamError): OciError {
   const { message, reason, retryAfter, upstream } = err
   return new OciError(upstreamCodes[reason], {
     message,
-    detail: { upstream, reason: message },
+    detail: { upstream },
     headers: retryAfter === undefined ? {} : { 'Retry-After': String(retryAfter) },
     cause: err,
   })

@@ -15,23 +15,35 @@ export class ClientError extends Error {
   }
 }
 
+/** A server answers against the rules, or refers to where nobody may go: asking it again would not help */
+export class InvalidAnswerError extends ClientError {}
+
 /** What to do about an error code of the distribution API */
 const hints = new Map([
   ['STORAGE_FULL', 'The server has no space left: delete images, then run ipdr gc --grace 5m'],
   ['UNAUTHORIZED', 'A log-in is stored by ipdr login or docker login.'],
 ])
 
+interface ResponseErrorInit {
+  status: number
+  code?: string | undefined
+  retryAfter?: string | undefined
+}
+
 /** A server answered, but with an error */
 export class ResponseError extends ClientError {
   readonly status: number
   /** The error code of the distribution API, if the answer has one */
   readonly code: string | undefined
+  /** `Retry-After` of the answer */
+  readonly retryAfter: string | undefined
 
-  constructor(message: string, { status, code }: { status: number; code?: string | undefined }) {
+  constructor(message: string, { status, code, retryAfter }: ResponseErrorInit) {
     const hint = code === undefined ? undefined : hints.get(code)
     super(message, hint === undefined ? {} : { hint })
     this.status = status
     this.code = code
+    this.retryAfter = retryAfter
   }
 }
 

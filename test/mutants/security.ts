@@ -70,8 +70,8 @@ export const security: Mutant[] = [
   },
   {
     name: 'the client holds a text of any length',
-    find: 'if (size > maxBytes) { throw new ClientError(',
-    replace: 'if (false) { throw new ClientError(',
+    find: 'if (size > maxBytes) { throw new InvalidAnswerError(',
+    replace: 'if (false) { throw new InvalidAnswerError(',
     tests: [bounds],
   },
   {

@@ -10,12 +10,40 @@ const script = `
   process.report.excludeNetwork = true
   console.log(JSON.stringify(process.report.getReport().sharedObjects))`
 
+const listing = `
+  const loaded = []
+  const { registerHooks } = await import('node:module')
+  registerHooks({ load: (url, context, next) => { loaded.push(url); return next(url, context) } })
+  const { leaveOutUnused } = await import('./src/lean-imports.ts')
+  leaveOutUnused()
+  const { readStartInputs } = await import('./src/appliance/checks/start-inputs.ts')
+  await import('./src/appliance/appliance.ts')
+  const { parseConfig } = await import('./src/config/load.ts')
+  const { recordingLog } = await import('./test/fixtures/recording-log.ts')
+  const isOfUpstreams = url => /\\/src\\/(upstream|remote)\\/|\\/node_modules\\/undici\\//.test(url)
+  const counts = []
+  for (const upstreams of [[], ['docker.io']]) {
+    await readStartInputs({ log: recordingLog() }, parseConfig({ port: 0, network: 'offline', upstreams }))
+    counts.push(loaded.filter(isOfUpstreams).length)
+  }
+  console.log(JSON.stringify(counts))`
+
+async function run(code: string): Promise<unknown> {
+  const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '--eval', code], {
+    cwd: `${import.meta.dirname}/../..`,
+  })
+  return JSON.parse(stdout)
+}
+
 describe('the server', () => {
+  it('loads nothing for upstreams where there are none', async () => {
+    const [without, withOne] = (await run(listing)) as [number, number]
+    assert.equal(without, 0)
+    assert.ok(withOne > 10)
+  })
+
   it('loads no native library but that of its index', async () => {
-    const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '--eval', script], {
-      cwd: `${import.meta.dirname}/../..`,
-    })
-    const loaded = (JSON.parse(stdout) as string[])
+    const loaded = ((await run(script)) as string[])
       .filter(path => path.endsWith('.node'))
       .map(path => /node_modules\/([^/]+)/.exec(path)?.[1])
     assert.deepEqual(loaded, ['classic-level'])

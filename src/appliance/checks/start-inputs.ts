@@ -11,6 +11,7 @@ import type { Patches } from '../../ipfs/node/patches/patches.ts'
 import { parseSwarmKey } from '../../ipfs/node/swarm-key.ts'
 import type { Logger } from '../../log.ts'
 import { StartError } from '../directory/start-error.ts'
+import { readUpstreams, type UpstreamInputs } from './upstream-inputs.ts'
 
 /** What is read and checked before the start; each is undefined where the configuration names none */
 export interface StartInputs {
@@ -19,6 +20,8 @@ export interface StartInputs {
   swarmKey: Uint8Array | undefined
   /** RPC API of a kubo that pins the same images */
   kubo: URL | undefined
+  /** Other registries to mirror */
+  upstreams: UpstreamInputs | undefined
 }
 
 /**
@@ -45,6 +48,7 @@ export async function readStartInputs({ log }: { log: Logger }, config: Config):
         : await Certificate.open({ log: log.child({ module: 'tls' }) }, { certPath, keyPath, clientCaPath }),
     swarmKey: p2p.swarmKey === undefined ? undefined : await readSwarmKey(p2p.swarmKey),
     kubo: config.ipfsHost === undefined ? undefined : parseKubo(config.ipfsHost),
+    upstreams: await readUpstreams(config),
   }
   if (admin.tokenFile !== undefined) {
     await checkAdminToken(admin.tokenFile)

@@ -13,6 +13,7 @@ import type { NameParts } from './names.ts'
 import type { Network } from './network.ts'
 import { part, type Part } from './part.ts'
 import type { Storage } from './storage.ts'
+import type { UpstreamParts } from './upstreams.ts'
 
 /** What images are pushed to and pulled from */
 export interface RegistryParts {
@@ -25,7 +26,9 @@ export interface RegistryParts {
   parts: Part[]
 }
 
-export function buildRegistry(components: Base & AccessParts & Storage & Network & NameParts): RegistryParts {
+export function buildRegistry(
+  components: Base & AccessParts & Storage & Network & NameParts & UpstreamParts,
+): RegistryParts {
   const { blockstore, config, content, index, log, repairer } = components
   const { gc, limits, missingBlobs } = config
   const links = new LinkGuard({ period: gc.unreferenced * second })

@@ -47,6 +47,7 @@ export function buildServers(components: Base & AccessParts & Network & NamePart
     readOnly,
     registry,
     health,
+    instance: inputs.upstreams?.instance,
     usage,
     metrics,
     log,

@@ -34,6 +34,7 @@ import { limitUrlAndHeaders, type UrlAndHeaderLimits } from '../middleware/url-a
 import { audit } from '../middleware/audit.ts'
 import { limitUsage } from '../middleware/limit-usage.ts'
 import { offerLogIn } from '../middleware/offer-log-in.ts'
+import { refuseLoops } from '../middleware/refuse-loops.ts'
 import { refuseWrites } from '../middleware/refuse-writes.ts'
 import { observeRequests } from '../middleware/request-log.ts'
 import { administrationRoutes } from './administration.ts'
@@ -64,6 +65,8 @@ export interface AppComponents {
   health: Health
   /** Undefined where there is no audit log */
   auditLog?: Pick<AuditLog, 'write'> | undefined
+  /** By which this registry names itself in `Via`; undefined where it mirrors no other */
+  instance?: string | undefined
   /** Undefined where nobody's requests and bytes are limited */
   usage?: UsageLimits | undefined
   /** Undefined if the appliance has no administration */
@@ -112,6 +115,9 @@ export function createApp(components: AppComponents, init: AppInit): RequestList
   app.use(logInRoutes(components))
   app.use(identify(components))
   app.use(sessionRoutes(components))
+  if (components.instance !== undefined) {
+    app.use('/v2', refuseLoops(components.instance))
+  }
   app.use('/v2', refuseWrites(components))
   app.use(baseRoutes())
   app.use(digRoutes(components))

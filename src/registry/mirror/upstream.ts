@@ -39,11 +39,7 @@ export interface Upstream {
    * @returns its `start` is 0 where upstream ignores ranges; undefined where the blob is not there (404)
    * @throws UpstreamError, also while its bytes are read
    */
-  blob: (
-    repository: string,
-    digest: Digest,
-    options: UpstreamOptions & { start?: number; end?: number },
-  ) => Promise<UpstreamBody | undefined>
+  blob: (repository: string, digest: Digest, options: UpstreamOptions & BlobPart) => Promise<UpstreamBody | undefined>
   /**
    * @returns undefined where the repository is not there (404)
    * @throws UpstreamError
@@ -54,6 +50,13 @@ export interface Upstream {
    * @throws UpstreamError
    */
   referrers: (repository: string, subject: Digest, options: UpstreamOptions) => Promise<Descriptor[] | undefined>
+}
+
+export interface BlobPart {
+  start?: number
+  end?: number
+  /** Bytes of the whole blob, where that is known: an answer that contradicts it is refused */
+  size?: number
 }
 
 export interface UpstreamBody {

@@ -1,4 +1,4 @@
-import { ClientError, ResponseError } from '../errors.ts'
+import { ClientError, InvalidAnswerError, ResponseError } from '../errors.ts'
 import { textTimeout } from '../timeouts.ts'
 
 const MiB = 1024 * 1024
@@ -34,7 +34,7 @@ export async function readText(body: AsyncIterable<Uint8Array>, host: string, ma
   for await (const chunk of body) {
     size += chunk.byteLength
     if (size > maxBytes) {
-      throw new ClientError(`${host} sent more than ${maxBytes} bytes of text`)
+      throw new InvalidAnswerError(`${host} sent more than ${maxBytes} bytes of text`)
     }
     if (performance.now() > end) {
       throw new ClientError(`${host} took more than ${textTimeout / 1000} s to send a text`)
@@ -53,7 +53,7 @@ export async function jsonOf(answer: Answer, maxBytes?: number): Promise<unknown
   try {
     return JSON.parse(text)
   } catch (err) {
-    throw new ClientError(`${hostOf(answer)} did not answer with JSON`, { cause: err })
+    throw new InvalidAnswerError(`${hostOf(answer)} did not answer with JSON`, { cause: err })
   }
 }
 
@@ -114,7 +114,8 @@ export async function responseError(answer: Answer, what: string): Promise<Respo
     message = text.slice(0, maxPlainLength).trim()
   }
   const parts = [`${what}: ${hostOf(answer)} answered ${answer.status}`, code, message]
-  return new ResponseError(parts.filter(Boolean).join(' '), { status: answer.status, code })
+  const retryAfter = answer.headers.get('Retry-After') ?? undefined
+  return new ResponseError(parts.filter(Boolean).join(' '), { status: answer.status, code, retryAfter })
 }
 
 /** `host:port` that an answer came from */

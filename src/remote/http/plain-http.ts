@@ -4,7 +4,7 @@
  * differently.
  */
 import { BlockList, isIP } from 'node:net'
-import { ClientError } from '../errors.ts'
+import { ClientError, InvalidAnswerError } from '../errors.ts'
 
 /** The addresses of `localhost`, without a look-up; IPDR listens on the first one */
 const localhosts = ['127.0.0.1', '[::1]']
@@ -36,10 +36,10 @@ export function isSameServer(a: URL, b: URL): boolean {
   return addressesOf(a).some(({ origin }) => addressesOf(b).some(other => other.origin === origin))
 }
 
-/** The URL that a server refers to, as in a Location header; throws ClientError if it is not a URL */
+/** The URL that a server refers to, as in a Location header; throws InvalidAnswerError if it is not a URL */
 export function urlFrom(text: string, from: URL): URL {
   if (!URL.canParse(text, from.href)) {
-    throw new ClientError(`${from.host} refers to something that is not a URL`)
+    throw new InvalidAnswerError(`${from.host} refers to something that is not a URL`)
   }
   return new URL(text, from)
 }
@@ -53,10 +53,10 @@ export function urlFrom(text: string, from: URL): URL {
  */
 export function requireTls(url: URL, allowed: boolean, from?: URL): void {
   if (!['http:', 'https:'].includes(url.protocol)) {
-    throw new ClientError(`${from?.host ?? url.href} refers to a URL of ${url.protocol}, not of HTTP`)
+    throw new InvalidAnswerError(`${from?.host ?? url.href} refers to a URL of ${url.protocol}, not of HTTP`)
   }
   if (url.protocol === 'http:' && from?.protocol === 'https:') {
-    throw new ClientError(`${from.host} redirects from HTTPS to plain HTTP at ${url.host}`)
+    throw new InvalidAnswerError(`${from.host} redirects from HTTPS to plain HTTP at ${url.host}`)
   }
   if (url.protocol === 'http:' && !allowed && !isLoopback(url.hostname)) {
     throw new ClientError(

@@ -26,6 +26,7 @@ export class RequestWatch {
     }, ms)
   }
 
+  /** Ends the time of the step; no time runs until the next one */
   end(): void {
     clearTimeout(this.#timer)
   }

@@ -4,7 +4,7 @@
  * came back is read by answer.ts; unix-socket.ts reaches the server of this machine. This room imports only the errors
  * and timeouts beside it.
  */
-import { ClientError } from '../errors.ts'
+import { ClientError, InvalidAnswerError } from '../errors.ts'
 import { answerTimeout, idleTimeout } from '../timeouts.ts'
 import { maxTextBytes, readText, type Answer } from './answer.ts'
 import { addressesOf, isSameServer, requireTls, urlFrom } from './plain-http.ts'
@@ -17,13 +17,21 @@ const redirectStatuses = [301, 302, 303, 307, 308]
 /** Nothing listens at an address, or it can't be reached: the next address of the host may work */
 const unreachable = ['ECONNREFUSED', 'EADDRNOTAVAIL', 'ENETUNREACH', 'EHOSTUNREACH', 'EAFNOSUPPORT']
 
-export interface SendInit {
+/** How requests are sent */
+export interface Transport {
+  /** @default the global one */
+  fetch?: typeof fetch | undefined
+  /** Milliseconds from the end of the request's body to the beginning of the answer. @default `answerTimeout` */
+  timeout?: number | undefined
+  /** Milliseconds between two chunks of the answer. @default `idleTimeout` */
+  silence?: number | undefined
+}
+
+export interface SendInit extends Transport {
   method?: string
   headers?: Record<string, string>
   /** A function is called again if the request is sent again, as after a 401 */
   body?: Uint8Array | (() => AsyncIterable<Uint8Array>)
-  /** Milliseconds from the end of the request's body to the beginning of the answer. @default `answerTimeout` */
-  timeout?: number | undefined
   /** Whether other machines than this one may be reached without TLS. @default false */
   plainHttp?: boolean | undefined
   signal?: AbortSignal | undefined
@@ -44,13 +52,14 @@ export async function send(url: URL, init: SendInit = {}): Promise<Answer> {
   try {
     requireTls(url, init.plainHttp === true)
     const { response, place } = await follow(url, init, watch)
-    watch.expect(idleTimeout)
+    const silence = init.silence ?? idleTimeout
+    watch.expect(silence)
     return {
       status: response.status,
       headers: response.headers,
       url: place.href,
-      body: () => readBody(response, watch),
-      text: async (maxBytes = maxTextBytes) => await readText(readBody(response, watch), place.host, maxBytes),
+      body: () => readBody(response, watch, silence),
+      text: async (maxBytes = maxTextBytes) => await readText(readBody(response, watch, silence), place.host, maxBytes),
       discard: async () => {
         watch.end()
         await response.body?.cancel()
@@ -76,7 +85,7 @@ async function follow(url: URL, init: SendInit, watch: RequestWatch): Promise<{ 
     headers = isSameServer(next, place) ? headers : withoutLogIn(headers)
     place = next
   }
-  throw new ClientError(`${url.host} redirects more than ${maxRedirects} times`)
+  throw new InvalidAnswerError(`${url.host} redirects more than ${maxRedirects} times`)
 }
 
 /** @throws ClientError if the redirect must not be followed */
@@ -85,7 +94,7 @@ function nextPlace(location: string, from: URL, status: number, { method = 'GET'
   requireTls(next, plainHttp, from)
   const isRead = ['GET', 'HEAD'].includes(method)
   if (!isRead && (!isSameServer(next, from) || ![307, 308].includes(status))) {
-    throw new ClientError(`${from.host} redirects what is sent to it to ${next.host}`)
+    throw new InvalidAnswerError(`${from.host} redirects what is sent to it to ${next.host}`)
   }
   return next
 }
@@ -96,7 +105,7 @@ function withoutLogIn(headers: Record<string, string> = {}): Record<string, stri
 
 async function sendOnce(
   url: URL,
-  { body, headers = {}, method = 'GET', socketPath, timeout }: SendInit,
+  { body, fetch = globalThis.fetch, headers = {}, method = 'GET', socketPath, timeout }: SendInit,
   watch: RequestWatch,
 ): Promise<Response> {
   const addresses = addressesOf(url)
@@ -153,13 +162,13 @@ function toStream(
   )
 }
 
-async function* readBody(response: Response, watch: RequestWatch): AsyncGenerator<Uint8Array> {
+async function* readBody(response: Response, watch: RequestWatch, silence: number): AsyncGenerator<Uint8Array> {
   try {
     for await (const chunk of response.body ?? []) {
-      watch.expect(idleTimeout)
+      // the time that the reader takes does not count against the server
+      watch.end()
       yield chunk
-      // the time that the reader took does not count against the server
-      watch.expect(idleTimeout)
+      watch.expect(silence)
     }
   } catch (err) {
     throw watch.explain(err)

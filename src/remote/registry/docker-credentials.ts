@@ -8,8 +8,8 @@ import type { AbortOptions } from '../abort-options.ts'
 import { eraseFromHelper, getFromHelper, storeInHelper } from './credential-helper.ts'
 import { readDockerConfig, readDockerConfigToChange, writeDockerConfig, type DockerConfig } from './docker-config.ts'
 
-/** Docker Hub: its host, and the key under which `docker login` stores its log-in */
-const dockerHub = { host: 'registry-1.docker.io', key: 'https://index.docker.io/v1/' }
+/** Docker Hub: its hosts, and the key under which `docker login` stores its log-in */
+const dockerHub = { hosts: ['registry-1.docker.io', 'docker.io'], key: 'https://index.docker.io/v1/' }
 
 export interface Credentials {
   username: string
@@ -28,7 +28,7 @@ export interface Credentials {
  */
 export async function readCredentials(file: string, host: string): Promise<Credentials | undefined> {
   const config = await readDockerConfig(file)
-  const key = keyOf(host)
+  const key = dockerKeyOf(host)
   const helper = helperOf(config, key)
   return (helper === undefined ? undefined : await getFromHelper(helper, key)) ?? stored(config, key)
 }
@@ -46,7 +46,7 @@ export async function storeCredentials(
   options: AbortOptions = {},
 ): Promise<string | undefined> {
   const config = await readDockerConfigToChange(file)
-  const key = keyOf(host)
+  const key = dockerKeyOf(host)
   const helper = helperOf(config, key)
   if (helper !== undefined) {
     await storeInHelper(helper, key, credentials, options)
@@ -68,7 +68,7 @@ export async function storeCredentials(
  */
 export async function eraseCredentials(file: string, host: string, options: AbortOptions = {}): Promise<boolean> {
   const config = await readDockerConfigToChange(file)
-  const key = keyOf(host)
+  const key = dockerKeyOf(host)
   const helper = helperOf(config, key)
   const erased = helper !== undefined && (await eraseFromHelper(helper, key, options))
   const names = namesOf(key).filter(name => own(config.auths, name) !== undefined)
@@ -79,8 +79,9 @@ export async function eraseCredentials(file: string, host: string, options: Abor
   return erased || names.length > 0
 }
 
-function keyOf(host: string): string {
-  return host === dockerHub.host ? dockerHub.key : host
+/** The key of a registry's log-in */
+export function dockerKeyOf(host: string): string {
+  return dockerHub.hosts.includes(host) ? dockerHub.key : host
 }
 
 function helperOf({ credHelpers, credsStore }: DockerConfig, key: string): string | undefined {

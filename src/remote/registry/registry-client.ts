@@ -4,14 +4,7 @@
  */
 import type { Digest } from '../../oci/digest.ts'
 import { isDigest } from '../../oci/digest.ts'
-import {
-  DOCKER_MANIFEST,
-  DOCKER_MANIFEST_LIST,
-  OCI_ARTIFACT,
-  OCI_INDEX,
-  OCI_MANIFEST,
-  parseMediaType,
-} from '../../oci/media-types.ts'
+import { parseMediaType } from '../../oci/media-types.ts'
 import type { AbortOptions } from '../abort-options.ts'
 import { ClientError } from '../errors.ts'
 import { hostOf, jsonOf, requireStatus, type Answer } from '../http/answer.ts'
@@ -20,13 +13,13 @@ import { isLoopback, isSameServer, requireTls, urlFrom } from '../http/plain-htt
 import { send, type SendInit } from '../http/request.ts'
 import { commitTimeout, pingTimeout } from '../timeouts.ts'
 import type { Credentials } from './docker-credentials.ts'
+import { acceptedManifests, nextPage } from './distribution-api.ts'
 import { RegistryAuth } from './registry-auth.ts'
 
 const maxManifestBytes = 4 * 1024 * 1024
 /** Longest list of tags or repositories; no image of a public registry has as many tags */
 const maxNames = 1_000_000
 const maxPages = 10_000
-const accepted = [OCI_MANIFEST, OCI_INDEX, DOCKER_MANIFEST, DOCKER_MANIFEST_LIST, OCI_ARTIFACT, '*/*;q=0.1'].join(', ')
 
 export interface RegistryClientInit {
   /** As in {@link hostUrl} */
@@ -93,7 +86,7 @@ export class RegistryClient {
   async manifest(repository: string, reference: string, options: AbortOptions = {}): Promise<RemoteManifest> {
     const answer = await this.#repository(repository, 'pull', `manifests/${reference}`, {
       ...options,
-      headers: { Accept: accepted },
+      headers: { Accept: acceptedManifests },
     })
     await requireStatus(answer, `manifest ${reference} of ${repository}`, 200)
     const digest = answer.headers.get('Docker-Content-Digest')
@@ -216,8 +209,8 @@ export class RegistryClient {
         throw new ClientError(`${this.host} lists more than ${maxNames} ${field}, or on more than ${maxPages} pages`)
       }
       yield* names
-      const next = /<([^>]*)>\s*;\s*rel="?next"?/.exec(answer.headers.get('Link') ?? '')?.[1]
-      url = next === undefined ? undefined : this.#ownUrl(urlFrom(next, new URL(answer.url)))
+      const next = nextPage(answer)
+      url = next === undefined ? undefined : this.#ownUrl(next)
     }
   }
 

@@ -1,12 +1,16 @@
-import { ClientError } from '../errors.ts'
 import type { AbortOptions } from '../abort-options.ts'
+import { ClientError } from '../errors.ts'
 import { jsonOf, requireStatus, type Answer } from '../http/answer.ts'
 import { isLoopback, urlFrom } from '../http/plain-http.ts'
-import { send, type SendInit } from '../http/request.ts'
+import { send, type SendInit, type Transport } from '../http/request.ts'
 import type { Credentials } from './docker-credentials.ts'
 
 /** Longest answer of a token server */
 const maxTokenBytes = 256 * 1024
+/** Seconds that a token is good for where its server does not say, and at most */
+const [defaultLifetime, maxLifetime] = [60, 86_400]
+/** How much of that a token is used for: the request that carries it takes some time */
+const usedLifetime = 0.9
 
 export interface TokenRequest {
   /** Of the registry that wants the token */
@@ -22,6 +26,8 @@ export interface TokenRequest {
 
 export interface Tokens {
   token: string
+  /** Milliseconds, from when it was asked for, in which it can be used */
+  lifetime: number
   /** Gets further tokens without the password */
   refreshToken: string | undefined
 }
@@ -32,7 +38,7 @@ export interface Tokens {
  * @throws ClientError
  * @see https://distribution.github.io/distribution/spec/auth/token/
  */
-export async function requestToken(request: TokenRequest, options: AbortOptions = {}): Promise<Tokens> {
+export async function requestToken(request: TokenRequest, options: AbortOptions & Transport = {}): Promise<Tokens> {
   const { params, registry } = request
   const url = urlFrom(params['realm'] ?? '', registry)
   // plain HTTP that is allowed for the registry is not allowed for another host
@@ -44,6 +50,7 @@ export async function requestToken(request: TokenRequest, options: AbortOptions 
   await requireStatus(answer, `no token for ${registry.host}`, 200)
   const {
     access_token: access,
+    expires_in: seconds,
     refresh_token: refreshToken,
     token,
   } = ((await jsonOf(answer, maxTokenBytes)) ?? {}) as Record<string, unknown>
@@ -51,7 +58,16 @@ export async function requestToken(request: TokenRequest, options: AbortOptions 
   if (!isToken(found)) {
     throw new ClientError(`${url.host} gave no token for ${registry.host}`)
   }
-  return { token: found, refreshToken: isToken(refreshToken) ? refreshToken : undefined }
+  return {
+    token: found,
+    lifetime: lifetimeOf(seconds),
+    refreshToken: isToken(refreshToken) ? refreshToken : undefined,
+  }
+}
+
+function lifetimeOf(seconds: unknown): number {
+  const known = typeof seconds === 'number' && seconds > 0 ? seconds : defaultLifetime
+  return Math.min(known, maxLifetime) * usedLifetime * 1000
 }
 
 async function ask(

@@ -37,12 +37,28 @@ const samplesByPath: Record<string, [string, unknown]> = {
   ipfsGateways: ['https://a.example,https://b.example/x', ['https://a.example', 'https://b.example/x']],
   hosts: ['registry.example, *.pages.example', ['registry.example', '*.pages.example']],
   cidResolvers: ['file:/cids,example.com', ['file:/cids', 'example.com']],
+  upstreams: [
+    'ghcr.io=http://a.example:5000,',
+    [
+      {
+        name: 'ghcr.io',
+        url: 'http://a.example:5000',
+        repositories: ['**'],
+        platforms: [],
+        tagTtl: 60,
+        maxRate: 0,
+        maxRequests: 32,
+      },
+    ],
+  ],
+  registryMirror: ['docker.io', 'docker.io'],
   'names.dns': ['192.0.2.53,[2001:db8::53]:5353', ['192.0.2.53', '[2001:db8::53]:5353']],
   'storage.minFree': ['16MiB', 16_777_216],
 }
 
 /** Keys that work only beside others */
 const companions: Record<string, NodeJS.ProcessEnv> = {
+  registryMirror: { IPDR_UPSTREAMS: 'docker.io' },
   'p2p.swarmKey': { IPDR_NETWORK: 'private' },
   'tls.certPath': { IPDR_TLS_KEY_PATH: 'server.key' },
   'tls.clientCa': { IPDR_TLS_KEY_PATH: 'server.key', IPDR_TLS_CERT_PATH: 'server.crt' },

@@ -14,6 +14,7 @@ describe('configuration schema', () => {
       missingBlobs: 'refuse',
       ipfsGateways: [],
       cidResolvers: [],
+      upstreams: [],
       names: { dns: [], publish: true, republish: 14_400 },
       p2p: { host: '0.0.0.0', peers: [], bootstrap: [], announce: [] },
       tls: { hsts: 0 },

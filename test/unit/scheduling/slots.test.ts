@@ -32,4 +32,26 @@ describe('slots', () => {
     )
     assert.equal(await slots.run(async () => 'next'), 'next')
   })
+
+  it('are taken until they are disposed of, and whoever stops waiting leaves the queue', async () => {
+    const slots = new Slots(1)
+    const first = await slots.take()
+    const controller = new AbortController()
+    const impatient = slots.take({ signal: controller.signal })
+    const patient = slots.take()
+    controller.abort(new Error('enough'))
+    await assert.rejects(impatient, /enough/)
+    first[Symbol.dispose]()
+    first[Symbol.dispose]()
+    const second = await patient
+    let ran = false
+    const run = slots.run(async () => {
+      ran = true
+    })
+    await setImmediate()
+    assert.equal(ran, false)
+    second[Symbol.dispose]()
+    await run
+    assert.equal(ran, true)
+  })
 })

@@ -1,0 +1,65 @@
+import { OCI_ERRORS } from '../oci/errors.ts'
+import { UpstreamError, type UpstreamFailure } from '../registry/mirror/upstream.ts'
+import { ClientError, InvalidAnswerError, ResponseError } from '../remote/errors.ts'
+import type { Throttle } from './throttle.ts'
+
+/** Codes of errors of connections that are an answer against HTTP */
+const malformed = /^(HPE_|UND_ERR_(HEADERS_OVERFLOW|RES_|REQ_CONTENT_LENGTH))/
+
+/** The errors of one upstream. What the upstream says itself is never part of a message, as clients read these. */
+export class UpstreamErrors {
+  readonly #upstream: string
+  readonly #throttle: Throttle
+
+  constructor({ throttle, upstream }: { upstream: string; throttle: Throttle }) {
+    this.#upstream = upstream
+    this.#throttle = throttle
+  }
+
+  /** @param message what the upstream does, such as `denies access`: its name comes first */
+  of(reason: UpstreamFailure, message: string, options?: ErrorOptions): UpstreamError {
+    return new UpstreamError(`${this.#upstream} ${message}`, { upstream: this.#upstream, reason, ...options })
+  }
+
+  invalid(message: string, options?: ErrorOptions): UpstreamError {
+    return this.of('invalid', message, options)
+  }
+
+  /** @param retryAfter the header */
+  ofStatus(status: number, code: string | undefined, retryAfter: string | null | undefined): UpstreamError {
+    if (status === 429 || (status === 503 && typeof retryAfter === 'string')) {
+      return this.#throttle.note(retryAfter)
+    }
+    const answered = `answered ${status}${code !== undefined && Object.hasOwn(OCI_ERRORS, code) ? ` ${code}` : ''}`
+    if (status === 401 || status === 403) {
+      return this.of('denied', `denies access: it ${answered}`)
+    }
+    if (status === 508) {
+      return this.invalid(`leads back to a registry that has passed on the same request: it ${answered}`)
+    }
+    return status === 408 || status >= 500
+      ? this.of('unreachable', `does not work: it ${answered}`)
+      : this.invalid(`${answered}, which is no answer to this request`)
+  }
+
+  /** What went wrong with a request or the body of its answer; errors that are not the upstream's stay as they are */
+  from(err: unknown): unknown {
+    if (err instanceof ResponseError) {
+      // of the server for tokens
+      return this.ofStatus(err.status, err.code, err.retryAfter)
+    }
+    if (err instanceof InvalidAnswerError || codesOf(err).some(code => malformed.test(code))) {
+      return this.invalid(`does not answer as it should: ${(err as Error).message}`, { cause: err })
+    }
+    return err instanceof ClientError ? this.of('unreachable', `does not answer: ${err.message}`, { cause: err }) : err
+  }
+}
+
+/** Of the error and of those that caused it */
+function codesOf(err: unknown): string[] {
+  if (!(err instanceof Error)) {
+    return []
+  }
+  const { code } = err as NodeJS.ErrnoException
+  return [...(typeof code === 'string' ? [code] : []), ...codesOf(err.cause)]
+}
