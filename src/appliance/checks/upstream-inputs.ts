@@ -3,10 +3,12 @@ import { readFile } from 'node:fs/promises'
 import { globMatcher } from '../../access/globs.ts'
 import { reasonOf } from '../../config/entries.ts'
 import type { Config } from '../../config/schema.ts'
+import type { Mirroring } from '../../registry/mirror/mirroring.ts'
 import type { ListedUpstream, Upstreams } from '../../upstream/upstreams.ts'
 import { StartError } from '../directory/start-error.ts'
 
 export interface UpstreamInputs {
+  Mirroring: typeof Mirroring
   Upstreams: typeof Upstreams
   listed: ListedUpstream[]
   /** By which this process names itself in `Via` */
@@ -18,15 +20,18 @@ const second = 1000
 /**
  * Reads what the configuration says about other registries
  *
- * @returns undefined where it lists none: then nothing of src/upstream is loaded
+ * @returns undefined where it lists none: then nothing of src/upstream and src/registry/mirror is loaded
  * @throws StartError if a file can't be read, or holds no certificate
  */
 export async function readUpstreams({ upstreams }: Config): Promise<UpstreamInputs | undefined> {
   if (upstreams.length === 0) {
     return undefined
   }
-  const { Upstreams } = await import('../../upstream/upstreams.ts')
-  return { Upstreams, listed: await Promise.all(upstreams.map(listedOf)), instance: `ipdr-${randomUUID()}` }
+  const [{ Upstreams }, { Mirroring }] = await Promise.all([
+    import('../../upstream/upstreams.ts'),
+    import('../../registry/mirror/mirroring.ts'),
+  ])
+  return { Mirroring, Upstreams, listed: await Promise.all(upstreams.map(listedOf)), instance: `ipdr-${randomUUID()}` }
 }
 
 async function listedOf(upstream: Config['upstreams'][number]): Promise<ListedUpstream> {

@@ -2,6 +2,7 @@ import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { CachedImages } from '../../registry/image/cached-images.ts'
 import { LinkGuard } from '../../registry/link-guard.ts'
+import type { Mirroring, MirroringComponents } from '../../registry/mirror/mirroring.ts'
 import { ReadOnlyMode } from '../../registry/read-only-mode.ts'
 import { Registry } from '../../registry/repositories/registry.ts'
 import { UnreadableFiles } from '../../registry/unreadable-files.ts'
@@ -22,6 +23,8 @@ export interface RegistryParts {
   links: LinkGuard
   cached: CachedImages
   unreadable: UnreadableFiles
+  /** Undefined where no other registry is mirrored */
+  mirroring: Mirroring | undefined
   readOnly: ReadOnlyMode
   parts: Part[]
 }
@@ -38,13 +41,53 @@ export function buildRegistry(
   )
   const cached = new CachedImages({ index, log: log.child({ module: 'cache' }) })
   const unreadable = new UnreadableFiles({ blockstore, repairer })
-  const registry = new Registry(
-    { ...components, uploads, links, cached, unreadable },
+  const mirroring = buildMirroring({
+    ...components,
+    links,
+    unreadable,
+    local: name => registry.mirroredRepository(name),
+  })
+  const registry: Registry = new Registry(
+    { ...components, uploads, links, cached, unreadable, mirrors: mirroring?.mirrors },
     { missingBlobs, manifestLimits: { depth: limits.jsonDepth, descriptors: limits.descriptors } },
   )
   const readOnly = buildReadOnlyMode(components)
-  const parts = [part('read-only mode', readOnly), part('uploads', uploads)]
-  return { registry, uploads, links, cached, unreadable, readOnly, parts }
+  const parts = [
+    part('read-only mode', readOnly),
+    part('uploads', uploads),
+    ...(mirroring === undefined ? [] : [part('mirroring', mirroring)]),
+  ]
+  return { registry, uploads, links, cached, unreadable, mirroring, readOnly, parts }
+}
+
+function buildMirroring({
+  blockstore,
+  config,
+  events,
+  fetches,
+  inputs,
+  log,
+  upstreams,
+  ...components
+}: Base & Storage & Network & UpstreamParts & Pick<MirroringComponents, 'links' | 'local' | 'unreadable'>):
+  | Mirroring
+  | undefined {
+  if (inputs.upstreams === undefined || upstreams === undefined) {
+    return undefined
+  }
+  return new inputs.upstreams.Mirroring(
+    {
+      ...components,
+      upstreams,
+      space: blockstore.space,
+      waiting: fetches,
+      onStored: bytes => {
+        events.emit('evictable', bytes)
+      },
+      log: log.child({ module: 'mirror' }),
+    },
+    { expiry: config.gc.uploads * second, fallback: config.registryMirror },
+  )
 }
 
 function buildReadOnlyMode({ config, directory, log }: Base): ReadOnlyMode {
