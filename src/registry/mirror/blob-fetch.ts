@@ -149,6 +149,7 @@ export class BlobFetch {
    */
   async stop(reason: unknown, { active = false }: { active?: boolean } = {}): Promise<void> {
     if (this.#hasEnded) {
+      await this.ended
       return
     }
     this.#hasEnded = true

@@ -138,8 +138,12 @@ export class FetchJobs {
     if (await leaves.store(leaf, bytes, job.source.source.kind)) {
       onStored(bytes.byteLength)
     }
-    const next = leaf + 1
-    if (leaves.has(next) || [...this.#jobs].some(other => other !== job && other.from === next)) {
+    const { next } = job
+    // it has come to what is here, or comes by another job
+    if (
+      next === leaf + 1 &&
+      (leaves.has(next) || [...this.#jobs].some(other => other !== job && other.from === next))
+    ) {
       job.stop.abort()
     }
     if (leaves.isWhole) {

@@ -58,11 +58,15 @@ export class FetchState {
     await this.#running
   }
 
-  /** Forgets everything */
+  /** Forgets everything; never throws, as what stays is forgotten once it has expired */
   async delete(): Promise<void> {
     await this.idle()
     this.#saved = undefined
-    await this.#components.index.change().deleteFetch(this.id).commit({ durable: false })
+    try {
+      await this.#components.index.change().deleteFetch(this.id).commit({ durable: false })
+    } catch (err) {
+      this.#components.log.warn('state of a fetch not deleted', { fetch: this.id, err })
+    }
   }
 
   /** Resolves when no save is under way */

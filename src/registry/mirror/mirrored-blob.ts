@@ -16,7 +16,7 @@ export interface MirroredBlobComponents {
   links: LinkGuard
   unreadable: Pick<UnreadableFiles, 'has'>
   fetches: BlobFetches
-  manifests: Pick<MirroredManifests, 'sizeOf'>
+  manifests: Pick<MirroredManifests, 'read' | 'sizeOf'>
   /** Limits the requests that wait for blobs */
   waiting?: ClientLimit | undefined
 }
@@ -47,14 +47,14 @@ export async function mirroredBlob(
   const record = await index.blob(digest)
   const isHere = record !== undefined && !(await unreadable.has(record.cid))
   if (isHere && (await index.isLinked(name, digest))) {
-    return await local.blob(digest)
+    return await localBlob(components, local, digest)
   }
   return await translateErrors(async () => {
     if (isHere) {
       // another repository has it: upstream has to tell whether this one does, too
       await sizeAtUpstream(mirrored, digest, options)
       await link(components, name, digest)
-      return await local.blob(digest)
+      return await localBlob(components, local, digest)
     }
     const size = (await manifests.sizeOf(name, digest)) ?? (await sizeAtUpstream(mirrored, digest, options))
     return {
@@ -64,6 +64,18 @@ export async function mirroredBlob(
       read: options => fetchBlob(components, mirrored, { digest, size }, options),
     }
   })
+}
+
+/** Not evicted while it is read */
+async function localBlob({ manifests }: MirroredBlobComponents, local: Repository, digest: Digest): Promise<Blob> {
+  const blob = await local.blob(digest)
+  return {
+    ...blob,
+    read: async function* (options) {
+      using _reading = manifests.read(local.name)
+      yield* blob.read(options)
+    },
+  }
 }
 
 /**

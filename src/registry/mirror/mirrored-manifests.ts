@@ -3,6 +3,7 @@ import type { Index, ManifestRecord } from '../../index/index.ts'
 import type { Logger } from '../../log.ts'
 import type { Digest } from '../../oci/digest.ts'
 import { parseStoredManifest } from '../../oci/manifest.ts'
+import { Uses } from '../../scheduling/uses.ts'
 import { referencesOf } from '../manifest-record.ts'
 import type { Repository } from '../repository.ts'
 import type { RootProvider } from '../root-provider.ts'
@@ -26,6 +27,8 @@ export class MirroredManifests {
   readonly #components: MirroredManifestsComponents
   /** Those whose use was saved lately */
   readonly #saved = new LRUCache<string, true>({ max: maxRemembered, ttl: saveInterval })
+  /** Repositories of which blobs are being read */
+  readonly #readers = new Uses()
   /** Bytes of blobs that manifests name, by `<repository>:<digest>` */
   readonly #sizes = new LRUCache<string, number>({ max: maxRemembered })
   /** Blobs that have come and whose manifests are to be completed, by repository */
@@ -56,6 +59,16 @@ export class MirroredManifests {
       this.#saved.delete(key)
       this.#components.log.warn('last use of a mirrored image not saved', { repository, digest, err })
     }
+  }
+
+  /** A client reads a blob: until the result is disposed of, nothing of the repository is evicted */
+  read(repository: string): Disposable {
+    return this.#readers.begin(repository)
+  }
+
+  /** Whether a client reads a blob of the repository now */
+  isRead(repository: string): boolean {
+    return this.#readers.has(repository)
   }
 
   /** To be called when a manifest is no longer kept */

@@ -19,6 +19,8 @@ export interface EvictOptions {
   dryRun: boolean
   /** Bytes that the cache has to give up, even where it is within its limit */
   room: number
+  /** Bytes of the cache that others take */
+  taken: number
   /** Called for each image */
   onRoot: () => void
 }
@@ -71,15 +73,16 @@ export class CacheEviction {
    * Bytes that may stay. Blocks that several images share count for each of them in the total, so the cache rather
    * gives up too little than everything.
    */
-  async #limit(marker: Marker, images: readonly CachedImage[], { room, signal }: EvictOptions): Promise<number> {
+  async #limit(marker: Marker, images: readonly CachedImage[], { room, signal, taken }: EvictOptions): Promise<number> {
+    const limit = Math.max(0, this.#cacheBytes - taken)
     if (room === 0) {
-      return this.#cacheBytes
+      return limit
     }
     let total = 0
     for (const { root } of images) {
       // evict() logs the images that are refused
       total += (await marker.unmarked(root, { signal }).catch(ignoreRefused))?.bytes ?? 0
     }
-    return Math.min(this.#cacheBytes, Math.max(0, total - room))
+    return Math.min(limit, Math.max(0, total - room))
   }
 }

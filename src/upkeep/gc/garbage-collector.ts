@@ -3,6 +3,7 @@
  * here) takes these steps:
  *
  * - It protects every block that is stored from now on.
+ * - `mirror-eviction.ts` evicts images of other registries that have no room.
  * - `index-cleaner.ts` deletes from the index what nobody needs; `untagged-manifests.ts` tells which manifests these
  *   are.
  * - It waits for pushes that may have seen what was deleted.
@@ -19,12 +20,14 @@ import type { Logger } from '../../log.ts'
 import type { Metrics } from '../../metrics.ts'
 import { OciError } from '../../oci/errors.ts'
 import { requireOwnFailure } from './stopped.ts'
+import { MirrorEviction } from './mirror-eviction.ts'
 import { IndexCleaner } from './index-cleaner.ts'
 import type { IndexCondition } from '../../registry/index-condition.ts'
 import { ReachableBlocks, type ReachableBlocksComponents } from './reachable-blocks.ts'
 import type { ReadOnlyMode } from '../../registry/read-only-mode.ts'
 import type { LinkGuard } from '../../registry/link-guard.ts'
 import type { ManifestUpgrade } from '../rebuild/manifest-upgrade.ts'
+import type { Mirroring } from '../../registry/mirror/mirroring.ts'
 import type { Publisher } from '../../registry/tags/publisher.ts'
 import { StoragePressure } from './storage-pressure.ts'
 import type { Uploads } from '../../registry/uploads/uploads.ts'
@@ -41,6 +44,8 @@ export interface GarbageCollectorComponents extends ReachableBlocksComponents {
   readOnly: Pick<ReadOnlyMode, 'begin' | 'signal' | 'state'>
   uploads: Pick<Uploads, 'blocks' | 'expire'>
   links: LinkGuard
+  /** Undefined where no other registry is mirrored */
+  mirroring?: Pick<Mirroring, 'fetches' | 'manifests' | 'mirrors'> | undefined
   publisher: Pick<Publisher, 'settled'>
   upgrade: Pick<ManifestUpgrade, 'run'>
   metrics: Pick<Metrics, 'collections' | 'collectionDuration' | 'freedBlocks' | 'freedBytes'>
@@ -100,6 +105,7 @@ export class GarbageCollector {
   readonly #components: GarbageCollectorComponents
   readonly #interval: number
   readonly #cleaner: IndexCleaner
+  readonly #mirrored: MirrorEviction | undefined
   readonly #reachable: ReachableBlocks
   #controller = new AbortController()
   #timer: NodeJS.Timeout | undefined
@@ -111,6 +117,8 @@ export class GarbageCollector {
     this.#components = components
     this.#interval = init.interval
     this.#cleaner = new IndexCleaner(components, init)
+    const { mirroring } = components
+    this.#mirrored = mirroring && new MirrorEviction({ ...components, mirroring }, init)
     this.#reachable = new ReachableBlocks(components, init)
     const collect = async (): Promise<unknown> => await this.#collectBySchedule()
     this.pressure = new StoragePressure({ collect, log: components.log }, init)
@@ -211,7 +219,7 @@ export class GarbageCollector {
     signal: AbortSignal,
     report: Report,
   ): Promise<Omit<CollectionResult, 'dryRun' | 'seconds'>> {
-    const { blockstore, links, publisher, uploads } = this.#components
+    const { blockstore, links, mirroring, publisher, uploads } = this.#components
     using _blocks = blockstore.beginCollection()
     using _links = links.beginCollection()
     // where there is no room, new blocks are not spared for their age alone: those of uploads and pushes are marked or
@@ -223,9 +231,11 @@ export class GarbageCollector {
     report({ phase: 'index', roots, blocks: 0, bytes: 0 })
     if (!dryRun) {
       await uploads.expire({ idle: grace, refused: wanted !== undefined })
+      await mirroring?.fetches.expire({ idle: grace })
     }
     await this.#components.upgrade.run(signal)
-    const without = await this.#cleaner.clean({ dryRun, grace, signal })
+    const mirrored = await this.#mirrored?.evict({ dryRun, room: wanted ?? 0, signal })
+    const without = await this.#cleaner.clean({ dryRun, grace, signal, evicted: mirrored?.manifests })
     // a manifest that is being put may name a blob whose record has just been deleted; once it is in the index, its
     // blocks get marked
     await raceSignal(links.repositories.idle(), signal)
@@ -237,7 +247,8 @@ export class GarbageCollector {
       dryRun,
       signal,
       without,
-      room: wanted ?? 0,
+      room: Math.max(0, (wanted ?? 0) - (mirrored?.freed ?? 0)),
+      taken: mirrored?.kept ?? 0,
       pace,
       onRoot,
     })
@@ -252,7 +263,7 @@ export class GarbageCollector {
       },
     })
     if (!dryRun) {
-      this.pressure.end(cachedBytes)
+      this.pressure.end(cachedBytes + (mirrored?.kept ?? 0))
     }
     return { manifests: without.manifests.size, links: without.links.size, cached: evicted, ...swept }
   }

@@ -36,6 +36,8 @@ interface CleanOptions {
   dryRun: boolean
   /** Milliseconds for which a link that no manifest needs is kept, where that is less than usual */
   grace: number | undefined
+  /** Manifests that are deleted already, or in a dry run would be */
+  evicted?: ReadonlySet<string> | undefined
   signal: AbortSignal
 }
 
@@ -51,7 +53,7 @@ export class IndexCleaner {
 
   /** Resolves when all deletions are durable. The caller holds {@link LinkGuard.beginCollection}. */
   async clean(options: CleanOptions): Promise<Cleaned> {
-    const cleaned: Cleaned = { manifests: new Set(), links: new Set(), blobs: new Set() }
+    const cleaned: Cleaned = { manifests: new Set(options.evicted), links: new Set(), blobs: new Set() }
     await this.#cleanManifests(cleaned, options)
     await this.#cleanLinks(cleaned, options)
     await this.#cleanBlobs(cleaned, options)

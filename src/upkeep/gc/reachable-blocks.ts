@@ -7,6 +7,7 @@ import type { Index } from '../../index/index.ts'
 import type { Backups } from '../backup/backups.ts'
 import { publishedImages } from '../../registry/tags/published-tags.ts'
 import { everything } from '../../oci/pagination.ts'
+import type { BlobFetches } from '../../registry/mirror/blob-fetches.ts'
 import type { Uploads } from '../../registry/uploads/uploads.ts'
 import {
   CacheEviction,
@@ -25,6 +26,8 @@ export interface ReachableBlocksComponents extends CacheEvictionComponents {
   content: Pick<ContentReader, 'find' | 'list' | 'read'>
   index: Index
   uploads: Pick<Uploads, 'blocks'>
+  /** Undefined where no other registry is mirrored */
+  mirroring?: { fetches: Pick<BlobFetches, 'blocks'> } | undefined
   /** What running backups need, even if it has been deleted from the index since */
   backups: Pick<Backups, 'roots'>
 }
@@ -52,16 +55,20 @@ export class ReachableBlocks {
   }
 
   /**
-   * The order matters, as content moves on meanwhile: an upload becomes a blob, and a blob becomes part of a manifest.
-   * Each is looked for in its earlier place first, so that it can't slip through between the two. The backups come
-   * last: one that begins later has only what was in the index, and is marked, or what was stored since the cycle
+   * The order matters, as content moves on meanwhile: an upload or a fetch becomes a blob, and a blob becomes part of a
+   * manifest. Each is looked for in its earlier place first, so that it can't slip through between the two. The backups
+   * come last: one that begins later has only what was in the index, and is marked, or what was stored since the cycle
    * began, and is protected.
    *
    * @throws DamagedBlockError where a node of this registry's content is damaged
    */
   async find(options: ReachableOptions): Promise<Reachable> {
     const marker = new Marker({ ...this.#components, pace: options.pace })
-    await this.#markUploads(marker, options)
+    await this.#markIncoming(marker, this.#components.uploads.blocks(), options)
+    const { mirroring } = this.#components
+    if (mirroring !== undefined) {
+      await this.#markIncoming(marker, mirroring.fetches.blocks(), options)
+    }
     await this.#markBlobs(marker, options)
     await this.#markManifests(marker, options)
     const cached = await this.#eviction.evict(marker, options)
@@ -70,8 +77,13 @@ export class ReachableBlocks {
     return { blocks: marker.marked, missing: marker.missing, ...cached }
   }
 
-  async #markUploads(marker: Marker, { signal, onRoot }: ReachableOptions): Promise<void> {
-    for await (const { cid, isFile } of this.#components.uploads.blocks()) {
+  /** Marks the blocks of what has not become a blob yet */
+  async #markIncoming(
+    marker: Marker,
+    blocks: ReturnType<Uploads['blocks']>,
+    { signal, onRoot }: ReachableOptions,
+  ): Promise<void> {
+    for await (const { cid, isFile } of blocks) {
       onRoot()
       await (isFile ? this.#mark(marker, cid, signal) : marker.markBlock(cid))
     }
