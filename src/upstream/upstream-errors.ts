@@ -3,8 +3,8 @@ import { UpstreamError, type UpstreamFailure } from '../registry/mirror/upstream
 import { ClientError, InvalidAnswerError, ResponseError } from '../remote/errors.ts'
 import type { Throttle } from './throttle.ts'
 
-/** Codes of errors of connections that are an answer against HTTP */
-const malformed = /^(HPE_|UND_ERR_(HEADERS_OVERFLOW|RES_|REQ_CONTENT_LENGTH))/
+/** Names and codes of errors of connections that mean an answer against HTTP */
+const malformed = /^(HTTPParserError$|HPE_|UND_ERR_(HEADERS_OVERFLOW|RES_))/
 
 /** The errors of one upstream. What the upstream says itself is never part of a message, as clients read these. */
 export class UpstreamErrors {
@@ -48,18 +48,18 @@ export class UpstreamErrors {
       // of the server for tokens
       return this.ofStatus(err.status, err.code, err.retryAfter)
     }
-    if (err instanceof InvalidAnswerError || codesOf(err).some(code => malformed.test(code))) {
+    if (err instanceof InvalidAnswerError || namesOf(err).some(name => malformed.test(name))) {
       return this.invalid(`does not answer as it should: ${(err as Error).message}`, { cause: err })
     }
     return err instanceof ClientError ? this.of('unreachable', `does not answer: ${err.message}`, { cause: err }) : err
   }
 }
 
-/** Of the error and of those that caused it */
-function codesOf(err: unknown): string[] {
+/** Names and codes of the error and of those that caused it */
+function namesOf(err: unknown): string[] {
   if (!(err instanceof Error)) {
     return []
   }
-  const { code } = err as NodeJS.ErrnoException
-  return [...(typeof code === 'string' ? [code] : []), ...codesOf(err.cause)]
+  const { code, name } = err as NodeJS.ErrnoException
+  return [name, ...(typeof code === 'string' ? [code] : []), ...namesOf(err.cause)]
 }

@@ -28,8 +28,8 @@ export const security: Mutant[] = [
   },
   {
     name: 'a realm may be asked without TLS',
-    find: '!isLoopback(url.hostname))) { throw new ClientError(',
-    replace: '!isLoopback(url.hostname))) { void new ClientError(',
+    find: '!isLoopback(url.hostname))) { throw new InvalidAnswerError(',
+    replace: '!isLoopback(url.hostname))) { void new InvalidAnswerError(',
     tests: [plainHttp],
   },
   {

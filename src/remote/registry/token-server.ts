@@ -1,5 +1,5 @@
 import type { AbortOptions } from '../abort-options.ts'
-import { ClientError } from '../errors.ts'
+import { ClientError, InvalidAnswerError } from '../errors.ts'
 import { jsonOf, requireStatus, type Answer } from '../http/answer.ts'
 import { isLoopback, urlFrom } from '../http/plain-http.ts'
 import { send, type SendInit, type Transport } from '../http/request.ts'
@@ -44,7 +44,7 @@ export async function requestToken(request: TokenRequest, options: AbortOptions 
   // plain HTTP that is allowed for the registry is not allowed for another host
   const plainHttp = registry.protocol === 'http:' && url.hostname === registry.hostname
   if (url.protocol === 'http:' && !plainHttp && (registry.protocol === 'https:' || !isLoopback(url.hostname))) {
-    throw new ClientError(`${registry.host} wants a token from ${url.host}, which would be reached without TLS`)
+    throw new InvalidAnswerError(`${registry.host} wants a token from ${url.host}, which would be reached without TLS`)
   }
   const answer = await ask(url, request, { ...options, plainHttp })
   await requireStatus(answer, `no token for ${registry.host}`, 200)
