@@ -9,15 +9,15 @@ import { json, TestApp } from '../fixtures/app.ts'
 import { audience, TestIssuer } from '../fixtures/issuer.ts'
 import { imageManifest } from '../fixtures/manifests.ts'
 
-/** Ten thousand of all four kinds */
-const runs = { mangled: 4000, crafted: 2000, claims: 1000, requests: 3000 }
+/** Ten thousand of the first four kinds */
+const runs = { mangled: 4000, crafted: 2000, claims: 1000, requests: 3000, cookies: 2000, logIns: 1000 }
 const scale = Number(process.env['FUZZ_SCALE'] ?? 1)
 
 const path = '/v2/team/app/manifests/v1'
 const key = makeKey('ci', ['team/**:pull'])
 const rulesFor = (issuer: string): string => `
 issuers:
-  ci: { issuer: ${issuer}, audience: ${audience}, require: { owner: us } }
+  ci: { issuer: ${issuer}, audience: ${audience}, require: { owner: us }, login: { clientId: registry } }
 rules:
   - { who: [anonymous], repositories: ['public/**'], actions: [pull] }
   - { who: ['user:alice', 'user:ci:robot'], repositories: ['team/**'], actions: [pull] }
@@ -26,6 +26,7 @@ rules:
 let app: TestApp
 let issuer: TestIssuer
 let valid: string[]
+let session: string
 /** Each with an address of its own, so that failed log-ins do not make all the others wait */
 const agents = Array.from({ length: 60 }, (_, i) => new Agent({ keepAlive: true, localAddress: `127.0.1.${i + 1}` }))
 let asked = 0
@@ -51,6 +52,7 @@ before(async () => {
   ]
     .map(({ Authorization }) => Authorization)
     .concat(basic('x', foreign).Authorization)
+  session = await app.access.session('ci:robot')
 })
 after(async () => {
   agents.forEach(agent => {
@@ -62,11 +64,19 @@ after(async () => {
 
 async function ask(
   target: string,
-  { method = 'GET', authorization, body }: { method?: string; authorization?: string; body?: string } = {},
+  {
+    method = 'GET',
+    authorization,
+    cookie,
+    body,
+  }: { method?: string; authorization?: string; cookie?: string; body?: string } = {},
 ): Promise<{ status: number; body: string }> {
   const agent = agents[asked++ % agents.length]!
-  const headers: Record<string, string> =
-    authorization === undefined ? {} : { authorization: authorization.replace(/[^\t\x20-\x7e\x80-\xff]/g, '?') }
+  const headers = Object.fromEntries(
+    Object.entries({ authorization, cookie }).flatMap(([name, value]) =>
+      value === undefined ? [] : [[name, value.replace(/[^\t\x20-\x7e\x80-\xff]/g, '?')]],
+    ),
+  )
   const reply = await app.request(method, target, { agent, headers, ...(body === undefined ? {} : { body }) })
   return { status: reply.status, body: String(reply.body) }
 }
@@ -267,6 +277,80 @@ describe('whatever is asked of /auth/token', () => {
         }
       }),
       { numRuns: runs.requests * scale },
+    )
+  })
+})
+
+describe('whatever a browser keeps', () => {
+  const names = fc.constantFrom(
+    'ipdr-session',
+    'ipdr-log-in',
+    '__Host-ipdr-session',
+    'ipdr-session ',
+    'IPDR-SESSION',
+    '',
+  )
+  /** The value of a session, but for one change; the last letter has bits that stand for nothing */
+  const mangledSession = fc
+    .tuple(fc.nat(), fc.constantFrom(...'Aa1-_.=+/ ,"%'), fc.nat(2))
+    .map(([place, text, kind]) => {
+      const at = place % (session.length - 1)
+      const rest = session.slice(kind === 0 ? at : at + 1)
+      return kind === 2 ? session.slice(0, at) : `${session.slice(0, at)}${text}${rest}`
+    })
+  const tokens = crafted.map(authorization => authorization.replace(/^\S+ /, ''))
+  const cookies = fc.oneof(
+    mangledSession.map(value => `ipdr-session=${value}`),
+    tokens.map(value => `ipdr-session=${value}`),
+    fc
+      .array(fc.tuple(names, fc.oneof(anyText, mangledSession, tokens)), { maxLength: 4 })
+      .map(pairs => pairs.map(([name, value]) => `${name}=${value}`).join('; ')),
+    anyText,
+  )
+
+  it('opens nothing where it is no session, and is no error of the server', async () => {
+    assert.equal((await ask(path, { cookie: `ipdr-session=${session}` })).status, 200)
+    await fc.assert(
+      fc.asyncProperty(cookies, async cookie => {
+        const { status, body } = await ask(path, { cookie })
+        const isSame = cookie.split(';').filter(text => text.trim() === `ipdr-session=${session}`).length === 1
+        assert.ok(status === 401 || (status === 200 && isSame), `${status} ${body} for ${cookie}`)
+      }),
+      { numRuns: runs.cookies * scale },
+    )
+  })
+
+  it('begins or ends no log-in but his own, and is no error of the server', async () => {
+    const names = fc.oneof(
+      fc.constantFrom('state', 'code', 'iss', 'error', 'issuer', 'to', 'response', '__proto__'),
+      anyText,
+    )
+    const values = fc.oneof(fc.constantFrom('ci', '//evil.example', '/v2/', 'access_denied'), anyText)
+    const query = fc
+      .array(fc.tuple(names, values), { maxLength: 6 })
+      .map(entries => new URLSearchParams(entries.map(wellFormed)).toString())
+    const requests = fc.record({
+      method: fc.constantFrom('GET', 'HEAD', 'POST', 'DELETE'),
+      target: fc.constantFrom('/auth/login', '/auth/callback', '/auth/me', '/auth/logout'),
+      query: fc.oneof(
+        query,
+        anyText.map(text => encodeURI(text.toWellFormed()).replaceAll('#', '')),
+      ),
+      cookie: fc.oneof(
+        cookies,
+        tokens.map(value => `ipdr-log-in=${value}`),
+      ),
+    })
+    await fc.assert(
+      fc.asyncProperty(requests, async ({ method, target, query: text, cookie }) => {
+        const { status, body } = await ask(`${target}?${text}`, { method, cookie })
+        const allowed = target === '/auth/callback' ? [400, 405, 414] : [200, 204, 302, 400, 404, 405, 414]
+        assert.ok(allowed.includes(status), `${status} ${body} for ${method} ${target}?${text}`)
+        if (target === '/auth/me' && method === 'GET' && !cookie.includes(session)) {
+          assert.equal(JSON.parse(body).name, 'anonymous')
+        }
+      }),
+      { numRuns: runs.logIns * scale },
     )
   })
 })

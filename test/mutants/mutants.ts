@@ -4,13 +4,22 @@ import { projectDirectory } from '../fixtures/tools.ts'
 import { durability } from './durability.ts'
 import { faults } from './faults.ts'
 import { identities } from './identities.ts'
+import { logIns } from './log-ins.ts'
 import type { Mutant } from './mutant.ts'
 import { peers } from './peers.ts'
 import { retrieval } from './retrieval.ts'
 import { security } from './security.ts'
 
 /** The whole table */
-export const mutants: readonly Mutant[] = [...durability, ...faults, ...identities, ...peers, ...retrieval, ...security]
+export const mutants: readonly Mutant[] = [
+  ...durability,
+  ...faults,
+  ...identities,
+  ...logIns,
+  ...peers,
+  ...retrieval,
+  ...security,
+]
 
 /** All of `src`, by path from the project's directory on */
 export function readSources(): Map<string, string> {

@@ -35,6 +35,21 @@ async function run(code: string): Promise<unknown> {
   return JSON.parse(stdout)
 }
 
+/** Tells which packages are loaded */
+const lazyScript = `
+  const { registerHooks } = await import('node:module')
+  const found = new Set()
+  registerHooks({
+    load(url, context, nextLoad) {
+      found.add(/node_modules\\/((?:@[^/]+\\/)?[^/]+)/.exec(url)?.[1])
+      return nextLoad(url, context)
+    },
+  })
+  const { leaveOutUnused } = await import('./src/lean-imports.ts')
+  leaveOutUnused()
+  await import('./src/appliance/appliance.ts')
+  console.log(JSON.stringify([...found].filter(Boolean)))`
+
 describe('the server', () => {
   it('loads nothing for upstreams where there are none', async () => {
     const [without, withOne] = (await run(listing)) as [number, number]
@@ -47,5 +62,14 @@ describe('the server', () => {
       .filter(path => path.endsWith('.node'))
       .map(path => /node_modules\/([^/]+)/.exec(path)?.[1])
     assert.deepEqual(loaded, ['classic-level'])
+  })
+
+  it('loads neither clients of OpenID Connect nor tokens, nor bcrypt, before somebody logs in', async () => {
+    const loaded = (await run(lazyScript)) as string[]
+    assert.ok(loaded.includes('express'))
+    assert.deepEqual(
+      ['openid-client', 'oauth4webapi', 'jose', 'bcryptjs', 'helmet'].filter(name => loaded.includes(name)),
+      [],
+    )
   })
 })

@@ -40,6 +40,22 @@ describe('a file with rules', () => {
         /line 1, column 17: issuers\.key: must be a name of/,
       ],
       ['issuers: { a: { issuer: "https://a" } }\nrules: []\n', /issuers\.a\.audience: must be a text/],
+      [
+        'issuers: { a: { issuer: "https://a", login: {} } }\nrules: []\n',
+        /issuers\.a\.login\.clientId: must be a text/,
+      ],
+      [
+        'issuers: { a: { issuer: "https://a", login: x } }\nrules: []\n',
+        /a\.login: must be a mapping with the key clientId/,
+      ],
+      [
+        'issuers: { a: { issuer: "https://a", login: { clientId: x, secret: y } } }\nrules: []\n',
+        /line 1, column 68: issuers\.a\.login\.secret: unknown key/,
+      ],
+      [
+        'issuers: { a: { issuer: x, jwks: x, login: { clientId: x } } }\nrules: []\n',
+        /issuers\.a\.issuer: must be a URL where there is a login/,
+      ],
       ['issuers: { a: { issuer: x, audience: x } }\nrules: []\n', /issuers\.a\.issuer: must be a URL, unless/],
       ['issuers: { a: { issuer: ipdr, audience: x, jwks: x } }\nrules: []\n', /a\.issuer: is this registry itself/],
       [
