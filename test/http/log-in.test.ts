@@ -1,16 +1,13 @@
 /** How people log in by a browser, at a real provider of OpenID Connect */
 import assert from 'node:assert/strict'
 import { rm, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import { after, afterEach, before, describe, it } from 'node:test'
 import type { AuditRecord } from '../../src/access/audit-log.ts'
 import { basic, bearer } from '../fixtures/access.ts'
-import { ApiDescription } from '../fixtures/api-description.ts'
 import { TestApp } from '../fixtures/app.ts'
 import { audience } from '../fixtures/issuer.ts'
-import { local, startLogInTest, type LogInTest } from '../fixtures/log-in.ts'
+import { startLogInTest, type LogInTest } from '../fixtures/log-in.ts'
 import { LoginProvider, registryClient, workloadClient } from '../fixtures/login-provider.ts'
-import { projectDirectory } from '../fixtures/tools.ts'
 import { Visitor, type Page } from '../fixtures/visitor.ts'
 
 const repositories = ['team/app', 'sales/app']
@@ -231,29 +228,6 @@ describe('a person', () => {
     await assertRefused(visitor, await visitor.open(`${test.url}/auth/login?issuer=corp`), 503, /not possible now/)
     await writeFile(test.secretFile, registryClient.secret)
     assert.equal((await visitor.open(`${test.url}/auth/login?issuer=corp`)).status, 200)
-  })
-
-  it('gets the answers that docs/openapi.yaml describes', async () => {
-    const api = await ApiDescription.read(join(projectDirectory, 'docs/openapi.yaml'))
-    const { visitor, page } = await test.atCallback('alice')
-    const Cookie = Array.from(visitor.cookies.get('127.0.0.1')!, ([name, value]) => `${name}=${value}`).join('; ')
-    for (const [operation, status, query = '', headers = {}] of [
-      ['GET /auth/login', 302, '?issuer=corp&to=/v2/'],
-      ['GET /auth/login', 400, '?to=x'],
-      ['GET /auth/login', 404, '?issuer=nobody'],
-      ['GET /auth/callback', 400, '?state=x'],
-      ['GET /auth/callback', 302, new URL(page.url).search, { Cookie }],
-      ['GET /auth/me', 200],
-      ['GET /auth/me', 200, '', local],
-      ['GET /auth/me', 401, '', { Authorization: 'Bearer x' }],
-      ['POST /auth/logout', 204],
-      ['POST /auth/logout', 403, '', { Origin: 'https://evil.example' }],
-    ] as [string, number, string?, Record<string, string>?][]) {
-      const [method = '', path = ''] = operation.split(' ')
-      const response = await fetch(`${test.url}${path}${query}`, { method, headers, redirect: 'manual' })
-      assert.equal(response.status, status, operation)
-      await api.assertDescribes(operation, response)
-    }
   })
 
   it('comes to a page of this host alone', async () => {

@@ -8,6 +8,7 @@ import { logInRoutes, sessionRoutes } from '../../src/http/routes/log-in.ts'
 import { ApiDescription } from '../fixtures/api-description.ts'
 import { TestAppliance } from '../fixtures/appliance.ts'
 import { makeImage } from '../fixtures/images.ts'
+import { local, startLogInTest } from '../fixtures/log-in.ts'
 import { routesOf } from '../fixtures/routes.ts'
 import { temporaryDirectory } from '../fixtures/temporary.ts'
 import { projectDirectory } from '../fixtures/tools.ts'
@@ -141,6 +142,29 @@ describe('docs/openapi.yaml', () => {
         assert.equal(response.status, status, operation)
         await api.assertDescribes(operation, response)
       }
+    }
+  })
+
+  it('describes how people log in', async () => {
+    await using test = await startLogInTest()
+    const { visitor, page } = await test.atCallback('alice')
+    const Cookie = Array.from(visitor.cookies.get('127.0.0.1')!, ([name, value]) => `${name}=${value}`).join('; ')
+    for (const [operation, status, query = '', headers = {}] of [
+      ['GET /auth/login', 302, '?issuer=corp&to=/v2/'],
+      ['GET /auth/login', 400, '?to=x'],
+      ['GET /auth/login', 404, '?issuer=nobody'],
+      ['GET /auth/callback', 400, '?state=x'],
+      ['GET /auth/callback', 302, new URL(page.url).search, { Cookie }],
+      ['GET /auth/me', 200],
+      ['GET /auth/me', 200, '', local],
+      ['GET /auth/me', 401, '', { Authorization: 'Bearer x' }],
+      ['POST /auth/logout', 204],
+      ['POST /auth/logout', 403, '', { Origin: 'https://evil.example' }],
+    ] as [string, number, string?, Record<string, string>?][]) {
+      const [method = '', path = ''] = operation.split(' ')
+      const response = await fetch(`${test.url}${path}${query}`, { method, headers, redirect: 'manual' })
+      assert.equal(response.status, status, operation)
+      await api.assertDescribes(operation, response)
     }
   })
 })
