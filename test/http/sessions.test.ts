@@ -213,6 +213,18 @@ describe('somebody at a browser without a session', () => {
   })
 })
 
+describe('behind a proxy that ends TLS', () => {
+  it('cookie and redirect URI are those of TLS', async () => {
+    const headers = { Host: 'registry', 'X-Forwarded-Proto': 'https' }
+    const begun = await app.get('/auth/login', headers)
+    assert.match(String(begun.headers['set-cookie']), /^__Host-ipdr-log-in=.*; Secure;/)
+    const { searchParams } = new URL(String(begun.headers.location))
+    assert.equal(searchParams.get('redirect_uri'), 'https://registry/auth/callback')
+    assert.equal(await statusOf('GET', image, { ...headers, ...cookie(session, '__Host-ipdr-session') }), 200)
+    assert.equal(await statusOf('GET', image, { ...headers, ...cookie(session) }), 401)
+  })
+})
+
 describe('over TLS', () => {
   it('the cookie is for this host alone, and no other counts', async () => {
     await using directory = await temporaryDirectory('sessions')

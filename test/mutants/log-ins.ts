@@ -1,6 +1,7 @@
 import type { Mutant } from './mutant.ts'
 
 const logIn = 'http/log-in.test.ts'
+const refusals = 'http/log-in-refusals.test.ts'
 const sessions = 'http/sessions.test.ts'
 
 /** What keeps a log-in by a browser from being anybody else's */
@@ -9,13 +10,13 @@ export const logIns: Mutant[] = [
     name: 'any browser ends the log-in that another one has begun',
     find: 'ticket === undefined || ticket.state !== state || others.length > 0',
     replace: 'ticket === undefined',
-    tests: [logIn],
+    tests: [refusals],
   },
   {
     name: 'a state that is there twice counts',
     find: 'ticket.state !== state || others.length > 0',
     replace: 'ticket.state !== state',
-    tests: [logIn],
+    tests: [refusals],
   },
   {
     name: 'the provider is asked without PKCE',
@@ -27,44 +28,44 @@ export const logIns: Mutant[] = [
     name: 'an ID token for another log-in counts',
     find: 'expectedNonce: ticket.nonce,',
     replace: '',
-    tests: [logIn],
+    tests: [refusals],
   },
   {
     name: 'whoever signed it, an ID token counts',
     find: 'const claims = await foreign.claims(state, issuer, idToken, [issuer.login.clientId])',
     replace:
       "const claims = JSON.parse(Buffer.from(idToken.split('.')[1] ?? '', 'base64url').toString()) as Record<string, unknown>",
-    tests: [logIn],
+    tests: [refusals],
   },
   {
     name: 'claims of the userinfo endpoint count for more than those that are signed',
     find: '{ ...more, ...claims }',
     replace: '{ ...claims, ...more }',
-    tests: [logIn],
+    tests: [refusals],
   },
   {
     name: 'a log-in leads to another site',
     find: "|| path.startsWith('//') ||",
     replace: '||',
-    tests: [logIn],
+    tests: [refusals],
   },
   {
     name: 'a log-in leads to whatever is asked for',
     find: "url?.origin !== 'http://localhost' ||",
     replace: '',
-    tests: [logIn],
+    tests: [refusals],
   },
   {
     name: 'failed log-ins may be tried as often as anybody likes',
     find: "failures.add(ticket.state, address ?? '')",
     replace: '',
-    tests: [logIn],
+    tests: [refusals],
   },
   {
     name: 'answers of a provider may have any size',
     find: 'const bytes = await readBounded(response, url)',
     replace: 'const bytes = Buffer.from(await response.arrayBuffer())',
-    tests: [logIn],
+    tests: [refusals],
   },
   {
     name: 'the log has the code of a log-in',

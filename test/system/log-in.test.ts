@@ -4,17 +4,20 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { basic, bearer, initAccess } from '../fixtures/access.ts'
+import { CertificateAuthority } from '../fixtures/certificates.ts'
 import { Chromium } from '../fixtures/chromium.ts'
 import type { ChromiumPage } from '../fixtures/chromium-page.ts'
 import { HostileSite } from '../fixtures/hostile-site.ts'
 import { sha256 } from '../fixtures/images.ts'
 import { audience } from '../fixtures/issuer.ts'
 import { LoginProvider, registryClient, workloadClient } from '../fixtures/login-provider.ts'
+import { startNginx, type Nginx } from '../fixtures/nginx.ts'
 import { tryRun } from '../fixtures/run.ts'
 import { ServerProcess } from '../fixtures/server.ts'
 import { temporaryDirectory } from '../fixtures/temporary.ts'
 import { builtTool } from '../fixtures/tools.ts'
 import { until } from '../fixtures/until.ts'
+import { Visitor } from '../fixtures/visitor.ts'
 
 const stolen = 'stolen'
 const upload = `/v2/team/app/blobs/uploads/?digest=${sha256(Buffer.from(stolen))}`
@@ -24,6 +27,7 @@ describe('a log-in by a browser', { timeout: 120_000 }, () => {
   let directory: string
   let server: ServerProcess
   let provider: LoginProvider
+  let proxy: Nginx
 
   before(async () => {
     directory = resources.use(await temporaryDirectory('log-in')).path
@@ -31,12 +35,13 @@ describe('a log-in by a browser', { timeout: 120_000 }, () => {
     await initAccess('private', dataDir)
     const args = ['--hosts', 'registry.example', '--log-format', 'json']
     server = resources.use(await ServerProcess.start({ dataDir, args }))
-    provider = resources.use(
-      await LoginProvider.start({
-        people: { alice: { groups: ['developers'] } },
-        redirectUris: ['registry.example', '127.0.0.1'].map(host => `http://${host}:${server.port}/auth/callback`),
-      }),
-    )
+    const authority = await CertificateAuthority.create(directory)
+    const tls = await authority.issue('nginx')
+    const init = { directory: join(directory, 'nginx'), config: 'nginx.conf', tls, registry: server.host }
+    proxy = resources.use(await startNginx(init))
+    const origins = ['http://registry.example', 'http://127.0.0.1'].map(origin => `${origin}:${server.port}`)
+    const redirectUris = [...origins, `https://localhost:${proxy.port}`].map(origin => `${origin}/auth/callback`)
+    provider = resources.use(await LoginProvider.start({ people: { alice: { groups: ['developers'] } }, redirectUris }))
     await writeFile(join(dataDir, 'corp-secret'), registryClient.secret)
     await writeFile(
       join(dataDir, 'access.yml'),
@@ -120,6 +125,15 @@ rules:
       await page.waitFor(/\/auth\/me$/, /corp:alice/)
     })
   }
+
+  it('works behind nginx, which ends TLS', async () => {
+    const visitor = new Visitor()
+    const form = await visitor.open(`https://localhost:${proxy.port}/auth/login?issuer=corp`)
+    const page = await visitor.logIn(form, 'alice')
+    assert.equal(page.url, `https://localhost:${proxy.port}/auth/me`)
+    assert.match(page.text, /"name":"corp:alice"/)
+    assert.match(visitor.seen.at(-1) ?? '', /^__Host-ipdr-session=.*; Secure;/)
+  })
 
   it('is offered where a page needs one', async () => {
     await using browser = await Chromium.open(`${server.url}/v2/team/app/tags/list`)
