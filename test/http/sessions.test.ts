@@ -57,6 +57,7 @@ describe('a session', () => {
     const ticket = { issuer: 'corp', state: 'x', nonce: 'x', verifier: 'x', redirectUri: 'x', to: '/' }
     const values: Record<string, string> = {
       'no value': '',
+      'a blank in it': `${session.slice(0, -20)} ${session.slice(-20)}`,
       'a changed signature': `${session.slice(0, -2)}${session.endsWith('AA') ? 'BB' : 'AA'}`,
       'a changed name': [head, Buffer.from(forged).toString('base64url'), signature].join('.'),
       'without a signature': [Buffer.from('{"alg":"none"}').toString('base64url'), payload, ''].join('.'),

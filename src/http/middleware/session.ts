@@ -17,14 +17,17 @@ export function sessionOf(req: Request, access: Pick<Access, 'tokenUrl'>): strin
   return req.headers.cookie === undefined || !mayCount(req) ? undefined : readCookie(req, access, 'session')
 }
 
-/** Undefined also where there are several: another server of this host may have set one */
+/**
+ * Undefined also where there are several, as another server of this host may have set one, and where the value is none
+ * of ours: decoders of base64 pass over blanks
+ */
 export function readCookie(req: Request, access: Pick<Access, 'tokenUrl'>, kind: Kind): string | undefined {
   const { name } = cookieOf(req, access, kind)
   const values = (req.headers.cookie ?? '')
     .split(';')
     .map(text => text.trim())
     .filter(text => text.startsWith(`${name}=`))
-  return values.length === 1 ? values[0]!.slice(name.length + 1) : undefined
+  return values.length === 1 ? /^[^=]+=([\w.-]+)$/.exec(values[0]!)?.[1] : undefined
 }
 
 export function setCookie(
