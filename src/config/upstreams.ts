@@ -59,7 +59,7 @@ export const upstreams = key(
     )
     .default(() => []),
   'list',
-  'Other registries to mirror, each NAME=URL, or a mapping with more: see the manual on mirrors',
+  'Other registries to mirror, each NAME=URL, or a mapping with more: see docs/mirrors.md',
   { flag: 'upstream' },
 )
 

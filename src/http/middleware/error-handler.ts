@@ -1,9 +1,13 @@
 import type { ErrorRequestHandler } from 'express'
+import type { OciErrorCode } from '../../oci/errors.ts'
 import type { Logger } from '../../log.ts'
 import type { Metrics } from '../../metrics.ts'
 import { type ErrorBody, ociBody, sendError, toClientError } from '../error-response.ts'
 import { discardBody } from '../late-body.ts'
 import { logFields } from './request-log.ts'
+
+/** Not errors of the server: clients can cause them as often as they like */
+const warnings = new Set<OciErrorCode>(['LOOP_DETECTED', 'UNAVAILABLE', 'UPSTREAM_INVALID'])
 
 /** The last middleware: logs what went wrong with a request and answers it, for every route in the same way */
 export function errorHandler(
@@ -17,8 +21,7 @@ export function errorHandler(
       return
     }
     if (error.status >= 500) {
-      // UNAVAILABLE is only a warning: clients can cause it as often as they like
-      log[error.code === 'UNAVAILABLE' ? 'warn' : 'error']('request failed', { ...logFields(res), err })
+      log[warnings.has(error.code) ? 'warn' : 'error']('request failed', { ...logFields(res), err })
     }
     if (res.headersSent) {
       metrics.brokenResponses.inc()
