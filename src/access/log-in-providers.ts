@@ -151,7 +151,7 @@ export class LogInProviders {
     return secret
   }
 
-  /** What went wrong, for who wants to log in; the log has all of it */
+  /** What went wrong, for who wants to log in */
   #explain(issuer: LogInIssuer, err: unknown): OciError {
     const { code, error } = err as { code?: string; error?: string }
     if (error === 'invalid_grant') {
@@ -164,25 +164,30 @@ export class LogInProviders {
       return new OciError('DENIED', { detail: { reason: `${issuer.name} did not log you in${what}` }, cause: err })
     }
     if (code !== undefined && wrongAnswers.has(code)) {
-      this.#log.warn('the answer of a log-in provider counts for nothing', { issuer: issuer.name, err })
+      this.#log.warn('the answer of a log-in provider counts for nothing', {
+        issuer: issuer.name,
+        reason: reasonOf(err),
+      })
       return new OciError('DENIED', { detail: { reason: `the answer of ${issuer.name} is not for this log-in` } })
     }
     return this.#unavailable(issuer, err)
   }
 
   #unavailable({ name }: LogInIssuer, err: unknown): OciError {
-    const { cause, message } = err as Error
-    const because = (cause as Error | undefined)?.message
-    this.#log.error('nobody can log in at a provider', {
-      issuer: name,
-      reason: because ? `${message}: ${because}` : message,
-    })
+    this.#log.error('nobody can log in at a provider', { issuer: name, reason: reasonOf(err) })
     return new OciError('UNAVAILABLE', {
       detail: { reason: `a log-in at ${name} is not possible now: try again later` },
       headers: { 'Retry-After': '10' },
       cause: err,
     })
   }
+}
+
+/** Without what the provider said, which may hold claims and tokens */
+function reasonOf(err: unknown): string {
+  const { cause, error, message } = err as Error & { error?: string }
+  const because = error ?? (cause as Error | undefined)?.message
+  return because === undefined ? message : `${message}: ${because}`
 }
 
 /** Codes of openid-client for an answer that is there, but proves nothing */
