@@ -9,6 +9,7 @@ import type { Mutant } from './mutant.ts'
 import { peers } from './peers.ts'
 import { retrieval } from './retrieval.ts'
 import { security } from './security.ts'
+import { upstreams } from './upstreams.ts'
 
 /** The whole table */
 export const mutants: readonly Mutant[] = [
@@ -19,6 +20,7 @@ export const mutants: readonly Mutant[] = [
   ...peers,
   ...retrieval,
   ...security,
+  ...upstreams,
 ]
 
 /** All of `src`, by path from the project's directory on */

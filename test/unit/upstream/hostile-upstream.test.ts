@@ -18,11 +18,16 @@ const maxManifestBytes = 64 * 1024
 
 type Ask = (upstream: Upstream) => Promise<unknown>
 
-const byDigest: Ask = async upstream => await upstream.manifest('a', digest, {})
-const byTag: Ask = async upstream => await upstream.manifest('a', 'v1', {})
+/** Ends what would go on for ever */
+function soon(): { signal: AbortSignal } {
+  return { signal: AbortSignal.timeout(5000) }
+}
+
+const byDigest: Ask = async upstream => await upstream.manifest('a', digest, soon())
+const byTag: Ask = async upstream => await upstream.manifest('a', 'v1', soon())
 const head: Ask = async upstream => await upstream.headManifest('a', digest, {})
 function part(asked: BlobPart): Ask {
-  return async upstream => await readAll((await upstream.blob('a', blobDigest, asked))!.bytes)
+  return async upstream => await readAll((await upstream.blob('a', blobDigest, { ...asked, ...soon() }))!.bytes)
 }
 
 interface Lie {

@@ -41,6 +41,8 @@ async function withTokens(): Promise<Tokens> {
     } else if (valid.has(headers.authorization?.replace('Bearer ', '') ?? '')) {
       res.end(manifest)
     } else {
+      // whoever asks for this tag learns late that the token is no use
+      await sleep(url.endsWith('/late') ? 200 : 0)
       const challenge = `Bearer realm="${server.url}/token",service="up",scope="repository:a:pull"`
       res.writeHead(401, { 'WWW-Authenticate': challenge }).end()
     }
@@ -96,7 +98,7 @@ describe('a token of an upstream', () => {
     const { upstream } = tokens.opened
     await upstream.manifest('a', 'v1', {})
     tokens.revoke()
-    await Promise.all([upstream.manifest('a', 'v1', {}), upstream.manifest('a', 'v1', {})])
+    await Promise.all(['v1', 'v1', 'late'].map(async tag => await upstream.manifest('a', tag, {})))
     assert.equal(tokens.asked(), 2)
   })
 
