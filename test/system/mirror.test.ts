@@ -1,0 +1,188 @@
+import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
+import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
+import { createServer, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { describe, it } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { hexOf, type Digest } from '../../src/oci/digest.ts'
+import { Distribution } from '../fixtures/distribution.ts'
+import { randomBytes, randomStream, sha256 } from '../fixtures/images.ts'
+import { descriptorOf, emptyJson, imageManifest, ociManifest } from '../fixtures/manifests.ts'
+import { RegistryClient } from '../fixtures/registry-client.ts'
+import { run } from '../fixtures/run.ts'
+import { ServerProcess } from '../fixtures/server.ts'
+import { temporaryDirectory } from '../fixtures/temporary.ts'
+import { builtTool, installedTool } from '../fixtures/tools.ts'
+import { until } from '../fixtures/until.ts'
+
+const mebibyte = 1024 * 1024
+
+/** A registry that serves one image with one random layer, as slowly as it is told, and counts the bytes of the layer */
+class SlowRegistry implements AsyncDisposable {
+  readonly layer: Digest
+  readonly manifest: Buffer
+  sent = 0
+  requests = 0
+  /** Bytes a second; 0 means unlimited */
+  rate = 0
+  readonly #size: number
+  readonly #server: Server
+
+  constructor(size: number) {
+    this.#size = size
+    const hash = createHash('sha256')
+    for (const chunk of randomStream(size, 'slow')) {
+      hash.update(chunk)
+    }
+    this.layer = `sha256:${hash.digest('hex')}`
+    const layer = { mediaType: 'application/octet-stream', digest: this.layer, size }
+    this.manifest = imageManifest({ layers: [layer] })
+    this.#server = createServer(async (req, res) => {
+      if (req.url!.includes('/manifests/')) {
+        res.writeHead(200, { 'Content-Type': ociManifest, 'Docker-Content-Digest': sha256(this.manifest) })
+        res.end(req.method === 'HEAD' ? undefined : this.manifest)
+      } else if (req.url!.endsWith(this.layer)) {
+        this.requests++
+        await this.#send(Number(/^bytes=(\d+)-/.exec(req.headers.range ?? '')?.[1] ?? 0), req.headers.range, res)
+      } else {
+        res.writeHead(req.url === '/v2/' ? 200 : 404).end('{}')
+      }
+    })
+  }
+
+  async start(): Promise<string> {
+    this.#server.listen(0, '127.0.0.1')
+    await once(this.#server, 'listening')
+    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#server.closeAllConnections()
+    this.#server.close()
+    await once(this.#server, 'close')
+  }
+
+  async #send(start: number, range: string | undefined, res: import('node:http').ServerResponse): Promise<void> {
+    const size = this.#size
+    const end = Number(/-(\d+)$/.exec(range ?? '')?.[1] ?? size - 1)
+    res.writeHead(range === undefined ? 200 : 206, {
+      'Content-Length': end - start + 1,
+      ...(range === undefined ? {} : { 'Content-Range': `bytes ${start}-${end}/${size}` }),
+    })
+    const gone = new AbortController()
+    res.once('close', () => {
+      gone.abort()
+    })
+    let at = 0
+    for (const chunk of randomStream(size, 'slow')) {
+      const part = chunk.subarray(Math.max(0, start - at), Math.max(0, end + 1 - at))
+      at += chunk.byteLength
+      for (let from = 0; from < part.byteLength; from += 64 * 1024) {
+        if (res.destroyed) {
+          return
+        }
+        const piece = part.subarray(from, from + 64 * 1024)
+        if (this.rate > 0) {
+          await sleep((piece.byteLength / this.rate) * 1000)
+        }
+        this.sent += piece.byteLength
+        if (!res.write(piece)) {
+          await once(res, 'drain', { signal: gone.signal }).catch(() => {})
+        }
+      }
+    }
+    res.end()
+  }
+}
+
+async function digestOf(url: string): Promise<Digest> {
+  const response = await fetch(url)
+  assert.equal(response.status, 200)
+  const hash = createHash('sha256')
+  for await (const chunk of response.body!) {
+    hash.update(chunk)
+  }
+  return `sha256:${hash.digest('hex')}`
+}
+
+describe('a mirror of a distribution', () => {
+  it('gives crane and skopeo what is there, byte for byte, by name and by ns', async () => {
+    await using storage = await temporaryDirectory('distribution')
+    await using upstream = await Distribution.start({ directory: storage.path })
+    const client = new RegistryClient(upstream.url)
+    const layers = [randomBytes(3 * mebibyte + 7, 'a'), randomBytes(100, 'b')]
+    const manifest = imageManifest({ layers: layers.map(layer => descriptorOf(layer)) })
+    for (const blob of [emptyJson, ...layers]) {
+      assert.equal((await client.pushBlob('team/app', blob)).status, 201)
+    }
+    assert.equal((await client.pushManifest('team/app', 'v1', manifest)).status, 201)
+    await using server = await ServerProcess.start({ args: ['--upstream', `up.test=${upstream.url}`] })
+    await using directory = await temporaryDirectory('pulled')
+    const name = `${server.host}/up.test/team/app:v1`
+    const digest = await run(builtTool('crane'), ['digest', '--insecure', name])
+    assert.equal(digest.trim(), sha256(manifest))
+    await run(builtTool('crane'), ['pull', '--insecure', '--format=oci', name, directory.path])
+    for (const layer of layers) {
+      const hash = hexOf(sha256(layer))
+      assert.ok(readFileSync(`${directory.path}/blobs/sha256/${hash}`).equals(layer))
+    }
+    await using second = await temporaryDirectory('copied')
+    await run(installedTool('skopeo'), ['copy', '--src-tls-verify=false', `docker://${name}`, `dir:${second.path}`])
+    const through = new RegistryClient(server.url)
+    const byNamespace = await through.request('GET', '/v2/team/app/manifests/v1?ns=up.test')
+    assert.deepEqual(
+      [byNamespace.headers.get('oci-namespace'), Buffer.from(await byNamespace.arrayBuffer())],
+      ['up.test', manifest],
+    )
+    assert.equal(await through.digestOf(`/v2/team/app/blobs/${sha256(layers[0]!)}?ns=up.test`), sha256(layers[0]!))
+    assert.equal((await through.pushBlob('own', layers[0]!)).status, 201)
+    const metric = await new RegistryClient(server).metrics()
+    const fetched = metric('ipdr_upstream_bytes_total{upstream="up.test"}')
+    const once = [emptyJson, ...layers, manifest].reduce((total, { byteLength }) => total + byteLength, 0)
+    assert.ok(fetched >= once && fetched < once + 10_000, `${fetched} bytes were fetched of ${once}`)
+  })
+})
+
+describe('a mirror that is killed', () => {
+  it('goes on after the start with what is missing', async () => {
+    await using upstream = new SlowRegistry(64 * mebibyte)
+    upstream.rate = 30 * mebibyte
+    const url = await upstream.start()
+    await using server = await ServerProcess.start({ args: ['--upstream', `up.test=${url}`] })
+    await (await fetch(`${server.url}/v2/up.test/model/manifests/v1`)).arrayBuffer()
+    const blob = `${server.url}/v2/up.test/model/blobs/${upstream.layer}`
+    const pulled = digestOf(blob).catch((err: Error) => err)
+    await until('60 %', () => upstream.sent > 38.4 * mebibyte, 20_000)
+    await server.kill()
+    await server.start()
+    assert.ok((await pulled) instanceof Error)
+    const before = upstream.sent
+    upstream.rate = 0
+    // nobody asks: it goes on by itself
+    await until('the rest', () => upstream.sent - before > 20 * mebibyte, 20_000)
+    assert.equal(await digestOf(blob), upstream.layer)
+    const again = (upstream.sent - 64 * mebibyte) / mebibyte
+    assert.ok(again < 12, `${again} MiB were sent twice`)
+    assert.equal(await digestOf(blob), upstream.layer)
+    assert.equal(upstream.requests, 2)
+  })
+})
+
+describe('a large blob through a mirror', () => {
+  const size = Number(process.env['IPDR_TEST_BLOB_MIB'] ?? 256) * mebibyte
+
+  it('takes no more memory than a small one', async t => {
+    await using upstream = new SlowRegistry(size)
+    const url = await upstream.start()
+    await using server = await ServerProcess.start({ args: ['--upstream', `up.test=${url}`] })
+    await (await fetch(`${server.url}/v2/up.test/model/manifests/v1`)).arrayBuffer()
+    const idle = (await server.memory()).now
+    await server.resetPeak()
+    assert.equal(await digestOf(`${server.url}/v2/up.test/model/blobs/${upstream.layer}`), upstream.layer)
+    const { peak } = await server.memory()
+    t.diagnostic(`${size / mebibyte} MiB: ${Math.round((peak - idle) / mebibyte)} MiB above idle`)
+    assert.ok(peak - idle < 120 * mebibyte, `${(peak - idle) / mebibyte} MiB`)
+  })
+})
