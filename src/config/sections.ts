@@ -130,7 +130,7 @@ export const cache = section({
   maxBytes: key(
     amount(parseSize, 0, 2 ** 53 - 1, 'size such as 10GiB').default(10 * 2 ** 30),
     'size',
-    'Maximum bytes kept of images from other nodes; the least recently used image is deleted first',
+    'Maximum bytes kept of images from upstreams and other nodes; the least recently used image is deleted first',
   ),
 })
 

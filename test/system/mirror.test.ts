@@ -19,7 +19,7 @@ import { until } from '../fixtures/until.ts'
 
 const mebibyte = 1024 * 1024
 
-/** A registry that serves one image with one random layer, as slowly as it is told, and counts the bytes of the layer */
+/** A registry with one image of one random layer, which it sends as slowly as it is told, counting the bytes */
 class SlowRegistry implements AsyncDisposable {
   readonly layer: Digest
   readonly manifest: Buffer
