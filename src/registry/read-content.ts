@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { ContentStore } from '../ipfs/content-store.ts'
+import { originOf } from '../ipfs/blocks/block-origins.ts'
 import { DamagedBlockError, isMissingOrDamaged } from '../ipfs/errors.ts'
 import { algorithmOf, digestFrom, type Digest, type DigestAlgorithm } from '../oci/digest.ts'
 import { OciError } from '../oci/errors.ts'
@@ -46,7 +47,7 @@ export async function* readContent(
       if (left === 0 && chunk.byteLength > 0 && verify !== undefined) {
         requireMatch(verify, hash!.digest('hex'))
       }
-      onSource?.('disk', chunk.byteLength)
+      onSource?.(originOf(chunk) ?? 'disk', chunk.byteLength)
       yield chunk
     }
     if (left !== 0) {

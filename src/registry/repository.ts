@@ -48,6 +48,8 @@ export interface Blob {
   size: number
   /** Undefined where it is not known before the blob is here */
   cid: string | undefined
+  /** Where its bytes are; undefined where that is known only once they are read */
+  source?: SourceKind | undefined
   read: (options?: ReadBlobOptions) => AsyncIterable<Uint8Array>
 }
 

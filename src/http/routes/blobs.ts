@@ -122,7 +122,11 @@ async function sendBlob(
   blob: Blob,
   options: ReadOptions & Partial<ByteRange>,
 ): Promise<void> {
-  if (req.method !== 'HEAD') {
+  if (req.method === 'HEAD') {
+    if (blob.source !== undefined) {
+      options.onSource?.(blob.source, 0)
+    }
+  } else {
     await writeBody(res, blob.read(options), options.signal)
   }
   res.end()

@@ -15,6 +15,7 @@ import { raceSignal } from 'race-signal'
 import type { CID } from 'multiformats/cid'
 import type { Logger } from '../../log.ts'
 import type { DurableBlockstore } from '../blockstore/blockstore.ts'
+import { withOrigin } from '../blocks/block-origins.ts'
 import { BufferPool } from '../blocks/buffer-pool.ts'
 import type { ContentReader, PartialReader, StoreOptions } from '../content-store.ts'
 import { leafSize } from '../dag/encode-node.ts'
@@ -200,7 +201,7 @@ export class Retrieval implements PartialReader {
       await node.announceBlock(cid)
     }
     this.fetched[source]++
-    return { block, isKept }
+    return { block: withOrigin(block, source === 'peers' ? 'peer' : 'gateway'), isKept }
   }
 
   /** @returns whether there was room for the block; the reads get it either way */

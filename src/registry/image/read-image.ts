@@ -15,6 +15,7 @@
  *
  * @see https://github.com/opencontainers/image-spec/blob/main/image-layout.md
  */
+import { originOf, withOrigin } from '../../ipfs/blocks/block-origins.ts'
 import type { ContentReader, Found, StoreOptions } from '../../ipfs/content-store.ts'
 import { refName } from '../../oci/annotations.ts'
 import { algorithmOf, digestOf, hexOf, requireDigest, type Digest } from '../../oci/digest.ts'
@@ -200,6 +201,7 @@ function tagged(manifests: Descriptor[], tag: string): Descriptor | undefined {
 /** @throws OciError MANIFEST_INVALID where the file is too large to be a manifest */
 async function readSmall(reader: ContentReader, { cid, size }: Found, options: StoreOptions): Promise<Uint8Array> {
   const chunks: Uint8Array[] = []
+  let origin: ReturnType<typeof originOf>
   let total = 0
   for await (const chunk of reader.read(cid, options)) {
     total += chunk.byteLength
@@ -208,6 +210,7 @@ async function readSmall(reader: ContentReader, { cid, size }: Found, options: S
     }
     // the reader may overwrite a chunk once it is asked for the next
     chunks.push(new Uint8Array(chunk))
+    origin ??= originOf(chunk)
   }
-  return Buffer.concat(chunks)
+  return withOrigin(Buffer.concat(chunks), origin)
 }

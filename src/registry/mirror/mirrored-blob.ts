@@ -61,6 +61,7 @@ export async function mirroredBlob(
       digest,
       size,
       cid: cidOf(digest, size),
+      source: 'upstream',
       read: options => fetchBlob(components, mirrored, { digest, size }, options),
     }
   })

@@ -1,3 +1,4 @@
+import { originOf } from '../../ipfs/blocks/block-origins.ts'
 import type { ContentReader, Found } from '../../ipfs/content-store.ts'
 import type { Index } from '../../index/index.ts'
 import type { Digest } from '../../oci/digest.ts'
@@ -11,7 +12,7 @@ import { findBlob, readManifest, type LayoutManifest } from '../image/read-image
 import { takePage } from '../listing.ts'
 import { readContent, type ReadContentOptions } from '../read-content.ts'
 import type { RootProvider } from '../root-provider.ts'
-import type { Blob, Listing, PutManifest, Repository, RequestOptions, StoredManifest } from '../repository.ts'
+import type { Blob, FoundManifest, Listing, PutManifest, Repository, RequestOptions } from '../repository.ts'
 import type { VerifiedFiles } from '../image/verified-files.ts'
 
 export interface ImageRepositoryComponents {
@@ -60,14 +61,15 @@ export class ImageRepository implements Repository {
     }, 'BLOB_UNKNOWN')
   }
 
-  async manifest(reference: Reference, options: RequestOptions = {}): Promise<StoredManifest> {
+  async manifest(reference: Reference, options: RequestOptions = {}): Promise<FoundManifest> {
     return await translateErrors(async () => {
       const root = await this.#root(options)
       using _reading = this.#components.cached.read(root)
       const { digest, bytes, manifest } = await this.#readManifest(root, reference, options)
       await this.#components.cached.found(root)
       this.#components.provider?.provide(root)
-      return { digest, mediaType: manifest.mediaType, size: bytes.byteLength, root, read: async () => bytes }
+      const { mediaType } = manifest
+      return { digest, mediaType, size: bytes.byteLength, root, source: originOf(bytes), read: async () => bytes }
     }, 'MANIFEST_UNKNOWN')
   }
 

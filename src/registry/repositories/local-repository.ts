@@ -74,7 +74,13 @@ export class LocalRepository implements Repository {
     const onDamage = (): void => {
       unreadable.note(cid)
     }
-    return { digest, size, cid, read: options => readContent(content, record, { ...options, onDamage }) }
+    return {
+      digest,
+      size,
+      cid,
+      source: 'disk',
+      read: options => readContent(content, record, { ...options, onDamage }),
+    }
   }
 
   async manifest(reference: Reference, { whole = false }: LookUpOptions = {}): Promise<StoredManifest> {

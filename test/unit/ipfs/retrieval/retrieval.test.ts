@@ -3,6 +3,7 @@ import { writeFile } from 'node:fs/promises'
 import { afterEach, beforeEach, describe, it, type TestContext } from 'node:test'
 import { setImmediate, setTimeout as sleep } from 'node:timers/promises'
 import type { CID } from 'multiformats/cid'
+import { originOf } from '../../../../src/ipfs/blocks/block-origins.ts'
 import { UncheckedBlocks } from '../../../../src/ipfs/blockstore/unchecked-blocks.ts'
 import { BlockSet } from '../../../../src/ipfs/blocks/block-set.ts'
 import { DurableBlockstore } from '../../../../src/ipfs/blockstore/blockstore.ts'
@@ -103,6 +104,19 @@ describe('a block that comes from elsewhere', () => {
     assert.equal(fetches, 1)
     assert.deepEqual(announced, [cid.toString()])
     assert.ok(await blockstore.has(cid))
+  })
+
+  it('tells where it came from, and that it was here the next time', async () => {
+    for (const [source, origin] of [
+      [{ peers: async () => bytes }, 'peer'],
+      [{ gateway: async () => bytes }, 'gateway'],
+    ] as const) {
+      const retrieval = retrievalFrom(source)
+      const originsOf = async (): Promise<unknown[]> =>
+        (await Array.fromAsync(retrieval.read(cid.toString()))).map(chunk => originOf(chunk))
+      assert.deepEqual([await originsOf(), await originsOf()], [[origin], [undefined]])
+      await blockstore.delete(cid)
+    }
   })
 
   it('comes from peers as well', async () => {

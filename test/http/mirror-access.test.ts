@@ -1,0 +1,77 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { basic, bearer } from '../fixtures/access.ts'
+import { json, TestApp } from '../fixtures/app.ts'
+import { FakeUpstream } from '../fixtures/fake-upstream.ts'
+import { sha256 } from '../fixtures/images.ts'
+import { addImage } from '../fixtures/mirrored-image.ts'
+
+const rules = `
+rules:
+  - {who: ['user:ann'], repositories: ['docker.io/library/**'], actions: [pull]}
+  - {who: ['user:bob'], repositories: ['library/**', 'own/**'], actions: [pull, push]}
+`
+
+describe('a mirror with rules', () => {
+  it('gives an image to who may pull the name with the upstream, whichever way he asks', async () => {
+    const upstream = new FakeUpstream()
+    const { layers } = addImage(upstream, 'library/alpine', 'latest', [100])
+    await using app = await TestApp.start({
+      upstreams: [upstream],
+      mirror: { fallback: 'docker.io' },
+      access: { rules, users: { ann: 'secret', bob: 'secret' } },
+    })
+    const paths = [`manifests/latest`, `blobs/${sha256(layers[0]!)}`, 'tags/list'].flatMap(rest => [
+      `/v2/docker.io/library/alpine/${rest}`,
+      `/v2/library/alpine/${rest}?ns=docker.io`,
+      `/v2/library/alpine/${rest}`,
+    ])
+    for (const path of paths) {
+      assert.equal((await app.get(path)).status, 401, path)
+      assert.equal((await app.get(path, basic('bob', 'secret'))).status, 403, path)
+    }
+    assert.deepEqual(upstream.requests, [])
+    for (const path of paths) {
+      assert.equal((await app.get(path, basic('ann', 'secret'))).status, 200, path)
+    }
+    for (const path of paths) {
+      assert.equal((await app.get(path, basic('bob', 'secret'))).status, 403, path)
+    }
+  })
+
+  it('names the scope of the token, with which containerd gets on', async () => {
+    const upstream = new FakeUpstream()
+    addImage(upstream, 'library/alpine', 'latest', [100])
+    await using app = await TestApp.start({
+      upstreams: [upstream],
+      access: { rules, users: { ann: 'secret' } },
+    })
+    const path = '/v2/library/alpine/manifests/latest?ns=docker.io'
+    const challenge = String((await app.get(path)).headers['www-authenticate'])
+    const scope = /scope="([^"]+)"/.exec(challenge)![1]!
+    assert.equal(scope, 'repository:docker.io/library/alpine:pull')
+    // containerd asks for this one, and for what it has made of the name itself
+    const query = [scope, 'repository:library/alpine:pull'].map(text => `scope=${encodeURIComponent(text)}`).join('&')
+    const { token } = json(await app.get(`/auth/token?service=ipdr&${query}`, basic('ann', 'secret'))) as {
+      token: string
+    }
+    assert.equal((await app.get(path, bearer(token))).status, 200)
+  })
+
+  it('gives a blob of a private repository to nobody because an image of the upstream names it', async () => {
+    const upstream = new FakeUpstream()
+    const secret = Buffer.from('a secret blob of somebody else')
+    addImage(upstream, 'library/alpine', 'latest', [100])
+    await using app = await TestApp.start({
+      upstreams: [upstream],
+      access: { rules, users: { ann: 'secret' } },
+    })
+    await app.stores.pushBlob('own/private', secret)
+    const path = `/v2/docker.io/library/alpine/blobs/${sha256(secret)}`
+    assert.equal((await app.get(path, basic('ann', 'secret'))).status, 404)
+    upstream.addBlob('library/alpine', secret)
+    const reply = await app.get(path, basic('ann', 'secret'))
+    assert.deepEqual([reply.status, reply.body], [200, secret])
+    assert.equal(upstream.sent, 1)
+  })
+})
