@@ -49,6 +49,11 @@ export const p2p = section({
     'path',
     'File with the key of a private swarm; required by network private, refused by the others',
   ),
+  maxUpload: key(
+    amount(sizeOrOff, 0, 2 ** 53 - 1, 'size such as 50MiB, or off').default(0),
+    'size',
+    'Bytes of blocks per second that this node sends to peers, shared fairly among them; off or 0 means unlimited',
+  ),
 })
 
 export const tls = section({

@@ -44,6 +44,8 @@ export interface IpfsNodeInit {
   swarmKey?: Uint8Array | undefined
   /** @default {@link defaultPeerLimits} */
   limits?: PeerLimits | undefined
+  /** Bytes of blocks that are sent to peers per second; 0 means unlimited @default 0 */
+  maxUpload?: number | undefined
 }
 
 /** What the rules say about peers */
@@ -118,7 +120,8 @@ async function startOnline(
   if (swarmKey !== undefined) {
     await checkPreSharedKey(patches, { psk: parseSwarmKey(swarmKey) })
   }
-  const bitswap = { ...limits, mayFetch: access?.mayFetch }
+  const uploadRate = init.maxUpload === 0 ? undefined : init.maxUpload
+  const bitswap = { ...limits, mayFetch: access?.mayFetch, uploadRate }
   const helia = withBoundedBitswap(withLibp2pLight(createHelia(components), options), patches, bitswap)
   await startOrHalt({ helia }, log)
   const { libp2p } = helia

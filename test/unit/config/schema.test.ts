@@ -16,7 +16,7 @@ describe('configuration schema', () => {
       cidResolvers: [],
       upstreams: [],
       names: { dns: [], publish: true, republish: 14_400 },
-      p2p: { host: '0.0.0.0', peers: [], bootstrap: [], announce: [] },
+      p2p: { host: '0.0.0.0', peers: [], bootstrap: [], announce: [], maxUpload: 0 },
       tls: { hsts: 0 },
       storage: { fsync: true, verifyInterval: 3600 },
       gc: { interval: 21_600, unreferenced: 86_400, grace: 900, uploads: 604_800 },

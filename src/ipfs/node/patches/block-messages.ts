@@ -33,11 +33,17 @@ export interface MessageSender {
   sendMessage: (peer: PeerId, message: Message, options?: AbortOptions) => Promise<void>
 }
 
-export function sendBlocksUncopied(network: MessageSender, libp2p: Pick<Libp2p, 'dialProtocol'>): void {
+/** @param onBlock called with the bytes of each block that is sent */
+export function sendBlocksUncopied(
+  network: MessageSender,
+  libp2p: Pick<Libp2p, 'dialProtocol'>,
+  onBlock: (peer: string, bytes: number) => void = () => {},
+): void {
   const send = network.sendMessage.bind(network)
   network.sendMessage = async (peer, message, options = {}) => {
     if (message.blocks.size > 0) {
-      await sendBlocks(await libp2p.dialProtocol(peer, network.protocols, options), message.blocks.values(), options)
+      const stream = await libp2p.dialProtocol(peer, network.protocols, options)
+      await sendBlocks(stream, message.blocks.values(), bytes => onBlock(peer.toString(), bytes), options)
     }
     if (message.wantlist.size > 0 || message.blockPresences.size > 0 || message.blocks.size === 0) {
       await send(peer, { ...message, blocks: new Map() }, options)
@@ -46,10 +52,16 @@ export function sendBlocksUncopied(network: MessageSender, libp2p: Pick<Libp2p, 
 }
 
 /** Whoever misses a block asks for it again, so the sender treats a broken stream as no failure */
-async function sendBlocks(stream: Stream, blocks: Iterable<SentBlock>, options: AbortOptions): Promise<void> {
+async function sendBlocks(
+  stream: Stream,
+  blocks: Iterable<SentBlock>,
+  onBlock: (bytes: number) => void,
+  options: AbortOptions,
+): Promise<void> {
   try {
     await stream.closeRead(options)
     for (const block of blocks) {
+      onBlock(block.data.byteLength)
       if (!stream.send(blockMessage(block))) {
         await stream.onDrain(options)
       }

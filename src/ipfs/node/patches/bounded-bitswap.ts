@@ -11,7 +11,7 @@
  * So we stand between the library and its state, and change six things:
  *
  * - Sending (want-rounds.ts): a peer gets its blocks in rounds of a few, each with a deadline, and only some rounds run
- *   at a time.
+ *   at a time. Where there is a limit of bytes per second (upload.ts), peers take turns.
  * - Who gets blocks (guarded-blocks.ts): a peer is told that what it may not fetch is not here.
  * - Lists: a want whose CID is longer than any real one is dropped, and the list of a peer that has disconnected is
  *   forgotten at once.
@@ -30,6 +30,7 @@ import { bitswapOf, checkedBitswap, ledgerShape } from './bitswap-parts.ts'
 import { sendBlocksUncopied } from './block-messages.ts'
 import { guardBlocks } from './guarded-blocks.ts'
 import { MessageBudget } from './message-budget.ts'
+import { Upload } from './upload.ts'
 import { serveInRounds } from './want-rounds.ts'
 import type { BlockSession, BlockSessionInit, Ledger, LedgerMap, Network, WantList } from './bitswap-parts.ts'
 import type { Patches, Shape } from './patches.ts'
@@ -79,6 +80,8 @@ export interface BitswapLimits {
    * come
    */
   unaskedBytes: number
+  /** Bytes of blocks that are sent per second, to all peers together; @default any number */
+  uploadRate?: number | undefined
 }
 
 /**
@@ -126,9 +129,9 @@ async function bound(helia: Helia, libp2p: Libp2pParts, patches: Patches, limits
   const ledgers = peerWantLists.ledgerMap
   refuseIdentityHashes(wantList)
   refuseUnasked(wantList, limits.unaskedBytes)
-  sendBlocksUncopied(network, libp2p)
-
-  const { mayFetch } = limits
+  const { mayFetch, uploadRate } = limits
+  const upload = uploadRate === undefined ? undefined : new Upload(uploadRate)
+  sendBlocksUncopied(network, libp2p, (peer, bytes) => upload?.sent(peer, bytes))
   const slots = new Slots(maxRoundsAtOnce)
   const set = ledgers.set.bind(ledgers)
   ledgers.set = (peer, ledger) => {
@@ -138,7 +141,7 @@ async function bound(helia: Helia, libp2p: Libp2pParts, patches: Patches, limits
     if (mayFetch !== undefined) {
       guardBlocks(ledger, cid => mayFetch(peer.toString(), cid))
     }
-    serveInRounds(ledger, ledgers, slots)
+    serveInRounds(ledger, ledgers, { peer: peer.toString(), slots, upload })
     return set(peer, ledger)
   }
   // a ledger is made for the first message of a peer: an empty one of our own shows now, and not only then, whether

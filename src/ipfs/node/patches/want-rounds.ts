@@ -1,19 +1,27 @@
 import type { Slots } from '../../../scheduling/slots.ts'
+import type { Upload } from './upload.ts'
 import type { Ledger, LedgerMap, Want } from './bitswap-parts.ts'
 
 /** How long a peer may take for the blocks of one round; milliseconds */
 const roundTimeout = 60_000
 const maxWantsPerRound = 8
 
+export interface RoundsInit {
+  /** The peer that the ledger is of */
+  peer: string
+  /** Bound the rounds of all peers that run at a time */
+  slots: Slots
+  /** Shares the bytes per second that may be sent; undefined: any number */
+  upload?: Upload | undefined
+}
+
 /**
  * Sends a peer the blocks that it wants a few at a time, and waits until it has read them before it loads the next ones
  *
  * The library sends all wants whose status is `want`. So a round sets the status of all others aside as `later` while
  * the library picks.
- *
- * @param slots bound the rounds of all peers that run at a time
  */
-export function serveInRounds(ledger: Ledger, ledgers: LedgerMap, slots: Slots): void {
+export function serveInRounds(ledger: Ledger, ledgers: LedgerMap, { peer, slots, upload }: RoundsInit): void {
   const send = ledger.sendBlocksToPeer.bind(ledger)
   const addWants = ledger.addWants.bind(ledger)
 
@@ -28,7 +36,10 @@ export function serveInRounds(ledger: Ledger, ledgers: LedgerMap, slots: Slots):
   ledger.sendBlocksToPeer = async (options = {}) => {
     // a want for a block that we lack stays a want, so each is tried once per call
     const tried = new Set<Want>()
-    while (await slots.run(async () => await sendRound(ledger, ledgers, send, tried, options.signal))) {
+    const round = async (): Promise<boolean> =>
+      await slots.run(async () => await sendRound(ledger, ledgers, send, tried, upload?.blocksPerTurn, options.signal))
+    // whoever has nothing to send waits for no turn
+    while (untried(ledger, tried).length > 0 && (await (upload === undefined ? round() : upload.run(peer, round)))) {
       // until nothing is left
     }
   }
@@ -40,10 +51,11 @@ async function sendRound(
   ledgers: LedgerMap,
   send: Ledger['sendBlocksToPeer'],
   tried: Set<Want>,
+  size = maxWantsPerRound,
   signal?: AbortSignal,
 ): Promise<boolean> {
-  const wants = [...ledger.wants.values()].filter(want => want.status === 'want')
-  const round = wants.filter(want => !tried.has(want)).slice(0, maxWantsPerRound)
+  const wants = wanted(ledger)
+  const round = untried(ledger, tried).slice(0, size)
   // a peer that has gone is not dialled again for the rest of its wants
   if (round.length === 0 || ![...ledgers.values()].includes(ledger)) {
     return false
@@ -69,6 +81,14 @@ async function sendRound(
     replaceStatus(round, 'sending')
   }
   return true
+}
+
+function wanted({ wants }: Ledger): Want[] {
+  return [...wants.values()].filter(want => want.status === 'want')
+}
+
+function untried(ledger: Ledger, tried: ReadonlySet<Want>): Want[] {
+  return wanted(ledger).filter(want => !tried.has(want))
 }
 
 function replaceStatus(wants: readonly Want[], status: Want['status']): void {
