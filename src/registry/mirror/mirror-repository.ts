@@ -4,7 +4,7 @@ import type { Descriptor } from '../../oci/descriptor.ts'
 import { OciError } from '../../oci/errors.ts'
 import type { Page } from '../../oci/pagination.ts'
 import type { Reference } from '../../oci/reference.ts'
-import type { JointWork } from '../../scheduling/joint-work.ts'
+import type { SharedCalls } from '../../scheduling/shared-calls.ts'
 import { translateErrors } from '../errors.ts'
 import { takePage } from '../listing.ts'
 import type { Blob, FoundManifest, Listing, LookUpOptions, Repository, RequestOptions } from '../repository.ts'
@@ -18,7 +18,7 @@ export interface MirrorRepositoryComponents extends MirroredBlobComponents {
   tags: MirroredTags
   manifests: MirroredManifests
   /** Manifests that are on their way, for all repositories */
-  joint: JointWork<FoundManifest>
+  shared: SharedCalls<FoundManifest>
 }
 
 type Options = LookUpOptions
@@ -143,7 +143,7 @@ export class MirrorRepository implements Repository {
   /** Asks upstream to what a tag points now */
   async #check(tag: string, here: FoundManifest | undefined, options: Options): Promise<FoundManifest> {
     const key = `HEAD ${this.name}:${tag} ${options.whole === true}`
-    return await this.#components.joint.run(key, options.signal, async signal => {
+    const call = async (signal: AbortSignal): Promise<FoundManifest> => {
       const head = await this.#upstream.headManifest(this.#remote, tag, { ...options, signal })
       if (head === undefined) {
         if (here !== undefined) {
@@ -164,7 +164,8 @@ export class MirrorRepository implements Repository {
       return known === undefined
         ? await this.#get(digest, tag, { ...options, signal })
         : await this.#store(await known.read(), known, tag)
-    })
+    }
+    return await this.#components.shared.run(key, call, options)
   }
 
   /** @returns undefined where upstream does not tell enough for a HEAD */
@@ -180,7 +181,7 @@ export class MirrorRepository implements Repository {
   /** @param tag is set to the manifest */
   async #get(reference: string, tag: string | undefined, options: Options): Promise<FoundManifest> {
     const key = `GET ${this.name}@${reference} ${tag}`
-    return await this.#components.joint.run(key, options.signal, async signal => {
+    const call = async (signal: AbortSignal): Promise<FoundManifest> => {
       const found = await this.#upstream.manifest(this.#remote, reference, { ...options, signal })
       if (found === undefined) {
         throw this.#manifestUnknown(tag === undefined ? { digest: reference } : { tag })
@@ -190,7 +191,8 @@ export class MirrorRepository implements Repository {
         throw this.#invalid(`sent a manifest that does not match ${reference}`)
       }
       return await this.#store(bytes, { digest, mediaType }, tag)
-    })
+    }
+    return await this.#components.shared.run(key, call, options)
   }
 
   async #store(

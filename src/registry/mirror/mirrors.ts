@@ -1,6 +1,6 @@
 import { OciError } from '../../oci/errors.ts'
 import { parseName } from '../../oci/reference.ts'
-import { JointWork } from '../../scheduling/joint-work.ts'
+import { SharedCalls } from '../../scheduling/shared-calls.ts'
 import type { Mirrors } from '../repositories/registry.ts'
 import type { FoundManifest, Repository } from '../repository.ts'
 import { MirrorRepository, type MirrorRepositoryComponents } from './mirror-repository.ts'
@@ -9,7 +9,7 @@ import type { Upstream } from './upstream.ts'
 /** Docker's own registry, where a name of one part is short for one below `library` */
 const dockerHub = 'docker.io'
 
-export interface UpstreamMirrorsComponents extends Omit<MirrorRepositoryComponents, 'joint'> {
+export interface UpstreamMirrorsComponents extends Omit<MirrorRepositoryComponents, 'shared'> {
   /** By name */
   upstreams: ReadonlyMap<string, Upstream>
   /** The repository of this registry that keeps what is mirrored under this name */
@@ -38,7 +38,7 @@ export class UpstreamMirrors implements Mirrors {
   readonly #byPrefix: ReadonlyMap<string, Upstream>
 
   constructor(components: UpstreamMirrorsComponents, { fallback }: UpstreamMirrorsInit = {}) {
-    this.#components = { ...components, joint: new JointWork<FoundManifest>() }
+    this.#components = { ...components, shared: new SharedCalls<FoundManifest>() }
     this.#fallback = fallback
     this.#byPrefix = new Map(
       Array.from(components.upstreams, ([name, upstream]): [string, Upstream] => [prefixOf(name), upstream]),
