@@ -2,10 +2,10 @@
 import assert from 'node:assert/strict'
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { before, describe, it } from 'node:test'
-import { parseAllDocuments } from 'yaml'
+import { parse, parseAllDocuments } from 'yaml'
 import { ipdr } from '../fixtures/ipdr.ts'
 import { type CommandLine, withIpdrInstalled, withSystemFile } from '../fixtures/namespace.ts'
 import { run, tryRun } from '../fixtures/run.ts'
@@ -18,6 +18,7 @@ const second = 1000
 const minute = 60 * second
 const unitFile = join(projectDirectory, 'config/ipdr.service')
 const manifestFile = join(projectDirectory, 'config/kubernetes.yml')
+const mirrorManifestFile = join(projectDirectory, 'config/kubernetes-mirror.yml')
 
 /** A server that runs while the test does, in namespaces of its own */
 class Running implements AsyncDisposable {
@@ -247,5 +248,80 @@ describe('config/kubernetes.yml', { timeout: 2 * minute }, () => {
     assert.match(server.log, /^\{.*"message":"started"/m)
     assert.match(server.log, /\/tcp\/4001\//)
     assert.equal(await server.stop('SIGTERM'), 0)
+  })
+})
+
+interface DaemonSet {
+  spec: {
+    selector: { matchLabels: Record<string, string> }
+    template: {
+      metadata: { labels: Record<string, string> }
+      spec: {
+        volumes: Named[]
+        initContainers: Array<{ args: string[]; volumeMounts: Array<Named & { mountPath: string }> }>
+        containers: Array<{
+          ports: Array<Named & { hostPort?: number; hostIP?: string }>
+          volumeMounts: Array<Named & { mountPath: string }>
+        }>
+      }
+    }
+  }
+}
+
+describe('config/kubernetes-mirror.yml', { timeout: minute }, () => {
+  let config: { data: Record<string, string> }
+  let service: Service
+  let set: DaemonSet
+
+  before(async () => {
+    const text = await readFile(mirrorManifestFile, 'utf8')
+    const objects = parseAllDocuments(text).map(document => document.toJS() as { kind: string })
+    const ofKind = (kind: string): unknown => objects.find(object => object.kind === kind)
+    config = ofKind('ConfigMap') as typeof config
+    service = ofKind('Service') as Service
+    set = ofKind('DaemonSet') as DaemonSet
+  })
+
+  it('has no field that Kubernetes does not know, and no value of another type', async () => {
+    const output = await run(builtTool('kubernetes-validate'), ['--strict', mirrorManifestFile], {
+      env: { PYTHONDONTWRITEBYTECODE: '1' },
+    })
+    assert.equal(output.match(/ passed for resource /g)?.length, 3, output)
+  })
+
+  it('fits together', () => {
+    const { selector, template } = set.spec
+    const { containers, initContainers, volumes } = template.spec
+    assert.deepEqual(selector.matchLabels, template.metadata.labels)
+    assert.deepEqual(service.spec.selector, template.metadata.labels)
+    assert.deepEqual(
+      [...containers, ...initContainers].flatMap(({ volumeMounts }) => volumeMounts.map(({ name }) => name)).sort(),
+      volumes.map(({ name }) => name).sort(),
+    )
+    const { p2p } = parse(config.data['ipdr.yml']!) as { p2p: { peers: string[] } }
+    const { name } = service.metadata
+    assert.deepEqual(p2p.peers, [`/dns4/${name}/tcp/${service.spec.ports[0]!.port}`])
+  })
+
+  it("tells the node's containerd of each registry that the server mirrors, and where the server is", async () => {
+    await using directory = await temporaryDirectory('kubernetes-mirror')
+    const file = join(directory.path, 'ipdr.yml')
+    await writeFile(file, config.data['ipdr.yml']!)
+    assert.equal(await ipdr(['config', 'verify', file]), 'ok')
+    const { upstreams } = parse(config.data['ipdr.yml']!) as { upstreams: Record<string, unknown> }
+
+    const { containers, initContainers } = set.spec.template.spec
+    const [{ args, volumeMounts }] = initContainers as [(typeof initContainers)[number]]
+    const host = args.find(arg => arg.startsWith('--root='))!.slice('--root='.length)
+    await ipdr(args.map(arg => arg.replace(`--root=${host}`, `--root=${directory.path}`)))
+    const written = volumeMounts[0]!.mountPath.replace(host, directory.path)
+    assert.deepEqual((await readdir(written)).sort(), Object.keys(upstreams).sort())
+    const { hostIP, hostPort } = containers[0]!.ports.find(({ name }) => name === 'registry')!
+    for (const name of Object.keys(upstreams)) {
+      assert.match(
+        await readFile(join(written, name, 'hosts.toml'), 'utf8'),
+        new RegExp(`"http://${hostIP}:${hostPort}"`),
+      )
+    }
   })
 })
