@@ -40,8 +40,8 @@ export function build(base: Base): Built {
   const network = buildNetwork({ ...base, ...access, ...storage })
   const names = buildNames({ ...base, ...access, ...storage, ...network })
   const upstreams = buildUpstreams(base)
-  const registry = buildRegistry({ ...base, ...access, ...storage, ...network, ...names, ...upstreams })
   const sharing = buildSharing({ ...base, ...access, ...storage, ...network })
+  const registry = buildRegistry({ ...base, ...access, ...storage, ...network, ...names, ...upstreams, ...sharing })
   const upkeep = buildUpkeep({ ...base, ...access, ...storage, ...network, ...names, ...registry })
   const servers = buildServers({ ...base, ...access, ...network, ...names, ...registry, ...upkeep })
   observe({ ...base, ...storage, ...network, ...registry, ...servers })
@@ -56,8 +56,8 @@ export function build(base: Base): Built {
       ...network.parts,
       ...names.parts,
       ...upstreams.parts,
-      ...registry.parts,
       ...sharing.parts,
+      ...registry.parts,
       ...upkeep.parts,
       ...servers.parts,
       // the threads are there once the others have started

@@ -13,6 +13,7 @@ import { second, type Base } from './base.ts'
 import type { NameParts } from './names.ts'
 import type { Network } from './network.ts'
 import { part, type Part } from './part.ts'
+import type { Sharing } from './sharing.ts'
 import type { Storage } from './storage.ts'
 import type { UpstreamParts } from './upstreams.ts'
 
@@ -30,7 +31,7 @@ export interface RegistryParts {
 }
 
 export function buildRegistry(
-  components: Base & AccessParts & Storage & Network & NameParts & UpstreamParts,
+  components: Base & AccessParts & Storage & Network & NameParts & UpstreamParts & Sharing,
 ): RegistryParts {
   const { blockstore, config, content, index, log, repairer } = components
   const { gc, limits, missingBlobs } = config
@@ -69,7 +70,7 @@ function buildMirroring({
   log,
   upstreams,
   ...components
-}: Base & Storage & Network & UpstreamParts & Pick<MirroringComponents, 'links' | 'local' | 'unreadable'>):
+}: Base & Storage & Network & UpstreamParts & Sharing & Pick<MirroringComponents, 'links' | 'local' | 'unreadable'>):
   | Mirroring
   | undefined {
   if (inputs.upstreams === undefined || upstreams === undefined) {

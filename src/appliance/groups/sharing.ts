@@ -1,5 +1,7 @@
 import { Digests } from '../../ipfs/digests/digests.ts'
+import { PeerBlocks } from '../../ipfs/digests/peer-blocks.ts'
 import { KnownDigests } from '../../registry/known-digests.ts'
+import type { BlobPeersComponents } from '../../registry/mirror/peer-source.ts'
 import type { AccessParts } from './access.ts'
 import type { Base } from './base.ts'
 import type { Network } from './network.ts'
@@ -8,7 +10,8 @@ import type { Storage } from './storage.ts'
 
 /** What appliances tell each other of the blobs that they have */
 export interface Sharing {
-  digests: Digests
+  /** How a mirror finds and fetches blobs that connected appliances have */
+  peers: BlobPeersComponents
   parts: Part[]
 }
 
@@ -21,5 +24,6 @@ export function buildSharing({
 }: Base & AccessParts & Storage & Network): Sharing {
   const answers = new KnownDigests({ blockstore, index, puller: pullerOf })
   const digests = new Digests({ node, answers, log: log.child({ module: 'digests' }) })
-  return { digests, parts: [part('digests of peers', digests)] }
+  const peers = { questions: digests, blocks: new PeerBlocks({ node }), log: log.child({ module: 'mirror' }) }
+  return { peers, parts: [part('digests of peers', digests)] }
 }

@@ -33,4 +33,6 @@ export interface BlobSource {
    * @throws UpstreamError; OciError BLOB_UNKNOWN where it does not have the blob; what {@link FetchJob.deliver} throws
    */
   fetch: (job: FetchJob) => Promise<void>
+  /** Called where the whole does not match its digest and this source delivered some of it */
+  blame?: () => void
 }

@@ -82,12 +82,21 @@ export class FetchJobs {
     await Promise.all(Array.from(this.#jobs, async ({ done }) => await done))
   }
 
-  /** Leaves out whoever delivered something, as the whole does not match its digest */
+  /**
+   * Leaves out whoever delivered something, as the whole does not match its digest; an upstream only where no peer did,
+   * which needs no log-in to lie
+   */
   blame(): void {
     const { leaves, log } = this.#components
     const { digest } = leaves
-    for (const source of this.#sources.filter(({ hasDelivered }) => hasDelivered)) {
+    const delivered = this.#sources.filter(({ hasDelivered }) => hasDelivered)
+    const peers = delivered.filter(({ source }) => source.kind === 'peer')
+    for (const source of delivered) {
+      source.hasDelivered = false
+    }
+    for (const source of peers.length > 0 ? peers : delivered) {
       const { name } = source.source
+      source.source.blame?.()
       log.error('a source sent a blob that does not match its digest', { digest, source: name })
       source.failure = new UpstreamError(`${name} sent bytes that do not match ${digest}`, {
         upstream: name,

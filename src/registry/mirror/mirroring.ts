@@ -25,6 +25,7 @@ import type { BlobSource } from './blob-source.ts'
 import { MirroredManifests } from './mirrored-manifests.ts'
 import { MirroredTags } from './mirrored-tags.ts'
 import { UpstreamMirrors, type UpstreamMirrorsInit } from './mirrors.ts'
+import { BlobPeers, PeerSource, type BlobPeersComponents } from './peer-source.ts'
 import { UpstreamSource } from './upstream-source.ts'
 import type { Upstream } from './upstream.ts'
 
@@ -41,6 +42,8 @@ export interface MirroringComponents {
   provider?: RootProvider | undefined
   /** Limits the requests that wait for blobs */
   waiting?: ClientLimit | undefined
+  /** Connected appliances, asked before an upstream; undefined: none */
+  peers?: BlobPeersComponents | undefined
   /** Called with the bytes of each leaf that is stored */
   onStored: (bytes: number) => void
   log: Logger
@@ -54,9 +57,11 @@ export class Mirroring {
   readonly manifests: MirroredManifests
   readonly mirrors: UpstreamMirrors
   readonly #upstreams: MirroringComponents['upstreams']
+  readonly #peers: BlobPeers | undefined
 
   constructor(components: MirroringComponents, init: MirroringInit) {
     this.#upstreams = components.upstreams
+    this.#peers = components.peers && new BlobPeers(components.peers)
     this.manifests = new MirroredManifests(components)
     this.fetches = new BlobFetches(
       {
@@ -85,8 +90,11 @@ export class Mirroring {
 
   #sourcesOf(name: string): BlobSource[] {
     const found = this.mirrors.find(name)
-    return found === undefined
-      ? []
-      : [new UpstreamSource({ upstream: found.upstream, buffers: this.fetches.buffers }, found)]
+    if (found === undefined) {
+      return []
+    }
+    const upstream = new UpstreamSource({ upstream: found.upstream, buffers: this.fetches.buffers }, found)
+    const hasPeers = this.#peers !== undefined && this.#peers.trusted().length > 0
+    return hasPeers ? [new PeerSource(this.#peers!), upstream] : [upstream]
   }
 }
