@@ -103,6 +103,8 @@ export interface SparseWriterInit {
 export interface SparseWriter {
   readonly size: number
   readonly leafCount: number
+  /** How many leaves are stored */
+  readonly stored: number
   has: (leaf: number) => boolean
   /** CID of a leaf; undefined where it is not here */
   leaf: (leaf: number) => string | undefined

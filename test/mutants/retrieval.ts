@@ -63,15 +63,9 @@ export const retrieval: Mutant[] = [
     tests: [retrievals],
   },
   {
-    name: 'the other readers of a block lose it with the one who goes',
-    find: 'if (flight.waiting === 0) {',
-    replace: '{',
-    tests: [retrievals],
-  },
-  {
     name: 'a block is fetched once for each reader',
-    find: 'this.#flights.get(key) ?? this.#start(cid, key, session)',
-    replace: 'this.#start(cid, key, session)',
+    find: 'this.#calls.get(key) ?? this.#begin(key, call)',
+    replace: 'this.#begin(key, call)',
     tests: [retrievals],
   },
   {

@@ -110,10 +110,10 @@ export const upstreams: Mutant[] = [
     tests: tokens,
   },
   {
-    name: 'a client that goes away ends the token that others wait for',
+    name: 'a client that goes away ends the token or the block that others wait for',
     find: 'if (shared.waiting === 0) {',
     replace: 'if (true) {',
-    tests: ['unit/scheduling/shared-calls.test.ts'],
+    tests: ['unit/scheduling/shared-calls.test.ts', 'unit/ipfs/retrieval/retrieval.test.ts'],
   },
   {
     name: 'Via names this registry alone',

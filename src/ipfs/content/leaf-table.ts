@@ -1,8 +1,7 @@
 import { equals } from 'multiformats/bytes'
 import type { CID } from 'multiformats/cid'
-import { leafCid } from '../dag/encode-node.ts'
+import { hashBytes, leafCid } from '../dag/encode-node.ts'
 
-const hashBytes = 32
 /** What is known of a leaf; a hash is known too of one that could not be stored, or that was lost again */
 const [unknown, hashed, stored] = [0, 1, 2] as const
 
@@ -10,14 +9,15 @@ const [unknown, hashed, stored] = [0, 1, 2] as const
 export class LeafTable {
   readonly #hashes: Uint8Array
   readonly #known: Uint8Array
+  #storedCount = 0
 
   constructor(count: number) {
     this.#known = new Uint8Array(count)
     this.#hashes = new Uint8Array(count * hashBytes)
   }
 
-  get isWhole(): boolean {
-    return this.#known.every(known => known === stored)
+  get storedCount(): number {
+    return this.#storedCount
   }
 
   has(leaf: number): boolean {
@@ -44,7 +44,7 @@ export class LeafTable {
   hashed(leaf: number, hash: Uint8Array): void {
     if (this.#known[leaf] === unknown) {
       this.#hashes.set(hash, leaf * hashBytes)
-      this.#known[leaf] = hashed
+      this.#note(leaf, hashed)
     }
   }
 
@@ -52,13 +52,13 @@ export class LeafTable {
   store(leaf: number, hash: Uint8Array): boolean {
     const isOther = this.#known[leaf] !== unknown && !this.is(leaf, hash)
     this.#hashes.set(hash, leaf * hashBytes)
-    this.#known[leaf] = stored
+    this.#note(leaf, stored)
     return isOther
   }
 
   /** To be called when a leaf can't be read any more */
   lose(leaf: number): void {
-    this.#known[leaf] = hashed
+    this.#note(leaf, hashed)
   }
 
   /** The hashes of those that are stored, one after the other; zeros for the others */
@@ -82,8 +82,13 @@ export class LeafTable {
     }
     this.#hashes.set(hashes)
     this.#known.forEach((_, leaf) => {
-      this.#known[leaf] = this.#hashOf(leaf).some(byte => byte !== 0) ? stored : unknown
+      this.#note(leaf, this.#hashOf(leaf).some(byte => byte !== 0) ? stored : unknown)
     })
+  }
+
+  #note(leaf: number, known: number): void {
+    this.#storedCount += Number(known === stored) - Number(this.has(leaf))
+    this.#known[leaf] = known
   }
 
   #hashOf(leaf: number): Uint8Array {

@@ -56,6 +56,10 @@ export class DagSparseWriter implements SparseWriter {
     }
   }
 
+  get stored(): number {
+    return this.#leaves.storedCount
+  }
+
   has(leaf: number): boolean {
     return this.#leaves.has(leaf)
   }
@@ -230,7 +234,7 @@ export class DagSparseWriter implements SparseWriter {
   /** @throws where a leaf can't be read any more; it is not here then */
   async #finishDigest(): Promise<Digest> {
     while (this.#digest === undefined) {
-      if (this.#isDiscarded || !this.#leaves.isWhole) {
+      if (this.#isDiscarded || this.stored < this.leafCount) {
         throw this.#failure ?? new RangeError('a leaf is not here')
       }
       if (!this.has(this.#fed) && this.#ending === undefined) {

@@ -19,6 +19,8 @@ import type { Content, DirectoryEntry } from '../content-store.ts'
 
 /** Bytes of a leaf, the chunks that a file is cut into */
 export const leafSize = 1024 * 1024
+/** Bytes of the hash of a leaf, by SHA-256 */
+export const hashBytes = 32
 /** Links of a node of a file */
 export const maxLinks = 1024
 /** Multicodec code of sha2-256 */

@@ -5,14 +5,8 @@ import type { Libp2p } from 'libp2p'
 import type { Logger } from '../../log.ts'
 import type { Digest } from '../../oci/digest.ts'
 import { leafSize } from '../dag/encode-node.ts'
-import {
-  decodeNews,
-  digestProtocol,
-  encodeQuestion,
-  hashBytes,
-  maxAnswerBytes,
-  type DigestNews,
-} from './digest-messages.ts'
+import { hashBytes } from '../dag/encode-node.ts'
+import { decodeNews, digestProtocol, encodeQuestion, maxAnswerBytes, type DigestNews } from './digest-messages.ts'
 import { DigestProtocolError } from './errors.ts'
 
 const second = 1000

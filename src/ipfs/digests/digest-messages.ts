@@ -22,11 +22,11 @@ import { CID } from 'multiformats/cid'
 import { z } from 'zod'
 import { isDigest, type Digest } from '../../oci/digest.ts'
 import { requireCid } from '../blocks/block-cid.ts'
+import { hashBytes } from '../dag/encode-node.ts'
 import { DigestProtocolError } from './errors.ts'
 
 export const digestProtocol = '/ipdr/digest/1'
 
-export const hashBytes = 32
 /** A run of as many hashes as fit in a message beside the rest of it */
 export const maxHashes = 1024
 const maxClaims = 64

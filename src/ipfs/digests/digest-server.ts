@@ -5,12 +5,12 @@ import type { Libp2p } from 'libp2p'
 import type { Logger } from '../../log.ts'
 import type { Digest } from '../../oci/digest.ts'
 import { Allowance } from '../../scheduling/allowance.ts'
+import { hashBytes } from '../dag/encode-node.ts'
 import {
   decodeQuestion,
   digestProtocol,
   encodedUnknown,
   encodeNews,
-  hashBytes,
   maxHashes,
   maxQuestionBytes,
   type DigestNews,

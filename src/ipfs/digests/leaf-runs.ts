@@ -2,9 +2,9 @@ import type { CID } from 'multiformats/cid'
 import * as raw from 'multiformats/codecs/raw'
 import { sha256 } from 'multiformats/hashes/sha2'
 import { decodeNode } from '../dag/decode-node.ts'
-import { leafSize } from '../dag/encode-node.ts'
+import { hashBytes, leafSize } from '../dag/encode-node.ts'
 import { walkFile } from '../dag/file-walk.ts'
-import { hashBytes, maxHashes, type LeafRun } from './digest-messages.ts'
+import { maxHashes, type LeafRun } from './digest-messages.ts'
 
 /**
  * Yields the hashes of all leaves of a file, in runs. Reads nodes only. Ends early where the file is not made of leaves

@@ -11,7 +11,6 @@
  *
  * Imports all of `src/ipfs` but `kubo`. Begin with {@link Retrieval.read}.
  */
-import { raceSignal } from 'race-signal'
 import type { CID } from 'multiformats/cid'
 import type { Logger } from '../../log.ts'
 import type { DurableBlockstore } from '../blockstore/blockstore.ts'
@@ -25,6 +24,7 @@ import type { BlockReader } from '../content/dag-reader.ts'
 import { partialBlocks } from '../content/partial-blocks.ts'
 import { maxFreeBuffers } from '../content/leaf-limits.ts'
 import { isMissingOrDamaged, UnavailableError } from '../errors.ts'
+import { SharedCalls } from '../../scheduling/shared-calls.ts'
 import { ignoring } from '../ignoring.ts'
 import type { Gateways } from './gateways.ts'
 import type { IpfsNode } from '../node/node.ts'
@@ -55,20 +55,14 @@ interface Delivery {
   isKept: boolean
 }
 
-/** A fetch of one block, for which several reads may wait */
-interface Flight {
-  delivery: Promise<Delivery>
-  waiting: number
-  controller: AbortController
-}
-
 /** Reads files and directories, and fetches the blocks of them that are missing */
 export class Retrieval implements PartialReader {
   readonly #components: RetrievalComponents
   readonly #timeout: number
   readonly #buffers = new BufferPool(leafSize, maxFreeBuffers)
   readonly #reader: RetrievingReader
-  readonly #flights = new Map<string, Flight>()
+  /** By CID: a block is fetched once, however many reads wait for it */
+  readonly #fetches = new SharedCalls<Delivery>()
   /** Blocks fetched since the start, by their source */
   readonly fetched = { peers: 0, gateways: 0 }
 
@@ -141,41 +135,13 @@ export class Retrieval implements PartialReader {
   /** Starts a fetch, or joins one of the same block; a fetch is aborted when no read waits for it any more */
   async #fetch(cid: CID, session: RetrievalSession, signal: AbortSignal | undefined): Promise<Delivery> {
     session.takeSlot()
-    const key = cid.toString()
-    const flight = this.#flights.get(key) ?? this.#start(cid, key, session)
-    flight.waiting++
-    try {
-      const delivery = await raceSignal(flight.delivery, signal)
-      session.progressed()
-      return delivery
-    } finally {
-      flight.waiting--
-      if (flight.waiting === 0) {
-        // removed first, so that nobody joins a fetch that is about to fail
-        this.#remove(key, flight)
-        flight.controller.abort()
-      }
-    }
-  }
-
-  #start(cid: CID, key: string, session: RetrievalSession): Flight {
-    const controller = new AbortController()
-    const flight: Flight = { delivery: this.#deliver(cid, session, controller.signal), waiting: 0, controller }
-    this.#flights.set(key, flight)
-    // a failure is thrown to the reads that wait; without the catch it would be unhandled if none is left
-    flight.delivery
-      .catch(() => {})
-      .finally(() => {
-        this.#remove(key, flight)
-      })
-    return flight
-  }
-
-  /** Does nothing if a later fetch of the same block has taken its place */
-  #remove(key: string, flight: Flight): void {
-    if (this.#flights.get(key) === flight) {
-      this.#flights.delete(key)
-    }
+    const delivery = await this.#fetches.run(
+      cid.toString(),
+      async fetching => await this.#deliver(cid, session, fetching),
+      { signal },
+    )
+    session.progressed()
+    return delivery
   }
 
   async #deliver(cid: CID, session: RetrievalSession, signal: AbortSignal): Promise<Delivery> {

@@ -161,6 +161,10 @@ export class BlobFetch {
     if (!this.#isLinked) {
       await (this.#leaves.stored > 0 ? this.#save(active) : this.#components.state.delete())
     }
+    this.#end()
+  }
+
+  #end(): void {
     this.#leaves.discard()
     this.#components.onEnd()
     this.#ended.resolve()
@@ -185,7 +189,7 @@ export class BlobFetch {
 
   /** Never rejects */
   async #close(): Promise<void> {
-    const { content, link, log, onEnd, state } = this.#components
+    const { content, link, log, state } = this.#components
     // a source may still be about to deliver what is here already
     await this.#jobs.stop()
     try {
@@ -204,9 +208,7 @@ export class BlobFetch {
       if (!this.#hasEnded) {
         this.#hasEnded = true
         clearTimeout(this.#idle)
-        this.#leaves.discard()
-        onEnd()
-        this.#ended.resolve()
+        this.#end()
       }
     } catch (err) {
       if (!isMissingOrDamaged(err) || this.#leaves.isVerified) {

@@ -3,7 +3,7 @@ import { BufferPool } from '../../ipfs/blocks/buffer-pool.ts'
 import type { StorageSpace } from '../../ipfs/blockstore/storage-space.ts'
 import type { Content, ContentStore } from '../../ipfs/content-store.ts'
 import { maxFreeBuffers } from '../../ipfs/content/leaf-limits.ts'
-import { leafCid, leafSize } from '../../ipfs/dag/encode-node.ts'
+import { hashBytes, leafCid, leafSize } from '../../ipfs/dag/encode-node.ts'
 import type { Logger } from '../../log.ts'
 import type { Digest } from '../../oci/digest.ts'
 import { OciError } from '../../oci/errors.ts'
@@ -15,7 +15,6 @@ import type { BlobSource } from './blob-source.ts'
 import { FetchState } from './fetch-state.ts'
 
 const hour = 60 * 60 * 1000
-const hashBytes = 32
 /** Fetches that go on by themselves after a start, at a time */
 const resumedAtOnce = 2
 

@@ -1,9 +1,9 @@
 import type { FetchRecord, Index } from '../../index/index.ts'
 import type { SparseState } from '../../ipfs/content-store.ts'
+import { hashBytes } from '../../ipfs/dag/encode-node.ts'
 import type { Logger } from '../../log.ts'
 import type { Digest } from '../../oci/digest.ts'
 
-const hashBytes = 32
 /** Leaves whose hashes are in one piece of the index */
 const pieceLeaves = 64
 

@@ -39,7 +39,6 @@ export class FetchedLeaves implements ComingLeaves {
   readonly #kinds = new Map<number, SourceKind>()
   /** CIDs of those that could not be read again */
   readonly #lost = new Map<number, string>()
-  #stored = 0
   #isVerified = false
   #failure: { err: unknown } | undefined
 
@@ -57,11 +56,11 @@ export class FetchedLeaves implements ComingLeaves {
 
   /** How many are stored */
   get stored(): number {
-    return this.#stored
+    return this.#writer.stored
   }
 
   get isWhole(): boolean {
-    return this.#stored === this.leafCount
+    return this.stored === this.leafCount
   }
 
   /** Whether all were compared with the digest */
@@ -100,7 +99,6 @@ export class FetchedLeaves implements ComingLeaves {
     const isNew = !this.has(leaf)
     if (isNew) {
       await this.#writer.write(leaf, bytes)
-      this.#count()
       this.#kinds.set(leaf, kind)
       const lost = this.#lost.get(leaf)
       this.#lost.delete(leaf)
@@ -130,16 +128,11 @@ export class FetchedLeaves implements ComingLeaves {
    * @throws where one can't be read any more: it is missing then
    */
   async close(): Promise<Content | undefined> {
-    try {
-      const file = await this.#writer.close(algorithmOf(this.digest))
-      if (file.digest === this.digest) {
-        this.#isVerified = true
-        this.#wakeAll()
-        return file
-      }
-    } catch (err) {
-      this.#count()
-      throw err
+    const file = await this.#writer.close(algorithmOf(this.digest))
+    if (file.digest === this.digest) {
+      this.#isVerified = true
+      this.#wakeAll()
+      return file
     }
     this.#writer.discard()
     this.#writer = this.#begin(undefined)
@@ -182,7 +175,6 @@ export class FetchedLeaves implements ComingLeaves {
       if (!isMissingOrDamaged(err) || this.#isVerified) {
         throw toOciError(err)
       }
-      this.#count()
       if (!this.#lost.has(leaf)) {
         this.#lost.set(leaf, cid)
       }
@@ -213,18 +205,7 @@ export class FetchedLeaves implements ComingLeaves {
 
   #begin(state: SparseState | undefined): SparseWriter {
     const { digest, size } = this
-    const writer = this.#components.content.sparseWriter({ size, digest: algorithmOf(digest), state })
-    this.#writer = writer
-    this.#count()
-    return writer
-  }
-
-  #count(): void {
-    let stored = 0
-    for (let leaf = 0; leaf < this.leafCount; leaf++) {
-      stored += Number(this.has(leaf))
-    }
-    this.#stored = stored
+    return this.#components.content.sparseWriter({ size, digest: algorithmOf(digest), state })
   }
 
   #nextRound(): void {

@@ -1,7 +1,7 @@
 import { LRUCache } from 'lru-cache'
 import type { CID } from 'multiformats/cid'
 import type { DigestQuestions } from '../../ipfs/digests/digest-client.ts'
-import { leafCid, leafSize } from '../../ipfs/dag/encode-node.ts'
+import { hashBytes, leafCid, leafSize } from '../../ipfs/dag/encode-node.ts'
 import type { Logger } from '../../log.ts'
 import { OciError } from '../../oci/errors.ts'
 import type { BlobSource, FetchJob } from './blob-source.ts'
@@ -10,7 +10,6 @@ import type { BlobSource, FetchJob } from './blob-source.ts'
 const questionTime = 300
 /** Leaves that are asked for at a time */
 const inFlight = 8
-const hashBytes = 32
 const hour = 60 * 60 * 1000
 const maxDistrusted = 10_000
 
