@@ -3,7 +3,8 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { run } from '../../test/fixtures/run.ts'
 import { projectDirectory } from '../../test/fixtures/tools.ts'
-import { freePort, startProcess } from './process.ts'
+import { freePort } from '../../test/fixtures/free-port.ts'
+import { startProcess } from './process.ts'
 import type { Find } from './target.ts'
 
 interface DatastoreSpec {

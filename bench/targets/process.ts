@@ -4,9 +4,9 @@ import { closeSync, mkdirSync, openSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
 import { request } from 'node:http'
 import { request as requestTls } from 'node:https'
-import { createServer, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { freePort } from '../../test/fixtures/free-port.ts'
 import type { Target, TargetName } from './target.ts'
 
 const startTimeout = 120_000
@@ -90,13 +90,4 @@ async function answers(url: string, method: string): Promise<boolean> {
 function openLog(name: TargetName): number {
   mkdirSync(logDirectory, { recursive: true })
   return openSync(join(logDirectory, `${name}.log`), 'a')
-}
-
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
 }

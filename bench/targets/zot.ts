@@ -3,7 +3,8 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { tryRun } from '../../test/fixtures/run.ts'
 import { UsageError } from '../options.ts'
-import { freePort, startProcess } from './process.ts'
+import { freePort } from '../../test/fixtures/free-port.ts'
+import { startProcess } from './process.ts'
 import type { Find } from './target.ts'
 
 /** zot, where a binary is given; by itself it does not sync, so `commit` is set unless nobody is to */

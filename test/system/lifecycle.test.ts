@@ -7,6 +7,7 @@ import { connect } from 'node:net'
 import { delimiter, join } from 'node:path'
 import { suite, test } from 'node:test'
 import { text } from 'node:stream/consumers'
+import { freePort } from '../fixtures/free-port.ts'
 import { randomBytes, sha256 } from '../fixtures/images.ts'
 import { location, RegistryClient } from '../fixtures/registry-client.ts'
 import { tryRun, type RunResult } from '../fixtures/run.ts'
@@ -260,9 +261,4 @@ async function refuses(port: number): Promise<boolean> {
   } finally {
     socket.destroy()
   }
-}
-
-async function freePort(): Promise<number> {
-  await using server = await ServerProcess.start()
-  return server.port
 }

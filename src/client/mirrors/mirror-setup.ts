@@ -1,13 +1,13 @@
 /**
  * What has to stand in the files of a container engine so that it pulls through a mirror: `planMirror`
  * says what changes, `applyChanges` writes it. Files that others have written keep what they say: ours is added to it,
- * or the change is refused. One file for each engine: containerd.ts, docker.ts, podman.ts. Imports only the errors of
- * remote/.
+ * or the change is refused. One file for each engine: containerd.ts, docker.ts, podman.ts. Imports only what
+ * stands beside the rooms of remote/.
  */
-import { chown, mkdir, open, readdir, readFile, realpath, rename, rm, stat } from 'node:fs/promises'
-import { randomUUID } from 'node:crypto'
+import { readdir, readFile, realpath, rm } from 'node:fs/promises'
 import { dirname, join, relative, sep } from 'node:path'
 import { ClientError } from '../../remote/errors.ts'
+import { replaceFile } from '../../remote/replace-file.ts'
 import { containerdChanges } from './containerd.ts'
 import { dockerChanges } from './docker.ts'
 import type { Changes, Engine, EngineFiles, FileChange, MirrorInit } from './engines.ts'
@@ -51,7 +51,7 @@ export async function applyChanges(changes: readonly FileChange[], root: string)
   for (const { path, after } of changes) {
     await requireBelow(root, path)
     try {
-      await (after === undefined ? rm(path) : replace(path, after))
+      await (after === undefined ? rm(path) : replaceFile(path, after))
     } catch (err) {
       throw new ClientError(`${path} can't be changed: ${(err as Error).message}`, { cause: err })
     }
@@ -70,26 +70,6 @@ async function requireBelow(root: string, path: string): Promise<void> {
 /** Where the file is, or the nearest directory above it that is there */
 async function nearestOf(path: string): Promise<string> {
   return (await realpath(path).catch(notThere(() => undefined))) ?? (await nearestOf(dirname(path)))
-}
-
-async function replace(path: string, text: string): Promise<void> {
-  await mkdir(dirname(path), { recursive: true })
-  // a link stays, and leads to the new file
-  const target = await realpath(path).catch(notThere(() => path))
-  const partial = `${target}.${randomUUID()}.partial`
-  const old = await stat(target).catch(notThere(() => undefined))
-  try {
-    await using file = await open(partial, 'wx', old?.mode ?? 0o644)
-    await file.writeFile(text)
-    await file.sync()
-    if (old !== undefined && process.getuid?.() === 0) {
-      await chown(partial, old.uid, old.gid)
-    }
-    await rename(partial, target)
-  } catch (err) {
-    await rm(partial, { force: true })
-    throw err
-  }
 }
 
 async function readIfThere(path: string): Promise<string | undefined> {

@@ -7,6 +7,7 @@ import type { Reference } from '../../oci/reference.ts'
 import type { SharedCalls } from '../../scheduling/shared-calls.ts'
 import { translateErrors } from '../errors.ts'
 import { takePage } from '../listing.ts'
+import { ReadOnlyRepository } from '../repositories/read-only-repository.ts'
 import type { Blob, FoundManifest, Listing, LookUpOptions, Repository, RequestOptions } from '../repository.ts'
 import { mirroredBlob, type MirroredBlobComponents, type MirroredRepository } from './mirrored-blob.ts'
 import type { MirroredManifests } from './mirrored-manifests.ts'
@@ -27,7 +28,7 @@ type Options = LookUpOptions
  * A repository of another registry. What clients ask for is fetched from there once, and kept as that of a repository
  * here is.
  */
-export class MirrorRepository implements Repository {
+export class MirrorRepository extends ReadOnlyRepository implements Repository {
   readonly name: string
   readonly #components: MirrorRepositoryComponents
   readonly #init: MirroredRepository
@@ -36,6 +37,7 @@ export class MirrorRepository implements Repository {
   readonly #local: Repository
 
   constructor(components: MirrorRepositoryComponents, init: MirroredRepository) {
+    super()
     this.name = init.local.name
     this.#components = components
     this.#init = init
@@ -91,26 +93,6 @@ export class MirrorRepository implements Repository {
     } catch (err) {
       return await this.#orLocal(err, async () => await this.#local.referrers(subject, page, artifactType))
     }
-  }
-
-  async putManifest(): Promise<never> {
-    throw this.#readOnly()
-  }
-
-  async deleteManifest(): Promise<never> {
-    throw this.#readOnly()
-  }
-
-  async deleteBlob(): Promise<never> {
-    throw this.#readOnly()
-  }
-
-  async mountBlob(): Promise<never> {
-    throw this.#readOnly()
-  }
-
-  requireWritable(): void {
-    throw this.#readOnly()
   }
 
   async #byDigest(digest: Digest, options: Options): Promise<FoundManifest> {
@@ -254,7 +236,7 @@ export class MirrorRepository implements Repository {
     return new UpstreamError(`${name} ${what}`, { upstream: name, reason: 'invalid', cause })
   }
 
-  #readOnly(): OciError {
+  protected override refusal(): OciError {
     const { name } = this.#upstream
     return new OciError('DENIED', {
       detail: { name: this.name, upstream: name, reason: `this mirrors ${name}: push to ${name}, or to another name` },

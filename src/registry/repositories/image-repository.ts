@@ -10,9 +10,10 @@ import type { CachedImages } from '../image/cached-images.ts'
 import { translateErrors } from '../errors.ts'
 import { findBlob, readManifest, type LayoutManifest } from '../image/read-image.ts'
 import { takePage } from '../listing.ts'
+import { ReadOnlyRepository } from './read-only-repository.ts'
 import { readContent, type ReadContentOptions } from '../read-content.ts'
 import type { RootProvider } from '../root-provider.ts'
-import type { Blob, FoundManifest, Listing, PutManifest, Repository, RequestOptions } from '../repository.ts'
+import type { Blob, FoundManifest, Listing, Repository, RequestOptions } from '../repository.ts'
 import type { VerifiedFiles } from '../image/verified-files.ts'
 
 export interface ImageRepositoryComponents {
@@ -35,12 +36,13 @@ export interface ImageRepositoryInit {
 }
 
 /** An image in IPFS as a read-only repository. It has what the image root links to, here or at other nodes. */
-export class ImageRepository implements Repository {
+export class ImageRepository extends ReadOnlyRepository implements Repository {
   readonly name: string
   readonly #components: ImageRepositoryComponents
   readonly #root: ImageRepositoryInit['root']
 
   constructor(components: ImageRepositoryComponents, init: ImageRepositoryInit) {
+    super()
     this.name = init.name
     this.#components = components
     this.#root = init.root
@@ -93,27 +95,7 @@ export class ImageRepository implements Repository {
     return { items: [], more: false }
   }
 
-  async putManifest(_manifest: PutManifest): Promise<never> {
-    throw this.#readOnly()
-  }
-
-  async deleteManifest(): Promise<never> {
-    throw this.#readOnly()
-  }
-
-  async deleteBlob(): Promise<never> {
-    throw this.#readOnly()
-  }
-
-  async mountBlob(): Promise<never> {
-    throw this.#readOnly()
-  }
-
-  requireWritable(): void {
-    throw this.#readOnly()
-  }
-
-  #readOnly(): OciError {
+  protected override refusal(): OciError {
     return new OciError('DENIED', {
       detail: {
         name: this.name,

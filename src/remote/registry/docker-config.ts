@@ -1,8 +1,7 @@
 /** Docker's config.json, of which only the log-ins are of interest here: everything else in it stays as it is */
-import { randomUUID } from 'node:crypto'
-import { chown, mkdir, open, readFile, realpath, rename, rm, stat } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { readFile } from 'node:fs/promises'
 import { ClientError } from '../errors.ts'
+import { replaceFile } from '../replace-file.ts'
 
 export interface DockerConfig {
   auths?: Record<string, StoredLogIn>
@@ -64,33 +63,9 @@ async function readJson(file: string): Promise<unknown> {
  */
 export async function writeDockerConfig(file: string, config: DockerConfig): Promise<void> {
   try {
-    await mkdir(dirname(file), { recursive: true, mode: 0o700 })
-    const path = await realpath(file).catch(() => file)
     // as Docker writes it
-    await replaceFile(path, `${JSON.stringify(config, undefined, '\t')}\n`)
+    await replaceFile(file, `${JSON.stringify(config, undefined, '\t')}\n`, { mode: 0o600, directoryMode: 0o700 })
   } catch (err) {
     throw new ClientError(`${file} can't be written: ${(err as Error).message}`, { cause: err })
-  }
-}
-
-async function replaceFile(path: string, text: string): Promise<void> {
-  const partial = `${path}.${randomUUID()}.partial`
-  try {
-    await using file = await open(partial, 'wx', 0o600)
-    await file.writeFile(text)
-    await file.sync()
-    await keepOwner(path, partial)
-    await rename(partial, path)
-  } catch (err) {
-    await rm(partial, { force: true })
-    throw err
-  }
-}
-
-/** With `sudo`, the file of a user would become one of root, which the user can't read any more */
-async function keepOwner(path: string, partial: string): Promise<void> {
-  const owner = await stat(path).catch(() => undefined)
-  if (owner !== undefined && process.getuid?.() === 0) {
-    await chown(partial, owner.uid, owner.gid)
   }
 }
