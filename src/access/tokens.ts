@@ -19,6 +19,8 @@ const sessionLifetime = 8 * 3600
 export const ticketLifetime = 600
 /** Of tokens whose signature need not be verified again; clients may ask for tokens as large as they like */
 const maxVerifiedBytes = 8 * 1024 * 1024
+/** Each request with a token is compared with that of its user, which seldom changes */
+const fingerprints = new LRUCache<string, string>({ max: 1000 })
 /** A token of a hundred scopes has some 30 kB */
 const maxTokenBytes = 64 * 1024
 
@@ -160,7 +162,13 @@ function audience(kind: Kind): string {
 
 /** What of a password hash goes into a token: enough to see that it changed, too little to find the password by it */
 export function fingerprintOf(hash: string): string {
-  return createHash('sha256').update(hash).digest('base64url').slice(0, 22)
+  const known = fingerprints.get(hash)
+  if (known !== undefined) {
+    return known
+  }
+  const fingerprint = createHash('sha256').update(hash).digest('base64url').slice(0, 22)
+  fingerprints.set(hash, fingerprint)
+  return fingerprint
 }
 
 /** Whether a token that was issued for some scopes is for this */
