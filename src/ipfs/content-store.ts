@@ -106,8 +106,8 @@ export interface SparseWriter {
   /** How many leaves are stored */
   readonly stored: number
   has: (leaf: number) => boolean
-  /** CID of a leaf; undefined where it is not here */
-  leaf: (leaf: number) => string | undefined
+  /** SHA-256 of a leaf, which its CID has; undefined where it is not here */
+  hash: (leaf: number) => Uint8Array | undefined
   /**
    * Resolves when the leaf is stored; the caller may overwrite `bytes` then. The same leaf may come again: the last one
    * counts.
@@ -115,12 +115,6 @@ export interface SparseWriter {
    * @throws RangeError where it has another length; StorageFullError
    */
   write: (leaf: number, bytes: Uint8Array) => Promise<void>
-  /**
-   * Takes a block that is in the blockstore already as a leaf
-   *
-   * @throws NotFoundError or DamagedBlockError where it can't be read, RangeError where it can't be this leaf
-   */
-  adopt: (leaf: number, cid: string) => Promise<void>
   /**
    * @param into where the leaf may be read to
    * @throws NotFoundError or DamagedBlockError where it can't be read any more; it is not here from then on

@@ -1,6 +1,7 @@
 import type { CID } from 'multiformats/cid'
 import type { Puller } from '../access/puller.ts'
 import type { Index } from '../index/index.ts'
+import type { FetchedBlobs } from './fetched-blobs.ts'
 import type { IndexCondition } from './index-condition.ts'
 import { blockKey, type BlockSet } from '../ipfs/blocks/block-set.ts'
 import { sleepUntil } from '../scheduling/sleep-until.ts'
@@ -23,6 +24,8 @@ export class BlockAccess {
   readonly #condition: Pick<IndexCondition, 'hasBlockLists'>
   /** Blocks of the directory of tags that is published now, which has only what every peer may pull */
   published: Pick<BlockSet, 'has'> | undefined
+  /** Blobs that are being fetched, whose blocks the index does not know yet; undefined: none ever is */
+  fetched: Pick<FetchedBlobs, 'hasBlock'> | undefined
 
   constructor({ condition, index }: BlockAccessComponents) {
     this.#condition = condition
@@ -35,7 +38,7 @@ export class BlockAccess {
     if (puller.everything || this.published?.has(blockKey(digest)) === true) {
       return true
     }
-    return puller.something && this.#index.isOwned(digest, puller.mayPull)
+    return puller.something && this.#isOf(digest, puller.mayPull)
   }
 
   /** The same for a peer: where it gets nothing, the time does not tell whether the block is here */
@@ -48,8 +51,12 @@ export class BlockAccess {
   async mayFetchFound(puller: Puller, cid: CID): Promise<boolean> {
     return (
       (await this.mayFetch(puller, cid)) ||
-      (this.#condition.hasBlockLists && !(await this.#index.isOwned(cid.multihash.digest, () => true)))
+      (this.#condition.hasBlockLists && !(await this.#isOf(cid.multihash.digest, () => true)))
     )
+  }
+
+  async #isOf(hash: Uint8Array, isMeant: (repository: string) => boolean): Promise<boolean> {
+    return this.fetched?.hasBlock(hash, isMeant) === true || (await this.#index.isOwned(hash, isMeant))
   }
 }
 

@@ -6,28 +6,23 @@ import type { DigestAnswer, DigestAnswers } from '../ipfs/digests/digest-server.
 import { leafRuns } from '../ipfs/digests/leaf-runs.ts'
 import type { Digest } from '../oci/digest.ts'
 import { sleepUntil } from '../scheduling/sleep-until.ts'
+import type { FetchedBlobs } from './fetched-blobs.ts'
 
 /** A look-up takes less; milliseconds */
 const refusalTime = 5
-
-/** A blob that is being fetched, which can be told of while it comes */
-export interface FetchedDigests {
-  /** @returns undefined where the digest is not being fetched, or for no repository that is meant */
-  answer: (digest: Digest, isMeant: (repository: string) => boolean) => DigestAnswer | undefined
-}
 
 export interface KnownDigestsComponents {
   blockstore: Pick<DurableBlockstore, 'read'>
   index: Pick<Index, 'blob' | 'isBlobOwned'>
   /** What a peer may pull by the rules of the moment */
   puller: (peer: string) => Puller | Promise<Puller>
-  /** @default nothing is ever fetched */
-  fetches?: FetchedDigests | undefined
 }
 
 /** Tells peers what is here of a digest: a blob of the repositories that the peer may pull from, whole or in part */
 export class KnownDigests implements DigestAnswers {
   readonly #components: KnownDigestsComponents
+  /** Blobs that are being fetched; undefined: none ever is */
+  fetched: Pick<FetchedBlobs, 'answer'> | undefined
 
   constructor(components: KnownDigestsComponents) {
     this.#components = components
@@ -39,7 +34,7 @@ export class KnownDigests implements DigestAnswers {
     if (!puller.something) {
       return undefined
     }
-    const answer = (await this.#whole(puller, digest)) ?? this.#components.fetches?.answer(digest, puller.mayPull)
+    const answer = (await this.#whole(puller, digest)) ?? this.fetched?.answer(peer, digest, puller.mayPull)
     if (answer === undefined && !puller.everything) {
       // the time does not tell whether the blob is here
       await sleepUntil(refusalTime + began)

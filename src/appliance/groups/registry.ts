@@ -48,6 +48,8 @@ export function buildRegistry(
     unreadable,
     local: name => registry.mirroredRepository(name),
   })
+  components.knownDigests.fetched = mirroring?.fetches
+  components.blockAccess.fetched = mirroring?.fetches
   const registry: Registry = new Registry(
     { ...components, uploads, links, cached, unreadable, mirrors: mirroring?.mirrors },
     { missingBlobs, manifestLimits: { depth: limits.jsonDepth, descriptors: limits.descriptors } },

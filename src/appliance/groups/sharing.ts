@@ -1,7 +1,7 @@
 import { Digests } from '../../ipfs/digests/digests.ts'
 import { PeerBlocks } from '../../ipfs/digests/peer-blocks.ts'
 import { KnownDigests } from '../../registry/known-digests.ts'
-import type { BlobPeersComponents } from '../../registry/mirror/peer-source.ts'
+import type { BlobPeersComponents } from '../../registry/mirror/blob-peers.ts'
 import type { AccessParts } from './access.ts'
 import type { Base } from './base.ts'
 import type { Network } from './network.ts'
@@ -12,6 +12,8 @@ import type { Storage } from './storage.ts'
 export interface Sharing {
   /** How a mirror finds and fetches blobs that connected appliances have */
   peers: BlobPeersComponents
+  /** What they are told */
+  knownDigests: KnownDigests
   parts: Part[]
 }
 
@@ -22,8 +24,8 @@ export function buildSharing({
   node,
   pullerOf,
 }: Base & AccessParts & Storage & Network): Sharing {
-  const answers = new KnownDigests({ blockstore, index, puller: pullerOf })
-  const digests = new Digests({ node, answers, log: log.child({ module: 'digests' }) })
+  const knownDigests = new KnownDigests({ blockstore, index, puller: pullerOf })
+  const digests = new Digests({ node, answers: knownDigests, log: log.child({ module: 'digests' }) })
   const peers = { questions: digests, blocks: new PeerBlocks({ node }), log: log.child({ module: 'mirror' }) }
-  return { peers, parts: [part('digests of peers', digests)] }
+  return { peers, knownDigests, parts: [part('digests of peers', digests)] }
 }

@@ -1,6 +1,5 @@
 import type { CID } from 'multiformats/cid'
 import { digestFrom, type Digest, type DigestAlgorithm } from '../../oci/digest.ts'
-import { parseCid } from '../blocks/block-cid.ts'
 import { blockKeys } from '../blocks/block-keys.ts'
 import { copyToShared } from '../blocks/buffer-pool.ts'
 import type { Content, SparseState, SparseWriter, SparseWriterInit } from '../content-store.ts'
@@ -64,8 +63,8 @@ export class DagSparseWriter implements SparseWriter {
     return this.#leaves.has(leaf)
   }
 
-  leaf(leaf: number): string | undefined {
-    return this.has(leaf) ? this.#leaves.cid(leaf).toString() : undefined
+  hash(leaf: number): Uint8Array | undefined {
+    return this.has(leaf) ? this.#leaves.cid(leaf).multihash.digest : undefined
   }
 
   async write(leaf: number, bytes: Uint8Array): Promise<void> {
@@ -79,22 +78,6 @@ export class DagSparseWriter implements SparseWriter {
     try {
       copyToShared(bytes, buffer, 0)
       await this.#store(leaf, buffer.subarray(0, bytes.byteLength))
-    } finally {
-      this.#components.buffers.give(buffer)
-    }
-  }
-
-  async adopt(leaf: number, text: string): Promise<void> {
-    const cid = parseCid(text)
-    const { digest } = cid.multihash
-    if (leafCid(digest).toString() !== text) {
-      throw new RangeError(`${text} is not the CID of a leaf`)
-    }
-    const buffer = this.#components.buffers.take()
-    try {
-      const bytes = await this.#components.get(cid, buffer)
-      this.#requireLength(leaf, bytes)
-      await this.#note(leaf, await this.#hash(leaf, bytes))
     } finally {
       this.#components.buffers.give(buffer)
     }

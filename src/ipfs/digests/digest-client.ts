@@ -33,6 +33,8 @@ export interface AskOptions {
 
 /** Asks connected appliances what they have of a digest */
 export interface DigestQuestions {
+  /** Peer id of this node; undefined where it is offline */
+  readonly self: string | undefined
   /** Peers that can be asked now */
   peers: () => string[]
   /**
@@ -54,7 +56,14 @@ export interface DigestQuestions {
 export interface DigestClientComponents {
   libp2p: Pick<
     Libp2p,
-    'addEventListener' | 'removeEventListener' | 'getConnections' | 'getPeers' | 'peerStore' | 'register' | 'unregister'
+    | 'addEventListener'
+    | 'getConnections'
+    | 'getPeers'
+    | 'peerId'
+    | 'peerStore'
+    | 'register'
+    | 'removeEventListener'
+    | 'unregister'
   >
   log: Logger
 }
@@ -98,6 +107,10 @@ export class DigestClient implements DigestQuestions {
     if (this.#topology !== undefined) {
       this.#libp2p.unregister(this.#topology)
     }
+  }
+
+  get self(): string {
+    return this.#libp2p.peerId.toString()
   }
 
   peers(): string[] {

@@ -49,6 +49,10 @@ export class Digests implements DigestQuestions {
     this.#server = undefined
   }
 
+  get self(): string | undefined {
+    return this.#client?.self
+  }
+
   peers(): string[] {
     return this.#client?.peers() ?? []
   }

@@ -4,8 +4,13 @@ import type { Logger } from '../../log.ts'
 import type { Digest } from '../../oci/digest.ts'
 import { OciError } from '../../oci/errors.ts'
 import { toOciError } from '../errors.ts'
+import type { DigestAnswer } from '../../ipfs/digests/digest-server.ts'
+import type { SourceKind } from '../repository.ts'
+import type { BlobPeers } from './blob-peers.ts'
 import type { BlobSource } from './blob-source.ts'
 import { FetchJobs, unavailable } from './fetch-jobs.ts'
+import { FetchNews } from './fetch-news.ts'
+import { FetchPeers, type FetchPeersComponents } from './fetch-peers.ts'
 import type { FetchState } from './fetch-state.ts'
 import { FetchedLeaves, type FetchedLeavesComponents, type FetchedLeavesInit } from './fetched-leaves.ts'
 import { readFetch, type ReadFetchOptions } from './read-fetch.ts'
@@ -13,11 +18,16 @@ import { readFetch, type ReadFetchOptions } from './read-fetch.ts'
 /** Leaves after which the state is saved; 1 MiB each */
 const saveInterval = 4
 
-export interface BlobFetchComponents extends Omit<FetchedLeavesComponents, 'onWanted'> {
+/** How long it waits for peers where upstream has failed and they have nothing that is missing; milliseconds */
+const lastHope = 2000
+
+export interface BlobFetchComponents extends Omit<FetchedLeavesComponents, 'onWanted' | 'onStored'> {
   content: Pick<ContentStore, 'sparseWriter' | 'sync'>
   state: FetchState
   /** Makes the blob, which is durable, part of the repositories, and forgets the state */
   link: (fetch: BlobFetch, file: Content, blockKeys: Uint8Array) => Promise<void>
+  /** Connected appliances; undefined: none are asked */
+  peers: BlobPeers | undefined
   /** Called when nothing more comes */
   onEnd: () => void
   /** Called with the bytes of each leaf that is stored */
@@ -44,10 +54,14 @@ export class BlobFetch {
   readonly #whole = Promise.withResolvers<Content>()
   readonly #ended = Promise.withResolvers<void>()
   readonly #jobs: FetchJobs
+  readonly #peers: FetchPeers | undefined
+  #news: FetchNews
+  #hopeUntil: number | undefined
   #closing: Promise<void> | undefined
   #unsaved = 0
   #holds = 0
   #idle: NodeJS.Timeout | undefined
+  #hasStarted = false
   #isLinked = false
   #hasEnded = false
 
@@ -58,28 +72,25 @@ export class BlobFetch {
     this.ended = this.#ended.promise
     // whoever waits for it hears of it
     this.whole.catch(() => {})
-    this.#leaves = new FetchedLeaves(
-      {
-        ...components,
-        onWanted: () => {
-          this.#plan()
-        },
-      },
-      init,
-    )
+    const onProgress = (): void => {
+      this.#plan()
+    }
+    const onFull = (err: unknown): void => {
+      void this.stop(err)
+    }
+    const onStored = (leaf: number, kind: SourceKind): void => {
+      this.#stored(leaf, kind)
+    }
+    this.#leaves = new FetchedLeaves({ ...components, onWanted: onProgress, onStored }, init)
     this.#jobs = new FetchJobs({
       leaves: this.#leaves,
       log: components.log,
-      onStored: bytes => {
-        this.#stored(bytes)
-      },
-      onProgress: () => {
-        this.#plan()
-      },
-      onFull: err => {
-        void this.stop(err)
-      },
+      isCovered: leaf => this.#peers?.covers(leaf) === true,
+      isShared: () => this.#peers?.isShared === true,
+      ...{ onProgress, onFull },
     })
+    this.#peers = components.peers && this.#createPeers(components.peers, { onProgress, onFull })
+    this.#news = this.#createNews()
   }
 
   get digest(): Digest {
@@ -107,7 +118,22 @@ export class BlobFetch {
   /** Begins to fetch; it goes on for a while even if nobody reads it */
   start(): void {
     this.#watchIdle()
+    if (!this.#hasStarted) {
+      this.#hasStarted = true
+      this.#peers?.start()
+    }
     this.#plan()
+  }
+
+  /** What is here, for a peer that asks for it, which fetches it too then */
+  answer(peer: string): DigestAnswer {
+    this.#peers?.ask(peer)
+    return this.#news.answer()
+  }
+
+  /** Whether a block of this SHA-256 is a leaf that is here */
+  hasBlock(hash: Uint8Array): boolean {
+    return this.#news.hasBlock(hash)
   }
 
   /** Until the result is disposed of, it goes on */
@@ -157,7 +183,8 @@ export class BlobFetch {
     const err = failureOf(this.digest, reason)
     this.#leaves.fail(err)
     this.#whole.reject(err)
-    await Promise.all([this.#closing, this.#jobs.stop()])
+    this.#news.end()
+    await Promise.all([this.#closing, this.#jobs.stop(), this.#peers?.stop()])
     if (!this.#isLinked) {
       await (this.#leaves.stored > 0 ? this.#save(active) : this.#components.state.delete())
     }
@@ -165,6 +192,7 @@ export class BlobFetch {
   }
 
   #end(): void {
+    void this.#peers?.stop()
     this.#leaves.discard()
     this.#components.onEnd()
     this.#ended.resolve()
@@ -181,25 +209,44 @@ export class BlobFetch {
       })
       return
     }
-    const failure = this.#jobs.plan()
-    if (failure !== undefined) {
-      void this.stop(failure)
+    this.#peers?.fetch()
+    if (this.#peers?.isReady !== false) {
+      const failure = this.#jobs.plan()
+      if (failure !== undefined && !this.#mayPeersDeliver()) {
+        void this.stop(failure)
+      }
+      this.#news.changed()
     }
+  }
+
+  /** Whether peers have what is missing, or may tell of it soon */
+  #mayPeersDeliver(): boolean {
+    if (this.#peers?.mayDeliver === true) {
+      this.#hopeUntil = undefined
+      return true
+    }
+    this.#hopeUntil ??= performance.now() + (this.#peers?.isShared === true ? lastHope : 0)
+    return performance.now() < this.#hopeUntil
   }
 
   /** Never rejects */
   async #close(): Promise<void> {
     const { content, link, log, state } = this.#components
     // a source may still be about to deliver what is here already
-    await this.#jobs.stop()
+    await Promise.all([this.#jobs.stop(), this.#peers?.pause()])
     try {
       const file = await this.#leaves.close()
+      this.#news.end(file?.cid)
       if (file === undefined) {
-        // they come once more, from whoever sent none of them
-        this.#jobs.blame()
+        // they come once more, from whoever sent none of them; a peer needs no log-in to lie
+        if (this.#peers?.suspect() !== true) {
+          this.#jobs.blame()
+        }
+        this.#news = this.#createNews()
         await state.delete()
         return
       }
+      this.#peers?.judge()
       await state.idle()
       await content.sync()
       await link(this, file, this.#leaves.blockKeys())
@@ -218,12 +265,49 @@ export class BlobFetch {
     }
   }
 
-  #stored(bytes: number): void {
-    this.#components.onStored(bytes)
+  #stored(leaf: number, kind: SourceKind): void {
+    const hash = this.#leaves.hashOf(leaf)
+    this.#components.onStored(this.#leaves.lengthOf(leaf))
+    if (hash !== undefined) {
+      this.#news.stored(leaf, hash)
+      if (kind === 'upstream') {
+        this.#peers?.compare(leaf, hash)
+      }
+    }
     this.#unsaved++
     if (this.#unsaved >= saveInterval && !this.#leaves.isWhole) {
       void this.#save(true)
     }
+  }
+
+  #createPeers(peers: BlobPeers, on: Pick<FetchPeersComponents, 'onProgress' | 'onFull'>): FetchPeers {
+    const jobs = this.#jobs
+    return new FetchPeers({
+      ...{ leaves: this.#leaves, log: this.#components.log, peers, ...on },
+      upstream: {
+        isComing: leaf => jobs.isComing(leaf),
+        leafTime: () => jobs.leafTime,
+        patience: () => jobs.patience,
+        hasFailed: () => jobs.hasFailed,
+        claimed: (peer, claims) => {
+          if (peer < (peers.questions.self ?? '')) {
+            jobs.leave(claims)
+          }
+        },
+      },
+    })
+  }
+
+  #createNews(): FetchNews {
+    const leaves = this.#leaves
+    const news = new FetchNews({ claims: () => this.#jobs.claims }, { size: this.size })
+    for (let leaf = 0; leaf < leaves.leafCount; leaf++) {
+      const hash = leaves.hashOf(leaf)
+      if (hash !== undefined) {
+        news.stored(leaf, hash)
+      }
+    }
+    return news
   }
 
   #watchIdle(): void {

@@ -9,7 +9,10 @@ import type { Digest } from '../../oci/digest.ts'
 import { OciError } from '../../oci/errors.ts'
 import { forEach } from '../../scheduling/for-each.ts'
 import { translateErrors } from '../errors.ts'
+import type { DigestAnswer } from '../../ipfs/digests/digest-server.ts'
+import type { FetchedBlobs } from '../fetched-blobs.ts'
 import type { LinkGuard } from '../link-guard.ts'
+import type { BlobPeers } from './blob-peers.ts'
 import { BlobFetch } from './blob-fetch.ts'
 import type { BlobSource } from './blob-source.ts'
 import { FetchState } from './fetch-state.ts'
@@ -26,6 +29,8 @@ export interface BlobFetchesComponents {
   space: Pick<StorageSpace, 'require'>
   /** Where a blob of a repository can be had from; empty where nowhere, as its upstream is no longer configured */
   sourcesOf: (repository: string, digest: Digest) => BlobSource[]
+  /** Connected appliances; undefined: none are asked */
+  peers?: BlobPeers | undefined
   /** Told of each blob that is whole, with the repositories that have got it */
   onWhole: (digest: Digest, repositories: readonly string[]) => void
   /** Called with the bytes of each leaf that is stored */
@@ -45,7 +50,7 @@ export interface BlobFetchesInit {
 }
 
 /** Fetches of blobs: one for a blob, however many ask for it */
-export class BlobFetches {
+export class BlobFetches implements FetchedBlobs {
   readonly #components: BlobFetchesComponents
   readonly #expiry: number
   readonly #idleTime: number
@@ -113,6 +118,14 @@ export class BlobFetches {
     return this.#begun.get(FetchState.idOf(digest, size))?.repositories.has(repository) === false
   }
 
+  answer(peer: string, digest: Digest, isMeant: (repository: string) => boolean): DigestAnswer | undefined {
+    return [...this.#begun.values()].find(fetch => fetch.digest === digest && isOf(fetch, isMeant))?.answer(peer)
+  }
+
+  hasBlock(hash: Uint8Array, isMeant: (repository: string) => boolean): boolean {
+    return [...this.#begun.values()].some(fetch => fetch.hasBlock(hash) && isOf(fetch, isMeant))
+  }
+
   /** Forgets fetches that did not go on for long; what they have stored is garbage then */
   async expire({ idle = Infinity }: { idle?: number | undefined } = {}): Promise<void> {
     const { index, log } = this.#components
@@ -164,7 +177,7 @@ export class BlobFetches {
   }
 
   async #begin(id: string, digest: Digest, size: number): Promise<BlobFetch> {
-    const { content, index, log, onStored, space } = this.#components
+    const { content, index, log, onStored, peers, space } = this.#components
     const end = (): void => {
       this.#running.delete(id)
       this.#begun.delete(id)
@@ -177,7 +190,7 @@ export class BlobFetches {
       })
       const fetch = new BlobFetch(
         {
-          ...{ content, state, log, onStored, buffers: this.#buffers, onEnd: end },
+          ...{ content, state, log, onStored, peers, buffers: this.#buffers, onEnd: end },
           link: async (fetch, file, blockKeys) => {
             await this.#link(id, fetch, file, blockKeys)
           },
@@ -226,4 +239,8 @@ export class BlobFetches {
       }
     })
   }
+}
+
+function isOf({ repositories }: BlobFetch, isMeant: (repository: string) => boolean): boolean {
+  return [...repositories].some(isMeant)
 }

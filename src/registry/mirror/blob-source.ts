@@ -22,7 +22,6 @@ export interface FetchJob {
 
 /** Delivers leaves of one blob; asked by a fetch */
 export interface BlobSource {
-  readonly kind: 'upstream' | 'peer'
   /** For messages, such as `docker.io` */
   readonly name: string
   /** The most jobs that it takes at a time */
@@ -33,6 +32,4 @@ export interface BlobSource {
    * @throws UpstreamError; OciError BLOB_UNKNOWN where it does not have the blob; what {@link FetchJob.deliver} throws
    */
   fetch: (job: FetchJob) => Promise<void>
-  /** Called where the whole does not match its digest and this source delivered some of it */
-  blame?: () => void
 }

@@ -1,16 +1,26 @@
+import type { LeafRange } from '../../ipfs/digests/digest-messages.ts'
 import type { Logger } from '../../log.ts'
 import type { Digest } from '../../oci/digest.ts'
 import { OciError } from '../../oci/errors.ts'
 import { isStorageFull } from '../errors.ts'
 import type { BlobSource } from './blob-source.ts'
-import { planFetch } from './fetch-plan.ts'
+import { endsBefore, planFetch, segmentEnd } from './fetch-plan.ts'
 import type { FetchedLeaves } from './fetched-leaves.ts'
+import { MovingAverage } from './moving-average.ts'
 import { UpstreamError } from './upstream.ts'
+
+/** How long a leaf may take that another appliance fetches from upstream: at first, and by what it takes us */
+const patience = { first: 5000, least: 2000, times: 10 }
+
+/** A job without a leaf for so many milliseconds, or so many times the usual time of one, stands still */
+const stalled = { least: 1000, times: 4 }
 
 export interface FetchJobsComponents {
   leaves: FetchedLeaves
-  /** Called with the bytes of each leaf that is stored */
-  onStored: (bytes: number) => void
+  /** Whether a leaf comes from a peer, or is about to get to one */
+  isCovered: (leaf: number) => boolean
+  /** Whether others fetch the same blob */
+  isShared: () => boolean
   /** Called when a job has ended, or all leaves are here */
   onProgress: () => void
   /** Called where leaves can't be stored */
@@ -29,6 +39,9 @@ interface Source {
 interface Job {
   from: number
   next: number
+  to: number
+  /** When its last leaf came, or it began; milliseconds */
+  last: number
   source: Source
   stop: AbortController
   done: Promise<void>
@@ -39,6 +52,7 @@ export class FetchJobs {
   readonly #components: FetchJobsComponents
   readonly #sources: Source[] = []
   readonly #jobs = new Set<Job>()
+  readonly #leafTime = new MovingAverage()
 
   constructor(components: FetchJobsComponents) {
     this.#components = components
@@ -50,13 +64,53 @@ export class FetchJobs {
     }
   }
 
+  /** Whether no source is left */
+  get hasFailed(): boolean {
+    return this.#sources.every(({ failure }) => failure !== undefined)
+  }
+
+  /** Milliseconds that a leaf takes; undefined: not known, or no source is left */
+  get leafTime(): number | undefined {
+    return this.hasFailed ? undefined : this.#leafTime.value
+  }
+
+  /** How long a leaf may take that another appliance fetches; milliseconds */
+  get patience(): number {
+    const { value } = this.#leafTime
+    return value === undefined ? patience.first : Math.max(patience.least, patience.times * value)
+  }
+
+  /** What comes soon, and need not be fetched by others: to the end of a segment each */
+  get claims(): LeafRange[] {
+    return Array.from(this.#jobs, ({ next, to }) => ({ from: next, to: Math.min(to, segmentEnd(next)) })).filter(
+      ({ from, to }) => from < to,
+    )
+  }
+
+  /** Whether a leaf comes soon, by a job that does not stand still */
+  isComing(leaf: number): boolean {
+    const before = performance.now() - Math.max(stalled.least, stalled.times * (this.#leafTime.value ?? 0))
+    return [...this.#jobs].some(
+      ({ last, next, to }) => last > before && leaf >= next && leaf < Math.min(to, segmentEnd(next)),
+    )
+  }
+
+  /** Leaves to others what they fetch too, where nothing of it has come yet */
+  leave(claims: readonly LeafRange[]): void {
+    for (const { from, next, stop } of this.#jobs) {
+      if (next === from && claims.some(claim => from >= claim.from && from < claim.to)) {
+        stop.abort()
+      }
+    }
+  }
+
   /**
    * Begins the jobs that are needed now
    *
    * @returns why nothing more comes; undefined where it does
    */
   plan(): unknown {
-    const { leaves } = this.#components
+    const { isCovered, isShared, leaves } = this.#components
     const source = this.#sources.find(({ failure }) => failure === undefined)
     if (source === undefined) {
       return this.#sources.at(-1)?.failure ?? unavailable(leaves.digest, 'no source has it')
@@ -65,7 +119,11 @@ export class FetchJobs {
     const has = (leaf: number): boolean => leaves.has(leaf)
     for (;;) {
       const maxJobs = Math.min(source.maxJobs, source.source.maxJobs)
-      const { start, stop } = planFetch({ leafCount, has, wanted, maxJobs, jobs: [...this.#jobs] })
+      const random = maxJobs > 1 && isShared() ? Math.floor(Math.random() * leafCount) : undefined
+      const { start, stop } = planFetch({
+        ...{ leafCount, has, isCovered, wanted, maxJobs, random },
+        jobs: [...this.#jobs],
+      })
       stop?.stop.abort()
       if (start === undefined) {
         return undefined
@@ -82,21 +140,13 @@ export class FetchJobs {
     await Promise.all(Array.from(this.#jobs, async ({ done }) => await done))
   }
 
-  /**
-   * Leaves out whoever delivered something, as the whole does not match its digest; an upstream only where no peer did,
-   * which needs no log-in to lie
-   */
+  /** Leaves out whoever delivered something, as the whole does not match its digest */
   blame(): void {
     const { leaves, log } = this.#components
     const { digest } = leaves
-    const delivered = this.#sources.filter(({ hasDelivered }) => hasDelivered)
-    const peers = delivered.filter(({ source }) => source.kind === 'peer')
-    for (const source of delivered) {
-      source.hasDelivered = false
-    }
-    for (const source of peers.length > 0 ? peers : delivered) {
+    for (const source of this.#sources.filter(({ hasDelivered }) => hasDelivered)) {
       const { name } = source.source
-      source.source.blame?.()
+      source.hasDelivered = false
       log.error('a source sent a blob that does not match its digest', { digest, source: name })
       source.failure = new UpstreamError(`${name} sent bytes that do not match ${digest}`, {
         upstream: name,
@@ -106,25 +156,26 @@ export class FetchJobs {
   }
 
   #begin(source: Source, { from, to }: { from: number; to: number }): void {
-    const job: Job = { from, next: from, source, stop: new AbortController(), done: Promise.resolve() }
+    const [stop, last] = [new AbortController(), performance.now()]
+    const job: Job = { from, next: from, to, last, source, stop, done: Promise.resolve() }
     this.#jobs.add(job)
-    job.done = this.#run(job, to)
+    job.done = this.#run(job)
   }
 
   /** Never rejects */
-  async #run(job: Job, to: number): Promise<void> {
+  async #run(job: Job): Promise<void> {
     const { leaves, onProgress } = this.#components
     const { digest, size } = leaves
-    const { kind, name } = job.source.source
+    const { name } = job.source.source
     const { signal } = job.stop
     try {
       await job.source.source.fetch({
-        ...{ digest, size, from: job.from, to, signal },
+        ...{ digest, size, from: job.from, to: job.to, signal },
         deliver: async (leaf, bytes) => {
           await this.#deliver(job, leaf, bytes)
         },
         arriving: (leaf, bytes) => {
-          leaves.arrive(leaf, bytes, kind, job)
+          leaves.arrive(leaf, bytes, 'upstream', job)
         },
       })
       if (job.next === job.from && !signal.aborted) {
@@ -141,18 +192,14 @@ export class FetchJobs {
   }
 
   async #deliver(job: Job, leaf: number, bytes: Uint8Array): Promise<void> {
-    const { leaves, onProgress, onStored } = this.#components
+    const { isCovered, leaves, onProgress } = this.#components
     job.next = Math.max(job.next, leaf + 1)
     job.source.hasDelivered = true
-    if (await leaves.store(leaf, bytes, job.source.source.kind)) {
-      onStored(bytes.byteLength)
-    }
-    const { next } = job
-    // it has come to what is here, or comes by another job
-    if (
-      next === leaf + 1 &&
-      (leaves.has(next) || [...this.#jobs].some(other => other !== job && other.from === next))
-    ) {
+    this.#leafTime.add(performance.now() - job.last)
+    job.last = performance.now()
+    await leaves.store(leaf, bytes, 'upstream')
+    const has = (leaf: number): boolean => leaves.has(leaf)
+    if (job.next === leaf + 1 && endsBefore({ has, isCovered, jobs: [...this.#jobs] }, job, job.next)) {
       job.stop.abort()
     }
     if (leaves.isWhole) {

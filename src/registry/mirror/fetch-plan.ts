@@ -4,17 +4,26 @@ export interface RunningJob {
   readonly from: number
   /** The leaf that comes next */
   readonly next: number
+  /** The leaf after its last one */
+  readonly to: number
 }
 
 export interface FetchPlanInput<Job extends RunningJob> {
   leafCount: number
   has: (leaf: number) => boolean
+  /** Whether a leaf comes from somewhere else */
+  isCovered: (leaf: number) => boolean
   /** Under way */
   jobs: readonly Job[]
   /** Leaves that clients wait for, in the order in which they began to */
   wanted: readonly number[]
   /** The most jobs at a time; a source with one delivers from the first leaf that is missing */
   maxJobs: number
+  /**
+   * Where others fetch the same blob: a leaf by chance near which to begin, unless a client waits for another one, so
+   * that each fetches another part of it. Jobs are short then.
+   */
+  random: number | undefined
 }
 
 /** What is to be done next; nothing where neither is set */
@@ -27,10 +36,18 @@ export interface FetchStep<Job> {
 /** A client waits for a job that delivers its leaf after at most so many others; 1 MiB each */
 const near = 8
 
+/** Leaves of a job where others fetch the same blob; each tells the others about so many */
+const segmentLeaves = 4
+
+/** The leaf after the segment of one */
+export function segmentEnd(leaf: number): number {
+  return leaf - (leaf % segmentLeaves) + segmentLeaves
+}
+
 /** Decides which leaves to ask for next: those that a client waits for, else the first one that is missing */
 export function planFetch<Job extends RunningJob>(input: FetchPlanInput<Job>): FetchStep<Job> {
-  const { has, jobs, leafCount, maxJobs, wanted } = input
-  const uncovered = wanted.find(leaf => !has(leaf) && !jobs.some(job => reaches(input, job, leaf)))
+  const { jobs, leafCount, maxJobs, random, wanted } = input
+  const uncovered = wanted.find(leaf => isFree(input, leaf) && !jobs.some(job => reaches(input, job, leaf)))
   if (maxJobs > 1 && uncovered !== undefined) {
     const stop = jobs.length < maxJobs ? undefined : jobs.find(job => !wanted.some(leaf => reaches(input, job, leaf)))
     return jobs.length < maxJobs
@@ -42,33 +59,54 @@ export function planFetch<Job extends RunningJob>(input: FetchPlanInput<Job>): F
   if (jobs.length > 0) {
     return {}
   }
-  for (let leaf = 0; leaf < leafCount; leaf++) {
-    if (!has(leaf)) {
+  const first = random === undefined ? 0 : segmentEnd(random) - segmentLeaves
+  for (let i = 0; i < leafCount; i++) {
+    const leaf = (first + i) % leafCount
+    if (isFree(input, leaf)) {
       return { start: { from: leaf, to: endOf(input, leaf) } }
     }
   }
   return {}
 }
 
+function isFree<Job extends RunningJob>({ has, isCovered }: FetchPlanInput<Job>, leaf: number): boolean {
+  return !has(leaf) && !isCovered(leaf)
+}
+
 /** Whether a job delivers a leaf soon: nothing that would end it comes before */
-function reaches<Job extends RunningJob>({ has, jobs }: FetchPlanInput<Job>, job: Job, leaf: number): boolean {
-  if (leaf < job.from || leaf >= job.next + near) {
+function reaches<Job extends RunningJob>(input: FetchPlanInput<Job>, job: Job, leaf: number): boolean {
+  if (leaf < job.from || leaf >= Math.min(job.to, job.next + near)) {
     return false
   }
   for (let between = job.next; between <= leaf; between++) {
-    if (has(between) || jobs.some(other => other !== job && other.from === between)) {
+    if (endsBefore(input, job, between)) {
       return false
     }
   }
   return true
 }
 
+/** Whether a job that has come to a leaf is not needed for it */
+export function endsBefore<Job extends RunningJob>(
+  { has, isCovered, jobs }: Pick<FetchPlanInput<Job>, 'has' | 'isCovered' | 'jobs'>,
+  job: Job,
+  leaf: number,
+): boolean {
+  return (
+    has(leaf) ||
+    jobs.some(other => other !== job && other.from === leaf) ||
+    // what others have told of a segment that has begun does not matter any more
+    (leaf % segmentLeaves === 0 && leaf !== job.from && isCovered(leaf))
+  )
+}
+
 /** The leaf at which a job ends that begins at `from` */
-function endOf<Job extends RunningJob>({ has, jobs, leafCount }: FetchPlanInput<Job>, from: number): number {
-  for (let leaf = from + 1; leaf < leafCount; leaf++) {
-    if (has(leaf) || jobs.some(job => job.from === leaf)) {
+function endOf<Job extends RunningJob>(input: FetchPlanInput<Job>, from: number): number {
+  const last = input.random === undefined ? input.leafCount : Math.min(input.leafCount, segmentEnd(from))
+  for (let leaf = from + 1; leaf < last; leaf++) {
+    if (!isFree(input, leaf) || input.jobs.some(job => job.from === leaf)) {
       return leaf
     }
   }
-  return leafCount
+  return last
 }

@@ -1,3 +1,4 @@
+import { equals } from 'multiformats/bytes'
 import { raceSignal } from 'race-signal'
 import type { BufferPool } from '../../ipfs/blocks/buffer-pool.ts'
 import type { Content, ContentStore, SparseState, SparseWriter } from '../../ipfs/content-store.ts'
@@ -13,6 +14,8 @@ export interface FetchedLeavesComponents {
   buffers: BufferPool
   /** Called when a client waits for another leaf, or one has to come again */
   onWanted: () => void
+  /** Called with each leaf that is stored */
+  onStored: (leaf: number, kind: SourceKind) => void
 }
 
 export interface FetchedLeavesInit {
@@ -37,8 +40,8 @@ export class FetchedLeaves implements ComingLeaves {
   readonly #arriving = new Map<number, { bytes: Uint8Array; kind: SourceKind; job: object }>()
   /** Of those that came since the start */
   readonly #kinds = new Map<number, SourceKind>()
-  /** CIDs of those that could not be read again */
-  readonly #lost = new Map<number, string>()
+  /** Hashes of those that could not be read again */
+  readonly #lost = new Map<number, Uint8Array>()
   #isVerified = false
   #failure: { err: unknown } | undefined
 
@@ -94,21 +97,33 @@ export class FetchedLeaves implements ComingLeaves {
     return this.#writer.state().leaves
   }
 
+  /** SHA-256 of a leaf; undefined where it is not stored */
+  hashOf(leaf: number): Uint8Array | undefined {
+    return this.#writer.hash(leaf)
+  }
+
+  /** Bytes of a leaf */
+  lengthOf(leaf: number): number {
+    return Math.min(this.leafSize, this.size - leaf * this.leafSize)
+  }
+
   /** Stores a leaf, if it is not here yet */
-  async store(leaf: number, bytes: Uint8Array, kind: SourceKind): Promise<boolean> {
+  async store(leaf: number, bytes: Uint8Array, kind: SourceKind): Promise<void> {
     const isNew = !this.has(leaf)
     if (isNew) {
       await this.#writer.write(leaf, bytes)
       this.#kinds.set(leaf, kind)
       const lost = this.#lost.get(leaf)
       this.#lost.delete(leaf)
-      if (lost !== undefined && lost !== this.#writer.leaf(leaf)) {
+      if (lost !== undefined && !equals(lost, this.hashOf(leaf) ?? lost)) {
         this.#nextRound()
       }
     }
     this.#arriving.delete(leaf)
     this.#wake(leaf)
-    return isNew
+    if (isNew) {
+      this.#components.onStored(leaf, kind)
+    }
   }
 
   /** @param bytes what has come of a leaf; undefined: the rest of it does not come by this job */
@@ -165,18 +180,18 @@ export class FetchedLeaves implements ComingLeaves {
 
   async readLeaf(leaf: number, into: Uint8Array): Promise<Uint8Array | undefined> {
     const writer = this.#writer
-    const cid = writer.leaf(leaf)
+    const hash = writer.hash(leaf)
     try {
       return await writer.read(leaf, into)
     } catch (err) {
-      if (writer !== this.#writer || cid === undefined) {
+      if (writer !== this.#writer || hash === undefined) {
         return undefined
       }
       if (!isMissingOrDamaged(err) || this.#isVerified) {
         throw toOciError(err)
       }
       if (!this.#lost.has(leaf)) {
-        this.#lost.set(leaf, cid)
+        this.#lost.set(leaf, hash)
       }
       return undefined
     }

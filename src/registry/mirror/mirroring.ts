@@ -6,9 +6,11 @@
  * - `upstream.ts`: what another registry is; `src/upstream` implements it
  * - `mirrors.ts`: which names stand for repositories of other registries
  * - `mirror-repository.ts`: what clients ask of one; `mirrored-manifests.ts`, `mirrored-tags.ts`: what is known of it
- * - `blob-fetches.ts`: the blobs that are on their way, one fetch for each. `blob-fetch.ts` is one of them: it asks its
- *   sources (`blob-source.ts`, `upstream-source.ts`) for leaves in the order of `fetch-plan.ts`, stores them in
- *   `fetched-leaves.ts`, lets clients read them meanwhile (`read-fetch.ts`), and saves its state (`fetch-state.ts`)
+ * - `blob-fetches.ts`: the blobs that are on their way, one fetch for each. `blob-fetch.ts` is one of them: it gets leaves
+ *   from connected appliances (`fetch-peers.ts`, of those that `peer-holders.ts` knows) and from its sources
+ *   (`fetch-jobs.ts` in the order of `fetch-plan.ts`; `blob-source.ts`, `upstream-source.ts`), stores them in
+ *   `fetched-leaves.ts`, tells peers of them (`fetch-news.ts`), lets clients read them meanwhile (`read-fetch.ts`), and
+ *   saves its state (`fetch-state.ts`)
  */
 import type { StorageSpace } from '../../ipfs/blockstore/storage-space.ts'
 import type { ContentStore } from '../../ipfs/content-store.ts'
@@ -20,12 +22,13 @@ import type { LinkGuard } from '../link-guard.ts'
 import type { Repository } from '../repository.ts'
 import type { RootProvider } from '../root-provider.ts'
 import type { UnreadableFiles } from '../unreadable-files.ts'
+import { BlobPeers, type BlobPeersComponents } from './blob-peers.ts'
 import { BlobFetches, type BlobFetchesInit } from './blob-fetches.ts'
 import type { BlobSource } from './blob-source.ts'
 import { MirroredManifests } from './mirrored-manifests.ts'
 import { MirroredTags } from './mirrored-tags.ts'
 import { UpstreamMirrors, type UpstreamMirrorsInit } from './mirrors.ts'
-import { BlobPeers, PeerSource, type BlobPeersComponents } from './peer-source.ts'
+
 import { UpstreamSource } from './upstream-source.ts'
 import type { Upstream } from './upstream.ts'
 
@@ -57,15 +60,14 @@ export class Mirroring {
   readonly manifests: MirroredManifests
   readonly mirrors: UpstreamMirrors
   readonly #upstreams: MirroringComponents['upstreams']
-  readonly #peers: BlobPeers | undefined
 
   constructor(components: MirroringComponents, init: MirroringInit) {
     this.#upstreams = components.upstreams
-    this.#peers = components.peers && new BlobPeers(components.peers)
     this.manifests = new MirroredManifests(components)
     this.fetches = new BlobFetches(
       {
         ...components,
+        peers: components.peers && new BlobPeers(components.peers),
         sourcesOf: repository => this.#sourcesOf(repository),
         onWhole: (digest: Digest, repositories) => {
           this.manifests.completed(digest, repositories)
@@ -93,8 +95,6 @@ export class Mirroring {
     if (found === undefined) {
       return []
     }
-    const upstream = new UpstreamSource({ upstream: found.upstream, buffers: this.fetches.buffers }, found)
-    const hasPeers = this.#peers !== undefined && this.#peers.trusted().length > 0
-    return hasPeers ? [new PeerSource(this.#peers!), upstream] : [upstream]
+    return [new UpstreamSource({ upstream: found.upstream, buffers: this.fetches.buffers }, found)]
   }
 }

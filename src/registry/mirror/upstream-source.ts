@@ -24,7 +24,6 @@ export interface UpstreamSourceComponents {
 
 /** A blob of another registry */
 export class UpstreamSource implements BlobSource {
-  readonly kind = 'upstream'
   readonly #components: UpstreamSourceComponents
   readonly #repository: string
   #ignoresRanges = false

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { trusted } from '../../../src/access/caller.ts'
-import { planFetch } from '../../../src/registry/mirror/fetch-plan.ts'
+import { planFetch, type FetchPlanInput, type RunningJob } from '../../../src/registry/mirror/fetch-plan.ts'
 import { FakeUpstream } from '../../fixtures/fake-upstream.ts'
 import { sha256 } from '../../fixtures/images.ts'
 import { addImage } from '../../fixtures/mirrored-image.ts'
@@ -100,9 +100,15 @@ describe('clients of a mirror', () => {
 })
 
 describe('the plan of a fetch', () => {
-  const plan = (init: Partial<Parameters<typeof planFetch>[0]> & { here?: number[] }): unknown => {
-    const { here = [], ...input } = init
-    return planFetch({ leafCount: 100, jobs: [], wanted: [], maxJobs: 3, has: leaf => here.includes(leaf), ...input })
+  const plan = (init: Partial<FetchPlanInput<RunningJob>> & { here?: number[]; covered?: number[] }): unknown => {
+    const { here = [], covered = [], ...input } = init
+    const jobs: RunningJob[] = []
+    return planFetch({
+      ...{ leafCount: 100, jobs, wanted: [], maxJobs: 3, random: undefined },
+      has: leaf => here.includes(leaf),
+      isCovered: leaf => covered.includes(leaf),
+      ...input,
+    })
   }
 
   it('begins with the first leaf that is missing, up to one that is here', () => {
@@ -111,20 +117,36 @@ describe('the plan of a fetch', () => {
   })
 
   it('asks for a leaf that a client waits for unless it comes soon', () => {
-    const jobs = [{ from: 0, next: 10 }]
+    const jobs = [{ from: 0, next: 10, to: 100 }]
     assert.deepEqual(plan({ jobs, wanted: [12] }), {})
     assert.deepEqual(plan({ jobs, wanted: [12, 50] }), { start: { from: 50, to: 100 } })
     assert.deepEqual(plan({ jobs, wanted: [12], here: [11] }), { start: { from: 12, to: 100 } })
   })
 
   it('gives up a job that nobody needs for one that somebody does', () => {
-    const jobs = [0, 30, 60].map(from => ({ from, next: from + 2 }))
+    const jobs = [0, 30, 60].map(from => ({ from, next: from + 2, to: 100 }))
     assert.deepEqual(plan({ jobs, wanted: [2, 62, 90] }), { stop: jobs[1] })
     assert.deepEqual(plan({ jobs, wanted: [2, 32, 62, 90] }), {})
   })
 
   it('asks a source that ignores ranges for one leaf after the other', () => {
     assert.deepEqual(plan({ maxJobs: 1, wanted: [50], here: [0] }), { start: { from: 1, to: 100 } })
-    assert.deepEqual(plan({ maxJobs: 1, wanted: [50], jobs: [{ from: 0, next: 3 }] }), {})
+    assert.deepEqual(plan({ maxJobs: 1, wanted: [50], jobs: [{ from: 0, next: 3, to: 100 }] }), {})
+  })
+
+  it('leaves out what comes from peers', () => {
+    assert.deepEqual(plan({ covered: [0, 1, 6], wanted: [0] }), { start: { from: 2, to: 6 } })
+    assert.deepEqual(plan({ covered: [...Array(100).keys()], wanted: [0] }), {})
+    // a job goes on to the end of its segment, and no further into what a peer fetches
+    const jobs = [{ from: 0, next: 2, to: 100 }]
+    assert.deepEqual(plan({ jobs, covered: [2, 3, 4, 5, 6, 7], wanted: [8] }), { start: { from: 8, to: 100 } })
+    assert.deepEqual(plan({ jobs, covered: [2, 3], wanted: [4] }), {})
+  })
+
+  it('is short and begins anywhere where others fetch the same, but with what a client waits for', () => {
+    assert.deepEqual(plan({ random: 50 }), { start: { from: 48, to: 52 } })
+    assert.deepEqual(plan({ random: 50, here: [48, 50] }), { start: { from: 49, to: 50 } })
+    assert.deepEqual(plan({ random: 98, covered: [96, 97, 98, 99, 0, 1] }), { start: { from: 2, to: 4 } })
+    assert.deepEqual(plan({ random: 50, wanted: [9] }), { start: { from: 9, to: 12 } })
   })
 })

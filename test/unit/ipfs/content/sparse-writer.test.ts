@@ -7,7 +7,7 @@ import type { SparseState } from '../../../../src/ipfs/content-store.ts'
 import { BufferPool } from '../../../../src/ipfs/blocks/buffer-pool.ts'
 import type { Block } from '../../../../src/ipfs/blocks/block.ts'
 import { blockNotFound } from '../../../../src/ipfs/blocks/block.ts'
-import { leafSize } from '../../../../src/ipfs/dag/encode-node.ts'
+import { leafCid, leafSize } from '../../../../src/ipfs/dag/encode-node.ts'
 import { DagWriter } from '../../../../src/ipfs/content/dag-writer.ts'
 import { DagSparseWriter } from '../../../../src/ipfs/content/sparse-writer.ts'
 import { HashWorkers } from '../../../../src/ipfs/hashing/hash-workers.ts'
@@ -80,7 +80,7 @@ describe('a file whose leaves come in any order', () => {
     await fc.assert(
       fc.asyncProperty(
         ...[sizes, order, fc.boolean(), fc.constantFrom('sha256', 'sha512')],
-        fc.array(fc.constantFrom('one by one', 'together', 'restart', 'adopt'), { minLength: 4, maxLength: 4 }),
+        fc.array(fc.constantFrom('one by one', 'together', 'restart'), { minLength: 4, maxLength: 4 }),
         async (size, order, repeats, digest, ways) => {
           const bytes = (repeats ? repeating : whole).subarray(0, size as number)
           const algorithm = digest as DigestAlgorithm
@@ -90,10 +90,7 @@ describe('a file whose leaves come in any order', () => {
           const running: Promise<void>[] = []
           for (const [i, leaf] of all.entries()) {
             const way = ways[i % ways.length]
-            const written =
-              way === 'adopt' && writer.has(leaf)
-                ? writer.adopt(leaf, writer.leaf(leaf)!)
-                : writer.write(leaf, leafOf(bytes, leaf))
+            const written = writer.write(leaf, leafOf(bytes, leaf))
             if (way === 'together') {
               running.push(written)
             } else {
@@ -194,10 +191,7 @@ describe('a file that lacks a leaf', () => {
       await assert.rejects(writer.write(leaf, whole.subarray(0, length)), RangeError)
     }
     await writer.write(0, leafOf(whole, 0))
-    const cid = writer.leaf(0)!
-    await assert.rejects(writer.adopt(2, cid), RangeError)
-    await assert.rejects(writer.adopt(1, 'bafybeihntvt5jkdp32qt36ooilcjgmln3c2jxnov4brhzpuke35dtmwa5m'), RangeError)
-    await writer.adopt(1, cid)
+    await writer.write(1, leafOf(whole, 0))
     assert.deepEqual(
       [0, 1, 2].map(leaf => writer.has(leaf)),
       [true, true, false],
@@ -209,7 +203,7 @@ describe('a file that lacks a leaf', () => {
     const store = new Store()
     const writer = store.sparse(2 * leafSize)
     await writer.write(1, leafOf(whole, 1))
-    store.blocks.delete(writer.leaf(1)!)
+    store.blocks.delete(leafCid(writer.hash(1)!).toString())
     await writer.write(0, leafOf(whole, 0))
     await assert.rejects(writer.close('sha256'), { name: 'NotFoundError' })
     assert.equal(writer.has(1), false)

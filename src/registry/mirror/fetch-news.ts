@@ -1,0 +1,92 @@
+import { raceSignal } from 'race-signal'
+import type { DigestAnswer } from '../../ipfs/digests/digest-server.ts'
+import type { LeafRange, LeafRun } from '../../ipfs/digests/digest-messages.ts'
+
+export interface FetchNewsComponents {
+  /** What is being fetched from upstream now, and need not be fetched by others */
+  claims: () => LeafRange[]
+}
+
+/** Tells any number of peers what is here of a blob that is being fetched, as it comes */
+export class FetchNews {
+  readonly #components: FetchNewsComponents
+  readonly #size: number
+  /** In the order in which they were stored */
+  readonly #leaves: Array<{ leaf: number; hash: Uint8Array }> = []
+  readonly #keys = new Set<string>()
+  #changed = Promise.withResolvers<void>()
+  #root: string | undefined
+  #hasEnded = false
+
+  /** @param init.size bytes of the blob */
+  constructor(components: FetchNewsComponents, { size }: { size: number }) {
+    this.#components = components
+    this.#size = size
+  }
+
+  /** Whether a block of this SHA-256 is a leaf that is here */
+  hasBlock(hash: Uint8Array): boolean {
+    return this.#keys.has(keyOf(hash))
+  }
+
+  stored(leaf: number, hash: Uint8Array): void {
+    this.#leaves.push({ leaf, hash })
+    this.#keys.add(keyOf(hash))
+    this.changed()
+  }
+
+  /** To be called when claims may have changed */
+  changed(): void {
+    this.#changed.resolve()
+    this.#changed = Promise.withResolvers()
+  }
+
+  /** @param root CID of the file, where the blob is whole; undefined: it is given up */
+  end(root?: string): void {
+    this.#root = root
+    this.#hasEnded = true
+    this.changed()
+  }
+
+  answer(): DigestAnswer {
+    return { size: this.#size, news: ({ signal }) => this.#news(signal) }
+  }
+
+  async *#news(signal: AbortSignal): ReturnType<DigestAnswer['news']> {
+    let told = 0
+    let claimed: string | undefined
+    for (;;) {
+      const changed = this.#changed.promise
+      const [hasEnded, root] = [this.#hasEnded, this.#root]
+      const leaves = runsOf(this.#leaves.slice(told))
+      told = this.#leaves.length
+      const claims = this.#components.claims()
+      const isOther = claimed !== JSON.stringify(claims)
+      claimed = JSON.stringify(claims)
+      if (leaves.length > 0 || isOther || root !== undefined) {
+        yield { leaves, claims, root }
+      }
+      if (hasEnded) {
+        return
+      }
+      await raceSignal(changed, signal)
+    }
+  }
+}
+
+function keyOf(hash: Uint8Array): string {
+  return Buffer.from(hash.buffer, hash.byteOffset, hash.byteLength).toString('latin1')
+}
+
+function runsOf(leaves: Array<{ leaf: number; hash: Uint8Array }>): LeafRun[] {
+  const runs: Array<{ first: number; hashes: Uint8Array[] }> = []
+  for (const { leaf, hash } of leaves.toSorted((a, b) => a.leaf - b.leaf)) {
+    const last = runs.at(-1)
+    if (last !== undefined && last.first + last.hashes.length === leaf) {
+      last.hashes.push(hash)
+    } else {
+      runs.push({ first: leaf, hashes: [hash] })
+    }
+  }
+  return runs.map(({ first, hashes }) => ({ first, hashes: Buffer.concat(hashes) }))
+}

@@ -1,0 +1,283 @@
+import { equals } from 'multiformats/bytes'
+import type { LeafRange } from '../../ipfs/digests/digest-messages.ts'
+import { leafCid } from '../../ipfs/dag/encode-node.ts'
+import type { Logger } from '../../log.ts'
+import { isStorageFull } from '../errors.ts'
+import type { BlobPeers } from './blob-peers.ts'
+import type { FetchedLeaves } from './fetched-leaves.ts'
+import { MovingAverage } from './moving-average.ts'
+import { PeerHolders } from './peer-holders.ts'
+import type { PeerHoldings } from './peer-holdings.ts'
+
+/** Leaves that are asked for at a time, of all peers and of one */
+const [maxInFlight, maxInFlightOfOne] = [8, 4]
+/** Leaves from one on that a client waits for, which are fetched in order */
+const ahead = 8
+/** How often it is looked whether a peer is late; milliseconds */
+const checkInterval = 250
+/** A peer may take this long for a leaf at first, then so many times the usual time, within bounds; milliseconds */
+const headStart = { first: 2000, times: 6, least: 500, most: 10_000 }
+/** A peer that needs less than this for a leaf is never left out; milliseconds */
+const quickLeaf = 100
+/** A peer rests if it is so many times slower than upstream, once so many leaves have come from it */
+const slower = { times: 2, leaves: 4 }
+
+export interface FetchPeersComponents {
+  leaves: FetchedLeaves
+  peers: BlobPeers
+  upstream: {
+    /** Whether it delivers a leaf soon */
+    isComing: (leaf: number) => boolean
+    /** Milliseconds that it needs for a leaf; undefined: not known, or it delivers nothing */
+    leafTime: () => number | undefined
+    /** How long a leaf may take that another appliance fetches there; milliseconds */
+    patience: () => number
+    /** Told what another appliance fetches there */
+    claimed: (peer: string, claims: readonly LeafRange[]) => void
+    /** Whether it delivers nothing, so that peers need not be quick */
+    hasFailed: () => boolean
+  }
+  /** Called when what is to be fetched may have changed */
+  onProgress: () => void
+  /** Called where leaves can't be stored */
+  onFull: (err: unknown) => void
+  log: Logger
+}
+
+interface Want {
+  from: PeerHoldings
+  began: number
+  stop: AbortController
+  done: Promise<void>
+}
+
+/** A leaf that a peer delivered */
+interface Delivered {
+  peer: string
+  hash: Uint8Array
+}
+
+/** Fetches leaves of one blob from connected appliances that have them, or fetch them themselves at the same time */
+export class FetchPeers {
+  readonly #components: FetchPeersComponents
+  readonly #holders: PeerHolders
+  readonly #wants = new Map<number, Want>()
+  readonly #delivered = new Map<number, Delivered>()
+  readonly #leafTime = new MovingAverage()
+  /** Leaves of peers in a whole that does not match its digest; from then on no peer is asked */
+  #suspected: ReadonlyMap<number, Delivered> | undefined
+  #timer: NodeJS.Timeout | undefined
+  #hasEnded = false
+
+  constructor(components: FetchPeersComponents) {
+    this.#components = components
+    const { leaves, onProgress, upstream } = components
+    this.#holders = new PeerHolders({
+      ...components,
+      hashOf: leaf => (this.#delivered.has(leaf) ? undefined : leaves.hashOf(leaf)),
+      onNews: ({ claimed, peer }) => {
+        upstream.claimed(peer, claimed)
+        onProgress()
+      },
+      onLeft: holdings => {
+        this.#abort(({ from }) => from === holdings)
+        onProgress()
+      },
+    })
+  }
+
+  /** Whether upstream may be asked: the peers have told what they have, or had the time for it */
+  get isReady(): boolean {
+    return this.#holders.isReady
+  }
+
+  /** Whether another appliance fetches the blob as well, so that each should fetch other parts of it from upstream */
+  get isShared(): boolean {
+    return this.#usable.some(({ isWhole }) => !isWhole)
+  }
+
+  /** Whether anything that is missing may still come from peers */
+  get mayDeliver(): boolean {
+    return this.#suspected === undefined && (this.#wants.size > 0 || this.#holders.haveMissing)
+  }
+
+  start(): void {
+    const { onProgress } = this.#components
+    this.#holders.start(onProgress)
+    this.#timer = setInterval(() => {
+      this.#restLate()
+      onProgress()
+    }, checkInterval).unref()
+  }
+
+  /** Asks a peer for what it has: it fetches the blob too */
+  ask(peer: string): void {
+    this.#holders.ask(peer)
+  }
+
+  /** Begins to fetch what is needed and what peers have */
+  fetch(): void {
+    while (this.#wants.size < maxInFlight && !this.#hasEnded) {
+      const next = this.#choose()
+      if (next === undefined) {
+        return
+      }
+      const { from, leaf } = next
+      const want: Want = { from, began: performance.now(), stop: new AbortController(), done: Promise.resolve() }
+      this.#wants.set(leaf, want)
+      from.inFlight++
+      want.done = this.#fetch(leaf, want)
+    }
+  }
+
+  /** Whether a leaf comes from a peer, or is about to get to one */
+  covers(leaf: number): boolean {
+    const patience = this.#components.upstream.patience()
+    return this.#wants.has(leaf) || this.#usable.some(peer => peer.has(leaf) || peer.claims(leaf, patience))
+  }
+
+  /** To be called with each leaf that upstream sent: a peer that says something else is left out */
+  compare(leaf: number, hash: Uint8Array): void {
+    this.#holders.compare(leaf, hash)
+  }
+
+  /**
+   * To be called where the whole does not match its digest: from now on everything comes from upstream
+   *
+   * @returns false where nothing of it came from peers
+   */
+  suspect(): boolean {
+    if (this.#delivered.size === 0) {
+      return false
+    }
+    this.#suspected = new Map(this.#delivered)
+    this.#delivered.clear()
+    return true
+  }
+
+  /** To be called where the whole matches: a peer that sent something else before is not asked again */
+  judge(): void {
+    const { leaves, peers } = this.#components
+    for (const [leaf, { hash, peer }] of this.#suspected ?? []) {
+      if (peers.isTrusted(peer) && !equals(hash, leaves.hashOf(leaf) ?? hash)) {
+        peers.distrust(peer)
+      }
+    }
+  }
+
+  /** Resolves when nothing more comes that was asked for */
+  async pause(): Promise<void> {
+    const wants = [...this.#wants.values()]
+    this.#abort(() => true)
+    await Promise.all(wants.map(async ({ done }) => await done))
+  }
+
+  async stop(): Promise<void> {
+    this.#hasEnded = true
+    clearInterval(this.#timer)
+    await Promise.all([this.#holders.stop(), this.pause()])
+  }
+
+  get #usable(): PeerHoldings[] {
+    return this.#suspected === undefined ? this.#holders.usable : []
+  }
+
+  /** What a client waits for comes first, then anything: at random where others need it too */
+  #choose(): { leaf: number; from: PeerHoldings } | undefined {
+    const { leafCount, wanted } = this.#components.leaves
+    const peers = this.#usable
+      .filter(({ inFlight }) => inFlight < maxInFlightOfOne)
+      .toSorted((a, b) => a.inFlight - b.inFlight)
+    if (peers.length === 0) {
+      return undefined
+    }
+    const first = this.isShared ? Math.floor(Math.random() * leafCount) : 0
+    const runs = [
+      ...wanted.map(leaf => ({ first: leaf, count: Math.min(ahead, leafCount - leaf) })),
+      { first, count: leafCount },
+    ]
+    for (const { count, first } of runs) {
+      for (let leaf = first; leaf < first + count; leaf++) {
+        const next = leaf % leafCount
+        const from = this.#isNeeded(next) ? peers.find(peer => peer.has(next)) : undefined
+        if (from !== undefined) {
+          return { leaf: next, from }
+        }
+      }
+    }
+    return undefined
+  }
+
+  #isNeeded(leaf: number): boolean {
+    const { leaves, upstream } = this.#components
+    return !leaves.has(leaf) && !this.#wants.has(leaf) && !upstream.isComing(leaf)
+  }
+
+  /** Never rejects */
+  async #fetch(leaf: number, { began, from, stop }: Want): Promise<void> {
+    const { leaves, log, onFull, onProgress, peers } = this.#components
+    const { peer } = from
+    const hash = from.hash(leaf)!
+    try {
+      const bytes = await peers.blocks.fetch(peer, leafCid(hash), { signal: stop.signal })
+      if (bytes.byteLength !== leaves.lengthOf(leaf)) {
+        peers.distrust(peer)
+        this.#holders.leaveOut(from)
+        return
+      }
+      this.#came(from, performance.now() - began)
+      this.#delivered.set(leaf, { peer, hash })
+      await leaves.store(leaf, bytes, 'peer')
+    } catch (err) {
+      if (isStorageFull(err)) {
+        onFull(err)
+      } else if (!stop.signal.aborted) {
+        from.rest()
+        log.debug('a peer does not deliver a leaf', { digest: leaves.digest, peer, leaf, reason: String(err) })
+      }
+    } finally {
+      from.inFlight--
+      this.#wants.delete(leaf)
+      onProgress()
+    }
+  }
+
+  #came(from: PeerHoldings, time: number): void {
+    const upstreamTime = this.#components.upstream.leafTime()
+    from.delivered(time)
+    this.#leafTime.add(time)
+    const { count, value = 0 } = from.leafTime
+    if (
+      upstreamTime !== undefined &&
+      count >= slower.leaves &&
+      value > Math.max(quickLeaf, slower.times * upstreamTime)
+    ) {
+      from.rest()
+    }
+  }
+
+  /** Peers that take too long for a leaf; upstream, or another peer, is asked for it instead */
+  #restLate(): void {
+    const { first, least, most, times } = headStart
+    const usual = this.#leafTime.value
+    const longest = usual === undefined ? first : Math.min(most, Math.max(least, times * usual))
+    const before = performance.now() - longest
+    if (!this.#components.upstream.hasFailed()) {
+      this.#abort(({ began, from }) => {
+        const isLate = began < before
+        if (isLate) {
+          from.rest()
+        }
+        return isLate
+      })
+    }
+  }
+
+  #abort(which: (want: Want) => boolean): void {
+    for (const want of this.#wants.values()) {
+      if (which(want)) {
+        want.stop.abort()
+      }
+    }
+  }
+}

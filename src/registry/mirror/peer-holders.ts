@@ -1,0 +1,179 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { equals } from 'multiformats/bytes'
+import { raceSignal } from 'race-signal'
+import type { Logger } from '../../log.ts'
+import type { BlobPeers } from './blob-peers.ts'
+import type { FetchedLeaves } from './fetched-leaves.ts'
+import { PeerHoldings } from './peer-holdings.ts'
+
+/** How long upstream waits for what peers say at first; milliseconds */
+const firstAnswers = 100
+/** At most so much longer where others fetch the same blob, so that not all ask upstream for the same leaves */
+const jitter = 50
+/** Peers that are asked for one blob at a time */
+const maxPeers = 32
+
+export interface PeerHoldersComponents {
+  leaves: Pick<FetchedLeaves, 'digest' | 'size' | 'leafCount' | 'has'>
+  peers: BlobPeers
+  /** Hash of a leaf that is certain enough to refuse a peer that says something else */
+  hashOf: (leaf: number) => Uint8Array | undefined
+  /** Called when a peer has told more */
+  onNews: (holdings: PeerHoldings) => void
+  /** Called when a peer is not asked for leaves any more */
+  onLeft: (holdings: PeerHoldings) => void
+  log: Logger
+}
+
+/** Which connected appliances have leaves of one blob, as they tell from when it is fetched until it is whole */
+export class PeerHolders {
+  readonly #components: PeerHoldersComponents
+  readonly #holders = new Map<string, PeerHoldings>()
+  /** Peers that contradict what upstream sent */
+  readonly #refused = new Set<string>()
+  readonly #following = new Set<Promise<void>>()
+  readonly #stopped = new AbortController()
+  readonly #allAnswered = Promise.withResolvers<void>()
+  #unanswered = 0
+  #forget: (() => void) | undefined
+  #isReady = false
+
+  constructor(components: PeerHoldersComponents) {
+    this.#components = components
+  }
+
+  /** Whether all have told what they have, or had the time for it */
+  get isReady(): boolean {
+    return this.#isReady
+  }
+
+  /** Those that may be asked for leaves now */
+  get usable(): PeerHoldings[] {
+    return [...this.#holders.values()].filter(({ hasAnswered, isResting }) => hasAnswered && !isResting)
+  }
+
+  /** @param onReady called once, where it is not ready at once */
+  start(onReady: () => void): void {
+    const { questions } = this.#components.peers
+    this.#forget = questions.onPeer(peer => {
+      this.ask(peer)
+    })
+    for (const peer of questions.peers()) {
+      this.ask(peer)
+    }
+    if (this.#unanswered === 0) {
+      this.#isReady = true
+    } else {
+      this.#keep(this.#becomeReady(onReady))
+    }
+  }
+
+  /** Asks a peer for what it has, unless it was asked already */
+  ask(peer: string): void {
+    const { leaves, peers } = this.#components
+    const mayBeAsked = peers.isTrusted(peer) && !this.#refused.has(peer) && !this.#stopped.signal.aborted
+    if (mayBeAsked && !this.#holders.has(peer) && this.#holders.size < maxPeers) {
+      const holdings = new PeerHoldings(peer, leaves.leafCount)
+      this.#holders.set(peer, holdings)
+      this.#unanswered++
+      this.#keep(this.#follow(holdings))
+    }
+  }
+
+  /** Compares what peers say with a leaf that upstream sent */
+  compare(leaf: number, hash: Uint8Array): void {
+    for (const holdings of this.#holders.values()) {
+      const told = holdings.hash(leaf)
+      if (told !== undefined && !equals(told, hash)) {
+        this.#refuse(holdings)
+      }
+    }
+  }
+
+  /** Whether a peer has, or gets, any leaf that is missing here */
+  get haveMissing(): boolean {
+    const { leaves } = this.#components
+    const holders = [...this.#holders.values()]
+    for (let leaf = 0; leaf < leaves.leafCount; leaf++) {
+      if (!leaves.has(leaf) && holders.some(peer => peer.has(leaf) || peer.claims(leaf, Infinity))) {
+        return true
+      }
+    }
+    return false
+  }
+
+  leaveOut(holdings: PeerHoldings): void {
+    if (this.#holders.get(holdings.peer) === holdings) {
+      this.#holders.delete(holdings.peer)
+      this.#components.onLeft(holdings)
+    }
+  }
+
+  async stop(): Promise<void> {
+    this.#forget?.()
+    this.#stopped.abort(new Error('the fetch has ended'))
+    await Promise.all(this.#following)
+  }
+
+  #keep(following: Promise<void>): void {
+    const ended = following.finally(() => {
+      this.#following.delete(ended)
+    })
+    this.#following.add(ended)
+  }
+
+  /** Never rejects */
+  async #becomeReady(onReady: () => void): Promise<void> {
+    const { signal } = this.#stopped
+    try {
+      await raceSignal(this.#allAnswered.promise, AbortSignal.any([signal, AbortSignal.timeout(firstAnswers)]))
+    } catch {
+      // those that have not answered may still do so
+    }
+    if (this.usable.some(({ isWhole }) => !isWhole)) {
+      await sleep(Math.random() * jitter, undefined, { signal }).catch(() => {})
+    }
+    this.#isReady = true
+    onReady()
+  }
+
+  /** Takes news of a peer until it has the blob whole, or tells nothing more; never rejects */
+  async #follow(holdings: PeerHoldings): Promise<void> {
+    const { hashOf, leaves, log, onNews, peers } = this.#components
+    const { digest, size } = leaves
+    const { peer } = holdings
+    let isWaitedFor = true
+    const answered = (): void => {
+      this.#unanswered -= Number(isWaitedFor)
+      isWaitedFor = false
+      if (this.#unanswered === 0) {
+        this.#allAnswered.resolve()
+      }
+    }
+    try {
+      for await (const news of peers.questions.ask(peer, digest, { size, signal: this.#stopped.signal })) {
+        if (!holdings.add(news, hashOf)) {
+          this.#refuse(holdings)
+          break
+        }
+        answered()
+        onNews(holdings)
+      }
+    } catch (err) {
+      if (!this.#stopped.signal.aborted) {
+        log.debug('a peer does not tell what it has', { digest, peer, reason: String(err) })
+      }
+    }
+    answered()
+    if (!holdings.isWhole) {
+      this.leaveOut(holdings)
+    }
+  }
+
+  #refuse(holdings: PeerHoldings): void {
+    const { leaves, log } = this.#components
+    log.info('a peer says something else than upstream', { digest: leaves.digest, peer: holdings.peer })
+    this.#refused.add(holdings.peer)
+    this.leaveOut(holdings)
+  }
+}
