@@ -14,7 +14,7 @@ const rebuild = 'unit/upkeep/rebuild/index-rebuilder.test.ts'
 export const peers: Mutant[] = [
   {
     name: 'a peer that may pull something gets every block',
-    find: 'return puller.something && this.#index.isOwned(digest, puller.mayPull)',
+    find: 'return puller.something && this.#isOf(digest, puller.mayPull)',
     replace: 'return puller.something',
     tests: [blockAccess],
   },

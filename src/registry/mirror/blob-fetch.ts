@@ -8,18 +8,15 @@ import type { DigestAnswer } from '../../ipfs/digests/digest-server.ts'
 import type { SourceKind } from '../repository.ts'
 import type { BlobPeers } from './blob-peers.ts'
 import type { BlobSource } from './blob-source.ts'
-import { FetchJobs, unavailable } from './fetch-jobs.ts'
+import { unavailable } from './fetch-jobs.ts'
 import { FetchNews } from './fetch-news.ts'
-import { FetchPeers, type FetchPeersComponents } from './fetch-peers.ts'
+import { FetchSources } from './fetch-sources.ts'
 import type { FetchState } from './fetch-state.ts'
 import { FetchedLeaves, type FetchedLeavesComponents, type FetchedLeavesInit } from './fetched-leaves.ts'
 import { readFetch, type ReadFetchOptions } from './read-fetch.ts'
 
 /** Leaves after which the state is saved; 1 MiB each */
 const saveInterval = 4
-
-/** How long it waits for peers where upstream has failed and they have nothing that is missing; milliseconds */
-const lastHope = 2000
 
 export interface BlobFetchComponents extends Omit<FetchedLeavesComponents, 'onWanted' | 'onStored'> {
   content: Pick<ContentStore, 'sparseWriter' | 'sync'>
@@ -53,10 +50,8 @@ export class BlobFetch {
   readonly #leaves: FetchedLeaves
   readonly #whole = Promise.withResolvers<Content>()
   readonly #ended = Promise.withResolvers<void>()
-  readonly #jobs: FetchJobs
-  readonly #peers: FetchPeers | undefined
+  readonly #sources: FetchSources
   #news: FetchNews
-  #hopeUntil: number | undefined
   #closing: Promise<void> | undefined
   #unsaved = 0
   #holds = 0
@@ -82,14 +77,8 @@ export class BlobFetch {
       this.#stored(leaf, kind)
     }
     this.#leaves = new FetchedLeaves({ ...components, onWanted: onProgress, onStored }, init)
-    this.#jobs = new FetchJobs({
-      leaves: this.#leaves,
-      log: components.log,
-      isCovered: leaf => this.#peers?.covers(leaf) === true,
-      isShared: () => this.#peers?.isShared === true,
-      ...{ onProgress, onFull },
-    })
-    this.#peers = components.peers && this.#createPeers(components.peers, { onProgress, onFull })
+    const { log, peers } = components
+    this.#sources = new FetchSources({ leaves: this.#leaves, log, peers, onProgress, onFull })
     this.#news = this.#createNews()
   }
 
@@ -110,7 +99,7 @@ export class BlobFetch {
   add(repository: string, sources: readonly BlobSource[]): void {
     if (!this.repositories.has(repository)) {
       this.repositories.add(repository)
-      this.#jobs.add(sources)
+      this.#sources.add(sources)
       this.#unsaved = saveInterval
     }
   }
@@ -120,14 +109,14 @@ export class BlobFetch {
     this.#watchIdle()
     if (!this.#hasStarted) {
       this.#hasStarted = true
-      this.#peers?.start()
+      this.#sources.start()
     }
     this.#plan()
   }
 
   /** What is here, for a peer that asks for it, which fetches it too then */
   answer(peer: string): DigestAnswer {
-    this.#peers?.ask(peer)
+    this.#sources.ask(peer)
     return this.#news.answer()
   }
 
@@ -184,7 +173,7 @@ export class BlobFetch {
     this.#leaves.fail(err)
     this.#whole.reject(err)
     this.#news.end()
-    await Promise.all([this.#closing, this.#jobs.stop(), this.#peers?.stop()])
+    await Promise.all([this.#closing, this.#sources.stop()])
     if (!this.#isLinked) {
       await (this.#leaves.stored > 0 ? this.#save(active) : this.#components.state.delete())
     }
@@ -192,7 +181,7 @@ export class BlobFetch {
   }
 
   #end(): void {
-    void this.#peers?.stop()
+    void this.#sources.stop()
     this.#leaves.discard()
     this.#components.onEnd()
     this.#ended.resolve()
@@ -209,44 +198,28 @@ export class BlobFetch {
       })
       return
     }
-    this.#peers?.fetch()
-    if (this.#peers?.isReady !== false) {
-      const failure = this.#jobs.plan()
-      if (failure !== undefined && !this.#mayPeersDeliver()) {
-        void this.stop(failure)
-      }
-      this.#news.changed()
+    const failure = this.#sources.plan()
+    this.#news.changed()
+    if (failure !== undefined) {
+      void this.stop(failure)
     }
-  }
-
-  /** Whether peers have what is missing, or may tell of it soon */
-  #mayPeersDeliver(): boolean {
-    if (this.#peers?.mayDeliver === true) {
-      this.#hopeUntil = undefined
-      return true
-    }
-    this.#hopeUntil ??= performance.now() + (this.#peers?.isShared === true ? lastHope : 0)
-    return performance.now() < this.#hopeUntil
   }
 
   /** Never rejects */
   async #close(): Promise<void> {
     const { content, link, log, state } = this.#components
     // a source may still be about to deliver what is here already
-    await Promise.all([this.#jobs.stop(), this.#peers?.pause()])
+    await this.#sources.pause()
     try {
       const file = await this.#leaves.close()
       this.#news.end(file?.cid)
       if (file === undefined) {
-        // they come once more, from whoever sent none of them; a peer needs no log-in to lie
-        if (this.#peers?.suspect() !== true) {
-          this.#jobs.blame()
-        }
+        this.#sources.blame()
         this.#news = this.#createNews()
         await state.delete()
         return
       }
-      this.#peers?.judge()
+      this.#sources.judge()
       await state.idle()
       await content.sync()
       await link(this, file, this.#leaves.blockKeys())
@@ -270,9 +243,7 @@ export class BlobFetch {
     this.#components.onStored(this.#leaves.lengthOf(leaf))
     if (hash !== undefined) {
       this.#news.stored(leaf, hash)
-      if (kind === 'upstream') {
-        this.#peers?.compare(leaf, hash)
-      }
+      this.#sources.stored(leaf, hash, kind)
     }
     this.#unsaved++
     if (this.#unsaved >= saveInterval && !this.#leaves.isWhole) {
@@ -280,27 +251,9 @@ export class BlobFetch {
     }
   }
 
-  #createPeers(peers: BlobPeers, on: Pick<FetchPeersComponents, 'onProgress' | 'onFull'>): FetchPeers {
-    const jobs = this.#jobs
-    return new FetchPeers({
-      ...{ leaves: this.#leaves, log: this.#components.log, peers, ...on },
-      upstream: {
-        isComing: leaf => jobs.isComing(leaf),
-        leafTime: () => jobs.leafTime,
-        patience: () => jobs.patience,
-        hasFailed: () => jobs.hasFailed,
-        claimed: (peer, claims) => {
-          if (peer < (peers.questions.self ?? '')) {
-            jobs.leave(claims)
-          }
-        },
-      },
-    })
-  }
-
   #createNews(): FetchNews {
     const leaves = this.#leaves
-    const news = new FetchNews({ claims: () => this.#jobs.claims }, { size: this.size })
+    const news = new FetchNews({ claims: () => this.#sources.claims }, { size: this.size })
     for (let leaf = 0; leaf < leaves.leafCount; leaf++) {
       const hash = leaves.hashOf(leaf)
       if (hash !== undefined) {

@@ -6,11 +6,12 @@
  * - `upstream.ts`: what another registry is; `src/upstream` implements it
  * - `mirrors.ts`: which names stand for repositories of other registries
  * - `mirror-repository.ts`: what clients ask of one; `mirrored-manifests.ts`, `mirrored-tags.ts`: what is known of it
- * - `blob-fetches.ts`: the blobs that are on their way, one fetch for each. `blob-fetch.ts` is one of them: it gets leaves
- *   from connected appliances (`fetch-peers.ts`, of those that `peer-holders.ts` knows) and from its sources
- *   (`fetch-jobs.ts` in the order of `fetch-plan.ts`; `blob-source.ts`, `upstream-source.ts`), stores them in
- *   `fetched-leaves.ts`, tells peers of them (`fetch-news.ts`), lets clients read them meanwhile (`read-fetch.ts`), and
- *   saves its state (`fetch-state.ts`)
+ * - `blob-fetches.ts`: the blobs that are on their way, one fetch for each. `blob-fetch.ts` is one of them: it stores
+ *   leaves in `fetched-leaves.ts`, lets clients read them meanwhile (`read-fetch.ts`), tells peers of them
+ *   (`fetch-news.ts`), and saves its state (`fetch-state.ts`)
+ * - `fetch-sources.ts`: where the leaves come from. `fetch-jobs.ts` asks upstreams (`blob-source.ts`,
+ *   `upstream-source.ts`) in the order of `fetch-plan.ts`; `fetch-peers.ts` asks connected appliances, by what
+ *   `peer-holders.ts` knows of them
  */
 import type { StorageSpace } from '../../ipfs/blockstore/storage-space.ts'
 import type { ContentStore } from '../../ipfs/content-store.ts'
