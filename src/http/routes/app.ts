@@ -14,7 +14,7 @@
  * May import access, upkeep, registry, oci and scheduling.
  */
 import type { RequestListener } from 'node:http'
-import express, { type Express } from 'express'
+import express, { type Express, type Router } from 'express'
 import { OciError } from '../../oci/errors.ts'
 import type { Logger } from '../../log.ts'
 import type { Metrics } from '../../metrics.ts'
@@ -39,13 +39,14 @@ import { refuseWrites } from '../middleware/refuse-writes.ts'
 import { observeRequests } from '../middleware/request-log.ts'
 import { administrationRoutes } from './administration.ts'
 import { requireAdministrator, type TokenCheck } from '../middleware/require-administrator.ts'
-import { baseRoutes } from './base.ts'
+import { baseRoutes, sendApiVersion } from './base.ts'
 import { blobRoutes } from './blobs.ts'
 import { digRoutes } from './dig.ts'
 import { logInRoutes, sessionRoutes } from './log-in.ts'
 import { healthRoutes, type Health } from './health.ts'
 import { manifestRoutes } from './manifests.ts'
 import { referrerRoutes } from './referrers.ts'
+import { createRouter } from './router.ts'
 import { tagRoutes } from './tags.ts'
 import { uploadRoutes } from './uploads.ts'
 import type { BodyRate } from '../steady-body.ts'
@@ -103,31 +104,50 @@ export interface AppLimits {
 
 /** The app of the registry's port: middleware in this order, then the routes, then the error handler */
 export function createApp(components: AppComponents, init: AppInit): RequestListener {
-  const { limits } = init
   const app = createBareApp(components, init, 'admin token')
-  if (init.admin !== undefined) {
-    useAdministration(app, components, init.admin, limits)
+  const registry = registryRoutes(components, init)
+  const others = otherRoutes(components, init)
+  app.use((req, res, next) => {
+    ;(/^\/v2(?:\/|$)/.test(req.path) ? registry : others)(req, res, next)
+  })
+  return endApp(app, components)
+}
+
+/** Whatever is below `/v2`. Most requests are for manifests and blobs, so these pass nothing that is not for them. */
+function registryRoutes(components: AppComponents, { limits }: AppInit): Router {
+  const router = createRouter()
+  if (components.usage !== undefined) {
+    router.use(limitUsage(components.usage))
+  }
+  router.use(identify(components))
+  if (components.instance !== undefined) {
+    router.use(refuseLoops(components.instance))
+  }
+  router.use(refuseWrites(components), sendApiVersion)
+  router.use(manifestRoutes(components, limits))
+  // uploads come first: the path of a blob matches theirs too
+  router.use(uploadRoutes(components, limits))
+  router.use(blobRoutes(components, limits))
+  router.use(tagRoutes(components))
+  router.use(referrerRoutes(components))
+  router.use(baseRoutes())
+  return router
+}
+
+function otherRoutes(components: AppComponents, { admin, limits }: AppInit): Router {
+  const router = createRouter()
+  if (admin !== undefined) {
+    useAdministration(router, components, admin, limits)
   }
   if (components.usage !== undefined) {
-    app.use(limitUsage(components.usage))
+    router.use(limitUsage(components.usage))
   }
-  app.use(tokenRoutes(components, limits))
-  app.use(logInRoutes(components))
-  app.use(identify(components))
-  app.use(sessionRoutes(components))
-  if (components.instance !== undefined) {
-    app.use('/v2', refuseLoops(components.instance))
-  }
-  app.use('/v2', refuseWrites(components))
-  app.use(baseRoutes())
-  app.use(digRoutes(components))
-  // uploads come first: the path of a blob matches theirs too
-  app.use(uploadRoutes(components, limits))
-  app.use(blobRoutes(components, limits))
-  app.use(manifestRoutes(components, limits))
-  app.use(tagRoutes(components))
-  app.use(referrerRoutes(components))
-  return endApp(app, components)
+  router.use(tokenRoutes(components, limits))
+  router.use(logInRoutes(components))
+  router.use(identify(components))
+  router.use(sessionRoutes(components))
+  router.use(digRoutes(components))
+  return router
 }
 
 /**
@@ -141,15 +161,15 @@ export function createAdminApp(components: Omit<AppComponents, 'registry'>, init
 }
 
 function useAdministration(
-  app: Express,
+  router: Router,
   { access, administration, bodies, log, metrics, turns, ...components }: Omit<AppComponents, 'registry'>,
   admin: AdminAccess | undefined,
   { bodyRate }: AppLimits,
 ): void {
   const guard = admin === undefined ? [] : [requireAdministrator({ token: admin.token, access })]
-  app.use(healthRoutes({ metrics, ...components }, { metricsGuard: admin?.metrics === 'open' ? [] : guard }))
+  router.use(healthRoutes({ metrics, ...components }, { metricsGuard: admin?.metrics === 'open' ? [] : guard }))
   if (administration !== undefined) {
-    app.use(administrationRoutes({ administration, bodies, log, metrics, turns }, { guard, bodyRate }))
+    router.use(administrationRoutes({ administration, bodies, log, metrics, turns }, { guard, bodyRate }))
   }
 }
 
