@@ -28,7 +28,7 @@
  * `user:github:<claim>`, `group:github:<group>` and `issuer:github` allow.
  */
 import { z } from 'zod'
-import { globMatcher } from './globs.ts'
+import { globMatcher } from '../oci/globs.ts'
 
 /** As the file has it; the key in `issuers` is its name */
 export interface Issuer {

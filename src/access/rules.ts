@@ -12,7 +12,7 @@
  * each subject by the segments of the pattern that hold no wildcard (`team/app/*` is found at `team` and then `app`).
  */
 import type { Action } from './actions.ts'
-import { globMatcher } from './globs.ts'
+import { globMatcher } from '../oci/globs.ts'
 import type { Identity } from './identity.ts'
 import { Networks } from './networks.ts'
 

@@ -5,7 +5,7 @@
  * - `reference.ts`, `digest.ts`, `cid.ts`, `image-name.ts`: the names that clients use
  * - `manifest.ts` (begin here), `manifest-media-type.ts`, `manifest-limits.ts`, `manifest-fields.ts`, `descriptor.ts`,
  *   `json-limits.ts`: manifests
- * - `media-types.ts`, `annotations.ts`: constants of the image specification
+ * - `media-types.ts`, `annotations.ts`: constants of the image specification; `platform.ts`: what an index is for
  * - `range.ts`, `pagination.ts`: parts of a request
  * - `errors.ts`: the one table from error code to HTTP status and message
  */

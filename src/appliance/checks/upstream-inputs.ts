@@ -1,6 +1,6 @@
 import { randomUUID, X509Certificate } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
-import { globMatcher } from '../../access/globs.ts'
+import { globMatcher } from '../../oci/globs.ts'
 import { reasonOf } from '../../config/entries.ts'
 import type { Config } from '../../config/schema.ts'
 import type { Mirroring } from '../../registry/mirror/mirroring.ts'

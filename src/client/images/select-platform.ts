@@ -1,38 +1,19 @@
-import type { Descriptor } from '../../oci/descriptor.ts'
 import { parseManifest } from '../../oci/manifest.ts'
+import { formatPlatform, matchesPlatform, platformOf, readPlatform, type Platform } from '../../oci/platform.ts'
 import { ClientError, listNames } from '../../remote/errors.ts'
 import type { AbortOptions } from '../../remote/abort-options.ts'
 import { maxIndexDepth, type ImageSource } from './image-source.ts'
 import { verifyBytes } from './verify-digest.ts'
 
-/** As written in `linux/arm64/v8` */
-export interface Platform {
-  os: string
-  architecture: string
-  variant?: string | undefined
-}
-
 /** @throws ClientError */
 export function parsePlatform(text: string): Platform {
-  const [, os, architecture, variant] = /^([a-z0-9]+)\/([a-z0-9]+)(?:\/([a-z0-9.]+))?$/.exec(text) ?? []
-  if (os === undefined || architecture === undefined) {
+  const platform = readPlatform(text)
+  if (platform === undefined) {
     throw new ClientError(`"${text}" is not a platform`, {
       hint: 'A platform is written like linux/amd64 or linux/arm/v7.',
     })
   }
-  return { os, architecture, variant }
-}
-
-/** The platform that an index gives for one of its manifests, if it gives one */
-export function platformOf(descriptor: Descriptor): Platform | undefined {
-  const { platform } = descriptor as { platform?: Partial<Platform> }
-  const isWhole =
-    typeof platform?.os === 'string' && typeof platform.architecture === 'string' && platform.os !== 'unknown'
-  return isWhole ? (platform as Platform) : undefined
-}
-
-export function formatPlatform({ architecture, os, variant }: Platform): string {
-  return [os, architecture, variant].filter(part => part !== undefined).join('/')
+  return platform
 }
 
 /**
@@ -64,7 +45,8 @@ async function select(
     return source
   }
   const chosen =
-    children.find(child => matches(platformOf(child), wanted)) ?? (children.length === 1 ? children[0] : undefined)
+    children.find(child => matchesPlatform(platformOf(child), wanted)) ??
+    (children.length === 1 ? children[0] : undefined)
   const child = chosen === undefined ? undefined : await source.manifest(chosen, options)
   if (chosen === undefined || child === undefined) {
     const platforms = children
@@ -86,13 +68,5 @@ async function select(
     wanted,
     options,
     depth + 1,
-  )
-}
-
-function matches(platform: Platform | undefined, wanted: Platform): boolean {
-  return (
-    platform?.os === wanted.os &&
-    platform.architecture === wanted.architecture &&
-    (wanted.variant === undefined || platform.variant === wanted.variant)
   )
 }

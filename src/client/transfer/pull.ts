@@ -9,7 +9,8 @@ import type { ImageSource } from '../images/image-source.ts'
 import { LayoutTarget } from '../files/layout-target.ts'
 import { partialPath } from '../files/atomic-file.ts'
 import { openImage, type OpenImage, type OpenImageInit } from './open-image.ts'
-import { selectPlatform, type Platform } from '../images/select-platform.ts'
+import type { Platform } from '../../oci/platform.ts'
+import { selectPlatform } from '../images/select-platform.ts'
 
 export interface PullInit extends OpenImageInit {
   /** A directory for an OCI image layout, or a file `.tar` for an archive of one. @default the Docker Engine */
