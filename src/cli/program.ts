@@ -32,6 +32,7 @@ import { addKeyRevokeCommand } from './commands/key-revoke.ts'
 import { addLsCommand } from './commands/ls.ts'
 import { addMirrorSetupCommand, addMirrorUndoCommand } from './commands/mirror.ts'
 import { addPeersCommand } from './commands/peers.ts'
+import { addPrefetchCommand } from './commands/prefetch.ts'
 import { addPublishCommand } from './commands/publish.ts'
 import { addPullCommand } from './commands/pull.ts'
 import { addPushCommand } from './commands/push.ts'
@@ -91,6 +92,7 @@ function createProgram(context: CliContext): Command {
     addSwarmKeyCommand,
     addPublishCommand,
     addReadOnlyCommand,
+    addPrefetchCommand,
     addGcCommand,
     addFsckCommand,
     addBackupCommand,

@@ -21,8 +21,19 @@ const upstreamUrl = z.string({ error: 'must be a URL' }).refine(isOrigin, {
 })
 const glob = text(/^[^\s,]{1,255}$/, 'must be a repository or a glob such as library/*')
 const platform = text(
-  /^[a-z0-9]+\/[a-z0-9_]+(\/[a-z0-9._]+)?$/,
-  'must be a platform such as linux/amd64 or linux/arm64/v8',
+  /^([a-z0-9]+\/[a-z0-9_]+(\/[a-z0-9._]+)?|all)$/,
+  'must be a platform such as linux/amd64 or linux/arm64/v8, or all',
+)
+const imagePattern = text(
+  /^[^\s,:@]{1,255}(:[^\s,:/@]{1,128}|@[a-z0-9]+:[0-9a-f]{64,128})?$/,
+  'must be a repository with a tag or a glob of tags, such as library/node:22*',
+)
+const prefetch = z.strictObject(
+  {
+    names: z.array(imagePattern, { error: 'must be a list' }).min(1, { error: 'must not be empty' }),
+    every: amount(parseDuration, 60, 20 * day, 'duration such as 1h, from 1m to 20d').default(3600),
+  },
+  { error: unknownKeyOr('must be a mapping with names and every') },
 )
 const form = 'must be NAME=URL, or a mapping with name and url'
 
@@ -36,14 +47,12 @@ const upstream = z
       ca: pathText.optional(),
       repositories: z.array(glob, { error: 'must be a list' }).default(() => ['**']),
       platforms: z.array(platform, { error: 'must be a list' }).default(() => []),
+      prefetch: prefetch.optional(),
       tagTtl: amount(parseDuration, 0, 365 * day, 'duration such as 1m').default(60),
       maxRate: amount(orAtLeast(leastRate), 0, 2 ** 53 - 1, 'size such as 50MiB, from 64KiB, or off').default(0),
       maxRequests: wholeNumber(1, 1000).default(32),
     },
-    {
-      error: ({ code, keys }) =>
-        code === 'unrecognized_keys' ? `has an unknown key, ${keys.map(String).join(', ')}` : form,
-    },
+    { error: unknownKeyOr(form) },
   )
   .refine(({ credentialHelper, credentials }) => credentialHelper === undefined || credentials === undefined, {
     path: ['credentialHelper'],
@@ -96,6 +105,11 @@ function requireDistinct(
       context.addIssue({ code: 'custom', message: 'is listed twice', path: [index, 'name'] })
     }
   }
+}
+
+function unknownKeyOr(form: string): (issue: { code?: string | undefined; keys?: unknown }) => string {
+  return ({ code, keys }) =>
+    code === 'unrecognized_keys' && Array.isArray(keys) ? `has an unknown key, ${keys.map(String).join(', ')}` : form
 }
 
 function isOrigin(value: string): boolean {

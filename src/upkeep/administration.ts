@@ -19,6 +19,7 @@ import { translateErrors } from '../registry/errors.ts'
 import type { CollectionResult, CollectOptions, GarbageCollector } from './gc/garbage-collector.ts'
 import type { IndexRebuilder, RebuildResult } from './rebuild/index-rebuilder.ts'
 import type { RebuildProgress } from './rebuild/rebuild-run.ts'
+import type { Prefetcher, PrefetchOptions, PrefetchResult } from '../registry/mirror/prefetch/prefetcher.ts'
 import type { ReadOnlyMode, ReadOnlyState } from '../registry/read-only-mode.ts'
 import type { Registry } from '../registry/repositories/registry.ts'
 import type { RequestOptions } from '../registry/repository.ts'
@@ -38,6 +39,8 @@ export interface AdministrationComponents {
   backups: Pick<Backups, 'begin'>
   restorer: Pick<Restorer, 'restore'>
   rebuilder: Pick<IndexRebuilder, 'rebuild' | 'waive'>
+  /** Undefined where no other registry is mirrored */
+  mirroring?: { prefetcher: Pick<Prefetcher, 'prefetch'> } | undefined
   readOnly: Pick<ReadOnlyMode, 'begin' | 'state' | 'turnOff' | 'turnOn'>
 }
 
@@ -113,6 +116,19 @@ export class Administration {
   /** Checks everything that is stored, after the runs that were requested before */
   async fsck(options: FsckOptions = {}): Promise<FsckResult> {
     return await translateErrors(async () => await this.#components.fsck.run(options))
+  }
+
+  /**
+   * Fetches images of other registries before a client asks for them
+   *
+   * @param names such as `docker.io/library/alpine:3`
+   */
+  async prefetch(names: readonly string[], options: PrefetchOptions): Promise<PrefetchResult> {
+    const { mirroring } = this.#components
+    if (mirroring === undefined) {
+      throw new OciError('UNSUPPORTED', { detail: { reason: 'the configuration lists no upstreams' } })
+    }
+    return await translateErrors(async () => await mirroring.prefetcher.prefetch(names, options))
   }
 
   /** Rebuilds a lost index */

@@ -27,7 +27,8 @@ describe('docs/openapi.yaml', () => {
     api = await ApiDescription.read(join(projectDirectory, 'docs/openapi.yaml'))
     const network = { network: 'lan', p2p: { host: '127.0.0.1', port: 0 } }
     const path = resources.use(await temporaryDirectory('openapi')).path
-    server = resources.use(await TestAppliance.start(join(path, 'one'), network))
+    const upstreams = ['docker.io=http://127.0.0.1:1']
+    server = resources.use(await TestAppliance.start(join(path, 'one'), { ...network, upstreams }))
     empty = resources.use(await TestAppliance.start(join(path, 'two'), network))
     const { content, descriptor } = makeImage([{ file: Buffer.from('content') }])
     for (const [digest, bytes] of content) {
@@ -81,6 +82,9 @@ describe('docs/openapi.yaml', () => {
     ['POST /ipdr/v1/gc', 200, json, '{"grace":3600}'],
     ['POST /ipdr/v1/fsck', 200, json, '{"repair":false,"rate":0}'],
     ['POST /ipdr/v1/rebuild', 200, json, '{}'],
+    ['POST /ipdr/v1/prefetch', 200, json, '{"names":["docker.io/library/alpine"],"platforms":["all"]}'],
+    ['POST /ipdr/v1/prefetch', 404, json, '{"names":["quay.io/a/b"]}'],
+    ['POST /ipdr/v1/prefetch', 400, json, '{"names":[]}'],
     ['GET /ipdr/v1/read-only', 200],
     ['POST /ipdr/v1/read-only', 200, json, '{"on":true,"reason":"moving to a new disk"}'],
     ['POST /ipdr/v1/read-only', 200, json, '{"on":false}'],

@@ -1,7 +1,9 @@
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { Config } from '../../config/schema.ts'
 import { CachedImages } from '../../registry/image/cached-images.ts'
 import { LinkGuard } from '../../registry/link-guard.ts'
+import type { PrefetchScheduleInit } from '../../registry/mirror/prefetch/prefetch-schedule.ts'
 import type { Mirroring, MirroringComponents } from '../../registry/mirror/mirroring.ts'
 import { ReadOnlyMode } from '../../registry/read-only-mode.ts'
 import { Registry } from '../../registry/repositories/registry.ts'
@@ -42,9 +44,11 @@ export function buildRegistry(
   )
   const cached = new CachedImages({ index, log: log.child({ module: 'cache' }) })
   const unreadable = new UnreadableFiles({ blockstore, repairer })
+  const readOnly = buildReadOnlyMode(components)
   const mirroring = buildMirroring({
     ...components,
     links,
+    readOnly,
     unreadable,
     local: name => registry.mirroredRepository(name),
   })
@@ -54,7 +58,6 @@ export function buildRegistry(
     { ...components, uploads, links, cached, unreadable, mirrors: mirroring?.mirrors },
     { missingBlobs, manifestLimits: { depth: limits.jsonDepth, descriptors: limits.descriptors } },
   )
-  const readOnly = buildReadOnlyMode(components)
   const parts = [
     part('read-only mode', readOnly),
     part('uploads', uploads),
@@ -72,9 +75,12 @@ function buildMirroring({
   log,
   upstreams,
   ...components
-}: Base & Storage & Network & UpstreamParts & Sharing & Pick<MirroringComponents, 'links' | 'local' | 'unreadable'>):
-  | Mirroring
-  | undefined {
+}: Base &
+  Storage &
+  Network &
+  UpstreamParts &
+  Sharing &
+  Pick<MirroringComponents, 'links' | 'local' | 'readOnly' | 'unreadable'>): Mirroring | undefined {
   if (inputs.upstreams === undefined || upstreams === undefined) {
     return undefined
   }
@@ -89,7 +95,18 @@ function buildMirroring({
       },
       log: log.child({ module: 'mirror' }),
     },
-    { expiry: config.gc.uploads * second, fallback: config.registryMirror },
+    {
+      expiry: config.gc.uploads * second,
+      fallback: config.registryMirror,
+      cacheBytes: config.cache.maxBytes,
+      schedules: schedulesOf(config),
+    },
+  )
+}
+
+function schedulesOf({ upstreams }: Config): PrefetchScheduleInit[] {
+  return upstreams.flatMap(({ name, prefetch }) =>
+    prefetch === undefined ? [] : [{ upstream: name, names: prefetch.names, every: prefetch.every * second }],
   )
 }
 

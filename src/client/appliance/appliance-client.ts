@@ -5,11 +5,15 @@
  */
 import type { Peer } from '../../ipfs/node/peer.ts'
 import type { CollectionProgress, CollectionResult } from '../../upkeep/gc/garbage-collector.ts'
+import type { PrefetchResult } from '../../registry/mirror/prefetch/prefetcher.ts'
+import type { PrefetchProgress } from '../../registry/mirror/prefetch/prefetch-progress.ts'
 import type { RebuildResult } from '../../upkeep/rebuild/index-rebuilder.ts'
 import type { RebuildProgress } from '../../upkeep/rebuild/rebuild-run.ts'
 import type { RestoreProgress, RestoreResult } from '../../upkeep/backup/restorer.ts'
 import type { FsckProgress, FsckResult } from '../../upkeep/fsck/fsck.ts'
 export type { CollectionProgress, CollectionResult } from '../../upkeep/gc/garbage-collector.ts'
+export type { PrefetchResult } from '../../registry/mirror/prefetch/prefetcher.ts'
+export type { PrefetchProgress } from '../../registry/mirror/prefetch/prefetch-progress.ts'
 export type { RebuildResult } from '../../upkeep/rebuild/index-rebuilder.ts'
 export type { RebuildProgress } from '../../upkeep/rebuild/rebuild-run.ts'
 export type { RestoreProgress, RestoreResult } from '../../upkeep/backup/restorer.ts'
@@ -167,6 +171,20 @@ export class ApplianceClient {
     options: AbortOptions = {},
   ): Promise<RebuildResult> {
     return await this.#follow('rebuild', 'rebuild', { ...options, ...jsonBody(init) }, onProgress)
+  }
+
+  /**
+   * Has a mirror fetch images of its upstreams; `onProgress` is called about once a second. It ends with the signal.
+   *
+   * @param init.platforms such as `linux/amd64`, or `all`; undefined means as the server is configured
+   * @throws ResponseError, ClientError
+   */
+  async prefetch(
+    init: { names: readonly string[]; platforms?: readonly string[] | undefined },
+    onProgress: (progress: PrefetchProgress) => void,
+    options: AbortOptions = {},
+  ): Promise<PrefetchResult> {
+    return await this.#follow('prefetch', 'prefetch', { ...options, ...jsonBody(init) }, onProgress)
   }
 
   /**

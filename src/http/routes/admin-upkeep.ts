@@ -2,6 +2,7 @@ import type { RequestHandler, Router } from 'express'
 import type { Logger } from '../../log.ts'
 import type { Administration } from '../../upkeep/administration.ts'
 import { onlyMethods } from '../middleware/allowed-methods.ts'
+import { clientSignal } from '../request-options.ts'
 import { sendProgress } from '../responses/progress-lines.ts'
 import { invalid, requireJson, type JsonReader } from './admin-json.ts'
 
@@ -15,6 +16,8 @@ const second = 1000
  * POST /ipdr/v1/gc {"dryRun":false,"grace":300}        garbage collection; grace in seconds, if less than configured
  * POST /ipdr/v1/fsck {"repair":true,"rate":52428800}   rate in bytes a second, 0 means unlimited, default as configured
  * POST /ipdr/v1/rebuild {"waive":false}                rebuilds a lost index; waive declares it complete as it is
+ * POST /ipdr/v1/prefetch {"names":["docker.io/library/alpine:3"],"platforms":["all"]}
+ *                                                      fetches images of upstreams; ends when the client disconnects
  * ```
  */
 export function addUpkeepRoutes(
@@ -56,6 +59,27 @@ export function addUpkeepRoutes(
       await sendProgress(res, log, async onProgress => await administration.rebuild({ onProgress }))
     })
     .all(onlyMethods('POST'))
+
+  router
+    .route('/ipdr/v1/prefetch')
+    .all(guard)
+    .post(requireJson, async (req, res) => {
+      const signal = clientSignal(res)
+      const { names, platforms } = await jsonOf(req)
+      requireTexts('names', names)
+      if (platforms !== undefined) {
+        requireTexts('platforms', platforms)
+      }
+      const init = { platforms, signal }
+      await sendProgress(res, log, async onProgress => await administration.prefetch(names, { ...init, onProgress }))
+    })
+    .all(onlyMethods('POST'))
+}
+
+function requireTexts(name: string, value: unknown): asserts value is string[] {
+  if (!Array.isArray(value) || value.length === 0 || value.some(item => typeof item !== 'string')) {
+    throw invalid(`${name} must be a list of texts`)
+  }
 }
 
 function requireBoolean(name: string, value: unknown): asserts value is boolean {

@@ -160,6 +160,12 @@ export class StorageSpace {
     await this.#requireRoom(more, 0, more)
   }
 
+  /** Whether there is any room now; makes none where there is not, unlike a call of {@link require} */
+  async hasRoom(): Promise<boolean> {
+    const { maxBytes = Infinity } = this
+    return this.#roomIn(await this.#ask(), 0) > 0 && this.usage.atLeast + this.#reserved < maxBytes
+  }
+
   /** @throws BlobTooLargeError where so many bytes would not fit even into an empty storage */
   requireFits(bytes: number): void {
     const { maxBytes = Infinity } = this

@@ -12,7 +12,12 @@ import { unavailable } from './fetch-jobs.ts'
 import { FetchNews } from './fetch-news.ts'
 import { FetchSources } from './fetch-sources.ts'
 import type { FetchState } from './fetch-state.ts'
-import { FetchedLeaves, type FetchedLeavesComponents, type FetchedLeavesInit } from './fetched-leaves.ts'
+import {
+  FetchedLeaves,
+  type FetchedLeavesComponents,
+  type FetchedLeavesInit,
+  type FetchProgress,
+} from './fetched-leaves.ts'
 import { readFetch, type ReadFetchOptions } from './read-fetch.ts'
 
 /** Leaves after which the state is saved; 1 MiB each */
@@ -88,6 +93,10 @@ export class BlobFetch {
 
   get size(): number {
     return this.#leaves.size
+  }
+
+  get progress(): FetchProgress {
+    return this.#leaves.progress
   }
 
   /** Whether nothing more comes: it is whole, or has failed */

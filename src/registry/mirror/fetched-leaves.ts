@@ -26,6 +26,14 @@ export interface FetchedLeavesInit {
   saved: SparseState | undefined
 }
 
+/** How much of a blob is here; bytes */
+export interface FetchProgress {
+  size: number
+  here: number
+  /** What came since the start of the server, by where it came from */
+  came: Partial<Record<SourceKind, number>>
+}
+
 /** The leaves of a blob that is on its way: which are here, which come, and who waits for them */
 export class FetchedLeaves implements ComingLeaves {
   readonly digest: Digest
@@ -60,6 +68,16 @@ export class FetchedLeaves implements ComingLeaves {
   /** How many are stored */
   get stored(): number {
     return this.#writer.stored
+  }
+
+  get progress(): FetchProgress {
+    const last = this.leafCount - 1
+    const here = this.stored * this.leafSize - (this.has(last) ? this.leafSize - this.lengthOf(last) : 0)
+    const came: FetchProgress['came'] = {}
+    for (const [leaf, kind] of this.#kinds) {
+      came[kind] = (came[kind] ?? 0) + this.lengthOf(leaf)
+    }
+    return { size: this.size, here, came }
   }
 
   get isWhole(): boolean {

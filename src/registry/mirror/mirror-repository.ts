@@ -9,7 +9,8 @@ import { translateErrors } from '../errors.ts'
 import { takePage } from '../listing.ts'
 import { ReadOnlyRepository } from '../repositories/read-only-repository.ts'
 import type { Blob, FoundManifest, Listing, LookUpOptions, Repository, RequestOptions } from '../repository.ts'
-import { mirroredBlob, type MirroredBlobComponents, type MirroredRepository } from './mirrored-blob.ts'
+import type { BlobFetch } from './blob-fetch.ts'
+import { fetchMissing, mirroredBlob, type MirroredBlobComponents, type MirroredRepository } from './mirrored-blob.ts'
 import type { MirroredManifests } from './mirrored-manifests.ts'
 import type { MirroredTags } from './mirrored-tags.ts'
 import { UpstreamError, type Upstream } from './upstream.ts'
@@ -22,7 +23,10 @@ export interface MirrorRepositoryComponents extends MirroredBlobComponents {
   shared: SharedCalls<FoundManifest>
 }
 
-type Options = LookUpOptions
+interface Options extends LookUpOptions {
+  /** Whether upstream tells to what a tag points, however lately it did; it must answer then */
+  fresh?: boolean | undefined
+}
 
 /**
  * A repository of another registry. What clients ask for is fetched from there once, and kept as that of a repository
@@ -59,6 +63,11 @@ export class MirrorRepository extends ReadOnlyRepository implements Repository {
 
   async blob(digest: Digest, options: Options = {}): Promise<Blob> {
     return await mirroredBlob(this.#components, this.#init, digest, options)
+  }
+
+  /** As {@link fetchMissing} does */
+  async fetchMissing(blob: Pick<Blob, 'digest' | 'size'>, options: RequestOptions): Promise<BlobFetch | undefined> {
+    return await fetchMissing(this.#components, this.#init, blob, options)
   }
 
   async tags(page: Page, options: RequestOptions = {}): Promise<Listing<string>> {
@@ -107,7 +116,7 @@ export class MirrorRepository extends ReadOnlyRepository implements Repository {
   async #byTag(tag: string, options: Options): Promise<FoundManifest> {
     const age = await this.#components.tags.age(this.name, tag)
     const here = await this.#here({ tag })
-    if (here !== undefined && age <= this.#upstream.tagTtl) {
+    if (here !== undefined && age <= this.#upstream.tagTtl && options.fresh !== true) {
       return here
     }
     try {
@@ -115,7 +124,7 @@ export class MirrorRepository extends ReadOnlyRepository implements Repository {
         ? await this.#get(tag, tag, options)
         : await this.#check(tag, here, options)
     } catch (err) {
-      if (here === undefined || !isPassing(err)) {
+      if (here === undefined || options.fresh === true || !isPassing(err)) {
         throw err
       }
       return { ...here, staleFor: Number.isFinite(age) ? age : 0 }

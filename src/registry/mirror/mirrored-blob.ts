@@ -7,6 +7,7 @@ import { translateErrors } from '../errors.ts'
 import type { LinkGuard } from '../link-guard.ts'
 import type { Blob, ReadBlobOptions, Repository, RequestOptions } from '../repository.ts'
 import type { UnreadableFiles } from '../unreadable-files.ts'
+import type { BlobFetch } from './blob-fetch.ts'
 import type { BlobFetches } from './blob-fetches.ts'
 import type { MirroredManifests } from './mirrored-manifests.ts'
 import { UpstreamError, type Upstream } from './upstream.ts'
@@ -40,22 +41,13 @@ export async function mirroredBlob(
   digest: Digest,
   options: RequestOptions,
 ): Promise<Blob> {
-  const { index, links, manifests, unreadable } = components
+  const { manifests } = components
   const { local } = mirrored
   const { name } = local
-  await links.ask(name, digest)
-  const record = await index.blob(digest)
-  const isHere = record !== undefined && !(await unreadable.has(record.cid))
-  if (isHere && (await index.isLinked(name, digest))) {
+  if (await isHere(components, mirrored, digest, options)) {
     return await localBlob(components, local, digest)
   }
   return await translateErrors(async () => {
-    if (isHere) {
-      // another repository has it: upstream has to tell whether this one does, too
-      await sizeAtUpstream(mirrored, digest, options)
-      await link(components, name, digest)
-      return await localBlob(components, local, digest)
-    }
     const size = (await manifests.sizeOf(name, digest)) ?? (await sizeAtUpstream(mirrored, digest, options))
     return {
       digest,
@@ -65,6 +57,47 @@ export async function mirroredBlob(
       read: options => fetchBlob(components, mirrored, { digest, size }, options),
     }
   })
+}
+
+/**
+ * The fetch of a blob that somebody wants as a whole, without reading it; it goes on as long as it is held
+ *
+ * @returns undefined where the blob is here
+ * @throws OciError BLOB_UNKNOWN, STORAGE_FULL, or why upstream can't be asked
+ */
+export async function fetchMissing(
+  components: MirroredBlobComponents,
+  mirrored: MirroredRepository,
+  blob: Pick<Blob, 'digest' | 'size'>,
+  options: RequestOptions,
+): Promise<BlobFetch | undefined> {
+  return (await isHere(components, mirrored, blob.digest, options))
+    ? undefined
+    : await openFetch(components, mirrored, blob, options)
+}
+
+/**
+ * Whether the repository has a blob. It does from now on, where another one has it and upstream tells that this one
+ * does, too.
+ */
+async function isHere(
+  components: MirroredBlobComponents,
+  mirrored: MirroredRepository,
+  digest: Digest,
+  options: RequestOptions,
+): Promise<boolean> {
+  const { index, links, unreadable } = components
+  const { name } = mirrored.local
+  await links.ask(name, digest)
+  const record = await index.blob(digest)
+  if (record === undefined || (await unreadable.has(record.cid))) {
+    return false
+  }
+  if (!(await index.isLinked(name, digest))) {
+    await translateErrors(async () => await sizeAtUpstream(mirrored, digest, options))
+    await link(components, name, digest)
+  }
+  return true
 }
 
 /** Not evicted while it is read */
@@ -114,18 +147,27 @@ async function link({ index, links }: MirroredBlobComponents, repository: string
 }
 
 async function* fetchBlob(
-  { fetches, waiting }: MirroredBlobComponents,
+  components: MirroredBlobComponents,
   mirrored: MirroredRepository,
-  { digest, size }: { digest: Digest; size: number },
+  blob: Pick<Blob, 'digest' | 'size'>,
   options: ReadBlobOptions = {},
 ): AsyncGenerator<Uint8Array> {
+  using _place = components.waiting?.take(options.client)
+  const fetch = await openFetch(components, mirrored, blob, options)
+  yield* fetch.read(options)
+}
+
+async function openFetch(
+  { fetches }: MirroredBlobComponents,
+  mirrored: MirroredRepository,
+  { digest, size }: Pick<Blob, 'digest' | 'size'>,
+  options: RequestOptions,
+): Promise<BlobFetch> {
   const { name } = mirrored.local
-  using _place = waiting?.take(options.client)
   if (fetches.isOfOthers(name, digest, size)) {
     await translateErrors(async () => await sizeAtUpstream(mirrored, digest, options))
   }
-  const fetch = await fetches.open(name, digest, size)
-  yield* fetch.read(options)
+  return await fetches.open(name, digest, size)
 }
 
 /** A blob of one leaf has the CID that its digest tells */

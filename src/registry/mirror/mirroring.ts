@@ -12,6 +12,7 @@
  * - `fetch-sources.ts`: where the leaves come from. `fetch-jobs.ts` asks upstreams (`blob-source.ts`,
  *   `upstream-source.ts`) in the order of `fetch-plan.ts`; `fetch-peers.ts` asks connected appliances, by what
  *   `peer-holders.ts` knows of them
+ * - `prefetch/`: fetches images before a client asks for them
  */
 import type { StorageSpace } from '../../ipfs/blockstore/storage-space.ts'
 import type { ContentStore } from '../../ipfs/content-store.ts'
@@ -29,7 +30,7 @@ import type { BlobSource } from './blob-source.ts'
 import { MirroredManifests } from './mirrored-manifests.ts'
 import { MirroredTags } from './mirrored-tags.ts'
 import { UpstreamMirrors, type UpstreamMirrorsInit } from './mirrors.ts'
-
+import { Prefetcher, type PrefetcherComponents, type PrefetcherInit } from './prefetch/prefetcher.ts'
 import { UpstreamSource } from './upstream-source.ts'
 import type { Upstream } from './upstream.ts'
 
@@ -40,7 +41,8 @@ export interface MirroringComponents {
   index: Index
   links: LinkGuard
   unreadable: Pick<UnreadableFiles, 'has'>
-  space: Pick<StorageSpace, 'require'>
+  readOnly: PrefetcherComponents['readOnly']
+  space: Pick<StorageSpace, 'hasRoom' | 'require'>
   /** The repository of this registry that keeps what is mirrored under a name */
   local: (name: string) => Repository
   provider?: RootProvider | undefined
@@ -53,13 +55,14 @@ export interface MirroringComponents {
   log: Logger
 }
 
-export interface MirroringInit extends BlobFetchesInit, UpstreamMirrorsInit {}
+export interface MirroringInit extends BlobFetchesInit, UpstreamMirrorsInit, PrefetcherInit {}
 
 /** All parts that mirror other registries */
 export class Mirroring {
   readonly fetches: BlobFetches
   readonly manifests: MirroredManifests
   readonly mirrors: UpstreamMirrors
+  readonly prefetcher: Prefetcher
   readonly #upstreams: MirroringComponents['upstreams']
 
   constructor(components: MirroringComponents, init: MirroringInit) {
@@ -80,13 +83,16 @@ export class Mirroring {
       { ...components, fetches: this.fetches, manifests: this.manifests, tags: new MirroredTags(components) },
       init,
     )
+    this.prefetcher = new Prefetcher({ ...components, manifests: this.manifests, mirrors: this.mirrors }, init)
   }
 
   async start(): Promise<void> {
     await this.fetches.start()
+    this.prefetcher.start()
   }
 
   async stop(): Promise<void> {
+    await this.prefetcher.stop()
     await this.fetches.stop()
     await this.manifests.stop()
   }

@@ -58,7 +58,7 @@ export class UpstreamMirrors implements Mirrors {
     return parseName(full)
   }
 
-  repository(name: string): Repository | undefined {
+  repository(name: string): MirrorRepository | undefined {
     const found = this.find(name)
     if (found === undefined) {
       return undefined
@@ -71,6 +71,11 @@ export class UpstreamMirrors implements Mirrors {
     }
     const local = this.#components.local(found.name)
     return new MirrorRepository(this.#components, { upstream, repository, local })
+  }
+
+  /** The name here of a repository of an upstream */
+  nameBelow(upstream: string, repository: string): string {
+    return fullName(upstream, repository)
   }
 
   /** @returns undefined where the name is not below one of an upstream */

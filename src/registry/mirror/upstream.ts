@@ -7,7 +7,7 @@ export interface Upstream {
   readonly name: string
   /** Milliseconds for which a tag is not asked for again */
   readonly tagTtl: number
-  /** What a prefetch gets of an index, such as `linux/amd64`; undefined: all platforms */
+  /** What a prefetch gets of an index, such as `linux/amd64` or `all`; undefined: the platform of this machine */
   readonly platforms?: readonly string[] | undefined
   /** Whether this repository of it is mirrored */
   mirrors: (repository: string) => boolean

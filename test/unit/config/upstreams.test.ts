@@ -38,6 +38,17 @@ describe('upstreams of the configuration', () => {
     ])
   })
 
+  it('are prefetched as globs say, every hour or as it says', () => {
+    const names = ['library/node:22*', '**', `a/b@sha256:${'0'.repeat(64)}`]
+    for (const [given, every] of [
+      [{ names }, 3600],
+      [{ names, every: '1d' }, 86_400],
+    ] as const) {
+      const [upstream] = parseConfig({ upstreams: { 'docker.io': { prefetch: given, platforms: ['all'] } } }).upstreams
+      assert.deepEqual([upstream?.prefetch, upstream?.platforms], [{ names, every }, ['all']])
+    }
+  })
+
   it('are flags and a variable', () => {
     const flags = { upstreams: ['docker.io', 'a.example=http://127.0.0.1:5300'] }
     const env = { IPDR_UPSTREAMS: 'docker.io,a.example=http://127.0.0.1:5300' }
@@ -59,6 +70,17 @@ describe('upstreams of the configuration', () => {
     [{ 'a.b': { maxRate: '1KiB' } }, /^upstreams\.a\.b\.maxRate: must be a size such as 50MiB, from 64KiB, or off/],
     [{ 'a.b': { tagTTL: '1m' } }, /^upstreams\.a\.b: has an unknown key, tagTTL/],
     [{ 'a.b': { platforms: ['amd64'] } }, /^upstreams\.a\.b\.platforms\[0\]: must be a platform such as linux\/amd64/],
+    [{ 'a.b': { prefetch: ['x'] } }, /^upstreams\.a\.b\.prefetch: must be a mapping with names and every/],
+    [{ 'a.b': { prefetch: { names: [] } } }, /^upstreams\.a\.b\.prefetch\.names: must not be empty/],
+    [
+      { 'a.b': { prefetch: { names: ['x:y:z'] } } },
+      /^upstreams\.a\.b\.prefetch\.names\[0\]: must be a repository with a tag/,
+    ],
+    [
+      { 'a.b': { prefetch: { names: ['x'], every: '1s' } } },
+      /^upstreams\.a\.b\.prefetch\.every: must be a duration such as 1h/,
+    ],
+    [{ 'a.b': { prefetch: { name: ['x'], names: ['x'] } } }, /^upstreams\.a\.b\.prefetch: has an unknown key, name/],
     [{ 'a.b': { repositories: 'x' } }, /^upstreams\.a\.b\.repositories: must be a list, got "x"/],
     [
       { 'a.b': { credentials: '/a', credentialHelper: 'pass' } },

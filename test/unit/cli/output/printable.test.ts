@@ -180,7 +180,7 @@ describe('what a stranger says', () => {
     server = await fakeServer(({ method, url }, res) => {
       res.setHeader('X-Ipfs-Cid', '\u009b2J\u0085')
       const [, , , what, reference] = url.split('/')
-      if (method === 'POST' && /gc|fsck|rebuild|restore/.test(url)) {
+      if (method === 'POST' && /gc|fsck|prefetch|rebuild|restore/.test(url)) {
         res.end(lines)
       } else if (url === '/ipdr/v1/peers') {
         res.end(
@@ -241,6 +241,7 @@ describe('what a stranger says', () => {
     ['gc', '--dry-run'],
     ['fsck'],
     ['fsck', '--rebuild'],
+    ['prefetch', 'a/b'],
   ]
   for (const args of commands) {
     it(`is text alone by ${args.join(' ')}`, async () => {
