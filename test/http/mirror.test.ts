@@ -74,6 +74,49 @@ describe('an image of another registry', () => {
     assert.equal((await app.pushBlob('alpine', manifest)).status, 201)
   })
 
+  it('is there by its tag while upstream is down, for who asked by HEAD and then by digest, as containerd does', async () => {
+    const upstream = new FakeUpstream()
+    const image = addImage(upstream, 'library/alpine', 'latest', [100])
+    const second = addImage(upstream, 'library/alpine', 'second', [100])
+    upstream.tagged.set('library/alpine:other', image.digest)
+    await using app = await TestApp.start({ upstreams: [upstream] })
+    const at = (reference: string): string => `/v2/docker.io/library/alpine/manifests/${reference}`
+    const head = async (tag: string): Promise<unknown> =>
+      (await app.request('HEAD', at(tag))).headers['docker-content-digest']
+    assert.equal(await head('latest'), image.digest)
+    // what was told of it counts no more once it has moved
+    upstream.tagged.set('library/alpine:latest', second.digest)
+    assert.equal(await head('latest'), second.digest)
+    assert.equal((await app.get(at(image.digest))).status, 200)
+    assert.equal((await app.get(at(second.digest))).status, 200)
+    // the manifest is here already
+    assert.equal(await head('other'), image.digest)
+    const asked = upstream.requests.length
+    upstream.down = 'unreachable'
+    for (const [tag, digest] of [
+      ['latest', second.digest],
+      ['other', image.digest],
+    ] as const) {
+      assert.equal(await head(tag), digest)
+      const reply = await app.get(at(tag))
+      assert.deepEqual([reply.status, sha256(reply.body), reply.headers['x-ipdr-source']], [200, digest, 'disk'])
+    }
+    assert.equal((await app.get(at('second'))).status, 503)
+    assert.equal(upstream.requests.length, asked + 1)
+  })
+
+  it('is not taken for what a tag was before it was fetched by the tag', async () => {
+    const upstream = new FakeUpstream()
+    const before = addImage(upstream, 'library/alpine', 'latest', [100], 'before')
+    await using app = await TestApp.start({ upstreams: [upstream] })
+    const at = (reference: string): string => `/v2/docker.io/library/alpine/manifests/${reference}`
+    await app.request('HEAD', at('latest'))
+    const after = addImage(upstream, 'library/alpine', 'latest', [100], 'after')
+    assert.equal(sha256((await app.get(at('latest'))).body), after.digest)
+    assert.equal(sha256((await app.get(at(before.digest))).body), before.digest)
+    assert.equal(sha256((await app.get(at('latest'))).body), after.digest)
+  })
+
   it('is listed as at the other registry', async () => {
     const upstream = new FakeUpstream()
     for (const tag of ['b', 'a', 'c']) {

@@ -148,13 +148,15 @@ export class MirrorRepository extends ReadOnlyRepository implements Repository {
         return here
       }
       const { digest, mediaType, size } = head
+      const known = await this.#here({ digest })
+      if (known !== undefined) {
+        return { ...(await this.#store(await known.read(), known, { tag })), source: known.source }
+      }
       if (options.whole === true && mediaType !== undefined && size !== undefined) {
+        this.#components.tags.told(this.name, tag, digest)
         return this.#notHere({ digest, mediaType, size })
       }
-      const known = await this.#here({ digest })
-      return known === undefined
-        ? await this.#get(digest, tag, { ...options, signal })
-        : await this.#store(await known.read(), known, tag)
+      return await this.#get(digest, tag, { ...options, signal })
     }
     return await this.#components.shared.run(key, call, options)
   }
@@ -181,7 +183,8 @@ export class MirrorRepository extends ReadOnlyRepository implements Repository {
       if (digestOf(algorithmOf(digest), bytes) !== digest || (reference !== tag && reference !== digest)) {
         throw this.#invalid(`sent a manifest that does not match ${reference}`)
       }
-      return await this.#store(bytes, { digest, mediaType }, tag)
+      const told = tag === undefined ? await this.#components.tags.pointingTo(this.name, digest) : { tag }
+      return await this.#store(bytes, { digest, mediaType }, told)
     }
     return await this.#components.shared.run(key, call, options)
   }
@@ -189,16 +192,16 @@ export class MirrorRepository extends ReadOnlyRepository implements Repository {
   async #store(
     bytes: Uint8Array,
     { digest, mediaType }: { digest: Digest; mediaType: string | undefined },
-    tag: string | undefined,
+    tagged: { tag: string; at?: number } | undefined,
   ): Promise<FoundManifest> {
     const { manifests, tags } = this.#components
-    const put = { reference: { digest }, bytes, contentType: mediaType, tags: tag === undefined ? [] : [tag] }
+    const put = { reference: { digest }, bytes, contentType: mediaType, tags: tagged === undefined ? [] : [tagged.tag] }
     const { manifest } = await this.#local.putManifest(put).catch((err: unknown) => {
       throw (err as OciError).code === 'MANIFEST_INVALID' ? this.#invalid('sent no manifest', err) : err
     })
     manifests.note(this.name, bytes, manifest.mediaType)
-    if (tag !== undefined) {
-      await tags.checked(this.name, tag)
+    if (tagged !== undefined) {
+      await tags.checked(this.name, tagged.tag, tagged.at)
     }
     return { ...manifest, source: 'upstream' }
   }
