@@ -55,6 +55,27 @@ describe('an image of another registry', () => {
     assert.deepEqual(upstream.requests, [])
   })
 
+  it('is not asked for at the fallback under a name that begins with the host of another', async () => {
+    const upstream = new FakeUpstream()
+    await using app = await TestApp.start({ upstreams: [upstream], mirror: { fallback: 'docker.io' } })
+    for (const host of ['quay.io', '10.0.0.1_5000', 'localhost', 'localhost_5000']) {
+      const reply = await app.get(`/v2/${host}/team/app/manifests/v1`)
+      const { errors } = json(reply) as { errors: unknown }
+      // docker and podman show nothing but the message
+      const message = `${host} is not mirrored: it is not among the upstreams of this registry`
+      const detail = { name: `${host}/team/app`, tag: 'v1' }
+      assert.deepEqual([reply.status, errors], [404, [{ code: 'MANIFEST_UNKNOWN', message, detail }]])
+      assert.deepEqual(json(await app.get(`/v2/${host}/team/app/referrers/${sha256(Buffer.alloc(1))}`)), {
+        schemaVersion: 2,
+        mediaType: 'application/vnd.oci.image.index.v1+json',
+        manifests: [],
+      })
+    }
+    assert.deepEqual(upstream.requests, [])
+    await app.stores.pushBlob('quay.io/team/app', Buffer.from('own'))
+    assert.equal((await app.get(`/v2/quay.io/team/app/blobs/${sha256(Buffer.from('own'))}`)).status, 200)
+  })
+
   it('is not written to', async () => {
     const upstream = new FakeUpstream()
     const { digest, manifest } = addImage(upstream, 'library/alpine', 'latest', [100])

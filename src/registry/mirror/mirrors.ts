@@ -6,6 +6,8 @@ import type { FoundManifest, Repository } from '../repository.ts'
 import { MirrorRepository, type MirrorRepositoryComponents } from './mirror-repository.ts'
 import type { Upstream } from './upstream.ts'
 
+/** A name whose first part is a host, as docker tells it from that of a repository; its `:` of a port is a `_` here */
+const withHost = /^(localhost(?:_\d+)?|[^/]*\.[^/]*)\//
 /** Docker's own registry, where a name of one part is short for one below `library` */
 const dockerHub = 'docker.io'
 
@@ -89,8 +91,14 @@ export class UpstreamMirrors implements Mirrors {
     return { name: full, upstream, repository: full.slice(full.indexOf('/') + 1) }
   }
 
-  fallback(name: string): Repository | undefined {
-    return this.#fallback === undefined ? undefined : this.repository(fullName(this.#fallback, name))
+  fallbackName(name: string): string | undefined {
+    const isAnother = this.#fallback === undefined || withHost.test(name) || this.find(name) !== undefined
+    return isAnother ? undefined : fullName(this.#fallback, name)
+  }
+
+  reasonAgainst(name: string): string | undefined {
+    const host = this.find(name) === undefined ? withHost.exec(name)?.[1] : undefined
+    return host && `${host} is not mirrored: it is not among the upstreams of this registry`
   }
 }
 

@@ -39,6 +39,8 @@ export interface LocalRepositoryInit {
   /** Whether a manifest is accepted although blobs that it needs are missing */
   acceptMissingBlobs: boolean
   manifestLimits?: ManifestLimits | undefined
+  /** The message about a manifest that is not here; @default that of the code */
+  unknown?: string | undefined
 }
 
 /** A repository of this registry */
@@ -46,12 +48,14 @@ export class LocalRepository implements Repository {
   readonly name: string
   readonly #components: LocalRepositoryComponents
   readonly #manifestLimits: ManifestLimits | undefined
+  readonly #unknown: { message?: string }
   readonly #writer: ManifestWriter
 
   constructor(components: LocalRepositoryComponents, init: LocalRepositoryInit) {
     this.name = init.name
     this.#components = components
     this.#manifestLimits = init.manifestLimits
+    this.#unknown = init.unknown === undefined ? {} : { message: init.unknown }
     this.#writer = new ManifestWriter(components, {
       repository: init.name,
       acceptMissingBlobs: init.acceptMissingBlobs,
@@ -88,7 +92,7 @@ export class LocalRepository implements Repository {
     const digest = reference.digest ?? (await index.tag(this.name, reference.tag))?.digest
     const record = digest === undefined ? undefined : await index.manifest(this.name, digest)
     if (digest === undefined || record === undefined) {
-      throw new OciError('MANIFEST_UNKNOWN', { detail: { name: this.name, ...reference } })
+      throw new OciError('MANIFEST_UNKNOWN', { ...this.#unknown, detail: { name: this.name, ...reference } })
     }
     if (whole && (await unreadable.has(record.cid))) {
       throw new OciError('MANIFEST_UNKNOWN', {

@@ -78,8 +78,10 @@ export interface Mirrors {
    * @throws OciError NAME_UNKNOWN where the repository is not mirrored
    */
   repository: (name: string) => Repository | undefined
-  /** What a name stands for that has no repository here; undefined: nothing */
-  fallback: (name: string) => Repository | undefined
+  /** The name of what is pulled by a name that has no repository here; undefined: nothing */
+  fallbackName: (name: string) => string | undefined
+  /** Why there is nothing by a name of another registry that is not mirrored; undefined: the name is none */
+  reasonAgainst: (name: string) => string | undefined
 }
 
 export interface RegistryInit {
@@ -140,11 +142,20 @@ export class Registry {
     if (root !== undefined) {
       return await this.#imagesByRoot.repository(name, root, caller)
     }
-    const fallback = mirrors?.fallback(name)
+    const fallbackName = mirrors?.fallbackName(name)
+    const fallback = fallbackName === undefined ? undefined : mirrors?.repository(fallbackName)
     if (fallback !== undefined) {
       return new FallbackRepository(this.#guarded(local, caller), this.#guarded(fallback, caller))
     }
-    return this.#guarded(resolver === undefined ? local : this.#resolved(local, resolver, caller), caller)
+    if (resolver !== undefined) {
+      return this.#guarded(this.#resolved(local, resolver, caller), caller)
+    }
+    return this.#guarded(this.localRepository(name, mirrors?.reasonAgainst(name)), caller)
+  }
+
+  /** The name of what is pulled from another registry by a name that has no repository here; undefined: nothing */
+  fallbackName(name: string): string | undefined {
+    return this.#components.mirrors?.fallbackName(name)
   }
 
   /**
@@ -169,10 +180,15 @@ export class Registry {
     this.#components.condition?.requireServing()
   }
 
-  /** The repository of this registry, whatever else the name stands for */
-  localRepository(name: string): LocalRepository {
+  /**
+   * The repository of this registry, whatever else the name stands for
+   *
+   * @param unknown what clients are told about a manifest that it does not have; @default the message of the code
+   */
+  localRepository(name: string, unknown?: string): LocalRepository {
     return new LocalRepository(this.#localComponents, {
       name,
+      unknown,
       acceptMissingBlobs: this.#acceptMissingBlobs,
       manifestLimits: this.#manifestLimits,
     })
