@@ -58,6 +58,38 @@ describe('a mirror with rules', () => {
     assert.equal((await app.get(path, bearer(token))).status, 200)
   })
 
+  it('gives a token for what the name stands for, as docker asks for no other', async () => {
+    const upstream = new FakeUpstream()
+    const { layers } = addImage(upstream, 'library/alpine', 'latest', [100])
+    await using app = await TestApp.start({
+      upstreams: [upstream],
+      mirror: { fallback: 'docker.io' },
+      access: { rules, users: { ann: 'secret', bob: 'secret' } },
+    })
+    const tokenOf = async (user: string, name: string, action = 'pull'): Promise<Record<string, string>> => {
+      const scope = encodeURIComponent(`repository:${name}:${action}`)
+      const { token } = json(await app.get(`/auth/token?service=ipdr&scope=${scope}`, basic(user, 'secret'))) as {
+        token: string
+      }
+      return bearer(token)
+    }
+    const statusOf = async (path: string, headers: Record<string, string>): Promise<number> =>
+      (await app.get(path, headers)).status
+    for (const path of ['manifests/latest', `blobs/${sha256(layers[0]!)}`]) {
+      assert.equal(await statusOf(`/v2/library/alpine/${path}`, await tokenOf('ann', 'library/alpine')), 200)
+      assert.equal(await statusOf(`/v2/alpine/${path}`, await tokenOf('ann', 'alpine')), 200)
+      for (const headers of [
+        await tokenOf('ann', 'library/other'),
+        await tokenOf('ann', 'library/alpine', 'push'),
+        await tokenOf('ann', 'docker.io/library/other'),
+        await tokenOf('ann', 'quay.io/library/alpine'),
+      ]) {
+        assert.equal(await statusOf(`/v2/library/alpine/${path}`, headers), 401)
+      }
+      assert.equal(await statusOf(`/v2/library/alpine/${path}`, await tokenOf('bob', 'library/alpine')), 403)
+    }
+  })
+
   it('gives a blob of a private repository to nobody because an image of the upstream names it', async () => {
     const upstream = new FakeUpstream()
     const secret = Buffer.from('a secret blob of somebody else')

@@ -1,7 +1,8 @@
 import type { Request, Response, Router } from 'express'
 import type { Access, TokenRequest } from '../../access/access.ts'
-import { parseScopes } from '../../access/scopes.ts'
+import { parseScopes, type Scope } from '../../access/scopes.ts'
 import { OciError } from '../../oci/errors.ts'
+import type { Registry } from '../../registry/repositories/registry.ts'
 import type { BodyMemory } from '../body-memory.ts'
 import { credentialsOf } from '../credentials.ts'
 import { onlyMethods } from '../middleware/allowed-methods.ts'
@@ -21,7 +22,7 @@ const maxFormBytes = 128 * 1024
  * @see https://distribution.github.io/distribution/spec/auth/oauth/
  */
 export function tokenRoutes(
-  { access, bodies }: { access: Access; bodies: BodyMemory },
+  { access, bodies, registry }: { access: Access; bodies: BodyMemory; registry: Pick<Registry, 'fallbackName'> },
   { bodyRate }: { bodyRate: BodyRate },
 ): Router {
   const router = createRouter()
@@ -32,7 +33,7 @@ export function tokenRoutes(
     .route(tokenPath)
     .all(route('token'))
     .get(async (req, res) => {
-      const scopes = parseScopes([req.query.scope ?? []].flat().map(String))
+      const scopes = withFallbacks(parseScopes([req.query.scope ?? []].flat().map(String)), registry)
       await answer(req, res, { scopes, offline: req.query.offline_token === 'true' })
     })
     .post(async (req, res) => {
@@ -43,11 +44,23 @@ export function tokenRoutes(
         memory: bodies,
       })
       const form = new URLSearchParams(new TextDecoder().decode(body.bytes))
-      const scopes = parseScopes(form.getAll('scope'))
+      const scopes = withFallbacks(parseScopes(form.getAll('scope')), registry)
       await answer(req, res, { scopes, offline: form.get('access_type') === 'offline', grant: grantOf(form) })
     })
     .all(onlyMethods('GET', 'POST'))
   return router
+}
+
+/**
+ * Docker asks a mirror of its hub for a token for the name that it pulls, whatever the challenge says: the token is for
+ * the name that it stands for here, too
+ */
+function withFallbacks(scopes: readonly Scope[], registry: Pick<Registry, 'fallbackName'>): Scope[] {
+  return scopes.flatMap((scope): Scope[] => {
+    const { actions, name, type } = scope
+    const fallback = type === 'repository' && actions.includes('pull') ? registry.fallbackName(name) : undefined
+    return fallback === undefined ? [scope] : [scope, { type, name: fallback, actions: ['pull'] }]
+  })
 }
 
 /** @throws OciError REQUEST_INVALID */
