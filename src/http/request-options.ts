@@ -22,9 +22,12 @@ export function contentLength(req: Request): number | undefined {
 }
 
 /**
- * What the registry is told about a request: the client's address, the registries that passed it on, and a signal as of
- * {@link clientSignal}
+ * What the registry is told about a request: the client's address, the registries that passed it on, whether others may
+ * be asked, and a signal as of {@link clientSignal}
+ *
+ * @see https://www.rfc-editor.org/rfc/rfc9111#section-5.2.1.7
  */
 export function requestOptions(req: Request, res: Response): RequestOptions & { signal: AbortSignal } {
-  return { signal: clientSignal(res), client: req.socket.remoteAddress, via: req.headers.via }
+  const onlyCached = req.headers['cache-control']?.includes('only-if-cached')
+  return { signal: clientSignal(res), client: req.socket.remoteAddress, via: req.headers.via, onlyCached }
 }

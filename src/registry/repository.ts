@@ -25,6 +25,8 @@ export interface RequestOptions {
   client?: string | undefined
   /** `Via` of the request, where other registries passed it on */
   via?: string | undefined
+  /** Whether no other registry is asked: what is not here counts as unknown */
+  onlyCached?: boolean | undefined
 }
 
 export interface LookUpOptions extends RequestOptions {
@@ -72,6 +74,11 @@ export interface FoundManifest extends Omit<StoredManifest, 'root'> {
   source?: SourceKind | undefined
   /** Milliseconds since the other registry told of it, where that can't be asked now */
   staleFor?: number | undefined
+  /**
+   * Bytes of its blobs, and how many of them are here; undefined where none is on its way, and unless
+   * {@link RequestOptions.onlyCached} was asked for
+   */
+  fetching?: { here: number; size: number } | undefined
 }
 
 export interface PutManifest {

@@ -25,7 +25,7 @@ export function addDigCommand(program: Command, context: CliContext): void {
 async function dig(text: string, flags: DigFlags, context: CliContext, signal: AbortSignal): Promise<void> {
   const { parseTarget } = await import('../../client/registry/parse-target.ts')
   const { explicit, host, reference, repository } = parseTarget(text)
-  const { appliance, registry } = await openAppliance(flags, context, host)
+  const { appliance, registry } = await openAppliance(flags, context, { host })
   const query = explicit ? `${repository}:${reference.digest ?? reference.tag}` : repository
   const found = (await appliance.dig(query, flags.short, { signal }))?.trim()
   if (found === undefined || found === '') {

@@ -24,7 +24,7 @@ async function run(text: string, flags: ApplianceFlags, context: CliContext, sig
     import('../../client/registry/parse-target.ts'),
   ])
   const { host, reference, repository } = parseTarget(text)
-  const { registry } = await openAppliance(flags, context, host)
+  const { registry } = await openAppliance(flags, context, { host })
   const image = { name: repository, ...(await inspectImage(registry, repository, reference, { signal, blobs: true })) }
   printResult(context, flags, image, `${line`Name      ${repository}`}${describe(image)}`)
 }

@@ -24,8 +24,21 @@ async function ls(
   signal: AbortSignal,
 ): Promise<void> {
   const { listTags } = await import('../../client/registry/list-tags.ts')
-  const { registry } = await openAppliance(flags, context)
+  const { registry } = await openAppliance(flags, context, { onlyCached: true })
   const tags = await listTags(registry, repository === undefined ? undefined : parseName(repository), { signal })
-  const rows = tags.map(({ cid, name, size, tag }) => [name, tag, formatSize(size), cid ?? '-'])
-  printResult(context, flags, tags, table([['REPOSITORY', 'TAG', 'SIZE', 'CID'], ...rows]))
+  const isFetching = tags.some(({ fetching }) => fetching !== undefined)
+  const rows = tags.map(({ cid, fetching, name, size, tag }) => [
+    ...[name, tag, formatSize(size), cid ?? '-'],
+    ...(isFetching ? [stateOf(fetching)] : []),
+  ])
+  const head = ['REPOSITORY', 'TAG', 'SIZE', 'CID', ...(isFetching ? ['STATE'] : [])]
+  printResult(context, flags, tags, table([head, ...rows]))
+}
+
+function stateOf(fetching: { here: number; size: number } | undefined): string {
+  if (fetching === undefined) {
+    return '-'
+  }
+  const { here, size } = fetching
+  return `fetching ${Math.floor((100 * here) / Math.max(1, size))} % of ${formatSize(size)}`
 }

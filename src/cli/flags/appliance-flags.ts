@@ -24,11 +24,14 @@ export function addApplianceFlags(command: Command): Command {
     .option('--json', 'print JSON')
 }
 
-/** @param host takes precedence over the flag */
+/**
+ * @param init.host takes precedence over the flag
+ * @param init.onlyCached whether a mirror tells only of what it has
+ */
 export async function openAppliance(
   flags: ApplianceFlags,
   context: CliContext,
-  host?: string,
+  { host, onlyCached = false }: { host?: string | undefined; onlyCached?: boolean } = {},
 ): Promise<{ registry: RegistryClient; appliance: ApplianceClient }> {
   const [{ RegistryClient }, { ApplianceClient }] = await Promise.all([
     import('../../remote/registry/registry-client.ts'),
@@ -37,6 +40,7 @@ export async function openAppliance(
   const registry = await RegistryClient.open({
     host: host ?? flags.dockerRegistryHost,
     plainHttp: flags.plainHttp === true,
+    onlyCached,
     credentials: dockerLogIns(context),
   })
   return { registry, appliance: new ApplianceClient(registry) }

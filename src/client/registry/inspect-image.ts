@@ -39,6 +39,8 @@ export interface InspectedManifest {
   missing: Digest[]
   /** Bytes of all manifests and blobs, each counted once */
   size: number
+  /** Bytes of what a mirror fetches now, with how many of them are here; undefined: nothing */
+  fetching?: { here: number; size: number } | undefined
 }
 
 interface InspectOptions extends AbortOptions {
@@ -101,7 +103,11 @@ async function inspectOne(
   reference: Reference,
   options: Walk,
 ): Promise<Inspected> {
-  const { bytes, mediaType, root } = await client.manifest(repository, reference.digest ?? reference.tag, options)
+  const { bytes, fetching, mediaType, root } = await client.manifest(
+    repository,
+    reference.digest ?? reference.tag,
+    options,
+  )
   if (reference.digest !== undefined) {
     verifyBytes(bytes, reference.digest)
   }
@@ -124,9 +130,19 @@ async function inspectOne(
       manifests: children.map(({ manifest }) => manifest),
       missing,
       size,
+      fetching: sumOf([fetching, ...children.map(({ manifest }) => manifest.fetching)]),
     },
     sizes,
   }
+}
+
+function sumOf(all: ReadonlyArray<InspectedManifest['fetching']>): InspectedManifest['fetching'] {
+  return all
+    .filter(some => some !== undefined)
+    .reduce<InspectedManifest['fetching']>(
+      (sum, { here, size }) => ({ here: (sum?.here ?? 0) + here, size: (sum?.size ?? 0) + size }),
+      undefined,
+    )
 }
 
 async function blobsOf(

@@ -15,6 +15,8 @@ export interface ListedTag {
   cid: string | undefined
   /** Bytes of all manifests and blobs, each counted once */
   size: number
+  /** Bytes of what a mirror fetches now, with how many of them are here; left out where it fetches nothing */
+  fetching?: { here: number; size: number }
 }
 
 /** The tags of one repository, or of all if none is named */
@@ -32,8 +34,8 @@ export async function listTags(
   }
   const listed = new Map<{ name: string; tag: string }, ListedTag>()
   await forEach(tags, concurrency, options.signal, async (entry, signal) => {
-    const { cid, digest, size } = await inspectImage(client, entry.name, { tag: entry.tag }, { signal })
-    listed.set(entry, { ...entry, digest, cid, size })
+    const { cid, digest, fetching, size } = await inspectImage(client, entry.name, { tag: entry.tag }, { signal })
+    listed.set(entry, { ...entry, digest, cid, size, ...(fetching === undefined ? {} : { fetching }) })
   })
   return tags.map(entry => listed.get(entry)!)
 }

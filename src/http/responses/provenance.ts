@@ -28,6 +28,11 @@ export function sourcesOf(res: Response): Record<string, number> | undefined {
   return sources === undefined || Object.keys(sources).length === 0 ? undefined : sources
 }
 
+/** Header of a manifest whose blobs are on their way: bytes that are here, and bytes in all */
+export function fetchingHeaders({ fetching }: Pick<FoundManifest, 'fetching'>): Record<string, string> {
+  return fetching === undefined ? {} : { 'X-Ipdr-Fetching': `${fetching.here}/${fetching.size}` }
+}
+
 /**
  * Headers of a manifest that another registry could not be asked for now
  *

@@ -14,7 +14,7 @@ import { callerOf } from '../middleware/identify.ts'
 import type { BodyRate } from '../steady-body.ts'
 import { readBody } from '../whole-body.ts'
 import { etag, isNotModified } from '../responses/etag.ts'
-import { countSources, staleHeaders } from '../responses/provenance.ts'
+import { countSources, fetchingHeaders, staleHeaders } from '../responses/provenance.ts'
 import { onlyMethods } from '../middleware/allowed-methods.ts'
 import { addLogFields, route } from '../middleware/request-log.ts'
 import { manifestPath, paths } from './paths.ts'
@@ -62,6 +62,7 @@ function addReading(router: Router, { metrics, registry }: ManifestComponents): 
         ETag: etag(manifest.digest),
         ...rootHeaders(manifest.root),
         ...staleHeaders(manifest),
+        ...fetchingHeaders(manifest),
       })
       if (isNotModified(req, manifest.digest)) {
         res.status(304).end()

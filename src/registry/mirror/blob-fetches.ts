@@ -15,6 +15,7 @@ import type { LinkGuard } from '../link-guard.ts'
 import type { BlobPeers } from './blob-peers.ts'
 import { BlobFetch } from './blob-fetch.ts'
 import type { BlobSource } from './blob-source.ts'
+import type { FetchProgress } from './fetched-leaves.ts'
 import { FetchState } from './fetch-state.ts'
 
 const hour = 60 * 60 * 1000
@@ -116,6 +117,12 @@ export class BlobFetches implements FetchedBlobs {
   /** Whether a blob is being fetched, and for other repositories alone */
   isOfOthers(repository: string, digest: Digest, size: number): boolean {
     return this.#begun.get(FetchState.idOf(digest, size))?.repositories.has(repository) === false
+  }
+
+  /** How far the fetches of the blobs of a repository are */
+  progressIn(repository: string): Map<Digest, FetchProgress> {
+    const fetches = [...this.#begun.values()].filter(({ repositories }) => repositories.has(repository))
+    return new Map(fetches.map(({ digest, progress }) => [digest, progress]))
   }
 
   answer(peer: string, digest: Digest, isMeant: (repository: string) => boolean): DigestAnswer | undefined {

@@ -16,7 +16,7 @@ import type { MirroredTags } from './mirrored-tags.ts'
 import { UpstreamError, type Upstream } from './upstream.ts'
 
 export interface MirrorRepositoryComponents extends MirroredBlobComponents {
-  index: MirroredBlobComponents['index'] & Pick<Index, 'tag'>
+  index: MirroredBlobComponents['index'] & Pick<Index, 'manifest' | 'tag'>
   tags: MirroredTags
   manifests: MirroredManifests
   /** Manifests that are on their way, for all repositories */
@@ -51,6 +51,10 @@ export class MirrorRepository extends ReadOnlyRepository implements Repository {
   }
 
   async manifest(reference: Reference, options: Options = {}): Promise<FoundManifest> {
+    if (options.onlyCached === true) {
+      const manifest = await this.#local.manifest(reference, options)
+      return { ...manifest, fetching: await this.#fetching(manifest.digest) }
+    }
     const manifest = await translateErrors(
       async () =>
         await (reference.tag === undefined
@@ -62,6 +66,9 @@ export class MirrorRepository extends ReadOnlyRepository implements Repository {
   }
 
   async blob(digest: Digest, options: Options = {}): Promise<Blob> {
+    if (options.onlyCached === true) {
+      return await this.#local.blob(digest, options)
+    }
     return await mirroredBlob(this.#components, this.#init, digest, options)
   }
 
@@ -71,6 +78,9 @@ export class MirrorRepository extends ReadOnlyRepository implements Repository {
   }
 
   async tags(page: Page, options: RequestOptions = {}): Promise<Listing<string>> {
+    if (options.onlyCached === true) {
+      return await this.#local.tags(page, options)
+    }
     try {
       const tags = await this.#upstream.tags(this.#remote, options)
       if (tags === undefined) {
@@ -91,6 +101,9 @@ export class MirrorRepository extends ReadOnlyRepository implements Repository {
     artifactType?: string,
     options: RequestOptions = {},
   ): Promise<Listing<Descriptor>> {
+    if (options.onlyCached === true) {
+      return await this.#local.referrers(subject, page, artifactType, options)
+    }
     try {
       const found = (await this.#upstream.referrers(this.#remote, subject, options)) ?? []
       const sorted = found
@@ -216,6 +229,24 @@ export class MirrorRepository extends ReadOnlyRepository implements Repository {
       }
       throw err
     }
+  }
+
+  /** How much of the blobs of a manifest is here; undefined where none of them is on its way */
+  async #fetching(digest: Digest): Promise<FoundManifest['fetching']> {
+    const { fetches, index, manifests } = this.#components
+    const { name } = this
+    const coming = fetches.progressIn(name)
+    const blobs = coming.size === 0 ? [] : ((await index.manifest(name, digest))?.blobs ?? [])
+    if (!blobs.some(blob => coming.has(blob))) {
+      return undefined
+    }
+    const sum = { here: 0, size: 0 }
+    for (const blob of blobs) {
+      const size = (await manifests.sizeOf(name, blob)) ?? 0
+      sum.size += size
+      sum.here += coming.get(blob)?.here ?? ((await index.isLinked(name, blob)) ? size : 0)
+    }
+    return sum
   }
 
   #notHere({ digest, mediaType, size }: { digest: Digest; mediaType: string; size: number }): FoundManifest {

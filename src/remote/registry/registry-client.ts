@@ -26,6 +26,8 @@ export interface RegistryClientInit {
   host: string
   /** Whether a registry on another machine may be reached without TLS. @default false */
   plainHttp?: boolean
+  /** Whether a mirror tells only of what it has, and asks no other registry. @default false */
+  onlyCached?: boolean
   /** Called when the registry wants a log-in */
   credentials?: ((host: string) => Promise<Credentials | undefined>) | undefined
 }
@@ -37,6 +39,8 @@ export interface RemoteManifest {
   digest: Digest | undefined
   /** CID of the image root, if the registry is an IPDR appliance */
   root: string | undefined
+  /** Bytes of its blobs and how many of them are here, if the registry is a mirror that fetches them now */
+  fetching?: { here: number; size: number }
 }
 
 /** A client of one registry, by the distribution API */
@@ -46,8 +50,10 @@ export class RegistryClient {
   readonly #auth: RegistryAuth
   /** Whether the user allows plain HTTP to other machines, for this registry and what it refers to */
   readonly #plainHttp: boolean
+  readonly #headers: Record<string, string>
 
-  private constructor(url: URL, { credentials, plainHttp }: RegistryClientInit) {
+  private constructor(url: URL, { credentials, onlyCached, plainHttp }: RegistryClientInit) {
+    this.#headers = onlyCached === true ? { 'Cache-Control': 'only-if-cached' } : {}
     this.host = url.host
     this.#url = url
     this.#plainHttp = url.protocol === 'http:' && (plainHttp === true || !isLoopback(url.hostname))
@@ -95,6 +101,7 @@ export class RegistryClient {
       mediaType: parseMediaType(answer.headers.get('Content-Type') ?? undefined),
       digest: isDigest(digest) ? digest : undefined,
       root: rootOf(answer),
+      ...fetchingOf(answer),
     }
   }
 
@@ -233,7 +240,7 @@ export class RegistryClient {
 
   async #send(url: URL, scopes: readonly string[], init: SendInit): Promise<Answer> {
     requireTls(url, this.#plainHttp, this.#url)
-    const request = { ...init, plainHttp: this.#plainHttp }
+    const request = { ...init, headers: { ...this.#headers, ...init.headers }, plainHttp: this.#plainHttp }
     const answer = await send(url, this.#authorize(url, scopes, request))
     const challenge = answer.headers.get('WWW-Authenticate')
     // a log-in is not for a server that the registry redirected to
@@ -266,6 +273,11 @@ function scopeOf(repository: string, actions: string): string {
 /** The CID that an IPDR appliance gives: for a blob its own, for a manifest that of the image root */
 function rootOf(answer: Answer): string | undefined {
   return answer.headers.get('X-Ipfs-Cid') ?? answer.headers.get('X-Docker-Content-ID') ?? undefined
+}
+
+function fetchingOf(answer: Answer): Pick<RemoteManifest, 'fetching'> {
+  const [, here, size] = /^(\d{1,15})\/(\d{1,15})$/.exec(answer.headers.get('X-Ipdr-Fetching') ?? '') ?? []
+  return here === undefined ? {} : { fetching: { here: Number(here), size: Number(size) } }
 }
 
 async function readManifest(answer: Answer): Promise<Uint8Array> {
