@@ -11,15 +11,15 @@ import type { RequestHandler } from 'express'
  *   the sandbox covers forms and `base`.)
  * - CORP: pages of other origins can't use content as an image, script or style. Only browsers heed this header.
  */
-const contentHeaders = {
+const contentHeaders = Object.entries({
   'X-Content-Type-Options': 'nosniff',
   'Content-Security-Policy': "sandbox; default-src 'none'; frame-ancestors 'none'",
   'Cross-Origin-Resource-Policy': 'same-origin',
-}
+})
 
 /** Sets these headers on a response */
 export function setContentHeaders(res: ServerResponse): void {
-  for (const [name, value] of Object.entries(contentHeaders)) {
+  for (const [name, value] of contentHeaders) {
     res.setHeader(name, value)
   }
 }

@@ -18,7 +18,7 @@ export function observeAccess(res: Response, observer: AccessObserver): void {
 /** What a client shows of itself, before anything of a body is read */
 export function credentialsOf(req: Request, access: Pick<Access, 'tokenUrl'>): Credentials {
   return {
-    authorization: req.get('Authorization'),
+    authorization: req.headers.authorization,
     address: req.socket.remoteAddress,
     certificate: certificateName(req),
     challenge: challengeOf(req, access),

@@ -84,7 +84,7 @@ export function takeDirectBodies(server: Server, handle: RequestListener, lateTi
 }
 
 /** A request that claims to ask for a protocol upgrade if it is a large upload; `shouldUpgradeCallback` decides then */
-class Http1Request extends IncomingMessage {
+export class Http1Request extends IncomingMessage {
   declare asked: boolean | undefined
   declare decided: boolean | undefined
 

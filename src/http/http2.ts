@@ -1,4 +1,4 @@
-import type { IncomingMessage, RequestListener } from 'node:http'
+import { ServerResponse, type IncomingMessage, type RequestListener } from 'node:http'
 import {
   constants,
   Http2ServerRequest,
@@ -8,6 +8,7 @@ import {
 } from 'node:http2'
 import { getDefaultHighWaterMark, type Readable, type ReadableOptions } from 'node:stream'
 import express, { type Express } from 'express'
+import { Http1Request } from './direct-bodies.ts'
 
 const kibibyte = 1024
 const mebibyte = 1024 * kibibyte
@@ -151,22 +152,42 @@ export function bodyBytes(req: object, res: object): { bytesIn: number; bytesOut
     : undefined
 }
 
+/** What handles requests */
+export interface AppListener extends RequestListener {
+  /** Of what a server of HTTP/1 makes requests and responses; others work too, but take longer */
+  classes?: { IncomingMessage: typeof IncomingMessage; ServerResponse: typeof ServerResponse }
+}
+
 /**
  * Makes an app handle requests of HTTP/2 too. Express gives each request and response a prototype of its own, which is
  * derived from that of HTTP/1; those of HTTP/2 get prototypes with the same properties, derived from HTTP/2.
+ *
+ * To change the prototype of a request takes as long as all middleware together, so HTTP/1 servers are told to make
+ * them with the right one from the beginning.
  */
-export function forBothVersions(app: Express): RequestListener {
+export function forBothVersions(app: Express): AppListener {
+  const [request, response] = [
+    ownProperties(express.request, app.request),
+    ownProperties(express.response, app.response),
+  ]
+  class Request extends Http1Request {}
+  class Response<R extends IncomingMessage> extends ServerResponse<R> {}
+  Object.assign(app, {
+    request: Object.defineProperties(Request.prototype, request),
+    response: Object.defineProperties(Response.prototype, response),
+  })
   const forHttp2 = Object.create(app, {
-    request: { value: Object.create(Http2Request.prototype, ownProperties(express.request, app.request)) },
-    response: { value: Object.create(Http2Response.prototype, ownProperties(express.response, app.response)) },
+    request: { value: Object.create(Http2Request.prototype, request) },
+    response: { value: Object.create(Http2Response.prototype, response) },
   }) as Express & { handle: RequestListener }
-  return (req: IncomingMessage | Http2Request, res) => {
+  const listener: RequestListener = (req: IncomingMessage | Http2Request, res) => {
     if (req instanceof Http2Request) {
       forHttp2.handle(req as never, res)
     } else {
       app(req, res)
     }
   }
+  return Object.assign(listener, { classes: { IncomingMessage: Request, ServerResponse: Response } })
 }
 
 function ownProperties(...objects: object[]): PropertyDescriptorMap {

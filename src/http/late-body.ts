@@ -21,7 +21,7 @@ export function endLateBody(req: IncomingMessage | Http2Request, res: ServerResp
       )
     })
   } else {
-    res.once('finish', () => {
+    res.on('finish', () => {
       breakOffLater(
         req,
         () => {

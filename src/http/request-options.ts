@@ -7,7 +7,7 @@ export function clientSignal(res: Response): AbortSignal {
   if (res.closed && !res.writableFinished) {
     controller.abort()
   }
-  res.once('close', () => {
+  res.on('close', () => {
     if (!res.writableFinished) {
       controller.abort()
     }

@@ -13,7 +13,7 @@ import type { TlsCertificate } from './certificate.ts'
 import { answerClientErrors } from './malformed-requests.ts'
 import { ClientCertificates } from './client-certificates.ts'
 import { Connections } from './connections.ts'
-import { http2Options, limitIdleTime, type Http2Request, type Http2Response } from './http2.ts'
+import { http2Options, limitIdleTime, type AppListener, type Http2Request, type Http2Response } from './http2.ts'
 import { directBodyOptions, takeDirectBodies } from './direct-bodies.ts'
 import { endLateBody } from './late-body.ts'
 import { ociBody, sendError } from './error-response.ts'
@@ -22,7 +22,7 @@ import { RequestQueue } from './request-queue.ts'
 const second = 1000
 
 export interface HttpServerComponents {
-  app: RequestListener
+  app: AppListener
 }
 
 export type HttpServerInit = HttpServerOptions &
@@ -94,7 +94,7 @@ export class HttpServer {
     }
     this.#server =
       tls === undefined
-        ? createPlainServer(handle, { queue, idleTimeout, limits })
+        ? createPlainServer(handle, { app, queue, idleTimeout, limits })
         : createTlsServer(handle, { idleTimeout, tls, limits })
     this.#server.setTimeout(idleTimeout)
     if (limits.connections > 0) {
@@ -185,14 +185,23 @@ function http1Options({ headerBytes, headerTimeout }: HttpLimits): ServerOptions
 }
 
 function createPlainServer(
-  app: RequestListener,
-  { queue, idleTimeout, limits }: { queue: RequestQueue; idleTimeout: number; limits: HttpLimits },
+  handle: RequestListener,
+  {
+    app,
+    queue,
+    idleTimeout,
+    limits,
+  }: { app: AppListener; queue: RequestQueue; idleTimeout: number; limits: HttpLimits },
 ): Server {
   const server = createServer(
-    { ...http1Options(limits), ...directBodyOptions(socket => queue.current(socket) !== undefined) },
-    app,
+    {
+      ...http1Options(limits),
+      ...directBodyOptions(socket => queue.current(socket) !== undefined),
+      ...app.classes,
+    },
+    handle,
   )
-  takeDirectBodies(server, app, idleTimeout)
+  takeDirectBodies(server, handle, idleTimeout)
   return server
 }
 

@@ -82,7 +82,8 @@ function isFromBrowser({ headers }: IncomingMessage): boolean {
 }
 
 function requireOneHost({ rawHeaders }: IncomingMessage): void {
-  if (rawHeaders.filter((name, i) => i % 2 === 0 && name.toLowerCase() === 'host').length > 1) {
+  // names and values alternate
+  if (rawHeaders.filter((name, i) => i % 2 === 0 && name.length === 4 && name.toLowerCase() === 'host').length > 1) {
     throw new OciError('REQUEST_INVALID', { detail: { reason: 'more than one Host' } })
   }
 }

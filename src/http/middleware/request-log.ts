@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import type { RequestHandler, Response } from 'express'
 import type { Logger } from '../../log.ts'
@@ -11,12 +12,14 @@ import { callbackPath } from '../public-url.ts'
 export function observeRequests({ log, metrics }: { log: Logger; metrics: Metrics }): RequestHandler {
   return (req, res, next) => {
     const started = performance.now()
-    const { socket, ip } = req
-    const given = req.get('X-Request-Id')
-    res.locals.fields = { id: given !== undefined && /^[\w.-]{1,64}$/.test(given) ? given : randomUUID() }
-    res.set('X-Request-Id', res.locals.fields.id)
+    const { socket } = req
+    // taken now: a connection that is closed has no address
+    const { remoteAddress } = socket
+    const id = requestId(req)
+    res.locals.fields = { id }
+    res.setHeader('X-Request-Id', id)
 
-    res.once('close', () => {
+    res.on('close', () => {
       const seconds = (performance.now() - started) / 1000
       const { bytesIn, bytesOut } = bodyBytes(req, res) ?? newBytes(socket)
       const route = String(res.locals.route ?? 'none')
@@ -34,7 +37,7 @@ export function observeRequests({ log, metrics }: { log: Logger; metrics: Metric
         bytesIn,
         bytesOut,
         sources: sourcesOf(res),
-        remote: ip,
+        remote: remoteAddress,
         http: req.httpVersion,
         agent: req.get('User-Agent'),
       }
@@ -48,6 +51,12 @@ export function observeRequests({ log, metrics }: { log: Logger; metrics: Metric
   }
 }
 
+/** The one that a proxy in front of us gave it, where it is fit for a log */
+function requestId({ headers }: IncomingMessage): string {
+  const given = headers['x-request-id']
+  return typeof given === 'string' && /^[\w.-]{1,64}$/.test(given) ? given : randomUUID()
+}
+
 /** Bytes that each connection had received and sent when its last request was over */
 const countedBytes = new WeakMap<Socket, { received: number; sent: number }>()
 
@@ -57,9 +66,14 @@ const countedBytes = new WeakMap<Socket, { received: number; sent: number }>()
  */
 function newBytes(socket: Socket): { bytesIn: number; bytesOut: number } {
   const { bytesRead: received, bytesWritten: sent } = socket
-  const before = countedBytes.get(socket) ?? { received: 0, sent: 0 }
-  countedBytes.set(socket, { received, sent })
-  return { bytesIn: received - before.received, bytesOut: sent - before.sent }
+  const counted = countedBytes.get(socket)
+  if (counted === undefined) {
+    countedBytes.set(socket, { received, sent })
+    return { bytesIn: received, bytesOut: sent }
+  }
+  const bytes = { bytesIn: received - counted.received, bytesOut: sent - counted.sent }
+  Object.assign(counted, { received, sent })
+  return bytes
 }
 
 /** Middleware that names the route of a request, for metrics and the audit log */
@@ -81,7 +95,9 @@ export function logFields(res: Response): Record<string, unknown> {
   return res.locals.fields
 }
 
+const methods = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'])
+
 /** Clients can send any method: only known ones become a label, so that there are not endlessly many */
 function methodLabel(method: string): string {
-  return ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'].includes(method) ? method : 'other'
+  return methods.has(method) ? method : 'other'
 }

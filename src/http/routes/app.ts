@@ -13,7 +13,6 @@
  *
  * May import access, upkeep, registry, oci and scheduling.
  */
-import type { RequestListener } from 'node:http'
 import express, { type Express, type Router } from 'express'
 import { OciError } from '../../oci/errors.ts'
 import type { Logger } from '../../log.ts'
@@ -26,7 +25,7 @@ import type { BrowserHosts } from '../middleware/browser-hosts.ts'
 import type { BodyMemory } from '../body-memory.ts'
 import type { UsageLimits } from '../usage-limits.ts'
 import type { BodyTurns } from '../body-turns.ts'
-import { forBothVersions } from '../http2.ts'
+import { forBothVersions, type AppListener } from '../http2.ts'
 import { guardBrowsers } from '../middleware/browsers.ts'
 import { sendAsData } from '../content-headers.ts'
 import { errorHandler } from '../middleware/error-handler.ts'
@@ -103,7 +102,7 @@ export interface AppLimits {
 }
 
 /** The app of the registry's port: middleware in this order, then the routes, then the error handler */
-export function createApp(components: AppComponents, init: AppInit): RequestListener {
+export function createApp(components: AppComponents, init: AppInit): AppListener {
   const app = createBareApp(components, init, 'admin token')
   const registry = registryRoutes(components, init)
   const others = otherRoutes(components, init)
@@ -154,7 +153,7 @@ function otherRoutes(components: AppComponents, { admin, limits }: AppInit): Rou
  * The app of the admin port or socket: health, metrics and administration alone. Without `admin` it asks for no token,
  * which suits a socket that only one user can connect to.
  */
-export function createAdminApp(components: Omit<AppComponents, 'registry'>, init: AppInit): RequestListener {
+export function createAdminApp(components: Omit<AppComponents, 'registry'>, init: AppInit): AppListener {
   const app = createBareApp(components, init, init.admin === undefined ? 'admin socket' : 'admin token')
   useAdministration(app, components, init.admin, init.limits)
   return endApp(app, components)
@@ -192,7 +191,7 @@ function createBareApp(
   return app
 }
 
-function endApp(app: Express, components: Omit<AppComponents, 'registry'>): RequestListener {
+function endApp(app: Express, components: Omit<AppComponents, 'registry'>): AppListener {
   app.use(() => {
     throw new OciError('NOT_FOUND')
   })

@@ -12,8 +12,8 @@ import type { Registry } from '../../registry/repositories/registry.ts'
  */
 export function repositoryName(req: Request, res: Response, registry: Registry): string {
   const name = parseName(req.params['name'])
-  const namespace = namespaceOf(req)
-  if (namespace === undefined || !registry.hasMirrors) {
+  const namespace = registry.hasMirrors ? namespaceOf(req) : undefined
+  if (namespace === undefined) {
     return name
   }
   const full = registry.nameIn(namespace, name)
