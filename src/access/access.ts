@@ -75,6 +75,11 @@ export class Access {
     return state === undefined ? pullsEverything : pullerOf(state.rules, peerIdentity(id, inSwarm, groups))
   }
 
+  /** Whether a rule allows anything to this very peer */
+  namesPeer(id: string): boolean {
+    return this.#components.files.state?.rules.allowsBySubject(`peer:${id}`) === true
+  }
+
   /**
    * Returns at once where there are no rules
    *

@@ -121,6 +121,11 @@ export class Rules implements Decisions {
     return nodes.some(node => node?.deniedSomewhere.has(action))
   }
 
+  /** Whether a rule allows anything to one subject by its own name */
+  allowsBySubject(subject: string): boolean {
+    return (this.#bySubject.get(subject)?.allowedSomewhere.size ?? 0) > 0
+  }
+
   allowsSomewhere(identity: Identity, action: Action): boolean {
     for (const subject of this.#subjectsOf(identity)) {
       if (this.#bySubject.get(subject)?.allowedSomewhere.has(action) === true) {

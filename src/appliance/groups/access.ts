@@ -34,6 +34,8 @@ export interface AccessParts {
   /** What a connected peer may pull */
   pullerOf: (peer: string) => Puller | Promise<Puller>
   peerAccess: PeerAccess
+  /** Whether a rule, or a certificate of the operator, is for this very peer */
+  knowsPeer: (peer: string) => boolean
   parts: Part[]
 }
 
@@ -103,24 +105,8 @@ export function buildAccess({ condition, config, directory, index, inputs, ...ba
     blockAccess,
     audience,
     pullerOf,
-    peerAccess: {
-      mayFetch: (peer, cid) => {
-        const puller = pullerOf(peer)
-        return puller instanceof Promise
-          ? puller.then(settled => blockAccess.mayPeerFetch(settled, cid))
-          : blockAccess.mayPeerFetch(puller, cid)
-      },
-      isPublic: cid => blockAccess.mayFetch(audience(), cid),
-      certificates: {
-        own: async peer => await own.read(peer),
-        show: (peer, text) => {
-          trust.show(peer, text)
-        },
-        forget: peer => {
-          trust.forget(peer)
-        },
-      },
-    },
+    knowsPeer: peer => access.namesPeer(peer) || Array.isArray(trust.groupsOf(peer)),
+    peerAccess: buildPeerAccess({ audience, blockAccess, own, pullerOf, trust }),
     parts: [
       ...(auditLog === undefined ? [] : [part('audit log', auditLog)]),
       part('thread for passwords', { stop: async () => await comparison.stop() }),
@@ -129,6 +115,33 @@ export function buildAccess({ condition, config, directory, index, inputs, ...ba
       part('access rules', accessFiles),
       part('keys of tokens', { start: async () => access.isClosed && (await keys.load()) }),
     ],
+  }
+}
+
+function buildPeerAccess({
+  audience,
+  blockAccess,
+  own,
+  pullerOf,
+  trust,
+}: Pick<AccessParts, 'audience' | 'blockAccess' | 'pullerOf'> & { own: OwnCertificate; trust: PeerTrust }): PeerAccess {
+  return {
+    mayFetch: (peer, cid) => {
+      const puller = pullerOf(peer)
+      return puller instanceof Promise
+        ? puller.then(settled => blockAccess.mayPeerFetch(settled, cid))
+        : blockAccess.mayPeerFetch(puller, cid)
+    },
+    isPublic: cid => blockAccess.mayFetch(audience(), cid),
+    certificates: {
+      own: async peer => await own.read(peer),
+      show: (peer, text) => {
+        trust.show(peer, text)
+      },
+      forget: peer => {
+        trust.forget(peer)
+      },
+    },
   }
 }
 

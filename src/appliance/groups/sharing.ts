@@ -19,13 +19,21 @@ export interface Sharing {
 
 export function buildSharing({
   blockstore,
+  config,
   index,
+  knowsPeer,
   log,
   node,
   pullerOf,
 }: Base & AccessParts & Storage & Network): Sharing {
   const knownDigests = new KnownDigests({ blockstore, index, puller: pullerOf })
   const digests = new Digests({ node, answers: knownDigests, log: log.child({ module: 'digests' }) })
-  const peers = { questions: digests, blocks: new PeerBlocks({ node }), log: log.child({ module: 'mirror' }) }
+  const peers = {
+    questions: digests,
+    blocks: new PeerBlocks({ node }),
+    // on the public network, most connected peers are strangers, who need not know what is wanted here
+    mayAsk: (peer: string) => config.network !== 'public' || node.isConfigured(peer) || knowsPeer(peer),
+    log: log.child({ module: 'mirror' }),
+  }
   return { peers, knownDigests, parts: [part('digests of peers', digests)] }
 }

@@ -69,6 +69,11 @@ export class IpfsNode {
     return this.libp2p?.getPeers().length ?? 0
   }
 
+  /** Whether the configuration names a peer */
+  isConfigured(peer: string): boolean {
+    return this.#running?.keeper?.isConfigured(peer) === true
+  }
+
   peers(): Peer[] {
     const connections = this.libp2p?.getConnections() ?? []
     return connections.map(({ remotePeer, remoteAddr, direction, limits, rtt }) => ({

@@ -44,6 +44,8 @@ export class PeerKeeper {
   readonly #log: Logger
   readonly #init: PeerKeeperInit
   readonly #found = new Map<string, number>()
+  /** Ids of configured peers, where an address has none once it was dialled */
+  readonly #configured = new Set<string>()
   #controller: AbortController | undefined
   #loops: Array<Promise<void>> = []
 
@@ -52,6 +54,17 @@ export class PeerKeeper {
     this.#log = components.log
     this.#init = init
     setMaxListeners(0, this.#libp2p)
+    for (const address of init.peers) {
+      const last = address.getComponents().at(-1)
+      if (last?.name === 'p2p' && last.value !== undefined) {
+        this.#configured.add(last.value)
+      }
+    }
+  }
+
+  /** Whether the configuration names a peer, by its id or by an address at which it was found */
+  isConfigured(peer: string): boolean {
+    return this.#configured.has(peer)
   }
 
   start(): void {
@@ -114,7 +127,7 @@ export class PeerKeeper {
     const components = {
       dial: async (...args: [Multiaddr, AbortSignal]) => {
         const connection = await this.#dial(...args)
-        await this.#libp2p.peerStore.merge(connection.remotePeer, { tags: { [tag]: { value: 100 } } })
+        await this.#note(connection.remotePeer)
         return connection
       },
       isConnected: (peer: PeerId) => this.#libp2p.getConnections(peer).length > 0,
@@ -133,7 +146,7 @@ export class PeerKeeper {
         this.#log.info('peer connected', { peer: remotePeer.toString(), address: address.toString() })
         delay = firstDelay
         reported = false
-        await this.#libp2p.peerStore.merge(remotePeer, { tags: { [tag]: { value: 100 } } })
+        await this.#note(remotePeer)
         await this.#disconnected(remotePeer, signal)
         this.#log.debug('peer disconnected', { peer: remotePeer.toString(), address: address.toString() })
       } catch (err) {
@@ -149,6 +162,11 @@ export class PeerKeeper {
       await pause(delay * (0.75 + Math.random() / 2), signal)
       delay = Math.min(delay * 2, lastDelay)
     }
+  }
+
+  async #note(peer: PeerId): Promise<void> {
+    this.#configured.add(peer.toString())
+    await this.#libp2p.peerStore.merge(peer, { tags: { [tag]: { value: 100 } } })
   }
 
   async #bootstrap(signal: AbortSignal): Promise<void> {

@@ -11,6 +11,8 @@ export interface BlobPeersComponents {
   questions: DigestQuestions
   /** Fetches a block, which matches its CID, from a peer */
   blocks: { fetch: (peer: string, cid: CID, options: { signal: AbortSignal }) => Promise<Uint8Array> }
+  /** Whether a connected peer is asked what it has, and so learns what is wanted here. @default all are */
+  mayAsk?: ((peer: string) => boolean) | undefined
   log: Logger
 }
 
@@ -29,6 +31,10 @@ export class BlobPeers {
 
   get blocks(): BlobPeersComponents['blocks'] {
     return this.#components.blocks
+  }
+
+  mayAsk(peer: string): boolean {
+    return this.#components.mayAsk?.(peer) ?? true
   }
 
   isTrusted(peer: string): boolean {

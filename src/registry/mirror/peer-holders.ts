@@ -68,11 +68,11 @@ export class PeerHolders {
     }
   }
 
-  /** Asks a peer for what it has, unless it was asked already */
+  /** Asks a peer for what it has, if it may be asked and was not yet */
   ask(peer: string): void {
     const { leaves, peers } = this.#components
-    const mayBeAsked = peers.isTrusted(peer) && !this.#refused.has(peer) && !this.#stopped.signal.aborted
-    if (mayBeAsked && !this.#holders.has(peer) && this.#holders.size < maxPeers) {
+    const mayBeAsked = peers.mayAsk(peer) && peers.isTrusted(peer) && !this.#refused.has(peer)
+    if (mayBeAsked && !this.#stopped.signal.aborted && !this.#holders.has(peer) && this.#holders.size < maxPeers) {
       const holdings = new PeerHoldings(peer, leaves.leafCount)
       this.#holders.set(peer, holdings)
       this.#unanswered++

@@ -30,6 +30,16 @@ describe('rules', () => {
     })
   })
 
+  it('tell whether one allows anything to a subject by its own name', () => {
+    const rules = new Rules([
+      allow(['peer:a', 'anonymous'], ['r'], ['pull']),
+      deny(['peer:b'], ['r'], ['pull']),
+      allow(['user:c'], ['r'], ['pull']),
+    ])
+    const named = ['peer:a', 'peer:b', 'peer:c'].filter(subject => rules.allowsBySubject(subject))
+    assert.deepEqual(named, ['peer:a'])
+  })
+
   it('match subjects', () => {
     const cases: [string, Identity, boolean][] = [
       ['anonymous', stranger, true],

@@ -145,6 +145,18 @@ suite('IpfsNode', () => {
     await node.stop()
   })
 
+  test('knows which peers are configured, by their id or by where they were found', async t => {
+    const [byId, byAddress, other] = Array.from({ length: 3 }, () => ipfsNode().node)
+    t.after(async () => Promise.all([node.stop(), byId!.stop(), byAddress!.stop(), other!.stop()]))
+    await Promise.all([byId!.start(), byAddress!.start(), other!.start()])
+    const peers = [byId!.multiaddrs[0]!, byAddress!.multiaddrs[0]!.replace(/\/p2p\/.*/, '')]
+    const { node } = ipfsNode({ peers })
+    await node.start()
+    await node.connect(other!.multiaddrs[0]!)
+    await until('both are configured', () => node.isConfigured(byAddress!.peerId!) && node.isConfigured(byId!.peerId!))
+    assert.equal(node.isConfigured(other!.peerId!), false)
+  })
+
   test('keeps a configured peer connected, and dials it again', async t => {
     const datastore = new MemoryDatastore()
     const first = ipfsNode({}, { datastore }).node

@@ -1,0 +1,24 @@
+import assert from 'node:assert/strict'
+import { it } from 'node:test'
+import { buildSharing } from '../../../../src/appliance/groups/sharing.ts'
+import { recordingLog } from '../../../fixtures/recording-log.ts'
+
+const log = Object.assign(recordingLog(), { child: () => recordingLog() })
+
+it('a mirror asks every connected peer what it has, but strangers of the public network', () => {
+  for (const [network, peer, mayAsk] of [
+    ['lan', 'stranger', true],
+    ['private', 'stranger', true],
+    ['public', 'stranger', false],
+    ['public', 'configured', true],
+    ['public', 'of a rule', true],
+  ] as const) {
+    const { peers } = buildSharing({
+      config: { network },
+      node: { isConfigured: (id: string) => id === 'configured' },
+      knowsPeer: (id: string) => id === 'of a rule',
+      log,
+    } as never)
+    assert.equal(peers.mayAsk?.(peer), mayAsk, `${network} ${peer}`)
+  }
+})

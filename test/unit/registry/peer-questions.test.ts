@@ -1,0 +1,84 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { trusted } from '../../../src/access/caller.ts'
+import type { DigestQuestions } from '../../../src/ipfs/digests/digest-client.ts'
+import type { BlobPeersComponents } from '../../../src/registry/mirror/blob-peers.ts'
+import { FakeUpstream } from '../../fixtures/fake-upstream.ts'
+import { sha256 } from '../../fixtures/images.ts'
+import { addImage } from '../../fixtures/mirrored-image.ts'
+import { recordingLog } from '../../fixtures/recording-log.ts'
+import { readAll, TestRegistry } from '../../fixtures/registry.ts'
+import { until } from '../../fixtures/until.ts'
+
+const mebibyte = 1024 * 1024
+const name = 'docker.io/library/alpine'
+
+/** Peers that know nothing, and note that they are asked */
+class Peers {
+  readonly asked: string[] = []
+  readonly #listeners = new Set<(peer: string) => void>()
+  connected: string[]
+
+  constructor(...connected: string[]) {
+    this.connected = connected
+  }
+
+  connect(peer: string): void {
+    this.connected.push(peer)
+    this.#listeners.forEach(listener => {
+      listener(peer)
+    })
+  }
+
+  components(more: Partial<BlobPeersComponents> = {}): BlobPeersComponents {
+    const { asked } = this
+    const questions: DigestQuestions = {
+      self: 'self',
+      peers: () => this.connected,
+      onPeer: listener => {
+        this.#listeners.add(listener)
+        return () => this.#listeners.delete(listener)
+      },
+      async *ask(peer) {
+        asked.push(peer)
+        yield* []
+      },
+    }
+    const fetch = async (): Promise<never> => {
+      throw new Error('nobody has it')
+    }
+    return { questions, blocks: { fetch }, log: recordingLog(), ...more }
+  }
+}
+
+async function pull(stores: TestRegistry, layer: Buffer): Promise<Buffer> {
+  const repository = await stores.registry.repository(name, trusted)
+  await repository.manifest({ tag: 'latest' })
+  return await readAll((await repository.blob(sha256(layer))).read())
+}
+
+function slowUpstream(): { upstream: FakeUpstream; layer: Buffer; go: () => void } {
+  const upstream = new FakeUpstream()
+  const { promise, resolve } = Promise.withResolvers<void>()
+  upstream.beforeChunk = async () => await promise
+  return { upstream, layer: addImage(upstream, 'library/alpine', 'latest', [3 * mebibyte]).layers[0]!, go: resolve }
+}
+
+describe('a fetch', () => {
+  it('asks the connected peers that may be asked, and those that connect meanwhile', async () => {
+    const { go, layer, upstream } = slowUpstream()
+    const peers = new Peers('friend', 'stranger')
+    const mayAsk = (peer: string): boolean => !peer.includes('stranger')
+    await using stores = await TestRegistry.open({ upstreams: [upstream], peers: peers.components({ mayAsk }) })
+    const pulled = pull(stores, layer)
+    await until('it has begun', () => upstream.asked('blob') > 0)
+    peers.connect('another stranger')
+    peers.connect('late friend')
+    // a stranger that asks for the blob is told, but not asked
+    stores.mirroring!.fetches.answer('third stranger', sha256(layer), () => true)
+    stores.mirroring!.fetches.answer('third friend', sha256(layer), () => true)
+    go()
+    assert.deepEqual(await pulled, layer)
+    assert.deepEqual(peers.asked, ['friend', 'late friend', 'third friend'])
+  })
+})
