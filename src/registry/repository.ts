@@ -52,6 +52,8 @@ export interface Blob {
   cid: string | undefined
   /** Where its bytes are; undefined where that is known only once they are read */
   source?: SourceKind | undefined
+  /** The repository here that it is of, and whose rules hold for it; @default the one that was asked */
+  repository?: string | undefined
   read: (options?: ReadBlobOptions) => AsyncIterable<Uint8Array>
 }
 

@@ -58,6 +58,33 @@ describe('a mirror with rules', () => {
     assert.equal((await app.get(path, bearer(token))).status, 200)
   })
 
+  it('tells caches and the log of the name that a blob is of, not of the one that was asked for', async () => {
+    const upstream = new FakeUpstream()
+    const { layers } = addImage(upstream, 'library/alpine', 'latest', [100])
+    const open = `${rules}  - {who: [anonymous], repositories: ['library/**'], actions: [pull]}\n`
+    for (const [text, own] of [
+      [open, 'public'],
+      [rules, undefined],
+    ] as const) {
+      await using app = await TestApp.start({
+        upstreams: [upstream],
+        mirror: { fallback: 'docker.io' },
+        access: { rules: text, users: { ann: 'secret' } },
+      })
+      await app.stores.pushBlob('library/alpine', Buffer.from('own'))
+      const blob = async (bytes: Buffer): Promise<[number, string | undefined]> => {
+        const reply = await app.get(`/v2/library/alpine/blobs/${sha256(bytes)}`, basic('ann', 'secret'))
+        return [reply.status, reply.headers['cache-control']?.split(',')[0]]
+      }
+      assert.deepEqual(await blob(layers[0]!), [200, 'private'])
+      assert.deepEqual(
+        app.stores.logged.filter(({ message }) => message === 'denied'),
+        [],
+      )
+      assert.deepEqual(await blob(Buffer.from('own')), own === undefined ? [404, undefined] : [200, own])
+    }
+  })
+
   it('gives a token for what the name stands for, as docker asks for no other', async () => {
     const upstream = new FakeUpstream()
     const { layers } = addImage(upstream, 'library/alpine', 'latest', [100])

@@ -35,10 +35,11 @@ export function blobRoutes(
       const repository = await registry.repository(repositoryName(req, res, registry), caller)
       const options = { ...requestOptions(req, res), onSource: countSources(res, metrics) }
       const blob = await repository.blob(parseDigest(req.params.digest), { ...options, whole: req.method === 'HEAD' })
+      const isPublic = caller.isPublic(blob.repository ?? repository.name)
       res.set({
         'Docker-Content-Digest': blob.digest,
         ETag: etag(blob.digest),
-        'Cache-Control': `${caller.isPublic(repository.name) ? 'public' : 'private'}, max-age=31536000, immutable`,
+        'Cache-Control': `${isPublic ? 'public' : 'private'}, max-age=31536000, immutable`,
         'Accept-Ranges': 'bytes',
         ...(blob.cid === undefined ? {} : { 'X-Ipfs-Cid': blob.cid }),
       })

@@ -21,11 +21,14 @@ export class FallbackRepository implements Repository {
   readonly name: string
   readonly #local: Repository
   readonly #mirrored: Repository
+  readonly #mayPullHere: boolean
 
-  constructor(local: Repository, mirrored: Repository) {
+  /** @param mayPullHere whether the caller may pull from the name itself, not only what it stands for */
+  constructor(local: Repository, mirrored: Repository, mayPullHere: boolean) {
     this.name = local.name
     this.#local = local
     this.#mirrored = mirrored
+    this.#mayPullHere = mayPullHere
   }
 
   async manifest(reference: Reference, options?: LookUpOptions): Promise<FoundManifest> {
@@ -37,9 +40,12 @@ export class FallbackRepository implements Repository {
     if (options.whole === true) {
       return await this.#local.blob(digest, options)
     }
+    if (!this.#mayPullHere) {
+      return await this.#mirroredBlob(digest, options)
+    }
     return await this.#local.blob(digest, options).catch(async (err: unknown) => {
-      if (err instanceof OciError && ['BLOB_UNKNOWN', 'UNAUTHORIZED', 'DENIED'].includes(err.code)) {
-        return await this.#mirrored.blob(digest, options)
+      if (err instanceof OciError && err.code === 'BLOB_UNKNOWN') {
+        return await this.#mirroredBlob(digest, options)
       }
       throw err
     })
@@ -76,5 +82,9 @@ export class FallbackRepository implements Repository {
 
   requireWritable(): void {
     this.#local.requireWritable()
+  }
+
+  async #mirroredBlob(digest: Digest, options: LookUpOptions): Promise<Blob> {
+    return { ...(await this.#mirrored.blob(digest, options)), repository: this.#mirrored.name }
   }
 }

@@ -145,7 +145,8 @@ export class Registry {
     const fallbackName = mirrors?.fallbackName(name)
     const fallback = fallbackName === undefined ? undefined : mirrors?.repository(fallbackName)
     if (fallback !== undefined) {
-      return new FallbackRepository(this.#guarded(local, caller), this.#guarded(fallback, caller))
+      const mayPullHere = caller.may({ action: 'pull', repository: name })
+      return new FallbackRepository(this.#guarded(local, caller), this.#guarded(fallback, caller), mayPullHere)
     }
     if (resolver !== undefined) {
       return this.#guarded(this.#resolved(local, resolver, caller), caller)
