@@ -9,7 +9,7 @@ export const GiB = 1024 * MiB
 export const usage = `npm run bench -- [CASE...] [OPTIONS]
 
 Without a case, all of them. Lists are separated by commas. CASE:
-  push pull manifests listings image node-to-node start memory cpu disk latency hostile access
+  push pull manifests listings image node-to-node start memory cpu disk latency hostile access roll-out
 
   --only CASES          the same as naming them
   --rounds N            counted rounds of each measure, after one that warms up [5; --quick 1]
@@ -18,6 +18,7 @@ Without a case, all of them. Lists are separated by commas. CASE:
   --clients NUMBERS     that push or pull at a time [1,4,16]
   --connections NUMBERS that ask for manifests at a time [1,32,256]
   --entries NUMBERS     tags and repositories that are listed [10,1000,100000]
+  --appliances NUMBERS  that get an image at once [4,8,16]
   --blocks NUMBERS      in the store at the start [10,10000,1000000]
   --seconds N           length of each load of requests [3]
   --chunked             push without a Content-Length, in pieces of 32 KiB
@@ -40,6 +41,7 @@ export interface Options {
   clients: number[]
   connections: number[]
   entries: number[]
+  appliances: number[]
   blocks: number[]
   seconds: number
   chunked: boolean
@@ -68,6 +70,7 @@ export function parseOptions(args: string[], env: NodeJS.ProcessEnv): Options | 
           'size',
           'clients',
           'connections',
+          'appliances',
           'entries',
           'blocks',
           'seconds',
@@ -100,6 +103,7 @@ export function parseOptions(args: string[], env: NodeJS.ProcessEnv): Options | 
     clients: numbers('clients', [1, 4, 16], [1, 2]),
     connections: numbers('connections', [1, 32, 256], [1, 8]),
     entries: numbers('entries', [10, 1000, 100_000], [10, 1000]),
+    appliances: numbers('appliances', [4, 8, 16], [3]),
     blocks: numbers('blocks', [10, 10_000, 1_000_000], [10, 1000]),
     seconds: numbers('seconds', [3], [0.3])[0]!,
     chunked: values['chunked'] === true,

@@ -16,6 +16,7 @@ import { listings } from './cases/listings.ts'
 import { manifests } from './cases/manifests.ts'
 import { memoryCase } from './cases/memory.ts'
 import { nodeToNode } from './cases/node-to-node.ts'
+import { rollOut } from './cases/roll-out.ts'
 import { start } from './cases/start.ts'
 import { buildNative } from './native.ts'
 import { parseOptions, usage, UsageError, type Options } from './options.ts'
@@ -45,6 +46,7 @@ const cases: Case[] = [
   latency,
   hostile,
   access,
+  rollOut,
 ]
 const results = join(import.meta.dirname, 'results')
 

@@ -4,7 +4,9 @@ import type { DigestQuestions } from '../../ipfs/digests/digest-client.ts'
 import type { Logger } from '../../log.ts'
 
 const hour = 60 * 60 * 1000
-const maxDistrusted = 10_000
+const maxRemembered = 10_000
+/** Leaves that all fetches together ask peers for at a time, and each of them at least; 1 MiB each */
+const [inFlight, least] = [12, 2]
 
 /** How blobs are found and fetched at connected appliances */
 export interface BlobPeersComponents {
@@ -19,7 +21,11 @@ export interface BlobPeersComponents {
 /** Connected appliances that can be asked for blobs; one that lied is not asked for an hour */
 export class BlobPeers {
   readonly #components: BlobPeersComponents
-  readonly #distrusted = new LRUCache<string, true>({ max: maxDistrusted, ttl: hour })
+  readonly #distrusted = new LRUCache<string, true>({ max: maxRemembered, ttl: hour })
+
+  /** When a leaf last came from a peer; milliseconds */
+  readonly #delivered = new LRUCache<string, number>({ max: maxRemembered })
+  #fetches = 0
 
   constructor(components: BlobPeersComponents) {
     this.#components = components
@@ -31,6 +37,31 @@ export class BlobPeers {
 
   get blocks(): BlobPeersComponents['blocks'] {
     return this.#components.blocks
+  }
+
+  /** Leaves that one fetch may ask for at a time: with more, each only takes longer, and the last one looks late */
+  get share(): number {
+    return Math.max(least, Math.ceil(inFlight / Math.max(1, this.#fetches)))
+  }
+
+  /** To be called when a fetch begins */
+  began(): void {
+    this.#fetches++
+  }
+
+  /** To be called when a fetch ends */
+  ended(): void {
+    this.#fetches--
+  }
+
+  /** To be called when a leaf has come from a peer */
+  delivered(peer: string): void {
+    this.#delivered.set(peer, performance.now())
+  }
+
+  /** When a leaf last came from a peer, for any fetch; milliseconds of `performance` */
+  lastDelivery(peer: string): number {
+    return this.#delivered.get(peer) ?? -Infinity
   }
 
   mayAsk(peer: string): boolean {

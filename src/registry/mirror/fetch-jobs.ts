@@ -82,23 +82,22 @@ export class FetchJobs {
 
   /** What comes soon, and need not be fetched by others: to the end of a segment each */
   get claims(): LeafRange[] {
-    return Array.from(this.#jobs, ({ next, to }) => ({ from: next, to: Math.min(to, segmentEnd(next)) })).filter(
-      ({ from, to }) => from < to,
-    )
+    return Array.from(this.#jobs, job => this.#comingOf(job)).filter(({ from, to }) => from < to)
   }
 
   /** Whether a leaf comes soon, by a job that does not stand still */
   isComing(leaf: number): boolean {
     const before = performance.now() - Math.max(stalled.least, stalled.times * (this.#leafTime.value ?? 0))
-    return [...this.#jobs].some(
-      ({ last, next, to }) => last > before && leaf >= next && leaf < Math.min(to, segmentEnd(next)),
-    )
+    return [...this.#jobs].some(job => {
+      const { from, to } = this.#comingOf(job)
+      return job.last > before && leaf >= from && leaf < to
+    })
   }
 
-  /** Leaves to others what they fetch too, where nothing of it has come yet */
+  /** Leaves to others what they fetch too */
   leave(claims: readonly LeafRange[]): void {
-    for (const { from, next, stop } of this.#jobs) {
-      if (next === from && claims.some(claim => from >= claim.from && from < claim.to)) {
+    for (const { next, stop } of this.#jobs) {
+      if (claims.some(({ from, to }) => next >= from && next < to)) {
         stop.abort()
       }
     }
@@ -153,6 +152,15 @@ export class FetchJobs {
         reason: 'invalid',
       })
     }
+  }
+
+  /** What a job delivers next, and what it has delivered that is not stored yet */
+  #comingOf({ from, next, to }: Job): LeafRange {
+    let first = from
+    while (first < next && this.#components.leaves.has(first)) {
+      first++
+    }
+    return { from: first, to: Math.min(to, segmentEnd(next)) }
   }
 
   #begin(source: Source, { from, to }: { from: number; to: number }): void {

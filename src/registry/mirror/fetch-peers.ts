@@ -9,14 +9,17 @@ import { MovingAverage } from './moving-average.ts'
 import { PeerHolders } from './peer-holders.ts'
 import type { PeerHoldings } from './peer-holdings.ts'
 
-/** Leaves that are asked for at a time, of all peers and of one */
-const [maxInFlight, maxInFlightOfOne] = [8, 4]
+/** Leaves that one peer is asked for at a time */
+const maxInFlightOfOne = 4
 /** Leaves from one on that a client waits for, which are fetched in order */
 const ahead = 8
 /** How often it is looked whether a peer is late; milliseconds */
 const checkInterval = 250
-/** A peer may take this long for a leaf at first, then so many times the usual time, within bounds; milliseconds */
-const headStart = { first: 2000, times: 6, least: 500, most: 10_000 }
+/**
+ * How long a peer may deliver nothing, from when it is asked for a leaf: at first, then so many times what a leaf takes
+ * as a rule, within bounds; milliseconds
+ */
+const headStart = { first: 3000, times: 6, least: 1000, most: 10_000 }
 /** A peer that needs less than this for a leaf is never left out; milliseconds */
 const quickLeaf = 100
 /** A peer rests if it is so many times slower than upstream, once so many leaves have come from it */
@@ -102,7 +105,8 @@ export class FetchPeers {
   }
 
   start(): void {
-    const { onProgress } = this.#components
+    const { onProgress, peers } = this.#components
+    peers.began()
     this.#holders.start(onProgress)
     this.#timer = setInterval(() => {
       this.#restLate()
@@ -117,7 +121,7 @@ export class FetchPeers {
 
   /** Begins to fetch what is needed and what peers have */
   fetch(): void {
-    while (this.#wants.size < maxInFlight && !this.#hasEnded) {
+    while (this.#wants.size < this.#components.peers.share && !this.#hasEnded) {
       const next = this.#choose()
       if (next === undefined) {
         return
@@ -173,6 +177,9 @@ export class FetchPeers {
   }
 
   async stop(): Promise<void> {
+    if (this.#timer !== undefined && !this.#hasEnded) {
+      this.#components.peers.ended()
+    }
     this.#hasEnded = true
     clearInterval(this.#timer)
     await Promise.all([this.#holders.stop(), this.pause()])
@@ -215,7 +222,7 @@ export class FetchPeers {
 
   /** Never rejects */
   async #fetch(leaf: number, { began, from, stop }: Want): Promise<void> {
-    const { leaves, log, onFull, onProgress, peers } = this.#components
+    const { leaves, onFull, onProgress, peers } = this.#components
     const { peer } = from
     const hash = from.hash(leaf)!
     try {
@@ -232,8 +239,7 @@ export class FetchPeers {
       if (isStorageFull(err)) {
         onFull(err)
       } else if (!stop.signal.aborted) {
-        from.rest()
-        log.debug('a peer does not deliver a leaf', { digest: leaves.digest, peer, leaf, reason: String(err) })
+        this.#rest(from, String(err))
       }
     } finally {
       from.inFlight--
@@ -245,28 +251,38 @@ export class FetchPeers {
   #came(from: PeerHoldings, time: number): void {
     const upstreamTime = this.#components.upstream.leafTime()
     from.delivered(time)
+    this.#components.peers.delivered(from.peer)
     this.#leafTime.add(time)
     const { count, value = 0 } = from.leafTime
+    // upstream is quick only as long as those that fetch the same leave it alone
     if (
       upstreamTime !== undefined &&
+      !this.isShared &&
       count >= slower.leaves &&
       value > Math.max(quickLeaf, slower.times * upstreamTime)
     ) {
-      from.rest()
+      this.#rest(from, `it takes ${Math.round(value)} ms for a leaf, and upstream ${Math.round(upstreamTime)} ms`)
     }
+  }
+
+  /** Others are asked for a while */
+  #rest(from: PeerHoldings, reason: string): void {
+    const { leaves, log } = this.#components
+    log.debug('a peer is not asked for leaves for a while', { digest: leaves.digest, peer: from.peer, reason })
+    from.rest()
   }
 
   /** Peers that take too long for a leaf; upstream, or another peer, is asked for it instead */
   #restLate(): void {
     const { first, least, most, times } = headStart
-    const usual = this.#leafTime.value
-    const longest = usual === undefined ? first : Math.min(most, Math.max(least, times * usual))
+    const usual = Math.max(this.#leafTime.value ?? 0, this.#components.upstream.leafTime() ?? 0)
+    const longest = usual === 0 ? first : Math.min(most, Math.max(least, times * usual))
     const before = performance.now() - longest
     if (!this.#components.upstream.hasFailed()) {
       this.#abort(({ began, from }) => {
-        const isLate = began < before
+        const isLate = Math.max(began, this.#components.peers.lastDelivery(from.peer)) < before
         if (isLate) {
-          from.rest()
+          this.#rest(from, `no leaf within ${Math.round(longest)} ms`)
         }
         return isLate
       })

@@ -1,0 +1,194 @@
+import { join } from 'node:path'
+import { nodeFlags } from '../../scripts/node-flags.ts'
+import { Distribution } from '../../test/fixtures/distribution.ts'
+import { NetworkSwitch } from '../../test/fixtures/network-switch.ts'
+import { ServerProcess } from '../../test/fixtures/server.ts'
+import { projectDirectory } from '../../test/fixtures/tools.ts'
+import { until } from '../../test/fixtures/until.ts'
+import { authorization } from '../authorization.ts'
+import type { Bench, Case } from '../bench.ts'
+import type { Measure, Sample } from '../measures.ts'
+import { nativePull, nativePush } from '../native.ts'
+import { GiB, MiB } from '../options.ts'
+import { manifestType, pushManifest } from '../small-image.ts'
+
+const layerCount = 8
+/** Layers that a client pulls at a time */
+const atOnce = 4
+const repository = 'bench/roll-out'
+const upstreamName = 'upstream.example'
+/** Of what the upstream sends */
+const rate = '200mbit'
+const upstreamHost = 0
+
+/** An image as the upstream has it */
+interface Pushed {
+  size: number
+  layerSize: number
+  digests: string[]
+}
+
+/**
+ * Many appliances get an image at once, each in a network namespace of its own, from an upstream that sends 200 Mbit a
+ * second to all of them together; beside that, as many clients that pull from the upstream themselves.
+ */
+export const rollOut: Case = {
+  name: 'roll-out',
+  run: async bench => {
+    const { appliances, quick, sizes = quick ? [16 * MiB] : [GiB] } = bench.options
+    for (const size of sizes) {
+      for (const count of appliances) {
+        await bench.inTurn(
+          [{ name: 'ipdr' }, { name: 'plain' }],
+          async ({ name }) => await (name === 'ipdr' ? mirrored(bench, count, size) : plain(bench, count, size)),
+          { warmUp: false },
+        )
+      }
+    }
+  },
+}
+
+async function mirrored(bench: Bench, count: number, size: number): Promise<Sample[]> {
+  await using stack = new AsyncDisposableStack()
+  const { image, network, upstream } = await startUpstream(bench, stack, count, size)
+  const mirrors: ServerProcess[] = []
+  for (let host = 1; host <= count; host++) {
+    mirrors.push(stack.use(await startMirror(bench, network, host, upstream.url)))
+  }
+  await connectAll(mirrors)
+  await network.limit(upstreamHost, rate)
+  const before = await traffic(network, count)
+  const seconds = await slowest(
+    mirrors.map(mirror => mirror.url),
+    `${upstreamName}/${repository}`,
+    image,
+  )
+  const after = await traffic(network, count)
+  for (const mirror of mirrors) {
+    await mirror.stop()
+  }
+  const received = after.received - before.received
+  return [
+    [measure(count, 'until the last has it', 's', 'lower'), seconds],
+    [measure(count, 'copies that the upstream sends', 'times', 'lower'), (after.sent - before.sent) / size],
+    [measure(count, 'bytes that an appliance receives', 'times', 'lower'), received / count / size],
+  ]
+}
+
+async function plain(bench: Bench, count: number, size: number): Promise<Sample[]> {
+  await using stack = new AsyncDisposableStack()
+  const { image, network, upstream } = await startUpstream(bench, stack, 0, size)
+  await network.limit(upstreamHost, rate)
+  const seconds = await slowest(
+    Array.from({ length: count }, () => upstream.url),
+    repository,
+    image,
+  )
+  return [[measure(count, 'until the last has it', 's', 'lower'), seconds]]
+}
+
+async function startUpstream(
+  bench: Bench,
+  stack: AsyncDisposableStack,
+  mirrors: number,
+  size: number,
+): Promise<{ image: Pushed; network: NetworkSwitch; upstream: Distribution }> {
+  const network = stack.use(await NetworkSwitch.create(mirrors + 1))
+  const upstream = stack.use(
+    await Distribution.start({
+      directory: await bench.folder('upstream'),
+      address: network.address(upstreamHost),
+      within: command => network.command(upstreamHost, command),
+    }),
+  )
+  const layerSize = size / layerCount
+  const { digests } = await nativePush({
+    ...{ base: upstream.url, repository, size: layerSize, clients: 1, count: layerCount, chunked: false },
+  })
+  const config = { mediaType: 'application/vnd.oci.image.config.v1+json', digest: digests[0]!, size: layerSize }
+  const layers = digests.map(digest => ({
+    ...{ mediaType: 'application/vnd.oci.image.layer.v1.tar', digest, size: layerSize },
+  }))
+  await pushManifest(upstream.url, repository, 'latest', { config, layers })
+  return { image: { size, layerSize, digests }, network, upstream }
+}
+
+async function startMirror(
+  bench: Bench,
+  network: NetworkSwitch,
+  host: number,
+  upstream: string,
+): Promise<ServerProcess> {
+  const address = network.address(host)
+  const { cpuProfile } = bench.options
+  const profile = cpuProfile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${cpuProfile}`]
+  return await ServerProcess.start({
+    ...{ address, dataDir: await bench.folder('mirror') },
+    program: network.command(host, [
+      process.execPath,
+      ...nodeFlags(),
+      ...profile,
+      join(projectDirectory, 'src/main.ts'),
+    ]),
+    args: [
+      ...['--network', 'lan', '--p2p-host', address, '--p2p-port', '0', '--names-publish', 'false'],
+      ...['--upstream', `${upstreamName}=${upstream}`, '--log-format', 'json'],
+    ],
+  })
+}
+
+/** Each with each, as nodes of a cluster are that find each other by name or mDNS */
+async function connectAll(mirrors: ServerProcess[]): Promise<void> {
+  for (const [i, mirror] of mirrors.entries()) {
+    for (const other of mirrors.slice(i + 1)) {
+      const line = await until('the node listens', () =>
+        other.log.split('\n').find(line => line.includes('IPFS node started')),
+      )
+      const [address] = (JSON.parse(line) as { addresses: string[] }).addresses
+      // both may dial at once, of which one connection stays
+      await until(`a connection to ${address}`, async () => await connect(mirror, address!))
+    }
+  }
+}
+
+async function connect({ dataDir, url }: ServerProcess, address: string): Promise<boolean> {
+  const response = await fetch(`${url}/ipdr/v1/peers`, {
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json', ...(await authorization(dataDir)) },
+    body: JSON.stringify({ address }),
+  })
+  await response.arrayBuffer()
+  return response.ok
+}
+
+/** @returns seconds until the last one has the image */
+async function slowest(bases: string[], name: string, { digests, layerSize }: Pushed): Promise<number> {
+  const began = performance.now()
+  await Promise.all(
+    bases.map(async base => {
+      const manifest = await fetch(`${base}/v2/${name}/manifests/latest`, { headers: { Accept: manifestType } })
+      if (!manifest.ok) {
+        throw new Error(`${base} does not deliver the manifest: ${await manifest.text()}`)
+      }
+      await manifest.arrayBuffer()
+      await nativePull({
+        ...{ base, size: layerSize, clients: atOnce },
+        paths: digests.map(digest => `/v2/${name}/blobs/${digest}`),
+      })
+    }),
+  )
+  return (performance.now() - began) / 1000
+}
+
+/** Bytes that the upstream has sent, and all mirrors have received of others */
+async function traffic(network: NetworkSwitch, mirrors: number): Promise<{ sent: number; received: number }> {
+  let received = 0
+  for (let host = 1; host <= mirrors; host++) {
+    received += (await network.traffic(host)).received
+  }
+  return { sent: (await network.traffic(upstreamHost)).sent, received }
+}
+
+function measure(count: number, what: string, unit: string, better: Measure['better']): Measure {
+  return { case: 'roll-out', name: `${count} appliances at once: ${what}`, unit, better }
+}
