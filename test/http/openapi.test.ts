@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { administrationRoutes } from '../../src/http/routes/administration.ts'
 import { logInRoutes, sessionRoutes } from '../../src/http/routes/log-in.ts'
+import type { Digest } from '../../src/oci/digest.ts'
 import { ApiDescription } from '../fixtures/api-description.ts'
 import { TestAppliance } from '../fixtures/appliance.ts'
 import { makeImage } from '../fixtures/images.ts'
@@ -12,6 +13,7 @@ import { local, startLogInTest } from '../fixtures/log-in.ts'
 import { routesOf } from '../fixtures/routes.ts'
 import { temporaryDirectory } from '../fixtures/temporary.ts'
 import { projectDirectory } from '../fixtures/tools.ts'
+import { until } from '../fixtures/until.ts'
 
 const json = 'application/json'
 const car = 'application/vnd.ipld.car'
@@ -23,6 +25,9 @@ describe('docs/openapi.yaml', () => {
   let server: TestAppliance
   let empty: TestAppliance
   let backup: ArrayBuffer
+  /** Mirrors the first one as `up.test` */
+  let mirror: TestAppliance
+  let blob: Digest
   before(async () => {
     api = await ApiDescription.read(join(projectDirectory, 'docs/openapi.yaml'))
     const network = { network: 'lan', p2p: { host: '127.0.0.1', port: 0 } }
@@ -32,10 +37,14 @@ describe('docs/openapi.yaml', () => {
     empty = resources.use(await TestAppliance.start(join(path, 'two'), network))
     const { content, descriptor } = makeImage([{ file: Buffer.from('content') }])
     for (const [digest, bytes] of content) {
-      await (digest === descriptor.digest
-        ? server.client.pushManifest('team/app', 'v1', bytes)
-        : server.client.pushBlob('team/app', bytes))
+      if (digest === descriptor.digest) {
+        await server.client.pushManifest('team/app', 'v1', bytes)
+      } else {
+        await server.client.pushBlob('team/app', bytes)
+        blob = digest
+      }
     }
+    mirror = resources.use(await TestAppliance.start(join(path, 'three'), { upstreams: [`up.test=${server.url}`] }))
     backup = await (await ask(server, 'POST /ipdr/v1/backup', blockKeys, '')).arrayBuffer()
   })
   after(async () => {
@@ -70,7 +79,11 @@ describe('docs/openapi.yaml', () => {
     ]
       .flatMap(routesOf)
       .map(({ method, path }) => `${method} ${path}`)
-    assert.deepEqual(served.sort(), api.operations)
+    // of the registry itself, only reads are described
+    assert.deepEqual(
+      served.sort(),
+      api.operations.filter(operation => !operation.includes(' /v2/')),
+    )
     assert.ok(served.length > 12)
   })
 
@@ -146,6 +159,49 @@ describe('docs/openapi.yaml', () => {
         assert.equal(response.status, status, operation)
         await api.assertDescribes(operation, response)
       }
+    }
+  })
+
+  describe('pulls by way of a mirror', () => {
+    const pulls: Array<[method: string, path: string, status: number, headers?: Record<string, string>]> = [
+      ['HEAD', 'manifests/v1', 200],
+      ['GET', 'manifests/v1', 200],
+      ['GET', 'manifests/v2', 404],
+      ['HEAD', 'manifests/v2', 404],
+      ['GET', 'manifests/v 1', 400],
+      ['HEAD', 'blobs/{blob}', 200],
+      ['GET', 'blobs/{blob}', 206, { Range: 'bytes=0-1' }],
+      ['GET', 'blobs/{blob}', 200],
+      ['GET', 'blobs/{blob}', 206, { Range: 'bytes=0-1,4-5' }],
+      ['GET', 'blobs/{blob}', 416, { Range: 'bytes=100000-' }],
+      ['GET', 'blobs/sha256:0', 400],
+      ['GET', 'tags/list', 200],
+      ['GET', 'tags/list?n=x', 400],
+      ['GET', 'referrers/{blob}', 200],
+    ]
+    it('are described with where they come from', async () => {
+      const pull = async (): Promise<string | null> => {
+        const response = await fetch(`${mirror.url}/v2/up.test/team/app/blobs/${blob}`)
+        await api.assertDescribes('GET /v2/{name}/blobs/{digest}', response)
+        return response.headers.get('X-Ipdr-Source')
+      }
+      assert.equal(await pull(), 'upstream')
+      await until('it is stored', async () => (await pull()) === 'disk')
+    })
+
+    for (const ns of ['up.test', 'elsewhere.test']) {
+      it(`are described with ns=${ns}`, async () => {
+        for (const [method, path, status, headers = {}] of pulls) {
+          const url = new URL(`/v2/team/app/${path.replace('{blob}', blob)}`, mirror.url)
+          url.searchParams.set('ns', ns)
+          const response = await fetch(url, { method, headers })
+          assert.equal(response.status, ns === 'up.test' ? status : 404, `${method} ${path}`)
+          assert.equal(response.headers.get('OCI-Namespace'), response.ok ? ns : null)
+          const [kind = ''] = path.split('/')
+          const described = { manifests: 'manifests/{reference}', tags: 'tags/list' }[kind] ?? `${kind}/{digest}`
+          await api.assertDescribes(`${method} /v2/{name}/${described}`, response)
+        }
+      })
     }
   })
 
