@@ -15,6 +15,7 @@ import { latency } from './cases/latency.ts'
 import { listings } from './cases/listings.ts'
 import { manifests } from './cases/manifests.ts'
 import { memoryCase } from './cases/memory.ts'
+import { mirror } from './cases/mirror.ts'
 import { nodeToNode } from './cases/node-to-node.ts'
 import { rollOut } from './cases/roll-out.ts'
 import { start } from './cases/start.ts'
@@ -46,6 +47,7 @@ const cases: Case[] = [
   latency,
   hostile,
   access,
+  mirror,
   rollOut,
 ]
 const results = join(import.meta.dirname, 'results')

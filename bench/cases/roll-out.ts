@@ -1,16 +1,15 @@
 import { join } from 'node:path'
 import { nodeFlags } from '../../scripts/node-flags.ts'
-import { Distribution } from '../../test/fixtures/distribution.ts'
-import { NetworkSwitch } from '../../test/fixtures/network-switch.ts'
+import type { NetworkSwitch } from '../../test/fixtures/network-switch.ts'
 import { ServerProcess } from '../../test/fixtures/server.ts'
 import { projectDirectory } from '../../test/fixtures/tools.ts'
 import { until } from '../../test/fixtures/until.ts'
 import { authorization } from '../authorization.ts'
 import type { Bench, Case } from '../bench.ts'
 import type { Measure, Sample } from '../measures.ts'
-import { nativePull, nativePush } from '../native.ts'
+import { nativePull } from '../native.ts'
 import { GiB, MiB } from '../options.ts'
-import { manifestType, pushManifest } from '../small-image.ts'
+import { pullManifest, SlowUpstream, type UpstreamImage } from '../slow-upstream.ts'
 
 const layerCount = 8
 /** Layers that a client pulls at a time */
@@ -19,14 +18,6 @@ const repository = 'bench/roll-out'
 const upstreamName = 'upstream.example'
 /** Of what the upstream sends */
 const rate = '200mbit'
-const upstreamHost = 0
-
-/** An image as the upstream has it */
-interface Pushed {
-  size: number
-  layerSize: number
-  digests: string[]
-}
 
 /**
  * Many appliances get an image at once, each in a network namespace of its own, from an upstream that sends 200 Mbit a
@@ -50,20 +41,22 @@ export const rollOut: Case = {
 
 async function mirrored(bench: Bench, count: number, size: number): Promise<Sample[]> {
   await using stack = new AsyncDisposableStack()
-  const { image, network, upstream } = await startUpstream(bench, stack, count, size)
+  const upstream = stack.use(await SlowUpstream.start(bench, count))
+  const { network } = upstream
+  const image = await upstream.push(repository, 'latest', size / layerCount, layerCount)
   const mirrors: ServerProcess[] = []
   for (let host = 1; host <= count; host++) {
     mirrors.push(stack.use(await startMirror(bench, network, host, upstream.url)))
   }
   await connectAll(mirrors)
-  await network.limit(upstreamHost, rate)
-  const before = await traffic(network, count)
+  await upstream.limit(rate)
+  const before = await traffic(upstream, count)
   const seconds = await slowest(
     mirrors.map(mirror => mirror.url),
     `${upstreamName}/${repository}`,
     image,
   )
-  const after = await traffic(network, count)
+  const after = await traffic(upstream, count)
   for (const mirror of mirrors) {
     await mirror.stop()
   }
@@ -77,40 +70,15 @@ async function mirrored(bench: Bench, count: number, size: number): Promise<Samp
 
 async function plain(bench: Bench, count: number, size: number): Promise<Sample[]> {
   await using stack = new AsyncDisposableStack()
-  const { image, network, upstream } = await startUpstream(bench, stack, 0, size)
-  await network.limit(upstreamHost, rate)
+  const upstream = stack.use(await SlowUpstream.start(bench, 0))
+  const image = await upstream.push(repository, 'latest', size / layerCount, layerCount)
+  await upstream.limit(rate)
   const seconds = await slowest(
     Array.from({ length: count }, () => upstream.url),
     repository,
     image,
   )
   return [[measure(count, 'until the last has it', 's', 'lower'), seconds]]
-}
-
-async function startUpstream(
-  bench: Bench,
-  stack: AsyncDisposableStack,
-  mirrors: number,
-  size: number,
-): Promise<{ image: Pushed; network: NetworkSwitch; upstream: Distribution }> {
-  const network = stack.use(await NetworkSwitch.create(mirrors + 1))
-  const upstream = stack.use(
-    await Distribution.start({
-      directory: await bench.folder('upstream'),
-      address: network.address(upstreamHost),
-      within: command => network.command(upstreamHost, command),
-    }),
-  )
-  const layerSize = size / layerCount
-  const { digests } = await nativePush({
-    ...{ base: upstream.url, repository, size: layerSize, clients: 1, count: layerCount, chunked: false },
-  })
-  const config = { mediaType: 'application/vnd.oci.image.config.v1+json', digest: digests[0]!, size: layerSize }
-  const layers = digests.map(digest => ({
-    ...{ mediaType: 'application/vnd.oci.image.layer.v1.tar', digest, size: layerSize },
-  }))
-  await pushManifest(upstream.url, repository, 'latest', { config, layers })
-  return { image: { size, layerSize, digests }, network, upstream }
 }
 
 async function startMirror(
@@ -162,15 +130,11 @@ async function connect({ dataDir, url }: ServerProcess, address: string): Promis
 }
 
 /** @returns seconds until the last one has the image */
-async function slowest(bases: string[], name: string, { digests, layerSize }: Pushed): Promise<number> {
+async function slowest(bases: string[], name: string, { digests, layerSize }: UpstreamImage): Promise<number> {
   const began = performance.now()
   await Promise.all(
     bases.map(async base => {
-      const manifest = await fetch(`${base}/v2/${name}/manifests/latest`, { headers: { Accept: manifestType } })
-      if (!manifest.ok) {
-        throw new Error(`${base} does not deliver the manifest: ${await manifest.text()}`)
-      }
-      await manifest.arrayBuffer()
+      await pullManifest(base, name, 'latest')
       await nativePull({
         ...{ base, size: layerSize, clients: atOnce },
         paths: digests.map(digest => `/v2/${name}/blobs/${digest}`),
@@ -181,12 +145,12 @@ async function slowest(bases: string[], name: string, { digests, layerSize }: Pu
 }
 
 /** Bytes that the upstream has sent, and all mirrors have received of others */
-async function traffic(network: NetworkSwitch, mirrors: number): Promise<{ sent: number; received: number }> {
+async function traffic(upstream: SlowUpstream, mirrors: number): Promise<{ sent: number; received: number }> {
   let received = 0
   for (let host = 1; host <= mirrors; host++) {
-    received += (await network.traffic(host)).received
+    received += (await upstream.network.traffic(host)).received
   }
-  return { sent: (await network.traffic(upstreamHost)).sent, received }
+  return { sent: await upstream.sent(), received }
 }
 
 function measure(count: number, what: string, unit: string, better: Measure['better']): Measure {
