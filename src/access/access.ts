@@ -6,7 +6,7 @@
  * a request, and `registry` and `ipfs/node` ask the {@link Caller} what he may do.
  */
 import type { AccessFiles, AccessState } from './access-files.ts'
-import { parseBasic, type Authenticator, type Credentials } from './authenticator.ts'
+import { parseBasic, type Authenticated, type Authenticator, type Credentials } from './authenticator.ts'
 import { IdentifiedCaller, trusted, type Caller } from './caller.ts'
 import { decisionsFor, fingerprintFor, holderOf } from './holders.ts'
 import { anonymousFrom, peerIdentity, type Identity } from './identity.ts'
@@ -81,7 +81,7 @@ export class Access {
   }
 
   /**
-   * Returns at once where there are no rules
+   * Returns at once where there are no rules, or for a token that was shown before
    *
    * @throws OciError UNAUTHORIZED where a password or token is wrong, or TOOMANYREQUESTS
    */
@@ -91,17 +91,28 @@ export class Access {
       credentials.observer?.identified?.(anonymousFrom(credentials.address))
       return trusted
     }
-    return this.#identifiedCaller(state, credentials)
+    const remembered = this.#components.authenticator.remembered(state, credentials)
+    return remembered === undefined
+      ? this.#authenticatedCaller(state, credentials)
+      : this.#identifiedCaller(state, credentials, remembered)
   }
 
-  async #identifiedCaller(state: AccessState, credentials: Credentials): Promise<Caller> {
-    const { address, authorization, challenge, observer } = credentials
-    const { authenticator, log } = this.#components
+  async #authenticatedCaller(state: AccessState, credentials: Credentials): Promise<Caller> {
+    const { authorization, observer } = credentials
     const authenticated = await this.#observe(
       observer,
       () => claimed(state, parseBasic(authorization)?.user),
-      async () => await authenticator.authenticate(state, credentials),
+      async () => await this.#components.authenticator.authenticate(state, credentials),
     )
+    return this.#identifiedCaller(state, credentials, authenticated)
+  }
+
+  #identifiedCaller(
+    state: AccessState,
+    { address, challenge, observer }: Credentials,
+    authenticated: Authenticated,
+  ): Caller {
+    const { log } = this.#components
     observer?.identified?.(authenticated.identity)
     return new IdentifiedCaller({
       ...authenticated,

@@ -3,11 +3,12 @@ import type { AccessState } from './access-files.ts'
 import { isKeySecret } from './api-keys.ts'
 import type { FailedLogIns } from './failed-log-ins.ts'
 import type { ForeignTokens } from './foreign-tokens.ts'
-import { certificateIdentity, holderOf, keyIdentity, userIdentity } from './holders.ts'
+import { certificateIdentity, holderOf, keyExpiry, keyIdentity, userIdentity } from './holders.ts'
 import type { Issuer } from './issuer.ts'
 import type { PasswordCheck } from './htpasswd.ts'
 import { anonymous, anonymousFrom, type Identity } from './identity.ts'
 import type { AccessObserver } from './observer.ts'
+import { RememberedTokens } from './remembered-tokens.ts'
 import type { Scope } from './scopes.ts'
 import type { Tokens } from './tokens.ts'
 
@@ -49,12 +50,18 @@ export class Authenticator {
   readonly #tokens: Tokens
   readonly #foreign: ForeignTokens
   readonly #failures: FailedLogIns
+  readonly #remembered = new RememberedTokens()
 
   constructor({ passwords, tokens, foreign, failures }: AuthenticatorComponents) {
     this.#passwords = passwords
     this.#tokens = tokens
     this.#foreign = foreign
     this.#failures = failures
+  }
+
+  /** Who shows a token of ours that was authenticated before and still counts; undefined: {@link authenticate} tells */
+  remembered(state: AccessState, { address, authorization }: Credentials): Authenticated | undefined {
+    return authorization === undefined ? undefined : this.#remembered.get(state, authorization, address)
   }
 
   /** @throws OciError UNAUTHORIZED with the challenge, or TOOMANYREQUESTS */
@@ -139,6 +146,11 @@ export class Authenticator {
     if (identity === undefined) {
       const reason = 'what this token was issued for, a password, key or certificate, is not valid or there any more'
       throw unauthorized(reason, challenge(undefined, 'invalid_token'))
+    }
+    // that of a certificate counts only with the certificate
+    if (identity.kind !== 'certificate') {
+      const until = Math.min(token.expires, keyExpiry(state, identity))
+      this.#remembered.add(state, credentials.authorization!, { identity, scopes }, until)
     }
     return { identity, scopes }
   }

@@ -100,6 +100,12 @@ export function holderOf(
   return secret !== undefined && fingerprintOf(secret) === fingerprint ? identity : undefined
 }
 
+/** When the key of an identity expires; milliseconds since 1970, or Infinity where it does not, or there is none */
+export function keyExpiry(state: AccessState, { name }: Identity): number {
+  const expires = keyOf(state, name)?.expires
+  return expires === undefined ? Infinity : Date.parse(expires)
+}
+
 /** What decides about an identity */
 export function decisionsFor(state: AccessState, { kind, name }: Identity): Decisions {
   return kind === 'key'

@@ -75,6 +75,8 @@ interface SubjectNode extends Node {
 export class Rules implements Decisions {
   readonly #bySubject = new Map<string, SubjectNode>()
   readonly #networks = new Networks()
+  /** Of identities that ask again and again, as those of tokens do */
+  readonly #known = new WeakMap<Identity, SubjectNode[]>()
 
   constructor(rules: readonly Rule[]) {
     for (const rule of rules) {
@@ -86,22 +88,15 @@ export class Rules implements Decisions {
     }
   }
 
-  decide(identity: Identity, { action, repository, tag }: Question): Decision {
+  decide(identity: Identity, question: Question): Decision {
     let allowedBy: Rule | undefined
-    const segments = repository.split('/')
-    for (const subject of this.#subjectsOf(identity)) {
-      for (const { rule, matches, matchesTag } of this.#entries(subject, segments)) {
-        if (!rule.actions.includes(action) || !matches(repository)) {
-          continue
-        }
-        if (matchesTag !== undefined && (tag === undefined ? rule.effect === 'deny' : !matchesTag(tag))) {
-          continue
-        }
-        if (rule.effect === 'deny') {
-          return { allowed: false, rule }
-        }
-        allowedBy ??= rule
+    const segments = question.repository.split('/')
+    for (const node of this.#nodesOf(identity)) {
+      const rule = decidingRule(node, segments, question)
+      if (rule?.effect === 'deny') {
+        return { allowed: false, rule }
       }
+      allowedBy ??= rule
     }
     return { allowed: allowedBy !== undefined, rule: allowedBy }
   }
@@ -111,14 +106,15 @@ export class Rules implements Decisions {
    * denies anything. What belongs to no repository alone, such as a block that a peer wants, is for these.
    */
   allowsEverywhere(identity: Identity, action: Action): boolean {
-    const nodes = Array.from(this.#subjectsOf(identity), subject => this.#bySubject.get(subject))
-    return nodes.some(node => node?.allowedEverywhere.has(action)) && !this.deniesSomewhere(identity, action)
+    return (
+      this.#nodesOf(identity).some(node => node.allowedEverywhere.has(action)) &&
+      !this.deniesSomewhere(identity, action)
+    )
   }
 
   /** Whether a rule denies an identity to do something to any repository */
   deniesSomewhere(identity: Identity, action: Action): boolean {
-    const nodes = Array.from(this.#subjectsOf(identity), subject => this.#bySubject.get(subject))
-    return nodes.some(node => node?.deniedSomewhere.has(action))
+    return this.#nodesOf(identity).some(node => node.deniedSomewhere.has(action))
   }
 
   /** Whether a rule allows anything to one subject by its own name */
@@ -127,12 +123,7 @@ export class Rules implements Decisions {
   }
 
   allowsSomewhere(identity: Identity, action: Action): boolean {
-    for (const subject of this.#subjectsOf(identity)) {
-      if (this.#bySubject.get(subject)?.allowedSomewhere.has(action) === true) {
-        return true
-      }
-    }
-    return false
+    return this.#nodesOf(identity).some(node => node.allowedSomewhere.has(action))
   }
 
   #add(subject: string, pattern: string, rule: Rule): void {
@@ -175,40 +166,70 @@ export class Rules implements Decisions {
     return root
   }
 
-  *#entries(subject: string, segments: readonly string[]): Generator<Entry> {
-    let node: Node | undefined = this.#bySubject.get(subject)
-    for (let depth = 0; node !== undefined; depth++) {
-      yield* node.entries
-      node = node.below.get(segments[depth] ?? '')
+  #nodesOf(identity: Identity): SubjectNode[] {
+    const known = this.#known.get(identity)
+    if (known !== undefined) {
+      return known
     }
+    const nodes = this.#subjectsOf(identity).flatMap(subject => this.#bySubject.get(subject) ?? [])
+    // whoever shows nothing is another identity with each request
+    if (identity.kind !== 'anonymous') {
+      this.#known.set(identity, nodes)
+    }
+    return nodes
   }
 
-  *#subjectsOf({ kind, name, groups, issuer, inSwarm, isTrusted, address }: Identity): Generator<string> {
-    yield 'anonymous'
+  #subjectsOf({ kind, name, groups, issuer, inSwarm, isTrusted, address }: Identity): string[] {
+    const subjects = ['anonymous']
     if (kind === 'user') {
-      yield issuer === undefined ? 'authenticated' : `issuer:${issuer}`
-      yield `user:${name}`
+      subjects.push(issuer === undefined ? 'authenticated' : `issuer:${issuer}`, `user:${name}`)
     }
     if (kind === 'key' || kind === 'certificate') {
-      yield 'authenticated'
-      yield name
+      subjects.push('authenticated', name)
     }
     if (kind === 'peer') {
-      yield `peer:${name}`
+      subjects.push(`peer:${name}`)
     }
     if (inSwarm === true) {
-      yield 'swarm'
+      subjects.push('swarm')
     }
     if (isTrusted === true) {
-      yield 'trusted'
+      subjects.push('trusted')
     }
     for (const group of groups) {
-      yield `group:${group}`
+      subjects.push(`group:${group}`)
     }
     if (address !== undefined) {
-      yield* this.#networks.subjectsOf(address)
+      subjects.push(...this.#networks.subjectsOf(address))
     }
+    return subjects
   }
+}
+
+/** The first rule of one subject that denies what is asked for, or else the first that allows it */
+function decidingRule(
+  root: Node,
+  segments: readonly string[],
+  { action, repository, tag }: Question,
+): Rule | undefined {
+  let allowedBy: Rule | undefined
+  let node: Node | undefined = root
+  for (let depth = 0; node !== undefined; depth++) {
+    for (const { rule, matches, matchesTag } of node.entries) {
+      if (!rule.actions.includes(action) || !matches(repository)) {
+        continue
+      }
+      if (matchesTag !== undefined && (tag === undefined ? rule.effect === 'deny' : !matchesTag(tag))) {
+        continue
+      }
+      if (rule.effect === 'deny') {
+        return rule
+      }
+      allowedBy ??= rule
+    }
+    node = node.below.get(segments[depth] ?? '')
+  }
+  return allowedBy
 }
 
 /** The segments before the first one with a wildcard */

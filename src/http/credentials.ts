@@ -16,11 +16,12 @@ export function observeAccess(res: Response, observer: AccessObserver): void {
 }
 
 /** What a client shows of itself, before anything of a body is read */
-export function credentialsOf(req: Request, access: Pick<Access, 'tokenUrl'>): Credentials {
+export function credentialsOf(req: Request, access: Pick<Access, 'tokenUrl'>, session?: string): Credentials {
   return {
     authorization: req.headers.authorization,
     address: req.socket.remoteAddress,
     certificate: certificateName(req),
+    session,
     challenge: challengeOf(req, access),
     observer: observerOf(req.res),
   }

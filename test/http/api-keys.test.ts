@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Administration } from '../../src/upkeep/administration.ts'
 import { basic, bearer } from '../fixtures/access.ts'
 import { makeKey } from '../fixtures/api-keys.ts'
@@ -141,6 +142,21 @@ describe('tokens for an API key', () => {
     }
     reset()
     assert.equal((await app.get(path, headers)).status, 200)
+  })
+
+  it('end when the key expires, also where they were shown before', async () => {
+    const expires = Date.now() + 1500
+    const brief = makeKey('brief', ci.key.scopes, { expires: new Date(expires).toISOString() })
+    app.access.change({ rules, users, keys: [...keys, brief.key] })
+    const reply = await app.get(`/auth/token?scope=${encodeURIComponent(scope)}`, basic('brief', brief.secret))
+    const { token, expires_in: lifetime } = json(reply) as { token: string; expires_in: number }
+    assert.ok(lifetime > 10, 'the token itself is valid for longer')
+    const headers = bearer(token)
+    for (let i = 0; i < 2; i++) {
+      assert.equal((await app.get(path, headers)).status, 200)
+    }
+    await sleep(expires - Date.now() + 10)
+    assertError(await app.get(path, headers), 'UNAUTHORIZED')
   })
 })
 

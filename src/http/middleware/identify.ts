@@ -13,11 +13,11 @@ export function identify({ access }: { access: Access }): RequestHandler {
       if (caller.name !== undefined) {
         addLogFields(res, { user: caller.name })
         // what one caller may see is not for a cache that others read from
-        res.set({ Vary: 'Authorization, Cookie' })
+        res.setHeader('Vary', 'Authorization, Cookie')
       }
       next()
     }
-    const caller = access.caller({ ...credentialsOf(req, access), session: sessionOf(req, access) })
+    const caller = access.caller(credentialsOf(req, access, sessionOf(req, access)))
     return caller instanceof Promise ? caller.then(goOn) : goOn(caller)
   }
 }

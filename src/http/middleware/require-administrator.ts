@@ -16,7 +16,7 @@ export interface TokenCheck {
  */
 export function requireAdministrator({ token, access }: { token: TokenCheck; access: Access }): RequestHandler {
   return async (req, _res, next) => {
-    const credentials = { ...credentialsOf(req, access), session: sessionOf(req, access) }
+    const credentials = credentialsOf(req, access, sessionOf(req, access))
     const given = /^Bearer +([\x21-\x7e]+)$/i.exec(credentials.authorization ?? '')?.[1]
     if (given !== undefined && (await token.matches(given))) {
       next()
