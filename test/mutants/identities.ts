@@ -57,9 +57,21 @@ export const identities: Mutant[] = [
     tests: [foreignTokens],
   },
   {
+    name: 'a token is remembered whatever is read again',
+    find: 'state === this.#state ? this.#tokens.get',
+    replace: 'this.#state !== undefined ? this.#tokens.get',
+    tests: ['unit/access/remembered-tokens.test.ts'],
+  },
+  {
+    name: 'a token is remembered for longer than the key that it was issued to',
+    find: 'Math.min(token.expires, keyExpiry(state, identity))',
+    replace: 'token.expires',
+    tests: ['http/api-keys.test.ts'],
+  },
+  {
     name: 'users of an issuer are authenticated',
-    find: "yield issuer === undefined ? 'authenticated' :",
-    replace: "yield 'authenticated'; yield",
+    find: "subjects.push(issuer === undefined ? 'authenticated' :",
+    replace: "subjects.push('authenticated', issuer === undefined ? 'authenticated' :",
     tests: [foreignTokens],
   },
   {
