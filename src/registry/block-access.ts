@@ -1,6 +1,7 @@
 import type { CID } from 'multiformats/cid'
 import type { Puller } from '../access/puller.ts'
 import type { Index } from '../index/index.ts'
+import type { Digest } from '../oci/digest.ts'
 import type { FetchedBlobs } from './fetched-blobs.ts'
 import type { IndexCondition } from './index-condition.ts'
 import { blockKey, type BlockSet } from '../ipfs/blocks/block-set.ts'
@@ -11,7 +12,7 @@ const refusalTime = 3
 
 export interface BlockAccessComponents {
   condition: Pick<IndexCondition, 'hasBlockLists'>
-  index: Pick<Index, 'isOwned'>
+  index: Pick<Index, 'isBlobOwned' | 'isOwned'>
 }
 
 /**
@@ -19,7 +20,7 @@ export interface BlockAccessComponents {
  * images of other nodes, is for those who may pull everything.
  */
 export class BlockAccess {
-  readonly #index: Pick<Index, 'isOwned'>
+  readonly #index: BlockAccessComponents['index']
   /** Until it is known which blocks are of which repositories, each may be of one */
   readonly #condition: Pick<IndexCondition, 'hasBlockLists'>
   /** Blocks of the directory of tags that is published now, which has only what every peer may pull */
@@ -41,6 +42,14 @@ export class BlockAccess {
     return puller.something && this.#isOf(digest, puller.mayPull)
   }
 
+  /** Whether a puller may get what a CID is provided for: a block, or a blob where it is the CID of its digest */
+  async mayGet(puller: Puller, cid: CID): Promise<boolean> {
+    return (
+      (await this.mayFetch(puller, cid)) ||
+      (puller.something && (await this.#index.isBlobOwned(digestIn(cid), puller.mayPull)))
+    )
+  }
+
   /** The same for a peer: where it gets nothing, the time does not tell whether the block is here */
   mayPeerFetch(puller: Puller, cid: CID): boolean | Promise<boolean> {
     const answer = this.mayFetch(puller, cid)
@@ -58,6 +67,10 @@ export class BlockAccess {
   async #isOf(hash: Uint8Array, isMeant: (repository: string) => boolean): Promise<boolean> {
     return this.fetched?.hasBlock(hash, isMeant) === true || (await this.#index.isOwned(hash, isMeant))
   }
+}
+
+function digestIn({ multihash: { digest } }: CID): Digest {
+  return `sha256:${Buffer.from(digest).toString('hex')}`
 }
 
 async function evenly(answer: Promise<boolean>): Promise<boolean> {

@@ -6,14 +6,14 @@ import { Pace } from '../scheduling/pace.ts'
 import type { RootProvider } from './root-provider.ts'
 
 export interface PublicRootsComponents {
-  index: Pick<Index, 'manifests' | 'repositories'>
+  index: Pick<Index, 'blob' | 'manifests' | 'repositories'>
   /** What every peer may pull */
   audience: () => Puller
   provider: RootProvider
   log: Logger
 }
 
-/** Provides the images of repositories that become public when the access rules change */
+/** Provides the images of repositories that become public when the access rules change, and their blobs */
 export class PublicRoots {
   readonly #components: PublicRootsComponents
   #controller = new AbortController()
@@ -58,6 +58,10 @@ export class PublicRoots {
       if (now.mayPull(repository) && before?.mayPull(repository) !== true) {
         for await (const { record } of index.manifests(repository)) {
           provider.provide(record.root)
+          for (const digest of record.blobs) {
+            const blob = await index.blob(digest)
+            provider.provideBlob({ digest, size: blob?.size ?? 0 })
+          }
           await pace.rest({ signal })
         }
       }

@@ -1,5 +1,9 @@
-/** Provides image roots: tells the DHT that this node has them */
+import type { Descriptor } from '../oci/descriptor.ts'
+
+/** Provides what is here: tells the DHT that this node has it. Returns at once, and provides in the background. */
 export interface RootProvider {
-  /** Returns at once, and provides in the background */
+  /** An image root */
   provide: (root: string) => void
+  /** A blob, by its digest; one of a single leaf has no other CID than that, and is left out */
+  provideBlob: (blob: Pick<Descriptor, 'digest' | 'size'>) => void
 }

@@ -132,7 +132,7 @@ function buildPeerAccess({
         ? puller.then(settled => blockAccess.mayPeerFetch(settled, cid))
         : blockAccess.mayPeerFetch(puller, cid)
     },
-    isPublic: cid => blockAccess.mayFetch(audience(), cid),
+    isPublic: cid => blockAccess.mayGet(audience(), cid),
     certificates: {
       own: async peer => await own.read(peer),
       show: (peer, text) => {

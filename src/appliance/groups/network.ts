@@ -1,5 +1,7 @@
 import { LevelDatastore } from 'datastore-level'
 import type { Config } from '../../config/schema.ts'
+import { leafSize } from '../../ipfs/dag/encode-node.ts'
+import { digestCid } from '../../ipfs/digests/digest-cid.ts'
 import { KuboContentStore } from '../../ipfs/kubo/kubo-content-store.ts'
 import { createRemotePins } from '../../ipfs/kubo/remote-pins.ts'
 import { IpfsNode } from '../../ipfs/node/node.ts'
@@ -67,7 +69,10 @@ export function buildNetwork({
     log: log.child({ module: 'repair' }),
   })
   events.on('damaged', cid => repairer.request(cid)).on('missing', cid => repairer.request(cid))
-  const provided = createProvider({ node, mayProvide: peerAccess.isPublic, log: log.child({ module: 'provider' }) })
+  const providerParts = { node, mayProvide: peerAccess.isPublic, log: log.child({ module: 'provider' }) }
+  const provided = createProvider(providerParts)
+  // many more, which must not keep image roots waiting
+  const providedBlobs = createProvider(providerParts, { name: 'provide a blob' })
   const pins =
     kubo && createRemotePins({ node, kubo: new KuboContentStore(kubo), log: log.child({ module: 'remote-pins' }) })
   const hasDht = network === 'private' || network === 'public'
@@ -77,12 +82,20 @@ export function buildNetwork({
     reader,
     fetches,
     repairer,
-    provider: { provide: root => provided.add(root) },
+    provider: {
+      provide: root => provided.add(root),
+      provideBlob: ({ digest, size }) => {
+        const cid = hasDht && size > leafSize ? digestCid(digest) : undefined
+        if (cid !== undefined) {
+          providedBlobs.add(cid.toString())
+        }
+      },
+    },
     pinner: pins && { pin: root => pins.add(root) },
     parts: [
       store('datastore', datastore),
       part('IPFS node', node),
-      ...(hasDht ? [part('provider', provided)] : []),
+      ...(hasDht ? [part('provider', provided), part('provider of blobs', providedBlobs)] : []),
       ...(pins === undefined ? [] : [part('remote pins', pins)]),
       part('repairer', repairer),
     ],

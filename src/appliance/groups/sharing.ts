@@ -1,3 +1,4 @@
+import { DigestProviders } from '../../ipfs/digests/digest-providers.ts'
 import { Digests } from '../../ipfs/digests/digests.ts'
 import { PeerBlocks } from '../../ipfs/digests/peer-blocks.ts'
 import { KnownDigests } from '../../registry/known-digests.ts'
@@ -18,6 +19,7 @@ export interface Sharing {
 }
 
 export function buildSharing({
+  audience,
   blockstore,
   config,
   index,
@@ -32,6 +34,9 @@ export function buildSharing({
     questions: digests,
     blocks: new PeerBlocks({ node }),
     // on the public network, most connected peers are strangers, who need not know what is wanted here
+    isPublic: (repository: string) => audience().mayPull(repository),
+    providers:
+      config.network === 'private' || config.network === 'public' ? new DigestProviders({ node, log }) : undefined,
     mayAsk: (peer: string) => config.network !== 'public' || node.isConfigured(peer) || knowsPeer(peer),
     log: log.child({ module: 'mirror' }),
   }

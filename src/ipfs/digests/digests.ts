@@ -5,6 +5,7 @@
  *   digest-messages.ts    what goes over the wire
  *   digest-server.ts      answers, by what DigestAnswers knows
  *   digest-client.ts      asks: DigestQuestions
+ *   digest-providers.ts   finds whom to ask, by the DHT
  *
  * May import: src/ipfs/node and what comes after it. It knows nothing of rules, repositories and fetches.
  */

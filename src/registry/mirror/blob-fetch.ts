@@ -82,8 +82,8 @@ export class BlobFetch {
       this.#stored(leaf, kind)
     }
     this.#leaves = new FetchedLeaves({ ...components, onWanted: onProgress, onStored }, init)
-    const { log, peers } = components
-    this.#sources = new FetchSources({ leaves: this.#leaves, log, peers, onProgress, onFull })
+    const [{ log, peers }, { repositories }] = [components, this]
+    this.#sources = new FetchSources({ leaves: this.#leaves, repositories, log, peers, onProgress, onFull })
     this.#news = this.#createNews()
   }
 

@@ -33,7 +33,7 @@ export interface BlobFetchesComponents {
   /** Connected appliances; undefined: none are asked */
   peers?: BlobPeers | undefined
   /** Told of each blob that is whole, with the repositories that have got it */
-  onWhole: (digest: Digest, repositories: readonly string[]) => void
+  onWhole: (blob: { digest: Digest; size: number }, repositories: readonly string[]) => void
   /** Called with the bytes of each leaf that is stored */
   onStored: (bytes: number) => void
   log: Logger
@@ -223,7 +223,7 @@ export class BlobFetches implements FetchedBlobs {
       }
       await change.deleteFetch(id).commit({ durable: true })
     })
-    onWhole(digest, linked)
+    onWhole({ digest, size: file.size }, linked)
   }
 
   async #resume(signal: AbortSignal): Promise<void> {

@@ -2,6 +2,7 @@ import { LRUCache } from 'lru-cache'
 import type { CID } from 'multiformats/cid'
 import type { DigestQuestions } from '../../ipfs/digests/digest-client.ts'
 import type { Logger } from '../../log.ts'
+import type { Digest } from '../../oci/digest.ts'
 
 const hour = 60 * 60 * 1000
 const maxRemembered = 10_000
@@ -15,6 +16,10 @@ export interface BlobPeersComponents {
   blocks: { fetch: (peer: string, cid: CID, options: { signal: AbortSignal }) => Promise<Uint8Array> }
   /** Whether a connected peer is asked what it has, and so learns what is wanted here. @default all are */
   mayAsk?: ((peer: string) => boolean) | undefined
+  /** Finds other peers that may have a blob, and connects to them; undefined: none are looked for */
+  providers?: { find: (digest: Digest, options: { signal: AbortSignal }) => AsyncIterable<string> } | undefined
+  /** Whether every peer may pull a repository, and so know that a blob of it is wanted. @default every one may */
+  isPublic?: ((repository: string) => boolean) | undefined
   log: Logger
 }
 
@@ -66,6 +71,14 @@ export class BlobPeers {
 
   mayAsk(peer: string): boolean {
     return this.#components.mayAsk?.(peer) ?? true
+  }
+
+  /** Looks for other peers that may have a blob, where strangers may know that it is wanted */
+  async *find(digest: Digest, repositories: Iterable<string>, signal: AbortSignal): AsyncGenerator<string> {
+    const { isPublic = () => true, providers } = this.#components
+    if (providers !== undefined && [...repositories].some(isPublic)) {
+      yield* providers.find(digest, { signal })
+    }
   }
 
   isTrusted(peer: string): boolean {

@@ -27,6 +27,7 @@ const slower = { times: 2, leaves: 4 }
 
 export interface FetchPeersComponents {
   leaves: FetchedLeaves
+  repositories: ReadonlySet<string>
   peers: BlobPeers
   upstream: {
     /** Whether it delivers a leaf soon */
@@ -101,7 +102,7 @@ export class FetchPeers {
 
   /** Whether anything that is missing may still come from peers */
   get mayDeliver(): boolean {
-    return this.#suspected === undefined && (this.#wants.size > 0 || this.#holders.haveMissing)
+    return this.#suspected === undefined && (this.#wants.size > 0 || this.#holders.mayHaveMissing)
   }
 
   start(): void {

@@ -12,6 +12,8 @@ const lastHope = 2000
 
 export interface FetchSourcesComponents {
   leaves: FetchedLeaves
+  /** Those that get the blob */
+  repositories: ReadonlySet<string>
   /** Connected appliances; undefined: none are asked */
   peers: BlobPeers | undefined
   /** Called when what is to be fetched may have changed */

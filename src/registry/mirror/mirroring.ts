@@ -18,7 +18,6 @@ import type { StorageSpace } from '../../ipfs/blockstore/storage-space.ts'
 import type { ContentStore } from '../../ipfs/content-store.ts'
 import type { Index } from '../../index/index.ts'
 import type { Logger } from '../../log.ts'
-import type { Digest } from '../../oci/digest.ts'
 import type { ClientLimit } from '../client-limit.ts'
 import type { LinkGuard } from '../link-guard.ts'
 import type { Repository } from '../repository.ts'
@@ -73,8 +72,9 @@ export class Mirroring {
         ...components,
         peers: components.peers && new BlobPeers(components.peers),
         sourcesOf: repository => this.#sourcesOf(repository),
-        onWhole: (digest: Digest, repositories) => {
-          this.manifests.completed(digest, repositories)
+        onWhole: (blob, repositories) => {
+          this.manifests.completed(blob.digest, repositories)
+          components.provider?.provideBlob(blob)
         },
       },
       init,

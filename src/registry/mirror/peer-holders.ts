@@ -15,6 +15,8 @@ const maxPeers = 32
 
 export interface PeerHoldersComponents {
   leaves: Pick<FetchedLeaves, 'digest' | 'size' | 'leafCount' | 'has'>
+  /** Those that get the blob */
+  repositories: ReadonlySet<string>
   peers: BlobPeers
   /** Hash of a leaf that is certain enough to refuse a peer that says something else */
   hashOf: (leaf: number) => Uint8Array | undefined
@@ -34,7 +36,10 @@ export class PeerHolders {
   readonly #following = new Set<Promise<void>>()
   readonly #stopped = new AbortController()
   readonly #allAnswered = Promise.withResolvers<void>()
+  /** Peers that said elsewhere that they have the blob */
+  readonly #providers = new Set<string>()
   #unanswered = 0
+  #isSearching = false
   #forget: (() => void) | undefined
   #isReady = false
 
@@ -63,6 +68,7 @@ export class PeerHolders {
     }
     if (this.#unanswered === 0) {
       this.#isReady = true
+      this.#keep(this.#search())
     } else {
       this.#keep(this.#becomeReady(onReady))
     }
@@ -71,7 +77,8 @@ export class PeerHolders {
   /** Asks a peer for what it has, if it may be asked and was not yet */
   ask(peer: string): void {
     const { leaves, peers } = this.#components
-    const mayBeAsked = peers.mayAsk(peer) && peers.isTrusted(peer) && !this.#refused.has(peer)
+    const isKnown = peers.mayAsk(peer) || this.#providers.has(peer)
+    const mayBeAsked = isKnown && peers.isTrusted(peer) && !this.#refused.has(peer)
     if (mayBeAsked && !this.#stopped.signal.aborted && !this.#holders.has(peer) && this.#holders.size < maxPeers) {
       const holdings = new PeerHoldings(peer, leaves.leafCount)
       this.#holders.set(peer, holdings)
@@ -90,8 +97,11 @@ export class PeerHolders {
     }
   }
 
-  /** Whether a peer has, or gets, any leaf that is missing here */
-  get haveMissing(): boolean {
+  /** Whether a peer has, or gets, any leaf that is missing here, or one is looked for that may */
+  get mayHaveMissing(): boolean {
+    if (this.#isSearching) {
+      return true
+    }
     const { leaves } = this.#components
     const holders = [...this.#holders.values()]
     for (let leaf = 0; leaf < leaves.leafCount; leaf++) {
@@ -134,7 +144,24 @@ export class PeerHolders {
       await sleep(Math.random() * jitter, undefined, { signal }).catch(() => {})
     }
     this.#isReady = true
+    this.#keep(this.#search())
     onReady()
+  }
+
+  /** Looks for peers beside those that are connected, where none of these has the whole; never rejects */
+  async #search(): Promise<void> {
+    const { leaves, peers, repositories } = this.#components
+    // a single leaf is told of by no other CID than its own
+    if (leaves.leafCount > 1 && !this.usable.some(({ isWhole }) => isWhole)) {
+      this.#isSearching = true
+      for await (const peer of peers.find(leaves.digest, repositories, this.#stopped.signal)) {
+        this.#providers.add(peer)
+        if (peers.questions.peers().includes(peer)) {
+          this.ask(peer)
+        }
+      }
+      this.#isSearching = false
+    }
   }
 
   /** Takes news of a peer until it has the blob whole, or tells nothing more; never rejects */

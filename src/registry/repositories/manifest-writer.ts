@@ -81,6 +81,9 @@ export class ManifestWriter {
     await content.sync()
     await this.#index({ digest, record, manifest, blocks: blockKeys(blocks) }, tags)
     provider?.provide(record.root)
+    parts.blobs.forEach(({ size }, digest) => {
+      provider?.provideBlob({ digest, size })
+    })
     pinner?.pin(record.root)
     return record
   }

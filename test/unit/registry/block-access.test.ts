@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 import { base32upper } from 'multiformats/bases/base32'
 import { CID } from 'multiformats/cid'
+import { digestCid } from '../../../src/ipfs/digests/digest-cid.ts'
 import type { IpfsNode } from '../../../src/ipfs/node/node.ts'
 import { BlockAccess } from '../../../src/registry/block-access.ts'
 import { TestAccess } from '../../fixtures/access.ts'
@@ -113,6 +114,18 @@ rules:
       assert.equal(await blockAccess.mayPeerFetch(access.access.peer('stranger', false), block), false)
       assert.ok(performance.now() - began >= 3)
     }
+  })
+
+  it('is provided by the digests of what all may pull, and not by those of the rest', async () => {
+    access.change({ rules: `rules: [{ who: [anonymous], repositories: ['public/**'], actions: [pull] }]` })
+    const mayGet = async (layer: Buffer): Promise<boolean> =>
+      await blockAccess.mayGet(access.access.peer('', false), digestCid(sha256(layer))!)
+    assert.deepEqual(
+      [await mayGet(base), await mayGet(secret), await mayGet(Buffer.from('none'))],
+      [true, false, false],
+    )
+    access.change({ rules: 'rules: []' })
+    assert.equal(await mayGet(base), false)
   })
 
   it('gives nobody but who may pull everything what is of no repository', async () => {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { trusted } from '../../../src/access/caller.ts'
 import type { DigestQuestions } from '../../../src/ipfs/digests/digest-client.ts'
 import type { BlobPeersComponents } from '../../../src/registry/mirror/blob-peers.ts'
@@ -65,6 +66,68 @@ function slowUpstream(): { upstream: FakeUpstream; layer: Buffer; go: () => void
 }
 
 describe('a fetch', () => {
+  const strangersAlone = { mayAsk: () => false }
+
+  /** Looks for providers for as long as `found` waits, and finds one that connects then */
+  function searching(peers: Peers, found: Promise<void>, looked: string[]): BlobPeersComponents['providers'] {
+    return {
+      async *find(digest) {
+        looked.push(digest)
+        yield 'provider'
+        await found
+        peers.connect('provider')
+      },
+    }
+  }
+
+  it('asks a provider although it is a stranger, and waits for it where upstream is down', async () => {
+    const upstream = new FakeUpstream()
+    const layer = addImage(upstream, 'library/alpine', 'latest', [3 * mebibyte]).layers[0]!
+    upstream.beforeChunk = () => {
+      throw upstream.fail('denied')
+    }
+    const [peers, looked, found] = [new Peers('stranger'), [] as string[], Promise.withResolvers<void>()]
+    const providers = searching(peers, found.promise, looked)
+    await using stores = await TestRegistry.open({
+      upstreams: [upstream],
+      peers: peers.components({ ...strangersAlone, providers }),
+    })
+    let failure: unknown
+    const pulled = pull(stores, layer).catch((err: unknown) => {
+      failure = err
+    })
+    await until('it was asked for', () => upstream.asked('blob') > 0)
+    await sleep(500)
+    assert.equal(failure, undefined)
+    found.resolve()
+    await pulled
+    assert.match(String(failure), /docker.io/)
+    assert.deepEqual([looked, peers.asked], [[sha256(layer)], ['provider']])
+  })
+
+  it('looks for no providers of what strangers may not pull, nor of what has one leaf', async () => {
+    for (const [size, isPublic, expected] of [
+      [3 * mebibyte, true, 1],
+      [3 * mebibyte, false, 0],
+      [mebibyte, true, 0],
+    ] as const) {
+      const upstream = new FakeUpstream()
+      const layer = addImage(upstream, 'library/alpine', 'latest', [size]).layers[0]!
+      const [peers, looked] = [new Peers(), [] as string[]]
+      const providers = searching(peers, Promise.resolve(), looked)
+      await using stores = await TestRegistry.open({
+        upstreams: [upstream],
+        peers: peers.components({
+          ...strangersAlone,
+          providers,
+          isPublic: repository => isPublic && repository === name,
+        }),
+      })
+      assert.deepEqual(await pull(stores, layer), layer)
+      assert.equal(looked.length, expected)
+    }
+  })
+
   it('asks the connected peers that may be asked, and those that connect meanwhile', async () => {
     const { go, layer, upstream } = slowUpstream()
     const peers = new Peers('friend', 'stranger')

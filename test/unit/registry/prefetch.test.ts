@@ -304,7 +304,7 @@ describe('a schedule of prefetches', () => {
     await until('and with the rest', () => upstream.asked('GET library/alpine:4') > 0)
   })
 
-  it('does nothing while the registry is read-only or the storage full, and little where upstream is down', async () => {
+  it('does nothing while the registry is read-only or full, and little where upstream is down', async () => {
     for (const [make, reason] of [
       [async (stores: TestRegistry) => await stores.readOnly.turnOn(), /read-only/],
       [

@@ -1,16 +1,18 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { PublicRoots } from '../../../src/registry/public-roots.ts'
-import { imageManifest } from '../../fixtures/manifests.ts'
+import { descriptorOf, imageManifest } from '../../fixtures/manifests.ts'
 import { TestRegistry } from '../../fixtures/registry.ts'
 import { until } from '../../fixtures/until.ts'
 
 test('images that become public are provided, and no others', async () => {
   await using stores = await TestRegistry.open({ missingBlobs: 'accept' })
   const push = async (repository: string): Promise<string> =>
-    (await stores.pushManifest(repository, 'v1', imageManifest({ annotations: { repository } }))).root
+    (await stores.pushManifest(repository, 'v1', imageManifest({ layers: [layer], annotations: { repository } }))).root
+  const layer = descriptorOf(Buffer.from('layer'))
   const roots = { a: await push('a'), b: await push('b'), c: await push('c'), d: await push('d') }
   const provided: string[] = []
+  const blobs: string[] = []
   let open = new Set(['a'])
   const { index, log } = stores
   const publicRoots = new PublicRoots({
@@ -20,7 +22,7 @@ test('images that become public are provided, and no others', async () => {
       const now = open
       return { everything: false, something: now.size > 0, mayPull: repository => now.has(repository) }
     },
-    provider: { provide: root => provided.push(root) },
+    provider: { provide: root => provided.push(root), provideBlob: ({ digest }) => blobs.push(digest) },
   })
   const change = (repositories: string[]): void => {
     open = new Set(repositories)
@@ -35,4 +37,8 @@ test('images that become public are provided, and no others', async () => {
   await until('the last is provided', () => provided.length === 3)
   await publicRoots.stop()
   assert.deepEqual(provided, [roots.b, roots.c, roots.d])
+  assert.deepEqual(
+    blobs.filter(digest => digest === layer.digest),
+    Array(3).fill(layer.digest),
+  )
 })
