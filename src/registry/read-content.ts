@@ -2,9 +2,9 @@ import { createHash } from 'node:crypto'
 import type { ContentStore } from '../ipfs/content-store.ts'
 import { originOf } from '../ipfs/blocks/block-origins.ts'
 import { DamagedBlockError, isMissingOrDamaged } from '../ipfs/errors.ts'
-import { algorithmOf, digestFrom, type Digest, type DigestAlgorithm } from '../oci/digest.ts'
-import { OciError } from '../oci/errors.ts'
+import { digestFrom, type Digest, type DigestAlgorithm } from '../oci/digest.ts'
 import type { ByteRange } from '../oci/range.ts'
+import { DigestCheck, type ExpectedDigest } from './digest-check.ts'
 import { toOciError } from './errors.ts'
 import type { ReadBlobOptions, RequestOptions } from './repository.ts'
 
@@ -19,7 +19,7 @@ export interface ReadContentOptions extends RequestOptions, Partial<ByteRange> {
    * Compares the bytes with a digest; only for a whole file. The last bytes come only if they match, so that a client
    * never gets a wrong file complete.
    */
-  verify?: { digest: Digest; onMatch: () => void } | undefined
+  verify?: ExpectedDigest | undefined
 }
 
 /**
@@ -34,7 +34,7 @@ export async function* readContent(
   options: ReadContentOptions = {},
 ): AsyncGenerator<Uint8Array> {
   const { start = 0, end = size - 1, hold, onDamage, onSource, verify } = options
-  const hash = verify === undefined ? undefined : createHash(algorithmOf(verify.digest))
+  using check = verify === undefined ? undefined : new DigestCheck(verify, size)
   using _held = hold?.()
   let left = end - start + 1
   try {
@@ -43,9 +43,11 @@ export async function* readContent(
       if (left < 0) {
         break
       }
-      hash?.update(chunk)
-      if (left === 0 && chunk.byteLength > 0 && verify !== undefined) {
-        requireMatch(verify, hash!.digest('hex'))
+      if (check !== undefined) {
+        await check.add(chunk)
+        if (left === 0 && chunk.byteLength > 0) {
+          await check.requireMatch()
+        }
       }
       onSource?.(originOf(chunk) ?? 'disk', chunk.byteLength)
       yield chunk
@@ -53,8 +55,8 @@ export async function* readContent(
     if (left !== 0) {
       throw new DamagedBlockError(`the file ${cid} does not have ${size} bytes`)
     }
-    if (size === 0 && verify !== undefined) {
-      requireMatch(verify, hash!.digest('hex'))
+    if (size === 0) {
+      await check?.requireMatch()
     }
   } catch (err) {
     if (isMissingOrDamaged(err)) {
@@ -87,13 +89,4 @@ export async function digestOfContent(
     hash.update(chunk)
   }
   return digestFrom(algorithm, hash.digest('hex'))
-}
-
-function requireMatch({ digest, onMatch }: NonNullable<ReadContentOptions['verify']>, hex: string): void {
-  if (digestFrom(algorithmOf(digest), hex) !== digest) {
-    throw new OciError('UNAVAILABLE', {
-      detail: { digest, reason: 'the image links to bytes that do not match this digest' },
-    })
-  }
-  onMatch()
 }

@@ -47,7 +47,14 @@ export function buildNetwork({
   const { blockstore, files, hasher } = storage
   const datastore = new LevelDatastore(directory.datastore)
   const node = new IpfsNode(
-    { access: peerAccess, blockstore, datastore, patches, log: log.child({ module: 'ipfs' }) },
+    {
+      access: peerAccess,
+      blockstore,
+      datastore,
+      hashBlock: bytes => hasher.block(bytes),
+      patches,
+      log: log.child({ module: 'ipfs' }),
+    },
     { ...config.p2p, network, swarmKey, limits: peerLimits(config) },
   )
   const gateways = new Gateways({ log: log.child({ module: 'gateways' }) }, config.ipfsGateways)

@@ -2,23 +2,36 @@
  * Threads that hash. Each byte of a push is hashed twice, for its leaf and for the blob, which takes longer than
  * everything else that happens to it. A leaf in shared memory gets to the thread without a copy.
  */
+import { hash } from 'node:crypto'
 import { availableParallelism } from 'node:os'
 import type { MessagePort, Worker } from 'node:worker_threads'
 import type { DigestAlgorithm } from '../../oci/digest.ts'
-import { inlineHasher, type FileHasher, type Hasher, type TailHashes } from './hasher.ts'
+import { BufferPool, copyToShared } from '../blocks/buffer-pool.ts'
+import { inlineHasher, smallFile, type FileHasher, type Hasher, type TailHashes } from './hasher.ts'
 import { TaskThread } from '../../scheduling/task-thread.ts'
 
 /**
  * With more threads than this the disk would be slower than they are; one core is left to the main thread in any case
  */
 const maxWorkers = 4
-/** A file up to this size is hashed on the main thread: sending it to another would take longer */
-const smallFile = 64 * 1024
+/** Stands for the file of a block that belongs to none; real ones are counted from 0 */
+const noFile = -1
+/** Bytes that are copied to shared memory at a time */
+const copySize = 1024 * 1024
+/** Copies that are kept for the next ones */
+const maxCopies = 8
+/**
+ * Tasks of a thread beyond which a block is hashed here. So blocks do not pile up that come faster than they are
+ * hashed, nor wait for a thread that gets no time, as its priority is lower.
+ */
+const maxWaiting = 2
+/** A block that comes after this long without one is the first of something that somebody waits for; milliseconds */
+const pause = 100
 
 interface Task {
   file: number
-  /** `discard` gets no answer */
-  kind: 'leaf' | 'tail' | 'discard'
+  /** `add` counts for the file alone; `discard` gets no answer */
+  kind: 'leaf' | 'add' | 'tail' | 'discard'
   algorithm: DigestAlgorithm | undefined
   bytes?: Uint8Array
 }
@@ -38,15 +51,15 @@ function work(port: MessagePort, { createHash, hash }: typeof import('node:crypt
       files.delete(file)
       return
     }
-    const leaf = hash('sha256', bytes, 'buffer')
+    const leaf = kind === 'add' ? new Uint8Array() : hash('sha256', bytes, 'buffer')
     const whole = algorithm === undefined ? undefined : (files.get(file) ?? createHash(algorithm))
-    if (whole !== undefined && kind === 'leaf') {
+    if (whole !== undefined && kind !== 'tail') {
       files.set(file, whole.update(bytes))
     }
     port.postMessage({
       id,
       leaf,
-      whole: kind === 'leaf' || whole === undefined ? leaf : whole.copy().update(bytes).digest(),
+      whole: kind !== 'tail' || whole === undefined ? leaf : whole.copy().update(bytes).digest(),
     } satisfies Answer)
   })
 }
@@ -63,7 +76,9 @@ class HashThread extends TaskThread<Task, Answer> {
 /** Starts its threads with the first files that are hashed; each file stays on one thread */
 export class HashWorkers implements Hasher {
   readonly #threads: HashThread[]
+  readonly #copies = new BufferPool(copySize, maxCopies)
   #files = 0
+  #lastBlock = -Infinity
 
   constructor(workers = Math.max(1, Math.min(maxWorkers, availableParallelism() - 1))) {
     this.#threads = Array.from({ length: workers }, () => new HashThread())
@@ -80,20 +95,58 @@ export class HashWorkers implements Hasher {
 
   file(algorithm?: DigestAlgorithm): FileHasher {
     const thread = this.#threads.reduce((least, other) => (other.files < least.files ? other : least))
-    return new WorkerFileHasher(thread, this.#files++, algorithm)
+    return new WorkerFileHasher({ thread, copies: this.#copies }, this.#files++, algorithm)
+  }
+
+  /**
+   * Hashes a block in any memory; its bytes may change after the call. A thread does that for blocks that follow each
+   * other closely, as far as it has time.
+   */
+  block(bytes: Uint8Array): Uint8Array | Promise<Uint8Array> {
+    const thread = this.#threads.reduce((least, other) => (other.waiting < least.waiting ? other : least))
+    if (bytes.byteLength <= smallFile || bytes.byteLength > copySize) {
+      return hash('sha256', bytes, 'buffer')
+    }
+    const now = performance.now()
+    const isFirst = now - this.#lastBlock > pause
+    this.#lastBlock = now
+    if (!thread.start() || isFirst || thread.waiting >= maxWaiting) {
+      return hash('sha256', bytes, 'buffer')
+    }
+    return withCopy(this.#copies, bytes, async bytes => {
+      const task: Task = { file: noFile, kind: 'leaf', algorithm: undefined, bytes }
+      return (await thread.ask(thread.worker(), task)).leaf
+    })
+  }
+}
+
+/** Copies before it returns; `use` may be done with the copy once its promise settles */
+async function withCopy<T>(copies: BufferPool, bytes: Uint8Array, use: (copy: Uint8Array) => Promise<T>): Promise<T> {
+  const copy = copies.take()
+  try {
+    copyToShared(bytes, copy, 0)
+    return await use(copy.subarray(0, bytes.byteLength))
+  } finally {
+    copies.give(copy)
   }
 }
 
 class WorkerFileHasher implements FileHasher {
   readonly #thread: HashThread
+  readonly #copies: BufferPool
   readonly #file: number
   readonly #algorithm: DigestAlgorithm | undefined
   /** The worker with the state of this file; if it fails, its successor can't continue the file */
   #worker: Worker | undefined
   #discarded = false
 
-  constructor(thread: HashThread, file: number, algorithm: DigestAlgorithm | undefined) {
+  constructor(
+    { thread, copies }: { thread: HashThread; copies: BufferPool },
+    file: number,
+    algorithm: DigestAlgorithm | undefined,
+  ) {
     this.#thread = thread
+    this.#copies = copies
     this.#file = file
     this.#algorithm = algorithm
     thread.files++
@@ -101,6 +154,17 @@ class WorkerFileHasher implements FileHasher {
 
   async leaf(bytes: Uint8Array): Promise<Uint8Array> {
     return (await this.#ask('leaf', bytes)).leaf
+  }
+
+  async add(bytes: Uint8Array): Promise<void> {
+    const pieces = Array.from({ length: Math.ceil(bytes.byteLength / copySize) }, (_, i) =>
+      bytes.subarray(i * copySize, (i + 1) * copySize),
+    )
+    await Promise.all(
+      pieces.map(async piece => {
+        await withCopy(this.#copies, piece, async copy => await this.#ask('add', copy))
+      }),
+    )
   }
 
   async tail(bytes: Uint8Array): Promise<TailHashes> {
@@ -118,7 +182,7 @@ class WorkerFileHasher implements FileHasher {
     }
   }
 
-  async #ask(kind: 'leaf' | 'tail', bytes: Uint8Array): Promise<Answer> {
+  async #ask(kind: 'leaf' | 'add' | 'tail', bytes: Uint8Array): Promise<Answer> {
     this.#worker ??= this.#thread.worker()
     return await this.#thread.ask(this.#worker, { file: this.#file, kind, algorithm: this.#algorithm, bytes })
   }

@@ -1,11 +1,15 @@
 /**
  * Hashes of files: SHA-256 of each leaf for its CID, and the digest of the whole file, in one pass.
  *
- * `hash-workers.ts` does it on other threads, for pushes; `inlineHasher` here on the thread of its caller, for small
- * files. Imports `src/scheduling` and the digests of `src/oci`. Begin with {@link Hasher}.
+ * `hash-workers.ts` does it on other threads, for pushes and for what comes from peers; `inlineHasher` here on the
+ * thread of its caller, for small files. Imports `src/scheduling`, the buffers of `blocks` and the digests of
+ * `src/oci`. Begin with {@link Hasher}.
  */
 import { createHash, hash, type Hash } from 'node:crypto'
 import type { DigestAlgorithm } from '../../oci/digest.ts'
+
+/** Bytes up to which it takes less time to hash a file here than to send it to another thread */
+export const smallFile = 64 * 1024
 
 /** Hashes of a leaf that may be the last one of a file */
 export interface TailHashes {
@@ -25,6 +29,11 @@ export interface TailHashes {
 export interface FileHasher {
   /** @returns SHA-256 of the next leaf */
   leaf: (bytes: Uint8Array) => Promise<Uint8Array>
+  /**
+   * Adds the next bytes of a file of which only the digest of the whole is wanted. The bytes may change as soon as the
+   * call has returned.
+   */
+  add: (bytes: Uint8Array) => Promise<void>
   /** Hashes the next leaf without adding it to the file: it may still grow, and is hashed again then */
   tail: (bytes: Uint8Array) => Promise<TailHashes>
   /** To be called when nothing more is to be hashed */
@@ -51,11 +60,15 @@ class InlineFileHasher implements FileHasher {
   }
 
   async leaf(bytes: Uint8Array): Promise<Uint8Array> {
+    await this.add(bytes)
+    return hash('sha256', bytes, 'buffer')
+  }
+
+  async add(bytes: Uint8Array): Promise<void> {
     if (this.#algorithm !== undefined) {
       this.#whole ??= createHash(this.#algorithm)
       this.#whole.update(bytes)
     }
-    return hash('sha256', bytes, 'buffer')
   }
 
   async tail(bytes: Uint8Array): Promise<TailHashes> {

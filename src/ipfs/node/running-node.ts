@@ -6,6 +6,7 @@ import { componentLogger } from './libp2p-logger.ts'
 import { libp2pOptions, publicBootstrap } from './libp2p.ts'
 import { listenAddresses } from './listen.ts'
 import { ListenError } from './network-errors.ts'
+import type { HashBlock } from './patches/block-hashes.ts'
 import { checkPreSharedKey } from './patches/bounded-cipher.ts'
 import { withBoundedBitswap } from './patches/bounded-bitswap.ts'
 import { noteProtocolsRarely } from './patches/lean-peer-store.ts'
@@ -66,6 +67,8 @@ export interface IpfsNodeComponents {
   log: Logger
   /** Tells which peers may fetch blocks; @default all */
   access?: PeerAccess | undefined
+  /** SHA-256 of a block that a peer sends; a promise where another thread computes it; @default on the main thread */
+  hashBlock?: HashBlock | undefined
   /** @default checked when the node starts */
   patches?: Patches | undefined
 }
@@ -95,7 +98,7 @@ async function startOnline(
   init: IpfsNodeInit,
   network: Libp2pInit['network'],
 ): Promise<RunningNode> {
-  const { access, log, patches } = components
+  const { access, hashBlock, log, patches } = components
   const { limits = defaultPeerLimits, swarmKey } = init
   const peers = parseAddresses(init.peers, 'a peer')
   const bootstrap = parseAddresses(
@@ -121,7 +124,7 @@ async function startOnline(
     await checkPreSharedKey(patches, { psk: parseSwarmKey(swarmKey) })
   }
   const uploadRate = init.maxUpload === 0 ? undefined : init.maxUpload
-  const bitswap = { ...limits, mayFetch: access?.mayFetch, uploadRate }
+  const bitswap = { ...limits, mayFetch: access?.mayFetch, hashBlock, uploadRate }
   const helia = withBoundedBitswap(withLibp2pLight(createHelia(components), options), patches, bitswap)
   await startOrHalt({ helia }, log)
   const { libp2p } = helia

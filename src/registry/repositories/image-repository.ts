@@ -1,5 +1,6 @@
 import { originOf } from '../../ipfs/blocks/block-origins.ts'
 import type { ContentReader, Found } from '../../ipfs/content-store.ts'
+import type { Hasher } from '../../ipfs/hashing/hasher.ts'
 import type { Index } from '../../index/index.ts'
 import type { Digest } from '../../oci/digest.ts'
 import { OciError } from '../../oci/errors.ts'
@@ -27,6 +28,8 @@ export interface ImageRepositoryComponents {
   cached: Pick<CachedImages, 'found' | 'read'>
   /** Provides the root once its manifest is here: from then on, this node can pass on what it has of the image */
   provider?: RootProvider | undefined
+  /** Compares blobs with their digests; @default on the thread of the caller */
+  hasher?: Hasher | undefined
 }
 
 export interface ImageRepositoryInit {
@@ -130,7 +133,7 @@ export class ImageRepository extends ReadOnlyRepository implements Repository {
     found: Found & { isVerified: boolean },
     options: BlobReadOptions = {},
   ): AsyncIterable<Uint8Array> {
-    const { cached, reader, verified } = this.#components
+    const { cached, hasher, reader, verified } = this.#components
     const hold = (): Disposable => cached.read(root)
     if (found.isVerified || verified.has(digest, found.cid)) {
       return readContent(reader, found, { ...options, hold })
@@ -142,6 +145,7 @@ export class ImageRepository extends ReadOnlyRepository implements Repository {
       hold,
       verify: {
         digest,
+        hasher,
         onMatch: () => {
           verified.note(digest, found.cid)
         },

@@ -50,7 +50,7 @@ export class ImagesByRoot {
         await this.#rootOf(this.#components.reader, name, reference, options)
       return new ImageRepository(this.#components, { name, root })
     }
-    const { blockAccess, cached, content, index, verified } = this.#components
+    const { blockAccess, cached, content, hasher, index, verified } = this.#components
     const reader = content.only(cid => blockAccess.mayFetch(puller, cid))
     const ownRoot = async (options: RequestOptions): Promise<string> =>
       await this.#ownRoot(name, reference, { caller, puller, reader }, options)
@@ -58,7 +58,7 @@ export class ImagesByRoot {
     const root = known === undefined ? ownRoot : async (): Promise<string> => known
     // it is of a repository here, which keeps it
     const notCached = { read: cached.read.bind(cached), found: async () => {} }
-    return new ImageRepository({ reader, index, verified, cached: notCached }, { name, root })
+    return new ImageRepository({ reader, index, verified, cached: notCached, hasher }, { name, root })
   }
 
   /** The root, where it is of a repository that the caller may pull */

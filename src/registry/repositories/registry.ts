@@ -11,6 +11,7 @@
 import { LRUCache } from 'lru-cache'
 import type { Caller } from '../../access/caller.ts'
 import type { ContentStore, PartialReader } from '../../ipfs/content-store.ts'
+import type { Hasher } from '../../ipfs/hashing/hasher.ts'
 import type { Index } from '../../index/index.ts'
 import { parseRoot } from '../../oci/cid.ts'
 import type { ManifestLimits } from '../../oci/manifest-limits.ts'
@@ -50,6 +51,8 @@ export interface RegistryComponents {
   condition?: Pick<IndexCondition, 'requireServing'> | undefined
   /** Reads images of other nodes, fetching from peers and gateways what is not here */
   reader: PartialReader
+  /** Compares blobs of other nodes with their digests; @default on the thread of the caller */
+  hasher?: Hasher | undefined
   /** Resolves IPNS keys and domains */
   names: NameResolver
   provider?: RootProvider | undefined

@@ -40,11 +40,18 @@ export interface Network extends MessageSender {
   _onStream: StreamHandler
 }
 
+/** A block as it came in a message */
+export interface ReceivedBlock {
+  /** The numbers of its CID before the digest */
+  prefix?: Uint8Array | undefined
+  data?: Uint8Array | undefined
+}
+
 /** What we want of peers; it looks for that in their messages */
 export interface WantList {
   getHasher: (code: number) => unknown
   listenerCount: (type: string) => number
-  receiveMessage: (connection: Connection, message: { blocks: Array<{ data?: Uint8Array }> }) => Promise<void>
+  receiveMessage: (connection: Connection, message: { blocks: ReceivedBlock[] }) => Promise<void>
 }
 
 /** The peers that have one file, asked for its blocks by bitswap */

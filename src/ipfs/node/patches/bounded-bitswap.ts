@@ -20,13 +20,14 @@
  *   ended early ends its message, instead of holding it until a timeout.
  * - Hashes: a block under an identity hash is never taken for one under another hash with the same bytes.
  *
- * Beside that, blocks are sent without a copy (block-messages.ts). docs/decisions/001-bounded-bitswap.md has the
- * figures.
+ * Beside that, blocks are sent without a copy (block-messages.ts) and hashed on other threads (block-hashes.ts).
+ * docs/decisions/001-bounded-bitswap.md has the figures.
  */
 import { withBitswap } from '@helia/bitswap'
 import { identity } from 'multiformats/hashes/identity'
 import { Slots } from '../../../scheduling/slots.ts'
 import { bitswapOf, checkedBitswap, ledgerShape } from './bitswap-parts.ts'
+import { hashElsewhere, type HashBlock } from './block-hashes.ts'
 import { sendBlocksUncopied } from './block-messages.ts'
 import { guardBlocks } from './guarded-blocks.ts'
 import { MessageBudget } from './message-budget.ts'
@@ -80,6 +81,8 @@ export interface BitswapLimits {
    * come
    */
   unaskedBytes: number
+  /** Hashes what peers send; @default on the main thread */
+  hashBlock?: HashBlock | undefined
   /** Bytes of blocks that are sent per second, to all peers together; @default any number */
   uploadRate?: number | undefined
 }
@@ -128,8 +131,11 @@ async function bound(helia: Helia, libp2p: Libp2pParts, patches: Patches, limits
   const { network, wantList, peerWantLists } = checkedBitswap(helia, patches).bitswap
   const ledgers = peerWantLists.ledgerMap
   refuseIdentityHashes(wantList)
+  const { hashBlock, mayFetch, uploadRate } = limits
+  if (hashBlock !== undefined) {
+    hashElsewhere(wantList, hashBlock)
+  }
   refuseUnasked(wantList, limits.unaskedBytes)
-  const { mayFetch, uploadRate } = limits
   const upload = uploadRate === undefined ? undefined : new Upload(uploadRate)
   sendBlocksUncopied(network, libp2p, (peer, bytes) => upload?.sent(peer, bytes))
   const slots = new Slots(maxRoundsAtOnce)

@@ -3,7 +3,7 @@
  *
  *   patches.ts             which packages these are, in which versions, and whether they are as expected: begin here
  *   bounded-bitswap.ts     bitswap serves and receives in bounded memory, with bitswap-parts, want-rounds,
- *                          message-budget, message-meter and block-messages
+ *                          message-budget, message-meter, block-messages and block-hashes
  *   bounded-cipher.ts      the cipher of private swarms survives large messages
  *   lean-noise, lean-yamux, lean-tcp, lean-peer-store     the same bytes with less work
  *
