@@ -26,10 +26,12 @@ describe('an image of another registry', () => {
       assert.equal(manifest.headers['docker-content-digest'], image.digest)
       assert.equal(manifest.headers['content-type'], ociManifest)
       assert.equal(manifest.headers['x-ipdr-source'], 'upstream')
+      assert.match(String(manifest.headers['server-timing']), /^upstream;dur=\d+\.\d$/)
       assert.equal(manifest.headers['oci-namespace'], how.endsWith('ns') ? 'docker.io' : undefined)
       for (const blob of [image.config, ...image.layers]) {
         const reply = await app.get(path(`blobs/${sha256(blob)}`))
         assert.deepEqual([reply.status, reply.headers['x-ipdr-source']], [200, 'upstream'])
+        assert.match(String(reply.headers['server-timing']), /^upstream;dur=\d+\.\d$/)
         assert.deepEqual(reply.body, blob)
       }
       await until('all is linked', async () => {
@@ -40,6 +42,7 @@ describe('an image of another registry', () => {
       upstream.down = 'unreachable'
       const again = await app.get(path('manifests/latest'))
       assert.deepEqual([again.body, again.headers['x-ipdr-source']], [image.manifest, 'disk'])
+      assert.equal(again.headers['server-timing'], undefined)
       const layer = await app.get(path(`blobs/${sha256(image.layers[0]!)}`))
       assert.deepEqual([layer.body, layer.headers['x-ipdr-source']], [image.layers[0], 'disk'])
       assert.deepEqual(upstream.asked('blob'), 3)

@@ -17,6 +17,7 @@ export function observeRequests({ log, metrics }: { log: Logger; metrics: Metric
     const { remoteAddress } = socket
     const id = requestId(req)
     res.locals.fields = { id }
+    res.locals.started = started
     res.setHeader('X-Request-Id', id)
 
     res.on('close', () => {
