@@ -34,7 +34,12 @@ export async function readUpstreams({ upstreams }: Config): Promise<UpstreamInpu
   return { Mirroring, Upstreams, listed: await Promise.all(upstreams.map(listedOf)), instance: `ipdr-${randomUUID()}` }
 }
 
-async function listedOf(upstream: Config['upstreams'][number]): Promise<ListedUpstream> {
+/**
+ * Reads what the configuration says about one registry
+ *
+ * @throws StartError if a file can't be read, or holds no certificate
+ */
+export async function listedOf(upstream: Config['upstreams'][number]): Promise<ListedUpstream> {
   const { ca, credentialHelper, credentials, maxRate, platforms, repositories, tagTtl, ...rest } = upstream
   if (credentials !== undefined) {
     // its content may change, so it is read anew for each log-in

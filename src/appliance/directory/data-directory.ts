@@ -44,6 +44,25 @@ export interface DataDirectory {
  * @throws StartError before anything has changed
  */
 export async function openDataDirectory(path: string): Promise<DataDirectory> {
+  const { isNew, ...parts } = await checkDataDirectory(path)
+  if (isNew) {
+    try {
+      await makeDirectory(parts.path)
+      await writeFormat(parts.path)
+    } catch (err) {
+      throw await cannotUse(`data directory ${parts.path}`, parts.path, err)
+    }
+  }
+  return parts
+}
+
+/**
+ * Refuses a directory that is not ours, has another format, or can't be written to; changes nothing
+ *
+ * @returns `isNew` where it is missing or empty
+ * @throws StartError
+ */
+export async function checkDataDirectory(path: string): Promise<DataDirectory & { isNew: boolean }> {
   const directory = resolve(path)
   const what = `data directory ${directory}`
   const parts = {
@@ -57,9 +76,7 @@ export async function openDataDirectory(path: string): Promise<DataDirectory> {
     if (format === undefined) {
       // for a read-only parent, Node's mkdir reports that it is missing
       await checkWritable(what, directory)
-      await makeDirectory(directory)
-      await writeFormat(directory)
-      return parts
+      return { ...parts, isNew: true }
     }
     checkFormat(what, format)
   } catch (err) {
@@ -70,7 +87,7 @@ export async function openDataDirectory(path: string): Promise<DataDirectory> {
   for (const part of [...Object.values(parts), join(parts.index, 'LOCK'), join(parts.datastore, 'LOCK')]) {
     await checkWritable(what, part)
   }
-  return parts
+  return { ...parts, isNew: false }
 }
 
 function checkFormat(what: string, format: string): void {

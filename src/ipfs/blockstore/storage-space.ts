@@ -73,6 +73,16 @@ interface FileSystem {
   writtenBefore: number
 }
 
+/**
+ * The bytes of a file system that blocks leave free
+ *
+ * @param size its bytes in all
+ * @param minFree as in {@link StorageSpaceInit}
+ */
+export function bytesLeftFree(size: number, minFree: number | undefined): number {
+  return Math.max(leastMinFree, minFree ?? Math.min(mostMinFree, Math.floor(size * minFreeShare)))
+}
+
 export class StorageSpace {
   /** Bytes of all blocks */
   readonly usage: BlockUsage
@@ -233,7 +243,7 @@ export class StorageSpace {
   }
 
   #minFreeOf({ size }: FileSystem): number {
-    return Math.max(leastMinFree, this.#minFree ?? Math.min(mostMinFree, Math.floor(size * minFreeShare)))
+    return bytesLeftFree(size, this.#minFree)
   }
 
   #full(detail: ConstructorParameters<typeof StorageFullError>[0], share: number, cause?: unknown): StorageFullError {
