@@ -158,7 +158,7 @@ function check(title: string, find: (source: Source) => string[]): void {
 const roomsInOrder = [
   ['src/upkeep', 'src/upkeep/fsck', 'src/upkeep/gc', 'src/upkeep/rebuild', 'src/upkeep/backup'],
   ['src/registry/repositories', 'src/registry/uploads', 'src/registry/tags', 'src/registry', 'src/registry/image'],
-  ['src/appliance', 'src/appliance/groups', 'src/appliance/checks', 'src/appliance/directory'],
+  ['src/appliance', 'src/appliance/doctor', 'src/appliance/groups', 'src/appliance/checks', 'src/appliance/directory'],
   ['src/cli', 'src/cli/commands', 'src/cli/flags', 'src/cli/output', 'src/cli/process'],
   ['src/http/routes', 'src/http/middleware', 'src/http/responses', 'src/http'],
   [

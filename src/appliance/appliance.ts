@@ -7,6 +7,7 @@
  *   checks/           what is checked before anything changes on disk; explain-start.ts says what is wrong
  *   directory/        the data directory, who can read it, and who administers the server by what lies there
  *   init-access, check-access     what `ipdr access` does
+ *   doctor/           what `ipdr doctor` does: diagnose.ts, and one file for each kind of check
  *
  * May import everything but src/cli and src/client. What concerns the whole process, such as the priority of its
  * threads, is done here and in src/main.ts alone.

@@ -20,6 +20,7 @@ import { addConfigShowCommand } from './commands/config-show.ts'
 import { addConfigVerifyCommand } from './commands/config-verify.ts'
 import { addConvertCommand } from './commands/convert.ts'
 import { addDigCommand } from './commands/dig.ts'
+import { addDoctorCommand } from './commands/doctor.ts'
 import { addFsckCommand } from './commands/fsck.ts'
 import { addGcCommand } from './commands/gc.ts'
 import { addHealthcheckCommand } from './commands/healthcheck.ts'
@@ -98,6 +99,7 @@ function createProgram(context: CliContext): Command {
     addBackupCommand,
     addRestoreCommand,
     addHealthcheckCommand,
+    addDoctorCommand,
   ]
   commands.forEach(add => add(program, plain))
   const config = program.command('config').description('Check or show the configuration')

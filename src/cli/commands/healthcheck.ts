@@ -51,7 +51,7 @@ export function addHealthcheckCommand(program: Command, context: CliContext): vo
 async function waitUntilReady(config: Config, end: number, signal: AbortSignal): Promise<string> {
   for (;;) {
     try {
-      return await check(config, signal)
+      return await requireReady(config, signal)
     } catch (err) {
       if (performance.now() >= end) {
         throw err
@@ -67,7 +67,7 @@ async function waitUntilReady(config: Config, end: number, signal: AbortSignal):
  * @returns the origin of the URL that was asked
  * @throws ClientError if the server does not answer that it is ready
  */
-async function check(config: Config, signal: AbortSignal): Promise<string> {
+export async function requireReady(config: Config, signal: AbortSignal): Promise<string> {
   const url = urlOf(config)
   const limit = AbortSignal.any([signal, AbortSignal.timeout(timeout)])
   let answer: string

@@ -1,0 +1,70 @@
+import { X509Certificate } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import type { Config } from '../../config/schema.ts'
+import { Certificate, CertificateError } from '../../http/certificate.ts'
+import type { Logger } from '../../log.ts'
+import { type Finding, ok, warning, wrong } from './finding.ts'
+
+const day = 24 * 60 * 60 * 1000
+/** Certificates that live 90 days are renewed when a third of that is left */
+const soon = 30 * day
+const pem = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g
+
+/** Looks at certificate, key and authorities as a start does, and at how long they are valid */
+export async function checkCertificates(
+  { tls: { certPath, clientCa, keyPath } }: Config,
+  log: Logger,
+  now = Date.now(),
+): Promise<Finding[]> {
+  const check = 'certificate'
+  if (certPath === undefined || keyPath === undefined) {
+    return [ok(check, 'none is configured: the registry speaks plain HTTP')]
+  }
+  try {
+    await Certificate.open({ log }, { certPath, keyPath, clientCaPath: clientCa })
+  } catch (err) {
+    if (err instanceof CertificateError) {
+      return [
+        wrong(check, err.message, 'Correct tls.certPath, tls.keyPath or tls.clientCa: the server does not start.'),
+      ]
+    }
+    throw err
+  }
+  return [
+    ...(await validity(check, certPath, now)),
+    ...(clientCa === undefined ? [] : await validity('client authorities', clientCa, now)),
+  ]
+}
+
+async function validity(check: string, path: string, now: number): Promise<Finding[]> {
+  const texts = (await readFile(path, 'utf8')).match(pem) ?? []
+  const certificates = texts.map(text => new X509Certificate(text))
+  const findings = certificates.flatMap(certificate => expiry(check, path, certificate, now))
+  const first = Math.min(...certificates.map(({ validToDate }) => validToDate.getTime()))
+  return findings.length > 0 ? findings : [ok(check, `${path} is valid until ${dayOf(first)}`)]
+}
+
+function expiry(
+  check: string,
+  path: string,
+  { subject, validFromDate, validToDate }: X509Certificate,
+  now: number,
+): Finding[] {
+  const what = `${path} (${subject?.replaceAll('\n', ', ') ?? 'no subject'})`
+  const [from, to] = [validFromDate.getTime(), validToDate.getTime()]
+  const renew = `Renew it; the server reads ${path} again by itself.`
+  if (to <= now) {
+    return [wrong(check, `${what} expired on ${dayOf(to)}`, renew)]
+  }
+  if (from > now) {
+    return [
+      wrong(check, `${what} is not valid before ${dayOf(from)}`, 'Look at the clock of this machine, or renew it.'),
+    ]
+  }
+  const days = Math.floor((to - now) / day)
+  return to - now < soon ? [warning(check, `${what} expires on ${dayOf(to)}, in ${days} days`, renew)] : []
+}
+
+function dayOf(time: number): string {
+  return new Date(time).toISOString().slice(0, 10)
+}
