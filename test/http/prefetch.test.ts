@@ -1,11 +1,15 @@
 import assert from 'node:assert/strict'
 import { request } from 'node:http'
+import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Administration } from '../../src/upkeep/administration.ts'
 import { authorized, json, TestApp } from '../fixtures/app.ts'
 import { FakeUpstream } from '../fixtures/fake-upstream.ts'
-import { sha256 } from '../fixtures/images.ts'
+import { makeImage, sha256 } from '../fixtures/images.ts'
+import { temporaryDirectory } from '../fixtures/temporary.ts'
+import { TestAppliance } from '../fixtures/appliance.ts'
+import { ipdr } from '../unit/cli/ipdr.ts'
 import { addImage } from '../fixtures/mirrored-image.ts'
 import { until } from '../fixtures/until.ts'
 
@@ -69,6 +73,34 @@ describe('POST /ipdr/v1/prefetch', () => {
       return upstream.sent === sent
     })
     assert.ok(upstream.sent < 20 * mebibyte)
+  })
+
+  it('is what ipdr prefetch and the configuration have a server do', { timeout: 60_000 }, async () => {
+    await using directory = await temporaryDirectory('prefetch')
+    await using elsewhere = await TestAppliance.start(join(directory.path, 'elsewhere'))
+    const { content, descriptor } = makeImage([{ file: Buffer.from('content') }])
+    for (const [digest, bytes] of content) {
+      await (digest === descriptor.digest ? undefined : elsewhere.client.pushBlob('team/app', bytes))
+    }
+    for (const tag of ['v1', 'v2']) {
+      await elsewhere.client.pushManifest('team/app', tag, content.get(descriptor.digest)!)
+    }
+    const dataDir = join(directory.path, 'mirror')
+    await using mirror = await TestAppliance.start(dataDir, {
+      upstreams: { 'a.example': { url: elsewhere.url, prefetch: { names: ['team/app:v2'], every: '1m' } } },
+    })
+    const { code, err, out } = await ipdr(['prefetch', 'a.example/team/app:v1', '--data-dir', dataDir, '--json'])
+    assert.deepEqual([code, err], [0, ''])
+    assert.equal(JSON.parse(out).images[0].digest, descriptor.digest)
+    assert.match(
+      (await ipdr(['prefetch', 'b.example/team/app', '--data-dir', dataDir])).err,
+      /is not below an upstream/,
+    )
+    await until('the schedule has the other tag here', async () => {
+      const listed = await ipdr(['ls', '--docker-registry-host', mirror.url, '--json'])
+      return JSON.parse(listed.out).length === 2
+    })
+    assert.match(mirror.log, /image prefetched/)
   })
 
   const upstream = new FakeUpstream()
