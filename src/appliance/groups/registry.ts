@@ -49,6 +49,9 @@ export function buildRegistry(
     ...components,
     links,
     readOnly,
+    requireServing: () => {
+      registry.requireServing()
+    },
     unreadable,
     local: name => registry.mirroredRepository(name),
   })
@@ -80,7 +83,7 @@ function buildMirroring({
   Network &
   UpstreamParts &
   Sharing &
-  Pick<MirroringComponents, 'links' | 'local' | 'readOnly' | 'unreadable'>): Mirroring | undefined {
+  Pick<MirroringComponents, 'links' | 'local' | 'readOnly' | 'requireServing' | 'unreadable'>): Mirroring | undefined {
   if (inputs.upstreams === undefined || upstreams === undefined) {
     return undefined
   }

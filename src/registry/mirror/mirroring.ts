@@ -41,6 +41,7 @@ export interface MirroringComponents {
   links: LinkGuard
   unreadable: Pick<UnreadableFiles, 'has'>
   readOnly: PrefetcherComponents['readOnly']
+  requireServing?: PrefetcherComponents['requireServing']
   space: Pick<StorageSpace, 'hasRoom' | 'require'>
   /** The repository of this registry that keeps what is mirrored under a name */
   local: (name: string) => Repository

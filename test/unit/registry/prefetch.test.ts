@@ -5,6 +5,7 @@ import type { PrefetchOptions, PrefetchResult } from '../../../src/registry/mirr
 import type { PrefetchProgress } from '../../../src/registry/mirror/prefetch/prefetch-progress.ts'
 import { ownPlatform } from '../../../src/registry/mirror/prefetch/own-platform.ts'
 import { UpstreamError } from '../../../src/registry/mirror/upstream.ts'
+import { OciError } from '../../../src/oci/errors.ts'
 import { formatPlatform } from '../../../src/oci/platform.ts'
 import { FakeUpstream } from '../../fixtures/fake-upstream.ts'
 import { sha256 } from '../../fixtures/images.ts'
@@ -184,6 +185,16 @@ describe('a prefetch', () => {
     assert.equal(upstream.sent, 0)
   })
 
+  it('is refused while a backup is being restored', async () => {
+    const upstream = new FakeUpstream()
+    await using stores = await TestRegistry.open({ upstreams: [upstream] })
+    stores.condition.requireServing = () => {
+      throw new OciError('UNAVAILABLE')
+    }
+    await assert.rejects(prefetch(stores, [`${alpine}:3`]), { code: 'UNAVAILABLE' })
+    assert.deepEqual(upstream.requests, [])
+  })
+
   it('is refused while the registry is read-only, and ends when it becomes so', async () => {
     const upstream = new FakeUpstream()
     addImage(upstream, 'library/alpine', '3', [8 * mebibyte])
@@ -331,6 +342,17 @@ describe('a schedule of prefetches', () => {
     await until('it was asked', () => upstream.requests.length === 3)
     await sleep(200)
     assert.equal(upstream.requests.length, 3)
+  })
+
+  it('counts what images share once', async () => {
+    const upstream = new FakeUpstream()
+    for (const tag of ['1', '2', '3', '4']) {
+      addImage(upstream, 'library/alpine', tag, [1000, 10 + Number(tag)], 'shared')
+    }
+    const mirror = { ...schedule(['library/alpine:*'], 500), cacheBytes: 2500 }
+    await using stores = await TestRegistry.open({ upstreams: [upstream], mirror })
+    const prefetched = () => stores.logged.filter(({ message }) => message === 'image prefetched')
+    await until('all are here', () => prefetched().length === 4)
   })
 
   it('does not fetch images that would evict each other', async () => {

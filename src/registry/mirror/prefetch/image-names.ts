@@ -95,7 +95,8 @@ export class ImageNames {
       return
     }
     const matches = globMatcher([repository])
-    for await (const name of index.repositories(everything)) {
+    // what takes hours must not keep a look-up open
+    for (const name of await Array.fromAsync(index.repositories(everything))) {
       const found = mirrors.find(name)
       if (found?.upstream === upstream && matches(found.repository) && upstream.mirrors(found.repository)) {
         yield { name, remote: found.repository }
@@ -109,7 +110,7 @@ export class ImageNames {
     signal: AbortSignal,
   ): AsyncGenerator<Reference> {
     if (reference === undefined && isGlob(repository)) {
-      for await (const { tag } of this.#components.index.tags(name, everything)) {
+      for (const { tag } of await Array.fromAsync(this.#components.index.tags(name, everything))) {
         yield { tag }
       }
     } else if (reference !== undefined && 'tags' in reference) {

@@ -44,6 +44,8 @@ export interface ImagePrefetchInit {
   platforms: readonly Platform[] | 'all'
   /** A larger image is refused, as the cache would not keep it; bytes */
   maxBytes: number
+  /** Gets the blobs of the image, with their bytes */
+  seen?: Map<Digest, number> | undefined
 }
 
 /** Fetches one image: its manifests, and every blob that is not here, as a whole */
@@ -92,7 +94,8 @@ export class ImagePrefetch {
     const { name, reference, repository } = this.image
     using _reading = this.#components.manifests.read(repository.name)
     const digest = await this.#walk(reference, 0, signal)
-    const { maxBytes } = this.#init
+    const { maxBytes, seen } = this.#init
+    this.#blobs.forEach(({ size }, digest) => seen?.set(digest, size))
     if (this.size > maxBytes) {
       const reason = `it has ${this.size} bytes, and cache.maxBytes has room for ${maxBytes}`
       throw new OciError('BLOB_TOO_LARGE', { message: 'the image would be evicted again', detail: { reason } })

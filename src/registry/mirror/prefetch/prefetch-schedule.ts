@@ -1,11 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { StorageSpace } from '../../../ipfs/blockstore/storage-space.ts'
 import type { Logger } from '../../../log.ts'
+import type { Digest } from '../../../oci/digest.ts'
 import { OciError } from '../../../oci/errors.ts'
 import { toOciError } from '../../errors.ts'
 import type { ReadOnlyMode } from '../../read-only-mode.ts'
 import type { ImageNames, NamedImage } from './image-names.ts'
-import type { PrefetchedImage } from './image-prefetch.ts'
+import { sum, type PrefetchedImage } from './image-prefetch.ts'
 
 const second = 1000
 /** The first run, and each pause, is longer by a part of the pause that chance decides: at most this one */
@@ -15,7 +16,10 @@ const maxFailures = 3
 
 export interface PrefetchScheduleComponents {
   names: Pick<ImageNames, 'images' | 'parse'>
-  prefetch: (image: NamedImage, signal: AbortSignal) => Promise<PrefetchedImage>
+  /** Adds the blobs of the image, with their bytes, to `seen` */
+  prefetch: (image: NamedImage, seen: Map<Digest, number>, signal: AbortSignal) => Promise<PrefetchedImage>
+  /** Throws while nothing may be asked of the registry. @default it never does */
+  requireServing?: (() => void) | undefined
   readOnly: Pick<ReadOnlyMode, 'begin' | 'signal' | 'state'>
   space: Pick<StorageSpace, 'hasRoom'>
   log: Logger
@@ -35,8 +39,8 @@ interface Run {
   failed: number
   /** Bytes that came */
   fetched: number
-  /** Bytes of all images */
-  size: number
+  /** Bytes of the blobs of all images */
+  seen: Map<Digest, number>
   /** Images that the upstream did not deliver since the last one that came */
   row: number
 }
@@ -95,7 +99,7 @@ export class PrefetchSchedule {
   async #run(signal: AbortSignal): Promise<number> {
     const { log, readOnly } = this.#components
     const { names, upstream } = this.#init
-    const run: Run = { images: 0, failed: 0, fetched: 0, size: 0, row: 0 }
+    const run: Run = { images: 0, failed: 0, fetched: 0, seen: new Map(), row: 0 }
     try {
       if (readOnly.state !== undefined) {
         throw new RunEnd('the registry is read-only')
@@ -122,7 +126,7 @@ export class PrefetchSchedule {
       for await (const image of names.images(names.parse(name), { signal })) {
         await this.#requireRoom(run)
         try {
-          this.#came(await prefetch(image, signal), run)
+          this.#came(await prefetch(image, run.seen, signal), run)
         } catch (err) {
           this.#failed(image.name, err, run, signal)
         }
@@ -132,9 +136,10 @@ export class PrefetchSchedule {
     }
   }
 
-  async #requireRoom({ size }: Run): Promise<void> {
+  async #requireRoom({ seen }: Run): Promise<void> {
     const { cacheBytes } = this.#init
-    if (size > cacheBytes) {
+    this.#components.requireServing?.()
+    if (sum([...seen.values()]) > cacheBytes) {
       throw new RunEnd(
         `the images have more than the ${cacheBytes} bytes of cache.maxBytes, and would evict each other`,
       )
@@ -147,7 +152,6 @@ export class PrefetchSchedule {
   #came(image: PrefetchedImage, run: Run): void {
     run.images++
     run.row = 0
-    run.size += image.size
     run.fetched += image.fetched
     if (image.fetched > 0) {
       this.#components.log.info('image prefetched', { ...image })
@@ -178,6 +182,6 @@ export class PrefetchSchedule {
   }
 }
 
-function outcomeOf({ failed, fetched, images }: Run): Omit<Run, 'row' | 'size'> {
+function outcomeOf({ failed, fetched, images }: Run): Omit<Run, 'row' | 'seen'> {
   return { images, failed, fetched }
 }

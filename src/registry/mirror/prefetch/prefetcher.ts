@@ -14,7 +14,13 @@ import { Slots } from '../../../scheduling/slots.ts'
 import { toOciError } from '../../errors.ts'
 import type { ReadOnlyMode } from '../../read-only-mode.ts'
 import { ImageNames, type ImageNamesComponents, type NamedImage } from './image-names.ts'
-import { blobsAtOnce, ImagePrefetch, type ImagePrefetchComponents, type PrefetchedImage } from './image-prefetch.ts'
+import {
+  blobsAtOnce,
+  ImagePrefetch,
+  type ImagePrefetchComponents,
+  type ImagePrefetchInit,
+  type PrefetchedImage,
+} from './image-prefetch.ts'
 import { ownPlatform } from './own-platform.ts'
 import { ProgressReport, type PrefetchProgress } from './prefetch-progress.ts'
 import { PrefetchSchedule, type PrefetchScheduleComponents, type PrefetchScheduleInit } from './prefetch-schedule.ts'
@@ -23,6 +29,7 @@ const second = 1000
 
 export interface PrefetcherComponents extends ImageNamesComponents, Pick<ImagePrefetchComponents, 'manifests'> {
   readOnly: Pick<ReadOnlyMode, 'begin' | 'signal' | 'state'>
+  requireServing?: PrefetchScheduleComponents['requireServing']
   space: PrefetchScheduleComponents['space']
   log: Logger
 }
@@ -67,7 +74,7 @@ export class Prefetcher {
           {
             ...components,
             names: this.#names,
-            prefetch: async (image, signal) => await this.#create(image, undefined, slots).run(signal),
+            prefetch: async (image, seen, signal) => await this.#create(image, { seen, slots }).run(signal),
           },
           { ...init, cacheBytes },
         ),
@@ -97,13 +104,14 @@ export class Prefetcher {
     names: readonly string[],
     { onProgress, platforms, signal }: PrefetchOptions,
   ): Promise<PrefetchResult> {
-    const { log, readOnly } = this.#components
+    const { log, readOnly, requireServing } = this.#components
+    requireServing?.()
     const patterns = names.map(name => ({ name, pattern: this.#names.parse(name) }))
-    const wanted = platforms && readPlatforms(platforms)
+    const init = { platforms: platforms && readPlatforms(platforms), slots: new Slots(blobsAtOnce) }
     using _write = readOnly.begin()
     const both = AbortSignal.any([signal, this.#controller.signal, readOnly.signal])
     using report = new ProgressReport(onProgress)
-    const [began, slots] = [performance.now(), new Slots(blobsAtOnce)]
+    const began = performance.now()
     const result: PrefetchResult = { images: [], problems: [], seconds: 0 }
     const failed = (name: string, err: unknown): void => {
       both.throwIfAborted()
@@ -114,7 +122,7 @@ export class Prefetcher {
       const before = result.images.length + result.problems.length
       try {
         for await (const image of this.#names.images(pattern, { signal: both })) {
-          const prefetch = this.#create(image, wanted, slots)
+          const prefetch = this.#create(image, init)
           using _current = report.begin(prefetch)
           await prefetch.run(both).then(
             done => {
@@ -136,11 +144,15 @@ export class Prefetcher {
     return { ...result, seconds: Math.round(performance.now() - began) / second }
   }
 
-  #create(image: NamedImage, platforms: ReadonlyArray<Platform> | 'all' | undefined, slots: Slots): ImagePrefetch {
+  #create(
+    image: NamedImage,
+    { platforms, seen, slots }: Partial<ImagePrefetchInit> & Pick<ImagePrefetchComponents, 'slots'>,
+  ): ImagePrefetch {
     const listed = image.upstream.platforms
     return new ImagePrefetch({ ...this.#components, slots }, image, {
       platforms: platforms ?? (listed === undefined ? [ownPlatform] : readPlatforms(listed)),
       maxBytes: this.#cacheBytes,
+      seen,
     })
   }
 }
