@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { chmod, readdir, writeFile } from 'node:fs/promises'
+import { chmod, readdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import type { Finding } from '../../../../src/appliance/doctor/finding.ts'
@@ -55,6 +55,35 @@ describe('ipdr doctor', () => {
       (await readdir(directory.path)).some(name => name.startsWith('.doctor')),
       false,
     )
+  })
+
+  it('finds a server that has no socket by its port', { skip: process.platform !== 'linux' }, async () => {
+    await using directory = await temporaryDirectory()
+    const port = await freePort()
+    await using _server = await TestAppliance.start(directory.path, { port })
+    await rm(join(directory.path, 'admin.sock'))
+    const found = await report('--data-dir', directory.path, '--port', `${port}`)
+    assert.deepEqual([found.code, found.wrong], [0, 0])
+    assert.equal(of(found, 'server')[1]!.found, `process ${process.pid} has no admin.sock, so its peers are not known`)
+    const elsewhere = await report('--data-dir', directory.path, '--port', `${await freePort()}`)
+    assert.match(
+      of(elsewhere, 'data directory')[0]!.found,
+      new RegExp(`^process ${process.pid} has .* open, but answers`),
+    )
+    assert.equal(elsewhere.code, 1)
+  })
+
+  it('tells of a server that is not ready, and of one that is not ours', async () => {
+    await using directory = await temporaryDirectory()
+    let status = 503
+    const socket = join(directory.path, 'admin.sock')
+    await using _server = await fakeServer((_request, res) => res.writeHead(status).end('starting or stopping'), socket)
+    const flags = ['--data-dir', directory.path, '--port', '0']
+    const [starting] = of(await report(...flags), 'server')
+    assert.deepEqual([starting!.outcome, starting!.found], ['warning', 'runs, but is not ready: starting or stopping'])
+    status = 200
+    const other = await report(...flags)
+    assert.deepEqual([other.code, of(other, 'server')[0]!.outcome], [1, 'wrong'])
   })
 
   it('looks at the directory itself without a server, and changes nothing', async () => {
