@@ -64,7 +64,11 @@ describe('the check of DNS', () => {
   it('ends with the signal, whoever does not answer', async () => {
     const never: NameLookup = { addresses: async () => await new Promise(() => {}), texts: async () => [] }
     const reason = new Error('stopped')
-    await assert.rejects(checkNames(namesIn(config), never, AbortSignal.abort(reason)), reason)
+    const stop = new AbortController()
+    const checking = checkNames(namesIn(config), never, stop.signal)
+    stop.abort(reason)
+    await assert.rejects(checking, reason)
+    await assert.rejects(checkNames(namesIn(config), never, stop.signal), reason)
   })
 })
 
