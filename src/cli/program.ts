@@ -3,7 +3,7 @@
  * of client/ or of the appliance, and print the result. Rooms, each of which may import those after it:
  *
  * ```
- * commands/   one file for each command
+ * commands/   one file for each command; all but `server` are added by other-commands.ts
  * flags/      options that several commands have, their defaults, and how values are read
  * output/     everything that is printed: results, progress, tables, errors, all made printable
  * process/    the process around a command: streams, signals, exit codes, errors
@@ -12,46 +12,16 @@
  * May import appliance, client, config and oci. Nothing but src/main.ts imports this folder.
  */
 import { Command, CommanderError } from 'commander'
-import { addAccessCheckCommand } from './commands/access-check.ts'
-import { addAccessInitCommand } from './commands/access-init.ts'
-import { addBackupCommand } from './commands/backup.ts'
-import { addCompletionCommand } from './commands/completion.ts'
-import { addConfigShowCommand } from './commands/config-show.ts'
-import { addConfigVerifyCommand } from './commands/config-verify.ts'
-import { addConvertCommand } from './commands/convert.ts'
-import { addDigCommand } from './commands/dig.ts'
-import { addDoctorCommand } from './commands/doctor.ts'
-import { addFsckCommand } from './commands/fsck.ts'
-import { addGcCommand } from './commands/gc.ts'
-import { addHealthcheckCommand } from './commands/healthcheck.ts'
-import { addInspectCommand } from './commands/inspect.ts'
-import { addLoginCommand } from './commands/login.ts'
-import { addLogoutCommand } from './commands/logout.ts'
-import { addKeyCreateCommand } from './commands/key-create.ts'
-import { addKeyListCommand } from './commands/key-list.ts'
-import { addKeyRevokeCommand } from './commands/key-revoke.ts'
-import { addLsCommand } from './commands/ls.ts'
-import { addMirrorSetupCommand, addMirrorUndoCommand } from './commands/mirror.ts'
-import { addPeersCommand } from './commands/peers.ts'
-import { addPrefetchCommand } from './commands/prefetch.ts'
-import { addPublishCommand } from './commands/publish.ts'
-import { addPullCommand } from './commands/pull.ts'
-import { addPushCommand } from './commands/push.ts'
-import { addReadOnlyCommand } from './commands/read-only.ts'
-import { addResolveCommand } from './commands/resolve.ts'
-import { addRestoreCommand } from './commands/restore.ts'
 import { addServerCommand } from './commands/server.ts'
-import { addSwarmKeyCommand } from './commands/swarm-key.ts'
-import { addVersionCommand, ipdrVersion } from './commands/version.ts'
+import { ipdrVersion } from './commands/version.ts'
 import { type CliContext, processContext } from './process/context.ts'
 import { withCurrentFlag } from './flags/renamed-flags.ts'
-import { printableContext } from './output/printable.ts'
 import { reportError } from './output/report-error.ts'
 import { CommandError, UsageError } from './process/errors.ts'
 
 /** Runs a command line; prints what goes wrong and returns the exit code */
 export async function run(args: readonly string[], context: CliContext = processContext()): Promise<number> {
-  const program = createProgram(context)
+  const program = await createProgram(context, args[0])
   try {
     await program.parseAsync(args.map(withCurrentFlag), { from: 'user' })
     return 0
@@ -64,7 +34,8 @@ export async function run(args: readonly string[], context: CliContext = process
   }
 }
 
-function createProgram(context: CliContext): Command {
+/** @param name of the command, if that comes first */
+async function createProgram(context: CliContext, name: string | undefined): Promise<Command> {
   const write = (text: string): void => {
     context.stdout.write(text)
   }
@@ -76,47 +47,12 @@ function createProgram(context: CliContext): Command {
     // `run` prints errors; for commander, showing the help of a command group is an error too
     .configureOutput({ writeOut: write, writeErr: write, outputError: () => {} })
 
-  // a log has colours and progress stays on its line; the others have neither
-  for (const add of [addServerCommand, addPushCommand, addPullCommand]) {
-    add(program, context)
+  addServerCommand(program, context)
+  // a server should be ready soon, and its help and errors speak of nothing else
+  if (name !== 'server') {
+    const { addOtherCommands } = await import('./other-commands.ts')
+    addOtherCommands(program, context)
   }
-  const plain = printableContext(context)
-  const commands = [
-    addLoginCommand,
-    addLogoutCommand,
-    addConvertCommand,
-    addDigCommand,
-    addLsCommand,
-    addInspectCommand,
-    addResolveCommand,
-    addPeersCommand,
-    addSwarmKeyCommand,
-    addPublishCommand,
-    addReadOnlyCommand,
-    addPrefetchCommand,
-    addGcCommand,
-    addFsckCommand,
-    addBackupCommand,
-    addRestoreCommand,
-    addHealthcheckCommand,
-    addDoctorCommand,
-  ]
-  commands.forEach(add => add(program, plain))
-  const config = program.command('config').description('Check or show the configuration')
-  addConfigVerifyCommand(config, plain)
-  addConfigShowCommand(config, plain)
-  const access = program.command('access').description('Set up or check who may do what')
-  addAccessInitCommand(access, plain)
-  addAccessCheckCommand(access, plain)
-  const keys = program.command('key').description('Make, list or revoke API keys, with which robots log in')
-  addKeyCreateCommand(keys, plain)
-  addKeyListCommand(keys, plain)
-  addKeyRevokeCommand(keys, plain)
-  const mirror = program.command('mirror').description('Have container engines pull through this registry')
-  addMirrorSetupCommand(mirror, plain)
-  addMirrorUndoCommand(mirror, plain)
-  addCompletionCommand(program, plain)
-  addVersionCommand(program, plain)
   return program
 }
 

@@ -50,7 +50,22 @@ const lazyScript = `
   await import('./src/appliance/appliance.ts')
   console.log(JSON.stringify([...found].filter(Boolean)))`
 
+/** Tells which commands are loaded for one of them; a flag that it does not have keeps it from being run */
+const commandScript = (name: string): string => `
+  const loaded = []
+  const { registerHooks } = await import('node:module')
+  registerHooks({ load: (url, context, next) => { loaded.push(url); return next(url, context) } })
+  const { run } = await import('./src/cli/program.ts')
+  process.stderr.write = () => true
+  await run(['${name}', '--none'])
+  console.log(JSON.stringify(loaded.flatMap(url => /\\/src\\/cli\\/commands\\/(.+)\\.ts$/.exec(url)?.[1] ?? [])))`
+
 describe('the server', () => {
+  it('loads none of the other commands', async () => {
+    assert.deepEqual(await run(commandScript('server')), ['server', 'version'])
+    assert.ok(((await run(commandScript('dig'))) as string[]).length > 20)
+  })
+
   it('loads nothing for upstreams where there are none', async () => {
     const [without, withOne] = (await run(listing)) as [number, number]
     assert.equal(without, 0)
