@@ -35,13 +35,13 @@ async function run(code: string): Promise<unknown> {
   return JSON.parse(stdout)
 }
 
-/** Tells which packages are loaded */
+/** Tells which packages are loaded, and files of ours from `src` on */
 const lazyScript = `
   const { registerHooks } = await import('node:module')
   const found = new Set()
   registerHooks({
     load(url, context, nextLoad) {
-      found.add(/node_modules\\/((?:@[^/]+\\/)?[^/]+)/.exec(url)?.[1])
+      found.add(/node_modules\\/((?:@[^/]+\\/)?[^/]+)|\\/src\\/.+/.exec(url)?.slice(0, 2).findLast(Boolean))
       return nextLoad(url, context)
     },
   })
@@ -86,5 +86,14 @@ describe('the server', () => {
       ['openid-client', 'oauth4webapi', 'jose', 'bcryptjs', 'helmet'].filter(name => loaded.includes(name)),
       [],
     )
+  })
+
+  it('loads nothing that rebuilds the index', async () => {
+    const loaded = ((await run(lazyScript)) as string[]).filter(name => name.includes('/src/upkeep/rebuild/'))
+    assert.deepEqual(loaded.map(name => name.slice(name.lastIndexOf('/') + 1)).toSorted(), [
+      'block-list-upgrade.ts',
+      'index-rebuilder.ts',
+      'manifest-upgrade.ts',
+    ])
   })
 })

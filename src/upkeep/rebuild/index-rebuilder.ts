@@ -26,7 +26,7 @@ import type { CidStore } from '../../registry/tags/cid-store.ts'
 import type { BlockListUpgrade } from './block-list-upgrade.ts'
 import type { IndexCondition } from '../../registry/index-condition.ts'
 import type { Publisher } from '../../registry/tags/publisher.ts'
-import { RebuildRun, type RebuildOutcome, type RebuildProgress, type RebuildRunComponents } from './rebuild-run.ts'
+import type { RebuildOutcome, RebuildProgress, RebuildRunComponents } from './rebuild-run.ts'
 
 const second = 1000
 /** Problems that the result lists */
@@ -99,6 +99,8 @@ export class IndexRebuilder {
     const { condition, log } = this.#components
     const began = performance.now()
     condition.requireServing()
+    // hardly any start is followed by a rebuild
+    const { RebuildRun } = await import('./rebuild-run.ts')
     let whole = condition.isWhole
     const run = new RebuildRun(this.#components, signal)
     if (!whole) {
