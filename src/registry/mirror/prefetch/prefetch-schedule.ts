@@ -20,7 +20,7 @@ export interface PrefetchScheduleComponents {
   prefetch: (image: NamedImage, seen: Map<Digest, number>, signal: AbortSignal) => Promise<PrefetchedImage>
   /** Throws while nothing may be asked of the registry. @default it never does */
   requireServing?: (() => void) | undefined
-  readOnly: Pick<ReadOnlyMode, 'begin' | 'signal' | 'state'>
+  readOnly: Pick<ReadOnlyMode, 'begin' | 'signal'>
   space: Pick<StorageSpace, 'hasRoom'>
   log: Logger
 }
@@ -101,9 +101,6 @@ export class PrefetchSchedule {
     const { names, upstream } = this.#init
     const run: Run = { images: 0, failed: 0, fetched: 0, seen: new Map(), row: 0 }
     try {
-      if (readOnly.state !== undefined) {
-        throw new RunEnd('the registry is read-only')
-      }
       using _write = readOnly.begin()
       const both = AbortSignal.any([signal, readOnly.signal])
       for (const name of names) {
@@ -113,8 +110,7 @@ export class PrefetchSchedule {
       return 0
     } catch (err) {
       if (!signal.aborted) {
-        const reason = err instanceof RunEnd ? err.message : String(err)
-        log.warn('prefetch ended early', { upstream, reason, ...outcomeOf(run) })
+        log.warn('prefetch ended early', { upstream, reason: (err as Error).message, ...outcomeOf(run) })
       }
       return err instanceof RunEnd ? err.wait : 0
     }

@@ -12,7 +12,6 @@ import type { Logger } from '../../../log.ts'
 import { formatPlatform, readPlatform, type Platform } from '../../../oci/platform.ts'
 import { Slots } from '../../../scheduling/slots.ts'
 import { toOciError } from '../../errors.ts'
-import type { ReadOnlyMode } from '../../read-only-mode.ts'
 import { ImageNames, type ImageNamesComponents, type NamedImage } from './image-names.ts'
 import {
   blobsAtOnce,
@@ -28,7 +27,7 @@ import { PrefetchSchedule, type PrefetchScheduleComponents, type PrefetchSchedul
 const second = 1000
 
 export interface PrefetcherComponents extends ImageNamesComponents, Pick<ImagePrefetchComponents, 'manifests'> {
-  readOnly: Pick<ReadOnlyMode, 'begin' | 'signal' | 'state'>
+  readOnly: PrefetchScheduleComponents['readOnly']
   requireServing?: PrefetchScheduleComponents['requireServing']
   space: PrefetchScheduleComponents['space']
   log: Logger
