@@ -54,15 +54,7 @@ class SlowRegistry implements AsyncDisposable {
 
   /** @param end included */
   part(start: number, end: number): Buffer {
-    const parts: Uint8Array[] = []
-    let at = 0
-    for (const chunk of randomStream(this.#size, 'slow')) {
-      if (at <= end) {
-        parts.push(chunk.slice(Math.max(0, start - at), Math.max(0, end + 1 - at)))
-      }
-      at += chunk.byteLength
-    }
-    return Buffer.concat(parts)
+    return Buffer.concat([...randomStream(end + 1, 'slow', start)])
   }
 
   async start(): Promise<string> {
@@ -88,10 +80,7 @@ class SlowRegistry implements AsyncDisposable {
     res.once('close', () => {
       gone.abort()
     })
-    let at = 0
-    for (const chunk of randomStream(size, 'slow')) {
-      const part = chunk.subarray(Math.max(0, start - at), Math.max(0, end + 1 - at))
-      at += chunk.byteLength
+    for (const part of randomStream(end + 1, 'slow', start)) {
       for (let from = 0; from < part.byteLength; from += 64 * 1024) {
         if (res.destroyed) {
           return
