@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
 import { describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { ConnectedMirrors } from '../../fixtures/connected-mirrors.ts'
+import { ConnectedMirrors, type Behaviour } from '../../fixtures/connected-mirrors.ts'
 import { FakeUpstream } from '../../fixtures/fake-upstream.ts'
-import { sha256 } from '../../fixtures/images.ts'
+import { randomBytes, sha256 } from '../../fixtures/images.ts'
 import { addImage } from '../../fixtures/mirrored-image.ts'
+import { Random } from '../../fixtures/random.ts'
 
 const mebibyte = 1024 * 1024
 const name = 'docker.io/library/alpine'
@@ -81,4 +83,57 @@ describe('mirrors that fetch the same layer at once', () => {
       assert.deepEqual([report.missing, report.damaged], [0, 0])
     }
   })
+
+  it('get it right beside one that tells and sends anything', { timeout: 120_000 }, async () => {
+    for (let run = 0; run < 3; run++) {
+      const random = new Random(`hostile mirror ${run}`)
+      const { layer, upstream } = slowUpstream(6 * mebibyte)
+      await using mirrors = await ConnectedMirrors.open(4, upstream)
+      mirrors.delay = () => random.below(5)
+      mirrors.behaviours.set(0, hostile(random))
+      const pull = async (i: number): Promise<Buffer> => await mirrors.pull(i, name, sha256(layer))
+      // the hostile one fetches too: it is asked for what it tells
+      const pulls = await Promise.allSettled([0, 1, 2, 3].map(pull))
+      for (const [i, pulled] of pulls.entries()) {
+        if (i > 0) {
+          assert.ok(
+            pulled.status === 'fulfilled' ? pulled.value.equals(layer) : (pulled.reason as Error).name === 'OciError',
+            `run ${run}, mirror ${i}: ${pulled.status === 'fulfilled' ? 'wrong bytes' : String(pulled.reason)}`,
+          )
+        }
+      }
+      for (const i of [1, 2, 3]) {
+        const again = await pull(i).catch((err: unknown) => err)
+        assert.ok(Buffer.isBuffer(again) && again.equals(layer), `run ${run}, mirror ${i}: ${String(again)}`)
+        const report = await mirrors.stores[i]!.fsck().run()
+        assert.deepEqual([report.missing, report.damaged], [0, 0])
+      }
+    }
+  })
 })
+
+/** Tells of leaves that there are not, claims what it does not fetch, and delivers late, nothing or something else */
+function hostile(random: Random): Behaviour {
+  const other = leafHash(randomBytes(mebibyte, 'other'))
+  const [lies, claims, whole] = [random.chance(0.5), random.chance(0.5), random.chance(0.3)]
+  const root = 'bafybeihntvt5jkdp32qt36ooilcjgmln3c2jxnov4brhzpuke35dtmwa5m'
+  return {
+    tell: news => ({
+      ...news,
+      leaves: lies ? news.leaves.map(({ first }) => ({ first, hashes: other })) : news.leaves,
+      claims: claims ? [{ from: 0, to: 6 }] : news.claims,
+      root: whole ? root : news.root,
+    }),
+    send: async bytes => {
+      await sleep(random.pick([0, 0, 20, 2000]))
+      if (random.chance(0.3)) {
+        throw new Error('no')
+      }
+      return random.chance(0.2) ? bytes.subarray(0, 5) : bytes
+    },
+  }
+}
+
+function leafHash(bytes: Uint8Array): Uint8Array {
+  return createHash('sha256').update(bytes).digest()
+}
