@@ -190,7 +190,8 @@ describe('a mirror that is killed', () => {
     t.diagnostic(
       `${size / mebibyte} MiB in ${seconds.toFixed(1)} s, ${again.toFixed(1)} MiB sent twice, ${memory.join(' and ')} MiB above idle before and after the kill`,
     )
-    assert.ok(again < 12, `${again} MiB were sent twice`)
+    // what was not saved yet, and what the connections held
+    assert.ok(again < 12 + size / mebibyte / 256, `${again} MiB were sent twice`)
     assert.ok(Math.max(...memory) <= 120, `${memory.join(', ')} MiB above idle`)
     assert.equal(await digestOf(blob), upstream.layer)
     // at the kill, for what was missing then, and at most one more for the client that waits far ahead

@@ -250,6 +250,7 @@ export class BlobFetch {
   #stored(leaf: number, kind: SourceKind): void {
     const hash = this.#leaves.hashOf(leaf)
     this.#components.onStored(this.#leaves.lengthOf(leaf))
+    this.#components.state.changed(leaf)
     if (hash !== undefined) {
       this.#news.stored(leaf, hash)
       this.#sources.stored(leaf, hash, kind)
@@ -262,7 +263,10 @@ export class BlobFetch {
 
   #createNews(): FetchNews {
     const leaves = this.#leaves
-    const news = new FetchNews({ claims: () => this.#sources.claims }, { size: this.size })
+    const news = new FetchNews(
+      { claims: () => this.#sources.claims, hashOf: leaf => leaves.hashOf(leaf) },
+      { size: this.size },
+    )
     for (let leaf = 0; leaf < leaves.leafCount; leaf++) {
       const hash = leaves.hashOf(leaf)
       if (hash !== undefined) {
@@ -287,7 +291,7 @@ export class BlobFetch {
     this.#unsaved = 0
     const { digest, size } = this
     const record = { digest, size, repositories: [...this.repositories], active }
-    await this.#components.state.save(record, () => this.#leaves.hashes())
+    await this.#components.state.save(record, (from, count) => this.#leaves.hashes(from, count))
   }
 }
 

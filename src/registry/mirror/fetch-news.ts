@@ -5,6 +5,8 @@ import type { LeafRange, LeafRun } from '../../ipfs/digests/digest-messages.ts'
 export interface FetchNewsComponents {
   /** What is being fetched from upstream now, and need not be fetched by others */
   claims: () => LeafRange[]
+  /** SHA-256 of a leaf; undefined where it is not here any more */
+  hashOf: (leaf: number) => Uint8Array | undefined
 }
 
 /** Tells any number of peers what is here of a blob that is being fetched, as it comes */
@@ -12,7 +14,7 @@ export class FetchNews {
   readonly #components: FetchNewsComponents
   readonly #size: number
   /** In the order in which they were stored */
-  readonly #leaves: Array<{ leaf: number; hash: Uint8Array }> = []
+  readonly #leaves: number[] = []
   readonly #keys = new Set<string>()
   #changed = Promise.withResolvers<void>()
   #root: string | undefined
@@ -30,7 +32,7 @@ export class FetchNews {
   }
 
   stored(leaf: number, hash: Uint8Array): void {
-    this.#leaves.push({ leaf, hash })
+    this.#leaves.push(leaf)
     this.#keys.add(keyOf(hash))
     this.changed()
   }
@@ -58,7 +60,7 @@ export class FetchNews {
     for (;;) {
       const changed = this.#changed.promise
       const [hasEnded, root] = [this.#hasEnded, this.#root]
-      const leaves = runsOf(this.#leaves.slice(told))
+      const leaves = runsOf(this.#leaves.slice(told), this.#components.hashOf)
       told = this.#leaves.length
       const claims = this.#components.claims()
       const isOther = claimed !== JSON.stringify(claims)
@@ -78,13 +80,14 @@ function keyOf(hash: Uint8Array): string {
   return Buffer.from(hash.buffer, hash.byteOffset, hash.byteLength).toString('latin1')
 }
 
-function runsOf(leaves: Array<{ leaf: number; hash: Uint8Array }>): LeafRun[] {
+function runsOf(leaves: number[], hashOf: FetchNewsComponents['hashOf']): LeafRun[] {
   const runs: Array<{ first: number; hashes: Uint8Array[] }> = []
-  for (const { leaf, hash } of leaves.toSorted((a, b) => a.leaf - b.leaf)) {
+  for (const leaf of leaves.toSorted((a, b) => a - b)) {
+    const hash = hashOf(leaf)
     const last = runs.at(-1)
-    if (last !== undefined && last.first + last.hashes.length === leaf) {
+    if (hash !== undefined && last !== undefined && last.first + last.hashes.length === leaf) {
       last.hashes.push(hash)
-    } else {
+    } else if (hash !== undefined) {
       runs.push({ first: leaf, hashes: [hash] })
     }
   }

@@ -16,7 +16,8 @@ export interface FetchStateComponents {
 export class FetchState {
   readonly id: string
   readonly #components: FetchStateComponents
-  #saved: Uint8Array | undefined
+  /** Pieces that have changed since they were saved; a large blob has many */
+  #changed = new Set<number>()
   #running: Promise<void> = Promise.resolve()
 
   constructor(components: FetchStateComponents, id: string) {
@@ -42,16 +43,32 @@ export class FetchState {
         leaves.set(hashes, position * hashBytes)
       }
     }
-    this.#saved = leaves.slice()
     return { record, state: { size: record.size, leaves } }
   }
 
-  /** Saves what has changed; never throws, as a fetch that is not saved only begins anew after a restart */
-  async save(record: Omit<FetchRecord, 'updated'>, leaves: () => Uint8Array): Promise<void> {
+  /** To be called when a leaf is stored, or lost again */
+  changed(leaf: number): void {
+    this.#changed.add(Math.floor(leaf / pieceLeaves))
+  }
+
+  /**
+   * Saves what has changed; never throws, as a fetch that is not saved only begins anew after a restart
+   *
+   * @param hashes SHA-256 of leaves from one on, as many as there are up to a number, zeros for one that is not stored
+   */
+  async save(record: Omit<FetchRecord, 'updated'>, hashes: (from: number, count: number) => Uint8Array): Promise<void> {
     this.#running = this.#running.then(async () => {
+      const changed = this.#changed
+      this.#changed = new Set()
       try {
-        await this.#save({ ...record, updated: new Date().toISOString() }, leaves())
+        const change = this.#components.index.change()
+        change.putFetch(this.id, { ...record, updated: new Date().toISOString() })
+        for (const piece of changed) {
+          change.putFetchLeaves(this.id, piece * pieceLeaves, hashes(piece * pieceLeaves, pieceLeaves))
+        }
+        await change.commit({ durable: false })
       } catch (err) {
+        this.#changed = this.#changed.union(changed)
         this.#components.log.warn('state of a fetch not saved', { digest: record.digest, err })
       }
     })
@@ -61,7 +78,7 @@ export class FetchState {
   /** Forgets everything; never throws, as what stays is forgotten once it has expired */
   async delete(): Promise<void> {
     await this.idle()
-    this.#saved = undefined
+    this.#changed.clear()
     try {
       await this.#components.index.change().deleteFetch(this.id).commit({ durable: false })
     } catch (err) {
@@ -72,19 +89,5 @@ export class FetchState {
   /** Resolves when no save is under way */
   async idle(): Promise<void> {
     await this.#running
-  }
-
-  async #save(record: FetchRecord, leaves: Uint8Array): Promise<void> {
-    const change = this.#components.index.change().putFetch(this.id, record)
-    const size = pieceLeaves * hashBytes
-    for (let at = 0; at < leaves.byteLength; at += size) {
-      const piece = leaves.subarray(at, at + size)
-      const before = this.#saved?.subarray(at, at + size)
-      if (before === undefined ? piece.some(byte => byte !== 0) : Buffer.compare(piece, before) !== 0) {
-        change.putFetchLeaves(this.id, at / hashBytes, piece)
-      }
-    }
-    await change.commit({ durable: false })
-    this.#saved = leaves
   }
 }

@@ -2,6 +2,7 @@ import { equals } from 'multiformats/bytes'
 import { raceSignal } from 'race-signal'
 import type { BufferPool } from '../../ipfs/blocks/buffer-pool.ts'
 import type { Content, ContentStore, SparseState, SparseWriter } from '../../ipfs/content-store.ts'
+import { hashBytes } from '../../ipfs/dag/encode-node.ts'
 import { isMissingOrDamaged } from '../../ipfs/errors.ts'
 import { algorithmOf, type Digest } from '../../oci/digest.ts'
 import { toOciError } from '../errors.ts'
@@ -110,9 +111,13 @@ export class FetchedLeaves implements ComingLeaves {
     return this.#writer.blockKeys()
   }
 
-  /** SHA-256 of each, zeros for one that is not stored */
-  hashes(): Uint8Array {
-    return this.#writer.state().leaves
+  /** SHA-256 of at most so many from one on, zeros for one that is not stored */
+  hashes(from: number, count: number): Uint8Array {
+    const hashes = new Uint8Array(Math.min(count, this.leafCount - from) * hashBytes)
+    for (let at = 0; at < hashes.byteLength; at += hashBytes) {
+      hashes.set(this.hashOf(from + at / hashBytes) ?? [], at)
+    }
+    return hashes
   }
 
   /** SHA-256 of a leaf; undefined where it is not stored */
