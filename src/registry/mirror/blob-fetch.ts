@@ -3,12 +3,11 @@ import { isMissingOrDamaged } from '../../ipfs/errors.ts'
 import type { Logger } from '../../log.ts'
 import type { Digest } from '../../oci/digest.ts'
 import { OciError } from '../../oci/errors.ts'
-import { toOciError } from '../errors.ts'
 import type { DigestAnswer } from '../../ipfs/digests/digest-server.ts'
 import type { SourceKind } from '../repository.ts'
 import type { BlobPeers } from './blob-peers.ts'
 import type { BlobSource } from './blob-source.ts'
-import { unavailable } from './fetch-jobs.ts'
+import { failureOf, unavailable } from './fetch-errors.ts'
 import { FetchNews } from './fetch-news.ts'
 import { FetchSources } from './fetch-sources.ts'
 import type { FetchState } from './fetch-state.ts'
@@ -293,12 +292,4 @@ export class BlobFetch {
     const record = { digest, size, repositories: [...this.repositories], active }
     await this.#components.state.save(record, (from, count) => this.#leaves.hashes(from, count))
   }
-}
-
-/** Clients get no other error than one of the specification */
-function failureOf(digest: Digest, cause: unknown): OciError {
-  const err = toOciError(cause)
-  return err instanceof OciError
-    ? err
-    : new OciError('UNAVAILABLE', { detail: { digest, reason: 'the blob could not be fetched' }, cause })
 }

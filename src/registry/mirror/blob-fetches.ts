@@ -28,6 +28,8 @@ export interface BlobFetchesComponents {
   links: Pick<LinkGuard, 'add'>
   /** Asked before a blob is fetched */
   space: Pick<StorageSpace, 'require'>
+  /** Whether a blob is here, and can be read as far as is known */
+  isHere: (digest: Digest) => Promise<boolean>
   /** Where a blob of a repository can be had from; empty where nowhere, as its upstream is no longer configured */
   sourcesOf: (repository: string, digest: Digest) => BlobSource[]
   /** Connected appliances; undefined: none are asked */
@@ -56,7 +58,7 @@ export class BlobFetches implements FetchedBlobs {
   readonly #expiry: number
   readonly #idleTime: number
   readonly #buffers = new BufferPool(leafSize, maxFreeBuffers)
-  readonly #running = new Map<string, Promise<BlobFetch>>()
+  readonly #running = new Map<string, Promise<BlobFetch | undefined>>()
   /** Those of the map that have begun */
   readonly #begun = new Map<string, BlobFetch>()
   #controller = new AbortController()
@@ -105,12 +107,13 @@ export class BlobFetches implements FetchedBlobs {
   /**
    * Joins the fetch of a blob, or begins one
    *
+   * @returns undefined where the blob has got here in the meantime
    * @throws OciError STORAGE_FULL or BLOB_TOO_LARGE; that it does not come is known only once it is read
    */
-  async open(repository: string, digest: Digest, size: number): Promise<BlobFetch> {
+  async open(repository: string, digest: Digest, size: number): Promise<BlobFetch | undefined> {
     const fetch = await this.#join(FetchState.idOf(digest, size), digest, size)
-    fetch.add(repository, this.#components.sourcesOf(repository, digest))
-    fetch.start()
+    fetch?.add(repository, this.#components.sourcesOf(repository, digest))
+    fetch?.start()
     return fetch
   }
 
@@ -167,7 +170,7 @@ export class BlobFetches implements FetchedBlobs {
     }
   }
 
-  async #join(id: string, digest: Digest, size: number): Promise<BlobFetch> {
+  async #join(id: string, digest: Digest, size: number): Promise<BlobFetch | undefined> {
     for (;;) {
       let opening = this.#running.get(id)
       if (opening === undefined) {
@@ -175,7 +178,7 @@ export class BlobFetches implements FetchedBlobs {
         this.#running.set(id, opening)
       }
       const fetch = await opening
-      if (!fetch.hasEnded) {
+      if (fetch === undefined || !fetch.hasEnded) {
         return fetch
       }
       // it has failed, and saves what it has: the next one goes on from there
@@ -183,13 +186,18 @@ export class BlobFetches implements FetchedBlobs {
     }
   }
 
-  async #begin(id: string, digest: Digest, size: number): Promise<BlobFetch> {
-    const { content, index, log, onStored, peers, space } = this.#components
+  async #begin(id: string, digest: Digest, size: number): Promise<BlobFetch | undefined> {
+    const { content, index, isHere, log, onStored, peers, space } = this.#components
     const end = (): void => {
       this.#running.delete(id)
       this.#begun.delete(id)
     }
     try {
+      // whoever asks may have looked before the fetch before this one had ended
+      if (await isHere(digest)) {
+        end()
+        return undefined
+      }
       const state = new FetchState({ index, log }, id)
       const saved = await state.load(Math.max(1, Math.ceil(size / leafSize)))
       await translateErrors(async () => {
@@ -239,8 +247,8 @@ export class BlobFetches implements FetchedBlobs {
           await this.open(repository, digest, size)
         }
         const fetch = await this.open(served[0]!, digest, size)
-        using _hold = fetch.hold()
-        await fetch.whole
+        using _hold = fetch?.hold()
+        await fetch?.whole
       } catch (err) {
         log.warn('a fetch does not go on after the restart; it will when it is asked for', { digest, err })
       }

@@ -4,6 +4,7 @@ import type { Digest } from '../../oci/digest.ts'
 import { OciError } from '../../oci/errors.ts'
 import { isStorageFull } from '../errors.ts'
 import type { BlobSource } from './blob-source.ts'
+import { unavailable } from './fetch-errors.ts'
 import { endsBefore, planFetch, segmentEnd } from './fetch-plan.ts'
 import type { FetchedLeaves } from './fetched-leaves.ts'
 import { MovingAverage } from './moving-average.ts'
@@ -233,8 +234,4 @@ export class FetchJobs {
       log.warn('a source of a blob fails', { digest: leaves.digest, source: source.source.name, err })
     }
   }
-}
-
-export function unavailable(digest: Digest, reason: string): OciError {
-  return new OciError('UNAVAILABLE', { detail: { digest, reason } })
 }

@@ -71,9 +71,22 @@ export async function fetchMissing(
   blob: Pick<Blob, 'digest' | 'size'>,
   options: RequestOptions,
 ): Promise<BlobFetch | undefined> {
-  return (await isHere(components, mirrored, blob.digest, options))
-    ? undefined
-    : await openFetch(components, mirrored, blob, options)
+  while (!(await isHere(components, mirrored, blob.digest, options))) {
+    const fetch = await openFetch(components, mirrored, blob, options)
+    if (fetch !== undefined) {
+      return fetch
+    }
+  }
+  return undefined
+}
+
+/** Whether a blob is stored, for any repository, and can be read as far as is known */
+export async function isReadable(
+  { index, unreadable }: Pick<MirroredBlobComponents, 'index' | 'unreadable'>,
+  digest: Digest,
+): Promise<boolean> {
+  const record = await index.blob(digest)
+  return record !== undefined && !(await unreadable.has(record.cid))
 }
 
 /**
@@ -86,11 +99,10 @@ async function isHere(
   digest: Digest,
   options: RequestOptions,
 ): Promise<boolean> {
-  const { index, links, unreadable } = components
+  const { index, links } = components
   const { name } = mirrored.local
   await links.ask(name, digest)
-  const record = await index.blob(digest)
-  if (record === undefined || (await unreadable.has(record.cid))) {
+  if (!(await isReadable(components, digest))) {
     return false
   }
   if (!(await index.isLinked(name, digest))) {
@@ -153,8 +165,9 @@ async function* fetchBlob(
   options: ReadBlobOptions = {},
 ): AsyncGenerator<Uint8Array> {
   using _place = components.waiting?.take(options.client)
-  const fetch = await openFetch(components, mirrored, blob, options)
-  yield* fetch.read(options)
+  const fetch =
+    (await openFetch(components, mirrored, blob, options)) ?? (await fetchMissing(components, mirrored, blob, options))
+  yield* (fetch ?? (await localBlob(components, mirrored.local, blob.digest))).read(options)
 }
 
 async function openFetch(
@@ -162,7 +175,7 @@ async function openFetch(
   mirrored: MirroredRepository,
   { digest, size }: Pick<Blob, 'digest' | 'size'>,
   options: RequestOptions,
-): Promise<BlobFetch> {
+): Promise<BlobFetch | undefined> {
   const { name } = mirrored.local
   if (fetches.isOfOthers(name, digest, size)) {
     await translateErrors(async () => await sizeAtUpstream(mirrored, digest, options))

@@ -26,6 +26,7 @@ import type { UnreadableFiles } from '../unreadable-files.ts'
 import { BlobPeers, type BlobPeersComponents } from './blob-peers.ts'
 import { BlobFetches, type BlobFetchesInit } from './blob-fetches.ts'
 import type { BlobSource } from './blob-source.ts'
+import { isReadable } from './mirrored-blob.ts'
 import { MirroredManifests } from './mirrored-manifests.ts'
 import { MirroredTags } from './mirrored-tags.ts'
 import { UpstreamMirrors, type UpstreamMirrorsInit } from './mirrors.ts'
@@ -72,6 +73,7 @@ export class Mirroring {
       {
         ...components,
         peers: components.peers && new BlobPeers(components.peers),
+        isHere: async digest => await isReadable(components, digest),
         sourcesOf: repository => this.#sourcesOf(repository),
         onWhole: (blob, repositories) => {
           this.manifests.completed(blob.digest, repositories)
