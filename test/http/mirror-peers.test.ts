@@ -42,7 +42,7 @@ async function neighbours(t: TestContext, puller: Puller = pullsEverything): Pro
   await Promise.all([told.start(), questions.start()])
   await asker.connect(holder.multiaddrs[0]!)
   await until('it can be asked', () => questions.peers().length === 1)
-  return { stores, peers: { questions, blocks: new PeerBlocks({ node: asker }), log } }
+  return { stores, peers: { questions, blocks: new PeerBlocks({ node: asker }), firstAnswers: 10_000, log } }
 }
 
 function image(upstream: FakeUpstream): MirroredImage {

@@ -20,6 +20,8 @@ export interface BlobPeersComponents {
   providers?: { find: (digest: Digest, options: { signal: AbortSignal }) => AsyncIterable<string> } | undefined
   /** Whether every peer may pull a repository, and so know that a blob of it is wanted. @default every one may */
   isPublic?: ((repository: string) => boolean) | undefined
+  /** How long upstream waits for what peers say at first; milliseconds. @default 100 */
+  firstAnswers?: number | undefined
   log: Logger
 }
 
@@ -67,6 +69,10 @@ export class BlobPeers {
   /** When a leaf last came from a peer, for any fetch; milliseconds of `performance` */
   lastDelivery(peer: string): number {
     return this.#delivered.get(peer) ?? -Infinity
+  }
+
+  get firstAnswers(): number {
+    return this.#components.firstAnswers ?? 100
   }
 
   mayAsk(peer: string): boolean {

@@ -1,6 +1,5 @@
 import type { LeafRange } from '../../ipfs/digests/digest-messages.ts'
 import type { Logger } from '../../log.ts'
-import type { Digest } from '../../oci/digest.ts'
 import { OciError } from '../../oci/errors.ts'
 import { isStorageFull } from '../errors.ts'
 import type { BlobSource } from './blob-source.ts'

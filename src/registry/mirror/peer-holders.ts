@@ -6,8 +6,6 @@ import type { BlobPeers } from './blob-peers.ts'
 import type { FetchedLeaves } from './fetched-leaves.ts'
 import { PeerHoldings } from './peer-holdings.ts'
 
-/** How long upstream waits for what peers say at first; milliseconds */
-const firstAnswers = 100
 /** At most so much longer where others fetch the same blob, so that not all ask upstream for the same leaves */
 const jitter = 50
 /** Peers that are asked for one blob at a time */
@@ -136,7 +134,10 @@ export class PeerHolders {
   async #becomeReady(onReady: () => void): Promise<void> {
     const { signal } = this.#stopped
     try {
-      await raceSignal(this.#allAnswered.promise, AbortSignal.any([signal, AbortSignal.timeout(firstAnswers)]))
+      await raceSignal(
+        this.#allAnswered.promise,
+        AbortSignal.any([signal, AbortSignal.timeout(this.#components.peers.firstAnswers)]),
+      )
     } catch {
       // those that have not answered may still do so
     }
