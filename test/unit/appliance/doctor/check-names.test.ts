@@ -65,9 +65,11 @@ describe('the check of DNS', () => {
     const never: NameLookup = { addresses: async () => await new Promise(() => {}), texts: async () => [] }
     const reason = new Error('stopped')
     const stop = new AbortController()
+    const began = performance.now()
     const checking = checkNames(namesIn(config), never, stop.signal)
     stop.abort(reason)
     await assert.rejects(checking, reason)
+    assert.ok(performance.now() - began < 3000)
     await assert.rejects(checkNames(namesIn(config), never, stop.signal), reason)
   })
 })
