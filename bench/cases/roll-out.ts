@@ -26,11 +26,12 @@ const rate = '200mbit'
 export const rollOut: Case = {
   name: 'roll-out',
   run: async bench => {
-    const { appliances, quick, sizes = quick ? [16 * MiB] : [GiB] } = bench.options
+    const { appliances, quick, sizes = quick ? [16 * MiB] : [GiB], targets } = bench.options
+    const ways = [{ name: 'ipdr' }, { name: 'plain' }].filter(({ name }) => targets?.includes(name) ?? true)
     for (const size of sizes) {
       for (const count of appliances) {
         await bench.inTurn(
-          [{ name: 'ipdr' }, { name: 'plain' }],
+          ways,
           async ({ name }) => await (name === 'ipdr' ? mirrored(bench, count, size) : plain(bench, count, size)),
           { warmUp: false },
         )

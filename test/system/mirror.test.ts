@@ -1,103 +1,20 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
-import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
-import { createServer, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { describe, it } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { hexOf, type Digest } from '../../src/oci/digest.ts'
 import { Distribution } from '../fixtures/distribution.ts'
-import { randomBytes, randomStream, sha256 } from '../fixtures/images.ts'
-import { descriptorOf, emptyJson, imageManifest, ociManifest } from '../fixtures/manifests.ts'
+import { randomBytes, sha256 } from '../fixtures/images.ts'
+import { descriptorOf, emptyJson, imageManifest } from '../fixtures/manifests.ts'
 import { RegistryClient } from '../fixtures/registry-client.ts'
 import { run } from '../fixtures/run.ts'
 import { ServerProcess } from '../fixtures/server.ts'
+import { SlowRegistry } from '../fixtures/slow-registry.ts'
 import { temporaryDirectory } from '../fixtures/temporary.ts'
 import { builtTool, installedTool } from '../fixtures/tools.ts'
 import { until } from '../fixtures/until.ts'
 
 const mebibyte = 1024 * 1024
-
-/** A registry with one image of one random layer, which it sends as slowly as it is told, counting the bytes */
-class SlowRegistry implements AsyncDisposable {
-  readonly layer: Digest
-  readonly manifest: Buffer
-  sent = 0
-  requests = 0
-  /** Bytes a second; 0 means unlimited */
-  rate = 0
-  readonly #size: number
-  readonly #server: Server
-
-  constructor(size: number) {
-    this.#size = size
-    const hash = createHash('sha256')
-    for (const chunk of randomStream(size, 'slow')) {
-      hash.update(chunk)
-    }
-    this.layer = `sha256:${hash.digest('hex')}`
-    const layer = { mediaType: 'application/octet-stream', digest: this.layer, size }
-    this.manifest = imageManifest({ layers: [layer] })
-    this.#server = createServer(async (req, res) => {
-      if (req.url!.includes('/manifests/')) {
-        res.writeHead(200, { 'Content-Type': ociManifest, 'Docker-Content-Digest': sha256(this.manifest) })
-        res.end(req.method === 'HEAD' ? undefined : this.manifest)
-      } else if (req.url!.endsWith(this.layer)) {
-        this.requests++
-        await this.#send(Number(/^bytes=(\d+)-/.exec(req.headers.range ?? '')?.[1] ?? 0), req.headers.range, res)
-      } else {
-        res.writeHead(req.url === '/v2/' ? 200 : 404).end('{}')
-      }
-    })
-  }
-
-  /** @param end included */
-  part(start: number, end: number): Buffer {
-    return Buffer.concat([...randomStream(end + 1, 'slow', start)])
-  }
-
-  async start(): Promise<string> {
-    this.#server.listen(0, '127.0.0.1')
-    await once(this.#server, 'listening')
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#server.closeAllConnections()
-    this.#server.close()
-    await once(this.#server, 'close')
-  }
-
-  async #send(start: number, range: string | undefined, res: import('node:http').ServerResponse): Promise<void> {
-    const size = this.#size
-    const end = Number(/-(\d+)$/.exec(range ?? '')?.[1] ?? size - 1)
-    res.writeHead(range === undefined ? 200 : 206, {
-      'Content-Length': end - start + 1,
-      ...(range === undefined ? {} : { 'Content-Range': `bytes ${start}-${end}/${size}` }),
-    })
-    const gone = new AbortController()
-    res.once('close', () => {
-      gone.abort()
-    })
-    for (const part of randomStream(end + 1, 'slow', start)) {
-      for (let from = 0; from < part.byteLength; from += 64 * 1024) {
-        if (res.destroyed) {
-          return
-        }
-        const piece = part.subarray(from, from + 64 * 1024)
-        if (this.rate > 0) {
-          await sleep((piece.byteLength / this.rate) * 1000)
-        }
-        this.sent += piece.byteLength
-        if (!res.write(piece)) {
-          await once(res, 'drain', { signal: gone.signal }).catch(() => {})
-        }
-      }
-    }
-    res.end()
-  }
-}
 
 async function digestOf(url: string): Promise<Digest> {
   const response = await fetch(url)

@@ -60,26 +60,29 @@ suite('the container image', { timeout: 20 * minute }, () => {
     return printed
   }
 
+  /** Milliseconds that the smallest command takes in a container */
+  async function timeOfCommand(): Promise<number> {
+    const began = performance.now()
+    await docker.run(['run', '--rm', 'ipdr-server', 'version'])
+    return Math.round(performance.now() - began)
+  }
+
   /** A server that is expected to end at once */
   async function tryServer(...options: string[]): Promise<RunResult> {
     return await tryRun('docker', ['run', '--rm', ...options, 'ipdr-server'], { env: { DOCKER_HOST: docker.host } })
   }
 
-  test('is healthy within 5 s, stops within 3, and leaves peer and images to the next one on its volume', async t => {
+  test('is healthy soon, stops within 3 s, and leaves peer and images to the next one on its volume', async t => {
     let before: string
     {
+      const usual = await timeOfCommand()
       await using server = await ServerContainer.start(docker, ['--volume', 'kept:/data'])
-      const starts = [await server.healthy()]
-      // another process may have had the processor once: then both of two more have to be in time
-      while (starts[0]! >= 5 * second && starts.length < 3) {
-        await using another = await ServerContainer.start(docker)
-        starts.push(await another.healthy())
-      }
-      t.diagnostic(`healthy after ${starts.join(', ')} ms`)
-      assert.ok(
-        starts.filter(took => took >= 5 * second).length < Math.min(starts.length, 2),
-        `${starts.join(', ')} ms`,
-      )
+      const took = await server.healthy()
+      // other processes may have the processors: what a command takes before and after says how much of them is left
+      const command = Math.max(usual, await timeOfCommand())
+      t.diagnostic(`healthy after ${took} ms, and a command takes ${command} ms`)
+      // the engine looks after 3 s for the first time, by a command
+      assert.ok(took < 3 * second + Math.max(2 * second, 3 * command), `${took} ms, a command ${command} ms`)
 
       await push(await server.host())
       assert.equal(await pullAndRun(await server.host()), greeting)

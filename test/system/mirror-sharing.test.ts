@@ -1,0 +1,108 @@
+import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
+import { describe, it } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Digest } from '../../src/oci/digest.ts'
+import { RegistryClient } from '../fixtures/registry-client.ts'
+import { ServerProcess } from '../fixtures/server.ts'
+import { SlowRegistry } from '../fixtures/slow-registry.ts'
+import { until } from '../fixtures/until.ts'
+
+const mebibyte = 1024 * 1024
+const name = 'up.test/model'
+
+async function startMirrors(stack: AsyncDisposableStack, upstream: string, count: number): Promise<ServerProcess[]> {
+  const mirrors: ServerProcess[] = []
+  for (let i = 0; i < count; i++) {
+    const args = ['--network', 'lan', '--p2p-host', '127.0.0.1', '--p2p-port', '0', '--log-format', 'json']
+    mirrors.push(stack.use(await ServerProcess.start({ args: [...args, '--upstream', `up.test=${upstream}`] })))
+  }
+  for (const [i, mirror] of mirrors.entries()) {
+    for (const other of mirrors.slice(i + 1)) {
+      const address = await addressOf(other)
+      await until(`a connection to ${address}`, async () => await connect(mirror, address))
+    }
+  }
+  return mirrors
+}
+
+async function addressOf({ log }: ServerProcess): Promise<string> {
+  const line = log.split('\n').find(line => line.includes('IPFS node started'))
+  return (JSON.parse(line!) as { addresses: string[] }).addresses[0]!
+}
+
+async function connect(mirror: ServerProcess, address: string): Promise<boolean> {
+  const response = await new RegistryClient(mirror).request('POST', '/ipdr/v1/peers', {
+    headers: { 'Content-Type': 'application/json' },
+    body: JSON.stringify({ address }),
+  })
+  await response.arrayBuffer()
+  return response.ok
+}
+
+/** @returns the digest of what came, or why nothing did */
+async function pull({ url }: ServerProcess, layer: Digest): Promise<string> {
+  await (await fetch(`${url}/v2/${name}/manifests/v1`)).arrayBuffer()
+  const response = await fetch(`${url}/v2/${name}/blobs/${layer}`)
+  if (!response.ok) {
+    return await response.text()
+  }
+  const hash = createHash('sha256')
+  try {
+    for await (const chunk of response.body!) {
+      hash.update(chunk)
+    }
+  } catch (err) {
+    return String(err)
+  }
+  return `sha256:${hash.digest('hex')}`
+}
+
+describe('connected mirrors that all pull a layer at once', () => {
+  it('get it with about one copy of it sent by the upstream', { timeout: 120_000 }, async t => {
+    await using stack = new AsyncDisposableStack()
+    const upstream = stack.use(new SlowRegistry(48 * mebibyte))
+    upstream.rate = 12 * mebibyte
+    const mirrors = await startMirrors(stack, await upstream.start(), 3)
+    const pulled = await Promise.all(mirrors.map(async mirror => await pull(mirror, upstream.layer)))
+    assert.deepEqual(pulled, [upstream.layer, upstream.layer, upstream.layer])
+    const copies = upstream.sent / (48 * mebibyte)
+    t.diagnostic(`the upstream sent ${copies.toFixed(2)} copies`)
+    assert.ok(copies < 2, `${copies} copies`)
+  })
+
+  it('end with it where the upstream goes away once everything has got to one of them', {
+    timeout: 120_000,
+  }, async () => {
+    await using stack = new AsyncDisposableStack()
+    const upstream = new SlowRegistry(32 * mebibyte)
+    upstream.rate = 12 * mebibyte
+    const mirrors = await startMirrors(stack, await upstream.start(), 3)
+    const pulling = Promise.all(mirrors.map(async mirror => await pull(mirror, upstream.layer)))
+    try {
+      await until('everything is sent', () => upstream.sentLeaves.size === 32, 60_000)
+      await sleep(200)
+    } finally {
+      await upstream[Symbol.asyncDispose]()
+    }
+    assert.deepEqual(await pulling, [upstream.layer, upstream.layer, upstream.layer])
+  })
+
+  it('fail where the upstream goes away before that, and go on once it is back', { timeout: 120_000 }, async () => {
+    await using stack = new AsyncDisposableStack()
+    const upstream = stack.use(new SlowRegistry(32 * mebibyte))
+    upstream.rate = 8 * mebibyte
+    const mirrors = await startMirrors(stack, await upstream.start(), 2)
+    const pulling = Promise.all(mirrors.map(async mirror => await pull(mirror, upstream.layer)))
+    await until('a part is sent', () => upstream.sentLeaves.size >= 8, 60_000)
+    upstream.isDown = true
+    for (const end of await pulling) {
+      assert.notEqual(end, upstream.layer)
+    }
+    upstream.isDown = false
+    upstream.rate = 0
+    for (const mirror of mirrors) {
+      assert.equal(await pull(mirror, upstream.layer), upstream.layer)
+    }
+  })
+})
