@@ -1,7 +1,8 @@
 import type { Index } from '../../../index/index.ts'
 import { globMatcher } from '../../../oci/globs.ts'
-import { isDigest } from '../../../oci/digest.ts'
+import { parseDigest } from '../../../oci/digest.ts'
 import { OciError } from '../../../oci/errors.ts'
+import { formatImageName } from '../../../oci/image-name.ts'
 import { everything } from '../../../oci/pagination.ts'
 import { maxNameLength, parseName, parseTag, type Reference } from '../../../oci/reference.ts'
 import { translateErrors } from '../../errors.ts'
@@ -66,7 +67,7 @@ export class ImageNames {
     return {
       upstream,
       repository: isGlob(repository) ? repository : parseName(repository),
-      reference: digest === undefined ? readTag(tag) : requireDigest(digest),
+      reference: digest === undefined ? readTag(tag) : { digest: parseDigest(digest) },
     }
   }
 
@@ -80,8 +81,8 @@ export class ImageNames {
       const repository = this.#components.mirrors.repository(name)
       if (repository !== undefined) {
         for await (const reference of this.#references(pattern, { name, remote }, signal)) {
-          const suffix = reference.tag === undefined ? `@${reference.digest}` : `:${reference.tag}`
-          yield { name: `${repository.name}${suffix}`, upstream: pattern.upstream, repository, reference }
+          const image = formatImageName({ host: undefined, repository: repository.name, reference })
+          yield { name: image, upstream: pattern.upstream, repository, reference }
         }
       }
     }
@@ -135,11 +136,4 @@ function readTag(text: string | undefined): ImagePattern['reference'] {
     return undefined
   }
   return isGlob(text) && text.length <= maxTagLength ? { tags: text } : { tag: parseTag(text) }
-}
-
-function requireDigest(text: string): Reference {
-  if (!isDigest(text)) {
-    throw new OciError('DIGEST_INVALID', { detail: { digest: text.slice(0, 200) } })
-  }
-  return { digest: text }
 }
