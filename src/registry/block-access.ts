@@ -1,7 +1,7 @@
 import type { CID } from 'multiformats/cid'
 import type { Puller } from '../access/puller.ts'
 import type { Index } from '../index/index.ts'
-import type { Digest } from '../oci/digest.ts'
+import { digestFrom, type Digest } from '../oci/digest.ts'
 import type { FetchedBlobs } from './fetched-blobs.ts'
 import type { IndexCondition } from './index-condition.ts'
 import { blockKey, type BlockSet } from '../ipfs/blocks/block-set.ts'
@@ -70,7 +70,7 @@ export class BlockAccess {
 }
 
 function digestIn({ multihash: { digest } }: CID): Digest {
-  return `sha256:${Buffer.from(digest).toString('hex')}`
+  return digestFrom('sha256', Buffer.from(digest).toString('hex'))
 }
 
 async function evenly(answer: Promise<boolean>): Promise<boolean> {

@@ -1,6 +1,7 @@
 import type { Index } from '../../index/index.ts'
-import { leafCid, leafSize } from '../../ipfs/dag/encode-node.ts'
-import { algorithmOf, hexOf, type Digest } from '../../oci/digest.ts'
+import { leafSize } from '../../ipfs/dag/encode-node.ts'
+import { digestCid } from '../../ipfs/digests/digest-cid.ts'
+import type { Digest } from '../../oci/digest.ts'
 import { OciError } from '../../oci/errors.ts'
 import type { ClientLimit } from '../client-limit.ts'
 import { translateErrors } from '../errors.ts'
@@ -185,7 +186,5 @@ async function openFetch(
 
 /** A blob of one leaf has the CID that its digest tells */
 function cidOf(digest: Digest, size: number): string | undefined {
-  return algorithmOf(digest) === 'sha256' && size <= leafSize
-    ? leafCid(Buffer.from(hexOf(digest), 'hex')).toString()
-    : undefined
+  return size <= leafSize ? digestCid(digest)?.toString() : undefined
 }
