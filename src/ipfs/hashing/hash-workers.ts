@@ -103,13 +103,13 @@ export class HashWorkers implements Hasher {
    * other closely, as far as it has time.
    */
   block(bytes: Uint8Array): Uint8Array | Promise<Uint8Array> {
-    const thread = this.#threads.reduce((least, other) => (other.waiting < least.waiting ? other : least))
     if (bytes.byteLength <= smallFile || bytes.byteLength > copySize) {
       return hash('sha256', bytes, 'buffer')
     }
     const now = performance.now()
     const isFirst = now - this.#lastBlock > pause
     this.#lastBlock = now
+    const thread = this.#threads.reduce((least, other) => (other.waiting < least.waiting ? other : least))
     if (!thread.start() || isFirst || thread.waiting >= maxWaiting) {
       return hash('sha256', bytes, 'buffer')
     }

@@ -1,6 +1,7 @@
 import { varint } from 'multiformats'
 import { create, type Digest } from 'multiformats/hashes/digest'
 import { sha256 } from 'multiformats/hashes/sha2'
+import { smallFile } from '../../hashing/hasher.ts'
 import type { ReceivedBlock, WantList } from './bitswap-parts.ts'
 
 /*
@@ -16,8 +17,6 @@ import type { ReceivedBlock, WantList } from './bitswap-parts.ts'
  */
 const hashedHere = 0x30_0001
 const digestLength = 32
-/** Smaller blocks are left to the library: another thread would take longer to answer than they take to hash */
-const minBytes = 64 * 1024
 
 /** SHA-256 of a block; a promise where another thread computes it */
 export type HashBlock = (bytes: Uint8Array) => Uint8Array | Promise<Uint8Array>
@@ -32,7 +31,7 @@ export function hashElsewhere(wantList: WantList, hash: HashBlock): void {
   wantList.receiveMessage = async (connection, message) => {
     const hashed = message.blocks.map(async (block): Promise<ReceivedBlock> => {
       const { data, prefix } = block
-      if (data === undefined || prefix === undefined || data.byteLength < minBytes) {
+      if (data === undefined || prefix === undefined || data.byteLength <= smallFile) {
         return block
       }
       const [version, codec, code, length, ...rest] = numbersIn(prefix)
