@@ -158,6 +158,26 @@ describe('what stays free of the file system', () => {
   })
 })
 
+describe('whether there is room', () => {
+  it('is told of either limit, and makes none', async () => {
+    const wanted: number[] = []
+    const onFull = (bytes: number): void => {
+      wanted.push(bytes)
+    }
+    await open({ maxBytes: 100_000, onFull })
+    await put('a', 99_999)
+    assert.equal(await store.space.hasRoom(), true)
+    await put('b', 1)
+    assert.equal(await store.space.hasRoom(), false)
+    assert.deepEqual([wanted, store.space.refused], [[], 0])
+    await store.close()
+    const { bavail, bsize } = await statfs(directory.path)
+    await open({ minFree: bavail * bsize + 1024 * mebibyte, onFull })
+    assert.equal(await store.space.hasRoom(), false)
+    assert.deepEqual([wanted, store.space.refused], [[], 0])
+  })
+})
+
 describe('a blob', () => {
   it('that could never fit is too large, one for which there is no room now is not', async () => {
     await open({ maxBytes: 1_000_000 })
