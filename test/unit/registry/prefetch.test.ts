@@ -5,7 +5,6 @@ import type { PrefetchOptions, PrefetchResult } from '../../../src/registry/mirr
 import type { PrefetchProgress } from '../../../src/registry/mirror/prefetch/prefetch-progress.ts'
 import { ownPlatform } from '../../../src/registry/mirror/prefetch/own-platform.ts'
 import { UpstreamError } from '../../../src/registry/mirror/upstream.ts'
-import { OciError } from '../../../src/oci/errors.ts'
 import { formatPlatform } from '../../../src/oci/platform.ts'
 import { FakeUpstream } from '../../fixtures/fake-upstream.ts'
 import { sha256 } from '../../fixtures/images.ts'
@@ -188,9 +187,7 @@ describe('a prefetch', () => {
   it('is refused while a backup is being restored', async () => {
     const upstream = new FakeUpstream()
     await using stores = await TestRegistry.open({ upstreams: [upstream] })
-    stores.condition.requireServing = () => {
-      throw new OciError('UNAVAILABLE')
-    }
+    using _restoring = stores.condition.beginRestore()
     await assert.rejects(prefetch(stores, [`${alpine}:3`]), { code: 'UNAVAILABLE' })
     assert.deepEqual(upstream.requests, [])
   })
@@ -316,22 +313,18 @@ describe('a schedule of prefetches', () => {
   })
 
   it('does nothing while the registry is read-only or full, and little where upstream is down', async () => {
-    for (const [make, reason] of [
-      [async (stores: TestRegistry) => await stores.readOnly.turnOn(), /read-only/],
-      [
-        async (stores: TestRegistry) => {
-          stores.blockstore.space.hasRoom = async () => false
-        },
-        /storage is full/,
-      ],
+    for (const [minFree, isReadOnly, reason] of [
+      [undefined, true, /read-only/],
+      [Number.MAX_SAFE_INTEGER, false, /storage is full/],
     ] as const) {
       const upstream = new FakeUpstream()
       addImage(upstream, 'library/alpine', '3', [1000])
       await using stores = await TestRegistry.open({
         upstreams: [upstream],
         mirror: schedule(['library/alpine:3'], 1000),
+        minFree,
       })
-      await make(stores)
+      await (isReadOnly ? stores.readOnly.turnOn() : undefined)
       const endedEarly = () => stores.logged.find(({ message }) => message === 'prefetch ended early')
       assert.match(String((await until('it ended', endedEarly))['reason']), reason)
       assert.deepEqual(upstream.requests, [])
@@ -360,10 +353,10 @@ describe('a schedule of prefetches', () => {
     for (const tag of ['1', '2', '3', '4']) {
       addImage(upstream, 'library/alpine', tag, [1000])
     }
-    const mirror = { ...schedule(['library/alpine:*'], 60_000), cacheBytes: 2500 }
-    mirror.schedules[0]!.every = 500
+    const mirror = { ...schedule(['library/alpine:*'], 500), cacheBytes: 2500 }
     await using stores = await TestRegistry.open({ upstreams: [upstream], mirror })
-    await until('it ended', () => stores.logged.some(({ message }) => message === 'prefetch ended early'))
-    assert.ok(upstream.asked('GET') <= 3)
+    const endedEarly = () => stores.logged.find(({ message }) => message === 'prefetch ended early')
+    assert.match(String((await until('it ended', endedEarly))['reason']), /would evict each other/)
+    assert.equal(upstream.asked('GET'), 3)
   })
 })
