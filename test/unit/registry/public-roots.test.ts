@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import type { Descriptor } from '../../../src/oci/descriptor.ts'
 import { PublicRoots } from '../../../src/registry/public-roots.ts'
 import { descriptorOf, imageManifest } from '../../fixtures/manifests.ts'
 import { TestRegistry } from '../../fixtures/registry.ts'
@@ -7,12 +8,16 @@ import { until } from '../../fixtures/until.ts'
 
 test('images that become public are provided, and no others', async () => {
   await using stores = await TestRegistry.open({ missingBlobs: 'accept' })
-  const push = async (repository: string): Promise<string> =>
-    (await stores.pushManifest(repository, 'v1', imageManifest({ layers: [layer], annotations: { repository } }))).root
-  const layer = descriptorOf(Buffer.from('layer'))
+  const bytes = Buffer.from('layer')
+  const layer = descriptorOf(bytes)
+  const push = async (repository: string): Promise<string> => {
+    await stores.pushBlob(repository, bytes)
+    const manifest = imageManifest({ layers: [layer], annotations: { repository } })
+    return (await stores.pushManifest(repository, 'v1', manifest)).root
+  }
   const roots = { a: await push('a'), b: await push('b'), c: await push('c'), d: await push('d') }
   const provided: string[] = []
-  const blobs: string[] = []
+  const blobs: Pick<Descriptor, 'digest' | 'size'>[] = []
   let open = new Set(['a'])
   const { index, log } = stores
   const publicRoots = new PublicRoots({
@@ -22,7 +27,7 @@ test('images that become public are provided, and no others', async () => {
       const now = open
       return { everything: false, something: now.size > 0, mayPull: repository => now.has(repository) }
     },
-    provider: { provide: root => provided.push(root), provideBlob: ({ digest }) => blobs.push(digest) },
+    provider: { provide: root => provided.push(root), provideBlob: blob => blobs.push(blob) },
   })
   const change = (repositories: string[]): void => {
     open = new Set(repositories)
@@ -38,7 +43,7 @@ test('images that become public are provided, and no others', async () => {
   await publicRoots.stop()
   assert.deepEqual(provided, [roots.b, roots.c, roots.d])
   assert.deepEqual(
-    blobs.filter(digest => digest === layer.digest),
-    Array(3).fill(layer.digest),
+    blobs.filter(({ digest }) => digest === layer.digest),
+    Array(3).fill({ digest: layer.digest, size: bytes.byteLength }),
   )
 })
