@@ -11,16 +11,14 @@ rules:
   - {who: ['user:ann'], repositories: ['docker.io/library/**'], actions: [pull]}
   - {who: ['user:bob'], repositories: ['library/**', 'own/**'], actions: [pull, push]}
 `
+const access = { rules, users: { ann: 'secret', bob: 'secret' } }
+const mirror = { fallback: 'docker.io' }
 
 describe('a mirror with rules', () => {
   it('gives an image to who may pull the name with the upstream, whichever way he asks', async () => {
     const upstream = new FakeUpstream()
     const { layers } = addImage(upstream, 'library/alpine', 'latest', [100])
-    await using app = await TestApp.start({
-      upstreams: [upstream],
-      mirror: { fallback: 'docker.io' },
-      access: { rules, users: { ann: 'secret', bob: 'secret' } },
-    })
+    await using app = await TestApp.start({ upstreams: [upstream], mirror, access })
     const paths = [`manifests/latest`, `blobs/${sha256(layers[0]!)}`, 'tags/list'].flatMap(rest => [
       `/v2/docker.io/library/alpine/${rest}`,
       `/v2/library/alpine/${rest}?ns=docker.io`,
@@ -42,10 +40,7 @@ describe('a mirror with rules', () => {
   it('names the scope of the token, with which containerd gets on', async () => {
     const upstream = new FakeUpstream()
     addImage(upstream, 'library/alpine', 'latest', [100])
-    await using app = await TestApp.start({
-      upstreams: [upstream],
-      access: { rules, users: { ann: 'secret' } },
-    })
+    await using app = await TestApp.start({ upstreams: [upstream], access })
     const path = '/v2/library/alpine/manifests/latest?ns=docker.io'
     const challenge = String((await app.get(path)).headers['www-authenticate'])
     const scope = /scope="([^"]+)"/.exec(challenge)![1]!
@@ -66,11 +61,7 @@ describe('a mirror with rules', () => {
       [open, 'public'],
       [rules, undefined],
     ] as const) {
-      await using app = await TestApp.start({
-        upstreams: [upstream],
-        mirror: { fallback: 'docker.io' },
-        access: { rules: text, users: { ann: 'secret' } },
-      })
+      await using app = await TestApp.start({ upstreams: [upstream], mirror, access: { ...access, rules: text } })
       await app.stores.pushBlob('library/alpine', Buffer.from('own'))
       const blob = async (bytes: Buffer): Promise<[number, string | undefined]> => {
         const reply = await app.get(`/v2/library/alpine/blobs/${sha256(bytes)}`, basic('ann', 'secret'))
@@ -88,11 +79,7 @@ describe('a mirror with rules', () => {
   it('gives a token for what the name stands for, as docker asks for no other', async () => {
     const upstream = new FakeUpstream()
     const { layers } = addImage(upstream, 'library/alpine', 'latest', [100])
-    await using app = await TestApp.start({
-      upstreams: [upstream],
-      mirror: { fallback: 'docker.io' },
-      access: { rules, users: { ann: 'secret', bob: 'secret' } },
-    })
+    await using app = await TestApp.start({ upstreams: [upstream], mirror, access })
     const tokenOf = async (user: string, name: string, action = 'pull'): Promise<Record<string, string>> => {
       const scope = encodeURIComponent(`repository:${name}:${action}`)
       const { token } = json(await app.get(`/auth/token?service=ipdr&scope=${scope}`, basic(user, 'secret'))) as {
@@ -121,10 +108,7 @@ describe('a mirror with rules', () => {
     const upstream = new FakeUpstream()
     const secret = Buffer.from('a secret blob of somebody else')
     addImage(upstream, 'library/alpine', 'latest', [100])
-    await using app = await TestApp.start({
-      upstreams: [upstream],
-      access: { rules, users: { ann: 'secret' } },
-    })
+    await using app = await TestApp.start({ upstreams: [upstream], access })
     await app.stores.pushBlob('own/private', secret)
     const path = `/v2/docker.io/library/alpine/blobs/${sha256(secret)}`
     assert.equal((await app.get(path, basic('ann', 'secret'))).status, 404)

@@ -83,16 +83,15 @@ describe('what a peer is told of a digest', () => {
 
   it('what is being fetched for a repository that it may pull', async () => {
     const digest = sha256(Buffer.from('fetched'))
-    const fetched = {
-      answer: (_: string, digest: Digest, isMeant: (repository: string) => boolean) =>
-        digest === sha256(Buffer.from('fetched')) && isMeant('secret/app') ? { size: 7, async *news() {} } : undefined,
-    }
     const knowing = new KnownDigests({
       blockstore: stores.blockstore,
       index: stores.index,
       puller: peer => access.access.peer(peer, false),
     })
-    knowing.fetched = fetched
+    knowing.fetched = {
+      answer: (_peer, asked, isMeant) =>
+        asked === digest && isMeant('secret/app') ? { size: 7, async *news() {} } : undefined,
+    }
     assert.equal((await knowing.answer(friend, digest))!.size, 7)
     assert.equal(await knowing.answer(stranger, digest), undefined)
   })
