@@ -29,8 +29,12 @@ export class LeafTable {
     return equals(hash, this.#hashOf(leaf))
   }
 
+  hash(leaf: number): Uint8Array {
+    return this.#hashOf(leaf).slice()
+  }
+
   cid(leaf: number): CID {
-    return leafCid(this.#hashOf(leaf).slice())
+    return leafCid(this.hash(leaf))
   }
 
   /** CIDs of those that are stored */

@@ -64,7 +64,7 @@ export class DagSparseWriter implements SparseWriter {
   }
 
   hash(leaf: number): Uint8Array | undefined {
-    return this.has(leaf) ? this.#leaves.cid(leaf).multihash.digest : undefined
+    return this.has(leaf) ? this.#leaves.hash(leaf) : undefined
   }
 
   async write(leaf: number, bytes: Uint8Array): Promise<void> {

@@ -188,7 +188,6 @@ export class BlobFetch {
   }
 
   #end(): void {
-    void this.#sources.stop()
     this.#leaves.discard()
     this.#components.onEnd()
     this.#ended.resolve()
@@ -235,6 +234,7 @@ export class BlobFetch {
       if (!this.#hasEnded) {
         this.#hasEnded = true
         clearTimeout(this.#idle)
+        await this.#sources.stop()
         this.#end()
       }
     } catch (err) {

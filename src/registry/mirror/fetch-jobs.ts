@@ -4,7 +4,7 @@ import { OciError } from '../../oci/errors.ts'
 import { isStorageFull } from '../errors.ts'
 import type { BlobSource } from './blob-source.ts'
 import { unavailable } from './fetch-errors.ts'
-import { endsBefore, planFetch, segmentEnd } from './fetch-plan.ts'
+import { endsBefore, isIn, planFetch, segmentEnd } from './fetch-plan.ts'
 import type { FetchedLeaves } from './fetched-leaves.ts'
 import { MovingAverage } from './moving-average.ts'
 import { UpstreamError } from './upstream.ts'
@@ -17,8 +17,8 @@ const stalled = { least: 1000, times: 4 }
 
 export interface FetchJobsComponents {
   leaves: FetchedLeaves
-  /** Whether a leaf comes from a peer, or is about to get to one */
-  isCovered: (leaf: number) => boolean
+  /** Tells of each leaf whether it comes from a peer, or is about to get to one, as far as is known now */
+  coverage: () => (leaf: number) => boolean
   /** Whether others fetch the same blob */
   isShared: () => boolean
   /** Called when a job has ended, or all leaves are here */
@@ -38,6 +38,8 @@ interface Source {
 
 interface Job {
   from: number
+  /** The first leaf of it that is not stored */
+  missing: number
   next: number
   to: number
   /** When its last leaf came, or it began; milliseconds */
@@ -85,19 +87,16 @@ export class FetchJobs {
     return Array.from(this.#jobs, job => this.#comingOf(job)).filter(({ from, to }) => from < to)
   }
 
-  /** Whether a leaf comes soon, by a job that does not stand still */
-  isComing(leaf: number): boolean {
+  /** What comes soon, by jobs that do not stand still */
+  get coming(): LeafRange[] {
     const before = performance.now() - Math.max(stalled.least, stalled.times * (this.#leafTime.value ?? 0))
-    return [...this.#jobs].some(job => {
-      const { from, to } = this.#comingOf(job)
-      return job.last > before && leaf >= from && leaf < to
-    })
+    return [...this.#jobs].filter(({ last }) => last > before).map(job => this.#comingOf(job))
   }
 
   /** Leaves to others what they fetch too */
   leave(claims: readonly LeafRange[]): void {
     for (const { next, stop } of this.#jobs) {
-      if (claims.some(({ from, to }) => next >= from && next < to)) {
+      if (isIn(next, claims)) {
         stop.abort()
       }
     }
@@ -109,13 +108,13 @@ export class FetchJobs {
    * @returns why nothing more comes; undefined where it does
    */
   plan(): unknown {
-    const { isCovered, isShared, leaves } = this.#components
+    const { coverage, isShared, leaves } = this.#components
     const source = this.#sources.find(({ failure }) => failure === undefined)
     if (source === undefined) {
       return this.#sources.at(-1)?.failure ?? unavailable(leaves.digest, 'no source has it')
     }
     const { leafCount, wanted } = leaves
-    const has = (leaf: number): boolean => leaves.has(leaf)
+    const [has, isCovered] = [(leaf: number): boolean => leaves.has(leaf), coverage()]
     for (;;) {
       const maxJobs = Math.min(source.maxJobs, source.source.maxJobs)
       const random = maxJobs > 1 && isShared() ? Math.floor(Math.random() * leafCount) : undefined
@@ -155,17 +154,16 @@ export class FetchJobs {
   }
 
   /** What a job delivers next, and what it has delivered that is not stored yet */
-  #comingOf({ from, next, to }: Job): LeafRange {
-    let first = from
-    while (first < next && this.#components.leaves.has(first)) {
-      first++
+  #comingOf(job: Job): LeafRange {
+    while (job.missing < job.next && this.#components.leaves.has(job.missing)) {
+      job.missing++
     }
-    return { from: first, to: Math.min(to, segmentEnd(next)) }
+    return { from: job.missing, to: Math.min(job.to, segmentEnd(job.next)) }
   }
 
   #begin(source: Source, { from, to }: { from: number; to: number }): void {
     const [stop, last] = [new AbortController(), performance.now()]
-    const job: Job = { from, next: from, to, last, source, stop, done: Promise.resolve() }
+    const job: Job = { from, missing: from, next: from, to, last, source, stop, done: Promise.resolve() }
     this.#jobs.add(job)
     job.done = this.#run(job)
   }
@@ -200,14 +198,14 @@ export class FetchJobs {
   }
 
   async #deliver(job: Job, leaf: number, bytes: Uint8Array): Promise<void> {
-    const { isCovered, leaves, onProgress } = this.#components
+    const { coverage, leaves, onProgress } = this.#components
     job.next = Math.max(job.next, leaf + 1)
     job.source.hasDelivered = true
     this.#leafTime.add(performance.now() - job.last)
     job.last = performance.now()
     await leaves.store(leaf, bytes, 'upstream')
     const has = (leaf: number): boolean => leaves.has(leaf)
-    if (job.next === leaf + 1 && endsBefore({ has, isCovered, jobs: [...this.#jobs] }, job, job.next)) {
+    if (job.next === leaf + 1 && endsBefore({ has, isCovered: coverage(), jobs: [...this.#jobs] }, job, job.next)) {
       job.stop.abort()
     }
     if (leaves.isWhole) {

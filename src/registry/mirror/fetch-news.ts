@@ -1,4 +1,5 @@
 import { raceSignal } from 'race-signal'
+import { blockKey, BlockSet } from '../../ipfs/blocks/block-set.ts'
 import type { DigestAnswer } from '../../ipfs/digests/digest-server.ts'
 import type { LeafRange, LeafRun } from '../../ipfs/digests/digest-messages.ts'
 
@@ -15,7 +16,7 @@ export class FetchNews {
   readonly #size: number
   /** In the order in which they were stored */
   readonly #leaves: number[] = []
-  readonly #keys = new Set<string>()
+  readonly #blocks = new BlockSet()
   #changed = Promise.withResolvers<void>()
   #root: string | undefined
   #hasEnded = false
@@ -28,12 +29,12 @@ export class FetchNews {
 
   /** Whether a block of this SHA-256 is a leaf that is here */
   hasBlock(hash: Uint8Array): boolean {
-    return this.#keys.has(keyOf(hash))
+    return this.#blocks.has(blockKey(hash))
   }
 
   stored(leaf: number, hash: Uint8Array): void {
     this.#leaves.push(leaf)
-    this.#keys.add(keyOf(hash))
+    this.#blocks.add(blockKey(hash))
     this.changed()
   }
 
@@ -63,9 +64,9 @@ export class FetchNews {
       const leaves = runsOf(this.#leaves.slice(told), this.#components.hashOf)
       told = this.#leaves.length
       const claims = this.#components.claims()
-      const isOther = claimed !== JSON.stringify(claims)
+      const before = claimed
       claimed = JSON.stringify(claims)
-      if (leaves.length > 0 || isOther || root !== undefined) {
+      if (leaves.length > 0 || claimed !== before || root !== undefined) {
         yield { leaves, claims, root }
       }
       if (hasEnded) {
@@ -74,10 +75,6 @@ export class FetchNews {
       await raceSignal(changed, signal)
     }
   }
-}
-
-function keyOf(hash: Uint8Array): string {
-  return Buffer.from(hash.buffer, hash.byteOffset, hash.byteLength).toString('latin1')
 }
 
 function runsOf(leaves: number[], hashOf: FetchNewsComponents['hashOf']): LeafRun[] {

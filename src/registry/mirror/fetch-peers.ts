@@ -4,6 +4,7 @@ import { leafCid } from '../../ipfs/dag/encode-node.ts'
 import type { Logger } from '../../log.ts'
 import { isStorageFull } from '../errors.ts'
 import type { BlobPeers } from './blob-peers.ts'
+import { isIn } from './fetch-plan.ts'
 import type { FetchedLeaves } from './fetched-leaves.ts'
 import { MovingAverage } from './moving-average.ts'
 import { PeerHolders } from './peer-holders.ts'
@@ -30,8 +31,8 @@ export interface FetchPeersComponents {
   repositories: ReadonlySet<string>
   peers: BlobPeers
   upstream: {
-    /** Whether it delivers a leaf soon */
-    isComing: (leaf: number) => boolean
+    /** What it delivers soon */
+    coming: () => LeafRange[]
     /** Milliseconds that it needs for a leaf; undefined: not known, or it delivers nothing */
     leafTime: () => number | undefined
     /** How long a leaf may take that another appliance fetches there; milliseconds */
@@ -135,10 +136,10 @@ export class FetchPeers {
     }
   }
 
-  /** Whether a leaf comes from a peer, or is about to get to one */
-  covers(leaf: number): boolean {
-    const patience = this.#components.upstream.patience()
-    return this.#wants.has(leaf) || this.#usable.some(peer => peer.has(leaf) || peer.claims(leaf, patience))
+  /** Tells of each leaf whether it comes from a peer, or is about to get to one, as far as is known now */
+  get coverage(): (leaf: number) => boolean {
+    const [peers, patience] = [this.#usable, this.#components.upstream.patience()]
+    return leaf => this.#wants.has(leaf) || peers.some(peer => peer.has(leaf) || peer.claims(leaf, patience))
   }
 
   /** To be called with each leaf that upstream sent: a peer that says something else is left out */
@@ -192,13 +193,16 @@ export class FetchPeers {
 
   /** What a client waits for comes first, then anything: at random where others need it too */
   #choose(): { leaf: number; from: PeerHoldings } | undefined {
-    const { leafCount, wanted } = this.#components.leaves
+    const { leaves, upstream } = this.#components
+    const { leafCount, wanted } = leaves
     const peers = this.#usable
       .filter(({ inFlight }) => inFlight < maxInFlightOfOne)
       .toSorted((a, b) => a.inFlight - b.inFlight)
     if (peers.length === 0) {
       return undefined
     }
+    const coming = upstream.coming()
+    const isNeeded = (leaf: number): boolean => !leaves.has(leaf) && !this.#wants.has(leaf) && !isIn(leaf, coming)
     const first = this.isShared ? Math.floor(Math.random() * leafCount) : 0
     const runs = [
       ...wanted.map(leaf => ({ first: leaf, count: Math.min(ahead, leafCount - leaf) })),
@@ -207,18 +211,13 @@ export class FetchPeers {
     for (const { count, first } of runs) {
       for (let leaf = first; leaf < first + count; leaf++) {
         const next = leaf % leafCount
-        const from = this.#isNeeded(next) ? peers.find(peer => peer.has(next)) : undefined
+        const from = isNeeded(next) ? peers.find(peer => peer.has(next)) : undefined
         if (from !== undefined) {
           return { leaf: next, from }
         }
       }
     }
     return undefined
-  }
-
-  #isNeeded(leaf: number): boolean {
-    const { leaves, upstream } = this.#components
-    return !leaves.has(leaf) && !this.#wants.has(leaf) && !upstream.isComing(leaf)
   }
 
   /** Never rejects */

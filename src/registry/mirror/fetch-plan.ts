@@ -1,3 +1,5 @@
+import type { LeafRange } from '../../ipfs/digests/digest-messages.ts'
+
 /** A job whose leaves come in order */
 export interface RunningJob {
   /** Its first leaf */
@@ -42,6 +44,11 @@ const segmentLeaves = 4
 /** The leaf after the segment of one */
 export function segmentEnd(leaf: number): number {
   return leaf - (leaf % segmentLeaves) + segmentLeaves
+}
+
+/** Whether one of the ranges has a leaf */
+export function isIn(leaf: number, ranges: readonly LeafRange[]): boolean {
+  return ranges.some(({ from, to }) => leaf >= from && leaf < to)
 }
 
 /** Decides which leaves to ask for next: those that a client waits for, else the first one that is missing */

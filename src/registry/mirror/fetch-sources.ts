@@ -32,7 +32,7 @@ export class FetchSources {
   constructor(components: FetchSourcesComponents) {
     this.#jobs = new FetchJobs({
       ...components,
-      isCovered: leaf => this.#peers?.covers(leaf) === true,
+      coverage: () => this.#peers?.coverage ?? (() => false),
       isShared: () => this.#peers?.isShared === true,
     })
     this.#peers = components.peers && this.#createPeers({ ...components, peers: components.peers })
@@ -106,7 +106,7 @@ export class FetchSources {
       ...components,
       peers,
       upstream: {
-        isComing: leaf => jobs.isComing(leaf),
+        coming: () => jobs.coming,
         leafTime: () => jobs.leafTime,
         patience: () => jobs.patience,
         hasFailed: () => jobs.hasFailed,

@@ -1,6 +1,7 @@
 import { equals } from 'multiformats/bytes'
 import type { DigestNews, LeafRange } from '../../ipfs/digests/digest-messages.ts'
 import { hashBytes } from '../../ipfs/dag/encode-node.ts'
+import { isIn } from './fetch-plan.ts'
 import { MovingAverage } from './moving-average.ts'
 
 /** How long a peer that was too slow, or failed, is not asked; twice as long each time. Milliseconds */
@@ -84,7 +85,7 @@ export class PeerHoldings {
    * @param patience how long it may get none; milliseconds
    */
   claims(leaf: number, patience: number): boolean {
-    return this.#wentOn > performance.now() - patience && this.#claims.some(({ from, to }) => leaf >= from && leaf < to)
+    return this.#wentOn > performance.now() - patience && isIn(leaf, this.#claims)
   }
 
   get isResting(): boolean {
