@@ -1,10 +1,9 @@
 import { join } from 'node:path'
 import { nodeFlags } from '../../scripts/node-flags.ts'
+import { connectAll } from '../../test/fixtures/connect-all.ts'
 import type { NetworkSwitch } from '../../test/fixtures/network-switch.ts'
 import { ServerProcess } from '../../test/fixtures/server.ts'
 import { projectDirectory } from '../../test/fixtures/tools.ts'
-import { until } from '../../test/fixtures/until.ts'
-import { authorization } from '../authorization.ts'
 import type { Bench, Case } from '../bench.ts'
 import type { Measure, Sample } from '../measures.ts'
 import { nativePull } from '../native.ts'
@@ -58,6 +57,7 @@ async function mirrored(bench: Bench, count: number, size: number): Promise<Samp
     image,
   )
   const after = await traffic(upstream, count)
+  // so that they write their profiles
   for (const mirror of mirrors) {
     await mirror.stop()
   }
@@ -104,30 +104,6 @@ async function startMirror(
       ...['--upstream', `${upstreamName}=${upstream}`, '--log-format', 'json'],
     ],
   })
-}
-
-/** Each with each, as nodes of a cluster are that find each other by name or mDNS */
-async function connectAll(mirrors: ServerProcess[]): Promise<void> {
-  for (const [i, mirror] of mirrors.entries()) {
-    for (const other of mirrors.slice(i + 1)) {
-      const line = await until('the node listens', () =>
-        other.log.split('\n').find(line => line.includes('IPFS node started')),
-      )
-      const [address] = (JSON.parse(line) as { addresses: string[] }).addresses
-      // both may dial at once, of which one connection stays
-      await until(`a connection to ${address}`, async () => await connect(mirror, address!))
-    }
-  }
-}
-
-async function connect({ dataDir, url }: ServerProcess, address: string): Promise<boolean> {
-  const response = await fetch(`${url}/ipdr/v1/peers`, {
-    method: 'POST',
-    headers: { 'Content-Type': 'application/json', ...(await authorization(dataDir)) },
-    body: JSON.stringify({ address }),
-  })
-  await response.arrayBuffer()
-  return response.ok
 }
 
 /** @returns seconds until the last one has the image */

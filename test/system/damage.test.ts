@@ -7,6 +7,7 @@ import { CID } from 'multiformats/cid'
 import { UncheckedBlocks } from '../../src/ipfs/blockstore/unchecked-blocks.ts'
 import type { Digest } from '../../src/oci/digest.ts'
 import type { FsckResult } from '../../src/upkeep/fsck/fsck.ts'
+import { nodeAddress } from '../fixtures/connect-all.ts'
 import { damages } from '../fixtures/damage.ts'
 import { ociConfig, ociIndex, ociLayer, ociManifest, randomBytes, sha256 } from '../fixtures/images.ts'
 import { tryIpdr } from '../fixtures/ipdr.ts'
@@ -187,13 +188,6 @@ class Store {
   }
 }
 
-async function addressOf(server: ServerProcess): Promise<string> {
-  const line = await until('the node listens', () =>
-    server.log.split('\n').find(line => line.includes('IPFS node started')),
-  )
-  return (JSON.parse(line) as { addresses: string[] }).addresses[0]!
-}
-
 function each(
   store: Store,
   t: TestContext,
@@ -218,7 +212,7 @@ test('every block damaged in every way: no wrong byte is served, and a peer has 
   await using origin = await ServerProcess.start({ args: lan })
   await Store.fill(origin)
   await using server = await ServerProcess.start({
-    args: [...lan, '--limits-retrieval-timeout', '6s', '--p2p-peers', await addressOf(origin)],
+    args: [...lan, '--limits-retrieval-timeout', '6s', '--p2p-peers', await nodeAddress(origin)],
   })
   const store = await Store.fill(server)
   await until('the peer is there', async () =>

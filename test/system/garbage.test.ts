@@ -5,6 +5,7 @@ import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Digest } from '../../src/oci/digest.ts'
 import type { CollectionResult } from '../../src/upkeep/gc/garbage-collector.ts'
+import { nodeAddress } from '../fixtures/connect-all.ts'
 import { ociConfig, ociLayer, ociManifest, randomBytes, sha256 } from '../fixtures/images.ts'
 import { ipdr } from '../fixtures/ipdr.ts'
 import { location, RegistryClient } from '../fixtures/registry-client.ts'
@@ -295,12 +296,8 @@ test('an image of another node stays while there is room, and is fetched again a
   await pushImage(new RegistryClient(origin), init)
   const manifest = await new RegistryClient(origin).request('GET', '/v2/a/manifests/v1')
   const root = manifest.headers.get('X-Ipfs-Cid')!
-  const node = await until('the node listens', () =>
-    origin.log.split('\n').find(line => line.includes('IPFS node started')),
-  )
-  const [address] = (JSON.parse(node) as { addresses: string[] }).addresses
   await using server = await ServerProcess.start({
-    args: [...lan, '--p2p-peers', address!, '--cache-max-bytes', '3MiB'],
+    args: [...lan, '--p2p-peers', await nodeAddress(origin), '--cache-max-bytes', '3MiB'],
   })
   const client = new RegistryClient(server)
   const pull = async (): Promise<void> => {

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto'
 import { describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Digest } from '../../src/oci/digest.ts'
-import { RegistryClient } from '../fixtures/registry-client.ts'
+import { connectAll } from '../fixtures/connect-all.ts'
 import { ServerProcess } from '../fixtures/server.ts'
 import { SlowRegistry } from '../fixtures/slow-registry.ts'
 import { until } from '../fixtures/until.ts'
@@ -17,27 +17,8 @@ async function startMirrors(stack: AsyncDisposableStack, upstream: string, count
     const args = ['--network', 'lan', '--p2p-host', '127.0.0.1', '--p2p-port', '0', '--log-format', 'json']
     mirrors.push(stack.use(await ServerProcess.start({ args: [...args, '--upstream', `up.test=${upstream}`] })))
   }
-  for (const [i, mirror] of mirrors.entries()) {
-    for (const other of mirrors.slice(i + 1)) {
-      const address = await addressOf(other)
-      await until(`a connection to ${address}`, async () => await connect(mirror, address))
-    }
-  }
+  await connectAll(mirrors)
   return mirrors
-}
-
-async function addressOf({ log }: ServerProcess): Promise<string> {
-  const line = log.split('\n').find(line => line.includes('IPFS node started'))
-  return (JSON.parse(line!) as { addresses: string[] }).addresses[0]!
-}
-
-async function connect(mirror: ServerProcess, address: string): Promise<boolean> {
-  const response = await new RegistryClient(mirror).request('POST', '/ipdr/v1/peers', {
-    headers: { 'Content-Type': 'application/json' },
-    body: JSON.stringify({ address }),
-  })
-  await response.arrayBuffer()
-  return response.ok
 }
 
 /** @returns the digest of what came, or why nothing did */

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, suite, test } from 'node:test'
+import { nodeAddress } from '../fixtures/connect-all.ts'
 import { basic, initAccess } from '../fixtures/access.ts'
 import { makeImage, sha256, writeLayout } from '../fixtures/images.ts'
 import { ipdr } from '../fixtures/ipdr.ts'
@@ -16,10 +17,7 @@ const json = ['--log-format', 'json']
 
 /** What the node says of itself when it has started */
 async function started(server: ServerProcess): Promise<{ peer: string; address: string }> {
-  const line = await until('the node listens', () =>
-    server.log.split('\n').findLast(line => line.includes('IPFS node started')),
-  )
-  const address = (JSON.parse(line) as { addresses: string[] }).addresses[0]!
+  const address = await nodeAddress(server)
   return { peer: address.split('/p2p/')[1]!, address }
 }
 

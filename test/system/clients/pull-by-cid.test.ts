@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { after, before, describe, it } from 'node:test'
 import type { Digest } from '../../../src/oci/digest.ts'
+import { nodeAddress } from '../../fixtures/connect-all.ts'
 import { startDocker, type Docker } from '../../fixtures/docker.ts'
 import { greeting, writeBusyboxContext } from '../../fixtures/busybox.ts'
 import { startGateway } from '../../fixtures/gateway.ts'
@@ -41,8 +42,8 @@ describe('an image of another appliance', { timeout: 10 * minute }, () => {
     await using a = await startNode()
     await using b = await startNode()
     const at = ['--data-dir', b.dataDir]
-    const peer = (await addressOf(a)).split('/').at(-1)!
-    assert.ok((await ipdr(['peers', 'connect', await addressOf(a), ...at])).includes(peer))
+    const peer = (await nodeAddress(a)).split('/').at(-1)!
+    assert.ok((await ipdr(['peers', 'connect', await nodeAddress(a), ...at])).includes(peer))
     assert.ok((await ipdr(['peers', ...at])).includes(peer))
     await assertRuns(docker, b, await pushByDocker(docker, a))
   })
@@ -61,7 +62,7 @@ describe('an image of another appliance', { timeout: 10 * minute }, () => {
     await writeFile(swarmKey, `/key/swarm/psk/1.0.0/\n/base16/\n${random(32).toString('hex')}\n`)
     const inSwarm = ['--network', 'private', '--p2p-swarm-key', swarmKey]
     await using c = await startNode(...inSwarm)
-    const bootstrap = ['--p2p-bootstrap', await addressOf(c)]
+    const bootstrap = ['--p2p-bootstrap', await nodeAddress(c)]
     await using a = await startNode(...inSwarm, ...bootstrap)
     await using b = await startNode(...inSwarm, ...bootstrap)
     await assertRuns(docker, b, await pushByDocker(docker, a))
@@ -69,7 +70,7 @@ describe('an image of another appliance', { timeout: 10 * minute }, () => {
 
   it('crosses the network once, however many clients ask', async () => {
     await using a = await startNode()
-    await using b = await startNode('--p2p-peers', await addressOf(a))
+    await using b = await startNode('--p2p-peers', await nodeAddress(a))
     const image = bigImage(32)
     const root = await push(a, image)
     await until('the nodes are connected', async () => (await metric(b, 'ipdr_peers')) > 0)
@@ -87,7 +88,7 @@ describe('an image of another appliance', { timeout: 10 * minute }, () => {
 
   it('takes no more memory when it is large', async () => {
     await using a = await startNode()
-    await using b = await startNode('--p2p-peers', await addressOf(a))
+    await using b = await startNode('--p2p-peers', await nodeAddress(a))
     const size = 512 * MiB
     const { root, layer } = await pushLarge(a, size)
     await until('the nodes are connected', async () => (await metric(b, 'ipdr_peers')) > 0)
@@ -101,7 +102,7 @@ describe('an image of another appliance', { timeout: 10 * minute }, () => {
 
   it('fails within the timeout when its only provider dies, and is completed when that is back', async () => {
     await using a = await startNode()
-    const address = await addressOf(a)
+    const address = await nodeAddress(a)
     await using b = await startNode('--p2p-peers', address, '--limits-retrieval-timeout', '3s')
     const image = bigImage(64)
     const root = await push(a, image)
@@ -204,13 +205,6 @@ async function freePort(): Promise<number> {
     server.close(resolve)
   })
   return port
-}
-
-async function addressOf(server: ServerProcess): Promise<string> {
-  const line = await until('the node listens', () =>
-    server.log.split('\n').find(line => line.includes('IPFS node started')),
-  )
-  return (JSON.parse(line) as { addresses: string[] }).addresses[0]!
 }
 
 function bigImage(size: number): Image {

@@ -45,6 +45,19 @@ describe('mirrors that fetch the same layer at once', () => {
     assert.ok(pulled.every(bytes => bytes.equals(layer)))
   })
 
+  it('end with it where one of them goes away in the middle', { timeout: 60_000 }, async () => {
+    const { layer, upstream } = slowUpstream(16 * mebibyte)
+    await using mirrors = await ConnectedMirrors.open(3, upstream)
+    upstream.beforeChunk = () => {
+      if (upstream.sent > layer.byteLength / 2) {
+        mirrors.leave(0)
+      }
+    }
+    const pulled = await Promise.all(mirrors.stores.map(async (_, i) => await mirrors.pull(i, name, sha256(layer))))
+    assert.ok(upstream.sent > layer.byteLength / 2)
+    assert.ok(pulled.every(bytes => bytes.equals(layer)))
+  })
+
   it('fail with what upstream said where nobody has the rest', { timeout: 60_000 }, async () => {
     const { layer, upstream } = slowUpstream(24 * mebibyte)
     await using mirrors = await ConnectedMirrors.open(3, upstream)
