@@ -27,12 +27,15 @@ export interface FetchedLeavesInit {
   saved: SparseState | undefined
 }
 
+/** Bytes, by where they came from */
+export type CameFrom = Partial<Record<SourceKind, number>>
+
 /** How much of a blob is here; bytes */
 export interface FetchProgress {
   size: number
   here: number
   /** What came since the start of the server, by where it came from */
-  came: Partial<Record<SourceKind, number>>
+  came: CameFrom
 }
 
 /** The leaves of a blob that is on its way: which are here, which come, and who waits for them */
@@ -74,7 +77,7 @@ export class FetchedLeaves implements ComingLeaves {
   get progress(): FetchProgress {
     const last = this.leafCount - 1
     const here = this.stored * this.leafSize - (this.has(last) ? this.leafSize - this.lengthOf(last) : 0)
-    const came: FetchProgress['came'] = {}
+    const came: CameFrom = {}
     for (const [leaf, kind] of this.#kinds) {
       came[kind] = (came[kind] ?? 0) + this.lengthOf(leaf)
     }

@@ -1,8 +1,8 @@
 import type { Access } from '../../access/access.ts'
 import type { Content, ContentReader, ContentStore } from '../../ipfs/content-store.ts'
-import { leafCid } from '../../ipfs/dag/encode-node.ts'
+import { digestCid } from '../../ipfs/digests/digest-cid.ts'
 import type { Index, ManifestRecord } from '../../index/index.ts'
-import { algorithmOf, hexOf, type Digest } from '../../oci/digest.ts'
+import { algorithmOf, type Digest } from '../../oci/digest.ts'
 import type { Descriptor } from '../../oci/descriptor.ts'
 import type { FoundImages } from './found-images.ts'
 import { findBlob, type LayoutManifest } from '../../registry/image/read-image.ts'
@@ -201,7 +201,7 @@ export class ImageRebuilder {
       return known
     }
     // a small blob is one block whose CID follows from the digest, so it can be found without a root
-    const leaf = algorithmOf(digest) === 'sha256' ? leafCid(Buffer.from(hexOf(digest), 'hex')).toString() : undefined
+    const leaf = digestCid(digest)?.toString()
     const content = await firstRight(
       { ...wanted, places: [...(leaf === undefined ? [] : [leaf]), ...wanted.places] },
       work,

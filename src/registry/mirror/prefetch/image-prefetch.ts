@@ -7,8 +7,9 @@ import { formatPlatform, matchesPlatform, platformOf, type Platform } from '../.
 import type { Reference } from '../../../oci/reference.ts'
 import { forEach } from '../../../scheduling/for-each.ts'
 import type { Slots } from '../../../scheduling/slots.ts'
-import type { SourceKind } from '../../repository.ts'
 import type { BlobFetch } from '../blob-fetch.ts'
+import type { SourceKind } from '../../repository.ts'
+import type { CameFrom } from '../fetched-leaves.ts'
 import type { MirroredManifests } from '../mirrored-manifests.ts'
 import type { NamedImage } from './image-names.ts'
 
@@ -16,9 +17,6 @@ import type { NamedImage } from './image-names.ts'
 export const blobsAtOnce = 3
 /** Manifests of one image, and indexes above one another */
 const [maxManifests, maxDepth] = [1000, 8]
-
-/** Bytes, by where they came from */
-export type CameFrom = Partial<Record<SourceKind, number>>
 
 export interface PrefetchedImage {
   /** Such as `docker.io/library/alpine:3` */

@@ -1,4 +1,5 @@
-import { addTo, sum, type CameFrom, type ImagePrefetch } from './image-prefetch.ts'
+import type { CameFrom } from '../fetched-leaves.ts'
+import { addTo, sum, type ImagePrefetch } from './image-prefetch.ts'
 
 const second = 1000
 
