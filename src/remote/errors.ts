@@ -47,6 +47,11 @@ export class ResponseError extends ClientError {
   }
 }
 
+/** An error and those that caused it, the outermost first */
+export function withCauses(err: unknown): NodeJS.ErrnoException[] {
+  return err instanceof Error ? [err, ...withCauses(err.cause)] : []
+}
+
 /** Names in a message that says what there is instead of what was wanted; a long list is cut */
 export function listNames(names: readonly string[]): string {
   const shown = names.slice(0, maxListed)

@@ -1,6 +1,6 @@
 import { OCI_ERRORS } from '../oci/errors.ts'
 import { UpstreamError, type UpstreamFailure } from '../registry/mirror/upstream.ts'
-import { ClientError, InvalidAnswerError, ResponseError } from '../remote/errors.ts'
+import { ClientError, InvalidAnswerError, ResponseError, withCauses } from '../remote/errors.ts'
 import type { Throttle } from './throttle.ts'
 
 /** Names and codes of errors of connections that mean an answer against HTTP */
@@ -48,18 +48,13 @@ export class UpstreamErrors {
       // of the server for tokens
       return this.ofStatus(err.status, err.code, err.retryAfter)
     }
-    if (err instanceof InvalidAnswerError || namesOf(err).some(name => malformed.test(name))) {
+    if (err instanceof InvalidAnswerError || withCauses(err).some(isMalformed)) {
       return this.invalid(`does not answer as it should: ${(err as Error).message}`, { cause: err })
     }
     return err instanceof ClientError ? this.of('unreachable', `does not answer: ${err.message}`, { cause: err }) : err
   }
 }
 
-/** Names and codes of the error and of those that caused it */
-function namesOf(err: unknown): string[] {
-  if (!(err instanceof Error)) {
-    return []
-  }
-  const { code, name } = err as NodeJS.ErrnoException
-  return [name, ...(typeof code === 'string' ? [code] : []), ...namesOf(err.cause)]
+function isMalformed({ code = '', name }: NodeJS.ErrnoException): boolean {
+  return malformed.test(name) || malformed.test(code)
 }

@@ -7,6 +7,7 @@ import { openSocketPath, socketName } from '../../appliance/directory/admin-sock
 import type { ServerState } from '../../client/appliance/ask-server.ts'
 import { ConfigError } from '../../config/config-error.ts'
 import type { Config } from '../../config/schema.ts'
+import { withCauses } from '../../remote/errors.ts'
 import { addConfigFlags } from '../flags/config-flags.ts'
 import { configOfServer } from '../flags/container-command.ts'
 import { line } from '../output/printable.ts'
@@ -140,8 +141,7 @@ async function listens(config: Config, signal: AbortSignal): Promise<Finding[]> 
 }
 
 function isAbsent(err: unknown): boolean {
-  const { cause } = err as { cause?: { code?: string; cause?: { cause?: { code?: string } } } }
-  return ['ENOENT', 'ECONNREFUSED'].includes(cause?.cause?.cause?.code ?? cause?.code ?? '')
+  return withCauses(err).some(({ code }) => code === 'ENOENT' || code === 'ECONNREFUSED')
 }
 
 function textOf({ advice, check, found, outcome }: Finding): string {
