@@ -3,7 +3,7 @@ import { isIP, type LookupFunction } from 'node:net'
 import { getCACertificates } from 'node:tls'
 import { Agent, buildConnector, fetch as undiciFetch } from 'undici'
 import { InvalidAnswerError } from '../remote/errors.ts'
-import { addressesOf } from '../remote/http/plain-http.ts'
+import { addressesOf, bareHost } from '../remote/http/plain-http.ts'
 import { classOf, mayReferTo, type AddressClass } from './address-class.ts'
 
 /** Milliseconds until a connection is made, and for which it is kept without a request */
@@ -38,7 +38,7 @@ export class Connections {
 
   constructor({ ca, lookup = systemLookup as Lookup, url }: ConnectionsInit) {
     this.#lookup = lookup
-    this.#own = [url, ...addressesOf(url)].map(({ hostname }) => bare(hostname))
+    this.#own = [url, ...addressesOf(url)].map(({ hostname }) => bareHost(hostname))
     const connect = buildConnector({
       allowH2: false,
       timeout: connectTimeout,
@@ -53,7 +53,7 @@ export class Connections {
       headersTimeout: 0,
       bodyTimeout: 0,
       connect: (options, callback) => {
-        const host = bare(options.hostname)
+        const host = bareHost(options.hostname)
         const isOwn = this.#own.includes(host)
         if (isIP(host) !== 0 && !isOwn && !this.#allows(host)) {
           callback(forbidden(host), null)
@@ -103,8 +103,4 @@ export class Connections {
 
 function forbidden(host: string): InvalidAnswerError {
   return new InvalidAnswerError(`the registry refers to ${host}, which is at a private address`)
-}
-
-function bare(hostname: string): string {
-  return hostname.replace(/^\[|\]$/g, '')
 }

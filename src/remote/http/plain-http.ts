@@ -12,9 +12,14 @@ const loopback = new BlockList()
 loopback.addSubnet('127.0.0.0', 8, 'ipv4')
 loopback.addAddress('::1', 'ipv6')
 
+/** The host of a URL, an IPv6 address without its brackets */
+export function bareHost(hostname: string): string {
+  return hostname.replace(/^\[|\]$/g, '')
+}
+
 /** Whether the host of a URL is this machine: `localhost`, or an address of the loopback interface */
 export function isLoopback(hostname: string): boolean {
-  const bare = hostname.replace(/^\[|\]$/g, '')
+  const bare = bareHost(hostname)
   const family = isIP(bare)
   return bare === 'localhost' || (family !== 0 && loopback.check(bare, family === 4 ? 'ipv4' : 'ipv6'))
 }
