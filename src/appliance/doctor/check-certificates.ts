@@ -1,7 +1,6 @@
 import { X509Certificate } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
 import type { Config } from '../../config/schema.ts'
-import { Certificate, CertificateError } from '../../http/certificate.ts'
+import { Certificate, CertificateError, type TlsCertificate } from '../../http/certificate.ts'
 import type { Logger } from '../../log.ts'
 import { type Finding, ok, warning, wrong } from './finding.ts'
 
@@ -20,8 +19,9 @@ export async function checkCertificates(
   if (certPath === undefined || keyPath === undefined) {
     return [ok(check, 'none is configured: the registry speaks plain HTTP')]
   }
+  let read: TlsCertificate
   try {
-    await Certificate.open({ log }, { certPath, keyPath, clientCaPath: clientCa })
+    read = (await Certificate.open({ log }, { certPath, keyPath, clientCaPath: clientCa })).current
   } catch (err) {
     if (err instanceof CertificateError) {
       return [
@@ -31,14 +31,15 @@ export async function checkCertificates(
     throw err
   }
   return [
-    ...(await validity(check, certPath, now)),
-    ...(clientCa === undefined ? [] : await validity('client authorities', clientCa, now)),
+    ...validity(check, { path: certPath, text: read.cert }, now),
+    ...(clientCa === undefined || read.clientCa === undefined
+      ? []
+      : validity('client authorities', { path: clientCa, text: read.clientCa }, now)),
   ]
 }
 
-async function validity(check: string, path: string, now: number): Promise<Finding[]> {
-  const texts = (await readFile(path, 'utf8')).match(pem) ?? []
-  const certificates = texts.map(text => new X509Certificate(text))
+function validity(check: string, { path, text }: { path: string; text: string }, now: number): Finding[] {
+  const certificates = (text.match(pem) ?? []).map(each => new X509Certificate(each))
   const findings = certificates.flatMap(certificate => expiry(check, path, certificate, now))
   const first = Math.min(...certificates.map(({ validToDate }) => validToDate.getTime()))
   return findings.length > 0 ? findings : [ok(check, `${path} is valid until ${dayOf(first)}`)]
