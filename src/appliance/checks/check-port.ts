@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { createServer } from 'node:net'
+import type { Config } from '../../config/schema.ts'
 import { StartError } from '../directory/start-error.ts'
 
 export interface Listener {
@@ -8,6 +9,21 @@ export interface Listener {
   port: number
   /** The flags that change host and port */
   flags: { host: string; port: string }
+}
+
+/** Where a server listens by its configuration; an IPFS node whose port is not configured has 0 here */
+export function listenersOf({ admin, host, network, p2p, port }: Config): Array<Listener & { name: string }> {
+  const listeners = [{ name: 'registry', host, port, flags: { host: '--host', port: '--port' } }]
+  if (admin.port !== undefined) {
+    const flags = { host: '--admin-host', port: '--admin-port' }
+    listeners.push({ name: 'admin', host: admin.host, port: admin.port, flags })
+  }
+  if (network !== 'offline') {
+    const flags = { host: '--p2p-host', port: '--p2p-port' }
+    // without IPv6 the node goes on with IPv4 alone
+    listeners.push({ name: 'IPFS', host: p2p.host === '::' ? '0.0.0.0' : p2p.host, port: p2p.port ?? 0, flags })
+  }
+  return listeners
 }
 
 /**

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { readAdminToken } from '../directory/admin-token.ts'
 import { checkPackages } from './check-packages.ts'
-import { checkPort } from './check-port.ts'
+import { checkPort, listenersOf } from './check-port.ts'
 import { checkWritable } from '../directory/check-writable.ts'
 import { reasonOf } from '../../config/entries.ts'
 import type { Config } from '../../config/schema.ts'
@@ -32,9 +32,6 @@ export interface StartInputs {
  */
 export async function readStartInputs({ log }: { log: Logger }, config: Config): Promise<StartInputs> {
   const {
-    host,
-    port,
-    network,
     p2p,
     admin,
     cidStore,
@@ -53,17 +50,8 @@ export async function readStartInputs({ log }: { log: Logger }, config: Config):
   if (admin.tokenFile !== undefined) {
     await checkAdminToken(admin.tokenFile)
   }
-  await checkPort({ host, port, flags: { host: '--host', port: '--port' } })
-  if (admin.port !== undefined) {
-    await checkPort({ host: admin.host, port: admin.port, flags: { host: '--admin-host', port: '--admin-port' } })
-  }
-  if (network !== 'offline') {
-    // without IPv6 the node goes on with IPv4 alone
-    await checkPort({
-      host: p2p.host === '::' ? '0.0.0.0' : p2p.host,
-      port: p2p.port ?? 0,
-      flags: { host: '--p2p-host', port: '--p2p-port' },
-    })
+  for (const listener of listenersOf(config)) {
+    await checkPort(listener)
   }
   if (cidStore !== undefined) {
     await checkWritable(`CID store ${cidStore}`, cidStore)

@@ -1,4 +1,5 @@
 import type { Config } from '../../config/schema.ts'
+import { usualPort } from '../../ipfs/node/listen.ts'
 import type { Peer } from '../../ipfs/node/peer.ts'
 import { type Finding, ok, warning } from './finding.ts'
 
@@ -31,7 +32,7 @@ export function checkPeers({ network, p2p }: Config, peers: readonly Peer[] | un
     ? warning(
         check,
         `${found}, but none has connected to this node: perhaps it can't be reached from outside`,
-        `Let TCP port ${p2p.port ?? 4001} through the firewall and the router, and set p2p.announce behind NAT.`,
+        `Let TCP port ${p2p.port ?? usualPort} through the firewall and the router, and set p2p.announce behind NAT.`,
       )
     : ok(check, `${found}; none of them connected to this node by itself`)
 }

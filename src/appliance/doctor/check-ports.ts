@@ -1,40 +1,24 @@
 import type { Config } from '../../config/schema.ts'
-import { checkPort, type Listener } from '../checks/check-port.ts'
+import { checkPort, listenersOf, type Listener } from '../checks/check-port.ts'
+import { usualPort } from '../../ipfs/node/listen.ts'
 import { StartError } from '../directory/start-error.ts'
 import { type Finding, ok, warning, wrong } from './finding.ts'
 
-interface Wanted extends Listener {
-  name: string
-}
-
-/** Where the IPFS node listens if it can and nothing else is configured */
-const usualPort = 4001
-
 /** @param isServed whether the server runs, which then has the ports */
 export async function checkPorts(config: Config, isServed: boolean): Promise<Finding[]> {
-  return await Promise.all([
-    ...wantedPorts(config).map(async wanted => await checkWanted(wanted, isServed)),
-    ...(config.network !== 'offline' && config.p2p.port === undefined && !isServed
-      ? [checkUsual(config.p2p.host)]
-      : []),
-  ])
+  const { host, port } = config.p2p
+  const checked = listenersOf(config).map(async ({ name, ...listener }) => {
+    const check = `${name} port`
+    if (name !== 'IPFS' || port !== undefined) {
+      return await checkWanted(check, listener, isServed)
+    }
+    return isServed ? undefined : await checkUsual(check, { ...listener, port: usualPort }, host)
+  })
+  return (await Promise.all(checked)).filter(finding => finding !== undefined)
 }
 
-function wantedPorts({ admin, host, network, p2p, port }: Config): Wanted[] {
-  const wanted = [
-    { name: 'registry', host, port, flags: { host: '--host', port: '--port' } },
-    ...(admin.port === undefined
-      ? []
-      : [{ name: 'admin', host: admin.host, port: admin.port, flags: { host: '--admin-host', port: '--admin-port' } }]),
-    ...(network === 'offline' || p2p.port === undefined
-      ? []
-      : [{ name: 'IPFS', host: ipv4Of(p2p.host), port: p2p.port, flags: { host: '--p2p-host', port: '--p2p-port' } }]),
-  ]
-  return wanted
-}
-
-async function checkWanted({ name, ...listener }: Wanted, isServed: boolean): Promise<Finding> {
-  const [check, where] = [`${name} port`, `${listener.port} on ${listener.host}`]
+async function checkWanted(check: string, listener: Listener, isServed: boolean): Promise<Finding> {
+  const where = `${listener.port} on ${listener.host}`
   if (listener.port === 0 && isServed) {
     return ok(check, 'is one that the server chose')
   }
@@ -59,10 +43,10 @@ async function checkWanted({ name, ...listener }: Wanted, isServed: boolean): Pr
     : ok(check, listener.port === 0 ? 'will be any free one' : `${where} is free`)
 }
 
-async function checkUsual(host: string): Promise<Finding> {
-  const check = 'IPFS port'
+/** @param host as it is configured */
+async function checkUsual(check: string, listener: Listener, host: string): Promise<Finding> {
   try {
-    await checkPort({ host: ipv4Of(host), port: usualPort, flags: { host: '--p2p-host', port: '--p2p-port' } })
+    await checkPort(listener)
     return ok(check, `${usualPort} on ${host} is free`)
   } catch (err) {
     return warning(
@@ -71,9 +55,4 @@ async function checkUsual(host: string): Promise<Finding> {
       'Set p2p.port to a free port if peers or a firewall have to know it.',
     )
   }
-}
-
-/** Without IPv6 the node goes on with IPv4 alone */
-function ipv4Of(host: string): string {
-  return host === '::' ? '0.0.0.0' : host
 }

@@ -5,7 +5,7 @@ import { ListenError } from './network-errors.ts'
 import type { Logger } from '../../log.ts'
 
 /** The port that IPFS nodes listen on by default */
-const usualPort = 4001
+export const usualPort = 4001
 
 /**
  * The multiaddrs to listen on. Without `port` it is 4001, or any free port where that is taken; a port that was asked

@@ -30,6 +30,23 @@ describe('the check of ports', () => {
     }
   })
 
+  it('asks for the usual port of IPFS where none is configured and no server runs', async () => {
+    const host = '127.0.0.9'
+    const config = parseConfig({ host, port: 0, network: 'lan', p2p: { host } })
+    const holder = createServer().listen(4001, host)
+    // somebody else may have it already
+    await once(holder, 'listening').catch(() => {})
+    try {
+      const [registry, ipfs] = await checkPorts(config, false)
+      assert.equal(registry!.found, 'will be any free one')
+      assert.equal(`${ipfs!.check}: ${ipfs!.outcome}`, 'IPFS port: warning')
+      assert.match(ipfs!.found, /^4001 can't be had, so it will be any free one: port 4001 on 127\.0\.0\.9 is in use/)
+      assert.equal((await checkPorts(config, true)).length, 1)
+    } finally {
+      holder.close()
+    }
+  })
+
   it('tells of an address that is not of this machine', async () => {
     const [finding] = await checkPorts(parseConfig({ host: '192.0.2.1', network: 'offline' }), false)
     assert.match(finding!.found, /it is no address of this machine/)
