@@ -18,9 +18,11 @@ export class TimeLimitError extends Error {
  * Waits for work no longer than a time, and not at all once the signal is aborted. What can't be aborted, such as a
  * call of the system, goes on where nobody waits for it.
  *
+ * @param work gets a signal that is aborted once nobody waits for it any more
  * @throws TimeLimitError, the reason of the signal, what the work throws
  */
-export async function bounded<T>(work: Promise<T>, { limit, signal }: Bound): Promise<T> {
+export async function bounded<T>(work: (signal: AbortSignal) => Promise<T>, { limit, signal }: Bound): Promise<T> {
+  const stop = new AbortController()
   const { promise: end, reject } = Promise.withResolvers<never>()
   const abort = (): void => {
     reject(signal.reason as Error)
@@ -33,9 +35,10 @@ export async function bounded<T>(work: Promise<T>, { limit, signal }: Bound): Pr
     if (signal.aborted) {
       abort()
     }
-    return await Promise.race([end, work])
+    return await Promise.race([end, work(AbortSignal.any([signal, stop.signal]))])
   } finally {
     clearTimeout(timer)
     signal.removeEventListener('abort', abort)
+    stop.abort()
   }
 }

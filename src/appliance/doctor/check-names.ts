@@ -72,7 +72,7 @@ export async function checkNames(
   const problems = await Promise.all(
     names.map(async ({ key, name, record }): Promise<Finding | undefined> => {
       try {
-        await bounded(record === 'text' ? texts(name) : addresses(name), { limit, signal })
+        await bounded(async () => await (record === 'text' ? texts(name) : addresses(name)), { limit, signal })
         return undefined
       } catch (err) {
         signal.throwIfAborted()

@@ -23,23 +23,17 @@ export async function checkUpstreams({ upstreams }: Config, signal: AbortSignal)
 async function checkUpstream(upstream: Config['upstreams'][number], signal: AbortSignal): Promise<CheckedUpstreams> {
   const { name, url } = upstream
   const check = `upstream ${name}`
-  const stop = new AbortController()
   try {
     const [{ probeUpstream }, listed] = await Promise.all([
       import('../../upstream/probe-upstream.ts'),
-      bounded(listedOf(upstream), { limit, signal }),
+      bounded(async () => await listedOf(upstream), { limit, signal }),
     ])
-    const probed = await bounded(probeUpstream(listed, { signal: AbortSignal.any([stop.signal, signal]) }), {
-      limit,
-      signal,
-    })
+    const probed = await bounded(async end => await probeUpstream(listed, { signal: end }), { limit, signal })
     const clocks = probed.skew === undefined ? [] : [{ whose: `upstream ${name}`, skew: probed.skew }]
     return { findings: [verdict(check, url, probed)], clocks }
   } catch (err) {
     signal.throwIfAborted()
     return { findings: [failure(check, url, err)], clocks: [] }
-  } finally {
-    stop.abort()
   }
 }
 

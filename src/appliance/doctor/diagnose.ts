@@ -44,7 +44,7 @@ export async function diagnose(
   const log = createLog({ level: 'error', format: 'human' })
   const run = async (check: string, work: () => Promise<Finding[]>): Promise<Finding[]> => {
     try {
-      return await bounded(work(), { limit, signal })
+      return await bounded(work, { limit, signal })
     } catch (err) {
       signal.throwIfAborted()
       return [wrong(check, `can't be checked: ${(err as Error).message}`, 'Look at whether the disk and DNS answer.')]

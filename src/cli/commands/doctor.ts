@@ -89,11 +89,9 @@ async function findServer(config: Config, signal: AbortSignal): Promise<FoundSer
     import('../../client/appliance/admin-connections.ts'),
   ])
   const name = resolve(config.dataDir, socketName)
-  const stop = new AbortController()
   try {
     const connection = new SocketConnection(name, () => openSocketPath(config.dataDir))
-    const asked = askServer(connection, { signal: AbortSignal.any([signal, stop.signal]) })
-    const state = await bounded(asked, { limit, signal })
+    const state = await bounded(async end => await askServer(connection, { signal: end }), { limit, signal })
     const answered = state.ready
       ? ok(check, `runs and is ready (${state.text})`)
       : warning(check, `runs, but is not ready: ${state.text}`, 'Wait until it is; its log says what it waits for.')
@@ -105,14 +103,12 @@ async function findServer(config: Config, signal: AbortSignal): Promise<FoundSer
     }
     const { hint = 'Look at its log, and restart it.', message } = err as Error & { hint?: string }
     return { state: {}, findings: [wrong(check, `can't be asked: ${message}`, hint)] }
-  } finally {
-    stop.abort()
   }
 }
 
 /** There is no socket on some file systems: then a server has the index open, and answers at its port */
 async function findWithoutSocket(config: Config, signal: AbortSignal): Promise<FoundServer> {
-  const holder = await bounded(holderOf(resolve(config.dataDir)), { limit, signal })
+  const holder = await bounded(async () => await holderOf(resolve(config.dataDir)), { limit, signal })
   if (holder === undefined) {
     return { state: undefined, findings: [ok('server', `none runs on ${config.dataDir}`)] }
   }
