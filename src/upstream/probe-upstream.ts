@@ -32,7 +32,6 @@ export async function probeUpstream(
   { signal }: AbortOptions,
 ): Promise<ProbedUpstream> {
   const connections = new Connections({ ...listed, url })
-  const auth = new RegistryAuth(async () => await storedCredentials(credentials, [url.host, name]))
   const transport = { fetch: connections.fetch, signal }
   const ask = async (headers: Record<string, string>): Promise<Answer> => {
     const answer = await send(new URL('/v2/', url), { ...transport, headers, plainHttp: url.protocol === 'http:' })
@@ -43,10 +42,13 @@ export async function probeUpstream(
     const [sent, began] = [Date.now(), performance.now()]
     const first = await ask({})
     const skew = clockSkew(first.headers, sent, Date.now())
+    // read once, and after the answer: that a registry is down is told before a log-in that can't be read
+    const stored = await storedCredentials(credentials, [url.host, name])
+    const auth = new RegistryAuth(async () => stored)
     const challenge = first.headers.get('WWW-Authenticate')
     const wantsLogIn = first.status === 401 && challenge !== null
     const status = wantsLogIn ? await logIn(auth, { challenge, url }, transport, ask) : first.status
-    return { status, skew, wantsLogIn, hasLogIn: await auth.hasCredentials(), took: performance.now() - began }
+    return { status, skew, wantsLogIn, hasLogIn: stored !== undefined, took: performance.now() - began }
   } finally {
     await connections.close()
   }

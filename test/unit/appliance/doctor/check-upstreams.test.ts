@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { createServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
-import { writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { readFile, writeFile } from 'node:fs/promises'
+import { delimiter, join } from 'node:path'
 import { describe, it } from 'node:test'
 import { checkClock } from '../../../../src/appliance/doctor/check-clock.ts'
 import { checkUpstreams, type CheckedUpstreams } from '../../../../src/appliance/doctor/check-upstreams.ts'
@@ -70,6 +70,25 @@ describe('the check of upstreams', () => {
       assert.equal(await verdict({ url: server.url }), 'wrong: URL wants a log-in (401)')
     })
   }
+
+  it('asks a credential helper once', async t => {
+    await using directory = await temporaryDirectory()
+    await using server = await withLogIn('Basic')
+    const asked = join(directory.path, 'asked')
+    await writeFile(
+      join(directory.path, 'docker-credential-doctor'),
+      `#!/bin/sh\nread host\necho $host >> ${asked}\necho '{"Username":"ann","Secret":"right"}'\n`,
+      { mode: 0o755 },
+    )
+    const { PATH } = process.env
+    t.after(() => {
+      process.env['PATH'] = PATH
+    })
+    process.env['PATH'] = `${directory.path}${delimiter}${PATH}`
+    const taken = await verdict({ url: server.url, credentialHelper: 'doctor' })
+    assert.equal(taken, 'ok: URL answered in N ms and takes the log-in')
+    assert.equal(await readFile(asked, 'utf8'), `${server.host}\n`)
+  })
 
   it('tells of a log-in that is not there', async () => {
     assert.match(
