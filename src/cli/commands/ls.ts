@@ -1,10 +1,11 @@
 import type { Command } from 'commander'
 import { parseName } from '../../oci/reference.ts'
+import type { Fetching } from '../../remote/registry/registry-client.ts'
 import { addApplianceFlags, openAppliance, type ApplianceFlags } from '../flags/appliance-flags.ts'
 import type { CliContext } from '../process/context.ts'
 import { printResult } from '../output/results.ts'
 import { runCommand } from '../process/run-command.ts'
-import { formatSize, table } from '../output/table.ts'
+import { formatShare, formatSize, table } from '../output/table.ts'
 
 export function addLsCommand(program: Command, context: CliContext): void {
   addApplianceFlags(program.command('ls'))
@@ -35,10 +36,6 @@ async function ls(
   printResult(context, flags, tags, table([head, ...rows]))
 }
 
-function stateOf(fetching: { here: number; size: number } | undefined): string {
-  if (fetching === undefined) {
-    return '-'
-  }
-  const { here, size } = fetching
-  return `fetching ${Math.floor((100 * here) / Math.max(1, size))} % of ${formatSize(size)}`
+function stateOf(fetching: Fetching | undefined): string {
+  return fetching === undefined ? '-' : `fetching ${formatShare(fetching.here, fetching.size)}`
 }

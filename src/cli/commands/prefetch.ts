@@ -5,7 +5,7 @@ import { addAdminFlags, openAdministration, type AdminFlags } from '../flags/adm
 import { repeated } from '../flags/option-values.ts'
 import { line } from '../output/printable.ts'
 import { printResult, progressPrinter } from '../output/results.ts'
-import { formatSize } from '../output/table.ts'
+import { formatShare, formatSize } from '../output/table.ts'
 import type { CliContext } from '../process/context.ts'
 import { runCommand } from '../process/run-command.ts'
 
@@ -47,8 +47,7 @@ async function prefetch(names: string[], flags: Flags, context: CliContext, sign
 }
 
 function state({ bytes, image, rate, size, sources }: PrefetchProgress): string {
-  const percent = size === 0 ? 0 : Math.floor((100 * bytes) / size)
-  return `${image}: ${percent} % of ${formatSize(size)}, ${formatSize(rate)}/s${from(sources)}`
+  return `${image}: ${formatShare(bytes, size)}, ${formatSize(rate)}/s${from(sources)}`
 }
 
 function summary({ images, seconds }: PrefetchResult): string {

@@ -17,6 +17,11 @@ export function table(cells: ReadonlyArray<readonly string[]>): string {
     .join('')
 }
 
+/** How much of something is here, such as `37 % of 1.5 GiB` */
+export function formatShare(here: number, size: number): string {
+  return `${Math.floor((100 * here) / Math.max(1, size))} % of ${formatSize(size)}`
+}
+
 /** Bytes as people read them, such as `1.5 GiB` */
 export function formatSize(bytes: number): string {
   const power = Math.min(units.length - 1, Math.max(0, Math.floor(Math.log2(Math.max(1, bytes)) / 10)))

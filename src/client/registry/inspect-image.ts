@@ -8,7 +8,7 @@ import { ClientError, ResponseError } from '../../remote/errors.ts'
 import { forEach } from '../../scheduling/for-each.ts'
 import type { AbortOptions } from '../../remote/abort-options.ts'
 import { maxIndexDepth } from '../images/image-source.ts'
-import type { RegistryClient } from '../../remote/registry/registry-client.ts'
+import type { Fetching, RegistryClient } from '../../remote/registry/registry-client.ts'
 import { digestOf, verifyBytes } from '../images/verify-digest.ts'
 
 /** Blobs whose CIDs are asked for at a time */
@@ -39,8 +39,8 @@ export interface InspectedManifest {
   missing: Digest[]
   /** Bytes of all manifests and blobs, each counted once */
   size: number
-  /** Bytes of what a mirror fetches now, with how many of them are here; undefined: nothing */
-  fetching?: { here: number; size: number } | undefined
+  /** Undefined where a mirror fetches nothing of it */
+  fetching: Fetching | undefined
 }
 
 interface InspectOptions extends AbortOptions {
@@ -136,13 +136,11 @@ async function inspectOne(
   }
 }
 
-function sumOf(all: ReadonlyArray<InspectedManifest['fetching']>): InspectedManifest['fetching'] {
-  return all
-    .filter(some => some !== undefined)
-    .reduce<InspectedManifest['fetching']>(
-      (sum, { here, size }) => ({ here: (sum?.here ?? 0) + here, size: (sum?.size ?? 0) + size }),
-      undefined,
-    )
+function sumOf(all: ReadonlyArray<Fetching | undefined>): Fetching | undefined {
+  return all.reduce(
+    (sum, one) => (sum && one ? { here: sum.here + one.here, size: sum.size + one.size } : (sum ?? one)),
+    undefined,
+  )
 }
 
 async function blobsOf(

@@ -2,7 +2,7 @@ import { forEach } from '../../scheduling/for-each.ts'
 import type { Digest } from '../../oci/digest.ts'
 import type { AbortOptions } from '../../remote/abort-options.ts'
 import { inspectImage } from './inspect-image.ts'
-import type { RegistryClient } from '../../remote/registry/registry-client.ts'
+import type { Fetching, RegistryClient } from '../../remote/registry/registry-client.ts'
 
 /** Tags that are inspected at a time */
 const concurrency = 8
@@ -15,8 +15,8 @@ export interface ListedTag {
   cid: string | undefined
   /** Bytes of all manifests and blobs, each counted once */
   size: number
-  /** Bytes of what a mirror fetches now, with how many of them are here; left out where it fetches nothing */
-  fetching?: { here: number; size: number }
+  /** Undefined where a mirror fetches nothing of it */
+  fetching: Fetching | undefined
 }
 
 /** The tags of one repository, or of all if none is named */
@@ -35,7 +35,7 @@ export async function listTags(
   const listed = new Map<{ name: string; tag: string }, ListedTag>()
   await forEach(tags, concurrency, options.signal, async (entry, signal) => {
     const { cid, digest, fetching, size } = await inspectImage(client, entry.name, { tag: entry.tag }, { signal })
-    listed.set(entry, { ...entry, digest, cid, size, ...(fetching === undefined ? {} : { fetching }) })
+    listed.set(entry, { ...entry, digest, cid, size, fetching })
   })
   return tags.map(entry => listed.get(entry)!)
 }

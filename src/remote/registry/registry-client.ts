@@ -32,6 +32,12 @@ export interface RegistryClientInit {
   credentials?: ((host: string) => Promise<Credentials | undefined>) | undefined
 }
 
+/** Bytes of what a mirror fetches now, and how many of them it has */
+export interface Fetching {
+  here: number
+  size: number
+}
+
 export interface RemoteManifest {
   bytes: Uint8Array
   mediaType: string | undefined
@@ -39,8 +45,8 @@ export interface RemoteManifest {
   digest: Digest | undefined
   /** CID of the image root, if the registry is an IPDR appliance */
   root: string | undefined
-  /** Bytes of its blobs and how many of them are here, if the registry is a mirror that fetches them now */
-  fetching?: { here: number; size: number }
+  /** If the registry is a mirror that fetches its blobs now */
+  fetching: Fetching | undefined
 }
 
 /** A client of one registry, by the distribution API */
@@ -101,7 +107,7 @@ export class RegistryClient {
       mediaType: parseMediaType(answer.headers.get('Content-Type') ?? undefined),
       digest: isDigest(digest) ? digest : undefined,
       root: rootOf(answer),
-      ...fetchingOf(answer),
+      fetching: fetchingOf(answer),
     }
   }
 
@@ -275,9 +281,9 @@ function rootOf(answer: Answer): string | undefined {
   return answer.headers.get('X-Ipfs-Cid') ?? answer.headers.get('X-Docker-Content-ID') ?? undefined
 }
 
-function fetchingOf(answer: Answer): Pick<RemoteManifest, 'fetching'> {
+function fetchingOf(answer: Answer): Fetching | undefined {
   const [, here, size] = /^(\d{1,15})\/(\d{1,15})$/.exec(answer.headers.get('X-Ipdr-Fetching') ?? '') ?? []
-  return here === undefined ? {} : { fetching: { here: Number(here), size: Number(size) } }
+  return here === undefined ? undefined : { here: Number(here), size: Number(size) }
 }
 
 async function readManifest(answer: Answer): Promise<Uint8Array> {
