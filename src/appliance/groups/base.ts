@@ -9,6 +9,11 @@ import type { StoreEvents } from './store-events.ts'
 
 export const second = 1000
 
+/** Whether the IPFS node takes part in a DHT */
+export function hasDht({ network }: Pick<Config, 'network'>): boolean {
+  return network === 'private' || network === 'public'
+}
+
 /** What every group of parts may be built from */
 export interface Base {
   config: Config

@@ -13,7 +13,7 @@ import { Retrieval } from '../../ipfs/retrieval/retrieval.ts'
 import { ClientLimit } from '../../registry/client-limit.ts'
 import type { RootProvider } from '../../registry/root-provider.ts'
 import type { AccessParts } from './access.ts'
-import { second, type Base } from './base.ts'
+import { hasDht, second, type Base } from './base.ts'
 import { part, store, type Part } from './part.ts'
 import type { Storage } from './storage.ts'
 
@@ -82,7 +82,7 @@ export function buildNetwork({
   const providedBlobs = createProvider(providerParts, { name: 'provide a blob' })
   const pins =
     kubo && createRemotePins({ node, kubo: new KuboContentStore(kubo), log: log.child({ module: 'remote-pins' }) })
-  const hasDht = network === 'private' || network === 'public'
+  const inDht = hasDht(config)
   return {
     datastore,
     node,
@@ -92,7 +92,7 @@ export function buildNetwork({
     provider: {
       provide: root => provided.add(root),
       provideBlob: ({ digest, size }) => {
-        const cid = hasDht && size > leafSize ? digestCid(digest) : undefined
+        const cid = inDht && size > leafSize ? digestCid(digest) : undefined
         if (cid !== undefined) {
           providedBlobs.add(cid.toString())
         }
@@ -102,7 +102,7 @@ export function buildNetwork({
     parts: [
       store('datastore', datastore),
       part('IPFS node', node),
-      ...(hasDht ? [part('provider', provided), part('provider of blobs', providedBlobs)] : []),
+      ...(inDht ? [part('provider', provided), part('provider of blobs', providedBlobs)] : []),
       ...(pins === undefined ? [] : [part('remote pins', pins)]),
       part('repairer', repairer),
     ],

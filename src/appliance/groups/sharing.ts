@@ -4,7 +4,7 @@ import { PeerBlocks } from '../../ipfs/digests/peer-blocks.ts'
 import { KnownDigests } from '../../registry/known-digests.ts'
 import type { BlobPeersComponents } from '../../registry/mirror/blob-peers.ts'
 import type { AccessParts } from './access.ts'
-import type { Base } from './base.ts'
+import { hasDht, type Base } from './base.ts'
 import type { Network } from './network.ts'
 import { part, type Part } from './part.ts'
 import type { Storage } from './storage.ts'
@@ -33,10 +33,9 @@ export function buildSharing({
   const peers = {
     questions: digests,
     blocks: new PeerBlocks({ node }),
-    // on the public network, most connected peers are strangers, who need not know what is wanted here
     isPublic: (repository: string) => audience().mayPull(repository),
-    providers:
-      config.network === 'private' || config.network === 'public' ? new DigestProviders({ node, log }) : undefined,
+    providers: hasDht(config) ? new DigestProviders({ node, log }) : undefined,
+    // on the public network, most connected peers are strangers, who need not know what is wanted here
     mayAsk: (peer: string) => config.network !== 'public' || node.isConfigured(peer) || knowsPeer(peer),
     log: log.child({ module: 'mirror' }),
   }

@@ -3,8 +3,6 @@ import { it } from 'node:test'
 import { buildSharing } from '../../../../src/appliance/groups/sharing.ts'
 import { recordingLog } from '../../../fixtures/recording-log.ts'
 
-const log = Object.assign(recordingLog(), { child: () => recordingLog() })
-
 it('a mirror asks every connected peer what it has, but strangers of the public network', () => {
   for (const [network, peer, mayAsk] of [
     ['lan', 'stranger', true],
@@ -17,7 +15,7 @@ it('a mirror asks every connected peer what it has, but strangers of the public 
       config: { network },
       node: { isConfigured: (id: string) => id === 'configured' },
       knowsPeer: (id: string) => id === 'of a rule',
-      log,
+      log: recordingLog(),
     } as never)
     assert.equal(peers.mayAsk?.(peer), mayAsk, `${network} ${peer}`)
   }
