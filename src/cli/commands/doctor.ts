@@ -3,11 +3,12 @@ import type { Command } from 'commander'
 import { bounded } from '../../appliance/doctor/bounded.ts'
 import { type Finding, ok, warning, wrong } from '../../appliance/doctor/finding.ts'
 import { holderOf } from '../../appliance/doctor/holder.ts'
-import { openSocketPath, socketName } from '../../appliance/directory/admin-socket-path.ts'
+import { socketName } from '../../appliance/directory/admin-socket-path.ts'
 import type { ServerState } from '../../client/appliance/ask-server.ts'
 import { ConfigError } from '../../config/config-error.ts'
 import type { Config } from '../../config/schema.ts'
 import { withCauses } from '../../remote/errors.ts'
+import { connectToSocket } from '../flags/admin-flags.ts'
 import { addConfigFlags } from '../flags/config-flags.ts'
 import { configOfServer } from '../flags/container-command.ts'
 import { line } from '../output/printable.ts'
@@ -84,13 +85,11 @@ interface FoundServer {
 
 async function findServer(config: Config, signal: AbortSignal): Promise<FoundServer> {
   const check = 'server'
-  const [{ askServer }, { SocketConnection }] = await Promise.all([
+  const [{ askServer }, connection] = await Promise.all([
     import('../../client/appliance/ask-server.ts'),
-    import('../../client/appliance/admin-connections.ts'),
+    connectToSocket(config.dataDir),
   ])
-  const name = resolve(config.dataDir, socketName)
   try {
-    const connection = new SocketConnection(name, () => openSocketPath(config.dataDir))
     const state = await bounded(async end => await askServer(connection, { signal: end }), { limit, signal })
     const answered = state.ready
       ? ok(check, `runs and is ready (${state.text})`)

@@ -51,17 +51,22 @@ export async function openAdministration(
 }
 
 async function connect(flags: AdminFlags, context: CliContext): Promise<Connection> {
-  const { SocketConnection, TokenConnection } = await import('../../client/appliance/admin-connections.ts')
   if (flags.dockerRegistryHost === undefined && flags.adminTokenFile === undefined) {
-    const dataDir = await dataDirectoryOf(flags, context)
-    return new SocketConnection(resolve(dataDir, socketName), () => openSocketPath(dataDir))
+    return await connectToSocket(await dataDirectoryOf(flags, context))
   }
+  const { TokenConnection } = await import('../../client/appliance/admin-connections.ts')
   const file = flags.adminTokenFile ?? adminTokenFile(context.env)
   return new TokenConnection({
     host: flags.dockerRegistryHost ?? defaultRegistryHost,
     plainHttp: flags.plainHttp === true,
     token: file && (await readToken(file)),
   })
+}
+
+/** Reaches the server on a data directory of this machine */
+export async function connectToSocket(dataDir: string): Promise<Connection> {
+  const { SocketConnection } = await import('../../client/appliance/admin-connections.ts')
+  return new SocketConnection(resolve(dataDir, socketName), () => openSocketPath(dataDir))
 }
 
 /**
