@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { totalmem } from 'node:os'
 import type { Config } from '../../config/schema.ts'
+import { defaultMaxConnections } from '../../ipfs/node/peer-limits.ts'
 import { type Finding, ok, warning } from './finding.ts'
 
 const mebibyte = 2 ** 20
@@ -8,8 +9,6 @@ const mebibyte = 2 ** 20
 const otherFiles = 1024
 /** Bytes that a server takes before anybody asks it for anything, rounded up */
 const baseMemory = 256 * mebibyte
-/** Connections to peers where `limits.peers` is unset */
-const defaultPeers = 300
 
 /**
  * Compares how many files the server may open with the connections that `limits` allow
@@ -22,7 +21,7 @@ export async function checkOpenFiles({ limits, network }: Config, process: numbe
   if (most === undefined) {
     return ok(check, 'this system does not tell how many files a process may open')
   }
-  const peers = network === 'offline' ? 0 : (limits.peers ?? defaultPeers)
+  const peers = network === 'offline' ? 0 : (limits.peers ?? defaultMaxConnections[network])
   const needed = limits.connections + peers + otherFiles
   const whose = process === undefined ? 'a process started from here' : `the server (process ${process})`
   return most >= needed

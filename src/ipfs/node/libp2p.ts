@@ -5,6 +5,7 @@ import { identify, identifyPush } from '@libp2p/identify'
 import { mdns } from '@libp2p/mdns'
 import { ping } from '@libp2p/ping'
 import { webSockets } from '@libp2p/websockets'
+import { defaultMaxConnections } from './peer-limits.ts'
 import { dualDht } from './dht.ts'
 import type { MayProvide } from './dht-records.ts'
 import { boundedPreSharedKey } from './patches/bounded-cipher.ts'
@@ -66,8 +67,6 @@ export const publicBootstrap: readonly string[] = [
   '/dnsaddr/va1.bootstrap.libp2p.io/p2p/12D3KooWKnDdG3iXw9eTFijk3EWSunZcFi54Zka4wmtqtt6rPxc8',
   '/ip4/104.131.131.82/tcp/4001/p2p/QmaCpDMGvV2BGHeYERUEnRQAwe3N8SzbUtfsmvsqQLuvuJ',
 ]
-
-const defaultMaxConnections = { lan: 300, private: 300, public: 200 }
 
 /**
  * A peer may send as much as the window before it is told to wait. libp2p's own buffer of 4 MiB is smaller than its own

@@ -1,6 +1,9 @@
 import type { Libp2p } from '@libp2p/interface'
 import type { BitswapLimits } from './patches/bounded-bitswap.ts'
 
+/** Connections to peers where nothing else is set, by profile */
+export const defaultMaxConnections = { lan: 300, private: 300, public: 200 }
+
 /** What one peer, and all together, may make this node hold */
 export interface PeerLimits extends BitswapLimits {
   /** Connections to all peers @default that of the network profile */

@@ -22,6 +22,13 @@ describe('the check of open files', () => {
     const many = parseConfig({ network: 'offline', limits: { connections: 1_000_000 } })
     const { found, outcome, advice } = await checkOpenFiles(many, undefined)
     assert.deepEqual([outcome, /need 1001024$/.test(found), /ulimit -n 1001024/.test(advice!)], ['warning', true, true])
+    for (const [network, peers] of [
+      ['public', 200],
+      ['lan', 300],
+    ] as const) {
+      const { found } = await checkOpenFiles(parseConfig({ network, limits: { connections: 1_000_000 } }), undefined)
+      assert.match(found, new RegExp(`need ${1_001_024 + peers}$`))
+    }
     assert.match((await checkOpenFiles(few, process.pid)).found, new RegExp(`^the server \\(process ${process.pid}\\)`))
   })
 })
