@@ -31,7 +31,7 @@ describe('a client of a registry', () => {
     const pulled = await client.manifest('a/b', 'v1')
     assert.deepEqual(
       { ...pulled, bytes: Buffer.from(pulled.bytes) },
-      { bytes: manifest, mediaType: ociManifest, digest: sha256(manifest), root },
+      { bytes: manifest, mediaType: ociManifest, digest: sha256(manifest), root, fetching: undefined },
     )
     assert.match(root!, /^bafy/)
     assert.match((await client.blobCid('a/b', sha256(blob)))!, /^baf/)
