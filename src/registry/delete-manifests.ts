@@ -2,6 +2,12 @@ import type { Index, IndexChange, ManifestRecord } from '../index/index.ts'
 import type { Digest } from '../oci/digest.ts'
 import { everything } from '../oci/pagination.ts'
 
+interface TagChange {
+  change: IndexChange
+  index: Pick<Index, 'manifest' | 'tag'>
+  repository: string
+}
+
 /**
  * Prepares a change that deletes manifests from a repository, with the tags that point at them. A repository that is
  * left without a manifest disappears from the catalog. The caller holds the lock of the repository.
@@ -31,6 +37,30 @@ export async function deleteManifests(
     change.deleteRepository(repository)
   }
   return { change, tags }
+}
+
+/**
+ * Has a change delete a tag. The caller holds the lock of the repository, and commits the change.
+ *
+ * @param updated the time, ISO 8601
+ */
+export async function deleteTag({ change, index, repository }: TagChange, tag: string, updated: string): Promise<void> {
+  change.deleteTag(repository, tag)
+  await noteUntagged({ change, index, repository }, tag, updated)
+}
+
+/** Records when a manifest loses a tag: from then on it may be untagged, and `gc.untagged` counts from there */
+export async function noteUntagged(
+  { change, index, repository }: TagChange,
+  tag: string,
+  updated: string,
+  next?: Digest,
+): Promise<void> {
+  const digest = (await index.tag(repository, tag))?.digest
+  const record = digest === undefined || digest === next ? undefined : await index.manifest(repository, digest)
+  if (digest !== undefined && record !== undefined) {
+    change.putManifest(repository, digest, { ...record, updated })
+  }
 }
 
 async function hasOthers(

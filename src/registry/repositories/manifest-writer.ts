@@ -1,11 +1,11 @@
 import type { CID } from 'multiformats/cid'
 import { blockKeys } from '../../ipfs/blocks/block-keys.ts'
 import type { ContentStore } from '../../ipfs/content-store.ts'
-import type { Index, IndexChange, ManifestRecord } from '../../index/index.ts'
+import type { Index, ManifestRecord } from '../../index/index.ts'
 import type { Digest } from '../../oci/digest.ts'
 import { OciError } from '../../oci/errors.ts'
 import type { Manifest } from '../../oci/manifest.ts'
-import { deleteManifests } from '../delete-manifests.ts'
+import { deleteManifests, deleteTag, noteUntagged } from '../delete-manifests.ts'
 import { gatherImage, storeImageRoot, type ImageParts } from '../image/image-root.ts'
 import { manifestRecord, referencesIn, referrerDescriptor } from '../manifest-record.ts'
 import type { PutManifest } from '../repository.ts'
@@ -94,8 +94,8 @@ export class ManifestWriter {
     if ((await index.tag(this.#repository, tag)) === undefined) {
       throw new OciError('MANIFEST_UNKNOWN', { detail: { name: this.#repository, tag } })
     }
-    const change = index.change().deleteTag(this.#repository, tag)
-    await this.#noteUntagged(change, tag, new Date().toISOString())
+    const change = index.change()
+    await deleteTag({ change, index, repository: this.#repository }, tag, new Date().toISOString())
     await change.commit({ durable: true })
     this.#tell([tag])
   }
@@ -126,7 +126,7 @@ export class ManifestWriter {
       .putManifest(this.#repository, digest, { ...record, updated })
       .putManifestBlocks(this.#repository, digest, blocks)
     for (const tag of tags) {
-      await this.#noteUntagged(change, tag, updated, digest)
+      await noteUntagged({ change, index, repository: this.#repository }, tag, updated, digest)
       change.putTag(this.#repository, tag, { digest, updated })
     }
     if (manifest.subject !== undefined) {
@@ -146,16 +146,6 @@ export class ManifestWriter {
       if (before !== undefined && before.digest !== digest) {
         onMove?.(tag)
       }
-    }
-  }
-
-  /** Records when a manifest loses a tag: from then on it may be untagged, and `gc.untagged` counts from there */
-  async #noteUntagged(change: IndexChange, tag: string, updated: string, next?: Digest): Promise<void> {
-    const { index } = this.#components
-    const digest = (await index.tag(this.#repository, tag))?.digest
-    const record = digest === undefined || digest === next ? undefined : await index.manifest(this.#repository, digest)
-    if (digest !== undefined && record !== undefined) {
-      change.putManifest(this.#repository, digest, { ...record, updated })
     }
   }
 
