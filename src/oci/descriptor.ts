@@ -1,5 +1,6 @@
 import { isDigest, type Digest } from './digest.ts'
 import { invalid, isObject, isString } from './manifest-fields.ts'
+import { drained, type Steps } from './steps.ts'
 
 /** @see https://github.com/opencontainers/image-spec/blob/main/descriptor.md */
 export interface Descriptor {
@@ -12,12 +13,27 @@ export interface Descriptor {
   artifactType?: string
 }
 
+/** Descriptors that are read in a few milliseconds, also by code that V8 has not compiled yet */
+const descriptorsPerStep = 1024
+
 /** @throws OciError MANIFEST_INVALID, its detail naming the field */
 export function descriptors(value: unknown, field: string): Descriptor[] {
+  return drained(descriptorsInSteps(value, field))
+}
+
+/** @throws OciError MANIFEST_INVALID, its detail naming the field */
+export function* descriptorsInSteps(value: unknown, field: string): Steps<Descriptor[]> {
   if (!Array.isArray(value)) {
     throw invalid(field, 'must be an array of descriptors')
   }
-  return value.map((item, i) => descriptor(item, `${field}[${i}]`))
+  const read: Descriptor[] = []
+  for (const item of value) {
+    read.push(descriptor(item, `${field}[${read.length}]`))
+    if (read.length % descriptorsPerStep === 0) {
+      yield
+    }
+  }
+  return read
 }
 
 /** @throws OciError MANIFEST_INVALID, its detail naming the field */

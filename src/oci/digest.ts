@@ -16,21 +16,16 @@ export type Digest = `${DigestAlgorithm}:${string}`
 
 export const digestAlgorithms = Object.keys(hexLengths) as DigestAlgorithm[]
 
+const digestPattern = new RegExp(
+  `^(?:${digestAlgorithms.map(algorithm => `${algorithm}:[a-f0-9]{${hexLengths[algorithm]}}`).join('|')})$`,
+)
+
 export function isDigestAlgorithm(text: unknown): text is DigestAlgorithm {
   return typeof text === 'string' && Object.hasOwn(hexLengths, text)
 }
 
 export function isDigest(text: unknown): text is Digest {
-  if (typeof text !== 'string') {
-    return false
-  }
-  const colon = text.indexOf(':')
-  const algorithm = text.slice(0, colon)
-  return (
-    isDigestAlgorithm(algorithm) &&
-    text.length === colon + 1 + hexLengths[algorithm] &&
-    /^[a-f0-9]+$/.test(text.slice(colon + 1))
-  )
+  return typeof text === 'string' && digestPattern.test(text)
 }
 
 /** @throws OciError DIGEST_INVALID */

@@ -4,12 +4,12 @@
  *
  * - `reference.ts`, `digest.ts`, `cid.ts`, `image-name.ts`: the names that clients use
  * - `manifest.ts` (begin here), `manifest-media-type.ts`, `manifest-limits.ts`, `manifest-fields.ts`, `descriptor.ts`,
- *   `json-limits.ts`: manifests
+ *   `json-limits.ts`, `steps.ts`: manifests
  * - `media-types.ts`, `annotations.ts`: constants of the image specification; `platform.ts`: what an index is for
  * - `range.ts`, `pagination.ts`: parts of a request
  * - `errors.ts`: the one table from error code to HTTP status and message
  */
-import { descriptor, descriptors, isDescriptor, type Descriptor } from './descriptor.ts'
+import { descriptor, descriptorsInSteps, isDescriptor, type Descriptor } from './descriptor.ts'
 import { decodeJson, invalid, isString, isStringMap, notEmpty, optional, parseJsonObject } from './manifest-fields.ts'
 import {
   defaultManifestLimits,
@@ -20,6 +20,7 @@ import {
 } from './manifest-limits.ts'
 import { kindOfMediaType, mediaTypeOf, type ManifestKind } from './manifest-media-type.ts'
 import { isForeignLayer, isManifestType } from './media-types.ts'
+import { drained, type Steps } from './steps.ts'
 
 /** What the registry needs to know of a manifest. Its bytes are stored exactly as they came. */
 export interface Manifest {
@@ -81,17 +82,6 @@ export async function parseManifestInSteps(
   }
 }
 
-/** Work in steps of milliseconds */
-type Steps<T> = Generator<undefined, T, undefined>
-
-function drained<T>(steps: Steps<T>): T {
-  for (let step = steps.next(); ; step = steps.next()) {
-    if (step.done === true) {
-      return step.value
-    }
-  }
-}
-
 function* parsing(bytes: Uint8Array, contentType: string | undefined, limits: ManifestLimits): Steps<Manifest> {
   yield* requireJsonWithin(bytes, limits)
   yield
@@ -133,7 +123,7 @@ function* manifestOf(
   kind: ManifestKind | undefined,
   limits: ManifestLimits,
 ): Steps<Manifest> {
-  const required = requiredOf(json, kind)
+  const required = yield* requiredOf(json, kind)
   yield
   const subject = json.subject === undefined || json.subject === null ? undefined : descriptor(json.subject, 'subject')
   const artifactType = notEmpty(optional(json, 'artifactType', isString, 'a string'))
@@ -151,15 +141,15 @@ function* manifestOf(
   }
 }
 
-function requiredOf(
+function* requiredOf(
   json: Record<string, unknown>,
   kind: ManifestKind | undefined,
-): Pick<Manifest, 'blobs' | 'manifests'> {
+): Steps<Pick<Manifest, 'blobs' | 'manifests'>> {
   switch (kind) {
     case 'image': {
       requireSchemaVersion(json)
       refuse(json, 'manifests')
-      const layers = descriptors(json.layers, 'layers')
+      const layers = yield* descriptorsInSteps(json.layers, 'layers')
       return {
         blobs: [descriptor(json.config, 'config'), ...layers.filter(layer => !isFetchedElsewhere(layer))],
         manifests: [],
@@ -168,7 +158,7 @@ function requiredOf(
     case 'index': {
       requireSchemaVersion(json)
       refuse(json, 'config', 'layers')
-      const listed = descriptors(json.manifests, 'manifests')
+      const listed = yield* descriptorsInSteps(json.manifests, 'manifests')
       return {
         blobs: listed.filter(({ mediaType }) => !isManifestType(mediaType)),
         manifests: listed.filter(({ mediaType }) => isManifestType(mediaType)),
@@ -176,7 +166,7 @@ function requiredOf(
     }
     case 'artifact':
       refuse(json, 'manifests', 'config', 'layers')
-      return { blobs: json.blobs === undefined ? [] : descriptors(json.blobs, 'blobs'), manifests: [] }
+      return { blobs: json.blobs === undefined ? [] : yield* descriptorsInSteps(json.blobs, 'blobs'), manifests: [] }
     default:
       return { blobs: [], manifests: [] }
   }
@@ -186,8 +176,8 @@ function isFetchedElsewhere({ mediaType, urls }: Descriptor): boolean {
   return isForeignLayer(mediaType) && Array.isArray(urls) && urls.length > 0
 }
 
-/** Objects and lists that are looked at in a millisecond or two */
-const valuesPerStep = 4096
+/** Objects and lists that are looked at in a few milliseconds, also by code that V8 has not compiled yet */
+const valuesPerStep = 1024
 
 /** Finds descriptors in every field, as a newer client may rely on fields that this version does not know */
 function* othersOf(
