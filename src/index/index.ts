@@ -4,6 +4,7 @@
  * through the interfaces in this file alone.
  *
  * - `index.ts` (begin here): the interfaces `Index`, `IndexChange` and `IndexSnapshot`, and the records
+ * - `events.ts`: events, and which of them wait for a webhook
  * - `keys.ts`: the whole key space, drawn in one comment
  * - `level-index.ts`, `level-index-change.ts`, `level-snapshot.ts`: the index in a LevelDB
  * - `index-writer.ts`: the queue of all writes, and what happens after a failed one
@@ -13,6 +14,7 @@
 import type { Descriptor } from '../oci/descriptor.ts'
 import type { Digest, DigestAlgorithm } from '../oci/digest.ts'
 import type { Page } from '../oci/pagination.ts'
+import type { EventChange, EventIndex } from './events.ts'
 
 /** Where the bytes of a blob are */
 export interface BlobRecord {
@@ -130,7 +132,7 @@ export interface MirroredTagRecord {
 /**
  * What the registry knows, in a sorted key-value store. A listing is a range scan that starts where its page starts.
  */
-export interface Index {
+export interface Index extends EventIndex {
   blob: (digest: Digest) => Promise<BlobRecord | undefined>
   blobs: () => AsyncIterable<{ digest: Digest; record: BlobRecord }>
   /** Whether the repository may serve the blob */
@@ -198,7 +200,7 @@ export interface IndexSnapshot extends AsyncDisposable {
   blobs: (repository: string) => AsyncIterable<{ digest: Digest; record: BlobRecord }>
 }
 
-export interface IndexChange {
+export interface IndexChange extends EventChange<IndexChange> {
   /** Where its CID is another one than before, its blocks are not known until {@link putBlobBlocks} */
   putBlob: (digest: Digest, record: BlobRecord) => this
   /** Forgets its blocks too */

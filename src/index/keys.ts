@@ -19,6 +19,9 @@
  * /mirrored/<repository>:<digest>           a manifest of another registry, kept here while there is room; time
  * /mirrored-tag/<repository>:<tag>          when the other registry was last asked for the tag
  *
+ * /event/<id>                               what happened, for webhooks and scripts; an id sorts by time
+ * /event-waiting/<webhook>:<id>             the event waits for the webhook; no value
+ *
  * /linked/<short>:<repository>              every link once more, to be found by blob; its digest as text
  * /blob-blocks/<digest>                     the blocks of a blob: the first 16 bytes of the hash of each
  * /manifest-blocks/<repository>:<digest>    those of a manifest, and of what its image root has beside what it names
@@ -50,6 +53,8 @@ export const keys = {
   fetchLeaves: (id: string, position: number) => `${prefixes.fetchLeaves(id)}${tenDigits(position)}`,
   mirrored: (repository: string, digest: Digest) => `/mirrored/${repository}:${digest}`,
   mirroredTag: (repository: string, tag: string) => `/mirrored-tag/${repository}:${tag}`,
+  event: (id: string) => `${prefixes.events()}${id}`,
+  waitingEvent: (webhook: string, id: string) => `${prefixes.waitingEventsOf(webhook)}${id}`,
   linked: (repository: string, digest: Digest) => `${prefixes.linkedTo(shortKey(digest))}${repository}`,
   blobBlocks: (digest: Digest) => `/blob-blocks/${digest}`,
   manifestBlocks: (repository: string, digest: Digest) => `/manifest-blocks/${repository}:${digest}`,
@@ -72,6 +77,9 @@ export const prefixes = {
   uploadLeaves: (id: string) => `/upload-leaves/${id}:`,
   fetches: () => '/fetch/',
   fetchLeaves: (id: string) => `/fetch-leaves/${id}/`,
+  events: () => '/event/',
+  waitingEvents: () => '/event-waiting/',
+  waitingEventsOf: (webhook: string) => `${prefixes.waitingEvents()}${webhook}:`,
   linkedTo: (blob: string) => `/linked/${blob}:`,
   ownersOf: (block: string) => `/owner/${block}`,
 }

@@ -1,6 +1,7 @@
 import type { LevelDatastore } from 'datastore-level'
 import type { Digest } from '../oci/digest.ts'
 import type { Descriptor } from '../oci/descriptor.ts'
+import type { EventRecord } from './events.ts'
 import type {
   BlobRecord,
   CachedRecord,
@@ -22,6 +23,8 @@ import type { RecordCache } from './record-cache.ts'
 import type { IndexWriter, Operation } from './index-writer.ts'
 
 type Level = LevelDatastore['db']
+
+const noValue = new Uint8Array()
 
 /** Gathers changes to the index; {@link LevelIndexChange.commit} makes all of them or none */
 export class LevelIndexChange implements IndexChange {
@@ -167,6 +170,26 @@ export class LevelIndexChange implements IndexChange {
 
   deleteMirroredTag(repository: string, tag: string): this {
     return this.#delete(keys.mirroredTag(repository, tag))
+  }
+
+  putEvent(id: string, record: EventRecord): this {
+    this.#uncached.push({ type: 'put', key: keys.event(id), value: encodeValue(record) })
+    return this
+  }
+
+  deleteEvent(id: string): this {
+    this.#uncached.push({ type: 'del', key: keys.event(id) })
+    return this
+  }
+
+  putWaitingEvent(webhook: string, id: string): this {
+    this.#uncached.push({ type: 'put', key: keys.waitingEvent(webhook, id), value: noValue })
+    return this
+  }
+
+  deleteWaitingEvent(webhook: string, id: string): this {
+    this.#uncached.push({ type: 'del', key: keys.waitingEvent(webhook, id) })
+    return this
   }
 
   async commit({ durable }: { durable: boolean }): Promise<void> {

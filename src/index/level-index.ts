@@ -4,6 +4,7 @@ import type { Descriptor } from '../oci/descriptor.ts'
 import { everything, type Page } from '../oci/pagination.ts'
 import { BlockOwners } from './block-owners.ts'
 import { translateOpenError } from './errors.ts'
+import type { EventRecord } from './events.ts'
 import type {
   BlobRecord,
   CachedRecord,
@@ -184,6 +185,31 @@ export class LevelIndex implements Index {
     return await this.#getOften(keys.mirroredTag(repository, tag))
   }
 
+  async event(id: string): Promise<EventRecord | undefined> {
+    return await this.#get(keys.event(id))
+  }
+
+  async *events(page: Page): AsyncGenerator<{ id: string; record: EventRecord }> {
+    for await (const [id, record] of this.#scan<EventRecord>(prefixes.events(), page)) {
+      yield { id, record }
+    }
+  }
+
+  async *waitingEvents(webhook: string, page: Page): AsyncGenerator<string> {
+    yield* this.#items(prefixes.waitingEventsOf(webhook), page)
+  }
+
+  async isEventWaiting(webhook: string, id: string): Promise<boolean> {
+    return await this.#has(keys.waitingEvent(webhook, id))
+  }
+
+  async *allWaitingEvents(): AsyncGenerator<{ webhook: string; id: string }> {
+    for await (const item of this.#items(prefixes.waitingEvents(), everything)) {
+      const [webhook = '', id = ''] = item.split(':')
+      yield { webhook, id }
+    }
+  }
+
   async hasBlobBlocks(digest: Digest): Promise<boolean> {
     return await this.#has(keys.blobBlocks(digest))
   }
@@ -237,6 +263,14 @@ export class LevelIndex implements Index {
   /** As #get, through the cache: for records that requests read often */
   async #getOften<T extends object>(key: string): Promise<T | undefined> {
     return await this.#cache.get<T>(key, async () => await this.#get(key))
+  }
+
+  /** Yields each key without the prefix, where there is no value or none is wanted */
+  async *#items(prefix: string, { limit, last }: Page): AsyncGenerator<string> {
+    await this.#writer.available
+    for await (const key of this.#db.keys({ ...within(prefix, last), limit })) {
+      yield key.slice(prefix.length)
+    }
   }
 
   /** Yields each key without the prefix, and its value */

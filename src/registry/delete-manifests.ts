@@ -1,6 +1,14 @@
 import type { Index, IndexChange, ManifestRecord } from '../index/index.ts'
 import type { Digest } from '../oci/digest.ts'
 import { everything } from '../oci/pagination.ts'
+import type { NewEvent } from './event-sink.ts'
+
+/** What a change deletes */
+export interface Deletion {
+  /** Each with the manifest at which it pointed */
+  tags: ReadonlyMap<string, Digest>
+  manifests: ReadonlyMap<Digest, ManifestRecord>
+}
 
 interface TagChange {
   change: IndexChange
@@ -12,15 +20,15 @@ interface TagChange {
  * Prepares a change that deletes manifests from a repository, with the tags that point at them. A repository that is
  * left without a manifest disappears from the catalog. The caller holds the lock of the repository.
  *
- * @returns the change, which the caller commits, and the tags that it deletes
+ * @returns the change, which the caller commits, and what it deletes
  */
 export async function deleteManifests(
   index: Index,
   repository: string,
   manifests: ReadonlyMap<Digest, ManifestRecord>,
-): Promise<{ change: IndexChange; tags: string[] }> {
+): Promise<Deletion & { change: IndexChange }> {
   const change = index.change()
-  const tags: string[] = []
+  const tags = new Map<string, Digest>()
   for (const [digest, { subject }] of manifests) {
     change.deleteManifest(repository, digest)
     if (subject !== undefined) {
@@ -30,13 +38,28 @@ export async function deleteManifests(
   for await (const { tag, record } of index.tags(repository, everything)) {
     if (manifests.has(record.digest)) {
       change.deleteTag(repository, tag)
-      tags.push(tag)
+      tags.set(tag, record.digest)
     }
   }
   if (!(await hasOthers(index, repository, manifests))) {
     change.deleteRepository(repository)
   }
-  return { change, tags }
+  return { change, tags, manifests }
+}
+
+/** One event for each tag that is deleted, then one for each manifest */
+export function eventsOfDeletion(
+  repository: string,
+  { manifests, tags }: Deletion,
+  why: Pick<NewEvent, 'origin' | 'reason'>,
+): NewEvent[] {
+  return [
+    ...[...tags].map(([tag, digest]) => ({ kind: 'delete' as const, repository, tag, digest, ...why })),
+    ...[...manifests].map(([digest, { mediaType, root, size }]) => ({
+      ...{ kind: 'delete' as const, repository, digest, mediaType, size, cid: root },
+      ...why,
+    })),
+  ]
 }
 
 /**
@@ -49,18 +72,26 @@ export async function deleteTag({ change, index, repository }: TagChange, tag: s
   await noteUntagged({ change, index, repository }, tag, updated)
 }
 
-/** Records when a manifest loses a tag: from then on it may be untagged, and `gc.untagged` counts from there */
+/**
+ * Records when a manifest loses a tag: from then on it may be untagged, and `gc.untagged` counts from there
+ *
+ * @returns the manifest at which the tag pointed; undefined where the tag is new, or stays at `next`
+ */
 export async function noteUntagged(
   { change, index, repository }: TagChange,
   tag: string,
   updated: string,
   next?: Digest,
-): Promise<void> {
+): Promise<Digest | undefined> {
   const digest = (await index.tag(repository, tag))?.digest
-  const record = digest === undefined || digest === next ? undefined : await index.manifest(repository, digest)
-  if (digest !== undefined && record !== undefined) {
+  if (digest === undefined || digest === next) {
+    return undefined
+  }
+  const record = await index.manifest(repository, digest)
+  if (record !== undefined) {
     change.putManifest(repository, digest, { ...record, updated })
   }
+  return digest
 }
 
 async function hasOthers(

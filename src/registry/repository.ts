@@ -18,6 +18,7 @@ import type { Descriptor } from '../oci/descriptor.ts'
 import type { ByteRange } from '../oci/range.ts'
 import type { Page } from '../oci/pagination.ts'
 import type { Reference } from '../oci/reference.ts'
+import type { EventOrigin } from './event-sink.ts'
 
 export interface RequestOptions {
   signal?: AbortSignal | undefined
@@ -92,6 +93,8 @@ export interface PutManifest {
   tags: readonly string[]
   /** Is asked about each tag that leaves another manifest, and throws where it must not; nothing is changed then */
   onMove?: ((tag: string) => void) | undefined
+  /** For the events that tell of it */
+  origin?: EventOrigin | undefined
 }
 
 /** One page of a listing */
@@ -123,7 +126,7 @@ export interface Repository {
    */
   putManifest: (manifest: PutManifest) => Promise<{ manifest: StoredManifest; subject: Digest | undefined }>
   /** Deletes a tag, or a manifest with the tags that point at it */
-  deleteManifest: (reference: Reference) => Promise<void>
+  deleteManifest: (reference: Reference, options?: { origin?: EventOrigin | undefined }) => Promise<void>
   deleteBlob: (digest: Digest) => Promise<void>
   /**
    * Makes a blob of another repository available in this one, without copying it

@@ -68,8 +68,8 @@ export class FallbackRepository implements Repository {
     return await this.#local.putManifest(manifest)
   }
 
-  async deleteManifest(reference: Reference): Promise<void> {
-    await this.#local.deleteManifest(reference)
+  async deleteManifest(...args: Parameters<Repository['deleteManifest']>): Promise<void> {
+    await this.#local.deleteManifest(...args)
   }
 
   async deleteBlob(digest: Digest): Promise<void> {

@@ -78,9 +78,9 @@ export class GuardedRepository implements Repository {
     })
   }
 
-  async deleteManifest(reference: Reference): Promise<void> {
+  async deleteManifest(...[reference, options]: Parameters<Repository['deleteManifest']>): Promise<void> {
     this.#require('delete', reference.tag)
-    await this.#repository.deleteManifest(reference)
+    await this.#repository.deleteManifest(reference, options)
   }
 
   async deleteBlob(digest: Digest): Promise<void> {

@@ -125,14 +125,14 @@ export class LocalRepository implements Repository {
       : readPushedManifest(put, this.#manifestLimits)
     const { tag } = put.reference
     return await this.#locked(async () => {
-      const record = await this.#writer.put(pushed, tag === undefined ? put.tags : [tag, ...put.tags], put.onMove)
+      const record = await this.#writer.put(pushed, tag === undefined ? put.tags : [tag, ...put.tags], put)
       return { manifest: this.#stored(pushed.digest, record), subject: pushed.manifest.subject?.digest }
     })
   }
 
-  async deleteManifest({ digest, tag }: Reference): Promise<void> {
+  async deleteManifest(...[{ digest, tag }, options]: Parameters<Repository['deleteManifest']>): Promise<void> {
     await this.#locked(async () => {
-      await (tag === undefined ? this.#writer.delete(digest) : this.#writer.deleteTag(tag))
+      await (tag === undefined ? this.#writer.delete(digest, options) : this.#writer.deleteTag(tag, options))
     })
   }
 

@@ -5,7 +5,8 @@ import type { Index, ManifestRecord } from '../../index/index.ts'
 import type { Digest } from '../../oci/digest.ts'
 import { OciError } from '../../oci/errors.ts'
 import type { Manifest } from '../../oci/manifest.ts'
-import { deleteManifests, deleteTag, noteUntagged } from '../delete-manifests.ts'
+import { deleteManifests, deleteTag, eventsOfDeletion, noteUntagged } from '../delete-manifests.ts'
+import { commitTelling, type EventOrigin, type EventSink, type NewEvent } from '../event-sink.ts'
 import { gatherImage, storeImageRoot, type ImageParts } from '../image/image-root.ts'
 import { manifestRecord, referencesIn, referrerDescriptor } from '../manifest-record.ts'
 import type { PutManifest } from '../repository.ts'
@@ -22,12 +23,18 @@ export interface ManifestWriterComponents {
   /** Has each image root pinned by remote services; returns at once */
   pinner?: { pin: (root: string) => void } | undefined
   tagListener?: TagListener | undefined
+  /** Undefined where nobody can hear of events */
+  events?: Pick<EventSink, 'commit'> | undefined
 }
 
 export interface ManifestWriterInit {
   repository: string
   /** Whether a manifest is accepted although blobs that it needs are missing */
   acceptMissingBlobs: boolean
+}
+
+interface DeleteOptions {
+  origin?: EventOrigin | undefined
 }
 
 /** A manifest whose bytes and image root are stored, on its way into the index */
@@ -54,13 +61,13 @@ export class ManifestWriter {
   /**
    * Stores a manifest and its image root, and sets tags; everything is durable when it resolves
    *
-   * @param onMove is told of each tag that points at another manifest, and may throw
+   * @param options.onMove is told of each tag that points at another manifest, and may throw
    * @throws OciError MANIFEST_BLOB_UNKNOWN, its detail naming all missing blobs; nothing has been stored then
    */
   async put(
     { bytes, digest, manifest }: PushedManifest,
     tags: readonly string[],
-    onMove?: PutManifest['onMove'],
+    { onMove, origin }: Pick<PutManifest, 'onMove' | 'origin'> = {},
   ): Promise<ManifestRecord> {
     const { content, index, pinner, provider } = this.#components
     await this.#tellOfMoves(digest, tags, onMove)
@@ -79,7 +86,7 @@ export class ManifestWriter {
     const root = await storeImageRoot(content, { digest, ...own }, parts, undefined, noting)
     const record = { ...own, root }
     await content.sync()
-    await this.#index({ digest, record, manifest, blocks: blockKeys(blocks) }, tags)
+    await this.#index({ digest, record, manifest, blocks: blockKeys(blocks) }, tags, origin)
     provider?.provide(record.root)
     parts.blobs.forEach(({ size }, digest) => {
       provider?.provideBlob({ digest, size })
@@ -89,14 +96,17 @@ export class ManifestWriter {
   }
 
   /** @throws OciError MANIFEST_UNKNOWN */
-  async deleteTag(tag: string): Promise<void> {
-    const { index } = this.#components
-    if ((await index.tag(this.#repository, tag)) === undefined) {
+  async deleteTag(tag: string, { origin }: DeleteOptions = {}): Promise<void> {
+    const { events, index } = this.#components
+    const before = await index.tag(this.#repository, tag)
+    if (before === undefined) {
       throw new OciError('MANIFEST_UNKNOWN', { detail: { name: this.#repository, tag } })
     }
     const change = index.change()
     await deleteTag({ change, index, repository: this.#repository }, tag, new Date().toISOString())
-    await change.commit({ durable: true })
+    await commitTelling(events, change, () => [
+      { kind: 'delete', repository: this.#repository, tag, digest: before.digest, origin },
+    ])
     this.#tell([tag])
   }
 
@@ -105,19 +115,23 @@ export class ManifestWriter {
    *
    * @throws OciError MANIFEST_UNKNOWN
    */
-  async delete(digest: Digest): Promise<void> {
-    const { index } = this.#components
+  async delete(digest: Digest, { origin }: DeleteOptions = {}): Promise<void> {
+    const { events, index } = this.#components
     const record = await index.manifest(this.#repository, digest)
     if (record === undefined) {
       throw new OciError('MANIFEST_UNKNOWN', { detail: { name: this.#repository, digest } })
     }
-    const { change, tags } = await deleteManifests(index, this.#repository, new Map([[digest, record]]))
-    await change.commit({ durable: true })
-    this.#tell(tags)
+    const deletion = await deleteManifests(index, this.#repository, new Map([[digest, record]]))
+    await commitTelling(events, deletion.change, () => eventsOfDeletion(this.#repository, deletion, { origin }))
+    this.#tell(deletion.tags.keys())
   }
 
-  async #index({ blocks, digest, manifest, record }: StoredManifest, tags: readonly string[]): Promise<void> {
-    const { index } = this.#components
+  async #index(
+    { blocks, digest, manifest, record }: StoredManifest,
+    tags: readonly string[],
+    origin: EventOrigin | undefined,
+  ): Promise<void> {
+    const { events, index } = this.#components
     const updated = new Date().toISOString()
     const before = await index.manifest(this.#repository, digest)
     const change = index
@@ -125,15 +139,20 @@ export class ManifestWriter {
       .putRepository(this.#repository)
       .putManifest(this.#repository, digest, { ...record, updated })
       .putManifestBlocks(this.#repository, digest, blocks)
+    const moved = new Map<string, Digest>()
     for (const tag of tags) {
-      await noteUntagged({ change, index, repository: this.#repository }, tag, updated, digest)
+      const previous = await noteUntagged({ change, index, repository: this.#repository }, tag, updated, digest)
+      if (previous !== undefined) {
+        moved.set(tag, previous)
+      }
       change.putTag(this.#repository, tag, { digest, updated })
     }
     if (manifest.subject !== undefined) {
       const descriptor = referrerDescriptor(manifest, { digest, size: record.size })
       change.putReferrer(this.#repository, manifest.subject.digest, descriptor)
     }
-    await change.commit({ durable: true })
+    const told = { repository: this.#repository, digest, origin }
+    await commitTelling(events, change, () => eventsOfPush({ ...told, ...kept(record) }, tags, moved))
     // the root of an index changes when more of its platforms have come: then other tags of the manifest lead to a new
     // root, too
     const hasNewRoot = before !== undefined && before.root !== record.root
@@ -154,6 +173,25 @@ export class ManifestWriter {
       this.#components.tagListener?.tagged(this.#repository, tag)
     }
   }
+}
+
+/** One event for each tag, and one more for each that was moved; one without a tag where there is none */
+function eventsOfPush(
+  pushed: Omit<NewEvent, 'kind'>,
+  tags: readonly string[],
+  moved: ReadonlyMap<string, Digest>,
+): NewEvent[] {
+  return (tags.length === 0 ? [undefined] : [...new Set(tags)]).flatMap(tag => {
+    const previous = tag === undefined ? undefined : moved.get(tag)
+    return [
+      { ...pushed, kind: 'push' as const, tag },
+      ...(previous === undefined ? [] : [{ ...pushed, kind: 'tag' as const, tag, previous }]),
+    ]
+  })
+}
+
+function kept({ mediaType, root, size }: ManifestRecord): Pick<NewEvent, 'cid' | 'mediaType' | 'size'> {
+  return { cid: root, mediaType, size }
 }
 
 /** @throws OciError MANIFEST_BLOB_UNKNOWN */

@@ -22,6 +22,7 @@ import type { ClientLimit } from '../client-limit.ts'
 import { FallbackRepository } from './fallback-repository.ts'
 import { GuardedRepository } from './guarded-repository.ts'
 import { ImagesByRoot } from './images-by-root.ts'
+import type { EventSink } from '../event-sink.ts'
 import type { IndexCondition } from '../index-condition.ts'
 import type { UnreadableFiles } from '../unreadable-files.ts'
 import type { LinkGuard } from '../link-guard.ts'
@@ -59,6 +60,8 @@ export interface RegistryComponents {
   /** Has image roots that are pushed here pinned by remote services; returns at once */
   pinner?: { pin: (root: string) => void } | undefined
   tagListener?: TagListener | undefined
+  /** @default nobody hears of events */
+  events?: Pick<EventSink, 'commit'> | undefined
   /** Undefined where no resolver is configured */
   resolver?: TagResolver | undefined
   /** Undefined where no other registry is mirrored */
@@ -200,8 +203,8 @@ export class Registry {
 
   /** The repository of this registry that keeps what is mirrored under a name */
   mirroredRepository(name: string): Repository {
-    // only what is pushed here is pinned by others; what is provided is what is whole
-    const components = { ...this.#localComponents, pinner: undefined, provider: undefined }
+    // only what is pushed here is pinned by others, and told as a push; what is provided is what is whole
+    const components = { ...this.#localComponents, events: undefined, pinner: undefined, provider: undefined }
     return new LocalRepository(components, {
       name,
       acceptMissingBlobs: true,

@@ -114,8 +114,8 @@ export class ResolvedRepository implements Repository {
     return await this.#components.local.putManifest(manifest)
   }
 
-  async deleteManifest(reference: Reference): Promise<void> {
-    await this.#components.local.deleteManifest(reference)
+  async deleteManifest(...args: Parameters<Repository['deleteManifest']>): Promise<void> {
+    await this.#components.local.deleteManifest(...args)
   }
 
   async deleteBlob(digest: Digest): Promise<void> {

@@ -22,6 +22,7 @@ import { OciError } from '../../oci/errors.ts'
 import { requireOwnFailure } from './stopped.ts'
 import { MirrorEviction } from './mirror-eviction.ts'
 import { IndexCleaner } from './index-cleaner.ts'
+import type { EventSink } from '../../registry/event-sink.ts'
 import type { IndexCondition } from '../../registry/index-condition.ts'
 import { ReachableBlocks, type ReachableBlocksComponents } from './reachable-blocks.ts'
 import type { ReadOnlyMode } from '../../registry/read-only-mode.ts'
@@ -48,6 +49,8 @@ export interface GarbageCollectorComponents extends ReachableBlocksComponents {
   mirroring?: Pick<Mirroring, 'fetches' | 'manifests' | 'mirrors'> | undefined
   publisher: Pick<Publisher, 'settled'>
   upgrade: Pick<ManifestUpgrade, 'run'>
+  /** @default nobody hears of events */
+  events?: Pick<EventSink, 'commit'> | undefined
   metrics: Pick<Metrics, 'collections' | 'collectionDuration' | 'freedBlocks' | 'freedBytes'>
   log: Logger
 }

@@ -3,7 +3,8 @@ import { forEach } from '../../scheduling/for-each.ts'
 import type { Index } from '../../index/index.ts'
 import type { Digest } from '../../oci/digest.ts'
 import { digestKey } from '../../registry/digest-key.ts'
-import { deleteManifests } from '../../registry/delete-manifests.ts'
+import { deleteManifests, eventsOfDeletion } from '../../registry/delete-manifests.ts'
+import { commitTelling, type EventSink } from '../../registry/event-sink.ts'
 import type { LinkGuard } from '../../registry/link-guard.ts'
 import { referencesOf } from '../../registry/manifest-record.ts'
 import { everything } from '../../oci/pagination.ts'
@@ -16,6 +17,8 @@ const repositoriesAtOnce = 8
 export interface IndexCleanerComponents {
   index: Index
   links: LinkGuard
+  /** @default nobody hears of events */
+  events?: Pick<EventSink, 'commit'> | undefined
 }
 
 export interface IndexCleanerInit {
@@ -61,7 +64,7 @@ export class IndexCleaner {
   }
 
   async #cleanManifests(cleaned: Cleaned, { dryRun, signal }: CleanOptions): Promise<void> {
-    const { index, links } = this.#components
+    const { events, index, links } = this.#components
     if (this.#untagged === undefined) {
       return
     }
@@ -72,7 +75,9 @@ export class IndexCleaner {
         async () => {
           const unneeded = await untaggedManifests(index, repository, before)
           if (unneeded.size > 0 && !dryRun) {
-            await (await deleteManifests(index, repository, unneeded)).change.commit({ durable: true })
+            const deletion = await deleteManifests(index, repository, unneeded)
+            const describe = () => eventsOfDeletion(repository, deletion, { reason: 'untagged' })
+            await commitTelling(events, deletion.change, describe)
           }
           unneeded.forEach((_, digest) => {
             cleaned.manifests.add(`${repository}:${digest}`)

@@ -139,7 +139,7 @@ export class MirrorEviction {
         async () => {
           const manifests = new Map(evicted.map(({ digest, record }) => [digest, record]))
           const { change, tags } = await deleteManifests(index, repository, manifests)
-          for (const tag of tags) {
+          for (const tag of tags.keys()) {
             change.deleteMirroredTag(repository, tag)
           }
           for (const { digest } of evicted) {
