@@ -137,6 +137,24 @@ export class Metrics {
     help: 'Pulls that a mirrored registry still allows, if it says so',
     labelNames: ['upstream'],
   })
+  readonly webhookDelivered = new Counter<'webhook'>({
+    registers: [this.#registry],
+    name: 'ipdr_webhook_delivered_events_total',
+    help: 'Events that a webhook took',
+    labelNames: ['webhook'],
+  })
+  readonly webhookFailed = new Counter<'webhook'>({
+    registers: [this.#registry],
+    name: 'ipdr_webhook_failed_attempts_total',
+    help: 'Attempts to send an event to a webhook that failed',
+    labelNames: ['webhook'],
+  })
+  readonly webhookDropped = new Counter<'webhook'>({
+    registers: [this.#registry],
+    name: 'ipdr_webhook_dropped_events_total',
+    help: 'Events that a webhook never got, as its queue was full or it refused them',
+    labelNames: ['webhook'],
+  })
 
   constructor() {
     collectDefaultMetrics({ register: this.#registry })
@@ -158,6 +176,21 @@ export class Metrics {
         const { peers, gateways } = sources.retrievedBlocks()
         this.set({ source: 'peers' }, peers)
         this.set({ source: 'gateways' }, gateways)
+      },
+    })
+  }
+
+  /** Adds a gauge of the events that wait for webhooks; for a server that has some */
+  observeWebhooks(waiting: () => Iterable<{ name: string; waiting: number }>): void {
+    new Gauge({
+      registers: [this.#registry],
+      name: 'ipdr_webhook_waiting_events',
+      help: 'Events that a webhook has not taken yet',
+      labelNames: ['webhook'],
+      collect() {
+        for (const { name, waiting: value } of waiting()) {
+          this.set({ webhook: name }, value)
+        }
       },
     })
   }

@@ -3,7 +3,8 @@
  *
  * ```
  * main -> cli -> { appliance, client, remote, config, oci }     appliance -> everything in src but cli and client
- * client -> { remote, upkeep, registry, ipfs, oci }     remote -> oci     http -> { access, upkeep, registry, oci }
+ * client -> { remote, upkeep, registry, ipfs, oci, events (types only) }     remote -> oci
+ * http -> { access, events, upkeep, registry, oci }     events -> { registry, oci, index (types only) }
  * upstream -> { remote, registry (its interface for upstreams), oci }
  * upkeep -> { access, registry, ipfs, index (types only), oci }
  * registry -> { access (types only), ipfs, index (types only), oci }     ipfs, index, access -> oci     oci -> nothing
@@ -31,6 +32,7 @@ const arrows: Record<string, { values: string[]; types?: string[] }> = {
     values: [
       'access',
       'config',
+      'events',
       'http',
       'upkeep',
       'registry',
@@ -44,10 +46,11 @@ const arrows: Record<string, { values: string[]; types?: string[] }> = {
       'lean-imports',
     ],
   },
-  client: { values: ['remote', 'upkeep', 'registry', 'ipfs', 'oci', 'scheduling'] },
+  client: { values: ['remote', 'upkeep', 'registry', 'ipfs', 'oci', 'scheduling'], types: ['events'] },
   remote: { values: ['oci', 'scheduling'] },
   upstream: { values: ['registry', 'remote', 'oci', 'scheduling'] },
-  http: { values: ['access', 'upkeep', 'registry', 'oci', 'scheduling'] },
+  events: { values: ['registry', 'oci', 'scheduling'], types: ['index'] },
+  http: { values: ['access', 'events', 'upkeep', 'registry', 'oci', 'scheduling'] },
   upkeep: { values: ['access', 'registry', 'ipfs', 'oci', 'scheduling'], types: ['index'] },
   registry: { values: ['ipfs', 'oci', 'scheduling'], types: ['access', 'index'] },
   access: { values: ['oci', 'scheduling'] },
@@ -72,7 +75,7 @@ const homes: { packages: RegExp; files: RegExp }[] = [
     packages: /^(datastore-level|level|classic-level)$/,
     files: /^src\/(index\/.+|appliance\/groups\/network\.ts)$/,
   },
-  { packages: /^undici$/, files: /^src\/upstream\// },
+  { packages: /^undici$/, files: /^src\/(upstream|events\/webhooks)\// },
   { packages: /^express$/, files: /^src\/http\// },
   { packages: /^commander$/, files: /^src\/cli\// },
   { packages: /^winston$/, files: /^src\/log\.ts$/ },
@@ -173,6 +176,7 @@ const roomsInOrder = [
     'src/client/appliance',
     'src/client',
   ],
+  ['src/events', 'src/events/webhooks', 'src/events/formats'],
   ['src/remote/registry', 'src/remote/http', 'src/remote'],
   [
     'src/ipfs/kubo',

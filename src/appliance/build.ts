@@ -5,6 +5,7 @@ import { IndexCondition } from '../registry/index-condition.ts'
 import { lowerPoolThreads } from '../scheduling/thread-priority.ts'
 import { buildAccess, type AccessParts } from './groups/access.ts'
 import type { Base } from './groups/base.ts'
+import { buildEvents } from './groups/events.ts'
 import { closeDirectory } from './directory/close-directory.ts'
 import { buildNames } from './groups/names.ts'
 import { buildNetwork, type Network } from './groups/network.ts'
@@ -17,7 +18,7 @@ import { StoreEvents } from './groups/store-events.ts'
 import { buildUpkeep } from './groups/upkeep.ts'
 import { buildUpstreams } from './groups/upstreams.ts'
 
-type Given = Omit<Base, 'index' | 'condition' | 'events' | 'metrics'>
+type Given = Omit<Base, 'index' | 'condition' | 'storeEvents' | 'events' | 'metrics'>
 
 export interface Built
   extends Pick<AccessParts, 'accessFiles'>,
@@ -60,6 +61,11 @@ export function build(base: Base): Built {
       ...registry.parts,
       ...upkeep.parts,
       ...servers.parts,
+      part('listeners of events', {
+        stop: async () => {
+          base.events.endListening()
+        },
+      }),
       // the threads are there once the others have started
       part('priority of threads', { start: lowerPoolThreads }),
     ],
@@ -72,24 +78,28 @@ export function build(base: Base): Built {
  */
 export function buildBase(given: Given): Base & { parts: Part[] } {
   const { directory, log } = given
+  const metrics = new Metrics()
   const index = new LevelIndex(directory.index)
   const condition = new IndexCondition({
     index,
     blocks: { isEmpty: async () => await hasNoBlocks(directory.blocks) },
     log: log.child({ module: 'index' }),
   })
+  const { events, parts } = buildEvents({ ...given, index, metrics })
   return {
     ...given,
     index,
     condition,
-    events: new StoreEvents(),
-    metrics: new Metrics(),
+    storeEvents: new StoreEvents(),
+    events,
+    metrics,
     parts: [
       store('index', index),
       part('permissions of the data directory', {
         start: async () => await closeDirectory({ log }, directory.path),
       }),
       part('condition of the index', condition),
+      ...parts,
     ],
   }
 }

@@ -8,6 +8,7 @@ import { addConfigVerifyCommand } from './commands/config-verify.ts'
 import { addConvertCommand } from './commands/convert.ts'
 import { addDigCommand } from './commands/dig.ts'
 import { addDoctorCommand } from './commands/doctor.ts'
+import { addEventsCommand } from './commands/events.ts'
 import { addFsckCommand } from './commands/fsck.ts'
 import { addGcCommand } from './commands/gc.ts'
 import { addHealthcheckCommand } from './commands/healthcheck.ts'
@@ -51,6 +52,7 @@ export function addOtherCommands(program: Command, context: CliContext): void {
     addSwarmKeyCommand,
     addPublishCommand,
     addReadOnlyCommand,
+    addEventsCommand,
     addPrefetchCommand,
     addGcCommand,
     addFsckCommand,

@@ -2,7 +2,7 @@
  * src/config: the configuration of the server
  *
  *   schema.ts          the one description of it: keys, types, defaults, ranges and what each is for: begin here
- *   sections, limits   its sections; upstreams: a list with more; values and keys: what keys are made of;
+ *   sections, limits   its sections; upstreams, webhooks: lists with more; values and keys: what keys are made of;
  *                      contradictions: problems between two keys
  *   load.ts            reads it: file, then environment, then flags, and reports all problems at once
  *   file, environment, entries, units, closest     what load.ts reads, and how
@@ -17,6 +17,7 @@ import { addresses, choice, key } from './keys.ts'
 import { limits } from './limits.ts'
 import { access, admin, cache, fsck, gc, log, names, p2p, storage, tls } from './sections.ts'
 import { registryMirror, upstreams } from './upstreams.ts'
+import { events, webhooks } from './webhooks.ts'
 import {
   browserHost,
   gatewayUrl,
@@ -74,6 +75,7 @@ const objectSchema = z.strictObject({
   ),
   upstreams,
   registryMirror,
+  webhooks,
   names,
   p2p,
   tls,
@@ -82,6 +84,7 @@ const objectSchema = z.strictObject({
   fsck,
   cache,
   access,
+  events,
   admin,
   log,
   limits,

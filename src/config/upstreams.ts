@@ -1,7 +1,8 @@
 import { z } from 'zod'
 import { amount, key, sizeOrOff, text, wholeNumber } from './keys.ts'
+import { requireDistinct, toList, unknownKeyOr } from './named-list.ts'
 import { parseDuration } from './units.ts'
-import { pathText } from './values.ts'
+import { glob, pathText } from './values.ts'
 
 /* The other registries that are mirrored: `upstreams` and what it lists */
 
@@ -19,7 +20,6 @@ const upstreamName = text(
 const upstreamUrl = z.string({ error: 'must be a URL' }).refine(isOrigin, {
   error: 'must be an http or https URL such as https://registry.example, without a path or a password',
 })
-const glob = text(/^[^\s,]{1,255}$/, 'must be a repository or a glob such as library/*')
 const platform = text(
   /^([a-z0-9]+\/[a-z0-9_]+(\/[a-z0-9._]+)?|all)$/,
   'must be a platform such as linux/amd64 or linux/arm64/v8, or all',
@@ -77,40 +77,6 @@ export const registryMirror = key(
   'text',
   'The upstream that clients mean who ask for a repository that is not here, as registry-mirrors of docker do',
 )
-
-/** A text becomes a mapping; so does an item of a mapping of names, of which only the URL may be given */
-function toList(value: unknown): unknown {
-  if (Array.isArray(value)) {
-    return value.map(item => (typeof item === 'string' ? fromText(item) : item))
-  }
-  if (typeof value !== 'object' || value === null) {
-    return value
-  }
-  return Object.entries(value).map(([name, item]: [string, unknown]) =>
-    typeof item === 'string' ? { name, url: item } : typeof item === 'object' ? { ...item, name } : item,
-  )
-}
-
-function fromText(item: string): { name: string; url?: string } {
-  const [name = '', ...url] = item.split('=')
-  return url.length === 0 ? { name } : { name, url: url.join('=') }
-}
-
-function requireDistinct(
-  listed: ReadonlyArray<{ name: string }>,
-  context: { addIssue: (issue: { code: 'custom'; message: string; path: PropertyKey[] }) => void },
-): void {
-  for (const [index, { name }] of listed.entries()) {
-    if (listed.slice(0, index).some(other => other.name === name)) {
-      context.addIssue({ code: 'custom', message: 'is listed twice', path: [index, 'name'] })
-    }
-  }
-}
-
-function unknownKeyOr(form: string): (issue: { code?: string | undefined; keys?: unknown }) => string {
-  return ({ code, keys }) =>
-    code === 'unrecognized_keys' && Array.isArray(keys) ? `has an unknown key, ${keys.map(String).join(', ')}` : form
-}
 
 function isOrigin(value: string): boolean {
   const url = URL.parse(value)

@@ -14,6 +14,7 @@ export const ipText = z
   .refine(value => isIP(value) !== 0, { error: 'must be an IP address' })
 // a line break means that somebody gave the content of a key instead of its path
 export const pathText = text(/^[^\0\r\n]+$/, 'must be a path')
+export const glob = text(/^[^\s,]{1,255}$/, 'must be a repository or a glob such as library/*')
 export const port = wholeNumber(0, 65_535)
 export const address = z.string({ error: 'must be a multiaddr' }).refine(value => protocolsOf(value) !== undefined, {
   error: 'must be a multiaddr such as /ip4/192.0.2.1/tcp/4001',

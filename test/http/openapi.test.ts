@@ -71,7 +71,7 @@ describe('docs/openapi.yaml', () => {
     const none = {} as never
     const served = [
       administrationRoutes(
-        { administration: none, bodies: none, log: none, metrics: none, turns: none },
+        { administration: none, bodies: none, events: none, log: none, metrics: none, turns: none },
         { guard: [], bodyRate: none },
       ),
       logInRoutes({ access: none, log: none, metrics: none }),
@@ -102,6 +102,11 @@ describe('docs/openapi.yaml', () => {
     ['POST /ipdr/v1/read-only', 200, json, '{"on":true,"reason":"moving to a new disk"}'],
     ['POST /ipdr/v1/read-only', 200, json, '{"on":false}'],
     ['POST /ipdr/v1/read-only', 400, json, '{"on":"yes"}'],
+    ['GET /ipdr/v1/events?live=false', 200],
+    ['GET /ipdr/v1/events?live=no', 400],
+    ['GET /ipdr/v1/events?since=yesterday', 400],
+    ['GET /ipdr/v1/webhooks', 200],
+    ['POST /ipdr/v1/events/resend', 400, json, '{"ids":[]}'],
     ['POST /ipdr/v1/backup', 200, blockKeys, ''],
     ['POST /ipdr/v1/peers', 400, json, '{"address":"nonsense"}'],
     ['POST /ipdr/v1/peers', 400, json, '{'],

@@ -72,6 +72,16 @@ describe('the server', () => {
     assert.ok(withOne > 10)
   })
 
+  it('loads nothing that stores or sends events where no webhook is configured', async () => {
+    const loaded = ((await run(lazyScript)) as string[]).filter(name => name.includes('/src/events/'))
+    assert.deepEqual(loaded.map(name => name.slice('/src/events/'.length)).toSorted(), [
+      'event-id.ts',
+      'event-log.ts',
+      'events.ts',
+      'formats/cloud-event.ts',
+    ])
+  })
+
   it('loads no native library but that of its index', async () => {
     const loaded = ((await run(script)) as string[])
       .filter(path => path.endsWith('.node'))

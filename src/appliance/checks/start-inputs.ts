@@ -12,6 +12,7 @@ import { parseSwarmKey } from '../../ipfs/node/swarm-key.ts'
 import type { Logger } from '../../log.ts'
 import { StartError } from '../directory/start-error.ts'
 import { readUpstreams, type UpstreamInputs } from './upstream-inputs.ts'
+import { readWebhooks, type WebhookInputs } from './webhook-inputs.ts'
 
 /** What is read and checked before the start; each is undefined where the configuration names none */
 export interface StartInputs {
@@ -22,6 +23,8 @@ export interface StartInputs {
   kubo: URL | undefined
   /** Other registries to mirror */
   upstreams: UpstreamInputs | undefined
+  /** What stores events and sends them to webhooks */
+  webhooks: WebhookInputs | undefined
 }
 
 /**
@@ -46,6 +49,7 @@ export async function readStartInputs({ log }: { log: Logger }, config: Config):
     swarmKey: p2p.swarmKey === undefined ? undefined : await readSwarmKey(p2p.swarmKey),
     kubo: config.ipfsHost === undefined ? undefined : parseKubo(config.ipfsHost),
     upstreams: await readUpstreams(config),
+    webhooks: await readWebhooks(config),
   }
   if (admin.tokenFile !== undefined) {
     await checkAdminToken(admin.tokenFile)

@@ -1,4 +1,5 @@
 import type { Config } from '../../config/schema.ts'
+import type { Events } from '../../events/events.ts'
 import type { LevelIndex } from '../../index/level-index.ts'
 import type { Logger } from '../../log.ts'
 import type { Metrics } from '../../metrics.ts'
@@ -21,7 +22,8 @@ export interface Base {
   directory: DataDirectory
   index: LevelIndex
   condition: IndexCondition
-  events: StoreEvents
+  storeEvents: StoreEvents
+  events: Events
   metrics: Metrics
   log: Logger
   /** Permissions that files for other programs lack; undefined: as many as all files of this process lack */

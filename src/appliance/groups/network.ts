@@ -36,6 +36,7 @@ export function buildNetwork({
   config,
   directory,
   events,
+  storeEvents,
   inputs,
   log,
   metrics,
@@ -73,9 +74,12 @@ export function buildNetwork({
     hasher,
     retrieval: reader,
     metrics,
+    onRepair: (cid, reason) => {
+      events.raise({ kind: 'repair', cid, reason })
+    },
     log: log.child({ module: 'repair' }),
   })
-  events.on('damaged', cid => repairer.request(cid)).on('missing', cid => repairer.request(cid))
+  storeEvents.on('damaged', cid => repairer.request(cid)).on('missing', cid => repairer.request(cid))
   const providerParts = { node, mayProvide: peerAccess.isPublic, log: log.child({ module: 'provider' }) }
   const provided = createProvider(providerParts)
   // many more, which must not keep image roots waiting

@@ -72,7 +72,7 @@ export function buildRegistry(
 function buildMirroring({
   blockstore,
   config,
-  events,
+  storeEvents,
   fetches,
   inputs,
   log,
@@ -94,7 +94,7 @@ function buildMirroring({
       space: blockstore.space,
       waiting: fetches,
       onStored: bytes => {
-        events.emit('evictable', bytes)
+        storeEvents.emit('evictable', bytes)
       },
       log: log.child({ module: 'mirror' }),
     },

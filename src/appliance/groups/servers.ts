@@ -29,7 +29,7 @@ export interface Servers {
 }
 
 export function buildServers(components: Base & AccessParts & Network & NameParts & RegistryParts & Upkeep): Servers {
-  const { access, auditLog, config, directory, inputs, isReady, metrics, readOnly, registry } = components
+  const { access, auditLog, config, directory, events, inputs, isReady, metrics, readOnly, registry } = components
   const { admin, host, port } = config
   const { certificate } = inputs
   const log = components.log.child({ module: 'http' })
@@ -43,6 +43,7 @@ export function buildServers(components: Base & AccessParts & Network & NamePart
     auditLog,
     administration,
     bodies,
+    events,
     turns,
     readOnly,
     registry,

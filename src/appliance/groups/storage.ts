@@ -15,7 +15,7 @@ export interface Storage {
   parts: Part[]
 }
 
-export function buildStorage({ config, directory, events, log, metrics }: Base): Storage {
+export function buildStorage({ config, directory, log, metrics, storeEvents }: Base): Storage {
   const { fsync, maxBytes, minFree, verifyInterval } = config.storage
   const readers = new ReadWorkers()
   const hasher = new HashWorkers()
@@ -26,15 +26,15 @@ export function buildStorage({ config, directory, events, log, metrics }: Base):
     recent: config.gc.grace * second,
     readers,
     verifiedFor: verifyInterval * second,
-    onDamaged: cid => events.emit('damaged', cid),
-    onFull: bytes => events.emit('full', bytes),
-    onEvictable: bytes => events.emit('evictable', bytes),
+    onDamaged: cid => storeEvents.emit('damaged', cid),
+    onFull: bytes => storeEvents.emit('full', bytes),
+    onEvictable: bytes => storeEvents.emit('evictable', bytes),
     onQuarantined: path => {
       metrics.quarantinedBlocks.inc()
       log.error('damaged block taken out of the blockstore', { path })
     },
   })
-  const content = new BlockstoreContentStore({ blockstore, hasher, onMissing: cid => events.emit('missing', cid) })
+  const content = new BlockstoreContentStore({ blockstore, hasher, onMissing: cid => storeEvents.emit('missing', cid) })
   return {
     blockstore,
     content,

@@ -26,7 +26,7 @@ export interface Upkeep {
 }
 
 export function buildUpkeep(components: Components): Upkeep {
-  const { config, events } = components
+  const { config, storeEvents } = components
   const withLog = (module: string): Components => ({ ...components, log: components.log.child({ module }) })
   const backups = new Backups(withLog('backup'))
   const blockLists = new BlockListUpgrade(withLog('upgrade'))
@@ -42,10 +42,10 @@ export function buildUpkeep(components: Components): Upkeep {
       cacheBytes: config.cache.maxBytes,
     },
   )
-  events.on('full', bytes => {
+  storeEvents.on('full', bytes => {
     collector.pressure.full(bytes)
   })
-  events.on('evictable', bytes => {
+  storeEvents.on('evictable', bytes => {
     collector.pressure.fetched(bytes)
   })
   const fsck = new Fsck(

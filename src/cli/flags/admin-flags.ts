@@ -45,9 +45,10 @@ export function addAdminFlags(command: Command): Command {
 export async function openAdministration(
   flags: AdminFlags,
   context: CliContext,
-): Promise<{ appliance: ApplianceClient }> {
+): Promise<{ appliance: ApplianceClient; connection: Connection }> {
   const { ApplianceClient } = await import('../../client/appliance/appliance-client.ts')
-  return { appliance: new ApplianceClient(await connect(flags, context)) }
+  const connection = await connect(flags, context)
+  return { appliance: new ApplianceClient(connection), connection }
 }
 
 async function connect(flags: AdminFlags, context: CliContext): Promise<Connection> {

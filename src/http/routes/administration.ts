@@ -10,10 +10,12 @@ import { errorHandler } from '../middleware/error-handler.ts'
 import { route } from '../middleware/request-log.ts'
 import type { BodyRate } from '../steady-body.ts'
 import { jsonReader } from './admin-json.ts'
+import type { Events } from '../../events/events.ts'
 import { addNetworkRoutes } from './admin-network.ts'
 import { addReadOnlyRoutes } from './admin-read-only.ts'
 import { addUpkeepRoutes } from './admin-upkeep.ts'
 import { backupRoutes } from './backup.ts'
+import { addEventRoutes } from './events.ts'
 import { createRouter } from './router.ts'
 
 export interface AdministrationRoutesInit {
@@ -24,15 +26,23 @@ export interface AdministrationRoutesInit {
 
 /**
  * The endpoints of the operator, `/ipdr/v1/...`: JSON in and out, errors as `{"error":"<message>"}`. They are listed in
- * admin-network.ts, admin-read-only.ts, admin-upkeep.ts and backup.ts.
+ * admin-network.ts, admin-read-only.ts, admin-upkeep.ts, backup.ts and events.ts.
  */
 export function administrationRoutes(
   {
     administration,
     bodies,
+    events,
     turns,
     ...components
-  }: { administration: Administration; bodies: BodyMemory; turns: BodyTurns; log: Logger; metrics: Metrics },
+  }: {
+    administration: Administration
+    bodies: BodyMemory
+    events: Events | undefined
+    turns: BodyTurns
+    log: Logger
+    metrics: Metrics
+  },
   init: AdministrationRoutesInit,
 ): Router {
   const { log } = components
@@ -43,6 +53,9 @@ export function administrationRoutes(
   addNetworkRoutes(router, administration, guard, jsonOf)
   addReadOnlyRoutes(router, administration, guard, jsonOf)
   addUpkeepRoutes(router, { administration, log }, guard, jsonOf)
+  if (events !== undefined) {
+    addEventRoutes(router, events, guard, jsonOf)
+  }
   router.use(backupRoutes({ administration, log, turns }, { guard, bodyRate }))
   router.use('/ipdr/v1', errorHandler(components, jsonBody))
   return router

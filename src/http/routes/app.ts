@@ -11,12 +11,13 @@
  *               requests (streamed-body.ts, whole-body.ts, body-memory.ts, direct-bodies.ts), errors as responses
  * ```
  *
- * May import access, upkeep, registry, oci and scheduling.
+ * May import access, events, upkeep, registry, oci and scheduling.
  */
 import express, { type Express, type Router } from 'express'
 import { OciError } from '../../oci/errors.ts'
 import type { Logger } from '../../log.ts'
 import type { Metrics } from '../../metrics.ts'
+import type { Events } from '../../events/events.ts'
 import type { Administration } from '../../upkeep/administration.ts'
 import type { ReadOnlyMode } from '../../registry/read-only-mode.ts'
 import type { Registry } from '../../registry/repositories/registry.ts'
@@ -71,6 +72,8 @@ export interface AppComponents {
   usage?: UsageLimits | undefined
   /** Undefined if the appliance has no administration */
   administration?: Administration | undefined
+  /** @default nobody hears of events */
+  events?: Events | undefined
   metrics: Metrics
   log: Logger
 }
@@ -161,14 +164,14 @@ export function createAdminApp(components: Omit<AppComponents, 'registry'>, init
 
 function useAdministration(
   router: Router,
-  { access, administration, bodies, log, metrics, turns, ...components }: Omit<AppComponents, 'registry'>,
+  { access, administration, bodies, events, log, metrics, turns, ...components }: Omit<AppComponents, 'registry'>,
   admin: AdminAccess | undefined,
   { bodyRate }: AppLimits,
 ): void {
   const guard = admin === undefined ? [] : [requireAdministrator({ token: admin.token, access })]
   router.use(healthRoutes({ metrics, ...components }, { metricsGuard: admin?.metrics === 'open' ? [] : guard }))
   if (administration !== undefined) {
-    router.use(administrationRoutes({ administration, bodies, log, metrics, turns }, { guard, bodyRate }))
+    router.use(administrationRoutes({ administration, bodies, events, log, metrics, turns }, { guard, bodyRate }))
   }
 }
 

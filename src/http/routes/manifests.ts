@@ -2,6 +2,7 @@ import type { Router } from 'express'
 import { isSafeManifestType, parseMediaType } from '../../oci/media-types.ts'
 import { parseReference, parseTag } from '../../oci/reference.ts'
 import { OciError } from '../../oci/errors.ts'
+import type { EventSink } from '../../registry/event-sink.ts'
 import type { ReadOnlyMode } from '../../registry/read-only-mode.ts'
 import type { Metrics } from '../../metrics.ts'
 import type { Registry } from '../../registry/repositories/registry.ts'
@@ -14,6 +15,7 @@ import { callerOf } from '../middleware/identify.ts'
 import type { BodyRate } from '../steady-body.ts'
 import { readBody } from '../whole-body.ts'
 import { etag, isNotModified } from '../responses/etag.ts'
+import { eventOrigin } from '../middleware/event-origin.ts'
 import { countSources, fetchingHeaders, staleHeaders } from '../responses/provenance.ts'
 import { onlyMethods } from '../middleware/allowed-methods.ts'
 import { addLogFields, route } from '../middleware/request-log.ts'
@@ -27,6 +29,8 @@ interface ManifestComponents {
   registry: Registry
   metrics: Metrics
   bodies: BodyMemory
+  /** @default nobody hears of events */
+  events?: Pick<EventSink, 'raise' | 'wants'> | undefined
 }
 
 /**
@@ -45,17 +49,15 @@ export function manifestRoutes(
   return router
 }
 
-function addReading(router: Router, { metrics, registry }: ManifestComponents): void {
+function addReading(router: Router, { events, metrics, registry }: ManifestComponents): void {
   router
     .route(paths.manifest)
     .all(route('manifest'))
     .get(async (req, res) => {
       const options = requestOptions(req, res)
       const repository = await registry.repository(repositoryName(req, res, registry), callerOf(res))
-      const manifest = await repository.manifest(parseReference(req.params.reference), {
-        ...options,
-        whole: req.method === 'HEAD',
-      })
+      const reference = parseReference(req.params.reference)
+      const manifest = await repository.manifest(reference, { ...options, whole: req.method === 'HEAD' })
       addLogFields(res, { digest: manifest.digest, cid: manifest.root })
       res.set({
         'Docker-Content-Digest': manifest.digest,
@@ -64,6 +66,13 @@ function addReading(router: Router, { metrics, registry }: ManifestComponents): 
         ...staleHeaders(manifest),
         ...fetchingHeaders(manifest),
       })
+      // a client that has the image already asks for no more than this
+      const origin = options.onlyCached === true ? undefined : eventOrigin(events, ['pull'], req, res)
+      if (origin !== undefined) {
+        const { digest, mediaType, root: cid, size } = manifest
+        const told = { repository: repository.name, tag: reference.tag, digest, mediaType, size, cid, origin }
+        events?.raise({ kind: 'pull', ...told })
+      }
       if (isNotModified(req, manifest.digest)) {
         res.status(304).end()
         return
@@ -82,7 +91,7 @@ function addReading(router: Router, { metrics, registry }: ManifestComponents): 
 
 function addWriting(
   router: Router,
-  { readOnly, registry, bodies }: ManifestComponents,
+  { events, readOnly, registry, bodies }: ManifestComponents,
   { maxManifestBytes, bodyRate }: { maxManifestBytes: number; bodyRate: BodyRate },
 ): void {
   router
@@ -108,6 +117,7 @@ function addWriting(
         contentType,
         tags,
         onMove: moveListener(res),
+        origin: eventOrigin(events, ['push', 'tag'], req, res),
       })
       addLogFields(res, { digest: manifest.digest, cid: manifest.root })
       res.status(201).set({
@@ -123,7 +133,8 @@ function addWriting(
     })
     .delete(async (req, res) => {
       const repository = await registry.repository(repositoryName(req, res, registry), callerOf(res))
-      await repository.deleteManifest(parseReference(req.params.reference))
+      const origin = eventOrigin(events, ['delete'], req, res)
+      await repository.deleteManifest(parseReference(req.params.reference), { origin })
       res.status(202).end()
     })
     .all(onlyMethods('GET', 'HEAD', 'PUT', 'DELETE'))

@@ -28,6 +28,8 @@ export interface RepairerComponents {
   hasher: Hasher
   retrieval: Pick<Retrieval, 'fetchBlock'>
   metrics: Pick<Metrics, 'repairs'>
+  /** Called after each repair that was necessary. Returns at once, and never throws. */
+  onRepair?: ((cid: string, result: Exclude<Repair, 'right'>) => void) | undefined
   log: Logger
 }
 
@@ -124,7 +126,7 @@ export class Repairer {
   }
 
   async #repair(cid: CID): Promise<Repair> {
-    const { blockstore, log, metrics, retrieval } = this.#components
+    const { blockstore, log, metrics, onRepair, retrieval } = this.#components
     const { signal } = this.#controller
     const key = cid.toString()
     try {
@@ -136,6 +138,7 @@ export class Repairer {
       await blockstore.sync()
       metrics.repairs.inc({ result: 'success' })
       log.warn('block repaired', { cid: key, problem: bad.problem })
+      onRepair?.(key, 'repaired')
       return 'repaired'
     } catch (err) {
       signal.throwIfAborted()
@@ -146,6 +149,7 @@ export class Repairer {
       }
       this.#lost.set(key, true)
       log.error('block not repaired: no peer or gateway has it', { cid: key })
+      onRepair?.(key, 'lost')
       return 'lost'
     }
   }

@@ -52,6 +52,20 @@ const samplesByPath: Record<string, [string, unknown]> = {
     ],
   ],
   registryMirror: ['docker.io', 'docker.io'],
+  webhooks: [
+    'ci=http://a.example:5000/hook,',
+    [
+      {
+        name: 'ci',
+        url: 'http://a.example:5000/hook',
+        format: 'cloudevents',
+        events: ['push', 'pull', 'delete', 'tag', 'repair'],
+        repositories: ['**'],
+        timeout: 10,
+        queue: 10_000,
+      },
+    ],
+  ],
   'names.dns': ['192.0.2.53,[2001:db8::53]:5353', ['192.0.2.53', '[2001:db8::53]:5353']],
   'storage.minFree': ['16MiB', 16_777_216],
 }

@@ -15,6 +15,7 @@ describe('configuration schema', () => {
       ipfsGateways: [],
       cidResolvers: [],
       upstreams: [],
+      webhooks: [],
       names: { dns: [], publish: true, republish: 14_400 },
       p2p: { host: '0.0.0.0', peers: [], bootstrap: [], announce: [], maxUpload: 0 },
       tls: { hsts: 0 },
@@ -23,6 +24,7 @@ describe('configuration schema', () => {
       fsck: { interval: 0, rate: 50 * 2 ** 20 },
       cache: { maxBytes: 10_737_418_240 },
       access: { auditLogBytes: 67_108_864, auditLogFiles: 5 },
+      events: {},
       admin: { host: '127.0.0.1', metrics: 'token' },
       log: { level: 'info', format: 'human' },
       limits: {
