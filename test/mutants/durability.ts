@@ -27,8 +27,8 @@ export const durability: Mutant[] = [
   },
   {
     name: 'the records of a manifest are not synced',
-    find: 'await change.commit({ durable: true }) // the root of an index',
-    replace: 'await change.commit({ durable: false }) //',
+    find: 'await commitTelling(events, change, () => eventsOfPush(',
+    replace: 'await change.commit({ durable: false }); void (() => eventsOfPush(',
     tests: [acknowledged],
   },
   {
@@ -39,14 +39,14 @@ export const durability: Mutant[] = [
   },
   {
     name: 'the end of a tag is not synced',
-    find: 'await change.commit({ durable: true }) this.#tell([tag])',
-    replace: 'await change.commit({ durable: false }); this.#tell([tag])',
+    find: 'await commitTelling(events, change, () => [',
+    replace: 'await change.commit({ durable: false }); void (() => [',
     tests: [acknowledged],
   },
   {
     name: 'the end of a manifest is not synced',
-    find: 'await change.commit({ durable: true }) this.#tell(tags)',
-    replace: 'await change.commit({ durable: false }); this.#tell(tags)',
+    find: 'await commitTelling(events, deletion.change, () => eventsOfDeletion(',
+    replace: 'await deletion.change.commit({ durable: false }); void (() => eventsOfDeletion(',
     tests: [acknowledged],
   },
   {
