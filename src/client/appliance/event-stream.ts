@@ -1,13 +1,15 @@
 import type { CloudEvent } from '../../events/formats/cloud-event.ts'
 import type { AbortOptions } from '../../remote/abort-options.ts'
 import { ClientError } from '../../remote/errors.ts'
-import { hostOf, jsonOf, maxTextBytes, requireStatus, type Answer } from '../../remote/http/answer.ts'
+import { hostOf, jsonOf, requireStatus, type Answer } from '../../remote/http/answer.ts'
 import { networkTimeout } from '../timeouts.ts'
 import type { Connection } from './appliance-client.ts'
 export type { CloudEvent } from '../../events/formats/cloud-event.ts'
 
 /** Milliseconds of silence after which the server counts as gone: it sends a comment every 15 seconds */
 const silence = 60_000
+/** Many times what an event can have */
+const maxEventLength = 1024 * 1024
 
 export interface EventStreamOptions extends AbortOptions {
   /** The id of an event: those after it come first */
@@ -67,8 +69,8 @@ async function* dataOf(answer: Answer): AsyncGenerator<string> {
   for await (const chunk of answer.body()) {
     const blocks = (text + decoder.decode(chunk, { stream: true })).split('\n\n')
     text = blocks.pop()!
-    if (text.length > maxTextBytes) {
-      throw new ClientError(`${hostOf(answer)} sent an event of more than ${maxTextBytes} characters`)
+    if (text.length > maxEventLength) {
+      throw new ClientError(`${hostOf(answer)} sent an event of more than ${maxEventLength} characters`)
     }
     for (const block of blocks) {
       const data = block.split('\n').flatMap(line => /^data: ?(.*)$/.exec(line)?.[1] ?? [])
