@@ -57,7 +57,10 @@ function addReading(router: Router, { events, metrics, registry }: ManifestCompo
       const options = requestOptions(req, res)
       const repository = await registry.repository(repositoryName(req, res, registry), callerOf(res))
       const reference = parseReference(req.params.reference)
-      const manifest = await repository.manifest(reference, { ...options, whole: req.method === 'HEAD' })
+      const manifest = await repository.manifest(reference, {
+        ...options,
+        whole: req.method === 'HEAD',
+      })
       addLogFields(res, { digest: manifest.digest, cid: manifest.root })
       res.set({
         'Docker-Content-Digest': manifest.digest,
