@@ -17,14 +17,14 @@ COPY src src
 # nothing that was deleted is missed
 RUN node --input-type=module --eval "import { globSync } from 'node:fs'; \
   import { leaveOutUnused } from '/build/src/lean-imports.ts'; leaveOutUnused(); \
-  for (const file of globSync('src/**/*.ts', { exclude: ['src/main.ts'] })) await import('/build/' + file)"
+  for (const file of globSync('src/**/*.ts')) await import('/build/' + file)"
 ARG REVISION=unknown
 # every time and mode fixed, and whole directories copied into / later on: what COPY makes itself gets the time of the build
 RUN mkdir -p /out/root/app/bin /out/volume/data \
   && mv node_modules package.json LICENSE src /out/root/app/ \
   && printf '{"commit":"%s"}\n' "$REVISION" > /out/root/app/build.json \
-  && ln -s ../src/main.ts /out/root/app/bin/ipdr \
-  && chmod -R u=rwX,go=rX /out && chmod 755 /out/root/app/src/main.ts && chmod 700 /out/volume/data \
+  && ln -s ../src/main.js /out/root/app/bin/ipdr \
+  && chmod -R u=rwX,go=rX /out && chmod 755 /out/root/app/src/main.js && chmod 700 /out/volume/data \
   && find /out -exec touch --no-dereference --date=@0 {} +
 
 FROM ${BASE}
@@ -41,13 +41,14 @@ LABEL org.opencontainers.image.title="ipdr-server" \
   org.opencontainers.image.base.digest="${BASE_DIGEST}"
 COPY --from=build /out/root/ /
 COPY --from=build --chown=1000:1000 /out/volume/ /
-ENV PATH=/app/bin:$PATH
+# what was compiled is kept for the next process; nobody else puts files there, and --tmpfs /tmp makes room where all else is read-only
+ENV PATH=/app/bin:$PATH NODE_COMPILE_CACHE=/tmp/compiled
 USER 1000:1000
 VOLUME /data
 EXPOSE 5000 4001
 # as ./data is the data directory by default
 WORKDIR /
 HEALTHCHECK --interval=3s --timeout=10s --start-period=30s --retries=10 CMD ["ipdr", "healthcheck", "--wait", "5s"]
-# src/main.ts as a program: its first line has the flags of Node
+# src/main.js as a program: its first line has the flags of Node
 ENTRYPOINT ["/app/bin/ipdr"]
 CMD ["server"]

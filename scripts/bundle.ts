@@ -25,14 +25,14 @@ const bcryptText: Plugin = {
 }
 
 /**
- * Writes src/main.ts and all that it imports as one CommonJS file, the only kind that a single-file executable of Node
+ * Writes src/main.js and all that it imports as one CommonJS file, the only kind that a single-file executable of Node
  * 24 starts with
  */
 export async function bundle({ file, licenses, plugins = [] }: BundleInit): Promise<void> {
   checkVersions()
   const { metafile } = await build({
     absWorkingDir: projectDirectory,
-    entryPoints: ['src/main.ts'],
+    entryPoints: ['src/main.js'],
     outfile: file,
     bundle: true,
     platform: 'node',

@@ -98,7 +98,7 @@ interface Source {
   code: string
 }
 
-const sources: Source[] = globSync('src/**/*.ts', { cwd: root })
+const sources: Source[] = globSync('src/**/*.{js,ts}', { cwd: root })
   .sort()
   .map(file => {
     const text = readFileSync(join(root, file), 'utf8')
@@ -138,7 +138,7 @@ function importsOf({ code, file, text }: Source): Import[] {
  */
 function partOf(file: string): string {
   const [, first, ...rest] = file.split('/')
-  const name = rest.length === 0 ? first!.replace(/\.ts$/, '') : first!
+  const name = rest.length === 0 ? first!.replace(/\.[jt]s$/, '') : first!
   return rest.length === 0 && !Object.hasOwn(arrows, name) ? 'appliance' : name
 }
 
@@ -227,7 +227,7 @@ describe('the reading of import lines', () => {
 
   it('knows where a file belongs', () => {
     assert.deepEqual(
-      ['src/main.ts', 'src/http/routes/blobs.ts', 'src/log.ts', 'src/appliance/appliance.ts', 'src/other.ts'].map(
+      ['src/main.js', 'src/http/routes/blobs.ts', 'src/log.ts', 'src/appliance/appliance.ts', 'src/other.ts'].map(
         partOf,
       ),
       ['main', 'http', 'log', 'appliance', 'appliance'],

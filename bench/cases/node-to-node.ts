@@ -102,7 +102,7 @@ async function put(bench: Bench, node: Peer, size: number): Promise<{ root: stri
     const { host } = new URL(node.base)
     const target = node.name === 'kubo' ? ['--ipfs-host', host] : ['--docker-registry-host', host]
     const output = await run(process.execPath, [
-      join(projectDirectory, 'src/main.ts'),
+      join(projectDirectory, 'src/main.js'),
       'push',
       'bench/image',
       '--silent',

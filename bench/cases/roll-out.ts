@@ -97,7 +97,7 @@ async function startMirror(
       process.execPath,
       ...nodeFlags(),
       ...profile,
-      join(projectDirectory, 'src/main.ts'),
+      join(projectDirectory, 'src/main.js'),
     ]),
     args: [
       ...['--network', 'lan', '--p2p-host', address, '--p2p-port', '0', '--names-publish', 'false'],

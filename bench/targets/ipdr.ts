@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { tryRun } from '../../test/fixtures/run.ts'
 import { withoutSettings } from '../../test/fixtures/server.ts'
 import { projectDirectory } from '../../test/fixtures/tools.ts'
-import { nodeEnvironment, nodeFlags } from '../../scripts/node-flags.ts'
+import { mainOf, nodeEnvironment, nodeFlags } from '../../scripts/node-flags.ts'
 import { UsageError, type Options } from '../options.ts'
 import { startProcess } from './process.ts'
 import type { Find, Launcher, TargetName } from './target.ts'
@@ -40,7 +40,7 @@ async function launcher(name: TargetName, checkout: string, { fsync, cpuProfile 
         args: port => [
           ...flags,
           ...profile,
-          join(checkout, 'src/main.ts'),
+          mainOf(checkout),
           'server',
           '--host',
           '127.0.0.1',

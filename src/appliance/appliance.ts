@@ -10,7 +10,7 @@
  *   doctor/           what `ipdr doctor` does: diagnose.ts, and one file for each kind of check
  *
  * May import everything but src/cli and src/client. What concerns the whole process, such as the priority of its
- * threads, is done here and in src/main.ts alone.
+ * threads, is done here and in src/main.js alone.
  */
 import type { Config } from '../config/schema.ts'
 import type { Certificate } from '../http/certificate.ts'

@@ -9,7 +9,7 @@
  * process/    the process around a command: streams, signals, exit codes, errors
  * ```
  *
- * May import appliance, client, config and oci. Nothing but src/main.ts imports this folder.
+ * May import appliance, client, config and oci. Nothing but src/main.js imports this folder.
  */
 import { Command, CommanderError } from 'commander'
 import { addServerCommand } from './commands/server.ts'

@@ -19,7 +19,7 @@ import { until } from '../fixtures/until.ts'
 
 const minute = 60_000
 const nobody = 65_534
-const main = join(projectDirectory, 'src/main.ts')
+const main = join(projectDirectory, 'src/main.js')
 /** Where whatever a process makes is open to everybody, unless it sees to that itself */
 const careless = ['/bin/sh', '-c', 'umask 000; exec "$@"', 'sh', process.execPath, ...nodeFlags(), main] as const
 const withPeer = ['--network', 'lan', '--p2p-host', '127.0.0.1', '--p2p-port', '0']

@@ -202,7 +202,7 @@ suite('npm', { timeout: 2 * minute }, () => {
 })
 
 async function ipdr(args: readonly string[], variables: Record<string, string> = {}): Promise<RunResult> {
-  return await tryRun(process.execPath, [join(projectDirectory, 'src/main.ts'), ...args], {
+  return await tryRun(process.execPath, [join(projectDirectory, 'src/main.js'), ...args], {
     env: { ...variables },
     timeout: 30 * second,
   })

@@ -14,7 +14,7 @@ import { temporaryDirectory, type TemporaryDirectory } from '../fixtures/tempora
 import { projectDirectory } from '../fixtures/tools.ts'
 
 const minute = 60_000
-const main = join(projectDirectory, 'src/main.ts')
+const main = join(projectDirectory, 'src/main.js')
 const nobody = 65_534
 const secret = 'c2VjcmV0IGtleSBtYXRlcmlhbA'
 

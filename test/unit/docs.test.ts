@@ -56,7 +56,7 @@ describe('the documents', () => {
   })
 
   it('quote messages as the program writes them', () => {
-    const program = globSync('src/**/*.ts', { cwd: root })
+    const program = globSync('src/**/*.{js,ts}', { cwd: root })
       .map(file => readFileSync(join(root, file), 'utf8').replaceAll("\\'", "'"))
       .join('\n')
     const quoted = Array.from(read('docs/troubleshooting.md').matchAll(/^\| `([^`]+)`/gm), ([, message]) => message!)

@@ -11,8 +11,8 @@ const root = join(import.meta.dirname, '../..')
 const print = `data:text/javascript,process.stdout.write(JSON.stringify([process.execArgv,process.env]));process.exit()`
 
 describe('the flags of Node', () => {
-  it('are those that src/main.ts runs with as a program', async () => {
-    const { stdout } = await promisify(execFile)(join(root, 'src/main.ts'), [], {
+  it('are those that src/main.js runs with as a program', async () => {
+    const { stdout } = await promisify(execFile)(join(root, 'src/main.js'), [], {
       env: { ...process.env, NODE_OPTIONS: `--import=${print}` },
     })
     const [flags, environment] = JSON.parse(stdout) as [string[], Record<string, string>]
@@ -23,10 +23,10 @@ describe('the flags of Node', () => {
 
   it('reach npm start, npm run ipdr and the container by its first line', () => {
     const { start, ipdr } = packageJson.scripts
-    assert.deepEqual([start, ipdr], ['exec src/main.ts server', 'exec src/main.ts'])
+    assert.deepEqual([start, ipdr], ['exec src/main.js server', 'exec src/main.js'])
     const dockerfile = readFileSync(join(root, 'Dockerfile'), 'utf8')
     assert.match(dockerfile, /^ENTRYPOINT \["\/app\/bin\/ipdr"\]$/m)
-    assert.match(dockerfile, /ln -s \.\.\/src\/main\.ts \/out\/root\/app\/bin\/ipdr/)
+    assert.match(dockerfile, /ln -s \.\.\/src\/main\.js \/out\/root\/app\/bin\/ipdr/)
   })
 
   it('have no copy', () => {
@@ -42,6 +42,6 @@ describe('the flags of Node', () => {
       const text = readFileSync(join(root, file), 'utf8')
       return names.some(name => text.includes(name))
     })
-    assert.deepEqual(copies, ['src/main.ts'])
+    assert.deepEqual(copies, ['src/main.js'])
   })
 })

@@ -161,7 +161,7 @@ suite('ipdr login', { timeout: 5 * minute }, () => {
   })
 
   test('does not show what is typed', async () => {
-    const main = join(projectDirectory, 'src/main.ts')
+    const main = join(projectDirectory, 'src/main.js')
     const command = `${process.execPath} ${main} login ${server.host}`
     const terminal = spawn('script', ['-qec', command, '/dev/null'], {
       env: { ...process.env, ...environment() },

@@ -67,7 +67,7 @@ describe('names and certificates that clients know', { timeout: 240_000 }, () =>
     const root = await cidOf('hello-world')
     const [unshare, ...args] = withEtc(etc, [
       process.execPath,
-      join(projectDirectory, 'src/main.ts'),
+      join(projectDirectory, 'src/main.js'),
       'pull',
       `/ipfs/${root}`,
       '--docker-registry-host',

@@ -4,7 +4,7 @@ import { text } from 'node:stream/consumers'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
 
-const main = join(import.meta.dirname, '../../../src/main.ts')
+const main = join(import.meta.dirname, '../../../src/main.js')
 
 interface Result {
   code: number | null

@@ -146,7 +146,7 @@ describe('a server', () => {
     it(`whose bitswap has another ${change.version === undefined ? 'shape' : 'version'} ends with one line`, async () => {
       await using directory = await temporaryDirectory('packages')
       const args = ['server', '--port', '0', '--network', 'lan', '--p2p-host', '127.0.0.1', '--p2p-port', '0']
-      const run = execute(process.execPath, ['--import', importOf([change]), join(root, 'src/main.ts'), ...args], {
+      const run = execute(process.execPath, ['--import', importOf([change]), join(root, 'src/main.js'), ...args], {
         timeout: limit,
         killSignal: 'SIGKILL',
         env: {
