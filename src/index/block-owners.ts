@@ -49,13 +49,19 @@ export class BlockOwners {
     return await this.#isLinked(shortKey(digest), isMeant)
   }
 
+  async *manifestsWith(hash: Uint8Array): AsyncGenerator<{ repository: string; digest: Digest }> {
+    const prefix = `${prefixes.ownersOf(shortKey(hash))}/`
+    for await (const key of this.#components.db.keys(within(prefix))) {
+      const [repository, digest] = splitOwner(key.slice(prefix.length))
+      if ((await this.#components.records.manifest(repository, digest)) !== undefined) {
+        yield { repository, digest }
+      }
+    }
+  }
+
   async #isManifestOf(owner: string, isMeant: IsMeant): Promise<boolean> {
-    const colon = owner.indexOf(':')
-    const repository = owner.slice(0, colon)
-    return (
-      isMeant(repository) &&
-      (await this.#components.records.manifest(repository, owner.slice(colon + 1) as Digest)) !== undefined
-    )
+    const [repository, digest] = splitOwner(owner)
+    return isMeant(repository) && (await this.#components.records.manifest(repository, digest)) !== undefined
   }
 
   async #isLinked(blob: string, isMeant: IsMeant, signal?: AbortSignal): Promise<boolean> {
@@ -82,4 +88,10 @@ function once(isMeant: IsMeant): IsMeant {
     last = last?.repository === repository ? last : { repository, answer: isMeant(repository) }
     return last.answer
   }
+}
+
+/** @param owner `<repository>:<digest>` */
+function splitOwner(owner: string): [string, Digest] {
+  const colon = owner.indexOf(':')
+  return [owner.slice(0, colon), owner.slice(colon + 1) as Digest]
 }

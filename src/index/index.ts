@@ -68,6 +68,14 @@ export interface PublishedRecord {
   root: string
 }
 
+/** Is told what has changed, once it is written; returns at once, and never throws */
+export interface IndexListener {
+  /** @param record undefined: there is no such tag any more */
+  tag: (repository: string, tag: string, record: TagRecord | undefined) => void
+  /** @param isThere whether the repository has a manifest */
+  repository: (repository: string, isThere: boolean) => void
+}
+
 /** Whether the index knows everything that it should */
 export interface ConditionRecord {
   /** `lost`: the index was deleted and has not been rebuilt yet; `restoring`: it has only a part of a backup so far */
@@ -185,10 +193,18 @@ export interface Index extends EventIndex {
   ) => Promise<boolean>
   /** The same for a blob that a repository links, by its digest */
   isBlobOwned: (digest: Digest, isMeant: (repository: string) => boolean) => Promise<boolean>
+  /**
+   * Manifests of which a block is a part, or of the directories and small files of their image roots
+   *
+   * @param hash digest of the block's multihash
+   */
+  manifestsWith: (hash: Uint8Array) => AsyncIterable<{ repository: string; digest: Digest }>
   /** Takes a snapshot, which the caller disposes of */
   snapshot: () => IndexSnapshot
   /** Gathers changes that take effect together */
   change: () => IndexChange
+  /** Tells one listener of changes from now on; undefined: nobody any more */
+  listen: (listener: IndexListener | undefined) => void
 }
 
 /** The index as it was at one moment */

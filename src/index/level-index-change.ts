@@ -8,6 +8,7 @@ import type {
   ConditionRecord,
   FetchRecord,
   IndexChange,
+  IndexListener,
   LinkRecord,
   ManifestRecord,
   MirroredRecord,
@@ -17,7 +18,7 @@ import type {
   UploadRecord,
 } from './index.ts'
 import { blobOwner, BlockLists, manifestOwner } from './block-lists.ts'
-import { encodeValue } from './json-value.ts'
+import { decodeValue, encodeValue } from './json-value.ts'
 import { keys, prefixes, within } from './keys.ts'
 import type { RecordCache } from './record-cache.ts'
 import type { IndexWriter, Operation } from './index-writer.ts'
@@ -37,8 +38,16 @@ export class LevelIndexChange implements IndexChange {
   /** What the keys begin with that are deleted besides */
   readonly #ended: string[] = []
   readonly #blocks = new BlockLists()
+  readonly #listener: () => IndexListener | undefined
 
-  constructor(db: Level, writer: IndexWriter, cache: RecordCache) {
+  /** @param listener is asked once all is written */
+  constructor(
+    db: Level,
+    writer: IndexWriter,
+    cache: RecordCache,
+    listener: () => IndexListener | undefined = () => undefined,
+  ) {
+    this.#listener = listener
     this.#db = db
     this.#writer = writer
     this.#cache = cache
@@ -205,6 +214,12 @@ export class LevelIndexChange implements IndexChange {
         await this.#writer.write([...this.#operations, ...this.#uncached, ...ofBlocks], { durable })
       },
     )
+    const listener = this.#listener()
+    if (listener !== undefined) {
+      for (const operation of this.#operations) {
+        tell(listener, operation)
+      }
+    }
   }
 
   #put(key: string, value: unknown): this {
@@ -215,5 +230,15 @@ export class LevelIndexChange implements IndexChange {
   #delete(key: string): this {
     this.#operations.push({ type: 'del', key })
     return this
+  }
+}
+
+function tell(listener: IndexListener, operation: Operation): void {
+  const { key, type } = operation
+  if (key.startsWith(prefixes.repositories())) {
+    listener.repository(key.slice(prefixes.repositories().length), type === 'put')
+  } else if (key.startsWith(prefixes.allTags())) {
+    const [repository, tag] = key.slice(prefixes.allTags().length).split(':') as [string, string]
+    listener.tag(repository, tag, operation.type === 'put' ? decodeValue<TagRecord>(operation.value) : undefined)
   }
 }

@@ -12,6 +12,7 @@ import type {
   FetchRecord,
   Index,
   IndexChange,
+  IndexListener,
   LinkRecord,
   ManifestRecord,
   MirroredRecord,
@@ -38,6 +39,7 @@ export class LevelIndex implements Index {
   readonly #writer: IndexWriter
   readonly #cache = new RecordCache(maxCachedRecords)
   readonly #owners: BlockOwners
+  #listener: IndexListener | undefined
 
   /** @param store a path, or a store with the same interface as Level, such as memory-level */
   constructor(store: ConstructorParameters<typeof LevelDatastore>[0]) {
@@ -228,6 +230,11 @@ export class LevelIndex implements Index {
     return await this.#owners.isBlobOwned(...args)
   }
 
+  async *manifestsWith(hash: Uint8Array): AsyncGenerator<{ repository: string; digest: Digest }> {
+    await this.#writer.available
+    yield* this.#owners.manifestsWith(hash)
+  }
+
   /** The number of blobs in all repositories, counted by scanning their keys */
   async countBlobs(): Promise<number> {
     let count = 0
@@ -242,7 +249,11 @@ export class LevelIndex implements Index {
   }
 
   change(): IndexChange {
-    return new LevelIndexChange(this.#db, this.#writer, this.#cache)
+    return new LevelIndexChange(this.#db, this.#writer, this.#cache, () => this.#listener)
+  }
+
+  listen(listener: IndexListener | undefined): void {
+    this.#listener = listener
   }
 
   get #db(): Level {

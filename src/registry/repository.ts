@@ -4,6 +4,7 @@
  * neither HTTP nor the configuration. Its rooms, each of which may import those after it:
  *
  * - `repositories/`: what a repository name stands for (begin with `registry.ts`), and what its routes do
+ * - `overview/`: what people look at: lists, searches, the parts of an image; loaded when somebody looks
  * - `uploads/`: blobs on their way in
  * - `tags/`: tags for other nodes: the published directory, the CID store, the resolvers
  * - this folder: what several rooms need, e.g. `errors.ts` (what a client gets for an error), `link-guard.ts` (pushes

@@ -28,6 +28,7 @@ import type { UnreadableFiles } from '../unreadable-files.ts'
 import type { LinkGuard } from '../link-guard.ts'
 import { takePage } from '../listing.ts'
 import { LocalRepository, type LocalRepositoryComponents } from './local-repository.ts'
+import type { Overview } from '../overview/overview.ts'
 import type { Listing, Repository } from '../repository.ts'
 import type { NameResolver } from '../tags/resolver-source.ts'
 import { RecentRoots, ResolvedRepository, type TagResolver } from './resolved-repository.ts'
@@ -114,6 +115,7 @@ export class Registry {
   readonly #recentRoots = new RecentRoots()
   readonly #verified = new VerifiedFiles()
   readonly #imagesByRoot: ImagesByRoot
+  #overview: Promise<Overview> | undefined
 
   constructor(components: RegistryComponents, init: RegistryInit = {}) {
     this.uploads = components.uploads
@@ -210,6 +212,19 @@ export class Registry {
       acceptMissingBlobs: true,
       manifestLimits: this.#manifestLimits,
     })
+  }
+
+  /**
+   * For people who look at what is here; loaded when somebody does
+   *
+   * @throws OciError UNAVAILABLE while a backup is being restored
+   */
+  async overview(): Promise<Overview> {
+    this.requireServing()
+    this.#overview ??= import('../overview/overview.ts').then(
+      ({ Overview }) => new Overview({ index: this.#components.index, local: name => this.localRepository(name) }),
+    )
+    return await this.#overview
   }
 
   /** Names of the repositories that have a manifest and that the caller may pull from */

@@ -1,0 +1,154 @@
+import type { Index, TagRecord } from '../../index/index.ts'
+import type { Digest } from '../../oci/digest.ts'
+import { everything } from '../../oci/pagination.ts'
+import { TimeSlice } from '../../scheduling/time-slice.ts'
+
+/** How long it stays in memory after the last question; milliseconds */
+const idleTime = 10 * 60 * 1000
+
+export interface CatalogueTag {
+  tag: string
+  digest: Digest
+  /** Milliseconds since 1970 */
+  updated: number
+}
+
+/** The tags of a repository, newest first */
+export class CatalogueEntry {
+  readonly name: string
+  readonly #tags = new Map<string, CatalogueTag>()
+  #sorted: readonly CatalogueTag[] | undefined
+
+  constructor(name: string) {
+    this.name = name
+  }
+
+  /** When a tag was set last; 0 where there is none */
+  get updated(): number {
+    return this.tags[0]?.updated ?? 0
+  }
+
+  get tags(): readonly CatalogueTag[] {
+    this.#sorted ??= [...this.#tags.values()].sort(newestFirst)
+    return this.#sorted
+  }
+
+  /** Those that point at a manifest, newest first */
+  tagsOf(digest: Digest): string[] {
+    return this.tags.flatMap(tag => (tag.digest === digest ? tag.tag : []))
+  }
+
+  set(tag: string, record: TagRecord | undefined): void {
+    this.#sorted = undefined
+    if (record === undefined) {
+      this.#tags.delete(tag)
+    } else {
+      this.#tags.set(tag, { tag, digest: record.digest, updated: Date.parse(record.updated) || 0 })
+    }
+  }
+}
+
+/**
+ * The names of all repositories and tags, and when each tag was set: what lists and searches are answered from, however
+ * many there are. It is read from the index when somebody asks for the first time, follows its changes from then on,
+ * and is forgotten when nobody has asked for ten minutes, so that a registry without visitors pays nothing for it.
+ */
+export class Catalogue {
+  readonly #index: Pick<Index, 'listen' | 'repositories' | 'tags'>
+  #loaded: Promise<Map<string, CatalogueEntry>> | undefined
+  #sorted: readonly CatalogueEntry[] | undefined
+  #idle: NodeJS.Timeout | undefined
+
+  constructor({ index }: { index: Pick<Index, 'listen' | 'repositories' | 'tags'> }) {
+    this.#index = index
+  }
+
+  /** The repositories in which a tag was set last come first; those without a tag come last */
+  async entries(): Promise<readonly CatalogueEntry[]> {
+    const entries = await this.#entries()
+    this.#sorted ??= [...entries.values()].sort((a, b) => b.updated - a.updated || (a.name < b.name ? -1 : 1))
+    return this.#sorted
+  }
+
+  /** Undefined where the repository has no manifest */
+  async entry(name: string): Promise<CatalogueEntry | undefined> {
+    return (await this.#entries()).get(name)
+  }
+
+  async #entries(): Promise<Map<string, CatalogueEntry>> {
+    clearTimeout(this.#idle)
+    this.#idle = setTimeout(() => {
+      this.#forget()
+    }, idleTime).unref()
+    this.#loaded ??= this.#load()
+    return await this.#loaded
+  }
+
+  async #load(): Promise<Map<string, CatalogueEntry>> {
+    const entries = new Map<string, CatalogueEntry>()
+    /** What changes while it is read, which may or may not be in what is read */
+    const changes: (() => void)[] = []
+    let isRead = false
+    const follow = (change: () => void): void => {
+      if (isRead) {
+        this.#sorted = undefined
+        change()
+      } else {
+        changes.push(change)
+      }
+    }
+    this.#index.listen({
+      tag: (repository, tag, record) => {
+        follow(() => {
+          // only what has a manifest has a tag
+          if (record !== undefined && !entries.has(repository)) {
+            entries.set(repository, new CatalogueEntry(repository))
+          }
+          entries.get(repository)?.set(tag, record)
+        })
+      },
+      repository: (repository, isThere) => {
+        follow(() => {
+          if (!isThere) {
+            entries.delete(repository)
+          } else if (!entries.has(repository)) {
+            entries.set(repository, new CatalogueEntry(repository))
+          }
+        })
+      },
+    })
+    try {
+      await this.#read(entries)
+    } catch (err) {
+      this.#forget()
+      throw err
+    }
+    for (const change of changes) {
+      change()
+    }
+    isRead = true
+    return entries
+  }
+
+  async #read(entries: Map<string, CatalogueEntry>): Promise<void> {
+    const slice = new TimeSlice()
+    for await (const name of this.#index.repositories(everything)) {
+      const entry = new CatalogueEntry(name)
+      entries.set(name, entry)
+      for await (const { tag, record } of this.#index.tags(name, everything)) {
+        entry.set(tag, record)
+        await slice.pause()
+      }
+    }
+  }
+
+  #forget(): void {
+    this.#index.listen(undefined)
+    this.#loaded = undefined
+    this.#sorted = undefined
+  }
+}
+
+function newestFirst(a: CatalogueTag, b: CatalogueTag): number {
+  return b.updated - a.updated || (a.tag < b.tag ? -1 : 1)
+}

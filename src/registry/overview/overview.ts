@@ -1,0 +1,208 @@
+/**
+ * `registry/overview` is what people look at: lists and searches of everything that one caller may pull, and the parts
+ * of one image. It reads what is here, asks no other node or registry, and changes nothing. It may import every other
+ * room of the registry.
+ *
+ * - `overview.ts` (begin here): the questions
+ * - `catalogue.ts`: all names in memory, as long as somebody looks
+ * - `summary.ts`: one line of a list; `image-details.ts`, `image-config.ts`: one image
+ */
+import type { Caller } from '../../access/caller.ts'
+import type { Index } from '../../index/index.ts'
+import { OciError } from '../../oci/errors.ts'
+import type { Reference } from '../../oci/reference.ts'
+import { TimeSlice } from '../../scheduling/time-slice.ts'
+import { Catalogue, type CatalogueEntry, type CatalogueTag } from './catalogue.ts'
+import { ImageReader, type ImageDetails } from './image-details.ts'
+import { Locator, type Place } from './locator.ts'
+import { Summaries, type SummariesComponents, type Summary } from './summary.ts'
+
+const byName = new Intl.Collator('en', { numeric: true })
+/** Names of tags that a repository is found by, which a list shows */
+const maxShown = 5
+
+export interface OverviewComponents extends SummariesComponents {
+  index: Index
+}
+
+/** A part of a list that is counted from 0 */
+export interface Part {
+  from: number
+  limit: number
+}
+
+export interface PartOf<T> {
+  items: T[]
+  /** Of all parts together */
+  total: number
+}
+
+export interface TagLine extends Partial<Summary> {
+  tag: string
+  /** When it was set last; ISO 8601 */
+  updated: string
+}
+
+export interface RepositoryLine {
+  name: string
+  /** How many there are */
+  tags: number
+  newest: TagLine | undefined
+  /** The first tags that are what was searched for, where the name is not */
+  found: string[]
+}
+
+export interface TagsQuestion extends Part {
+  repository: string
+  search: string
+  order: 'newest' | 'name'
+}
+
+export class Overview {
+  readonly #catalogue: Catalogue
+  readonly #summaries: Summaries
+  readonly #images: ImageReader
+  readonly #locator: Locator
+
+  constructor(components: OverviewComponents) {
+    const catalogue = new Catalogue(components)
+    const summaries = new Summaries(components)
+    this.#catalogue = catalogue
+    this.#summaries = summaries
+    this.#images = new ImageReader({ ...components, catalogue, summaries })
+    this.#locator = new Locator({ ...components, catalogue })
+  }
+
+  /**
+   * Repositories, newest first
+   *
+   * @param search a part of a name, of a tag, or of both as `<name>:<tag>`; empty: all
+   */
+  async repositories(
+    { search, from, limit }: Part & { search: string },
+    caller: Caller,
+    signal: AbortSignal,
+  ): Promise<PartOf<RepositoryLine>> {
+    caller.requireCatalog()
+    const matches = matcherOf(search, caller)
+    const found: { entry: CatalogueEntry; tags: string[] }[] = []
+    const slice = new TimeSlice()
+    for (const entry of await this.#catalogue.entries()) {
+      const tags = caller.sees(entry.name) ? matches(entry) : undefined
+      if (tags !== undefined) {
+        found.push({ entry, tags })
+      }
+      await slice.pause()
+      signal.throwIfAborted()
+    }
+    const items = await Promise.all(
+      found
+        .slice(from, from + limit)
+        .map(async ({ entry, tags }) => await this.#repositoryLine(entry, tags, caller, signal)),
+    )
+    return { items, total: found.length }
+  }
+
+  /**
+   * Tags of one repository
+   *
+   * @throws OciError UNAUTHORIZED, DENIED; NAME_UNKNOWN where it has no manifest
+   */
+  async tags(question: TagsQuestion, caller: Caller, signal: AbortSignal): Promise<PartOf<TagLine>> {
+    const { from, limit, order, repository, search } = question
+    caller.require({ action: 'pull', repository })
+    const entry = await this.#catalogue.entry(repository)
+    if (entry === undefined) {
+      throw new OciError('NAME_UNKNOWN', { detail: { name: repository } })
+    }
+    const text = search.toLowerCase()
+    const all = await visibleTags(entry, caller)
+    const visible = text === '' ? all : all.filter(({ tag }) => tag.toLowerCase().includes(text))
+    const sorted = order === 'newest' ? visible : visible.toSorted((a, b) => byName.compare(a.tag, b.tag))
+    const items = await Promise.all(
+      sorted.slice(from, from + limit).map(async tag => await this.#tagLine(repository, tag, signal)),
+    )
+    return { items, total: visible.length }
+  }
+
+  /**
+   * One image with everything that a page shows of it
+   *
+   * @throws OciError UNAUTHORIZED, DENIED, MANIFEST_UNKNOWN; UNAVAILABLE where its blocks are missing or damaged
+   */
+  async image(repository: string, reference: Reference, caller: Caller, signal: AbortSignal): Promise<ImageDetails> {
+    caller.require({ action: 'pull', repository, tag: reference.tag })
+    return await this.#images.read(repository, reference, caller, signal)
+  }
+
+  /**
+   * Where something is that a digest or CID names
+   *
+   * @returns undefined where the text is neither
+   */
+  async find(text: string, caller: Caller, signal: AbortSignal): Promise<Place[] | undefined> {
+    caller.requireCatalog()
+    return await this.#locator.find(text, caller, signal)
+  }
+
+  async #repositoryLine(
+    entry: CatalogueEntry,
+    found: string[],
+    caller: Caller,
+    signal: AbortSignal,
+  ): Promise<RepositoryLine> {
+    const tags = await visibleTags(entry, caller)
+    const [newest] = tags
+    return {
+      name: entry.name,
+      tags: tags.length,
+      newest: newest && (await this.#tagLine(entry.name, newest, signal)),
+      found,
+    }
+  }
+
+  async #tagLine(repository: string, { digest, tag, updated }: CatalogueTag, signal: AbortSignal): Promise<TagLine> {
+    const summary = await this.#summaries.of(repository, digest, signal)
+    return { tag, updated: new Date(updated).toISOString(), ...summary }
+  }
+}
+
+/** Those that the caller may pull */
+async function visibleTags(entry: CatalogueEntry, caller: Caller): Promise<readonly CatalogueTag[]> {
+  if (caller.mayEverywhere('pull')) {
+    return entry.tags
+  }
+  const visible: CatalogueTag[] = []
+  const slice = new TimeSlice()
+  for (const item of entry.tags) {
+    if (caller.may({ action: 'pull', repository: entry.name, tag: item.tag })) {
+      visible.push(item)
+    }
+    await slice.pause()
+  }
+  return visible
+}
+
+/** @returns for a repository that is found: the first tags by which it is, none where its name is enough */
+function matcherOf(search: string, caller: Caller): (entry: CatalogueEntry) => string[] | undefined {
+  const text = search.trim().toLowerCase()
+  const colon = text.lastIndexOf(':')
+  const [name, tag] = colon < 0 ? [text, text] : [text.slice(0, colon), text.slice(colon + 1)]
+  const tagsOf = (entry: CatalogueEntry): string[] | undefined => {
+    const found: string[] = []
+    for (const item of entry.tags) {
+      const isFound = item.tag.toLowerCase().includes(tag)
+      if (isFound && caller.may({ action: 'pull', repository: entry.name, tag: item.tag })) {
+        found.push(item.tag)
+      }
+      if (found.length === maxShown) {
+        break
+      }
+    }
+    return found.length === 0 ? undefined : found
+  }
+  return entry => {
+    const isNamed = entry.name.includes(name)
+    return colon < 0 ? (isNamed ? [] : tagsOf(entry)) : isNamed ? tagsOf(entry) : undefined
+  }
+}
