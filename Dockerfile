@@ -14,14 +14,16 @@ COPY scripts/prune-modules scripts/
 RUN scripts/prune-modules node_modules
 COPY LICENSE ./
 COPY src src
+COPY ui ui
 # nothing that was deleted is missed
 RUN node --input-type=module --eval "import { globSync } from 'node:fs'; \
   import { leaveOutUnused } from '/build/src/lean-imports.ts'; leaveOutUnused(); \
-  for (const file of globSync('src/**/*.ts')) await import('/build/' + file)"
+  for (const file of globSync('src/**/*.ts')) await import('/build/' + file); \
+  await (await import('/build/src/http/pages/pages.ts')).loadPages()"
 ARG REVISION=unknown
 # every time and mode fixed, and whole directories copied into / later on: what COPY makes itself gets the time of the build
 RUN mkdir -p /out/root/app/bin /out/volume/data \
-  && mv node_modules package.json LICENSE src /out/root/app/ \
+  && mv node_modules package.json LICENSE src ui /out/root/app/ \
   && printf '{"commit":"%s"}\n' "$REVISION" > /out/root/app/build.json \
   && ln -s ../src/main.js /out/root/app/bin/ipdr \
   && chmod -R u=rwX,go=rX /out && chmod 755 /out/root/app/src/main.js && chmod 700 /out/volume/data \

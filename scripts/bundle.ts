@@ -1,6 +1,7 @@
 import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
-import { build, type Metafile, type Plugin } from 'esbuild'
+import { build, type Plugin } from 'esbuild'
+import { pageSources } from '../src/http/pages/page-sources.ts'
 import { installedVersion, patchedPackages } from '../src/ipfs/node/patches/patches.ts'
 
 export const projectDirectory = resolve(import.meta.dirname, '..')
@@ -24,6 +25,20 @@ const bcryptText: Plugin = {
   },
 }
 
+/** What the pages are made of beside ui/ */
+const pagePackages = ['node_modules/preact', 'node_modules/@preact/signals', 'node_modules/@preact/signals-core']
+
+/** Nor has it the sources of the pages: it gets what is made of them */
+const pages: Plugin = {
+  name: 'sources of the pages',
+  setup: ({ onLoad }) => {
+    onLoad({ filter: /[\\/]src[\\/]http[\\/]pages[\\/]page-sources\.ts$/ }, async () => {
+      const text = JSON.stringify(await pageSources())
+      return { contents: `export async function pageSources() { return ${text} }`, loader: 'js' }
+    })
+  },
+}
+
 /**
  * Writes src/main.js and all that it imports as one CommonJS file, the only kind that a single-file executable of Node
  * 24 starts with
@@ -41,7 +56,7 @@ export async function bundle({ file, licenses, plugins = [] }: BundleInit): Prom
     target: 'node20',
     // optional parts of ssh2
     external: ['*.node'],
-    plugins: [bcryptText, ...plugins],
+    plugins: [bcryptText, pages, ...plugins],
     banner: { js: "'use strict'\nconst importMetaUrl = require('node:url').pathToFileURL(__filename).href" },
     define: { 'import.meta.url': 'importMetaUrl' },
     // neither minified nor with keepNames: stack traces stay readable, and src/ipfs/hashing/hash-workers.ts sends a
@@ -49,7 +64,7 @@ export async function bundle({ file, licenses, plugins = [] }: BundleInit): Prom
     metafile: true,
     logLevel: 'warning',
   })
-  await writeFile(licenses, await licensesOf(metafile))
+  await writeFile(licenses, await licensesOf([...Object.keys(metafile.inputs), ...pagePackages]))
 }
 
 /** A bundle can't look for the versions of its packages when it starts */
@@ -62,10 +77,9 @@ function checkVersions(): void {
   }
 }
 
-async function licensesOf({ inputs }: Metafile): Promise<string> {
-  const directories = new Set(
-    Object.keys(inputs).flatMap(input => /^.*node_modules\/(?:@[^/]+\/)?[^/]+/.exec(input) ?? []),
-  )
+/** @param inputs the files in the bundle */
+async function licensesOf(inputs: readonly string[]): Promise<string> {
+  const directories = new Set(inputs.flatMap(input => /^.*node_modules\/(?:@[^/]+\/)?[^/]+/.exec(input) ?? []))
   const texts = await Promise.all(
     [...directories].sort().map(async directory => {
       const path = join(projectDirectory, directory)

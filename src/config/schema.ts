@@ -48,6 +48,7 @@ const objectSchema = z.strictObject({
     'boolean',
     'Whether each start begins read-only: pulls go on, pushes and deletes are refused; see ipdr read-only',
   ),
+  ui: key(yesOrNo.default(true), 'boolean', 'Whether browsers get pages at /, under the rules of the registry'),
   missingBlobs: choice(
     ['refuse', 'accept'] as const,
     'refuse',

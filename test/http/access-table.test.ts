@@ -13,6 +13,7 @@ import { manifestRoutes } from '../../src/http/routes/manifests.ts'
 import { referrerRoutes } from '../../src/http/routes/referrers.ts'
 import { tagRoutes } from '../../src/http/routes/tags.ts'
 import { tokenRoutes } from '../../src/http/routes/token.ts'
+import { uiApiRoutes } from '../../src/http/routes/ui-api.ts'
 import { uploadRoutes } from '../../src/http/routes/uploads.ts'
 import type { Administration } from '../../src/upkeep/administration.ts'
 import { basic, bearer } from '../fixtures/access.ts'
@@ -104,6 +105,15 @@ GET /auth/login                                                302    302    302
 GET /auth/callback?state=x&code=x                              400    400    400    400     400   400  400    400  400   400    400   400
 GET /auth/me                                                   200    200    200    200     200   200  200    200  200   200    200   401
 POST /auth/logout                                              204    204    204    204     204   204  204    204  204   204    204   401
+GET /ui/api/session                                            200    200    200    200     200   200  200    200  200   200    200   401
+GET /ui/api/repositories                                       200    200    200    200     200   200  200    200  200   401    200   401
+GET /ui/api/find?q=LAYER                                       200    200    200    200     200   200  200    200  200   401    200   401
+GET /ui/api/tags?repository=team/app                           401    403    200    200     200   200  200    200  200   200    200   401
+GET /ui/api/tags?repository=team/none                          401    403    404    404     404   404  404    404  404   401    404   401
+GET /ui/api/tags?repository=secret/app                         401    403    403    403     403   200  403    403  403   403    403   401
+GET /ui/api/image?repository=team/app&reference=v1             401    403    200    200     200   200  200    200  200   200    200   401
+GET /ui/api/image?repository=secret/app&reference=v1           401    403    403    403     403   200  403    403  403   403    403   401
+GET /ui/log-in                                                 401    302    302    302     302   302  302    302  302   302    302   401
 GET /livez                                                     200    200    200    200     200   200  200    200  200   200    200   200
 GET /health                                                    200    200    200    200     200   200  200    200  200   200    200   200
 GET /readyz                                                    200    200    200    200     200   200  200    200  200   200    200   200
@@ -258,6 +268,7 @@ describe('every route', () => {
       referrerRoutes(none),
       tagRoutes(none),
       tokenRoutes(none, none),
+      uiApiRoutes(none),
       uploadRoutes(none, none),
     ].flatMap(routesOf)
     // of the registry itself, `served` has every path

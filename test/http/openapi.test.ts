@@ -6,6 +6,7 @@ import { after, before, describe, it } from 'node:test'
 import { administrationRoutes } from '../../src/http/routes/administration.ts'
 import { logInRoutes, sessionRoutes } from '../../src/http/routes/log-in.ts'
 import type { Digest } from '../../src/oci/digest.ts'
+import { uiApiRoutes } from '../../src/http/routes/ui-api.ts'
 import { ApiDescription } from '../fixtures/api-description.ts'
 import { TestAppliance } from '../fixtures/appliance.ts'
 import { makeImage } from '../fixtures/images.ts'
@@ -76,6 +77,7 @@ describe('docs/openapi.yaml', () => {
       ),
       logInRoutes({ access: none, log: none, metrics: none }),
       sessionRoutes({ access: none }),
+      uiApiRoutes({ access: none, registry: none, log: none, metrics: none }),
     ]
       .flatMap(routesOf)
       .map(({ method, path }) => `${method} ${path}`)
@@ -241,6 +243,30 @@ describe('docs/openapi.yaml', () => {
       const [method = '', path = ''] = operation.split(' ')
       const response = await fetch(`${test.url}${path}${query}`, { method, headers, redirect: 'manual' })
       assert.equal(response.status, status, operation)
+      await api.assertDescribes(operation, response)
+    }
+  })
+
+  it('describes what the pages ask for', async () => {
+    const q = `q=${blob}`
+    for (const [operation, status, query = '', headers = {}] of [
+      ['GET /ui/api/session', 200],
+      ['GET /ui/api/repositories', 200],
+      ['GET /ui/api/repositories', 200, '?q=v&from=0&n=1'],
+      ['GET /ui/api/repositories', 400, '?n=x'],
+      ['GET /ui/api/find', 200, `?${q}`],
+      ['GET /ui/api/find', 400, '?q=app'],
+      ['GET /ui/api/tags', 200, '?repository=team/app&order=name'],
+      ['GET /ui/api/tags', 404, '?repository=team/none'],
+      ['GET /ui/api/tags', 400, '?repository=TEAM'],
+      ['GET /ui/api/image', 200, '?repository=team/app&reference=v1'],
+      ['GET /ui/api/image', 404, '?repository=team/app&reference=v2'],
+      ['GET /ui/api/image', 400, '?repository=team/app&reference=sha256:0'],
+      ['GET /ui/log-in', 302],
+    ] as [string, number, string?, Record<string, string>?][]) {
+      const [method = '', path = ''] = operation.split(' ')
+      const response = await fetch(`${server.url}${path}${query}`, { method, headers, redirect: 'manual' })
+      assert.equal(response.status, status, `${operation}${query}`)
       await api.assertDescribes(operation, response)
     }
   })

@@ -81,7 +81,7 @@ export function buildServers(components: Base & AccessParts & Network & NamePart
           { ...options, host: admin.host, port: admin.port },
         )
   const server = new HttpServer(
-    { app: createApp(app, { ...init, admin: adminServer === undefined ? adminAccess : undefined }) },
+    { app: createApp(app, { ...init, admin: adminServer === undefined ? adminAccess : undefined, ui: config.ui }) },
     { ...options, host, port, tls: certificate?.current },
   )
   return {

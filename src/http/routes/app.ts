@@ -54,6 +54,8 @@ import type { Access } from '../../access/access.ts'
 import type { AuditLog } from '../../access/audit-log.ts'
 import { identify } from '../middleware/identify.ts'
 import { tokenRoutes } from './token.ts'
+import { uiApiRoutes } from './ui-api.ts'
+import { uiRoutes } from './ui.ts'
 
 export interface AppComponents {
   access: Access
@@ -86,6 +88,8 @@ export interface AppInit {
   hosts: Pick<BrowserHosts, 'has'>
   browserHeaders: BrowserHeaders
   limits: AppLimits
+  /** Whether there are pages for browsers; @default false */
+  ui?: boolean | undefined
 }
 
 export interface AdminAccess {
@@ -136,8 +140,11 @@ function registryRoutes(components: AppComponents, { limits }: AppInit): Router 
   return router
 }
 
-function otherRoutes(components: AppComponents, { admin, limits }: AppInit): Router {
+function otherRoutes(components: AppComponents, { admin, limits, ui = false }: AppInit): Router {
   const router = createRouter()
+  if (ui) {
+    router.use(uiRoutes())
+  }
   if (admin !== undefined) {
     useAdministration(router, components, admin, limits)
   }
@@ -148,6 +155,9 @@ function otherRoutes(components: AppComponents, { admin, limits }: AppInit): Rou
   router.use(logInRoutes(components))
   router.use(identify(components))
   router.use(sessionRoutes(components))
+  if (ui) {
+    router.use(uiApiRoutes(components))
+  }
   router.use(digRoutes(components))
   return router
 }

@@ -14,6 +14,7 @@ describe('configuration schema', () => {
       missingBlobs: 'refuse',
       ipfsGateways: [],
       cidResolvers: [],
+      ui: true,
       upstreams: [],
       webhooks: [],
       names: { dns: [], publish: true, republish: 14_400 },

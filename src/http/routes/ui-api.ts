@@ -1,0 +1,175 @@
+import type { ErrorRequestHandler, Request, Router } from 'express'
+import type { Access } from '../../access/access.ts'
+import type { Logger } from '../../log.ts'
+import type { Metrics } from '../../metrics.ts'
+import { OciError } from '../../oci/errors.ts'
+import { parseName, parseReference } from '../../oci/reference.ts'
+import type { Registry } from '../../registry/repositories/registry.ts'
+import { jsonBody, textBody, toClientError } from '../error-response.ts'
+import { onlyMethods } from '../middleware/allowed-methods.ts'
+import { errorHandler } from '../middleware/error-handler.ts'
+import { callerOf } from '../middleware/identify.ts'
+import { route } from '../middleware/request-log.ts'
+import { sessionOf } from '../middleware/session.ts'
+import { clientSignal } from '../request-options.ts'
+import { invalid } from './admin-json.ts'
+import { createRouter } from './router.ts'
+
+/** Characters of a search */
+const maxSearch = 300
+const [defaultLimit, maxLimit] = [50, 100]
+
+/** Where a browser is asked for a name and a password, which it then sends with whatever is below `/ui/` */
+const logInPath = '/ui/log-in'
+
+/**
+ * What the pages show, as JSON. The rules decide what of it somebody sees, as they do for the registry. Errors are
+ * `{"error":"<message>"}`.
+ *
+ * ```
+ * GET /ui/api/session                                     who looks, and how to log in
+ * GET /ui/api/repositories?q=&from=&n=                    repositories, newest first
+ * GET /ui/api/find?q=<digest or CID>                      where that is
+ * GET /ui/api/tags?repository=&q=&order=&from=&n=         tags of a repository
+ * GET /ui/api/image?repository=&reference=                one image
+ * GET /ui/log-in?to=<page>                                asks for a name and a password
+ * ```
+ */
+export function uiApiRoutes({
+  access,
+  registry,
+  ...components
+}: {
+  access: Access
+  registry: Registry
+  log: Logger
+  metrics: Metrics
+}): Router {
+  const router = createRouter()
+  router.use('/ui/api', (_req, res, next) => {
+    res.setHeader('Cache-Control', 'no-store')
+    next()
+  })
+  addSession(router, access)
+  addLists(router, registry)
+  router.use('/ui/api', withoutPasswordPrompt, errorHandler(components, jsonBody))
+  router.use(logInPath, errorHandler(components, textBody))
+  return router
+}
+
+function addSession(router: Router, access: Access): void {
+  router
+    .route('/ui/api/session')
+    .all(route('ui-api'))
+    .get((req, res) => {
+      const { identity } = callerOf(res)
+      const isKnown = identity !== undefined && identity.kind !== 'anonymous'
+      res.json({
+        name: isKnown ? identity.name : undefined,
+        // who logged in by a password can't be logged out: the browser keeps it
+        mayLogOut: sessionOf(req, access) !== undefined,
+        logIn: access.isClosed
+          ? [
+              ...access.logIns.issuers.map(issuer => ({ issuer, path: `/auth/login?issuer=${issuer}` })),
+              { path: logInPath },
+            ]
+          : [],
+      })
+    })
+    .all(onlyMethods('GET', 'HEAD'))
+  router
+    .route(logInPath)
+    .all(route('ui-log-in'))
+    .get((req, res) => {
+      const { identity } = callerOf(res)
+      if (access.isClosed && (identity === undefined || identity.kind === 'anonymous')) {
+        throw new OciError('UNAUTHORIZED', {
+          detail: { reason: 'without a name and a password you see only what is for everybody, at /' },
+          headers: { 'WWW-Authenticate': 'Basic realm="ipdr", charset="UTF-8"' },
+        })
+      }
+      const to = textOf(req, 'to')
+      // a fragment leads nowhere but to a page of ours
+      res
+        .set({ 'Cache-Control': 'no-store', Location: `../#${encodeURI(to.startsWith('/') ? to : '/')}` })
+        .status(302)
+        .end()
+    })
+    .all(onlyMethods('GET', 'HEAD'))
+}
+
+function addLists(router: Router, registry: Registry): void {
+  router
+    .route('/ui/api/repositories')
+    .all(route('ui-api'))
+    .get(async (req, res) => {
+      const question = { search: textOf(req, 'q'), ...partOf(req) }
+      res.json(await (await registry.overview()).repositories(question, callerOf(res), clientSignal(res)))
+    })
+    .all(onlyMethods('GET', 'HEAD'))
+  router
+    .route('/ui/api/find')
+    .all(route('ui-api'))
+    .get(async (req, res) => {
+      const places = await (await registry.overview()).find(textOf(req, 'q'), callerOf(res), clientSignal(res))
+      if (places === undefined) {
+        throw invalid('q must be a digest or a CID')
+      }
+      res.json({ places })
+    })
+    .all(onlyMethods('GET', 'HEAD'))
+  router
+    .route('/ui/api/tags')
+    .all(route('ui-api'))
+    .get(async (req, res) => {
+      const question = {
+        repository: parseName(req.query['repository']),
+        search: textOf(req, 'q'),
+        order: textOf(req, 'order') === 'name' ? ('name' as const) : ('newest' as const),
+        ...partOf(req),
+      }
+      res.json(await (await registry.overview()).tags(question, callerOf(res), clientSignal(res)))
+    })
+    .all(onlyMethods('GET', 'HEAD'))
+  router
+    .route('/ui/api/image')
+    .all(route('ui-api'))
+    .get(async (req, res) => {
+      const repository = parseName(req.query['repository'])
+      const reference = parseReference(req.query['reference'])
+      res.json(await (await registry.overview()).image(repository, reference, callerOf(res), clientSignal(res)))
+    })
+    .all(onlyMethods('GET', 'HEAD'))
+}
+
+/** A browser that is told of Basic asks for a password by itself; the pages show how to log in instead */
+const withoutPasswordPrompt: ErrorRequestHandler = (err: unknown, _req, _res, next) => {
+  const { code, detail, headers } = toClientError(err)
+  if (code !== 'UNAUTHORIZED') {
+    next(err)
+    return
+  }
+  const challenges = [headers['WWW-Authenticate'] ?? []].flat().filter(text => text.startsWith('Bearer '))
+  next(new OciError(code, { detail, headers: { ...headers, 'WWW-Authenticate': challenges }, cause: err }))
+}
+
+/** @throws OciError REQUEST_INVALID */
+function textOf({ query }: Request, name: string): string {
+  const text = query[name] ?? ''
+  if (typeof text !== 'string' || text.length > maxSearch) {
+    throw invalid(`${name} must be one text of at most ${maxSearch} characters`)
+  }
+  return text
+}
+
+/** @throws OciError REQUEST_INVALID */
+function partOf(req: Request): { from: number; limit: number } {
+  const numberOf = (name: string, fallback: number): number => {
+    const text = textOf(req, name)
+    if (!/^\d{0,9}$/.test(text)) {
+      throw invalid(`${name} must be a whole number`)
+    }
+    return text === '' ? fallback : Number(text)
+  }
+  return { from: numberOf('from', 0), limit: Math.min(numberOf('n', defaultLimit), maxLimit) }
+}

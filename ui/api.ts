@@ -1,0 +1,112 @@
+import { signal } from '@preact/signals'
+import { useEffect, useState } from 'preact/hooks'
+import type { ImageDetails, PartOf, Place, RepositoryLine, Session, TagLine } from './answers.ts'
+
+/** The server did not answer, or refused */
+export class ApiError extends Error {
+  /** Of HTTP; 0 where there was no answer */
+  readonly status: number
+
+  constructor(status: number, message: string) {
+    super(message)
+    this.status = status
+  }
+}
+
+/** What the server answers to each question */
+interface Answers {
+  session: Session
+  repositories: PartOf<RepositoryLine>
+  find: { places: Place[] }
+  tags: PartOf<TagLine>
+  image: ImageDetails
+}
+
+export interface Asked<T> {
+  /** The last answer, also while the next one is on its way */
+  data: T | undefined
+  error: ApiError | undefined
+  isLoading: boolean
+}
+
+/** Milliseconds; the server answers within a second, or says that it can't */
+const timeout = 30_000
+
+/** Goes up when what is shown may be another's: after somebody has logged out */
+export const generation = signal(0)
+
+export async function ask<Name extends keyof Answers>(
+  name: Name,
+  query: Record<string, string | number> = {},
+  signal?: AbortSignal,
+): Promise<Answers[Name]> {
+  const params = new URLSearchParams(Object.entries(query).map(([key, value]) => [key, String(value)]))
+  const signals = [AbortSignal.timeout(timeout), ...(signal === undefined ? [] : [signal])]
+  let response: Response
+  try {
+    response = await fetch(`ui/api/${name}?${params}`, { signal: AbortSignal.any(signals) })
+  } catch {
+    throw new ApiError(0, '')
+  }
+  const body = (await response.json().catch(() => ({}))) as { error?: string }
+  if (!response.ok) {
+    throw new ApiError(response.status, body.error ?? '')
+  }
+  return body as Answers[Name]
+}
+
+/**
+ * Asks for what a part of a page shows, and again where the question changes
+ *
+ * @param query undefined: nothing is asked
+ * @param every milliseconds after which it is asked again while somebody looks; 0: never
+ */
+export function useAnswer<Name extends keyof Answers>(
+  name: Name,
+  query: Record<string, string | number> | undefined,
+  every = 0,
+): Asked<Answers[Name]> & { again: () => void } {
+  const [asked, setAsked] = useState<Asked<Answers[Name]>>({ data: undefined, error: undefined, isLoading: true })
+  const [turn, setTurn] = useState(0)
+  const key = JSON.stringify(query)
+  useEffect(() => {
+    if (query === undefined) {
+      setAsked({ data: undefined, error: undefined, isLoading: false })
+      return
+    }
+    const controller = new AbortController()
+    setAsked(before => ({ ...before, isLoading: true }))
+    ask(name, query, controller.signal).then(
+      data => {
+        setAsked({ data, error: undefined, isLoading: false })
+      },
+      (error: ApiError) => {
+        if (!controller.signal.aborted) {
+          setAsked({ data: undefined, error, isLoading: false })
+        }
+      },
+    )
+    return () => {
+      controller.abort()
+    }
+  }, [name, key, turn, generation.value])
+  useEffect(() => {
+    if (every === 0) {
+      return
+    }
+    const timer = setInterval(() => {
+      if (document.visibilityState === 'visible') {
+        setTurn(before => before + 1)
+      }
+    }, every)
+    return () => {
+      clearInterval(timer)
+    }
+  }, [every])
+  return {
+    ...asked,
+    again: () => {
+      setTurn(before => before + 1)
+    },
+  }
+}

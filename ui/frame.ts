@@ -1,0 +1,105 @@
+import { h, type ComponentType, type ComponentChild } from 'preact'
+import { useEffect, useState } from 'preact/hooks'
+import { announcement } from './parts/copy.ts'
+import { LogInLinks } from './parts/log-in.ts'
+import { Notice } from './parts/notice.ts'
+import { linkTo, route, type Route } from './router.ts'
+import { loadSession, logOut, session } from './session.ts'
+import { ImagesPage } from './pages/images.ts'
+
+type PageType = ComponentType<{ route: Route }>
+
+/** Pages beside the first are loaded when somebody opens one */
+const repositoryPage = async (): Promise<PageType> => (await import('./pages/repository.ts')).RepositoryPage
+const imagePage = async (): Promise<PageType> => (await import('./pages/image.ts')).ImagePage
+
+/** What is around every page: where one is, who one is, and the page itself */
+export function Frame(): ComponentChild {
+  useEffect(() => {
+    void loadSession()
+  }, [])
+  return h(
+    'div',
+    { class: 'frame' },
+    h('a', { class: 'skip', href: '#main', onClick: skip }, 'Skip to the content'),
+    h(
+      'header',
+      { class: 'top' },
+      h('a', { class: 'brand', href: linkTo() }, h(Mark, {}), 'IPDR'),
+      h('nav', { 'aria-label': 'Pages' }, h('a', { href: linkTo(), 'aria-current': 'page' }, 'Images')),
+      h(Account, {}),
+    ),
+    h('main', { id: 'main', tabIndex: -1 }, h(Page, { route: route.value })),
+    h('div', { class: 'offscreen', role: 'status', 'aria-live': 'polite' }, announcement.value),
+  )
+}
+
+function Page({ route }: { route: Route }): ComponentChild {
+  const { reference, repository } = route
+  const load = repository === '' ? undefined : reference === '' ? repositoryPage : imagePage
+  const [loaded, setLoaded] = useState<{ load: typeof load; page: PageType | undefined }>()
+  useEffect(() => {
+    load?.().then(
+      page => {
+        setLoaded({ load, page })
+      },
+      () => {
+        setLoaded({ load, page: undefined })
+      },
+    )
+  }, [load])
+  useEffect(() => {
+    document.title = [
+      `${repository}${reference === '' ? '' : `${reference.includes(':') ? '@' : ':'}${reference}`}`,
+      'IPDR',
+    ]
+      .filter(text => text !== '')
+      .join(' – ')
+    scrollTo(0, 0)
+  }, [repository, reference])
+  if (load === undefined) {
+    return h(ImagesPage, { route })
+  }
+  if (loaded?.load !== load) {
+    return null
+  }
+  return loaded.page === undefined ? h(Outdated, {}) : h(loaded.page, { route, key: `${repository} ${reference}` })
+}
+
+/** The server has files of another version now, or does not answer */
+function Outdated(): ComponentChild {
+  return h(
+    Notice,
+    { title: 'This page could not be loaded' },
+    h('p', {}, 'The registry may have been updated since you opened it, or it does not answer.'),
+    h('p', {}, h('button', { type: 'button', onClick: () => location.reload() }, 'Load it again')),
+  )
+}
+
+function Account(): ComponentChild {
+  const { logIn = [], mayLogOut = false, name } = session.value ?? {}
+  if (name !== undefined) {
+    return h(
+      'div',
+      { class: 'account' },
+      h('span', { class: 'quiet' }, 'Logged in as ', h('bdi', {}, name)),
+      mayLogOut && h('button', { type: 'button', onClick: () => void logOut() }, 'Log out'),
+    )
+  }
+  return logIn.length === 0 ? null : h('div', { class: 'account' }, h(LogInLinks, {}))
+}
+
+function Mark(): ComponentChild {
+  return h(
+    'svg',
+    { viewBox: '0 0 32 32', width: 26, height: 26, 'aria-hidden': 'true' },
+    h('path', { class: 'mark', d: 'M16 1.5 28.5 8.7v14.6L16 30.5 3.5 23.3V8.7z' }),
+    h('path', { class: 'mark-lines', d: 'm9 12.2 7-4 7 4v8l-7 4-7-4zm0 0 7 4 7-4M16 16.2v8' }),
+  )
+}
+
+/** The fragment of the address says which page it is, so a link can't lead to a place on the page */
+function skip(event: Event): void {
+  event.preventDefault()
+  document.getElementById('main')?.focus()
+}

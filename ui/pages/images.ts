@@ -1,0 +1,202 @@
+import { h, type ComponentChild } from 'preact'
+import type { Place, RepositoryLine } from '../answers.ts'
+import { useAnswer } from '../api.ts'
+import { LogInLinks } from '../parts/log-in.ts'
+import { ErrorNotice, Notice } from '../parts/notice.ts'
+import { Pager } from '../parts/pager.ts'
+import { Search } from '../parts/search.ts'
+import { count, formatSize, shortDigest } from '../parts/texts.ts'
+import { Time } from '../parts/time.ts'
+import { linkTo, replaceRoute, type Route } from '../router.ts'
+import { session } from '../session.ts'
+import { FirstPush } from './first-push.ts'
+
+const limit = 50
+/** Milliseconds: whoever pushes wants to see it come */
+const refresh = 5000
+/** A digest, or what is as long as a CID: the shortest has 46 characters */
+const address = /\bsha(256|512):[0-9a-f]+|^\s*(\/?ip[fn]s(\/|:\/\/))?[A-Za-z0-9]{46,}\s*$/
+
+/** All repositories, and what is searched for among them */
+export function ImagesPage({ route }: { route: Route }): ComponentChild {
+  const search = route.query.get('q') ?? ''
+  const from = Number(route.query.get('from') ?? 0) || 0
+  const isAddress = address.test(search)
+  const list = useAnswer(
+    'repositories',
+    isAddress ? undefined : { q: search, from, n: limit },
+    from === 0 ? refresh : 0,
+  )
+  const places = useAnswer('find', isAddress ? { q: search } : undefined)
+  const isEmpty = !isAddress && list.data?.total === 0 && search === ''
+  return h(
+    'div',
+    {},
+    h('h1', {}, 'Images'),
+    isEmpty
+      ? h(Empty, {})
+      : [
+          h(Search, {
+            key: 'search',
+            label: 'Search images',
+            placeholder: 'Search by name, name:tag, digest or CID',
+            value: search,
+            onSearch: text => {
+              replaceRoute(linkTo('', '', { q: text }))
+            },
+            onEnter: () => {
+              const only = places.data?.places.length === 1 ? places.data.places[0] : undefined
+              if (only?.digest !== undefined) {
+                location.hash = linkTo(only.repository, only.digest)
+              }
+            },
+          }),
+          isAddress
+            ? h(Places, { key: 'places', ...places })
+            : h(Repositories, { key: 'repositories', search, from, ...list }),
+        ],
+  )
+}
+
+function Empty(): ComponentChild {
+  const { logIn = [], name } = session.value ?? {}
+  if (logIn.length > 0 && name === undefined) {
+    return h(
+      Notice,
+      { title: 'Log in to see what is here' },
+      h('p', {}, 'Nothing in this registry is for everybody. Log in to see what is for you.'),
+      h(LogInLinks, {}),
+    )
+  }
+  return h(FirstPush, {})
+}
+
+function Repositories({
+  again,
+  data,
+  error,
+  from,
+  search,
+}: { search: string; from: number } & ReturnType<typeof useAnswer<'repositories'>>): ComponentChild {
+  if (error !== undefined) {
+    return h(ErrorNotice, { error, again })
+  }
+  if (data === undefined) {
+    return h('p', { class: 'quiet waiting' }, 'Loading…')
+  }
+  const what =
+    search === '' ? count(data.total, 'repository', 'repositories') : `${data.total.toLocaleString('en')} found`
+  return h(
+    'section',
+    { 'aria-label': 'Repositories' },
+    h('p', { class: 'quiet', role: 'status' }, what),
+    data.total === 0 &&
+      h(
+        Notice,
+        { title: 'Nothing has such a name' },
+        h(
+          'p',
+          {},
+          'Parts of names and tags are enough: ',
+          h('code', {}, 'app'),
+          ', ',
+          h('code', {}, 'team/'),
+          ' or ',
+          h('code', {}, 'app:v1'),
+          '.',
+        ),
+      ),
+    h(
+      'ul',
+      { class: 'rows' },
+      data.items.map(line => h(RepositoryRow, { key: line.name, line })),
+    ),
+    h(Pager, { from, limit, total: data.total, link: next => linkTo('', '', { q: search, from: next }) }),
+  )
+}
+
+function RepositoryRow({ line: { found, name, newest, tags } }: { line: RepositoryLine }): ComponentChild {
+  const size = newest?.size
+  return h(
+    'li',
+    { class: 'row' },
+    h('div', { class: 'row-name' }, h(RepositoryName, { name })),
+    h('div', { class: 'row-count quiet' }, count(tags, 'tag')),
+    newest !== undefined &&
+      h(
+        'div',
+        { class: 'row-facts quiet' },
+        h('a', { class: 'tag', href: linkTo(name, newest.tag) }, newest.tag),
+        h(Time, { at: newest.updated }),
+        size !== undefined && h('span', {}, formatSize(size)),
+        newest.platforms !== undefined && newest.platforms.length > 0 && h('span', {}, newest.platforms.join(', ')),
+      ),
+    found.length > 0 &&
+      h(
+        'div',
+        { class: 'row-facts quiet' },
+        'Found: ',
+        found.map(tag => h('a', { class: 'tag', key: tag, href: linkTo(name, tag) }, tag)),
+      ),
+  )
+}
+
+/** The last part of a name leads to the repository, those before it to all that begin so */
+function RepositoryName({ name }: { name: string }): ComponentChild {
+  const parts = name.split('/')
+  const last = parts.at(-1)!
+  return h(
+    'span',
+    { class: 'repository-name' },
+    parts.slice(0, -1).map((part, i) => {
+      const folder = `${parts.slice(0, i + 1).join('/')}/`
+      return h(
+        'a',
+        { class: 'folder', key: folder, href: linkTo('', '', { q: folder }), 'aria-label': `All in ${folder}` },
+        `${part}/`,
+      )
+    }),
+    h('a', { href: linkTo(name), 'aria-label': name }, last),
+  )
+}
+
+function Places({ again, data, error }: ReturnType<typeof useAnswer<'find'>>): ComponentChild {
+  if (error !== undefined && error.status !== 400) {
+    return h(ErrorNotice, { error, again })
+  }
+  if (error !== undefined || data?.places.length === 0) {
+    return h(
+      Notice,
+      { title: 'Nothing here has this digest or CID' },
+      h(
+        'p',
+        {},
+        'Other nodes may have it. To pull an image from them, use its CID as the name: ',
+        h('code', {}, `docker pull ${location.host}/<CID>`),
+      ),
+    )
+  }
+  return h(
+    'ul',
+    { class: 'rows', 'aria-label': 'Where it is' },
+    data?.places.map(place => h(PlaceRow, { key: `${place.repository} ${place.digest}`, place })),
+  )
+}
+
+function PlaceRow({ place: { digest, repository, tags } }: { place: Place }): ComponentChild {
+  return h(
+    'li',
+    { class: 'row' },
+    h('div', { class: 'row-name' }, h(RepositoryName, { name: repository })),
+    h(
+      'div',
+      { class: 'row-facts quiet' },
+      digest === undefined
+        ? 'A layer or another part of its images'
+        : [
+            h('a', { key: 'digest', href: linkTo(repository, digest) }, h('code', {}, shortDigest(digest))),
+            ...tags.map(tag => h('a', { class: 'tag', key: tag, href: linkTo(repository, tag) }, tag)),
+          ],
+    ),
+  )
+}
