@@ -27,6 +27,7 @@ import { addPullCommand } from './commands/pull.ts'
 import { addPushCommand } from './commands/push.ts'
 import { addReadOnlyCommand } from './commands/read-only.ts'
 import { addResolveCommand } from './commands/resolve.ts'
+import { addRetentionCommand } from './commands/retention.ts'
 import { addRestoreCommand } from './commands/restore.ts'
 import { addSwarmKeyCommand } from './commands/swarm-key.ts'
 import { addVersionCommand } from './commands/version.ts'
@@ -54,6 +55,7 @@ export function addOtherCommands(program: Command, context: CliContext): void {
     addReadOnlyCommand,
     addEventsCommand,
     addPrefetchCommand,
+    addRetentionCommand,
     addGcCommand,
     addFsckCommand,
     addBackupCommand,

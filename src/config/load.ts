@@ -125,7 +125,7 @@ function describe({ path, rest, message, showValue }: Problem, entry: Entry | un
   let value = entry?.value
   for (const step of rest) {
     // the items of a mapping of names are counted as those of a list
-    const isNamed = typeof step === 'number' && !Array.isArray(value)
+    const isNamed = typeof step === 'number' && typeof value === 'object' && !Array.isArray(value)
     const key = isNamed ? Object.keys(value ?? {})[step] : step
     name += typeof key === 'number' ? `[${key}]` : `.${String(key)}`
     // of an item that is a text, the text is shown

@@ -4,9 +4,9 @@
  * through the interfaces in this file alone.
  *
  * - `index.ts` (begin here): the interfaces `Index`, `IndexChange` and `IndexSnapshot`, and the records
- * - `events.ts`: events, and which of them wait for a webhook
+ * - `events.ts`: events, and which of them wait for a webhook; `pulls.ts`: when manifests were last pulled
  * - `keys.ts`: the whole key space, drawn in one comment
- * - `level-index.ts`, `level-index-change.ts`, `level-snapshot.ts`: the index in a LevelDB
+ * - `level-index.ts`, `level-index-change.ts`, `level-snapshot.ts`, `level-scan.ts`: the index in a LevelDB
  * - `index-writer.ts`: the queue of all writes, and what happens after a failed one
  * - `block-owners.ts`, `block-lists.ts`: which repositories a block belongs to, looked up and written
  * - `record-cache.ts`: records in memory; `json-value.ts`: the form of a value; `errors.ts`: why the index fails
@@ -15,6 +15,7 @@ import type { Descriptor } from '../oci/descriptor.ts'
 import type { Digest, DigestAlgorithm } from '../oci/digest.ts'
 import type { Page } from '../oci/pagination.ts'
 import type { EventChange, EventIndex } from './events.ts'
+import type { PullChange, PullIndex } from './pulls.ts'
 
 /** Where the bytes of a blob are */
 export interface BlobRecord {
@@ -140,7 +141,7 @@ export interface MirroredTagRecord {
 /**
  * What the registry knows, in a sorted key-value store. A listing is a range scan that starts where its page starts.
  */
-export interface Index extends EventIndex {
+export interface Index extends EventIndex, PullIndex {
   blob: (digest: Digest) => Promise<BlobRecord | undefined>
   blobs: () => AsyncIterable<{ digest: Digest; record: BlobRecord }>
   /** Whether the repository may serve the blob */
@@ -216,7 +217,7 @@ export interface IndexSnapshot extends AsyncDisposable {
   blobs: (repository: string) => AsyncIterable<{ digest: Digest; record: BlobRecord }>
 }
 
-export interface IndexChange extends EventChange<IndexChange> {
+export interface IndexChange extends EventChange<IndexChange>, PullChange<IndexChange> {
   /** Where its CID is another one than before, its blocks are not known until {@link putBlobBlocks} */
   putBlob: (digest: Digest, record: BlobRecord) => this
   /** Forgets its blocks too */
@@ -234,7 +235,7 @@ export interface IndexChange extends EventChange<IndexChange> {
   deleteLink: (repository: string, digest: Digest) => this
   /** Where its image root is another one than before, its blocks are not known until {@link putManifestBlocks} */
   putManifest: (repository: string, digest: Digest, record: ManifestRecord) => this
-  /** Forgets its blocks too */
+  /** Forgets its blocks and its last pull too */
   deleteManifest: (repository: string, digest: Digest) => this
   /**
    * Records which blocks a manifest has: those of its bytes, and those of its image root that are in no file that it

@@ -21,6 +21,8 @@
  *
  * /event/<id>                               what happened, for webhooks and scripts; an id sorts by time
  * /event-waiting/<webhook>:<id>             the event waits for the webhook; no value
+ * /pulls                                    since when pulls are noted; time
+ * /pulled/<repository>:<digest>             when the manifest was last pulled; time
  *
  * /linked/<short>:<repository>              every link once more, to be found by blob; its digest as text
  * /blob-blocks/<digest>                     the blocks of a blob: the first 16 bytes of the hash of each
@@ -55,6 +57,8 @@ export const keys = {
   mirroredTag: (repository: string, tag: string) => `/mirrored-tag/${repository}:${tag}`,
   event: (id: string) => `${prefixes.events()}${id}`,
   waitingEvent: (webhook: string, id: string) => `${prefixes.waitingEventsOf(webhook)}${id}`,
+  pulls: () => '/pulls',
+  pulled: (repository: string, digest: Digest) => `${prefixes.pulled(repository)}${digest}`,
   linked: (repository: string, digest: Digest) => `${prefixes.linkedTo(shortKey(digest))}${repository}`,
   blobBlocks: (digest: Digest) => `/blob-blocks/${digest}`,
   manifestBlocks: (repository: string, digest: Digest) => `/manifest-blocks/${repository}:${digest}`,
@@ -81,6 +85,7 @@ export const prefixes = {
   events: () => '/event/',
   waitingEvents: () => '/event-waiting/',
   waitingEventsOf: (webhook: string) => `${prefixes.waitingEvents()}${webhook}:`,
+  pulled: (repository: string) => `/pulled/${repository}:`,
   linkedTo: (blob: string) => `/linked/${blob}:`,
   ownersOf: (block: string) => `/owner/${block}`,
 }

@@ -19,6 +19,7 @@ import type {
 } from './index.ts'
 import { blobOwner, BlockLists, manifestOwner } from './block-lists.ts'
 import { decodeValue, encodeValue } from './json-value.ts'
+import type { PulledRecord, PullsRecord } from './pulls.ts'
 import { keys, prefixes, within } from './keys.ts'
 import type { RecordCache } from './record-cache.ts'
 import type { IndexWriter, Operation } from './index-writer.ts'
@@ -95,6 +96,7 @@ export class LevelIndexChange implements IndexChange {
 
   deleteManifest(repository: string, digest: Digest): this {
     this.#blocks.delete(manifestOwner(repository, digest))
+    this.#uncached.push({ type: 'del', key: keys.pulled(repository, digest) })
     return this.#delete(keys.manifest(repository, digest))
   }
 
@@ -198,6 +200,15 @@ export class LevelIndexChange implements IndexChange {
 
   deleteWaitingEvent(webhook: string, id: string): this {
     this.#uncached.push({ type: 'del', key: keys.waitingEvent(webhook, id) })
+    return this
+  }
+
+  putPulls(record: PullsRecord): this {
+    return this.#put(keys.pulls(), record)
+  }
+
+  putPulled(repository: string, digest: Digest, record: PulledRecord): this {
+    this.#uncached.push({ type: 'put', key: keys.pulled(repository, digest), value: encodeValue(record) })
     return this
   }
 

@@ -21,14 +21,14 @@ import type {
   TagRecord,
   UploadRecord,
 } from './index.ts'
+import type { PulledRecord, PullsRecord } from './pulls.ts'
 import { decodeValue } from './json-value.ts'
 import { keys, prefixes, within } from './keys.ts'
 import { LevelIndexChange } from './level-index-change.ts'
+import { scan, scanKeys, type Level } from './level-scan.ts'
 import { LevelSnapshot } from './level-snapshot.ts'
 import { RecordCache } from './record-cache.ts'
 import { IndexWriter } from './index-writer.ts'
-
-type Level = LevelDatastore['db']
 
 /** Each is a few hundred bytes */
 const maxCachedRecords = 10_000
@@ -125,6 +125,16 @@ export class LevelIndex implements Index {
   async *referrers(repository: string, subject: Digest, page: Page): AsyncGenerator<Descriptor> {
     for await (const [, descriptor] of this.#scan<Descriptor>(prefixes.referrers(repository, subject), page)) {
       yield descriptor
+    }
+  }
+
+  async pulls(): Promise<PullsRecord | undefined> {
+    return await this.#get(keys.pulls())
+  }
+
+  async *pulled(repository: string): AsyncGenerator<{ digest: Digest; record: PulledRecord }> {
+    for await (const [digest, record] of this.#scan<PulledRecord>(prefixes.pulled(repository), everything)) {
+      yield { digest: digest as Digest, record }
     }
   }
 
@@ -277,18 +287,14 @@ export class LevelIndex implements Index {
   }
 
   /** Yields each key without the prefix, where there is no value or none is wanted */
-  async *#items(prefix: string, { limit, last }: Page): AsyncGenerator<string> {
+  async *#items(prefix: string, page: Page): AsyncGenerator<string> {
     await this.#writer.available
-    for await (const key of this.#db.keys({ ...within(prefix, last), limit })) {
-      yield key.slice(prefix.length)
-    }
+    yield* scanKeys(this.#db, prefix, page)
   }
 
   /** Yields each key without the prefix, and its value */
-  async *#scan<T>(prefix: string, { limit, last }: Page): AsyncGenerator<[string, T]> {
+  async *#scan<T>(prefix: string, page: Page): AsyncGenerator<[string, T]> {
     await this.#writer.available
-    for await (const [key, value] of this.#db.iterator({ ...within(prefix, last), limit })) {
-      yield [key.slice(prefix.length), decodeValue<T>(value)]
-    }
+    yield* scan<T>(this.#db, prefix, page)
   }
 }

@@ -1,8 +1,8 @@
 /**
- * `src/upkeep` keeps a registry in order: garbage collection (`gc/`), checks and repairs (`fsck/`), a lost index
- * (`rebuild/`) and copies (`backup/`). Each room may import those after it: `fsck`, `gc`, `rebuild`, `backup`. The
- * folder may import `access`, `registry`, `ipfs`, `oci`, `scheduling` and types of `index`; it knows neither HTTP nor
- * the configuration.
+ * `src/upkeep` keeps a registry in order: deletion by rules (`retention/`), garbage collection (`gc/`), checks and
+ * repairs (`fsck/`), a lost index (`rebuild/`) and copies (`backup/`). Each room may import those after it:
+ * `retention`, `fsck`, `gc`, `rebuild`, `backup`. The folder may import `access`, `registry`, `ipfs`, `oci`,
+ * `scheduling` and types of `index`; it knows neither HTTP nor the configuration.
  *
  * This file is the place to begin: everything that an administrator can ask for passes through it, and leads to one
  * room. It throws only OciError.
@@ -24,6 +24,7 @@ import type { ReadOnlyMode, ReadOnlyState } from '../registry/read-only-mode.ts'
 import type { Registry } from '../registry/repositories/registry.ts'
 import type { RequestOptions } from '../registry/repository.ts'
 import type { RestoreOptions, Restorer, RestoreResult } from './backup/restorer.ts'
+import type { Retention, RetentionOptions, RetentionResult } from './retention/retention.ts'
 import type { Fsck, FsckOptions, FsckResult } from './fsck/fsck.ts'
 
 export interface AdministrationComponents {
@@ -35,6 +36,7 @@ export interface AdministrationComponents {
   names: { resolve: (name: string, options?: RequestOptions) => Promise<{ cid: string; path: string[]; ttl: number }> }
   publisher: { publish: () => Promise<{ name: string; cid: string }> }
   collector: Pick<GarbageCollector, 'collect'>
+  retention: Pick<Retention, 'run'>
   fsck: Pick<Fsck, 'run'>
   backups: Pick<Backups, 'begin'>
   restorer: Pick<Restorer, 'restore'>
@@ -111,6 +113,11 @@ export class Administration {
   /** Collects garbage in a cycle that begins after the call */
   async collect(options: CollectOptions = {}): Promise<CollectionResult> {
     return await translateErrors(async () => await this.#components.collector.collect(options))
+  }
+
+  /** Deletes what the rules of the configuration let go, after the runs that were requested before */
+  async retain(options: RetentionOptions = {}): Promise<RetentionResult> {
+    return await translateErrors(async () => await this.#components.retention.run(options))
   }
 
   /** Checks everything that is stored, after the runs that were requested before */

@@ -54,6 +54,13 @@ const registry = {
 const administration = new Administration({
   registry,
   readOnly: readOnlyMode(),
+  retention: {
+    run: async ({ dryRun = false, onDecisions } = {}) => {
+      const decided = { repository: 'a/b', digest: `sha256:${'1'.repeat(64)}`, why: 'no rule is about it' } as const
+      onDecisions?.(Array.from({ length: 1001 }, (_, i) => ({ action: 'keep', tag: `v${i}`, ...decided })))
+      return { dryRun, repositories: 1, tags: 0, keptTags: 1001, manifests: 0, seconds: 0.1 }
+    },
+  },
   node: { peers: () => [peer], connect: async address => await answer(address, '12D3') },
   names: { resolve: async name => await answer(name, { cid, path: ['a'], ttl: 60 }) },
   publisher: { publish: async () => ({ name: 'k51', cid }) },
@@ -212,6 +219,14 @@ for (const over of ['TCP', 'the socket'] as const) {
       assert.deepEqual(linesOf(await ask('POST', 'gc', post({}))), [{ progress }, { result: collected }])
     })
 
+    it('applies retention, and lists what goes and stays in pieces', async () => {
+      const lines = linesOf(await ask('POST', 'retention', post({ dryRun: true })))
+      const counts = lines.map(line => (line as { items?: unknown[] }).items?.length)
+      assert.deepEqual(counts, [1000, 1, undefined])
+      const result = { dryRun: true, repositories: 1, tags: 0, keptTags: 1001, manifests: 0, seconds: 0.1 }
+      assert.deepEqual(lines.at(-1), { result })
+    })
+
     it('checks what is stored', async () => {
       assert.deepEqual(linesOf(await ask('POST', 'fsck', post({}))), [{ result: fsckResult }])
       assert.deepEqual(linesOf(await ask('POST', 'fsck', post({ repair: false, rate: 7 }))), [
@@ -312,6 +327,7 @@ for (const over of ['TCP', 'the socket'] as const) {
       ],
       ['no name', 'GET', 'resolve', {}, 400, /'name' missing/],
       ['a collection with a grace that is none', 'POST', 'gc', post({ grace: -1 }), 400, /grace must be a number/],
+      ['retention that is neither dry nor not', 'POST', 'retention', post({ dryRun: 1 }), 400, /must be true or false/],
       ['a collection that is neither dry nor not', 'POST', 'gc', post({ dryRun: 'no' }), 400, /must be true or false/],
       ['a check that neither repairs nor not', 'POST', 'fsck', post({ repair: 'no' }), 400, /must be true or false/],
       ['a check with a rate that is none', 'POST', 'fsck', post({ rate: '50MiB' }), 400, /must be a number/],
@@ -350,6 +366,7 @@ describe('/ipdr/v1 over TCP', () => {
     ['GET', 'resolve'],
     ['POST', 'publish'],
     ['POST', 'gc'],
+    ['POST', 'retention'],
     ['POST', 'fsck'],
     ['POST', 'rebuild'],
     ['POST', 'backup'],

@@ -24,6 +24,7 @@ const administration = new Administration({
   restorer: { restore: unusable },
   rebuilder: { rebuild: unusable, waive: unusable },
   collector: { collect: unusable },
+  retention: { run: unusable },
   fsck: { run: unusable },
 })
 

@@ -94,6 +94,7 @@ describe('docs/openapi.yaml', () => {
     ['GET /ipdr/v1/peers', 200],
     ['GET /ipdr/v1/resolve?name=team/app:v1', 200],
     ['POST /ipdr/v1/gc', 200, json, '{"dryRun":true}'],
+    ['POST /ipdr/v1/retention', 200, json, '{"dryRun":true}'],
     ['POST /ipdr/v1/gc', 200, json, '{"grace":3600}'],
     ['POST /ipdr/v1/fsck', 200, json, '{"repair":false,"rate":0}'],
     ['POST /ipdr/v1/rebuild', 200, json, '{}'],

@@ -2,9 +2,11 @@ import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Config } from '../../config/schema.ts'
 import { CachedImages } from '../../registry/image/cached-images.ts'
+import { ImmutableTags } from '../../registry/immutable-tags.ts'
 import { LinkGuard } from '../../registry/link-guard.ts'
 import type { PrefetchScheduleInit } from '../../registry/mirror/prefetch/prefetch-schedule.ts'
 import type { Mirroring, MirroringComponents } from '../../registry/mirror/mirroring.ts'
+import { PullNotes } from '../../registry/pull-notes.ts'
 import { ReadOnlyMode } from '../../registry/read-only-mode.ts'
 import { Registry } from '../../registry/repositories/registry.ts'
 import { UnreadableFiles } from '../../registry/unreadable-files.ts'
@@ -24,6 +26,9 @@ export interface RegistryParts {
   registry: Registry
   uploads: Uploads
   links: LinkGuard
+  pulls: PullNotes
+  /** Undefined where no tag is immutable */
+  immutable: ImmutableTags | undefined
   cached: CachedImages
   unreadable: UnreadableFiles
   /** Undefined where no other registry is mirrored */
@@ -43,6 +48,8 @@ export function buildRegistry(
     { expiry: gc.uploads * second, max: limits.uploads, maxPerClient: limits.uploadsPerClient },
   )
   const cached = new CachedImages({ index, log: log.child({ module: 'cache' }) })
+  const pulls = new PullNotes({ index, log: log.child({ module: 'registry' }) })
+  const immutable = config.immutableTags.length === 0 ? undefined : new ImmutableTags({ index }, config.immutableTags)
   const unreadable = new UnreadableFiles({ blockstore, repairer })
   const readOnly = buildReadOnlyMode(components)
   const mirroring = buildMirroring({
@@ -58,15 +65,16 @@ export function buildRegistry(
   components.knownDigests.fetched = mirroring?.fetches
   components.blockAccess.fetched = mirroring?.fetches
   const registry: Registry = new Registry(
-    { ...components, uploads, links, cached, unreadable, mirrors: mirroring?.mirrors },
+    { ...components, immutable, uploads, links, pulls, cached, unreadable, mirrors: mirroring?.mirrors },
     { missingBlobs, manifestLimits: { depth: limits.jsonDepth, descriptors: limits.descriptors } },
   )
   const parts = [
     part('read-only mode', readOnly),
     part('uploads', uploads),
+    part('notes of pulls', pulls),
     ...(mirroring === undefined ? [] : [part('mirroring', mirroring)]),
   ]
-  return { registry, uploads, links, cached, unreadable, mirroring, readOnly, parts }
+  return { registry, immutable, uploads, links, pulls, cached, unreadable, mirroring, readOnly, parts }
 }
 
 function buildMirroring({

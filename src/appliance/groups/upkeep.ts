@@ -3,6 +3,7 @@ import { Backups } from '../../upkeep/backup/backups.ts'
 import { Restorer } from '../../upkeep/backup/restorer.ts'
 import { Fsck } from '../../upkeep/fsck/fsck.ts'
 import { GarbageCollector } from '../../upkeep/gc/garbage-collector.ts'
+import { Retention } from '../../upkeep/retention/retention.ts'
 import { BlockListUpgrade } from '../../upkeep/rebuild/block-list-upgrade.ts'
 import { IndexRebuilder } from '../../upkeep/rebuild/index-rebuilder.ts'
 import { ManifestUpgrade } from '../../upkeep/rebuild/manifest-upgrade.ts'
@@ -18,6 +19,7 @@ type Components = Base & Pick<AccessParts, 'access'> & Storage & Network & NameP
 /** What keeps the stores in order */
 export interface Upkeep {
   collector: GarbageCollector
+  retention: Retention
   fsck: Fsck
   rebuilder: IndexRebuilder
   backups: Backups
@@ -52,8 +54,13 @@ export function buildUpkeep(components: Components): Upkeep {
     { ...withLog('fsck'), upgrade },
     { interval: config.fsck.interval * second, rate: config.fsck.rate },
   )
+  const retention = new Retention(
+    { ...withLog('retention'), upgrade },
+    { rules: config.retention, interval: config.retentionInterval * second },
+  )
   return {
     collector,
+    retention,
     fsck,
     rebuilder,
     backups,
@@ -61,6 +68,7 @@ export function buildUpkeep(components: Components): Upkeep {
     parts: [
       part('blocks of older content', blockLists),
       part('index rebuilder', rebuilder),
+      part('retention', retention),
       part('garbage collector', collector),
       part('fsck', fsck),
     ],

@@ -4,6 +4,7 @@
  * http/ and the types of results from upkeep.
  */
 import type { Peer } from '../../ipfs/node/peer.ts'
+import type { RetentionDecision, RetentionProgress, RetentionResult } from '../../upkeep/retention/retention.ts'
 import type { CollectionProgress, CollectionResult } from '../../upkeep/gc/garbage-collector.ts'
 import type { PrefetchResult } from '../../registry/mirror/prefetch/prefetcher.ts'
 import type { PrefetchProgress } from '../../registry/mirror/prefetch/prefetch-progress.ts'
@@ -11,6 +12,7 @@ import type { RebuildResult } from '../../upkeep/rebuild/index-rebuilder.ts'
 import type { RebuildProgress } from '../../upkeep/rebuild/rebuild-run.ts'
 import type { RestoreProgress, RestoreResult } from '../../upkeep/backup/restorer.ts'
 import type { FsckProgress, FsckResult } from '../../upkeep/fsck/fsck.ts'
+export type { RetentionDecision, RetentionProgress, RetentionResult } from '../../upkeep/retention/retention.ts'
 export type { CollectionProgress, CollectionResult } from '../../upkeep/gc/garbage-collector.ts'
 export type { PrefetchResult } from '../../registry/mirror/prefetch/prefetcher.ts'
 export type { PrefetchProgress } from '../../registry/mirror/prefetch/prefetch-progress.ts'
@@ -19,8 +21,9 @@ export type { RebuildProgress } from '../../upkeep/rebuild/rebuild-run.ts'
 export type { RestoreProgress, RestoreResult } from '../../upkeep/backup/restorer.ts'
 export type { FsckProgress, FsckResult } from '../../upkeep/fsck/fsck.ts'
 import { ClientError } from '../../remote/errors.ts'
-import { jsonOf, linesOf, requireStatus, type Answer } from '../../remote/http/answer.ts'
+import { jsonOf, requireStatus, type Answer } from '../../remote/http/answer.ts'
 import type { SendInit } from '../../remote/http/request.ts'
+import { lastOf } from './progress-lines.ts'
 import { backupTimeout, networkTimeout } from '../timeouts.ts'
 import type { AbortOptions } from '../../remote/abort-options.ts'
 
@@ -146,6 +149,21 @@ export class ApplianceClient {
   }
 
   /**
+   * Has the appliance delete what its rules let go; `onProgress` is called about once a second
+   *
+   * @param onDecisions told of what becomes of tags and manifests, and why
+   * @throws ResponseError, ClientError
+   */
+  async retain(
+    init: { dryRun: boolean },
+    onProgress: (progress: RetentionProgress) => void,
+    onDecisions: (decisions: readonly RetentionDecision[]) => void,
+    options: AbortOptions = {},
+  ): Promise<RetentionResult> {
+    return await this.#follow('retention', 'retention', { ...options, ...jsonBody(init) }, onProgress, onDecisions)
+  }
+
+  /**
    * Runs fsck: checks everything that is stored, and repairs it; `onProgress` is called about once a second
    *
    * @param init.rate bytes to read a second; 0 means unlimited, undefined means as configured
@@ -231,27 +249,16 @@ export class ApplianceClient {
   }
 
   /** Has the appliance do something that takes long, and passes on how far it is */
-  async #follow<Progress, Result>(
+  async #follow<Progress, Result, Item = never>(
     path: string,
     what: string,
     init: SendInit,
     onProgress: (progress: Progress) => void,
+    onItems?: (items: readonly Item[]) => void,
   ): Promise<Result> {
     const answer = await this.#connection.request(`/ipdr/v1/${path}`, { timeout: networkTimeout, ...init })
     await requireStatus(answer, what)
-    for await (const line of linesOf(answer)) {
-      const { error, progress, result } = line as { error?: string; progress?: Progress; result?: Result }
-      if (error !== undefined) {
-        throw new ClientError(`${what}: ${error}`)
-      }
-      if (progress !== undefined) {
-        onProgress(progress)
-      }
-      if (result !== undefined) {
-        return result
-      }
-    }
-    throw new ClientError(`${this.#connection.host} stopped answering before the ${what} ended`)
+    return await lastOf<Progress, Result, Item>(answer, what, { host: this.#connection.host, onProgress, onItems })
   }
 
   async #json(path: string, what: string, init: SendInit): Promise<unknown> {

@@ -1,6 +1,7 @@
 import type { RequestHandler, Router } from 'express'
 import type { Logger } from '../../log.ts'
 import type { Administration } from '../../upkeep/administration.ts'
+import type { RetentionDecision, RetentionProgress, RetentionResult } from '../../upkeep/retention/retention.ts'
 import { onlyMethods } from '../middleware/allowed-methods.ts'
 import { clientSignal } from '../request-options.ts'
 import { sendProgress } from '../responses/progress-lines.ts'
@@ -14,6 +15,8 @@ const second = 1000
  *
  * ```
  * POST /ipdr/v1/gc {"dryRun":false,"grace":300}        garbage collection; grace in seconds, if less than configured
+ * POST /ipdr/v1/retention {"dryRun":true}              deletes what the rules let go; what stays and goes is in lines
+ *                                                      {"items":[...]}
  * POST /ipdr/v1/fsck {"repair":true,"rate":52428800}   rate in bytes a second, 0 means unlimited, default as configured
  * POST /ipdr/v1/rebuild {"waive":false}                rebuilds a lost index; waive declares it complete as it is
  * POST /ipdr/v1/prefetch {"names":["docker.io/library/alpine:3"],"platforms":["all"]}
@@ -35,6 +38,20 @@ export function addUpkeepRoutes(
       requireNumber('grace', 'seconds', grace)
       const init = { dryRun, grace: grace === undefined ? undefined : grace * second }
       await sendProgress(res, log, async onProgress => await administration.collect({ ...init, onProgress }))
+    })
+    .all(onlyMethods('POST'))
+
+  router
+    .route('/ipdr/v1/retention')
+    .all(guard)
+    .post(requireJson, async (req, res) => {
+      const { dryRun = false } = await jsonOf(req)
+      requireBoolean('dryRun', dryRun)
+      await sendProgress<RetentionProgress, RetentionResult, RetentionDecision>(
+        res,
+        log,
+        async (onProgress, onDecisions) => await administration.retain({ dryRun, onProgress, onDecisions }),
+      )
     })
     .all(onlyMethods('POST'))
 

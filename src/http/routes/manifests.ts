@@ -62,6 +62,7 @@ function addReading(router: Router, { events, metrics, registry }: ManifestCompo
         whole: req.method === 'HEAD',
       })
       addLogFields(res, { digest: manifest.digest, cid: manifest.root })
+      registry.notePull(repository.name, manifest.digest)
       res.set({
         'Docker-Content-Digest': manifest.digest,
         ETag: etag(manifest.digest),

@@ -137,11 +137,12 @@ export class LocalRepository implements Repository {
   }
 
   async deleteBlob(digest: Digest): Promise<void> {
-    const { index } = this.#components
+    const { immutable, index } = this.#components
     await this.#locked(async () => {
       if (!(await index.isLinked(this.name, digest))) {
         throw new OciError('BLOB_UNKNOWN', { detail: { digest } })
       }
+      await immutable?.requireUnneeded(this.name, digest)
       await index.change().deleteLink(this.name, digest).commit({ durable: true })
     })
   }

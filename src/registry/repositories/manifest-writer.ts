@@ -8,6 +8,7 @@ import type { Manifest } from '../../oci/manifest.ts'
 import { deleteManifests, deleteTag, eventsOfDeletion, noteUntagged } from '../delete-manifests.ts'
 import { commitTelling, type EventOrigin, type EventSink, type NewEvent } from '../event-sink.ts'
 import { gatherImage, storeImageRoot, type ImageParts } from '../image/image-root.ts'
+import type { ImmutableTags } from '../immutable-tags.ts'
 import { manifestRecord, referencesIn, referrerDescriptor } from '../manifest-record.ts'
 import type { PutManifest } from '../repository.ts'
 import type { RootProvider } from '../root-provider.ts'
@@ -25,6 +26,8 @@ export interface ManifestWriterComponents {
   tagListener?: TagListener | undefined
   /** Undefined where nobody can hear of events */
   events?: Pick<EventSink, 'commit'> | undefined
+  /** @default no tag is immutable */
+  immutable?: Pick<ImmutableTags, 'requireMutable' | 'requireUnneeded'> | undefined
 }
 
 export interface ManifestWriterInit {
@@ -62,7 +65,8 @@ export class ManifestWriter {
    * Stores a manifest and its image root, and sets tags; everything is durable when it resolves
    *
    * @param options.onMove is told of each tag that points at another manifest, and may throw
-   * @throws OciError MANIFEST_BLOB_UNKNOWN, its detail naming all missing blobs; nothing has been stored then
+   * @throws OciError MANIFEST_BLOB_UNKNOWN, its detail naming all missing blobs; DENIED where a tag is immutable and
+   *   points at another manifest; nothing has been stored then
    */
   async put(
     { bytes, digest, manifest }: PushedManifest,
@@ -95,13 +99,14 @@ export class ManifestWriter {
     return record
   }
 
-  /** @throws OciError MANIFEST_UNKNOWN */
+  /** @throws OciError MANIFEST_UNKNOWN; DENIED where it is immutable */
   async deleteTag(tag: string, { origin }: DeleteOptions = {}): Promise<void> {
-    const { events, index } = this.#components
+    const { events, immutable, index } = this.#components
     const before = await index.tag(this.#repository, tag)
     if (before === undefined) {
       throw new OciError('MANIFEST_UNKNOWN', { detail: { name: this.#repository, tag } })
     }
+    immutable?.requireMutable(this.#repository, tag)
     const change = index.change()
     await deleteTag({ change, index, repository: this.#repository }, tag, new Date().toISOString())
     await commitTelling(events, change, () => [
@@ -113,14 +118,15 @@ export class ManifestWriter {
   /**
    * Deletes a manifest with the tags that point at it
    *
-   * @throws OciError MANIFEST_UNKNOWN
+   * @throws OciError MANIFEST_UNKNOWN; DENIED where an immutable tag needs it
    */
   async delete(digest: Digest, { origin }: DeleteOptions = {}): Promise<void> {
-    const { events, index } = this.#components
+    const { events, immutable, index } = this.#components
     const record = await index.manifest(this.#repository, digest)
     if (record === undefined) {
       throw new OciError('MANIFEST_UNKNOWN', { detail: { name: this.#repository, digest } })
     }
+    await immutable?.requireUnneeded(this.#repository, digest)
     const deletion = await deleteManifests(index, this.#repository, new Map([[digest, record]]))
     await commitTelling(events, deletion.change, () => eventsOfDeletion(this.#repository, deletion, { origin }))
     this.#tell(deletion.tags.keys())
@@ -160,10 +166,12 @@ export class ManifestWriter {
   }
 
   async #tellOfMoves(digest: Digest, tags: readonly string[], onMove: PutManifest['onMove']): Promise<void> {
-    for (const tag of onMove === undefined ? [] : tags) {
-      const before = await this.#components.index.tag(this.#repository, tag)
+    const { immutable, index } = this.#components
+    for (const tag of onMove === undefined && immutable === undefined ? [] : tags) {
+      const before = await index.tag(this.#repository, tag)
       if (before !== undefined && before.digest !== digest) {
         onMove?.(tag)
+        immutable?.requireMutable(this.#repository, tag)
       }
     }
   }

@@ -14,6 +14,7 @@ import type { ContentStore, PartialReader } from '../../ipfs/content-store.ts'
 import type { Hasher } from '../../ipfs/hashing/hasher.ts'
 import type { Index } from '../../index/index.ts'
 import { parseRoot } from '../../oci/cid.ts'
+import type { Digest } from '../../oci/digest.ts'
 import type { ManifestLimits } from '../../oci/manifest-limits.ts'
 import type { Page } from '../../oci/pagination.ts'
 import type { BlockAccess } from '../block-access.ts'
@@ -23,8 +24,10 @@ import { FallbackRepository } from './fallback-repository.ts'
 import { GuardedRepository } from './guarded-repository.ts'
 import { ImagesByRoot } from './images-by-root.ts'
 import type { EventSink } from '../event-sink.ts'
+import type { ImmutableTags } from '../immutable-tags.ts'
 import type { IndexCondition } from '../index-condition.ts'
 import type { UnreadableFiles } from '../unreadable-files.ts'
+import type { PullNotes } from '../pull-notes.ts'
 import type { LinkGuard } from '../link-guard.ts'
 import { takePage } from '../listing.ts'
 import { LocalRepository, type LocalRepositoryComponents } from './local-repository.ts'
@@ -47,6 +50,8 @@ export interface RegistryComponents {
   index: Index
   uploads: Uploads
   links: LinkGuard
+  /** Notes when manifests are pulled; @default nobody does */
+  pulls?: Pick<PullNotes, 'note'> | undefined
   unreadable: Pick<UnreadableFiles, 'has' | 'note'>
   cached: CachedImages
   /** @default a registry that always serves */
@@ -63,6 +68,8 @@ export interface RegistryComponents {
   tagListener?: TagListener | undefined
   /** @default nobody hears of events */
   events?: Pick<EventSink, 'commit'> | undefined
+  /** @default no tag is immutable */
+  immutable?: ImmutableTags | undefined
   /** Undefined where no resolver is configured */
   resolver?: TagResolver | undefined
   /** Undefined where no other registry is mirrored */
@@ -176,6 +183,11 @@ export class Registry {
     return this.#components.mirrors?.named(namespace, name) ?? name
   }
 
+  /** To be called when a client has got a manifest, or was told that it is there; returns at once */
+  notePull(repository: string, digest: Digest): void {
+    this.#components.pulls?.note(repository, digest)
+  }
+
   get hasMirrors(): boolean {
     return this.#components.mirrors !== undefined
   }
@@ -205,8 +217,9 @@ export class Registry {
 
   /** The repository of this registry that keeps what is mirrored under a name */
   mirroredRepository(name: string): Repository {
-    // only what is pushed here is pinned by others, and told as a push; what is provided is what is whole
-    const components = { ...this.#localComponents, events: undefined, pinner: undefined, provider: undefined }
+    // only what is pushed here is pinned by others, told as a push and immutable; what is provided is what is whole
+    const none = { events: undefined, immutable: undefined, pinner: undefined, provider: undefined }
+    const components = { ...this.#localComponents, ...none }
     return new LocalRepository(components, {
       name,
       acceptMissingBlobs: true,

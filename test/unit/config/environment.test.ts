@@ -37,6 +37,7 @@ const samplesByPath: Record<string, [string, unknown]> = {
   ipfsGateways: ['https://a.example,https://b.example/x', ['https://a.example', 'https://b.example/x']],
   hosts: ['registry.example, *.pages.example', ['registry.example', '*.pages.example']],
   cidResolvers: ['file:/cids,example.com', ['file:/cids', 'example.com']],
+  retention: ['dev/**=last:10', [{ images: ['dev/**'], keep: { last: 10 } }]],
   upstreams: [
     'ghcr.io=http://a.example:5000,',
     [

@@ -360,6 +360,38 @@ describe('ipdr dig', () => {
     assert.match((await at('dig', 'x', '--short=maybe')).err, /It must be true or false/))
 })
 
+describe('ipdr retention', () => {
+  const digest = `sha256:${'1'.repeat(64)}`
+  const decisions = [
+    { action: 'keep', repository: 'a/b', tag: 'v2', digest, why: 'its name' },
+    { action: 'delete', repository: 'a/b', tag: 'v1', digest, why: 'nothing keeps it: retention[0]' },
+    { action: 'delete', repository: 'a/b', digest, why: 'its tag v1 goes' },
+  ]
+  const result = { repositories: 1, tags: 1, keptTags: 1, manifests: 1, seconds: 0.5 }
+  const going = `delete  a/b:v1${' '.repeat(71)}nothing keeps it: retention[0]\ndelete  a/b@${digest}  its tag v1 goes\n`
+  const counts = '1 tags and 1 manifests of 1 repositories that a rule is about; 1 tags stay (0.5 s)\n'
+  const cases: [string[], boolean, string][] = [
+    [[], false, `${going}Deleted ${counts}`],
+    [['--dry-run'], true, `${going}keep    a/b:v2${' '.repeat(71)}its name\nWould delete ${counts}`],
+    [['--dry-run', '--json'], true, `${JSON.stringify({ dryRun: true, ...result, decisions })}\n`],
+  ]
+  for (const [args, dryRun, out] of cases) {
+    it(`${['retention', ...args].join(' ')} prints what goes, and why`, async () => {
+      await using server = await fakeServer(({ body, method, url }, res) => {
+        const isRight = `${method} ${url} ${body}` === `POST /ipdr/v1/retention {"dryRun":${dryRun}}`
+        const lines = [
+          { items: decisions.slice(0, 1) },
+          { items: decisions.slice(1) },
+          { result: { dryRun, ...result } },
+        ]
+        res.writeHead(isRight ? 200 : 404).end(lines.map(line => `${JSON.stringify(line)}\n`).join(''))
+      })
+      const expected = { code: 0, out, err: '' }
+      assert.deepEqual(await ipdr(['retention', ...args, '--docker-registry-host', server.host]), expected)
+    })
+  }
+})
+
 describe('ipdr gc', () => {
   const progress = { phase: 'sweep', roots: 3, blocks: 2, bytes: 2048 }
   const result = { dryRun: false, manifests: 1, links: 2, cached: 3, blocks: 4, bytes: 5 * 1024 * 1024, seconds: 1.25 }

@@ -149,6 +149,7 @@ describe('what a stranger says', () => {
   }
   const result = {
     dryRun: true,
+    keptTags: evil,
     manifests: evil,
     links: evil,
     cached: evil,
@@ -173,14 +174,15 @@ describe('what a stranger says', () => {
     root: evil,
     repositories: evil,
   }
-  const lines = [{ progress }, { result }].map(value => `${JSON.stringify(value)}\n`).join('')
+  const items = [{ action: 'delete', repository: evil, tag: evil, digest: evil, why: evil }]
+  const lines = [{ progress }, { items }, { result }].map(value => `${JSON.stringify(value)}\n`).join('')
 
   before(async () => {
     scratch = await temporaryDirectory('printable')
     server = await fakeServer(({ method, url }, res) => {
       res.setHeader('X-Ipfs-Cid', '\u009b2J\u0085')
       const [, , , what, reference] = url.split('/')
-      if (method === 'POST' && /gc|fsck|prefetch|rebuild|restore/.test(url)) {
+      if (method === 'POST' && /gc|fsck|retention|prefetch|rebuild|restore/.test(url)) {
         res.end(lines)
       } else if (url === '/ipdr/v1/peers') {
         res.end(
@@ -237,6 +239,8 @@ describe('what a stranger says', () => {
     ['peers'],
     ['peers', 'connect', '/ip4/1.2.3.4/tcp/1'],
     ['publish'],
+    ['retention'],
+    ['retention', '--dry-run'],
     ['gc'],
     ['gc', '--dry-run'],
     ['fsck'],

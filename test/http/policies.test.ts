@@ -1,0 +1,82 @@
+/** Policies as clients see them */
+import assert from 'node:assert/strict'
+import { after, before, describe, it } from 'node:test'
+import { json, TestApp } from '../fixtures/app.ts'
+import { sha256 } from '../fixtures/images.ts'
+import { emptyJson, imageManifest } from '../fixtures/manifests.ts'
+
+const [first, second] = ['first', 'second'].map(name => imageManifest({ annotations: { name } })) as [Buffer, Buffer]
+
+let app: TestApp
+before(async () => {
+  app = await TestApp.start({ immutableTags: ['prod/**'] })
+  await app.pushEmptyConfig('prod/app')
+  assert.equal((await app.pushManifest('prod/app', 'v1', first)).status, 201)
+})
+after(async () => {
+  await app[Symbol.asyncDispose]()
+})
+
+describe('an immutable tag', () => {
+  const refusals: Array<[string, () => Promise<unknown>, string]> = [
+    ['moved', async () => await app.pushManifest('prod/app', 'v1', second), 'it can be neither moved nor deleted'],
+    [
+      'moved by a push of another tag',
+      async () => await app.pushManifest('prod/app', 'v2?tag=v1', second),
+      'it can be neither moved nor deleted',
+    ],
+    [
+      'deleted',
+      async () => await app.request('DELETE', '/v2/prod/app/manifests/v1'),
+      'it can be neither moved nor deleted',
+    ],
+    [
+      'deleted with its manifest',
+      async () => await app.request('DELETE', `/v2/prod/app/manifests/${sha256(first)}`),
+      'what it needs can not be deleted',
+    ],
+    [
+      'left without a blob',
+      async () => await app.request('DELETE', `/v2/prod/app/blobs/${sha256(emptyJson)}`),
+      'what it needs can not be deleted',
+    ],
+  ]
+  for (const [what, ask, reason] of refusals) {
+    it(`is not ${what}: 403, which says why`, async () => {
+      const reply = (await ask()) as Awaited<ReturnType<typeof app.get>>
+      assert.equal(reply.status, 403)
+      assert.deepEqual(json(reply), {
+        errors: [
+          {
+            code: 'DENIED',
+            message: `tag v1 of prod/app is immutable: ${reason}`,
+            detail: { name: 'prod/app', tag: 'v1' },
+          },
+        ],
+      })
+      assert.equal((await app.get('/v2/prod/app/manifests/v1')).headers['docker-content-digest'], sha256(first))
+    })
+  }
+
+  it('is pushed again with what it leads to', async () =>
+    assert.equal((await app.pushManifest('prod/app', 'v1', first)).status, 201))
+})
+
+it('a pull is noted, by HEAD too, and nothing that is not there', async () => {
+  await app.pushEmptyConfig('a')
+  await app.pushManifest('a', 'by-get', first)
+  await app.pushManifest('b', 'nobody', first)
+  for (const [method, reference, status] of [
+    ['GET', 'by-get', 200],
+    ['HEAD', 'none', 404],
+    ['GET', sha256(second), 404],
+  ] as const) {
+    assert.equal((await app.request(method, `/v2/a/manifests/${reference}`)).status, status)
+  }
+  const { pulls } = app.stores
+  assert.deepEqual([...(await pulls.lastPulls('a')).keys()], [sha256(first)])
+  assert.equal((await pulls.lastPulls('b')).size, 0)
+  await app.pushManifest('a', 'by-head', second)
+  assert.equal((await app.request('HEAD', '/v2/a/manifests/by-head')).status, 200)
+  assert.deepEqual([...(await pulls.lastPulls('a')).keys()].sort(), [sha256(first), sha256(second)].sort())
+})

@@ -1,0 +1,114 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { loadConfig, parseConfig } from '../../../src/config/load.ts'
+
+function problemsOf(values: unknown): string {
+  try {
+    parseConfig(values)
+  } catch (err) {
+    return (err as Error).message
+  }
+  return ''
+}
+
+describe('policies of the configuration', () => {
+  it('are none by default', () => {
+    const { immutableTags, retention, retentionInterval } = parseConfig({})
+    assert.deepEqual(
+      { immutableTags, retention, retentionInterval },
+      { immutableTags: [], retention: [], retentionInterval: 86_400 },
+    )
+  })
+
+  it('have rules of retention, with durations in seconds', () => {
+    const retention = [
+      {
+        images: 'dev/**:pr-*',
+        keep: { last: 3, pushedWithin: '3d', pulledWithin: '1h', tags: 'x', versions: 2, releases: 1 },
+      },
+      { images: ['a', 'b'], untagged: '7d' },
+      { images: ['prod/**'], protect: true },
+    ]
+    assert.deepEqual(parseConfig({ retention }).retention, [
+      {
+        images: ['dev/**:pr-*'],
+        keep: { last: 3, pushedWithin: 259_200, pulledWithin: 3600, tags: ['x'], versions: 2, releases: 1 },
+      },
+      { images: ['a', 'b'], untagged: 604_800 },
+      { images: ['prod/**'], protect: true },
+    ])
+  })
+
+  it('have rules as texts, too, for flags and a variable', () => {
+    const env = { IPDR_RETENTION: 'dev/**:pr-*=last:10+pulledWithin:7d+tags:main, a=untagged:1d,prod/**=protect' }
+    assert.deepEqual(loadConfig({ env, systemFile: '/none' }).retention, [
+      { images: ['dev/**:pr-*'], keep: { last: 10, pulledWithin: 604_800, tags: ['main'] } },
+      { images: ['a'], untagged: 86_400 },
+      { images: ['prod/**'], protect: true },
+    ])
+  })
+
+  it('take globs of immutable tags from flags and a variable', () => {
+    const expected = ['prod/**', 'app/*:v*']
+    assert.deepEqual(
+      loadConfig({ flags: { immutableTags: expected }, env: {}, systemFile: '/none' }).immutableTags,
+      expected,
+    )
+    const env = { IPDR_IMMUTABLE_TAGS: expected.join(',') }
+    assert.deepEqual(loadConfig({ env, systemFile: '/none' }).immutableTags, expected)
+  })
+
+  const refused: Array<[unknown, RegExp]> = [
+    [{ retention: 'x' }, /^retention: must be a list, got "x"/],
+    [{ retention: ['x'] }, /^retention\[0\]: must be IMAGES=CONDITIONS such as .*, got "x"/],
+    [{ retention: ['a=last'] }, /^retention\[0\]\.keep: must have at least one of/],
+    [{ retention: ['a=last:x'] }, /^retention\[0\]\.keep\.last: must be a whole number/],
+    [{ retention: ['a=lst:3'] }, /^retention\[0\]\.keep: has an unknown key, lst/],
+    [{ retention: ['a=protect:no'] }, /^retention\[0\]\.protect: must be true, or left out/],
+    [{ retention: ['=last:3'] }, /^retention\[0\]\.images\[0\]: must be a repository/],
+    [{ retention: [{ keep: { last: 1 } }] }, /^retention\[0\]\.images: must be a list/],
+    [{ retention: [{ images: [], keep: { last: 1 } }] }, /^retention\[0\]\.images: must not be empty/],
+    [
+      { retention: [{ images: 'a:b:c', keep: { last: 1 } }] },
+      /^retention\[0\]\.images\[0\]: must be a repository .* "a:b:c"/,
+    ],
+    [
+      { retention: [{ images: ['a', 'b c'], keep: { last: 1 } }] },
+      /^retention\[0\]\.images\[1\]: must be a repository/,
+    ],
+    [{ retention: [{ images: 'a' }] }, /^retention\[0\]\.keep: must be set, unless the rule has untagged or protect/],
+    [{ retention: [{ images: 'a', keep: {} }] }, /^retention\[0\]\.keep: must have at least one of last, pushedWithin/],
+    [{ retention: [{ images: 'a', keep: 3 }] }, /^retention\[0\]\.keep: must be a mapping with at least one of last/],
+    [{ retention: [{ images: 'a', keep: { lst: 1 } }] }, /^retention\[0\]\.keep: has an unknown key, lst/],
+    [{ retention: [{ images: 'a', keep: { last: 0 } }] }, /^retention\[0\]\.keep\.last: must be a whole number from 1/],
+    [
+      { retention: [{ images: 'a', keep: { pushedWithin: 'soon' } }] },
+      /^retention\[0\]\.keep\.pushedWithin: must be a duration .*"soon"/,
+    ],
+    [
+      { retention: [{ images: 'a', keep: { tags: ['a:b'] } }] },
+      /^retention\[0\]\.keep\.tags\[0\]: must be a tag or a glob/,
+    ],
+    [
+      { retention: [{ images: 'a', protect: false }] },
+      /^retention\[0\]\.protect: must be true, or left out, got false/,
+    ],
+    [
+      { retention: [{ images: 'a', protect: true, untagged: '7d' }] },
+      /^retention\[0\]\.protect: must not be set beside/,
+    ],
+    [
+      { retention: [{ images: 'a', untagged: '1s' }] },
+      /^retention\[0\]\.untagged: must be a duration such as 30d, from 1m/,
+    ],
+    [{ retention: [{ images: 'a', protect: true, every: '7d' }] }, /^retention\[0\]: has an unknown key, every/],
+    [
+      { retentionInterval: '30d' },
+      /^retentionInterval: must be a duration such as 24h, at most 20d, or off, got "30d"/,
+    ],
+    [{ immutableTags: ['a b'] }, /^immutableTags\[0\]: must be a repository or a glob.*"a b"/],
+  ]
+  for (const [values, message] of refused) {
+    it(`refuses ${JSON.stringify(values)}`, () => assert.match(problemsOf(values), message))
+  }
+})
