@@ -43,7 +43,7 @@ export function distributionEnvelope(
         target: given({ mediaType, size, digest, length: size, repository, url, tag }),
         request: {
           id: origin?.id ?? '',
-          ...given({ addr: origin?.address, host: origin && new URL(origin.url).host }),
+          ...given({ addr: origin?.address, host: origin?.url.replace(/^https?:\/\//, '') }),
           method: origin?.method ?? '',
           useragent: origin?.agent ?? '',
         },
