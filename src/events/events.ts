@@ -29,8 +29,8 @@ import type { WebhookState } from './webhooks/webhooks.ts'
 
 /** Milliseconds for which events are gathered that come with no change */
 const gatheringTime = 1000
-/** Events that are gathered at most; of more, the newest are lost */
-const maxGathered = 1000
+/** Events that are gathered before they are written anyway, and at most: the newest of more are lost */
+const [manyGathered, maxGathered] = [500, 5000]
 /** Events that listeners may be behind where nothing else keeps events */
 const maxInMemory = 1000
 const maxListeners = 100
@@ -80,6 +80,9 @@ export class Events implements EventSink {
   readonly #ids = new EventIds()
   readonly #batches: Batch[] = []
   #gathered: Array<Omit<RegistryEvent, 'id'>> = []
+  /** Since they were written last */
+  #lost = 0
+  #isFlushing = false
   #timer: NodeJS.Timeout | undefined
   #listeners = 0
   /** The newest event that has been told; listeners are told none after it */
@@ -135,8 +138,15 @@ export class Events implements EventSink {
   }
 
   raise(event: NewEvent): void {
-    if (!this.wants(event.kind) || this.#gathered.length >= maxGathered) {
+    if (!this.wants(event.kind)) {
       return
+    }
+    if (this.#gathered.length >= maxGathered) {
+      this.#lost++
+      return
+    }
+    if (this.#gathered.length >= manyGathered && !this.#isFlushing) {
+      void this.#flush()
     }
     this.#gathered.push({ ...event, time: new Date().toISOString() })
     this.#timer ??= setTimeout(() => {
@@ -215,11 +225,21 @@ export class Events implements EventSink {
   async #flush(): Promise<void> {
     clearTimeout(this.#timer)
     this.#timer = undefined
-    if (this.#gathered.length > 0) {
-      const { length } = this.#gathered
-      await this.#write(this.#index.change(), [], { durable: false }).catch((err: unknown) => {
-        this.#log.error('events lost', { count: length, err })
-      })
+    const { length } = this.#gathered
+    if (length === 0) {
+      return
+    }
+    this.#isFlushing = true
+    try {
+      await this.#write(this.#index.change(), [], { durable: false })
+    } catch (err) {
+      this.#log.error('events lost', { count: length, err })
+    } finally {
+      this.#isFlushing = false
+    }
+    if (this.#lost > 0) {
+      this.#log.warn('events lost: there were too many at once', { count: this.#lost })
+      this.#lost = 0
     }
   }
 

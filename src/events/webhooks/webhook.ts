@@ -104,10 +104,8 @@ export class Webhook {
     if (queued.length < wanted.length) {
       this.#dropped(wanted.length - queued.length)
     }
-    return this.#enqueue(
-      change,
-      queued.map(({ id }) => id),
-    )
+    const ids = queued.map(({ id }) => id)
+    return this.#whenAdded(this.#queue.add(change, ids))
   }
 
   /** Queues events once more; one that still waits stays where it is */
@@ -118,11 +116,10 @@ export class Webhook {
         missing.push(id)
       }
     }
-    return this.#enqueue(change, missing)
+    return this.#whenAdded(this.#queue.addAgain(change, missing))
   }
 
-  #enqueue(change: IndexChange, ids: readonly string[]): () => void {
-    const added = this.#queue.add(change, ids)
+  #whenAdded(added: () => void): () => void {
     return () => {
       added()
       this.#wake.resolve()
@@ -157,7 +154,7 @@ export class Webhook {
       return
     }
     if (problem === undefined) {
-      await this.#queue.remove(event.id)
+      await this.#queue.sent(event.id)
       metrics.webhookDelivered.inc({ webhook: name })
       this.#succeeded()
       return
@@ -167,7 +164,7 @@ export class Webhook {
     this.#refused = refusals.has(status) ? this.#refused + 1 : 0
     if (this.#refused >= maxRefusals) {
       this.#refused = 0
-      await this.#queue.remove(event.id)
+      await this.#queue.sent(event.id)
       metrics.webhookDropped.inc({ webhook: name })
       this.#log.error('an event was refused too often and is not sent again', { event: event.id, reason: problem })
       return

@@ -28,7 +28,7 @@ export class Webhooks {
     const forgotten = this.#index.change()
     for await (const { id, webhook } of this.#index.allWaitingEvents()) {
       const known = this.#byName.get(webhook)
-      known === undefined ? forgotten.deleteWaitingEvent(webhook, id) : known.queue.found()
+      known === undefined ? forgotten.deleteWaitingEvent(webhook, id) : known.queue.found(id)
     }
     await forgotten.commit({ durable: false })
     for (const webhook of this.#byName.values()) {
@@ -76,7 +76,7 @@ export class Webhooks {
       throw new OciError('REQUEST_INVALID', { detail: { reason: `webhook: there is none of the name ${name}` } })
     }
     const events: RegistryEvent[] = []
-    for (const id of ids) {
+    for (const id of new Set(ids)) {
       const record = await this.#index.event(id)
       if (record === undefined) {
         throw new OciError('REQUEST_INVALID', { detail: { reason: `ids: event ${id} is not in the history` } })
