@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import { createHmac } from 'node:crypto'
+import { once } from 'node:events'
 import { writeFile } from 'node:fs/promises'
+import { connect } from 'node:net'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, it } from 'node:test'
 import type { CloudEvent } from '../../src/events/formats/cloud-event.ts'
@@ -165,6 +167,135 @@ describe('webhooks', () => {
       const [code, { error }] = (await resend(body)) as [number, { error: string }]
       assert.equal(code, 400)
       assert.match(error, reason)
+    }
+  })
+})
+
+describe('what a webhook is told', () => {
+  it('in the format distribution, is one event in its envelope for each push, pull and delete', async () => {
+    await using server = await start({ format: 'distribution' })
+    const { client } = server
+    await push(client, 'team/app', 'v1', one)
+    await push(client, 'team/app', 'v1', two)
+    await client.request('DELETE', '/v2/team/app/manifests/v1')
+    await until('three events', () => receiver.requests.length >= 3)
+    const [, { body, headers }] = receiver.requests as unknown as [unknown, FakeServer['requests'][number]]
+    assert.equal(headers['content-type'], 'application/vnd.docker.distribution.events.v2+json')
+    const [event] = (JSON.parse(body) as { events: Array<Record<string, Record<string, unknown>>> }).events
+    const { actor, request, source, target } = event!
+    const digest = sha256(two)
+    assert.equal(event!['action'], 'push')
+    assert.deepEqual(target, {
+      mediaType: ociManifest,
+      size: two.length,
+      digest,
+      length: two.length,
+      repository: 'team/app',
+      url: `${server.url}/v2/team/app/manifests/${digest}`,
+      tag: 'v1',
+    })
+    assert.deepEqual(
+      [request!['addr'], request!['host'], request!['method'], actor],
+      ['127.0.0.1', new URL(server.url).host, 'PUT', {}],
+    )
+    assert.match(String(source!['instanceID']), /^[0-9a-f-]{36}$/)
+    assert.deepEqual(
+      receiver.requests.map(request => JSON.parse(request.body).events[0].action),
+      ['push', 'push', 'delete'],
+    )
+  })
+
+  it('of garbage collection, is why it deleted', async () => {
+    await using server = await TestAppliance.start(
+      join(directory.path, 'data'),
+      { webhooks: { ci: { url: receiver.url, events: ['delete'] } } },
+      0,
+    )
+    await push(server.client, 'team/app', 'v1', one)
+    await push(server.client, 'team/app', 'v1', two)
+    const init = { headers: { 'Content-Type': 'application/json' }, body: '{}' }
+    await (await server.client.request('POST', '/ipdr/v1/gc', init)).text()
+    const [event] = await told(1)
+    assert.deepEqual([event!.subject, event!.data.reason], [`team/app@${sha256(one)}`, 'untagged'])
+    assert.equal('request' in event!.data, false)
+  })
+
+  it('does not hang on the host that a client makes up', async () => {
+    await using server = await start({ format: 'distribution' })
+    await push(server.client, 'team/app', 'v1', one)
+    const socket = connect(Number(new URL(server.url).port), '127.0.0.1')
+    socket.end('GET /v2/team/app/manifests/v1 HTTP/1.1\r\nHost: 1.2.3.4:5:6\r\nConnection: close\r\n\r\n')
+    await once(socket.resume(), 'close')
+    await push(server.client, 'team/app', 'v2', one)
+    await until('the last push', () => receiver.requests.some(({ body }) => body.includes('"v2"')))
+  })
+})
+
+describe('who listens', () => {
+  it('is told what happens, as server-sent events, and then nothing is kept', async () => {
+    await using server = await TestAppliance.start(join(directory.path, 'data'))
+    const { client } = server
+    await push(client, 'team/app', 'v1', one)
+    const controller = new AbortController()
+    const response = await client.request('GET', '/ipdr/v1/events', { signal: controller.signal })
+    assert.equal(response.headers.get('Content-Type'), 'text/event-stream; charset=utf-8')
+    const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader()
+    let text = ''
+    const next = async (): Promise<CloudEvent> => {
+      while (!/data: .*\n\n/.test(text)) {
+        text += (await reader.read()).value
+      }
+      const [block = '', , data = ''] = /id: .*\nevent: (.*)\ndata: (.*)\n\n/.exec(text)!
+      text = text.slice(text.indexOf(block) + block.length)
+      return JSON.parse(data) as CloudEvent
+    }
+    await push(client, 'team/app', 'v1', two)
+    assert.deepEqual(summary([await next(), await next()]), ['ipdr.push team/app:v1', 'ipdr.tag team/app:v1'])
+    await client.request('HEAD', '/v2/team/app/manifests/v1')
+    assert.deepEqual(summary([await next()]), ['ipdr.pull team/app:v1'])
+    controller.abort()
+    await until('nobody listens', async () => {
+      const ended = await (await client.request('GET', '/ipdr/v1/events?live=false')).text()
+      return !ended.includes('data:')
+    })
+  })
+
+  it('is told of the history from an event on, and refused one that is not in it', async () => {
+    await using server = await TestAppliance.start(join(directory.path, 'data'), { events: { history: 100 } })
+    const { client } = server
+    for (const tag of ['v1', 'v2', 'v3']) {
+      await push(client, 'team/app', tag, one)
+    }
+    const idsOf = async (query: string): Promise<string[]> =>
+      [
+        ...(await (await client.request('GET', `/ipdr/v1/events?live=false${query}`)).text()).matchAll(/^id: (.*)$/gm),
+      ].map(([, id]) => id!)
+    const ids = await idsOf('')
+    assert.equal(ids.length, 3)
+    assert.deepEqual(await idsOf(`&since=${ids[0]}`), ids.slice(1))
+    const headers = { 'Last-Event-ID': ids[1]! }
+    const resumed = await (await client.request('GET', '/ipdr/v1/events?live=false', { headers })).text()
+    assert.deepEqual([resumed.includes(ids[1]!), resumed.includes(ids[2]!)], [false, true])
+    const refused = await client.request('GET', `/ipdr/v1/events?since=${ids[0]!.replace(/^./, 'f')}`)
+    assert.equal(refused.status, 400)
+    assert.match(await refused.text(), /since: this event is not in the history/)
+  })
+})
+
+describe('a start', () => {
+  it('is refused with a secret or a CA that is none, in a line that does not show it', async () => {
+    const file = join(directory.path, 'wrong')
+    await writeFile(file, 'my-geheim')
+    for (const [webhook, message] of [
+      [{ secret: file }, /^secret .*wrong of webhook ci must hold whsec_/],
+      [{ secret: join(directory.path, 'none') }, /^secret .*none of webhook ci can't be read: no such file/],
+      [{ ca: file }, /^CA .*wrong of webhook ci holds no certificate in PEM/],
+    ] as const) {
+      await assert.rejects(start(webhook), err => {
+        assert.match((err as Error).message, message)
+        assert.doesNotMatch((err as Error).message, /geheim/)
+        return true
+      })
     }
   })
 })
