@@ -1,20 +1,27 @@
 /**
  * Helia's entry imports all of its defaults: WebRTC with its native library, HTTP routers, UPnP, the certificates of
  * AutoTLS. We use none of them (src/ipfs/node/libp2p.ts says what instead), yet they are a third of what the process
- * loads and 35 MiB of its memory. So both imports that lead there get a function that throws.
+ * loads and 35 MiB of its memory. So both imports that lead there get a function that throws. So do imports of other
+ * packages that lead to many files which nothing uses.
  * docs/decisions/008-lean-imports.md says which change of Helia would make this file unnecessary.
  */
 import { registerHooks } from 'node:module'
 
 interface Unused {
-  importedBy: string
+  /** What imports it */
+  package: string
   specifier: RegExp
-  name: string
+  exported: string
 }
 
 const unused: Unused[] = [
-  { importedBy: '/@helia/libp2p/', specifier: /\/libp2p-defaults\.js$/, name: 'libp2pDefaults' },
-  { importedBy: '/helia/dist/src/index.js', specifier: /^@helia\/http$/, name: 'withHTTP' },
+  { package: '@helia/libp2p', specifier: /\/libp2p-defaults\.js$/, exported: 'libp2pDefaults' },
+  { package: 'helia', specifier: /^@helia\/http$/, exported: 'withHTTP' },
+  // finds files by patterns, to add whole folders and to read all blocks at once
+  { package: 'blockstore-fs', specifier: /^it-glob$/, exported: 'default' },
+  { package: '@helia/unixfs', specifier: /^it-glob$/, exported: 'default' },
+  // messages in 50 languages
+  { package: 'zod', specifier: /\/locales\/index\.js$/, exported: 'locales' },
 ]
 /** Those that an import has not led to yet; undefined: nothing is left out */
 let notMet: Set<Unused> | undefined
@@ -32,23 +39,22 @@ export function leaveOutUnused(): void {
   registerHooks({
     resolve(specifier, context, nextResolve) {
       const found = unused.find(
-        ({ importedBy, specifier: pattern }) =>
-          pattern.test(specifier) && context.parentURL?.includes(importedBy) === true,
+        ({ package: name, specifier: pattern }) =>
+          pattern.test(specifier) && context.parentURL?.includes(`/node_modules/${name}/`) === true,
       )
       if (found === undefined) {
         return nextResolve(specifier, context)
       }
       waiting.delete(found)
-      const source = `export function ${found.name} () { throw new Error('${found.name} is left out of this program') }`
+      const { exported } = found
+      const named = exported === 'default' ? 'default function' : `function ${exported}`
+      const source = `export ${named} () { throw new Error('this program leaves out ${specifier}') }`
       return { url: `data:text/javascript,${encodeURIComponent(source)}`, shortCircuit: true }
     },
   })
 }
 
-/**
- * The functions that Helia, once imported, should have got from elsewhere and did not; empty where nothing was to be
- * left out
- */
+/** What should have been left out once everything is imported, and was not; empty where nothing was to be left out */
 export function notLeftOut(): string[] {
-  return [...(notMet ?? [])].map(({ name }) => name)
+  return Array.from(notMet ?? [], ({ exported, package: name }) => `${exported} of ${name}`)
 }

@@ -17,7 +17,7 @@ export function checkPackages({ log }: { log: Logger }, init: PatchesInit = {}):
   const patches = new Patches({ log }, init)
   const loaded = notLeftOut()
   if (loaded.length > 0) {
-    log.warn('a package is not as expected, its unused parts take memory', { package: 'helia', parts: loaded })
+    log.warn('packages are not as expected, unused parts of them take memory', { parts: loaded })
   }
   const slots = Object.getOwnPropertySymbols(new Socket()).map(({ description }) => description)
   const missing = socketSlots.filter(name => !slots.includes(name))

@@ -121,14 +121,14 @@ describe('a package of another shape', { concurrency: 2 }, () => {
     const others = shapes.filter(({ name }) => !patchedPackages[name].isNeeded)
     const { equal, warnings } = await runNodes([...others, entry])
     assert.equal(equal, true)
-    const found = warnings.map(({ package: name, difference, parts }) => ({ name, difference, parts }))
-    const expected = [
-      { name: 'helia', difference: undefined, parts: ['libp2pDefaults'] },
-      ...others.map(({ name, difference }) => ({ name, difference, parts: undefined })),
-    ]
+    const found = warnings.flatMap(({ package: name, difference }) => (name === undefined ? [] : { name, difference }))
+    const expected = others.map(({ name, difference }) => ({ name, difference }))
     const byName = (one: { name: unknown }, other: { name: unknown }) =>
       String(one.name).localeCompare(String(other.name))
     assert.deepEqual(found.sort(byName), expected.sort(byName))
+    // these nodes load less than a server does, so there is more that was not left out
+    const parts = warnings.flatMap(({ parts }) => parts ?? [])
+    assert.ok(parts.includes('libp2pDefaults of @helia/libp2p'), parts.join())
   })
 })
 
