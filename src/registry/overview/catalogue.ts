@@ -2,6 +2,7 @@ import type { Index, TagRecord } from '../../index/index.ts'
 import type { Digest } from '../../oci/digest.ts'
 import { everything } from '../../oci/pagination.ts'
 import { TimeSlice } from '../../scheduling/time-slice.ts'
+import { Ordered } from './ordered.ts'
 
 /** How long it stays in memory after the last question; milliseconds */
 const idleTime = 10 * 60 * 1000
@@ -16,8 +17,7 @@ export interface CatalogueTag {
 /** The tags of a repository, newest first */
 export class CatalogueEntry {
   readonly name: string
-  readonly #tags = new Map<string, CatalogueTag>()
-  #sorted: readonly CatalogueTag[] | undefined
+  readonly #tags = new Ordered<CatalogueTag>((a, b) => b.updated - a.updated || (a.tag < b.tag ? -1 : 1))
 
   constructor(name: string) {
     this.name = name
@@ -29,8 +29,7 @@ export class CatalogueEntry {
   }
 
   get tags(): readonly CatalogueTag[] {
-    this.#sorted ??= [...this.#tags.values()].sort(newestFirst)
-    return this.#sorted
+    return this.#tags.all
   }
 
   /** Those that point at a manifest, newest first */
@@ -39,7 +38,6 @@ export class CatalogueEntry {
   }
 
   set(tag: string, record: TagRecord | undefined): void {
-    this.#sorted = undefined
     if (record === undefined) {
       this.#tags.delete(tag)
     } else {
@@ -55,8 +53,7 @@ export class CatalogueEntry {
  */
 export class Catalogue {
   readonly #index: Pick<Index, 'listen' | 'repositories' | 'tags'>
-  #loaded: Promise<Map<string, CatalogueEntry>> | undefined
-  #sorted: readonly CatalogueEntry[] | undefined
+  #loaded: Promise<Ordered<CatalogueEntry>> | undefined
   #idle: NodeJS.Timeout | undefined
 
   constructor({ index }: { index: Pick<Index, 'listen' | 'repositories' | 'tags'> }) {
@@ -65,9 +62,7 @@ export class Catalogue {
 
   /** The repositories in which a tag was set last come first; those without a tag come last */
   async entries(): Promise<readonly CatalogueEntry[]> {
-    const entries = await this.#entries()
-    this.#sorted ??= [...entries.values()].sort((a, b) => b.updated - a.updated || (a.name < b.name ? -1 : 1))
-    return this.#sorted
+    return (await this.#entries()).all
   }
 
   /** Undefined where the repository has no manifest */
@@ -75,7 +70,7 @@ export class Catalogue {
     return (await this.#entries()).get(name)
   }
 
-  async #entries(): Promise<Map<string, CatalogueEntry>> {
+  async #entries(): Promise<Ordered<CatalogueEntry>> {
     clearTimeout(this.#idle)
     this.#idle = setTimeout(() => {
       this.#forget()
@@ -84,14 +79,13 @@ export class Catalogue {
     return await this.#loaded
   }
 
-  async #load(): Promise<Map<string, CatalogueEntry>> {
-    const entries = new Map<string, CatalogueEntry>()
+  async #load(): Promise<Ordered<CatalogueEntry>> {
+    const entries = new Ordered<CatalogueEntry>((a, b) => b.updated - a.updated || (a.name < b.name ? -1 : 1))
     /** What changes while it is read, which may or may not be in what is read */
     const changes: (() => void)[] = []
     let isRead = false
     const follow = (change: () => void): void => {
       if (isRead) {
-        this.#sorted = undefined
         change()
       } else {
         changes.push(change)
@@ -101,17 +95,18 @@ export class Catalogue {
       tag: (repository, tag, record) => {
         follow(() => {
           // only what has a manifest has a tag
-          if (record !== undefined && !entries.has(repository)) {
-            entries.set(repository, new CatalogueEntry(repository))
+          const entry = entries.get(repository) ?? (record && new CatalogueEntry(repository))
+          if (entry !== undefined) {
+            entry.set(tag, record)
+            entries.set(repository, entry)
           }
-          entries.get(repository)?.set(tag, record)
         })
       },
       repository: (repository, isThere) => {
         follow(() => {
           if (!isThere) {
             entries.delete(repository)
-          } else if (!entries.has(repository)) {
+          } else if (entries.get(repository) === undefined) {
             entries.set(repository, new CatalogueEntry(repository))
           }
         })
@@ -130,7 +125,7 @@ export class Catalogue {
     return entries
   }
 
-  async #read(entries: Map<string, CatalogueEntry>): Promise<void> {
+  async #read(entries: Ordered<CatalogueEntry>): Promise<void> {
     const slice = new TimeSlice()
     for await (const name of this.#index.repositories(everything)) {
       const entry = new CatalogueEntry(name)
@@ -145,10 +140,5 @@ export class Catalogue {
   #forget(): void {
     this.#index.listen(undefined)
     this.#loaded = undefined
-    this.#sorted = undefined
   }
-}
-
-function newestFirst(a: CatalogueTag, b: CatalogueTag): number {
-  return b.updated - a.updated || (a.tag < b.tag ? -1 : 1)
 }

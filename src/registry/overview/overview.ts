@@ -4,7 +4,7 @@
  * room of the registry.
  *
  * - `overview.ts` (begin here): the questions
- * - `catalogue.ts`: all names in memory, as long as somebody looks
+ * - `catalogue.ts`, `ordered.ts`: all names in memory, as long as somebody looks
  * - `summary.ts`: one line of a list; `image-details.ts`, `image-config.ts`: one image
  */
 import type { Caller } from '../../access/caller.ts'
