@@ -1,11 +1,13 @@
 import type { Index, TagRecord } from '../../index/index.ts'
 import type { Digest } from '../../oci/digest.ts'
 import { everything } from '../../oci/pagination.ts'
+import { sortInSlices } from '../../scheduling/sort-in-slices.ts'
 import { TimeSlice } from '../../scheduling/time-slice.ts'
 import { Ordered } from './ordered.ts'
 
 /** How long it stays in memory after the last question; milliseconds */
 const idleTime = 10 * 60 * 1000
+const names = new Intl.Collator('en', { numeric: true })
 
 export interface CatalogueTag {
   tag: string
@@ -18,6 +20,8 @@ export interface CatalogueTag {
 export class CatalogueEntry {
   readonly name: string
   readonly #tags = new Ordered<CatalogueTag>((a, b) => b.updated - a.updated || (a.tag < b.tag ? -1 : 1))
+  /** Kept until a tag changes, as it takes long with many */
+  #byName: { tags: readonly CatalogueTag[]; sorted: Promise<readonly CatalogueTag[]> } | undefined
 
   constructor(name: string) {
     this.name = name
@@ -32,9 +36,24 @@ export class CatalogueEntry {
     return this.#tags.all
   }
 
+  /** In the order of their names, numbers by their values */
+  async tagsByName(): Promise<readonly CatalogueTag[]> {
+    const { tags } = this
+    if (this.#byName?.tags !== tags) {
+      const sorted = sortInSlices(tags, (a, b) => names.compare(a.tag, b.tag))
+      this.#byName = { tags, sorted }
+    }
+    return await this.#byName.sorted
+  }
+
   /** Those that point at a manifest, newest first */
   tagsOf(digest: Digest): string[] {
     return this.tags.flatMap(tag => (tag.digest === digest ? tag.tag : []))
+  }
+
+  /** To be called when all tags have been read; none may be set meanwhile */
+  async sort(): Promise<void> {
+    await this.#tags.sort()
   }
 
   set(tag: string, record: TagRecord | undefined): void {
@@ -134,7 +153,9 @@ export class Catalogue {
         entry.set(tag, record)
         await slice.pause()
       }
+      await entry.sort()
     }
+    await entries.sort()
   }
 
   #forget(): void {

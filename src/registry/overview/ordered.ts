@@ -1,3 +1,5 @@
+import { sortInSlices } from '../../scheduling/sort-in-slices.ts'
+
 /**
  * Values by their keys, in an order. Only what changes finds its place anew, in a list that is in order otherwise:
  * sorting 100,000 values with each change would keep the main thread for a tenth of a second.
@@ -24,6 +26,13 @@ export class Ordered<V extends object> {
       this.#added.clear()
     }
     return this.#sorted
+  }
+
+  /** Finds the places of all that was added, and lets others have their turn; nothing may change meanwhile */
+  async sort(): Promise<void> {
+    this.#sorted = await sortInSlices([...this.#values.values()], this.#compare)
+    this.#displaced.clear()
+    this.#added.clear()
   }
 
   get(key: string): V | undefined {

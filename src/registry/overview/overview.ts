@@ -17,7 +17,6 @@ import { ImageReader, type ImageDetails } from './image-details.ts'
 import { Locator, type Place } from './locator.ts'
 import { Summaries, type SummariesComponents, type Summary } from './summary.ts'
 
-const byName = new Intl.Collator('en', { numeric: true })
 /** Names of tags that a repository is found by, which a list shows */
 const maxShown = 5
 
@@ -116,11 +115,10 @@ export class Overview {
       throw new OciError('NAME_UNKNOWN', { detail: { name: repository } })
     }
     const text = search.toLowerCase()
-    const all = await visibleTags(entry, caller)
+    const all = await visibleTags(entry.name, order === 'newest' ? entry.tags : await entry.tagsByName(), caller)
     const visible = text === '' ? all : all.filter(({ tag }) => tag.toLowerCase().includes(text))
-    const sorted = order === 'newest' ? visible : visible.toSorted((a, b) => byName.compare(a.tag, b.tag))
     const items = await Promise.all(
-      sorted.slice(from, from + limit).map(async tag => await this.#tagLine(repository, tag, signal)),
+      visible.slice(from, from + limit).map(async tag => await this.#tagLine(repository, tag, signal)),
     )
     return { items, total: visible.length }
   }
@@ -151,7 +149,7 @@ export class Overview {
     caller: Caller,
     signal: AbortSignal,
   ): Promise<RepositoryLine> {
-    const tags = await visibleTags(entry, caller)
+    const tags = await visibleTags(entry.name, entry.tags, caller)
     const [newest] = tags
     return {
       name: entry.name,
@@ -168,14 +166,18 @@ export class Overview {
 }
 
 /** Those that the caller may pull */
-async function visibleTags(entry: CatalogueEntry, caller: Caller): Promise<readonly CatalogueTag[]> {
+async function visibleTags(
+  repository: string,
+  tags: readonly CatalogueTag[],
+  caller: Caller,
+): Promise<readonly CatalogueTag[]> {
   if (caller.mayEverywhere('pull')) {
-    return entry.tags
+    return tags
   }
   const visible: CatalogueTag[] = []
   const slice = new TimeSlice()
-  for (const item of entry.tags) {
-    if (caller.may({ action: 'pull', repository: entry.name, tag: item.tag })) {
+  for (const item of tags) {
+    if (caller.may({ action: 'pull', repository, tag: item.tag })) {
       visible.push(item)
     }
     await slice.pause()
