@@ -2,6 +2,7 @@ import { globSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { projectDirectory } from '../fixtures/tools.ts'
 import { durability } from './durability.ts'
+import { events } from './events.ts'
 import { faults } from './faults.ts'
 import { identities } from './identities.ts'
 import { logIns } from './log-ins.ts'
@@ -14,6 +15,7 @@ import { upstreams } from './upstreams.ts'
 /** The whole table */
 export const mutants: readonly Mutant[] = [
   ...durability,
+  ...events,
   ...faults,
   ...identities,
   ...logIns,

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { afterEach, beforeEach, describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import fc from 'fast-check'
+import { EventIds } from '../../../src/events/event-id.ts'
 import { Events, type Listening } from '../../../src/events/events.ts'
 import type { RegistryEvent } from '../../../src/events/formats/registry-event.ts'
 import { StoredEventLog } from '../../../src/events/stored-event-log.ts'
@@ -131,6 +132,25 @@ describe('events', () => {
     await push(events, 'v3')
     using listening = await events.listen({ live: false, signal: never })
     assert.deepEqual(tagsOf(await Array.fromAsync(listening)), ['v1', 'v3'])
+    await events.stop()
+  })
+
+  it('come after those of an earlier run, also where the clock was set back', async () => {
+    const earlier = new EventIds().next(Date.now() + 3_600_000)
+    await index.change().putEvent(earlier, { kind: 'push', time: '', tag: 'v1' }).commit({ durable: false })
+    const events = await storedEvents()
+    using listening = await events.listen({ live: true, since: earlier, signal: never })
+    await push(events, 'v2')
+    assert.deepEqual(tagsOf(await take(listening, 1)), ['v2'])
+    await events.stop()
+  })
+
+  it('are as durable as the change', async () => {
+    const events = await storedEvents()
+    const asked: unknown[] = []
+    const noting = Object.assign(index.change(), { commit: async (options: unknown) => asked.push(options) })
+    await events.commit(noting as unknown as IndexChange, () => [{ kind: 'push' }])
+    assert.deepEqual(asked, [{ durable: true }])
     await events.stop()
   })
 

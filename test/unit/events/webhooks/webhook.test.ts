@@ -188,14 +188,19 @@ describe('a webhook', () => {
 
   it('is not held up by an answer without an end, nor by a receiver that is silent', async () => {
     await restart({ timeout: 300 })
-    let silent = true
+    // nothing, as much as there can be, as slowly as can be
+    const sizes = [0, 100_000, 1]
     answer = (_request, res) => {
-      if (silent) {
-        silent = false
+      const size = sizes.shift()
+      if (size === undefined) {
+        res.end()
+        return
+      }
+      if (size === 0) {
         return
       }
       res.writeHead(200)
-      const timer = setInterval(() => res.write('x'.repeat(100_000)), 1)
+      const timer = setInterval(() => res.write('x'.repeat(size)), 20)
       res.on('close', () => {
         clearInterval(timer)
       })
