@@ -1,7 +1,8 @@
 import { z } from 'zod'
 import { addresses, amount, durationOrOff, key, text, wholeNumber } from './keys.ts'
 import { unknownKeyOr } from './named-list.ts'
-import { parseDuration } from './units.ts'
+import { parseDuration, parseSize } from './units.ts'
+import { glob } from './values.ts'
 
 /* What becomes of images by their names: `retention` and `immutableTags`, see docs/policies.md */
 
@@ -54,7 +55,12 @@ const rule = z
   })
 
 export const retention = key(
-  z.array(z.preprocess(fromText, rule), { error: 'must be a list' }).default(() => []),
+  z
+    .array(
+      z.preprocess(value => fromText(value, 'images', ['untagged', 'protect']), rule),
+      { error: 'must be a list' },
+    )
+    .default(() => []),
   'list',
   'Rules of which images are deleted by themselves, such as dev/**=last:10, or a mapping: see docs/policies.md',
 )
@@ -70,18 +76,46 @@ export const immutableTags = addresses(
   'Globs of tags that are never moved or deleted, such as prod/** or app/*:v*: see docs/policies.md',
 )
 
-/** A text such as `dev/**=last:10+pushedWithin:7d` or `prod/**=protect` becomes a mapping */
-function fromText(value: unknown): unknown {
-  const [images, conditions] = typeof value === 'string' ? value.split('=') : []
-  if (images === undefined || conditions === undefined) {
+const quotaForm =
+  'must be REPOSITORIES=LIMITS such as team-a/**=bytes:100GiB, or a mapping with repositories and limits'
+const limitNames = 'bytes, ownBytes, tags'
+const bytes = amount(parseSize, 1, 2 ** 53 - 1, 'size such as 100GiB').optional()
+const quota = z
+  .strictObject(
+    { repositories: listOf(glob), bytes, ownBytes: bytes, tags: wholeNumber(1, 2 ** 40).optional() },
+    { error: unknownKeyOr(quotaForm) },
+  )
+  .refine(({ bytes, ownBytes, tags }) => bytes !== undefined || ownBytes !== undefined || tags !== undefined, {
+    error: `must have at least one of ${limitNames}`,
+  })
+
+export const quotas = key(
+  z
+    .array(
+      z.preprocess(value => fromText(value, 'repositories'), quota),
+      { error: 'must be a list' },
+    )
+    .default(() => []),
+  'list',
+  'What repositories may have together, such as team-a/**=bytes:100GiB, or a mapping: see docs/policies.md',
+)
+
+/**
+ * A text such as `dev/**=last:10+pushedWithin:7d` or `prod/**=protect` becomes a mapping
+ *
+ * @param own what is a key of the mapping itself, and not of `keep`; @default everything
+ */
+function fromText(value: unknown, globs: 'images' | 'repositories', own?: readonly string[]): unknown {
+  const [names, conditions] = typeof value === 'string' ? value.split('=') : []
+  if (names === undefined || conditions === undefined) {
     return value
   }
-  const rule: Record<string, unknown> = { images: [images] }
+  const rule: Record<string, unknown> = { [globs]: [names] }
   const keep: Record<string, unknown> = {}
   for (const condition of conditions.split('+')) {
     const [name = '', text] = condition.split(':')
     const whole = text !== undefined && /^\d{1,15}$/.test(text) ? Number(text) : text
-    const target = ['untagged', 'protect'].includes(name) ? rule : keep
+    const target = own?.includes(name) === false ? keep : rule
     target[name] = name === 'protect' ? (text ?? true) : whole
   }
   return Object.keys(keep).length === 0 ? rule : { ...rule, keep }

@@ -9,7 +9,7 @@ const [first, second] = ['first', 'second'].map(name => imageManifest({ annotati
 
 let app: TestApp
 before(async () => {
-  app = await TestApp.start({ immutableTags: ['prod/**'] })
+  app = await TestApp.start({ immutableTags: ['prod/**'], quotas: [{ repositories: ['small'], bytes: 100, tags: 1 }] })
   await app.pushEmptyConfig('prod/app')
   assert.equal((await app.pushManifest('prod/app', 'v1', first)).status, 201)
 })
@@ -60,6 +60,31 @@ describe('an immutable tag', () => {
 
   it('is pushed again with what it leads to', async () =>
     assert.equal((await app.pushManifest('prod/app', 'v1', first)).status, 201))
+})
+
+describe('a push over a quota', () => {
+  const refusal = (kind: string, limit: number, used: number, wanted: number): object => ({
+    errors: [
+      {
+        code: 'DENIED',
+        message: `the quota of small is ${limit} ${kind}: ${used} are there, and this push adds ${wanted}`,
+        detail: { name: 'small', quota: 'quotas[0]', kind, limit, used, wanted },
+      },
+    ],
+  })
+
+  it('gets 403 before its bytes are taken', async () => {
+    const path = await app.startUpload('small')
+    const init = { body: Buffer.alloc(101), headers: { 'Content-Type': 'application/octet-stream' } }
+    const asked = await app.request('PATCH', path, init)
+    assert.equal(asked.status, 403)
+    assert.deepEqual(json(asked), refusal('bytes', 100, 0, 101))
+    assert.equal((await app.request('PATCH', path, { ...init, chunked: true })).status, 403)
+    assert.equal((await app.pushBlob('small', Buffer.alloc(100))).status, 201)
+    const begun = await app.request('POST', '/v2/small/blobs/uploads/')
+    assert.equal(begun.status, 403)
+    assert.deepEqual(json(begun), refusal('bytes', 100, 100, 1))
+  })
 })
 
 it('a pull is noted, by HEAD too, and nothing that is not there', async () => {

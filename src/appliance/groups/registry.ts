@@ -7,6 +7,7 @@ import { LinkGuard } from '../../registry/link-guard.ts'
 import type { PrefetchScheduleInit } from '../../registry/mirror/prefetch/prefetch-schedule.ts'
 import type { Mirroring, MirroringComponents } from '../../registry/mirror/mirroring.ts'
 import { PullNotes } from '../../registry/pull-notes.ts'
+import { Quotas } from '../../registry/quotas/quotas.ts'
 import { ReadOnlyMode } from '../../registry/read-only-mode.ts'
 import { Registry } from '../../registry/repositories/registry.ts'
 import { UnreadableFiles } from '../../registry/unreadable-files.ts'
@@ -42,9 +43,10 @@ export function buildRegistry(
 ): RegistryParts {
   const { blockstore, config, content, index, log, repairer } = components
   const { gc, limits, missingBlobs } = config
+  const quotas = config.quotas.length === 0 ? undefined : new Quotas({ index }, config.quotas)
   const links = new LinkGuard({ period: gc.unreferenced * second })
   const uploads = new Uploads(
-    { content, index, links, space: blockstore.space, log: log.child({ module: 'uploads' }) },
+    { content, index, links, quotas, space: blockstore.space, log: log.child({ module: 'uploads' }) },
     { expiry: gc.uploads * second, max: limits.uploads, maxPerClient: limits.uploadsPerClient },
   )
   const cached = new CachedImages({ index, log: log.child({ module: 'cache' }) })
@@ -65,7 +67,7 @@ export function buildRegistry(
   components.knownDigests.fetched = mirroring?.fetches
   components.blockAccess.fetched = mirroring?.fetches
   const registry: Registry = new Registry(
-    { ...components, immutable, uploads, links, pulls, cached, unreadable, mirrors: mirroring?.mirrors },
+    { ...components, immutable, quotas, uploads, links, pulls, cached, unreadable, mirrors: mirroring?.mirrors },
     { missingBlobs, manifestLimits: { depth: limits.jsonDepth, descriptors: limits.descriptors } },
   )
   const parts = [

@@ -148,7 +148,7 @@ export class LocalRepository implements Repository {
   }
 
   async mountBlob(digest: Digest, from: string | undefined): Promise<boolean> {
-    const { content, index, links, unreadable } = this.#components
+    const { content, index, links, quotas, unreadable } = this.#components
     return await this.#locked(
       async () =>
         await links.add(digest, async () => {
@@ -161,9 +161,11 @@ export class LocalRepository implements Repository {
           ) {
             return false
           }
+          using room = await quotas?.reserveBlob(this.name, digest, record.size)
           // blocks that came from a peer may not be durable yet
           await content.sync()
           await index.change().putLink(this.name, digest).commit({ durable: true })
+          room?.used()
           return true
         }),
     )

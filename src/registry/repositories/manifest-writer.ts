@@ -7,6 +7,7 @@ import { OciError } from '../../oci/errors.ts'
 import type { Manifest } from '../../oci/manifest.ts'
 import { deleteManifests, deleteTag, eventsOfDeletion, noteUntagged } from '../delete-manifests.ts'
 import { commitTelling, type EventOrigin, type EventSink, type NewEvent } from '../event-sink.ts'
+import type { Quotas } from '../quotas/quotas.ts'
 import { gatherImage, storeImageRoot, type ImageParts } from '../image/image-root.ts'
 import type { ImmutableTags } from '../immutable-tags.ts'
 import { manifestRecord, referencesIn, referrerDescriptor } from '../manifest-record.ts'
@@ -26,6 +27,8 @@ export interface ManifestWriterComponents {
   tagListener?: TagListener | undefined
   /** Undefined where nobody can hear of events */
   events?: Pick<EventSink, 'commit'> | undefined
+  /** @default there are none */
+  quotas?: Pick<Quotas, 'reserveBlob' | 'reserveManifest'> | undefined
   /** @default no tag is immutable */
   immutable?: Pick<ImmutableTags, 'requireMutable' | 'requireUnneeded'> | undefined
 }
@@ -66,15 +69,16 @@ export class ManifestWriter {
    *
    * @param options.onMove is told of each tag that points at another manifest, and may throw
    * @throws OciError MANIFEST_BLOB_UNKNOWN, its detail naming all missing blobs; DENIED where a tag is immutable and
-   *   points at another manifest; nothing has been stored then
+   *   points at another manifest, or by a quota; nothing has been stored then
    */
   async put(
     { bytes, digest, manifest }: PushedManifest,
     tags: readonly string[],
     { onMove, origin }: Pick<PutManifest, 'onMove' | 'origin'> = {},
   ): Promise<ManifestRecord> {
-    const { content, index, pinner, provider } = this.#components
+    const { content, index, pinner, provider, quotas } = this.#components
     await this.#tellOfMoves(digest, tags, onMove)
+    using room = await quotas?.reserveManifest(this.#repository, { digest, size: bytes.byteLength, tags })
     const references = referencesIn(manifest)
     const parts = await gatherImage(index, this.#repository, { digest, ...references })
     if (!this.#acceptMissingBlobs) {
@@ -91,6 +95,7 @@ export class ManifestWriter {
     const record = { ...own, root }
     await content.sync()
     await this.#index({ digest, record, manifest, blocks: blockKeys(blocks) }, tags, origin)
+    room?.used()
     provider?.provide(record.root)
     parts.blobs.forEach(({ size }, digest) => {
       provider?.provideBlob({ digest, size })

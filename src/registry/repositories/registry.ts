@@ -27,6 +27,7 @@ import type { EventSink } from '../event-sink.ts'
 import type { ImmutableTags } from '../immutable-tags.ts'
 import type { IndexCondition } from '../index-condition.ts'
 import type { UnreadableFiles } from '../unreadable-files.ts'
+import type { Quotas } from '../quotas/quotas.ts'
 import type { PullNotes } from '../pull-notes.ts'
 import type { LinkGuard } from '../link-guard.ts'
 import { takePage } from '../listing.ts'
@@ -70,6 +71,8 @@ export interface RegistryComponents {
   events?: Pick<EventSink, 'commit'> | undefined
   /** @default no tag is immutable */
   immutable?: ImmutableTags | undefined
+  /** @default there are none */
+  quotas?: Quotas | undefined
   /** Undefined where no resolver is configured */
   resolver?: TagResolver | undefined
   /** Undefined where no other registry is mirrored */
@@ -218,7 +221,7 @@ export class Registry {
   /** The repository of this registry that keeps what is mirrored under a name */
   mirroredRepository(name: string): Repository {
     // only what is pushed here is pinned by others, told as a push and immutable; what is provided is what is whole
-    const none = { events: undefined, immutable: undefined, pinner: undefined, provider: undefined }
+    const none = { events: undefined, immutable: undefined, pinner: undefined, provider: undefined, quotas: undefined }
     const components = { ...this.#localComponents, ...none }
     return new LocalRepository(components, {
       name,

@@ -24,6 +24,7 @@ import type { AppendOptions, UploadOptions } from './upload-options.ts'
 import { translateErrors, uploadUnknown } from '../errors.ts'
 import { KeyedLock } from '../../scheduling/keyed-lock.ts'
 import type { LinkGuard } from '../link-guard.ts'
+import type { Quotas } from '../quotas/quotas.ts'
 import type { RequestOptions } from '../repository.ts'
 import { OpenUploads, type OpenUpload } from './open-uploads.ts'
 import type { UploadBlock } from './upload-blocks.ts'
@@ -40,6 +41,8 @@ export interface UploadsComponents {
   content: ContentStore
   index: Index
   links: Pick<LinkGuard, 'add'>
+  /** Asked before bytes are taken; @default there are no quotas */
+  quotas?: Pick<Quotas, 'requireRoom' | 'reserveBlob'> | undefined
   /** Asked before bytes are taken */
   space: Pick<StorageSpace, 'require' | 'requireFits'>
   log: Logger
@@ -95,7 +98,7 @@ export class Uploads {
 
   /**
    * @returns the id of a new upload
-   * @throws OciError TOOMANYREQUESTS or UNAVAILABLE where too many are open, STORAGE_FULL where no blob would fit
+   * @throws OciError TOOMANYREQUESTS or UNAVAILABLE where too many are open, STORAGE_FULL or DENIED where no blob fits
    */
   async create(
     repository: string,
@@ -105,6 +108,7 @@ export class Uploads {
     await translateErrors(async () => {
       await this.#components.space.require(0, 1)
     })
+    await this.#components.quotas?.requireRoom(repository, 1)
     const silent = this.#limit.silent(client)
     if (silent !== undefined) {
       await this.#lock.run(silent, async () => {
@@ -145,8 +149,8 @@ export class Uploads {
    * there.
    *
    * @returns bytes stored so far
-   * @throws OciError BLOB_UPLOAD_UNKNOWN, RANGE_INVALID, SIZE_INVALID, STORAGE_FULL; BLOB_TOO_LARGE, which deletes the
-   *   upload
+   * @throws OciError BLOB_UPLOAD_UNKNOWN, RANGE_INVALID, SIZE_INVALID, STORAGE_FULL; DENIED by a quota; BLOB_TOO_LARGE,
+   *   which deletes the upload
    */
   async append(
     repository: string,
@@ -220,8 +224,9 @@ export class Uploads {
     { range, length = 0 }: AppendOptions,
   ): Promise<void> {
     const { writer } = upload
-    const { space } = this.#components
+    const { quotas, space } = this.#components
     if (length > 0) {
+      await quotas?.requireRoom(upload.record.repository, writer.size + length)
       await space.require(writer.size, length)
     }
     const check = new UploadRangeCheck(range, writer.size)
@@ -230,6 +235,7 @@ export class Uploads {
       check.add(chunk.byteLength)
       await this.#open.orForget(upload, async () => {
         space.requireFits(writer.size + chunk.byteLength)
+        await quotas?.requireRoom(upload.record.repository, writer.size + chunk.byteLength)
         await writer.write(chunk)
       })
       if (writer.size - saved >= saveInterval) {
@@ -241,7 +247,7 @@ export class Uploads {
   }
 
   async #close(upload: OpenUpload, digest: Digest, options: RequestOptions): Promise<Pick<Content, 'cid' | 'size'>> {
-    const { content, index, links } = this.#components
+    const { content, index, links, quotas } = this.#components
     const file = await upload.writer.close()
     upload.root = file.cid
     const actual = await digestOfUpload(content, file, algorithmOf(digest), options, async () => {
@@ -251,6 +257,7 @@ export class Uploads {
       await this.#drop(upload.id)
       throw new OciError('DIGEST_INVALID', { detail: { digest, actual } })
     }
+    using room = await quotas?.reserveBlob(upload.record.repository, digest, file.size)
     await content.sync()
     await links.add(digest, async () => {
       await index
@@ -261,6 +268,7 @@ export class Uploads {
         .deleteUpload(upload.id)
         .commit({ durable: true })
     })
+    room?.used()
     this.#limit.close(upload.id)
     return file
   }

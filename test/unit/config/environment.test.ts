@@ -38,6 +38,7 @@ const samplesByPath: Record<string, [string, unknown]> = {
   hosts: ['registry.example, *.pages.example', ['registry.example', '*.pages.example']],
   cidResolvers: ['file:/cids,example.com', ['file:/cids', 'example.com']],
   retention: ['dev/**=last:10', [{ images: ['dev/**'], keep: { last: 10 } }]],
+  quotas: ['a/**=bytes:1GiB+tags:3', [{ repositories: ['a/**'], bytes: 2 ** 30, tags: 3 }]],
   upstreams: [
     'ghcr.io=http://a.example:5000,',
     [

@@ -58,6 +58,15 @@ describe('policies of the configuration', () => {
     assert.deepEqual(loadConfig({ env, systemFile: '/none' }).immutableTags, expected)
   })
 
+  it('have quotas, with sizes in bytes', () => {
+    const quotas = [{ repositories: 'team-a/**', bytes: '1KiB', ownBytes: 5, tags: 3 }, 'b=tags:7', 'c=ownBytes:2MiB']
+    assert.deepEqual(parseConfig({ quotas }).quotas, [
+      { repositories: ['team-a/**'], bytes: 1024, ownBytes: 5, tags: 3 },
+      { repositories: ['b'], tags: 7 },
+      { repositories: ['c'], ownBytes: 2_097_152 },
+    ])
+  })
+
   const refused: Array<[unknown, RegExp]> = [
     [{ retention: 'x' }, /^retention: must be a list, got "x"/],
     [{ retention: ['x'] }, /^retention\[0\]: must be IMAGES=CONDITIONS such as .*, got "x"/],
@@ -106,6 +115,16 @@ describe('policies of the configuration', () => {
       { retentionInterval: '30d' },
       /^retentionInterval: must be a duration such as 24h, at most 20d, or off, got "30d"/,
     ],
+    [{ quotas: ['a'] }, /^quotas\[0\]: must be REPOSITORIES=LIMITS such as .*, got "a"/],
+    [{ quotas: ['a=foo:1'] }, /^quotas\[0\]: has an unknown key, foo/],
+    [{ quotas: [{ repositories: 'a' }] }, /^quotas\[0\]: must have at least one of bytes, ownBytes, tags/],
+    [
+      { quotas: [{ repositories: 'a', bytes: 'much' }] },
+      /^quotas\[0\]\.bytes: must be a size such as 100GiB, got "much"/,
+    ],
+    [{ quotas: [{ repositories: 'a', ownBytes: 0 }] }, /^quotas\[0\]\.ownBytes: must be a size/],
+    [{ quotas: [{ repositories: 'a', tags: 0 }] }, /^quotas\[0\]\.tags: must be a whole number from 1/],
+    [{ quotas: [{ repositories: [], tags: 1 }] }, /^quotas\[0\]\.repositories: must not be empty/],
     [{ immutableTags: ['a b'] }, /^immutableTags\[0\]: must be a repository or a glob.*"a b"/],
   ]
   for (const [values, message] of refused) {
