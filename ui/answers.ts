@@ -3,7 +3,7 @@ export type { ImageConfig, Step } from '../src/registry/overview/image-config.ts
 export type { ImageDetails, Layer, Variant } from '../src/registry/overview/image-details.ts'
 export type { Limited, Pair } from '../src/registry/overview/limited.ts'
 export type { Place } from '../src/registry/overview/locator.ts'
-export type { PartOf, RepositoryLine, TagLine } from '../src/registry/overview/overview.ts'
+export type { FolderLine, PartOf, RepositoryLine, TagLine } from '../src/registry/overview/overview.ts'
 export type { Referrer } from '../src/registry/overview/referrers.ts'
 
 export interface Session {

@@ -1,6 +1,6 @@
 import { signal } from '@preact/signals'
 import { useEffect, useState } from 'preact/hooks'
-import type { ImageDetails, PartOf, Place, RepositoryLine, Session, TagLine } from './answers.ts'
+import type { FolderLine, ImageDetails, PartOf, Place, RepositoryLine, Session, TagLine } from './answers.ts'
 
 /** The server did not answer, or refused */
 export class ApiError extends Error {
@@ -16,7 +16,7 @@ export class ApiError extends Error {
 /** What the server answers to each question */
 interface Answers {
   session: Session
-  repositories: PartOf<RepositoryLine>
+  repositories: PartOf<RepositoryLine | FolderLine>
   find: { places: Place[] }
   tags: PartOf<TagLine>
   image: ImageDetails

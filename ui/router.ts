@@ -6,7 +6,7 @@ export interface Route {
   repository: string
   /** Tag or digest; empty for the repository as a whole */
   reference: string
-  /** `q` and `from` */
+  /** `q`, `in` and `from` */
   query: URLSearchParams
 }
 

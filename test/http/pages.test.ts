@@ -205,6 +205,25 @@ describe('what the pages show', () => {
     }
   })
 
+  it('are folders of repositories, and what is in one', async () => {
+    const lines = async (query: string): Promise<unknown[]> =>
+      (await list(app, `/ui/api/repositories?${query}`)).items.map(({ folder, name, repositories }) => [
+        folder ?? name,
+        repositories,
+      ])
+    assert.deepEqual(await lines('in=/'), [
+      ['team/', 2],
+      ['other', undefined],
+    ])
+    assert.deepEqual(await lines('in=team/'), [
+      ['team/app', undefined],
+      ['team/api', undefined],
+    ])
+    assert.deepEqual(await lines('in=/&q=multi'), [['team/', 1]])
+    assert.deepEqual(await lines('in=tea'), [['team/', 2]])
+    assert.deepEqual(await lines('in=none/'), [])
+  })
+
   it('come in parts', async () => {
     assert.deepEqual(
       await list(app, '/ui/api/repositories?n=1&from=1').then(({ items, total }) => [names({ items, total }), total]),

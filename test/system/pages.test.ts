@@ -57,6 +57,8 @@ describe('a visitor of pages', { timeout }, () => {
     ['', 'Images'],
     ['#/?q=shop', 'Images'],
     ['#/?q=none', 'Images'],
+    ['#/?in=/', 'Images'],
+    ['#/?in=team/', 'team/'],
     ['#/team/shop', 'team/shop'],
     ['#/team/shop:v1', 'team/shop:v1'],
     ['#/library/multi:3', 'library/multi:3'],

@@ -1,5 +1,5 @@
 import { h, type ComponentChild } from 'preact'
-import type { Place, RepositoryLine } from '../answers.ts'
+import type { FolderLine, Place, RepositoryLine } from '../answers.ts'
 import { useAnswer } from '../api.ts'
 import { LogInLinks } from '../parts/log-in.ts'
 import { ErrorNotice, Notice } from '../parts/notice.ts'
@@ -20,19 +20,20 @@ const address = /\bsha(256|512):[0-9a-f]+|^\s*(\/?ip[fn]s(\/|:\/\/))?[A-Za-z0-9]
 /** All repositories, and what is searched for among them */
 export function ImagesPage({ route }: { route: Route }): ComponentChild {
   const search = route.query.get('q') ?? ''
+  const folder = route.query.get('in') ?? ''
   const from = Number(route.query.get('from') ?? 0) || 0
   const isAddress = address.test(search)
   const list = useAnswer(
     'repositories',
-    isAddress ? undefined : { q: search, from, n: limit },
+    isAddress ? undefined : { q: search, in: folder, from, n: limit },
     from === 0 ? refresh : 0,
   )
   const places = useAnswer('find', isAddress ? { q: search } : undefined)
-  const isEmpty = !isAddress && list.data?.total === 0 && search === ''
+  const isEmpty = !isAddress && list.data?.total === 0 && search === '' && folder.length < 2
   return h(
     'div',
     {},
-    h('h1', {}, 'Images'),
+    folder.length < 2 ? h('h1', {}, 'Images') : h(FolderPath, { folder }),
     isEmpty
       ? h(Empty, {})
       : [
@@ -42,7 +43,7 @@ export function ImagesPage({ route }: { route: Route }): ComponentChild {
             placeholder: 'Search by name, name:tag, digest or CID',
             value: search,
             onSearch: text => {
-              replaceRoute(linkTo('', '', { q: text }))
+              replaceRoute(linkTo('', '', { in: folder, q: text }))
             },
             onEnter: () => {
               const only = places.data?.places.length === 1 ? places.data.places[0] : undefined
@@ -53,7 +54,7 @@ export function ImagesPage({ route }: { route: Route }): ComponentChild {
           }),
           isAddress
             ? h(Places, { key: 'places', ...places })
-            : h(Repositories, { key: 'repositories', search, from, ...list }),
+            : h(Repositories, { key: 'repositories', search, folder, from, ...list }),
         ],
   )
 }
@@ -75,21 +76,32 @@ function Repositories({
   again,
   data,
   error,
+  folder,
   from,
   search,
-}: { search: string; from: number } & ReturnType<typeof useAnswer<'repositories'>>): ComponentChild {
+}: { search: string; folder: string; from: number } & ReturnType<typeof useAnswer<'repositories'>>): ComponentChild {
   if (error !== undefined) {
     return h(ErrorNotice, { error, again })
   }
   if (data === undefined) {
     return h('p', { class: 'quiet waiting' }, 'Loading…')
   }
+  const one = folder === '' ? 'repository' : 'entry'
   const what =
-    search === '' ? count(data.total, 'repository', 'repositories') : `${data.total.toLocaleString('en')} found`
+    search === '' ? count(data.total, one, one.replace('y', 'ies')) : `${data.total.toLocaleString('en')} found`
   return h(
     'section',
     { 'aria-label': 'Repositories' },
-    h('p', { class: 'quiet', role: 'status' }, what),
+    h(
+      'div',
+      { class: 'tools' },
+      h('p', { class: 'quiet', role: 'status' }, what),
+      h(
+        'a',
+        { href: linkTo('', '', { in: folder === '' ? '/' : '', q: search }) },
+        folder === '' ? 'Show folders' : 'Show all repositories',
+      ),
+    ),
     data.total === 0 &&
       h(
         Notice,
@@ -109,9 +121,45 @@ function Repositories({
     h(
       'ul',
       { class: 'rows' },
-      data.items.map(line => h(RepositoryRow, { key: line.name, line })),
+      data.items.map(line =>
+        'folder' in line ? h(FolderRow, { key: line.folder, line }) : h(RepositoryRow, { key: line.name, line }),
+      ),
     ),
-    h(Pager, { from, limit, total: data.total, link: next => linkTo('', '', { q: search, from: next }) }),
+    h(Pager, { from, limit, total: data.total, link: next => linkTo('', '', { in: folder, q: search, from: next }) }),
+  )
+}
+
+function FolderRow({ line: { folder, repositories, updated } }: { line: FolderLine }): ComponentChild {
+  return h(
+    'li',
+    { class: 'row' },
+    h('div', { class: 'row-name' }, h('a', { href: linkTo('', '', { in: folder }) }, folder)),
+    h('div', { class: 'row-count quiet' }, count(repositories, 'repository', 'repositories')),
+    h('div', { class: 'row-facts quiet' }, h(Time, { at: updated })),
+  )
+}
+
+/** The folder as a heading, each part a link to what is in it */
+function FolderPath({ folder }: { folder: string }): ComponentChild {
+  const parts = folder.split('/').filter(part => part !== '')
+  return h(
+    'div',
+    { class: 'path' },
+    h(
+      'nav',
+      { 'aria-label': 'Where you are', class: 'quiet' },
+      h('a', { href: linkTo('', '', { in: '/' }) }, 'Images'),
+    ),
+    h(
+      'h1',
+      {},
+      parts.map((part, i) => {
+        const path = `${parts.slice(0, i + 1).join('/')}/`
+        return i === parts.length - 1
+          ? `${part}/`
+          : h('a', { class: 'folder', key: path, href: linkTo('', '', { in: path }) }, `${part}/`)
+      }),
+    ),
   )
 }
 
@@ -152,7 +200,7 @@ function RepositoryName({ name }: { name: string }): ComponentChild {
       const folder = `${parts.slice(0, i + 1).join('/')}/`
       return h(
         'a',
-        { class: 'folder', key: folder, href: linkTo('', '', { q: folder }), 'aria-label': `All in ${folder}` },
+        { class: 'folder', key: folder, href: linkTo('', '', { in: folder }), 'aria-label': `All in ${folder}` },
         `${part}/`,
       )
     }),

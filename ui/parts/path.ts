@@ -15,7 +15,7 @@ export function Path({ repository, reference = '' }: { repository: string; refer
       {},
       parts.slice(0, -1).map((part, i) => {
         const folder = `${parts.slice(0, i + 1).join('/')}/`
-        return h('a', { class: 'folder', key: folder, href: linkTo('', '', { q: folder }) }, `${part}/`)
+        return h('a', { class: 'folder', key: folder, href: linkTo('', '', { in: folder }) }, `${part}/`)
       }),
       reference === '' ? parts.at(-1) : h('a', { href: linkTo(repository) }, parts.at(-1)),
       reference !== '' &&

@@ -28,7 +28,7 @@ const logInPath = '/ui/log-in'
  *
  * ```
  * GET /ui/api/session                                     who looks, and how to log in
- * GET /ui/api/repositories?q=&from=&n=                    repositories, newest first
+ * GET /ui/api/repositories?q=&in=&from=&n=                repositories and folders of them, newest first
  * GET /ui/api/find?q=<digest or CID>                      where that is
  * GET /ui/api/tags?repository=&q=&order=&from=&n=         tags of a repository
  * GET /ui/api/image?repository=&reference=                one image
@@ -103,7 +103,7 @@ function addLists(router: Router, registry: Registry): void {
     .route('/ui/api/repositories')
     .all(route('ui-api'))
     .get(async (req, res) => {
-      const question = { search: textOf(req, 'q'), ...partOf(req) }
+      const question = { search: textOf(req, 'q'), folder: textOf(req, 'in'), ...partOf(req) }
       res.json(await (await registry.overview()).repositories(question, callerOf(res), clientSignal(res)))
     })
     .all(onlyMethods('GET', 'HEAD'))

@@ -51,6 +51,23 @@ export interface RepositoryLine {
   found: string[]
 }
 
+/** Repositories whose names begin in the same way */
+export interface FolderLine {
+  /** What their names begin with, such as `team/` */
+  folder: string
+  /** How many there are */
+  repositories: number
+  /** When a tag of one of them was set last; ISO 8601 */
+  updated: string
+}
+
+export interface RepositoriesQuestion extends Part {
+  /** A part of a name, of a tag, or of both as `<name>:<tag>`; empty: all */
+  search: string
+  /** Those below a folder such as `team/`, or for `/` all, each folder in it as one line; empty: without folders */
+  folder: string
+}
+
 export interface TagsQuestion extends Part {
   repository: string
   search: string
@@ -72,34 +89,40 @@ export class Overview {
     this.#locator = new Locator({ ...components, catalogue })
   }
 
-  /**
-   * Repositories, newest first
-   *
-   * @param search a part of a name, of a tag, or of both as `<name>:<tag>`; empty: all
-   */
+  /** Repositories, and folders of them, newest first */
   async repositories(
-    { search, from, limit }: Part & { search: string },
+    { folder, search, from, limit }: RepositoriesQuestion,
     caller: Caller,
     signal: AbortSignal,
-  ): Promise<PartOf<RepositoryLine>> {
+  ): Promise<PartOf<RepositoryLine | FolderLine>> {
     caller.requireCatalog()
     const matches = matcherOf(search, caller)
-    const found: { entry: CatalogueEntry; tags: string[] }[] = []
+    const above = folder === '/' ? '' : folder
+    const found = new Map<string, Found>()
     const slice = new TimeSlice()
     for (const entry of await this.#catalogue.entries()) {
-      const tags = caller.sees(entry.name) ? matches(entry) : undefined
+      const { name } = entry
+      const tags = name.startsWith(above) && caller.sees(name) ? matches(entry) : undefined
       if (tags !== undefined) {
-        found.push({ entry, tags })
+        const end = folder === '' ? -1 : name.indexOf('/', above.length)
+        const key = end < 0 ? name : name.slice(0, end + 1)
+        const line = found.get(key)
+        // the first of a folder is the newest
+        found.set(key, line === undefined ? { entry, tags, count: 1 } : { ...line, count: line.count + 1 })
       }
       await slice.pause()
       signal.throwIfAborted()
     }
     const items = await Promise.all(
-      found
+      [...found]
         .slice(from, from + limit)
-        .map(async ({ entry, tags }) => await this.#repositoryLine(entry, tags, caller, signal)),
+        .map(async ([key, { count, entry, tags }]) =>
+          key.endsWith('/')
+            ? { folder: key, repositories: count, updated: new Date(entry.updated).toISOString() }
+            : await this.#repositoryLine(entry, tags, caller, signal),
+        ),
     )
-    return { items, total: found.length }
+    return { items, total: found.size }
   }
 
   /**
@@ -163,6 +186,13 @@ export class Overview {
     const summary = await this.#summaries.of(repository, digest, signal)
     return { tag, updated: new Date(updated).toISOString(), ...summary }
   }
+}
+
+interface Found {
+  entry: CatalogueEntry
+  /** By which it was found */
+  tags: string[]
+  count: number
 }
 
 /** Those that the caller may pull */
