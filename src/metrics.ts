@@ -19,20 +19,28 @@ export interface MetricSources {
   peers: () => number
   /** Blocks fetched from elsewhere since the start */
   retrievedBlocks: () => { peers: number; gateways: number }
+  /** The network profile of the IPFS node */
+  network: string
+  /** When the registry's certificate expires, in milliseconds since 1970; undefined where it has none */
+  certificateExpiry: (() => number) | undefined
 }
+
+type Values<L extends string> = Iterable<[labels: Partial<Record<L, string>>, value: number]>
 
 /** How long the number of blobs is reused, as counting them is a scan; milliseconds */
 const countAge = 30_000
 
+/** Metrics of prom-client that say what another one says, under names that Prometheus keeps for counters */
+const misnamed = ['nodejs_active_handles_total', 'nodejs_active_requests_total', 'nodejs_active_resources_total']
+
 /** Every metric of the appliance */
 export class Metrics {
   readonly #registry = new PrometheusRegistry()
-  readonly requests = new Counter<'method' | 'route' | 'status'>({
-    registers: [this.#registry],
-    name: 'ipdr_http_requests_total',
-    help: 'Requests by method, route and status',
-    labelNames: ['method', 'route', 'status'],
-  })
+  readonly requests = this.#counter('ipdr_http_requests_total', 'Requests by method, route and status', [
+    'method',
+    'route',
+    'status',
+  ])
   readonly requestDuration = new Histogram<'method' | 'route'>({
     registers: [this.#registry],
     name: 'ipdr_http_request_duration_seconds',
@@ -40,124 +48,92 @@ export class Metrics {
     labelNames: ['method', 'route'],
     buckets: [0.001, 0.005, 0.02, 0.1, 0.5, 2, 10, 60, 300],
   })
-  readonly receivedBytes = new Counter({
-    registers: [this.#registry],
-    name: 'ipdr_http_received_bytes_total',
-    help: 'Bytes received from clients, headers included',
-  })
-  readonly sentBytes = new Counter({
-    registers: [this.#registry],
-    name: 'ipdr_http_sent_bytes_total',
-    help: 'Bytes sent to clients, headers included',
-  })
-  readonly servedBytes = new Counter<'source'>({
-    registers: [this.#registry],
-    name: 'ipdr_served_bytes_total',
-    help: 'Bytes of blobs and manifests sent to clients, by where they came from: disk, peer, gateway or upstream',
-    labelNames: ['source'],
-  })
-  readonly brokenResponses = new Counter({
-    registers: [this.#registry],
-    name: 'ipdr_http_broken_responses_total',
-    help: 'Responses cut off by an error after their headers',
-  })
-  readonly collections = new Counter<'result'>({
-    registers: [this.#registry],
-    name: 'ipdr_gc_cycles_total',
-    help: 'Garbage collections by result, success or failure',
-    labelNames: ['result'],
-  })
-  readonly collectionDuration = new Gauge({
-    registers: [this.#registry],
-    name: 'ipdr_gc_duration_seconds',
-    help: 'Time that the last garbage collection took',
-  })
-  readonly freedBlocks = new Counter({
-    registers: [this.#registry],
-    name: 'ipdr_gc_freed_blocks_total',
-    help: 'Blocks that garbage collection deleted',
-  })
-  readonly freedBytes = new Counter({
-    registers: [this.#registry],
-    name: 'ipdr_gc_freed_bytes_total',
-    help: 'Bytes of the blocks that garbage collection deleted',
-  })
-  readonly fsckRuns = new Counter<'result'>({
-    registers: [this.#registry],
-    name: 'ipdr_fsck_runs_total',
-    help: 'Runs of fsck by result, success or failure',
-    labelNames: ['result'],
-  })
-  readonly fsckDuration = new Gauge({
-    registers: [this.#registry],
-    name: 'ipdr_fsck_duration_seconds',
-    help: 'Time that the last fsck took',
-  })
-  readonly fsckBlocks = new Counter({
-    registers: [this.#registry],
-    name: 'ipdr_fsck_checked_blocks_total',
-    help: 'Blocks that fsck has read and found undamaged',
-  })
-  readonly fsckBytes = new Counter({
-    registers: [this.#registry],
-    name: 'ipdr_fsck_checked_bytes_total',
-    help: 'Bytes of the blocks that fsck has read and found undamaged',
-  })
-  readonly badBlocks = new Gauge({
-    registers: [this.#registry],
-    name: 'ipdr_fsck_bad_blocks',
-    help: 'Missing or damaged blocks that the last fsck could not repair',
-  })
-  readonly quarantinedBlocks = new Counter({
-    registers: [this.#registry],
-    name: 'ipdr_fsck_quarantined_blocks_total',
-    help: 'Damaged blocks that fsck or a read took out of the blockstore',
-  })
-  readonly repairs = new Counter<'result'>({
-    registers: [this.#registry],
-    name: 'ipdr_fsck_repairs_total',
-    help: 'Repairs of missing or damaged blocks by result, success or failure',
-    labelNames: ['result'],
-  })
-  readonly upstreamRequests = new Counter<'upstream' | 'status'>({
-    registers: [this.#registry],
-    name: 'ipdr_upstream_requests_total',
-    help: 'Requests to mirrored registries by status, those for tokens and after redirects included',
-    labelNames: ['upstream', 'status'],
-  })
-  readonly upstreamBytes = new Counter<'upstream'>({
-    registers: [this.#registry],
-    name: 'ipdr_upstream_bytes_total',
-    help: 'Bytes of manifests and blobs from mirrored registries',
-    labelNames: ['upstream'],
-  })
-  readonly upstreamRateLimit = new Gauge<'upstream'>({
-    registers: [this.#registry],
-    name: 'ipdr_upstream_rate_limit_remaining',
-    help: 'Pulls that a mirrored registry still allows, if it says so',
-    labelNames: ['upstream'],
-  })
-  readonly webhookDelivered = new Counter<'webhook'>({
-    registers: [this.#registry],
-    name: 'ipdr_webhook_delivered_events_total',
-    help: 'Events that a webhook took',
-    labelNames: ['webhook'],
-  })
-  readonly webhookFailed = new Counter<'webhook'>({
-    registers: [this.#registry],
-    name: 'ipdr_webhook_failed_attempts_total',
-    help: 'Attempts to send an event to a webhook that failed',
-    labelNames: ['webhook'],
-  })
-  readonly webhookDropped = new Counter<'webhook'>({
-    registers: [this.#registry],
-    name: 'ipdr_webhook_dropped_events_total',
-    help: 'Events that a webhook never got, as its queue was full or it refused them',
-    labelNames: ['webhook'],
-  })
+  readonly receivedBytes = this.#counter(
+    'ipdr_http_received_bytes_total',
+    'Bytes received from clients, headers included',
+  )
+  readonly sentBytes = this.#counter('ipdr_http_sent_bytes_total', 'Bytes sent to clients, headers included')
+  readonly servedBytes = this.#counter(
+    'ipdr_served_bytes_total',
+    'Bytes of blobs and manifests sent to clients, by where they came from: disk, peer, gateway or upstream',
+    ['source'],
+  )
+  readonly brokenResponses = this.#counter(
+    'ipdr_http_broken_responses_total',
+    'Responses cut off by an error after their headers',
+  )
+  readonly collections = this.#counter('ipdr_gc_cycles_total', 'Garbage collections by result, success or failure', [
+    'result',
+  ])
+  readonly collectionDuration = this.#level('ipdr_gc_duration_seconds', 'Time that the last garbage collection took')
+  readonly freedBlocks = this.#counter('ipdr_gc_freed_blocks_total', 'Blocks that garbage collection deleted')
+  readonly freedBytes = this.#counter(
+    'ipdr_gc_freed_bytes_total',
+    'Bytes of the blocks that garbage collection deleted',
+  )
+  readonly fsckRuns = this.#counter('ipdr_fsck_runs_total', 'Runs of fsck by result, success or failure', ['result'])
+  readonly fsckDuration = this.#level('ipdr_fsck_duration_seconds', 'Time that the last fsck took')
+  readonly fsckBlocks = this.#counter('ipdr_fsck_checked_blocks_total', 'Blocks that fsck has read and found undamaged')
+  readonly fsckBytes = this.#counter(
+    'ipdr_fsck_checked_bytes_total',
+    'Bytes of the blocks that fsck has read and found undamaged',
+  )
+  readonly badBlocks = this.#level(
+    'ipdr_fsck_bad_blocks',
+    'Missing or damaged blocks that the last fsck could not repair',
+  )
+  readonly quarantinedBlocks = this.#counter(
+    'ipdr_fsck_quarantined_blocks_total',
+    'Damaged blocks that fsck or a read took out of the blockstore',
+  )
+  readonly repairs = this.#counter(
+    'ipdr_fsck_repairs_total',
+    'Repairs of missing or damaged blocks by result, success or failure',
+    ['result'],
+  )
+  readonly lastBackup = this.#level(
+    'ipdr_last_backup_timestamp_seconds',
+    'When a client last read a backup to its end, in seconds since 1970; 0 before that',
+  )
+  readonly upstreamRequests = this.#counter(
+    'ipdr_upstream_requests_total',
+    'Requests to mirrored registries by status, those for tokens and after redirects included',
+    ['upstream', 'status'],
+  )
+  readonly upstreamBytes = this.#counter(
+    'ipdr_upstream_bytes_total',
+    'Bytes of manifests and blobs from mirrored registries',
+    ['upstream'],
+  )
+  readonly upstreamRateLimit = this.#level(
+    'ipdr_upstream_rate_limit_remaining',
+    'Pulls that a mirrored registry still allows, if it says so',
+    ['upstream'],
+  )
+  readonly webhookDelivered = this.#counter('ipdr_webhook_delivered_events_total', 'Events that a webhook took', [
+    'webhook',
+  ])
+  readonly webhookFailed = this.#counter(
+    'ipdr_webhook_failed_attempts_total',
+    'Attempts to send an event to a webhook that failed',
+    ['webhook'],
+  )
+  readonly webhookDropped = this.#counter(
+    'ipdr_webhook_dropped_events_total',
+    'Events that a webhook never got, as its queue was full or it refused them',
+    ['webhook'],
+  )
 
   constructor() {
     collectDefaultMetrics({ register: this.#registry })
+    misnamed.forEach(name => {
+      this.#registry.removeSingleMetric(name)
+    })
+    // increase() of Prometheus sees the first failure only if the count was there before
+    for (const counter of [this.collections, this.fsckRuns, this.repairs]) {
+      counter.inc({ result: 'success' }, 0)
+      counter.inc({ result: 'failure' }, 0)
+    }
   }
 
   /** Adds the gauges, whose values come from other parts of the appliance */
@@ -167,32 +143,34 @@ export class Metrics {
     this.#gauge('ipdr_http_body_bytes', 'Bytes of manifests and other request bodies in memory', sources.bodyBytes)
     this.#observeSpace(sources.space)
     this.#gauge('ipdr_peers', 'Peers that the IPFS node is connected to', sources.peers)
-    new Gauge({
-      registers: [this.#registry],
-      name: 'ipdr_retrieved_blocks',
-      help: 'Blocks fetched from elsewhere since the start, by source',
-      labelNames: ['source'],
-      collect() {
-        const { peers, gateways } = sources.retrievedBlocks()
-        this.set({ source: 'peers' }, peers)
-        this.set({ source: 'gateways' }, gateways)
-      },
-    })
+    const bySource = (): Values<'source'> =>
+      Object.entries(sources.retrievedBlocks()).map(([source, blocks]) => [{ source }, blocks])
+    const help = 'Blocks fetched from elsewhere, by source'
+    this.#total('ipdr_retrieved_blocks_total', help, bySource, ['source'])
+    this.#labelled('ipdr_retrieved_blocks', former('ipdr_retrieved_blocks_total'), ['source'], bySource)
+    this.#labelled('ipdr_node_info', 'The network profile of the IPFS node, as a label', ['network'], () => [
+      [{ network: sources.network }, 1],
+    ])
+    const { certificateExpiry } = sources
+    if (certificateExpiry !== undefined) {
+      this.#gauge(
+        'ipdr_certificate_expiry_timestamp_seconds',
+        "When the registry's certificate expires, in seconds since 1970",
+        () => certificateExpiry() / 1000,
+      )
+    }
   }
 
   /** Adds a gauge of the events that wait for webhooks; for a server that has some */
-  observeWebhooks(waiting: () => Iterable<{ name: string; waiting: number }>): void {
-    new Gauge({
-      registers: [this.#registry],
-      name: 'ipdr_webhook_waiting_events',
-      help: 'Events that a webhook has not taken yet',
-      labelNames: ['webhook'],
-      collect() {
-        for (const { name, waiting: value } of waiting()) {
-          this.set({ webhook: name }, value)
-        }
-      },
-    })
+  observeWebhooks(states: () => Iterable<{ name: string; waiting: number }>): void {
+    for (const { name: webhook } of states()) {
+      for (const counter of [this.webhookDelivered, this.webhookFailed, this.webhookDropped]) {
+        counter.inc({ webhook }, 0)
+      }
+    }
+    this.#labelled('ipdr_webhook_waiting_events', 'Events that a webhook has not taken yet', ['webhook'], () =>
+      Array.from(states(), ({ name: webhook, waiting }) => [{ webhook }, waiting]),
+    )
   }
 
   get contentType(): string {
@@ -223,7 +201,47 @@ export class Metrics {
       'Bytes of the file system of the blockstore that pushes leave free',
       async () => (await space.free()).minFree,
     )
-    this.#gauge('ipdr_storage_refused', 'Writes refused for lack of room since the start', () => space.refused)
+    const refused = 'ipdr_storage_refused_writes_total'
+    this.#total(refused, 'Writes refused for lack of room', () => [[{}, space.refused]])
+    this.#gauge('ipdr_storage_refused', former(refused), () => space.refused)
+  }
+
+  #counter<L extends string>(name: string, help: string, labelNames: L[] = []): Counter<L> {
+    return new Counter({ registers: [this.#registry], name, help, labelNames })
+  }
+
+  #level<L extends string>(name: string, help: string, labelNames: L[] = []): Gauge<L> {
+    return new Gauge({ registers: [this.#registry], name, help, labelNames })
+  }
+
+  /** A counter whose values somebody else keeps */
+  #total<L extends string>(name: string, help: string, read: () => Values<L>, labelNames: L[] = []): void {
+    new Counter({
+      registers: [this.#registry],
+      name,
+      help,
+      labelNames,
+      collect() {
+        this.reset()
+        for (const [labels, value] of read()) {
+          this.inc(labels, value)
+        }
+      },
+    })
+  }
+
+  #labelled<L extends string>(name: string, help: string, labelNames: L[], read: () => Values<L>): void {
+    new Gauge({
+      registers: [this.#registry],
+      name,
+      help,
+      labelNames,
+      collect() {
+        for (const [labels, value] of read()) {
+          this.set(labels, value)
+        }
+      },
+    })
   }
 
   #gauge(name: string, help: string, read: () => Promise<number | undefined> | number | undefined): void {
@@ -239,6 +257,10 @@ export class Metrics {
       },
     })
   }
+}
+
+function former(name: string): string {
+  return `Former name of ${name}`
 }
 
 function cached(read: () => Promise<number>): () => Promise<number> {

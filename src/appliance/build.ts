@@ -107,7 +107,9 @@ export function buildBase(given: Given): Base & { parts: Part[] } {
 function observe({
   blockstore,
   bodies,
+  config,
   index,
+  inputs: { certificate },
   metrics,
   node,
   reader,
@@ -120,5 +122,7 @@ function observe({
     space: blockstore.space,
     peers: () => node.peerCount,
     retrievedBlocks: () => reader.fetched,
+    network: config.network,
+    certificateExpiry: certificate && (() => certificate.expiry),
   })
 }

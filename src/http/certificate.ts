@@ -60,6 +60,11 @@ export class Certificate {
     return this.#current
   }
 
+  /** When it expires, in milliseconds since 1970 */
+  get expiry(): number {
+    return new X509Certificate(this.#current.cert).validToDate.getTime()
+  }
+
   /** @param apply called with each new certificate */
   start(apply: (certificate: TlsCertificate) => void): void {
     this.#apply = apply

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { randomBytes, sha256 } from '../fixtures/images.ts'
 import { imageManifest } from '../fixtures/manifests.ts'
+import { TestAppliance } from '../fixtures/appliance.ts'
 import { TestApp, assertError, authorized } from '../fixtures/app.ts'
 import { temporaryDirectory } from '../fixtures/temporary.ts'
 import { until } from '../fixtures/until.ts'
@@ -202,6 +203,34 @@ describe('metrics', () => {
     assert.match(String(headers['content-type']), /^text\/plain; .*version=0\.0\.4/)
     assert.match(String(body), /^# TYPE ipdr_http_requests_total counter$/m)
     assert.match(String(body), /^process_cpu_seconds_total /m)
+  })
+})
+
+describe('metrics of a server', () => {
+  it('count results from the start, and say when a backup was read to its end', async () => {
+    await using directory = await temporaryDirectory('metrics')
+    await using server = await TestAppliance.start(directory.path, { webhooks: ['ci=http://127.0.0.1:9/'] })
+    const before = await server.client.metrics()
+    const zeros = [
+      ...['gc_cycles', 'fsck_runs', 'fsck_repairs'].map(name => `ipdr_${name}_total{result="failure"}`),
+      ...['delivered_events', 'failed_attempts', 'dropped_events'].map(
+        name => `ipdr_webhook_${name}_total{webhook="ci"}`,
+      ),
+      'ipdr_retrieved_blocks_total{source="peers"}',
+      'ipdr_storage_refused_writes_total',
+      'ipdr_last_backup_timestamp_seconds',
+    ]
+    assert.deepEqual(
+      zeros.filter(name => before(name) !== 0),
+      [],
+    )
+    assert.equal(before('ipdr_node_info{network="offline"}'), 1)
+    const headers = { 'Content-Type': 'application/vnd.ipdr.block-keys' }
+    const backup = await server.client.request('POST', '/ipdr/v1/backup', { headers })
+    assert.equal(backup.status, 200)
+    await backup.arrayBuffer()
+    const made = (await server.client.metrics())('ipdr_last_backup_timestamp_seconds')
+    assert.ok(Math.abs(Date.now() / 1000 - made) < 60, String(made))
   })
 })
 

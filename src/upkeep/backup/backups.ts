@@ -14,6 +14,7 @@ import { CompleteDags } from '../../ipfs/dag/complete-dags.ts'
 import type { ContentStore } from '../../ipfs/content-store.ts'
 import type { Index, IndexSnapshot } from '../../index/index.ts'
 import type { Logger } from '../../log.ts'
+import type { Metrics } from '../../metrics.ts'
 import { addBackup, type LeftOut } from './write-backup.ts'
 import { translateErrors, translateErrorsOf } from '../../registry/errors.ts'
 import type { IndexCondition } from '../../registry/index-condition.ts'
@@ -26,6 +27,7 @@ export interface BackupsComponents {
   content: ContentStore
   index: Pick<Index, 'snapshot'>
   condition: Pick<IndexCondition, 'requireWhole'>
+  metrics: Pick<Metrics, 'lastBackup'>
   log: Logger
 }
 
@@ -83,11 +85,16 @@ export class Backups {
     return {
       root,
       leftOut,
-      bytes: encodeCar(root, translateErrorsOf(blocksBelow(blockstore, root, without, { signal }))),
+      bytes: this.#noted(encodeCar(root, translateErrorsOf(blocksBelow(blockstore, root, without, { signal })))),
       [Symbol.asyncDispose]: async () => {
         await running.disposeAsync()
       },
     }
+  }
+
+  async *#noted(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+    yield* bytes
+    this.#components.metrics.lastBackup.setToCurrentTime()
   }
 
   /** CIDs of roots that running backups need, with everything below, even if they were deleted from the index since */
