@@ -3,7 +3,10 @@ import type { Page } from '../oci/pagination.ts'
 
 /** Something that happened to what the registry has, or to what was asked of it */
 export interface EventRecord {
-  /** `tag`: a tag that pointed at another manifest before was moved */
+  /**
+   * `tag`: a tag that pointed at another manifest before was moved. Another kind is added here and to `eventKinds` of
+   * the configuration; whoever has the `EventSink` raises it.
+   */
   kind: 'push' | 'pull' | 'delete' | 'tag' | 'repair'
   /** ISO 8601 */
   time: string

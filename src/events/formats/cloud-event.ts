@@ -14,7 +14,7 @@ export interface CloudEvent {
   data: Omit<RegistryEvent, 'id' | 'kind' | 'time' | 'origin'> & Record<string, unknown>
 }
 
-export const cloudEventMediaType = 'application/cloudevents+json; charset=UTF-8'
+export const cloudEventMediaType = 'application/cloudevents+json'
 
 /**
  * @param source of all events of this server
