@@ -3,16 +3,18 @@ import { presets, type Preset } from '../../access/presets.ts'
 import { addConfigFlags } from '../flags/config-flags.ts'
 import { configOfServer } from '../flags/container-command.ts'
 import { line } from '../output/printable.ts'
+import { printResult } from '../output/results.ts'
 import type { CliContext } from '../process/context.ts'
 
 export function addAccessInitCommand(group: Command, context: CliContext): void {
   addConfigFlags(group.command('init'))
     .addArgument(new Argument('<preset>', 'who may pull and push').choices(presets))
+    .option('--json', 'print JSON')
     .description('Write rules of who may do what, and a user who may do everything; a server that runs takes them up')
-    .action(async (preset: Preset, _, command: Command) => {
+    .action(async (preset: Preset, flags: { json?: true }, command: Command) => {
       const { initAccess } = await import('../../appliance/init-access.ts')
       const password = await initAccess(preset, await configOfServer(command, context))
       context.stderr.write(line`This password is shown only now:`)
-      context.stdout.write(line`admin ${password}`)
+      printResult(context, flags, { user: 'admin', password }, line`admin ${password}`)
     })
 }

@@ -12,6 +12,7 @@ import { duration } from '../flags/option-values.ts'
 import { configOfServer } from '../flags/container-command.ts'
 import type { CliContext } from '../process/context.ts'
 import { line } from '../output/printable.ts'
+import { printResult } from '../output/results.ts'
 import { runCommand } from '../process/run-command.ts'
 
 const second = 1000
@@ -38,11 +39,12 @@ export function addHealthcheckCommand(program: Command, context: CliContext): vo
         .argParser(duration)
         .default(0, '0s'),
     )
-    .action(async ({ wait }: { wait: number }, command: Command) => {
+    .option('--json', 'print JSON')
+    .action(async ({ wait, ...flags }: { wait: number; json?: true }, command: Command) => {
       const config = await configOfServer(command, context)
       await runCommand(context, async signal => {
         const server = await waitUntilReady(config, performance.now() + wait * second, signal)
-        context.stdout.write(line`${server} is ready`)
+        printResult(context, flags, { server, ready: true }, line`${server} is ready`)
       })
     })
 }

@@ -2,6 +2,7 @@ import type { Command } from 'commander'
 import { dockerConfigFile } from '../../config/load.ts'
 import { ask, canAsk, readSecret } from '../process/ask.ts'
 import { line } from '../output/printable.ts'
+import { printResult } from '../output/results.ts'
 import type { CliContext } from '../process/context.ts'
 import { UsageError } from '../process/errors.ts'
 import { runCommand } from '../process/run-command.ts'
@@ -10,6 +11,7 @@ interface LoginFlags {
   username?: string
   passwordStdin?: true
   plainHttp?: true
+  json?: true
 }
 
 export function addLoginCommand(program: Command, context: CliContext): void {
@@ -20,6 +22,7 @@ export function addLoginCommand(program: Command, context: CliContext): void {
     .option('-u, --username <user>', 'user name (default: asked for on a terminal)')
     .option('--password-stdin', 'read the password, or a token, from standard input')
     .option('--plain-http', 'allow a registry on another machine without TLS')
+    .option('--json', 'print JSON')
     .action(async (host: string, flags: LoginFlags) => {
       await runCommand(context, async signal => {
         await login(host, flags, context, signal)
@@ -43,7 +46,8 @@ async function login(host: string, flags: LoginFlags, context: CliContext, signa
     const what = found.credentials.identityToken === undefined ? 'The password' : 'A token'
     context.stderr.write(line`${what} is stored in ${file}, unencrypted; a credential helper of Docker avoids that`)
   }
-  context.stdout.write(line`Logged in at ${found.host} as ${user.username}`)
+  const result = { host: found.host, user: user.username, checked: found.checked }
+  printResult(context, flags, result, line`Logged in at ${found.host} as ${user.username}`)
 }
 
 async function readUser(

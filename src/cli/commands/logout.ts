@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
 import { dockerConfigFile } from '../../config/load.ts'
 import { line } from '../output/printable.ts'
+import { printResult } from '../output/results.ts'
 import type { CliContext } from '../process/context.ts'
 import { runCommand } from '../process/run-command.ts'
 
@@ -9,7 +10,8 @@ export function addLogoutCommand(program: Command, context: CliContext): void {
     .command('logout')
     .description('Remove the log-in at a registry that `ipdr login` or `docker login` stored')
     .argument('<host>', 'the registry, as at the log-in')
-    .action(async (host: string) => {
+    .option('--json', 'print JSON')
+    .action(async (host: string, flags: { json?: true }) => {
       await runCommand(context, async signal => {
         const [{ logInHost }, { eraseCredentials }] = await Promise.all([
           import('../../remote/registry/log-in.ts'),
@@ -17,7 +19,8 @@ export function addLogoutCommand(program: Command, context: CliContext): void {
         ])
         const key = logInHost(host)
         const erased = await eraseCredentials(dockerConfigFile(context.env), key, { signal })
-        context.stdout.write(erased ? line`Logged out of ${key}` : line`Not logged in at ${key}`)
+        const text = erased ? line`Logged out of ${key}` : line`Not logged in at ${key}`
+        printResult(context, flags, { host: key, loggedOut: erased }, text)
       })
     })
 }

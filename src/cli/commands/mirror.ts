@@ -2,6 +2,7 @@ import { Argument, InvalidArgumentError, type Command } from 'commander'
 import { engines, type Engine, type FileChange } from '../../client/mirrors/engines.ts'
 import { repeated } from '../flags/option-values.ts'
 import { line } from '../output/printable.ts'
+import { printResult } from '../output/results.ts'
 import type { CliContext } from '../process/context.ts'
 
 interface MirrorFlags {
@@ -9,6 +10,7 @@ interface MirrorFlags {
   mirror: URL
   root: string
   dryRun?: true
+  json?: true
 }
 
 export function addMirrorSetupCommand(group: Command, context: CliContext): void {
@@ -36,24 +38,29 @@ function addFlags(command: Command): Command {
     .option('--mirror <url>', 'this registry, as the engine reaches it', mirrorUrl, new URL('http://localhost:5000'))
     .option('--root <directory>', 'root of the system whose files are meant', '/')
     .option('--dry-run', 'print the files as they would be, and change nothing')
+    .option('--json', 'print JSON')
 }
 
 async function change(engine: Engine, flags: MirrorFlags, undo: boolean, context: CliContext): Promise<void> {
   const { applyChanges, planMirror } = await import('../../client/mirrors/mirror-setup.ts')
   const { dryRun, mirror, root, upstream: upstreams = ['docker.io'] } = flags
   const { files, notes } = await planMirror(engine, root, { mirror, upstreams, undo })
-  if (dryRun === true) {
-    files.forEach(file => context.stdout.write(preview(file)))
-  } else {
+  if (dryRun !== true) {
     await applyChanges(files, root)
-    files.forEach(({ path, after }) => {
-      context.stdout.write(line`${after === undefined ? 'deleted' : 'wrote'} ${path}`)
-    })
+  }
+  const result = { dryRun: dryRun === true, files: files.map(({ path, after }) => ({ path, content: after })), notes }
+  printResult(context, flags, result, files.map(dryRun === true ? preview : report).join(''))
+  if (flags.json === true) {
+    return
   }
   if (files.length === 0) {
     context.stderr.write(line`Nothing to change`)
   }
   notes.forEach(note => context.stderr.write(line`${note}`))
+}
+
+function report({ path, after }: FileChange): string {
+  return line`${after === undefined ? 'deleted' : 'wrote'} ${path}`
 }
 
 function preview({ path, after }: FileChange): string {

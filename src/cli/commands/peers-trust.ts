@@ -2,6 +2,7 @@ import { type Command, Option } from 'commander'
 import { dataDirectoryOf, type AdminFlags } from '../flags/admin-flags.ts'
 import { duration } from '../flags/option-values.ts'
 import { line } from '../output/printable.ts'
+import { printResult } from '../output/results.ts'
 import type { CliContext } from '../process/context.ts'
 
 const day = 24 * 3600
@@ -21,9 +22,10 @@ export function addPeersTrustCommand(peers: Command, context: CliContext): void 
     .description("Make an operator's key, and print the public key, which servers are to trust")
     .action(async (_: TrustFlags, command: Command) => {
       const { createOperatorKey } = await import('../../appliance/operator-key.ts')
-      const { file, publicKey } = await createOperatorKey(await placeOf(command, context))
+      const flags = command.optsWithGlobals<TrustFlags>()
+      const { file, publicKey } = await createOperatorKey(await placeOf(flags, context))
       context.stderr.write(line`Whoever has ${file} can let peers in. Under trust.keys in access.yml, servers trust:`)
-      context.stdout.write(line`${publicKey}`)
+      printResult(context, flags, { file, publicKey }, line`${publicKey}`)
     })
   keyOption(trust.command('sign'))
     .argument('<peer-id>', 'id of the node that the certificate is for, as its server prints it at the start')
@@ -40,22 +42,21 @@ export function addPeersTrustCommand(peers: Command, context: CliContext): void 
     )
     .action(async (peer: string, _: SignFlags, command: Command) => {
       const { signPeer } = await import('../../appliance/operator-key.ts')
-      const { expires, groups } = command.optsWithGlobals<SignFlags>()
-      const place = await placeOf(command, context)
-      context.stdout.write(line`${await signPeer({ ...place, peer, groups, lifetime: expires })}`)
+      const flags = command.optsWithGlobals<SignFlags>()
+      const { expires, groups } = flags
+      const certificate = await signPeer({ ...(await placeOf(flags, context)), peer, groups, lifetime: expires })
+      printResult(context, flags, { peer, groups, certificate }, line`${certificate}`)
     })
 }
 
 function keyOption(command: Command): Command {
-  return command.option(
-    '--key <file>',
-    "file with the operator's key (default: operator-key.json in the data directory)",
-  )
+  return command
+    .option('--key <file>', "file with the operator's key (default: operator-key.json in the data directory)")
+    .option('--json', 'print JSON')
 }
 
-async function placeOf(command: Command, context: CliContext): Promise<{ file: string | undefined; dataDir: string }> {
-  // the flags of `peers` may stand before or after the words `trust sign`
-  const flags = command.optsWithGlobals<TrustFlags>()
+/** @param flags with those of `peers`, which may stand before or after the words `trust sign` */
+async function placeOf(flags: TrustFlags, context: CliContext): Promise<{ file: string | undefined; dataDir: string }> {
   return { file: flags.key, dataDir: await dataDirectoryOf(flags, context) }
 }
 

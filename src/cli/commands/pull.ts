@@ -4,7 +4,7 @@ import { defaultIpfsHost, defaultRegistryHost } from '../flags/default-hosts.ts'
 import { dockerLogIns } from '../flags/log-ins.ts'
 import { showCopyProgress } from '../output/copy-progress.ts'
 import { line } from '../output/printable.ts'
-import { warnOfMissing } from '../output/results.ts'
+import { printCopied } from '../output/results.ts'
 import type { CliContext } from '../process/context.ts'
 import { runCommand } from '../process/run-command.ts'
 
@@ -19,6 +19,7 @@ interface PullFlags {
   network: 'public' | 'lan'
   peer: string[]
   plainHttp?: true
+  json?: true
 }
 
 const footer = `
@@ -53,6 +54,7 @@ export function addPullCommand(program: Command, context: CliContext): void {
         .default([], 'none'),
     )
     .option('--plain-http', 'allow registries without TLS; localhost and loopback addresses always are')
+    .option('--json', 'print JSON')
     .addHelpText('after', footer)
     .action(async (image: string, flags: PullFlags) => {
       await runCommand(context, async signal => {
@@ -68,7 +70,7 @@ async function run(image: string, flags: PullFlags, context: CliContext, signal:
     import('../../client/images/select-platform.ts'),
   ])
   const { missing, name } = await (async () => {
-    using progress = showCopyProgress(context, { silent })
+    using progress = showCopyProgress(context, { silent: silent || flags.json === true })
     return await pull(
       {
         image,
@@ -87,10 +89,6 @@ async function run(image: string, flags: PullFlags, context: CliContext, signal:
       { signal, progress },
     )
   })()
-  if (silent) {
-    context.stdout.write(line`${name}`)
-  } else {
-    warnOfMissing(context, missing)
-    context.stdout.write(line`Successfully pulled Docker image from IPFS:\n${name}`)
-  }
+  const text = silent ? line`${name}` : line`Successfully pulled Docker image from IPFS:\n${name}`
+  printCopied(context, { ...flags, silent }, { result: { image, name }, missing, text })
 }

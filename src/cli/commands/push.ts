@@ -4,7 +4,7 @@ import { dockerLogIns } from '../flags/log-ins.ts'
 import { size } from '../flags/option-values.ts'
 import { showCopyProgress } from '../output/copy-progress.ts'
 import { line } from '../output/printable.ts'
-import { warnOfMissing } from '../output/results.ts'
+import { printCopied } from '../output/results.ts'
 import type { CliContext } from '../process/context.ts'
 import { runCommand } from '../process/run-command.ts'
 import { startTemporaryRegistry } from '../process/temporary-registry.ts'
@@ -17,6 +17,7 @@ interface PushFlags {
   from?: string
   maxUnpacked?: number
   plainHttp?: true
+  json?: true
 }
 
 const footer = `
@@ -40,6 +41,7 @@ export function addPushCommand(program: Command, context: CliContext): void {
       size,
     )
     .option('--plain-http', 'allow registries without TLS; localhost and loopback addresses always are')
+    .option('--json', 'print JSON')
     .addHelpText('after', footer)
     .action(async (image: string, flags: PushFlags) => {
       await runCommand(context, async signal => {
@@ -52,7 +54,7 @@ async function run(image: string, flags: PushFlags, context: CliContext, signal:
   const silent = flags.silent === true || flags.quiet === true
   const { push } = await import('../../client/transfer/push.ts')
   const { missing, root } = await (async () => {
-    using progress = showCopyProgress(context, { silent })
+    using progress = showCopyProgress(context, { silent: silent || flags.json === true })
     return await push(
       {
         image,
@@ -71,10 +73,6 @@ async function run(image: string, flags: PushFlags, context: CliContext, signal:
       { signal, progress },
     )
   })()
-  if (silent) {
-    context.stdout.write(line`${root}`)
-  } else {
-    warnOfMissing(context, missing)
-    context.stdout.write(line`Successfully pushed Docker image to IPFS:\n/ipfs/${root}`)
-  }
+  const text = silent ? line`${root}` : line`Successfully pushed Docker image to IPFS:\n/ipfs/${root}`
+  printCopied(context, { ...flags, silent }, { result: { image, cid: root }, missing, text })
 }

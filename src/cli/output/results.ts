@@ -28,10 +28,21 @@ export function progressPrinter<Progress>(
   }
 }
 
-/** Warns of manifests that an index names and a copy could not include */
-export function warnOfMissing({ stderr }: CliContext, missing: readonly { digest: Digest }[]): void {
-  if (missing.length > 0) {
-    const digests = missing.map(({ digest }) => digest).join(', ')
-    stderr.write(line`The source does not have everything that its index names; left out: ${digests}`)
+/**
+ * Prints the result of a copy of an image
+ *
+ * @param copied.missing manifests that an index names and the copy could not include: text warns of them unless it is
+ *   to be silent
+ */
+export function printCopied(
+  context: CliContext,
+  flags: JsonFlag & { silent: boolean },
+  { missing, result, text }: { result: object; missing: readonly { digest: Digest }[]; text: string },
+): void {
+  const digests = missing.map(({ digest }) => digest)
+  if (digests.length > 0 && flags.json !== true && !flags.silent) {
+    const what = 'The source does not have everything that its index names; left out'
+    context.stderr.write(line`${what}: ${digests.join(', ')}`)
   }
+  printResult(context, flags, { ...result, missing: digests }, text)
 }

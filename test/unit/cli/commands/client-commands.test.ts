@@ -74,6 +74,18 @@ describe('ipdr push', () => {
     }
   })
 
+  it('and pull with --json print one line', async () => {
+    const from = join(scratch.path, 'multi')
+    const pushed = await at('push', 'example/json:v1', '--json', '--from', from)
+    assert.deepEqual([pushed.err, JSON.parse(pushed.out)], ['', { image: 'example/json:v1', cid, missing: [] }])
+    const output = join(scratch.path, 'json')
+    const pulled = await at('pull', 'example/json:v1', '--json', '--output', output)
+    assert.deepEqual(
+      [pulled.err, JSON.parse(pulled.out)],
+      ['', { image: 'example/json:v1', name: output, missing: [] }],
+    )
+  })
+
   it('has every platform in the appliance', async () => {
     for (const [digest, bytes] of multi.content) {
       const { body, status } = await app.get(
