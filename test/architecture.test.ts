@@ -159,7 +159,15 @@ function check(title: string, find: (source: Source) => string[]): void {
 
 /** Folders in which each may import what comes after it, and nothing before */
 const roomsInOrder = [
-  ['src/upkeep', 'src/upkeep/retention', 'src/upkeep/fsck', 'src/upkeep/gc', 'src/upkeep/rebuild', 'src/upkeep/backup'],
+  [
+    'src/upkeep',
+    'src/upkeep/retention',
+    'src/upkeep/fsck',
+    'src/upkeep/gc',
+    'src/upkeep/rebuild',
+    'src/upkeep/history',
+    'src/upkeep/backup',
+  ],
   ['src/registry/repositories', 'src/registry/uploads', 'src/registry/tags', 'src/registry', 'src/registry/image'],
   ['src/appliance', 'src/appliance/doctor', 'src/appliance/groups', 'src/appliance/checks', 'src/appliance/directory'],
   ['src/cli', 'src/cli/commands', 'src/cli/flags', 'src/cli/output', 'src/cli/process'],

@@ -12,6 +12,7 @@ import { addEventsCommand } from './commands/events.ts'
 import { addFsckCommand } from './commands/fsck.ts'
 import { addGcCommand } from './commands/gc.ts'
 import { addHealthcheckCommand } from './commands/healthcheck.ts'
+import { addHistoryCommand } from './commands/history.ts'
 import { addInspectCommand } from './commands/inspect.ts'
 import { addLoginCommand } from './commands/login.ts'
 import { addLogoutCommand } from './commands/logout.ts'
@@ -30,6 +31,7 @@ import { addResolveCommand } from './commands/resolve.ts'
 import { addRetentionCommand } from './commands/retention.ts'
 import { addRestoreCommand } from './commands/restore.ts'
 import { addSwarmKeyCommand } from './commands/swarm-key.ts'
+import { addDiffCommand, addUndoCommand } from './commands/undo.ts'
 import { addVersionCommand } from './commands/version.ts'
 import { printableContext } from './output/printable.ts'
 import type { CliContext } from './process/context.ts'
@@ -54,6 +56,9 @@ export function addOtherCommands(program: Command, context: CliContext): void {
     addPublishCommand,
     addReadOnlyCommand,
     addEventsCommand,
+    addHistoryCommand,
+    addUndoCommand,
+    addDiffCommand,
     addPrefetchCommand,
     addRetentionCommand,
     addGcCommand,

@@ -16,7 +16,7 @@ import { keysOf, treeOf, type ConfigKey, type KeyTree } from './key-tree.ts'
 import { addresses, choice, key } from './keys.ts'
 import { limits } from './limits.ts'
 import { immutableTags, quotas, retention, retentionInterval } from './policies.ts'
-import { access, admin, cache, fsck, gc, log, names, p2p, storage, tls } from './sections.ts'
+import { access, admin, cache, fsck, gc, history, log, names, p2p, storage, tls } from './sections.ts'
 import { registryMirror, upstreams } from './upstreams.ts'
 import { events, webhooks } from './webhooks.ts'
 import {
@@ -87,6 +87,7 @@ const objectSchema = z.strictObject({
   tls,
   storage,
   gc,
+  history,
   fsck,
   cache,
   access,

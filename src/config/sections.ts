@@ -118,6 +118,14 @@ export const gc = section({
   ),
 })
 
+export const history = section({
+  keep: key(
+    amount(durationOrOff, 0, 3650 * day, 'duration such as 7d, or off').default(7 * day),
+    'duration',
+    'How long a change can be undone and what it deleted is kept, hidden; off or 0 means no change can be undone',
+  ),
+})
+
 export const fsck = section({
   interval: key(
     amount(durationOrOff, 0, 20 * day, 'duration such as 7d, at most 20d, or off').default(0),

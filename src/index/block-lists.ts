@@ -91,7 +91,8 @@ function difference(before: Uint8Array, after: Uint8Array, owner: Owner['owner']
   ]
 }
 
-function shortKeysOf(blocks: Uint8Array): Set<string> {
+/** The short key of each block of a list */
+export function shortKeysOf(blocks: Uint8Array): Set<string> {
   const found = new Set<string>()
   for (let at = 0; at < blocks.byteLength; at += shortKeyBytes) {
     found.add(shortKey(blocks.subarray(at, at + shortKeyBytes)))

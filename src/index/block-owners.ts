@@ -45,6 +45,24 @@ export class BlockOwners {
     return false
   }
 
+  /**
+   * Whether a block is of a manifest or a blob that some repository has; `unlinked`: only of blobs that none has;
+   * `none`: of nothing here
+   */
+  async ownership(hash: Uint8Array): Promise<'owned' | 'unlinked' | 'none'> {
+    const prefix = prefixes.ownersOf(shortKey(hash))
+    let answer: 'unlinked' | 'none' = 'none'
+    for await (const key of this.#components.db.keys(within(prefix))) {
+      const owner = key.slice(prefix.length + 1)
+      const isManifest = key[prefix.length] === '/'
+      if (await (isManifest ? this.#isManifestOf(owner, () => true) : this.#isLinked(owner, () => true))) {
+        return 'owned'
+      }
+      answer = isManifest ? answer : 'unlinked'
+    }
+    return answer
+  }
+
   async isBlobOwned(digest: Digest, isMeant: IsMeant): Promise<boolean> {
     return await this.#isLinked(shortKey(digest), isMeant)
   }

@@ -1,7 +1,7 @@
 /**
  * `src/index` is what the registry knows about its content: which blob has which CID, which repository may serve it,
  * tags, referrers, open uploads. It holds no content itself. It imports only `src/oci`, and other folders see it
- * through the interfaces in this file alone.
+ * through the interfaces in this file and in `history-index.ts` alone.
  *
  * - `index.ts` (begin here): the interfaces `Index`, `IndexChange` and `IndexSnapshot`, and the records
  * - `events.ts`: events, and which of them wait for a webhook; `pulls.ts`: when manifests were last pulled
@@ -9,6 +9,7 @@
  * - `level-index.ts`, `level-index-change.ts`, `level-snapshot.ts`, `level-scan.ts`: the index in a LevelDB
  * - `index-writer.ts`: the queue of all writes, and what happens after a failed one
  * - `block-owners.ts`, `block-lists.ts`: which repositories a block belongs to, looked up and written
+ * - `history-index.ts`, `level-history.ts`, `history-operations.ts`: the changes that can be undone
  * - `record-cache.ts`: records in memory; `json-value.ts`: the form of a value; `errors.ts`: why the index fails
  */
 import type { Descriptor } from '../oci/descriptor.ts'
@@ -16,6 +17,7 @@ import type { Digest, DigestAlgorithm } from '../oci/digest.ts'
 import type { Page } from '../oci/pagination.ts'
 import type { EventChange, EventIndex } from './events.ts'
 import type { PullChange, PullIndex } from './pulls.ts'
+import type { ChangeRecord } from './history-index.ts'
 
 /** Where the bytes of a blob are */
 export interface BlobRecord {
@@ -268,6 +270,12 @@ export interface IndexChange extends EventChange<IndexChange>, PullChange<IndexC
   deleteMirrored: (repository: string, digest: Digest) => this
   putMirroredTag: (repository: string, tag: string, record: MirroredTagRecord) => this
   deleteMirroredTag: (repository: string, tag: string) => this
+  /** Remembers a change; the same number replaces what was remembered, but for what it keeps */
+  putChange: (repository: string, state: number, record: ChangeRecord) => this
+  /** @param record what is remembered of it */
+  deleteChange: (repository: string, state: number, record: ChangeRecord) => this
+  /** Records the first state that is known */
+  putOldestState: (state: number) => this
   /**
    * Makes all of the changes or none; with `durable`, they survive a power failure once it resolves
    *

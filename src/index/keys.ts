@@ -29,6 +29,11 @@
  * /manifest-blocks/<repository>:<digest>    those of a manifest, and of what its image root has beside what it names
  * /owner/<short>:<short>                    the block is one of the blob; no value
  * /owner/<short>/<repository>:<digest>      the block is one of the manifest; no value
+ *
+ * /change/<repository>:<state>              what one change did; its number (12 digits) is that of the state after it
+ * /change-order/<state>                     of which repository the change is; time, bytes of its record
+ * /kept/<short>:<state>                     the block is of what the change took away, or of a blob; no value
+ * /forgotten                                the first state that is known
  * ```
  *
  * A short key is the first 16 bytes of a hash in base64url: there are as many as there are blocks.
@@ -65,6 +70,11 @@ export const keys = {
   ownerBlob: (block: string, blob: string) => `${prefixes.ownersOf(block)}:${blob}`,
   ownerManifest: (block: string, repository: string, digest: Digest) =>
     `${prefixes.ownersOf(block)}/${repository}:${digest}`,
+  change: (repository: string, state: number) => keys.inHistory(prefixes.changes(repository), state),
+  changeOrder: (state: number) => keys.inHistory(prefixes.changeOrder(), state),
+  kept: (block: string, state: number) => keys.inHistory(prefixes.keptBlock(block), state),
+  forgotten: () => '/forgotten',
+  inHistory: (prefix: string, state: number) => `${prefix}${String(state).padStart(12, '0')}`,
 }
 
 /** What all keys of a listing begin with; the rest of each key names the item */
@@ -88,6 +98,10 @@ export const prefixes = {
   pulled: (repository: string) => `/pulled/${repository}:`,
   linkedTo: (blob: string) => `/linked/${blob}:`,
   ownersOf: (block: string) => `/owner/${block}`,
+  changes: (repository: string) => `/change/${repository}:`,
+  changeOrder: () => '/change-order/',
+  kept: () => '/kept/',
+  keptBlock: (block: string) => `${prefixes.kept()}${block}:`,
 }
 
 /** Bytes of a hash that a short key has */

@@ -18,9 +18,12 @@ import type {
   UploadRecord,
 } from './index.ts'
 import { blobOwner, BlockLists, manifestOwner } from './block-lists.ts'
+import type { ChangeRecord } from './history-index.ts'
+import { remembered } from './history-operations.ts'
 import { decodeValue, encodeValue } from './json-value.ts'
 import type { PulledRecord, PullsRecord } from './pulls.ts'
 import { keys, prefixes, within } from './keys.ts'
+import type { LevelHistory } from './level-history.ts'
 import type { RecordCache } from './record-cache.ts'
 import type { IndexWriter, Operation } from './index-writer.ts'
 
@@ -39,19 +42,25 @@ export class LevelIndexChange implements IndexChange {
   /** What the keys begin with that are deleted besides */
   readonly #ended: string[] = []
   readonly #blocks = new BlockLists()
+  readonly #history: LevelHistory
   readonly #listener: () => IndexListener | undefined
+  #keeps = false
+  #forgets = false
 
   /** @param listener is asked once all is written */
   constructor(
     db: Level,
     writer: IndexWriter,
     cache: RecordCache,
+    history: LevelHistory,
     listener: () => IndexListener | undefined = () => undefined,
   ) {
+    this.#history = history
     this.#listener = listener
     this.#db = db
     this.#writer = writer
     this.#cache = cache
+    this.#history = history
   }
 
   putBlob(digest: Digest, record: BlobRecord): this {
@@ -212,8 +221,30 @@ export class LevelIndexChange implements IndexChange {
     return this
   }
 
+  putChange(repository: string, state: number, record: ChangeRecord): this {
+    const { keeps, operations } = remembered(repository, state, record)
+    this.#uncached.push(...operations)
+    this.#keeps ||= keeps
+    return this
+  }
+
+  deleteChange(repository: string, state: number, record: ChangeRecord): this {
+    const { operations } = remembered(repository, state, record)
+    this.#uncached.push(...operations.map(({ key }) => ({ type: 'del' as const, key })))
+    this.#forgets = true
+    return this
+  }
+
+  putOldestState(state: number): this {
+    this.#uncached.push({ type: 'put', key: keys.forgotten(), value: encodeValue({ state }) })
+    return this
+  }
+
   async commit({ durable }: { durable: boolean }): Promise<void> {
     await this.#writer.available
+    if (this.#keeps) {
+      this.#history.keeps()
+    }
     const ofBlocks = await this.#blocks.operations(this.#db)
     for (const prefix of this.#ended) {
       const leaves = await this.#db.keys(within(prefix)).all()
@@ -230,6 +261,9 @@ export class LevelIndexChange implements IndexChange {
       for (const operation of this.#operations) {
         tell(listener, operation)
       }
+    }
+    if (this.#forgets) {
+      this.#history.deleted()
     }
   }
 

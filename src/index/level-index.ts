@@ -24,28 +24,28 @@ import type {
 import type { PulledRecord, PullsRecord } from './pulls.ts'
 import { decodeValue } from './json-value.ts'
 import { keys, prefixes, within } from './keys.ts'
+import { LevelHistory } from './level-history.ts'
 import { LevelIndexChange } from './level-index-change.ts'
 import { scan, scanKeys, type Level } from './level-scan.ts'
 import { LevelSnapshot } from './level-snapshot.ts'
 import { RecordCache } from './record-cache.ts'
 import { IndexWriter } from './index-writer.ts'
 
-/** Each is a few hundred bytes */
-const maxCachedRecords = 10_000
-
 /** The index in a LevelDB */
 export class LevelIndex implements Index {
   readonly #store: LevelDatastore
   readonly #writer: IndexWriter
-  readonly #cache = new RecordCache(maxCachedRecords)
+  readonly #cache = new RecordCache()
   readonly #owners: BlockOwners
   #listener: IndexListener | undefined
+  readonly history: LevelHistory
 
   /** @param store a path, or a store with the same interface as Level, such as memory-level */
   constructor(store: ConstructorParameters<typeof LevelDatastore>[0]) {
     this.#store = new LevelDatastore(store)
     this.#writer = new IndexWriter(this.#store.db, typeof store === 'string' ? store : undefined)
     this.#owners = new BlockOwners({ db: this.#store.db, records: this })
+    this.history = new LevelHistory(this.#store.db, this.#writer, this.#owners)
   }
 
   /** @throws IndexError INDEX_LOCKED or INDEX_DAMAGED */
@@ -259,7 +259,7 @@ export class LevelIndex implements Index {
   }
 
   change(): IndexChange {
-    return new LevelIndexChange(this.#db, this.#writer, this.#cache, () => this.#listener)
+    return new LevelIndexChange(this.#db, this.#writer, this.#cache, this.history, () => this.#listener)
   }
 
   listen(listener: IndexListener | undefined): void {

@@ -16,8 +16,8 @@ export class RecordCache {
   /** The number of writes of each key that are under way */
   readonly #writing = new Map<string, number>()
 
-  /** @param max number of records */
-  constructor(max: number) {
+  /** @param max records; each is a few hundred bytes */
+  constructor(max = 10_000) {
     this.#records = new LRUCache({ max })
   }
 

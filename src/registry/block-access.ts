@@ -1,5 +1,6 @@
 import type { CID } from 'multiformats/cid'
 import type { Puller } from '../access/puller.ts'
+import type { HistoryIndex } from '../index/history-index.ts'
 import type { Index } from '../index/index.ts'
 import { digestFrom, type Digest } from '../oci/digest.ts'
 import type { FetchedBlobs } from './fetched-blobs.ts'
@@ -13,14 +14,17 @@ const refusalTime = 3
 export interface BlockAccessComponents {
   condition: Pick<IndexCondition, 'hasBlockLists'>
   index: Pick<Index, 'isBlobOwned' | 'isOwned'>
+  /** What is here only to be undone, and for nobody; @default nothing is */
+  withheld?: Pick<HistoryIndex, 'isWithheld'> | undefined
 }
 
 /**
  * Who gets a block: whoever may pull a repository that it belongs to. What belongs to none, such as the blocks of
- * images of other nodes, is for those who may pull everything.
+ * images of other nodes, is for those who may pull everything. What is here only to be undone is for nobody.
  */
 export class BlockAccess {
   readonly #index: BlockAccessComponents['index']
+  readonly #withheld: BlockAccessComponents['withheld']
   /** Until it is known which blocks are of which repositories, each may be of one */
   readonly #condition: Pick<IndexCondition, 'hasBlockLists'>
   /** Blocks of the directory of tags that is published now, which has only what every peer may pull */
@@ -28,16 +32,21 @@ export class BlockAccess {
   /** Blobs that are being fetched, whose blocks the index does not know yet; undefined: none ever is */
   fetched: Pick<FetchedBlobs, 'hasBlock'> | undefined
 
-  constructor({ condition, index }: BlockAccessComponents) {
+  constructor({ condition, index, withheld }: BlockAccessComponents) {
     this.#condition = condition
+    this.#withheld = withheld
     this.#index = index
   }
 
   /** Returns at once where nothing has to be looked up */
   mayFetch(puller: Puller, cid: CID): boolean | Promise<boolean> {
     const { digest } = cid.multihash
-    if (puller.everything || this.published?.has(blockKey(digest)) === true) {
+    if (this.published?.has(blockKey(digest)) === true) {
       return true
+    }
+    if (puller.everything) {
+      const isWithheld = this.#withheld?.isWithheld(digest) ?? false
+      return typeof isWithheld === 'boolean' ? !isWithheld : isWithheld.then(answer => !answer)
     }
     return puller.something && this.#isOf(digest, puller.mayPull)
   }

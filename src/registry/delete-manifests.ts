@@ -1,7 +1,9 @@
+import type { ManifestChange, TagChange } from '../index/history-index.ts'
 import type { Index, IndexChange, ManifestRecord } from '../index/index.ts'
 import type { Digest } from '../oci/digest.ts'
 import { everything } from '../oci/pagination.ts'
 import type { NewEvent } from './event-sink.ts'
+import type { History, Made } from './history.ts'
 
 /** What a change deletes */
 export interface Deletion {
@@ -10,7 +12,14 @@ export interface Deletion {
   manifests: ReadonlyMap<Digest, ManifestRecord>
 }
 
-interface TagChange {
+/** Where a deletion is remembered, so that it can be undone, and whose doing it is */
+export interface Remembering extends Pick<Made, 'action' | 'by'> {
+  history: History
+  /** Tags that the same change deletes besides */
+  tags?: TagChange[] | undefined
+}
+
+interface TagUpdate {
   change: IndexChange
   index: Pick<Index, 'manifest' | 'tag'>
   repository: string
@@ -20,17 +29,25 @@ interface TagChange {
  * Prepares a change that deletes manifests from a repository, with the tags that point at them. A repository that is
  * left without a manifest disappears from the catalog. The caller holds the lock of the repository.
  *
+ * @param remembering undefined: the deletion can't be undone
  * @returns the change, which the caller commits, and what it deletes
  */
 export async function deleteManifests(
   index: Index,
   repository: string,
   manifests: ReadonlyMap<Digest, ManifestRecord>,
+  remembering?: Remembering,
 ): Promise<Deletion & { change: IndexChange }> {
   const change = index.change()
   const tags = new Map<string, Digest>()
-  for (const [digest, { subject }] of manifests) {
+  const deletedTags = new Map((remembering?.tags ?? []).map(deleted => [deleted.tag, deleted]))
+  const deleted: ManifestChange[] = []
+  for (const [digest, record] of manifests) {
+    const { subject } = record
     change.deleteManifest(repository, digest)
+    if (remembering !== undefined) {
+      deleted.push({ digest, before: await remembering.history.kept(repository, digest, record) })
+    }
     if (subject !== undefined) {
       change.deleteReferrer(repository, subject, digest)
     }
@@ -39,10 +56,15 @@ export async function deleteManifests(
     if (manifests.has(record.digest)) {
       change.deleteTag(repository, tag)
       tags.set(tag, record.digest)
+      deletedTags.set(tag, { tag, before: record })
     }
   }
   if (!(await hasOthers(index, repository, manifests))) {
     change.deleteRepository(repository)
+  }
+  if (remembering !== undefined) {
+    const { action, by, history } = remembering
+    await history.record(change, repository, { action, by, tags: [...deletedTags.values()], manifests: deleted })
   }
   return { change, tags, manifests }
 }
@@ -67,7 +89,7 @@ export function eventsOfDeletion(
  *
  * @param updated the time, ISO 8601
  */
-export async function deleteTag({ change, index, repository }: TagChange, tag: string, updated: string): Promise<void> {
+export async function deleteTag({ change, index, repository }: TagUpdate, tag: string, updated: string): Promise<void> {
   change.deleteTag(repository, tag)
   await noteUntagged({ change, index, repository }, tag, updated)
 }
@@ -78,7 +100,7 @@ export async function deleteTag({ change, index, repository }: TagChange, tag: s
  * @returns the manifest at which the tag pointed; undefined where the tag is new, or stays at `next`
  */
 export async function noteUntagged(
-  { change, index, repository }: TagChange,
+  { change, index, repository }: TagUpdate,
   tag: string,
   updated: string,
   next?: Digest,

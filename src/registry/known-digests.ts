@@ -1,5 +1,6 @@
 import { CID } from 'multiformats/cid'
 import type { Puller } from '../access/puller.ts'
+import type { HistoryIndex } from '../index/history-index.ts'
 import type { Index } from '../index/index.ts'
 import type { DurableBlockstore } from '../ipfs/blockstore/blockstore.ts'
 import type { DigestAnswer, DigestAnswers } from '../ipfs/digests/digest-server.ts'
@@ -14,6 +15,8 @@ const refusalTime = 5
 export interface KnownDigestsComponents {
   blockstore: Pick<DurableBlockstore, 'read'>
   index: Pick<Index, 'blob' | 'isBlobOwned'>
+  /** What is here only to be undone, and for nobody; @default nothing is */
+  withheld?: Pick<HistoryIndex, 'isBlobWithheld'> | undefined
   /** What a peer may pull by the rules of the moment */
   puller: (peer: string) => Puller | Promise<Puller>
 }
@@ -43,9 +46,14 @@ export class KnownDigests implements DigestAnswers {
   }
 
   async #whole(puller: Puller, digest: Digest): Promise<DigestAnswer | undefined> {
-    const { blockstore, index } = this.#components
+    const { blockstore, index, withheld } = this.#components
     const record = await index.blob(digest)
-    if (record === undefined || !(puller.everything || (await index.isBlobOwned(digest, puller.mayPull)))) {
+    const isMeant =
+      record !== undefined &&
+      (puller.everything
+        ? (await withheld?.isBlobWithheld(digest)) !== true
+        : await index.isBlobOwned(digest, puller.mayPull))
+    if (!isMeant) {
       return undefined
     }
     const { cid, size } = record

@@ -1,8 +1,8 @@
 /**
  * `src/upkeep` keeps a registry in order: deletion by rules (`retention/`), garbage collection (`gc/`), checks and
- * repairs (`fsck/`), a lost index (`rebuild/`) and copies (`backup/`). Each room may import those after it:
- * `retention`, `fsck`, `gc`, `rebuild`, `backup`. The folder may import `access`, `registry`, `ipfs`, `oci`,
- * `scheduling` and types of `index`; it knows neither HTTP nor the configuration.
+ * repairs (`fsck/`), a lost index (`rebuild/`), undo (`history/`) and copies (`backup/`). Each room may import those
+ * after it: `retention`, `fsck`, `gc`, `rebuild`, `history`, `backup`. The folder may import `access`, `registry`,
+ * `ipfs`, `oci`, `scheduling` and types of `index`; it knows neither HTTP nor the configuration.
  *
  * This file is the place to begin: everything that an administrator can ask for passes through it, and leads to one
  * room. It throws only OciError.
@@ -13,10 +13,12 @@ import { OciError } from '../oci/errors.ts'
 import { readBlockSet } from '../ipfs/blocks/read-block-set.ts'
 import type { CarSource } from '../ipfs/car/car.ts'
 import type { Peer } from '../ipfs/node/peer.ts'
-import { parseName, parseReference } from '../oci/reference.ts'
+import { parseName, parseReference, parseTag } from '../oci/reference.ts'
 import type { Backup, Backups } from './backup/backups.ts'
 import { translateErrors } from '../registry/errors.ts'
 import type { CollectionResult, CollectOptions, GarbageCollector } from './gc/garbage-collector.ts'
+import type { Change, Differences, HistoryLog, ListInit } from './history/history-log.ts'
+import type { Undo, Undone } from './history/undo.ts'
 import type { IndexRebuilder, RebuildResult } from './rebuild/index-rebuilder.ts'
 import type { RebuildProgress } from './rebuild/rebuild-run.ts'
 import type { Prefetcher, PrefetchOptions, PrefetchResult } from '../registry/mirror/prefetch/prefetcher.ts'
@@ -43,6 +45,8 @@ export interface AdministrationComponents {
   rebuilder: Pick<IndexRebuilder, 'rebuild' | 'waive'>
   /** Undefined where no other registry is mirrored */
   mirroring?: { prefetcher: Pick<Prefetcher, 'prefetch'> } | undefined
+  undo: Pick<Undo, 'forget' | 'undo'>
+  historyLog: Pick<HistoryLog, 'diff' | 'list'>
   readOnly: Pick<ReadOnlyMode, 'begin' | 'state' | 'turnOff' | 'turnOn'>
 }
 
@@ -163,6 +167,55 @@ export class Administration {
     return await translateErrors(async () => await this.#components.restorer.restore(source, options))
   }
 
+  /**
+   * The changes that can be undone, the newest first
+   *
+   * @param init.name `<repository>` or `<repository>:<tag>`; @default all
+   */
+  async history({ name, ...init }: { name?: string | undefined } & Pick<ListInit, 'before' | 'limit'>): Promise<{
+    changes: Change[]
+    more: boolean
+  }> {
+    const target = name === undefined ? {} : parseTarget(name)
+    return await translateErrors(async () => await this.#components.historyLog.list({ ...init, ...target }))
+  }
+
+  /**
+   * What differs between two states
+   *
+   * @param init.to @default the state of now
+   */
+  async diff({
+    from,
+    name,
+    to,
+  }: {
+    from: number
+    to?: number | undefined
+    name?: string | undefined
+  }): Promise<Differences> {
+    const repository = name === undefined ? undefined : parseName(name)
+    return await translateErrors(async () => await this.#components.historyLog.diff(from, to, repository))
+  }
+
+  /** Makes `<repository>` or `<repository>:<tag>` as it was, by default before its last change */
+  async undo(name: string, to?: number): Promise<Undone> {
+    const target = parseTarget(name)
+    using _write = this.#components.readOnly.begin()
+    return await translateErrors(async () => await this.#components.undo.undo({ ...target, to }))
+  }
+
+  /**
+   * Has the history of a repository forgotten, so that nothing of it can be undone
+   *
+   * @returns how many changes were forgotten
+   */
+  async forget(name: string): Promise<number> {
+    const repository = parseName(name)
+    using _write = this.#components.readOnly.begin()
+    return await translateErrors(async () => await this.#components.undo.forget(repository))
+  }
+
   /** Undefined where the registry takes writes */
   readOnly(): ReadOnlyState | undefined {
     return this.#components.readOnly.state
@@ -182,6 +235,14 @@ export class Administration {
   async publish(): Promise<{ name: string; cid: string }> {
     return await translateErrors(async () => await this.#components.publisher.publish())
   }
+}
+
+/** @throws OciError NAME_INVALID or TAG_INVALID */
+function parseTarget(name: string): { repository: string; tag: string | undefined } {
+  const colon = name.indexOf(':')
+  return colon === -1
+    ? { repository: parseName(name), tag: undefined }
+    : { repository: parseName(name.slice(0, colon)), tag: parseTag(name.slice(colon + 1)) }
 }
 
 /** Whether a text is an IPNS key in any form, or a peer id */

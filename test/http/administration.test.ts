@@ -61,6 +61,18 @@ const administration = new Administration({
       return { dryRun, repositories: 1, tags: 0, keptTags: 1001, manifests: 0, seconds: 0.1 }
     },
   },
+  undo: {
+    undo: async ({ repository, tag, to }) => {
+      await answer(repository, undefined)
+      const tags = tag === undefined ? [] : [{ tag, before: undefined, after: undefined }]
+      return { repository, to: to ?? 7, tags, restored: [], removed: [] }
+    },
+    forget: async () => 3,
+  },
+  historyLog: {
+    list: async ({ limit }) => ({ changes: [], more: limit < 100 }),
+    diff: async (from, to = 9) => ({ from, to, tags: [], manifests: [] }),
+  },
   node: { peers: () => [peer], connect: async address => await answer(address, '12D3') },
   names: { resolve: async name => await answer(name, { cid, path: ['a'], ttl: 60 }) },
   publisher: { publish: async () => ({ name: 'k51', cid }) },

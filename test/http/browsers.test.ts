@@ -26,6 +26,8 @@ const administration = new Administration({
   collector: { collect: unusable },
   retention: { run: unusable },
   fsck: { run: unusable },
+  undo: { forget: unusable, undo: unusable },
+  historyLog: { diff: unusable, list: unusable },
 })
 
 /** As Chromium sends them; `Sec-Fetch-...` only to https and to this machine */

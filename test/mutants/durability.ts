@@ -51,8 +51,8 @@ export const durability: Mutant[] = [
   },
   {
     name: 'the end of a blob is not synced',
-    find: 'deleteLink(this.name, digest).commit({ durable: true })',
-    replace: 'deleteLink(this.name, digest).commit({ durable: false })',
+    find: 'unlinked: [digest] })\n      await change.commit({ durable: true })',
+    replace: 'unlinked: [digest] })\n      await change.commit({ durable: false })',
     tests: [acknowledged],
   },
   {

@@ -95,7 +95,7 @@ test('nothing is lost while clients push, mount, delete and pull and garbage is 
   timeout: 5 * minute,
 }, async t => {
   await using server = await ServerProcess.start({
-    args: ['--gc-interval', '1ms', '--gc-unreferenced', '2s', '--gc-grace', '2s'],
+    args: ['--gc-interval', '1ms', '--gc-unreferenced', '2s', '--gc-grace', '2s', '--history-keep', 'off'],
   })
   const client = new RegistryClient(server)
   const kept: Acknowledged = new Map()
@@ -205,7 +205,7 @@ test('ipdr gc says what it would free, frees it, and disk use goes back to what 
 }, async () => {
   // the directory of tags is published half a second after the start: its blocks would come between two counts
   await using server = await ServerProcess.start({
-    args: ['--gc-interval', 'off', '--gc-unreferenced', '0', '--names-publish', 'false'],
+    args: ['--gc-interval', 'off', '--gc-unreferenced', '0', '--names-publish', 'false', '--history-keep', 'off'],
   })
   const client = new RegistryClient(server)
   const first = await pushImage(client, { repository: 'a', tag: 'v1', layers: layers.slice(0, 2), thrifty: false })
@@ -234,7 +234,7 @@ test('ipdr gc says what it would free, frees it, and disk use goes back to what 
 test('kill -9 in the middle of a sweep leaves everything that is needed', { timeout: 3 * minute }, async t => {
   // what was published before is garbage half a second after each start, which may be between the last two cycles
   await using server = await ServerProcess.start({
-    args: ['--gc-interval', 'off', '--gc-unreferenced', '0', '--names-publish', 'false'],
+    args: ['--gc-interval', 'off', '--gc-unreferenced', '0', '--names-publish', 'false', '--history-keep', 'off'],
     env: { IPDR_STORAGE_FSYNC: 'false' },
   })
   const client = new RegistryClient(server)

@@ -39,7 +39,7 @@ for (const [what, { args, limit }] of Object.entries(limits)) {
     // the directory of tags is published half a second after the start, and its blocks would be counted too
     await using server = await ServerProcess.start({
       dataDir: join(volume.path, 'data'),
-      args: [...args, '--names-publish', 'false'],
+      args: [...args, '--names-publish', 'false', '--history-keep', 'off'],
     })
     const client = new RegistryClient(server)
     const crane = builtTool('crane')

@@ -86,7 +86,7 @@ export function buildAccess({ condition, config, directory, index, inputs, ...ba
     { files: accessFiles, authenticator, tokens, logIns, log },
     { tokenUrl: config.access.tokenUrl },
   )
-  const blockAccess = new BlockAccess({ condition, index })
+  const blockAccess = new BlockAccess({ condition, index, withheld: index.history })
   const trust = new PeerTrust({ files: accessFiles, log })
   const own = new OwnCertificate({ log }, { dataDir: directory.path })
   // whoever is connected had to have the key

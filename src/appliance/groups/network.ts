@@ -38,6 +38,7 @@ export function buildNetwork({
   events,
   storeEvents,
   inputs,
+  index,
   log,
   metrics,
   peerAccess,
@@ -65,7 +66,7 @@ export function buildNetwork({
     maxPerClient: limits.fetchesPerClient,
   })
   const reader = new Retrieval(
-    { blockstore, node, gateways, slots: fetches, log: log.child({ module: 'retrieval' }) },
+    { blockstore, node, gateways, slots: fetches, withheld: index.history, log: log.child({ module: 'retrieval' }) },
     { timeout: limits.retrievalTimeout * second },
   )
   const repairer = new Repairer({

@@ -1,7 +1,9 @@
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Config } from '../../config/schema.ts'
+import type { HistoryIndex } from '../../index/history-index.ts'
 import { CachedImages } from '../../registry/image/cached-images.ts'
+import { History } from '../../registry/history.ts'
 import { ImmutableTags } from '../../registry/immutable-tags.ts'
 import { LinkGuard } from '../../registry/link-guard.ts'
 import type { PrefetchScheduleInit } from '../../registry/mirror/prefetch/prefetch-schedule.ts'
@@ -35,6 +37,8 @@ export interface RegistryParts {
   /** Undefined where no other registry is mirrored */
   mirroring: Mirroring | undefined
   readOnly: ReadOnlyMode
+  /** What can be undone, and what writes it */
+  remembered: { history: HistoryIndex; historyWriter: History }
   parts: Part[]
 }
 
@@ -66,8 +70,21 @@ export function buildRegistry(
   })
   components.knownDigests.fetched = mirroring?.fetches
   components.blockAccess.fetched = mirroring?.fetches
+  const historyWriter = new History({ history: index.history, index })
   const registry: Registry = new Registry(
-    { ...components, immutable, quotas, uploads, links, pulls, cached, unreadable, mirrors: mirroring?.mirrors },
+    {
+      ...components,
+      history: config.history.keep > 0 ? historyWriter : undefined,
+      withheld: index.history,
+      immutable,
+      quotas,
+      uploads,
+      links,
+      pulls,
+      cached,
+      unreadable,
+      mirrors: mirroring?.mirrors,
+    },
     { missingBlobs, manifestLimits: { depth: limits.jsonDepth, descriptors: limits.descriptors } },
   )
   const parts = [
@@ -76,7 +93,8 @@ export function buildRegistry(
     part('notes of pulls', pulls),
     ...(mirroring === undefined ? [] : [part('mirroring', mirroring)]),
   ]
-  return { registry, immutable, uploads, links, pulls, cached, unreadable, mirroring, readOnly, parts }
+  const remembered = { history: index.history, historyWriter }
+  return { registry, immutable, uploads, links, pulls, cached, unreadable, mirroring, readOnly, remembered, parts }
 }
 
 function buildMirroring({

@@ -28,7 +28,7 @@ export function buildSharing({
   node,
   pullerOf,
 }: Base & AccessParts & Storage & Network): Sharing {
-  const knownDigests = new KnownDigests({ blockstore, index, puller: pullerOf })
+  const knownDigests = new KnownDigests({ blockstore, index, withheld: index.history, puller: pullerOf })
   const digests = new Digests({ node, answers: knownDigests, log: log.child({ module: 'digests' }) })
   const peers = {
     questions: digests,

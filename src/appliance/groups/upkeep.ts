@@ -3,6 +3,8 @@ import { Backups } from '../../upkeep/backup/backups.ts'
 import { Restorer } from '../../upkeep/backup/restorer.ts'
 import { Fsck } from '../../upkeep/fsck/fsck.ts'
 import { GarbageCollector } from '../../upkeep/gc/garbage-collector.ts'
+import { HistoryLog } from '../../upkeep/history/history-log.ts'
+import { Undo } from '../../upkeep/history/undo.ts'
 import { Retention } from '../../upkeep/retention/retention.ts'
 import { BlockListUpgrade } from '../../upkeep/rebuild/block-list-upgrade.ts'
 import { IndexRebuilder } from '../../upkeep/rebuild/index-rebuilder.ts'
@@ -24,6 +26,8 @@ export interface Upkeep {
   rebuilder: IndexRebuilder
   backups: Backups
   restorer: Restorer
+  undo: Undo
+  historyLog: HistoryLog
   parts: Part[]
 }
 
@@ -42,6 +46,7 @@ export function buildUpkeep(components: Components): Upkeep {
       interval: interval * second,
       untagged: untagged === undefined ? undefined : untagged * second,
       cacheBytes: config.cache.maxBytes,
+      historyKeep: config.history.keep * second,
     },
   )
   storeEvents.on('full', bytes => {
@@ -54,8 +59,10 @@ export function buildUpkeep(components: Components): Upkeep {
     { ...withLog('fsck'), upgrade },
     { interval: config.fsck.interval * second, rate: config.fsck.rate },
   )
+  const { history: remembered, historyWriter } = components.remembered
+  const history = config.history.keep > 0 ? historyWriter : undefined
   const retention = new Retention(
-    { ...withLog('retention'), upgrade },
+    { ...withLog('retention'), history, upgrade },
     { rules: config.retention, interval: config.retentionInterval * second },
   )
   return {
@@ -65,6 +72,8 @@ export function buildUpkeep(components: Components): Upkeep {
     rebuilder,
     backups,
     restorer,
+    undo: new Undo({ ...components, history: remembered, writer: history }),
+    historyLog: new HistoryLog({ history: remembered }),
     parts: [
       part('blocks of older content', blockLists),
       part('index rebuilder', rebuilder),

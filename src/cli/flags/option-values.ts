@@ -17,6 +17,18 @@ export function duration(text: string): number {
   return required(parseDuration(text), 'It must be a duration such as 5m.')
 }
 
+export function wholeNumber(text: string): number {
+  return required(/^[1-9]\d{0,14}$/.test(text) ? Number(text) : undefined, 'It must be a whole number from 1 on.')
+}
+
+/** The number of a state in the history */
+export function state(text: string): number {
+  return required(
+    /^\d{1,15}$/.test(text) ? Number(text) : undefined,
+    'It must be a number, as "ipdr history" lists it.',
+  )
+}
+
 export function trueOrFalse(text: string): boolean {
   return required(['true', 'false'].includes(text) ? text === 'true' : undefined, 'It must be true or false.')
 }

@@ -20,12 +20,13 @@ export type { RebuildResult } from '../../upkeep/rebuild/index-rebuilder.ts'
 export type { RebuildProgress } from '../../upkeep/rebuild/rebuild-run.ts'
 export type { RestoreProgress, RestoreResult } from '../../upkeep/backup/restorer.ts'
 export type { FsckProgress, FsckResult } from '../../upkeep/fsck/fsck.ts'
-import { ClientError } from '../../remote/errors.ts'
-import { jsonOf, requireStatus, type Answer } from '../../remote/http/answer.ts'
+import { requireStatus, type Answer } from '../../remote/http/answer.ts'
 import type { SendInit } from '../../remote/http/request.ts'
 import { lastOf } from './progress-lines.ts'
 import { backupTimeout, networkTimeout } from '../timeouts.ts'
 import type { AbortOptions } from '../../remote/abort-options.ts'
+import { askJson, jsonBody } from './ask-json.ts'
+import { HistoryClient } from './history-client.ts'
 
 /** What an appliance could not put into a backup, because it is missing or damaged */
 export interface LeftOut {
@@ -54,9 +55,12 @@ export interface Connection {
 /** A client of what an appliance offers beside the distribution API */
 export class ApplianceClient {
   readonly #connection: Connection
+  /** What has changed, and undo */
+  readonly history: HistoryClient
 
   constructor(connection: Connection) {
     this.#connection = connection
+    this.history = new HistoryClient(connection)
   }
 
   /**
@@ -262,20 +266,6 @@ export class ApplianceClient {
   }
 
   async #json(path: string, what: string, init: SendInit): Promise<unknown> {
-    const answer = await this.#connection.request(`/ipdr/v1/${path}`, { timeout: networkTimeout, ...init })
-    await requireStatus(answer, what)
-    const value = await jsonOf(answer)
-    if (typeof value !== 'object' || value === null) {
-      throw new ClientError(`${this.#connection.host} is not an IPDR appliance: its answer is no JSON object`)
-    }
-    return value
-  }
-}
-
-function jsonBody(value: unknown): SendInit {
-  return {
-    method: 'POST',
-    headers: { 'Content-Type': 'application/json' },
-    body: new TextEncoder().encode(JSON.stringify(value)),
+    return await askJson(this.#connection, path, what, init)
   }
 }

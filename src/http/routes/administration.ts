@@ -11,6 +11,7 @@ import { route } from '../middleware/request-log.ts'
 import type { BodyRate } from '../steady-body.ts'
 import { jsonReader } from './admin-json.ts'
 import type { Events } from '../../events/events.ts'
+import { addHistoryRoutes } from './admin-history.ts'
 import { addNetworkRoutes } from './admin-network.ts'
 import { addReadOnlyRoutes } from './admin-read-only.ts'
 import { addUpkeepRoutes } from './admin-upkeep.ts'
@@ -26,7 +27,7 @@ export interface AdministrationRoutesInit {
 
 /**
  * The endpoints of the operator, `/ipdr/v1/...`: JSON in and out, errors as `{"error":"<message>"}`. They are listed in
- * admin-network.ts, admin-read-only.ts, admin-upkeep.ts, backup.ts and events.ts.
+ * admin-history.ts, admin-network.ts, admin-read-only.ts, admin-upkeep.ts, backup.ts and events.ts.
  */
 export function administrationRoutes(
   {
@@ -52,6 +53,7 @@ export function administrationRoutes(
   const router = createRouter()
   addNetworkRoutes(router, administration, guard, jsonOf)
   addReadOnlyRoutes(router, administration, guard, jsonOf)
+  addHistoryRoutes(router, administration, guard, jsonOf)
   addUpkeepRoutes(router, { administration, log }, guard, jsonOf)
   if (events !== undefined) {
     addEventRoutes(router, events, guard, jsonOf)

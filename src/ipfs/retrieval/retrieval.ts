@@ -41,6 +41,8 @@ export interface RetrievalComponents {
   gateways: Gateways
   /** Undefined means any number of reads may wait */
   slots?: FetchSlots | undefined
+  /** Blocks that count as not here, although they are, by the digest of their multihash; @default none */
+  withheld?: { isWithheld: (hash: Uint8Array) => boolean | Promise<boolean> } | undefined
   log: Logger
 }
 
@@ -119,9 +121,12 @@ export class Retrieval implements PartialReader {
   }
 
   #blocks(session: RetrievalSession): BlockReader {
-    const { blockstore } = this.#components
+    const { blockstore, withheld } = this.#components
     return {
       read: async (cid, options = {}) => {
+        if ((await withheld?.isWithheld(cid.multihash.digest)) === true) {
+          return (await this.#fetch(cid, session, options.signal)).block
+        }
         // the block that is fetched replaces a damaged one
         const held = await ignoring(
           isMissingOrDamaged,

@@ -1,4 +1,5 @@
 import type { ContentStore } from '../../ipfs/content-store.ts'
+import type { HistoryIndex } from '../../index/history-index.ts'
 import type { ManifestRecord } from '../../index/index.ts'
 import type { Digest } from '../../oci/digest.ts'
 import { OciError } from '../../oci/errors.ts'
@@ -30,6 +31,8 @@ export interface LocalRepositoryComponents extends ManifestWriterComponents {
   content: ContentStore
   links: LinkGuard
   unreadable: Pick<UnreadableFiles, 'has' | 'note'>
+  /** What is here only to be undone; @default nothing is */
+  withheld?: Pick<HistoryIndex, 'isBlobWithheld'> | undefined
   /** Bytes of manifests that were read lately, by their CID */
   hotManifests: { get: (cid: string) => Uint8Array | undefined; set: (cid: string, bytes: Uint8Array) => void }
 }
@@ -39,6 +42,8 @@ export interface LocalRepositoryInit {
   /** Whether a manifest is accepted although blobs that it needs are missing */
   acceptMissingBlobs: boolean
   manifestLimits?: ManifestLimits | undefined
+  /** Whose doing its changes are, where callers are told apart */
+  by?: string | undefined
   /** The message about a manifest that is not here; @default that of the code */
   unknown?: string | undefined
 }
@@ -48,6 +53,7 @@ export class LocalRepository implements Repository {
   readonly name: string
   readonly #components: LocalRepositoryComponents
   readonly #manifestLimits: ManifestLimits | undefined
+  readonly #by: string | undefined
   readonly #unknown: { message?: string }
   readonly #writer: ManifestWriter
 
@@ -55,9 +61,11 @@ export class LocalRepository implements Repository {
     this.name = init.name
     this.#components = components
     this.#manifestLimits = init.manifestLimits
+    this.#by = init.by
     this.#unknown = init.unknown === undefined ? {} : { message: init.unknown }
     this.#writer = new ManifestWriter(components, {
       repository: init.name,
+      by: init.by,
       acceptMissingBlobs: init.acceptMissingBlobs,
     })
   }
@@ -137,18 +145,20 @@ export class LocalRepository implements Repository {
   }
 
   async deleteBlob(digest: Digest): Promise<void> {
-    const { immutable, index } = this.#components
+    const { history, immutable, index } = this.#components
     await this.#locked(async () => {
       if (!(await index.isLinked(this.name, digest))) {
         throw new OciError('BLOB_UNKNOWN', { detail: { digest } })
       }
       await immutable?.requireUnneeded(this.name, digest)
-      await index.change().deleteLink(this.name, digest).commit({ durable: true })
+      const change = index.change().deleteLink(this.name, digest)
+      await history?.record(change, this.name, { action: 'delete', by: this.#by, unlinked: [digest] })
+      await change.commit({ durable: true })
     })
   }
 
   async mountBlob(digest: Digest, from: string | undefined): Promise<boolean> {
-    const { content, index, links, quotas, unreadable } = this.#components
+    const { content, index, links, quotas, unreadable, withheld } = this.#components
     return await this.#locked(
       async () =>
         await links.add(digest, async () => {
@@ -157,6 +167,7 @@ export class LocalRepository implements Repository {
           if (
             record === undefined ||
             (await unreadable.has(record.cid)) ||
+            (await withheld?.isBlobWithheld(digest)) === true ||
             (from !== undefined && !(await index.isLinked(from, digest)))
           ) {
             return false

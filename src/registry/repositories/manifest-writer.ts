@@ -1,12 +1,14 @@
 import type { CID } from 'multiformats/cid'
 import { blockKeys } from '../../ipfs/blocks/block-keys.ts'
 import type { ContentStore } from '../../ipfs/content-store.ts'
+import type { TagChange } from '../../index/history-index.ts'
 import type { Index, ManifestRecord } from '../../index/index.ts'
 import type { Digest } from '../../oci/digest.ts'
 import { OciError } from '../../oci/errors.ts'
 import type { Manifest } from '../../oci/manifest.ts'
 import { deleteManifests, deleteTag, eventsOfDeletion, noteUntagged } from '../delete-manifests.ts'
 import { commitTelling, type EventOrigin, type EventSink, type NewEvent } from '../event-sink.ts'
+import type { History } from '../history.ts'
 import type { Quotas } from '../quotas/quotas.ts'
 import { gatherImage, storeImageRoot, type ImageParts } from '../image/image-root.ts'
 import type { ImmutableTags } from '../immutable-tags.ts'
@@ -29,12 +31,16 @@ export interface ManifestWriterComponents {
   events?: Pick<EventSink, 'commit'> | undefined
   /** @default there are none */
   quotas?: Pick<Quotas, 'reserveBlob' | 'reserveManifest'> | undefined
+  /** Remembers what can be undone; undefined: nothing can */
+  history?: History | undefined
   /** @default no tag is immutable */
   immutable?: Pick<ImmutableTags, 'requireMutable' | 'requireUnneeded'> | undefined
 }
 
 export interface ManifestWriterInit {
   repository: string
+  /** Whose doing the changes are, where callers are told apart */
+  by?: string | undefined
   /** Whether a manifest is accepted although blobs that it needs are missing */
   acceptMissingBlobs: boolean
 }
@@ -56,11 +62,13 @@ interface StoredManifest {
 export class ManifestWriter {
   readonly #components: ManifestWriterComponents
   readonly #repository: string
+  readonly #by: string | undefined
   readonly #acceptMissingBlobs: boolean
 
   constructor(components: ManifestWriterComponents, init: ManifestWriterInit) {
     this.#components = components
     this.#repository = init.repository
+    this.#by = init.by
     this.#acceptMissingBlobs = init.acceptMissingBlobs
   }
 
@@ -106,7 +114,7 @@ export class ManifestWriter {
 
   /** @throws OciError MANIFEST_UNKNOWN; DENIED where it is immutable */
   async deleteTag(tag: string, { origin }: DeleteOptions = {}): Promise<void> {
-    const { events, immutable, index } = this.#components
+    const { events, history, immutable, index } = this.#components
     const before = await index.tag(this.#repository, tag)
     if (before === undefined) {
       throw new OciError('MANIFEST_UNKNOWN', { detail: { name: this.#repository, tag } })
@@ -114,6 +122,7 @@ export class ManifestWriter {
     immutable?.requireMutable(this.#repository, tag)
     const change = index.change()
     await deleteTag({ change, index, repository: this.#repository }, tag, new Date().toISOString())
+    await history?.record(change, this.#repository, { action: 'delete', by: this.#by, tags: [{ tag, before }] })
     await commitTelling(events, change, () => [
       { kind: 'delete', repository: this.#repository, tag, digest: before.digest, origin },
     ])
@@ -126,13 +135,14 @@ export class ManifestWriter {
    * @throws OciError MANIFEST_UNKNOWN; DENIED where an immutable tag needs it
    */
   async delete(digest: Digest, { origin }: DeleteOptions = {}): Promise<void> {
-    const { events, immutable, index } = this.#components
+    const { events, history, immutable, index } = this.#components
     const record = await index.manifest(this.#repository, digest)
     if (record === undefined) {
       throw new OciError('MANIFEST_UNKNOWN', { detail: { name: this.#repository, digest } })
     }
     await immutable?.requireUnneeded(this.#repository, digest)
-    const deletion = await deleteManifests(index, this.#repository, new Map([[digest, record]]))
+    const remembering = history && { history, action: 'delete' as const, by: this.#by }
+    const deletion = await deleteManifests(index, this.#repository, new Map([[digest, record]]), remembering)
     await commitTelling(events, deletion.change, () => eventsOfDeletion(this.#repository, deletion, { origin }))
     this.#tell(deletion.tags.keys())
   }
@@ -142,7 +152,7 @@ export class ManifestWriter {
     tags: readonly string[],
     origin: EventOrigin | undefined,
   ): Promise<void> {
-    const { events, index } = this.#components
+    const { events, history, index } = this.#components
     const updated = new Date().toISOString()
     const before = await index.manifest(this.#repository, digest)
     const change = index
@@ -151,7 +161,9 @@ export class ManifestWriter {
       .putManifest(this.#repository, digest, { ...record, updated })
       .putManifestBlocks(this.#repository, digest, blocks)
     const moved = new Map<string, Digest>()
-    for (const tag of tags) {
+    const changed: TagChange[] = []
+    for (const tag of new Set(tags)) {
+      changed.push({ tag, before: await index.tag(this.#repository, tag), after: { digest, updated } })
       const previous = await noteUntagged({ change, index, repository: this.#repository }, tag, updated, digest)
       if (previous !== undefined) {
         moved.set(tag, previous)
@@ -162,11 +174,16 @@ export class ManifestWriter {
       const descriptor = referrerDescriptor(manifest, { digest, size: record.size })
       change.putReferrer(this.#repository, manifest.subject.digest, descriptor)
     }
-    const told = { repository: this.#repository, digest, origin }
-    await commitTelling(events, change, () => eventsOfPush({ ...told, ...kept(record) }, tags, moved))
     // the root of an index changes when more of its platforms have come: then other tags of the manifest lead to a new
     // root, too
     const hasNewRoot = before !== undefined && before.root !== record.root
+    if (history !== undefined) {
+      const known = hasNewRoot ? await history.kept(this.#repository, digest, before) : undefined
+      const manifests = before === undefined || hasNewRoot ? [{ digest, before: known, after: record.root }] : []
+      await history.record(change, this.#repository, { action: 'push', by: this.#by, tags: changed, manifests })
+    }
+    const told = { repository: this.#repository, digest, origin }
+    await commitTelling(events, change, () => eventsOfPush({ ...told, ...kept(record) }, tags, moved))
     this.#tell(hasNewRoot ? new Set([...tags, ...(await tagsOf(index, this.#repository, digest))]) : tags)
   }
 

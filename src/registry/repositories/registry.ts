@@ -12,12 +12,14 @@ import { LRUCache } from 'lru-cache'
 import type { Caller } from '../../access/caller.ts'
 import type { ContentStore, PartialReader } from '../../ipfs/content-store.ts'
 import type { Hasher } from '../../ipfs/hashing/hasher.ts'
+import type { HistoryIndex } from '../../index/history-index.ts'
 import type { Index } from '../../index/index.ts'
 import { parseRoot } from '../../oci/cid.ts'
 import type { Digest } from '../../oci/digest.ts'
 import type { ManifestLimits } from '../../oci/manifest-limits.ts'
 import type { Page } from '../../oci/pagination.ts'
 import type { BlockAccess } from '../block-access.ts'
+import type { History } from '../history.ts'
 import type { CachedImages } from '../image/cached-images.ts'
 import type { ClientLimit } from '../client-limit.ts'
 import { FallbackRepository } from './fallback-repository.ts'
@@ -31,7 +33,7 @@ import type { Quotas } from '../quotas/quotas.ts'
 import type { PullNotes } from '../pull-notes.ts'
 import type { LinkGuard } from '../link-guard.ts'
 import { takePage } from '../listing.ts'
-import { LocalRepository, type LocalRepositoryComponents } from './local-repository.ts'
+import { LocalRepository, type LocalRepositoryComponents, type LocalRepositoryInit } from './local-repository.ts'
 import type { Overview } from '../overview/overview.ts'
 import type { Listing, Repository } from '../repository.ts'
 import type { NameResolver } from '../tags/resolver-source.ts'
@@ -73,6 +75,10 @@ export interface RegistryComponents {
   immutable?: ImmutableTags | undefined
   /** @default there are none */
   quotas?: Quotas | undefined
+  /** Remembers what can be undone; undefined: nothing can */
+  history?: History | undefined
+  /** What is here only to be undone; @default nothing is */
+  withheld?: Pick<HistoryIndex, 'isBlobWithheld'> | undefined
   /** Undefined where no resolver is configured */
   resolver?: TagResolver | undefined
   /** Undefined where no other registry is mirrored */
@@ -152,7 +158,7 @@ export class Registry {
     if (mirrored !== undefined) {
       return this.#guarded(mirrored, caller)
     }
-    const local = this.localRepository(name)
+    const local = this.localRepository(name, { by: caller.name })
     const root = parseRoot(name)
     if ((root === undefined && resolver === undefined && mirrors === undefined) || (await index.hasRepository(name))) {
       return this.#guarded(local, caller)
@@ -169,7 +175,7 @@ export class Registry {
     if (resolver !== undefined) {
       return this.#guarded(this.#resolved(local, resolver, caller), caller)
     }
-    return this.#guarded(this.localRepository(name, mirrors?.reasonAgainst(name)), caller)
+    return this.#guarded(this.localRepository(name, { by: caller.name, unknown: mirrors?.reasonAgainst(name) }), caller)
   }
 
   /** The name of what is pulled from another registry by a name that has no repository here; undefined: nothing */
@@ -207,12 +213,13 @@ export class Registry {
   /**
    * The repository of this registry, whatever else the name stands for
    *
-   * @param unknown what clients are told about a manifest that it does not have; @default the message of the code
+   * @param init.by whose doing its changes are, where callers are told apart
+   * @param init.unknown what clients are told about a manifest that it does not have; @default the message of the code
    */
-  localRepository(name: string, unknown?: string): LocalRepository {
+  localRepository(name: string, init: Pick<LocalRepositoryInit, 'by' | 'unknown'> = {}): LocalRepository {
     return new LocalRepository(this.#localComponents, {
+      ...init,
       name,
-      unknown,
       acceptMissingBlobs: this.#acceptMissingBlobs,
       manifestLimits: this.#manifestLimits,
     })
@@ -220,8 +227,10 @@ export class Registry {
 
   /** The repository of this registry that keeps what is mirrored under a name */
   mirroredRepository(name: string): Repository {
-    // only what is pushed here is pinned by others, told as a push and immutable; what is provided is what is whole
-    const none = { events: undefined, immutable: undefined, pinner: undefined, provider: undefined, quotas: undefined }
+    // only what is pushed here is pinned by others, told as a push, immutable and can be undone; what is provided is
+    // what is whole
+    const hooks = { events: undefined, history: undefined, immutable: undefined, quotas: undefined }
+    const none = { ...hooks, pinner: undefined, provider: undefined }
     const components = { ...this.#localComponents, ...none }
     return new LocalRepository(components, {
       name,

@@ -4,6 +4,7 @@
  *
  * - It protects every block that is stored from now on.
  * - `mirror-eviction.ts` evicts images of other registries that have no room.
+ * - `history-expiry.ts` forgets what is too old to be undone; what is not is marked later.
  * - `index-cleaner.ts` deletes from the index what nobody needs; `untagged-manifests.ts` tells which manifests these
  *   are.
  * - It waits for pushes that may have seen what was deleted.
@@ -14,6 +15,7 @@
  * `storage-pressure.ts` begins a cycle where there is no room.
  */
 import { raceSignal } from 'race-signal'
+import type { HistoryIndex } from '../../index/history-index.ts'
 import type { DurableBlockstore } from '../../ipfs/blockstore/blockstore.ts'
 import { Pace } from '../../scheduling/pace.ts'
 import type { Logger } from '../../log.ts'
@@ -21,11 +23,13 @@ import type { Metrics } from '../../metrics.ts'
 import { OciError } from '../../oci/errors.ts'
 import { requireOwnFailure } from './stopped.ts'
 import { MirrorEviction } from './mirror-eviction.ts'
+import { HistoryExpiry, type HistoryExpiryInit } from './history-expiry.ts'
 import { IndexCleaner } from './index-cleaner.ts'
 import type { EventSink } from '../../registry/event-sink.ts'
 import type { IndexCondition } from '../../registry/index-condition.ts'
-import { ReachableBlocks, type ReachableBlocksComponents } from './reachable-blocks.ts'
+import { ReachableBlocks, requireNoneMissing, type ReachableBlocksComponents } from './reachable-blocks.ts'
 import type { ReadOnlyMode } from '../../registry/read-only-mode.ts'
+import type { History } from '../../registry/history.ts'
 import type { LinkGuard } from '../../registry/link-guard.ts'
 import type { ManifestUpgrade } from '../rebuild/manifest-upgrade.ts'
 import type { Mirroring } from '../../registry/mirror/mirroring.ts'
@@ -34,8 +38,6 @@ import { StoragePressure } from './storage-pressure.ts'
 import type { Uploads } from '../../registry/uploads/uploads.ts'
 
 const second = 1000
-/** Missing nodes that are named in the log */
-const maxNamed = 10
 
 export interface GarbageCollectorComponents extends ReachableBlocksComponents {
   /** While the index is not whole, nothing counts as garbage */
@@ -45,6 +47,8 @@ export interface GarbageCollectorComponents extends ReachableBlocksComponents {
   readOnly: Pick<ReadOnlyMode, 'begin' | 'signal' | 'state'>
   uploads: Pick<Uploads, 'blocks' | 'expire'>
   links: LinkGuard
+  /** What can be undone; undefined: nothing ever could */
+  remembered?: { history: HistoryIndex; historyWriter: History } | undefined
   /** Undefined where no other registry is mirrored */
   mirroring?: Pick<Mirroring, 'fetches' | 'manifests' | 'mirrors'> | undefined
   publisher: Pick<Publisher, 'settled'>
@@ -62,6 +66,8 @@ export interface GarbageCollectorInit {
   untagged?: number | undefined
   /** Bytes that images of other nodes may take */
   cacheBytes: number
+  /** How long a change can be undone; milliseconds. @default nothing can be undone */
+  historyKeep?: HistoryExpiryInit['keep'] | undefined
 }
 
 /** How far a cycle is */
@@ -110,6 +116,7 @@ export class GarbageCollector {
   readonly #cleaner: IndexCleaner
   readonly #mirrored: MirrorEviction | undefined
   readonly #reachable: ReachableBlocks
+  readonly #history: HistoryExpiry | undefined
   #controller = new AbortController()
   #timer: NodeJS.Timeout | undefined
   /** Cycles that have not begun yet, by their kind */
@@ -119,10 +126,12 @@ export class GarbageCollector {
   constructor(components: GarbageCollectorComponents, init: GarbageCollectorInit) {
     this.#components = components
     this.#interval = init.interval
-    this.#cleaner = new IndexCleaner(components, init)
-    const { mirroring } = components
+    const { mirroring, remembered } = components
+    const historyWriter = (init.historyKeep ?? 0) > 0 ? remembered?.historyWriter : undefined
+    this.#cleaner = new IndexCleaner({ ...components, historyWriter }, init)
     this.#mirrored = mirroring && new MirrorEviction({ ...components, mirroring }, init)
-    this.#reachable = new ReachableBlocks(components, init)
+    this.#history = remembered && new HistoryExpiry({ ...components, ...remembered }, { keep: init.historyKeep ?? 0 })
+    this.#reachable = new ReachableBlocks({ ...components, expiry: this.#history }, init)
     const collect = async (): Promise<unknown> => await this.#collectBySchedule()
     this.pressure = new StoragePressure({ collect, log: components.log }, init)
   }
@@ -225,6 +234,7 @@ export class GarbageCollector {
     const { blockstore, links, mirroring, publisher, uploads } = this.#components
     using _blocks = blockstore.beginCollection()
     using _links = links.beginCollection()
+    using collection = this.#components.remembered?.historyWriter.beginCollection()
     // where there is no room, new blocks are not spared for their age alone: those of uploads and pushes are marked or
     // protected anyway
     const wanted = dryRun ? undefined : this.pressure.begin()
@@ -238,7 +248,11 @@ export class GarbageCollector {
     }
     await this.#components.upgrade.run(signal)
     const mirrored = await this.#mirrored?.evict({ dryRun, room: wanted ?? 0, signal })
-    const without = await this.#cleaner.clean({ dryRun, grace, signal, evicted: mirrored?.manifests })
+    // images of other nodes can be fetched again, so they go first
+    const room = Math.max(0, (wanted ?? 0) - (mirrored?.freed ?? 0))
+    const lacking = Math.max(0, room - this.pressure.cachedBytes)
+    const forget = async (): Promise<number> => (await this.#history?.expire({ dryRun, room: lacking, signal })) ?? 0
+    const without = await this.#cleaner.clean({ dryRun, grace, signal, forget, evicted: mirrored?.manifests })
     // a manifest that is being put may name a blob whose record has just been deleted; once it is in the index, its
     // blocks get marked
     await raceSignal(links.repositories.idle(), signal)
@@ -250,7 +264,8 @@ export class GarbageCollector {
       dryRun,
       signal,
       without,
-      room: Math.max(0, (wanted ?? 0) - (mirrored?.freed ?? 0)),
+      room,
+      collection,
       taken: mirrored?.kept ?? 0,
       pace,
       onRoot,
@@ -269,18 +284,5 @@ export class GarbageCollector {
       this.pressure.end(cachedBytes + (mirrored?.kept ?? 0))
     }
     return { manifests: without.manifests.size, links: without.links.size, cached: evicted, ...swept }
-  }
-}
-
-/** Without a node, nobody knows which blocks are needed below it */
-function requireNoneMissing(missing: ReadonlySet<string>): void {
-  if (missing.size > 0) {
-    throw new OciError('UNAVAILABLE', {
-      detail: {
-        reason: 'blocks are missing, and what is below them is not known: no block was deleted',
-        missing: missing.size,
-        cids: [...missing].slice(0, maxNamed),
-      },
-    })
   }
 }

@@ -1,10 +1,12 @@
 import { BlockSet } from '../../ipfs/blocks/block-set.ts'
 import { forEach } from '../../scheduling/for-each.ts'
+import type { HistoryIndex } from '../../index/history-index.ts'
 import type { Index } from '../../index/index.ts'
 import type { Digest } from '../../oci/digest.ts'
 import { digestKey } from '../../registry/digest-key.ts'
 import { deleteManifests, eventsOfDeletion } from '../../registry/delete-manifests.ts'
 import { commitTelling, type EventSink } from '../../registry/event-sink.ts'
+import type { History } from '../../registry/history.ts'
 import type { LinkGuard } from '../../registry/link-guard.ts'
 import { referencesOf } from '../../registry/manifest-record.ts'
 import { everything } from '../../oci/pagination.ts'
@@ -19,6 +21,10 @@ export interface IndexCleanerComponents {
   links: LinkGuard
   /** @default nobody hears of events */
   events?: Pick<EventSink, 'commit'> | undefined
+  /** What can be undone; undefined: nothing ever could */
+  remembered?: { history: Pick<HistoryIndex, 'keepsBlob'> } | undefined
+  /** Remembers what is deleted, so that it can be undone; undefined: it can't be */
+  historyWriter?: History | undefined
 }
 
 export interface IndexCleanerInit {
@@ -30,9 +36,15 @@ export interface IndexCleanerInit {
 export interface Cleaned {
   /** As `<repository>:<digest>` */
   manifests: Set<string>
+  /** Those of them that can be undone, and whose content stays until then */
+  remembered: Set<string>
   /** As `<repository>:<digest>` */
   links: Set<string>
   blobs: Set<Digest>
+  /** Blobs that stay because a change that took them away can be undone, by {@link digestKey} */
+  withheld: BlockSet
+  /** The last change that can't be undone any more; 0: all can */
+  forgotten: number
 }
 
 interface CleanOptions {
@@ -41,6 +53,8 @@ interface CleanOptions {
   grace: number | undefined
   /** Manifests that are deleted already, or in a dry run would be */
   evicted?: ReadonlySet<string> | undefined
+  /** Forgets changes, and returns the last one of them; called once all links are deleted that nobody needs */
+  forget?: (() => Promise<number>) | undefined
   signal: AbortSignal
 }
 
@@ -56,9 +70,17 @@ export class IndexCleaner {
 
   /** Resolves when all deletions are durable. The caller holds {@link LinkGuard.beginCollection}. */
   async clean(options: CleanOptions): Promise<Cleaned> {
-    const cleaned: Cleaned = { manifests: new Set(options.evicted), links: new Set(), blobs: new Set() }
+    const cleaned: Cleaned = {
+      manifests: new Set(options.evicted),
+      remembered: new Set(),
+      links: new Set(),
+      blobs: new Set(),
+      withheld: new BlockSet(),
+      forgotten: 0,
+    }
     await this.#cleanManifests(cleaned, options)
     await this.#cleanLinks(cleaned, options)
+    cleaned.forgotten = (await options.forget?.()) ?? 0
     await this.#cleanBlobs(cleaned, options)
     return cleaned
   }
@@ -74,18 +96,36 @@ export class IndexCleaner {
         repository,
         async () => {
           const unneeded = await untaggedManifests(index, repository, before)
+          const remembers = await this.#remembers(repository, unneeded)
           if (unneeded.size > 0 && !dryRun) {
-            const deletion = await deleteManifests(index, repository, unneeded)
+            const deletion = await deleteManifests(index, repository, unneeded, remembers)
             const describe = () => eventsOfDeletion(repository, deletion, { reason: 'untagged' })
             await commitTelling(events, deletion.change, describe)
           }
           unneeded.forEach((_, digest) => {
             cleaned.manifests.add(`${repository}:${digest}`)
+            if (remembers !== undefined) {
+              cleaned.remembered.add(`${repository}:${digest}`)
+            }
           })
         },
         { signal },
       )
     }
+  }
+
+  /** What is kept of another registry can be fetched again, and is not remembered */
+  async #remembers(
+    repository: string,
+    manifests: ReadonlyMap<Digest, unknown>,
+  ): Promise<Parameters<typeof deleteManifests>[3]> {
+    const { historyWriter, index } = this.#components
+    for (const digest of manifests.keys()) {
+      if ((await index.mirrored(repository, digest)) !== undefined) {
+        return undefined
+      }
+    }
+    return historyWriter && { history: historyWriter, action: 'gc' }
   }
 
   /** Deletes links that no manifest of their repository needs */
@@ -171,7 +211,8 @@ export class IndexCleaner {
 
   /** Deletes the records of blobs that no repository links */
   async #cleanBlobs(cleaned: Cleaned, { dryRun, signal }: CleanOptions): Promise<void> {
-    const { index, links } = this.#components
+    const { index, links, remembered } = this.#components
+    const named = dryRun ? await this.#namedBy(cleaned.remembered) : undefined
     const linked = new BlockSet()
     for await (const { repository, digest } of index.links()) {
       if (!dryRun || !cleaned.links.has(`${repository}:${digest}`)) {
@@ -187,6 +228,13 @@ export class IndexCleaner {
     }
     await forEach(unlinked, concurrency, signal, async digest => {
       if (
+        named?.has(digestKey(digest)) === true ||
+        (await remembered?.history.keepsBlob(digest, cleaned.forgotten)) === true
+      ) {
+        cleaned.withheld.add(digestKey(digest))
+        return
+      }
+      if (
         dryRun ||
         (await links.removeBlob(digest, async () => {
           await index.change().deleteBlob(digest).commit({ durable: true })
@@ -195,5 +243,21 @@ export class IndexCleaner {
         cleaned.blobs.add(digest)
       }
     })
+  }
+
+  /** What manifests name that a dry run leaves in the index; as `<repository>:<digest>` */
+  async #namedBy(manifests: ReadonlySet<string>): Promise<BlockSet> {
+    const named = new BlockSet()
+    for (const manifest of manifests) {
+      const colon = manifest.indexOf(':')
+      const record = await this.#components.index.manifest(
+        manifest.slice(0, colon),
+        manifest.slice(colon + 1) as Digest,
+      )
+      for (const digest of record === undefined ? [] : referencesOf(record)) {
+        named.add(digestKey(digest))
+      }
+    }
+    return named
   }
 }

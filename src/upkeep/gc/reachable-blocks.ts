@@ -6,8 +6,11 @@ import type { Pace } from '../../scheduling/pace.ts'
 import type { Index } from '../../index/index.ts'
 import type { Backups } from '../backup/backups.ts'
 import { publishedImages } from '../../registry/tags/published-tags.ts'
+import { digestKey } from '../../registry/digest-key.ts'
+import { OciError } from '../../oci/errors.ts'
 import { everything } from '../../oci/pagination.ts'
 import type { BlobFetches } from '../../registry/mirror/blob-fetches.ts'
+import type { Collection } from '../../registry/history.ts'
 import type { Uploads } from '../../registry/uploads/uploads.ts'
 import {
   CacheEviction,
@@ -16,9 +19,12 @@ import {
   type EvictOptions,
   type Evicted,
 } from './cache-eviction.ts'
+import type { HistoryExpiry } from './history-expiry.ts'
 import type { Cleaned } from './index-cleaner.ts'
 import { logRefused } from './refused-content.ts'
 
+/** Missing nodes that are named in the log */
+const maxNamed = 10
 const skipped = 'content skipped, as its DAG is refused'
 
 export interface ReachableBlocksComponents extends CacheEvictionComponents {
@@ -28,6 +34,8 @@ export interface ReachableBlocksComponents extends CacheEvictionComponents {
   uploads: Pick<Uploads, 'blocks'>
   /** Undefined where no other registry is mirrored */
   mirroring?: { fetches: Pick<BlobFetches, 'blocks'> } | undefined
+  /** What can be undone; undefined: nothing ever could */
+  expiry?: Pick<HistoryExpiry, 'mark'> | undefined
   /** What running backups need, even if it has been deleted from the index since */
   backups: Pick<Backups, 'roots'>
 }
@@ -35,6 +43,8 @@ export interface ReachableBlocksComponents extends CacheEvictionComponents {
 export interface ReachableOptions extends EvictOptions {
   /** What counts as deleted although a dry run leaves it in the index */
   without: Cleaned
+  /** What is forgotten meanwhile; undefined where nothing ever could be undone */
+  collection: Collection | undefined
   pace: Pace
 }
 
@@ -56,7 +66,8 @@ export class ReachableBlocks {
 
   /**
    * The order matters, as content moves on meanwhile: an upload or a fetch becomes a blob, and a blob becomes part of a
-   * manifest. Each is looked for in its earlier place first, so that it can't slip through between the two. The backups
+   * manifest. Each is looked for in its earlier place first, so that it can't slip through between the two. A manifest
+   * that is deleted meanwhile is in the history by then, and one that comes back from there stays in it. The backups
    * come last: one that begins later has only what was in the index, and is marked, or what was stored since the cycle
    * began, and is protected.
    *
@@ -71,6 +82,8 @@ export class ReachableBlocks {
     }
     await this.#markBlobs(marker, options)
     await this.#markManifests(marker, options)
+    const { collection, without } = options
+    await (collection && this.#components.expiry?.mark(marker, without.forgotten, collection, options))
     const cached = await this.#eviction.evict(marker, options)
     await this.#markPublished(marker, options)
     await this.#markBackups(marker, options)
@@ -89,10 +102,13 @@ export class ReachableBlocks {
     }
   }
 
-  /** Marks all blobs in the index, linked or not: each of them may still get a link */
+  /**
+   * Marks all blobs in the index, linked or not: each of them may still get a link. What is here only to be undone is
+   * marked by the history.
+   */
   async #markBlobs(marker: Marker, { signal, onRoot, dryRun, without }: ReachableOptions): Promise<void> {
     for await (const { digest, record } of this.#components.index.blobs()) {
-      if (!dryRun || !without.blobs.has(digest)) {
+      if (!without.withheld.has(digestKey(digest)) && !(dryRun && without.blobs.has(digest))) {
         onRoot()
         await this.#mark(marker, record.cid, signal)
       }
@@ -103,7 +119,11 @@ export class ReachableBlocks {
     const { index } = this.#components
     for await (const repository of index.repositories(everything)) {
       for await (const { digest, record } of index.manifests(repository)) {
-        if (!dryRun || !without.manifests.has(`${repository}:${digest}`)) {
+        if (
+          !dryRun ||
+          !without.manifests.has(`${repository}:${digest}`) ||
+          without.remembered.has(`${repository}:${digest}`)
+        ) {
           onRoot()
           await this.#mark(marker, record.cid, signal)
           await this.#mark(marker, record.root, signal)
@@ -143,5 +163,18 @@ export class ReachableBlocks {
     } catch (err) {
       logRefused(this.#components.log, skipped, root, err)
     }
+  }
+}
+
+/** Without a node, nobody knows which blocks are needed below it */
+export function requireNoneMissing(missing: ReadonlySet<string>): void {
+  if (missing.size > 0) {
+    throw new OciError('UNAVAILABLE', {
+      detail: {
+        reason: 'blocks are missing, and what is below them is not known: no block was deleted',
+        missing: missing.size,
+        cids: [...missing].slice(0, maxNamed),
+      },
+    })
   }
 }

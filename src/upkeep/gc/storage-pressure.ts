@@ -58,6 +58,11 @@ export class StoragePressure {
     return this.#wanted !== undefined
   }
 
+  /** Bytes of the images of other nodes after the last cycle */
+  get cachedBytes(): number {
+    return this.#cached
+  }
+
   start(): void {
     this.#stopped = false
   }

@@ -12,6 +12,7 @@ import type { Logger } from '../../log.ts'
 import { everything } from '../../oci/pagination.ts'
 import { deleteManifests, deleteTag, eventsOfDeletion } from '../../registry/delete-manifests.ts'
 import { commitTelling, type EventSink } from '../../registry/event-sink.ts'
+import type { History } from '../../registry/history.ts'
 import type { ImmutableTags } from '../../registry/immutable-tags.ts'
 import type { IndexCondition } from '../../registry/index-condition.ts'
 import type { LinkGuard } from '../../registry/link-guard.ts'
@@ -44,6 +45,8 @@ export interface RetentionComponents {
   /** @default no tag is immutable */
   immutable?: Pick<ImmutableTags, 'has'> | undefined
   tagListener?: TagListener | undefined
+  /** Remembers what can be undone; undefined: nothing can */
+  history?: History | undefined
   /** Undefined where nobody can hear of events */
   events?: Pick<EventSink, 'commit'> | undefined
   log: Logger
@@ -175,7 +178,7 @@ export class Retention {
 
   /** The caller holds the lock of the repository */
   async #apply(repository: string, rules: readonly CompiledRule[], dryRun: boolean): Promise<RetentionPlan> {
-    const { events, index, immutable, log, pulls, tagListener } = this.#components
+    const { events, history, index, immutable, log, pulls, tagListener } = this.#components
     const state = await readRepositoryState({ index, pulls }, repository)
     const plan = planRetention(state, {
       rules,
@@ -185,7 +188,12 @@ export class Retention {
     if (dryRun || plan.tags.length + plan.manifests.size === 0) {
       return plan
     }
-    const { change, manifests, tags } = await deleteManifests(index, repository, plan.manifests)
+    const remembering = history && {
+      history,
+      action: 'retention' as const,
+      tags: plan.tags.map(tag => ({ tag, before: state.tags.get(tag) })),
+    }
+    const { change, manifests, tags } = await deleteManifests(index, repository, plan.manifests, remembering)
     const deleted = new Map(tags)
     const updated = new Date(this.#now()).toISOString()
     for (const tag of plan.tags.filter(tag => !tags.has(tag))) {

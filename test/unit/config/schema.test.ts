@@ -26,6 +26,7 @@ describe('configuration schema', () => {
       tls: { hsts: 0 },
       storage: { fsync: true, verifyInterval: 3600 },
       gc: { interval: 21_600, unreferenced: 86_400, grace: 900, uploads: 604_800 },
+      history: { keep: 604_800 },
       fsck: { interval: 0, rate: 50 * 2 ** 20 },
       cache: { maxBytes: 10_737_418_240 },
       access: { auditLogBytes: 67_108_864, auditLogFiles: 5 },

@@ -13,6 +13,7 @@ it('a mirror asks every connected peer what it has, but strangers of the public 
   ] as const) {
     const { peers } = buildSharing({
       config: { network },
+      index: {},
       node: { isConfigured: (id: string) => id === 'configured' },
       knowsPeer: (id: string) => id === 'of a rule',
       log: recordingLog(),

@@ -48,6 +48,7 @@ function retrievalFrom(
   source: { gateway?: Fetch; peers?: Fetch },
   timeout = 5000,
   slots?: RetrievalComponents['slots'],
+  withheld?: RetrievalComponents['withheld'],
 ): Retrieval {
   const gateways = { isEmpty: source.gateway === undefined, fetch: source.gateway } as unknown as Gateways
   const session: BlockSession = {
@@ -64,7 +65,7 @@ function retrievalFrom(
       announced.push(cid.toString())
     },
   } as unknown as IpfsNode
-  return new Retrieval({ blockstore, node, gateways, slots, log: recordingLog() }, { timeout })
+  return new Retrieval({ blockstore, node, gateways, slots, withheld, log: recordingLog() }, { timeout })
 }
 
 async function read(retrieval: Retrieval, signal?: AbortSignal): Promise<string> {
@@ -104,6 +105,19 @@ describe('a block that comes from elsewhere', () => {
     assert.equal(fetches, 1)
     assert.deepEqual(announced, [cid.toString()])
     assert.ok(await blockstore.has(cid))
+  })
+
+  it('is fetched although it is here, where it is withheld', async () => {
+    await blockstore.put(cid, bytes)
+    const withheld = { isWithheld: async (hash: Uint8Array) => Buffer.compare(hash, cid.multihash.digest) === 0 }
+    let fetches = 0
+    const gateway = async (): Promise<Uint8Array> => {
+      fetches++
+      return bytes
+    }
+    assert.equal(await read(retrievalFrom({ gateway }, 5000, undefined, withheld)), text)
+    assert.equal(fetches, 1)
+    await assert.rejects(read(retrievalFrom({}, 50, undefined, withheld)), { name: 'UnavailableError' })
   })
 
   it('tells where it came from, and that it was here the next time', async () => {

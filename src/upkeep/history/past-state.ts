@@ -1,0 +1,120 @@
+import type { HistoryIndex, KeptManifest } from '../../index/history-index.ts'
+import type { Index, TagRecord } from '../../index/index.ts'
+import type { Digest } from '../../oci/digest.ts'
+import { OciError } from '../../oci/errors.ts'
+import { referencesOf } from '../../registry/manifest-record.ts'
+
+/** What was otherwise in an earlier state of a repository; of what is in neither, nothing has changed since */
+export interface PastState {
+  /** Undefined: the tag was not there */
+  tags: Map<string, TagRecord | undefined>
+  /** Undefined: the manifest was not there */
+  manifests: Map<Digest, KeptManifest | undefined>
+  /** Blobs that the repository could serve before somebody deleted them */
+  blobs: Set<Digest>
+}
+
+/** What has to change for a repository to be as it was */
+export interface Plan {
+  /** Undefined: the tag goes */
+  tags: Map<string, TagRecord | undefined>
+  restored: Map<Digest, KeptManifest>
+  /** Manifests that go */
+  removed: Digest[]
+  /** Blobs that the repository gets back */
+  blobs: Set<Digest>
+}
+
+/**
+ * Reads what a repository was in an earlier state
+ *
+ * @throws OciError REQUEST_INVALID where that is not known
+ */
+export async function pastState(history: HistoryIndex, repository: string, to: number): Promise<PastState> {
+  await requireState(history, to)
+  const past: PastState = { tags: new Map(), manifests: new Map(), blobs: new Set() }
+  for await (const { record, state } of history.changesOf(repository, { after: to })) {
+    if (record.action === 'forget') {
+      throw unknownState(to, `the history of ${repository} begins with state ${state}`)
+    }
+    for (const { tag, before } of record.tags) {
+      past.tags.set(tag, before)
+    }
+    for (const { digest, before } of record.manifests) {
+      past.manifests.set(digest, before)
+    }
+    for (const digest of record.unlinked) {
+      past.blobs.add(digest)
+    }
+  }
+  return past
+}
+
+/** @throws OciError REQUEST_INVALID */
+export async function requireState(history: HistoryIndex, state: number): Promise<void> {
+  const [oldest, last] = [await history.oldest(), await history.last()]
+  if (state < oldest || state > last) {
+    throw unknownState(state, `known are the states from ${oldest} to ${last}`)
+  }
+}
+
+export function unknownState(state: number, reason: string): OciError {
+  return new OciError('REQUEST_INVALID', { detail: { reason: `state ${state} is not known: ${reason}` } })
+}
+
+/** What makes a whole repository as it was */
+export async function planForRepository(index: Index, repository: string, past: PastState): Promise<Plan> {
+  const plan: Plan = { tags: new Map(), restored: new Map(), removed: [], blobs: past.blobs }
+  for (const [tag, before] of past.tags) {
+    if ((await index.tag(repository, tag))?.digest !== before?.digest) {
+      plan.tags.set(tag, before)
+    }
+  }
+  for (const [digest, before] of past.manifests) {
+    const now = await index.manifest(repository, digest)
+    if (before === undefined && now !== undefined) {
+      plan.removed.push(digest)
+    } else if (before !== undefined && now?.root !== before.record.root) {
+      plan.restored.set(digest, before)
+    }
+  }
+  return plan
+}
+
+/**
+ * What makes one tag as it was: its manifest comes back where it was deleted since, with what it names and with its
+ * referrers
+ *
+ * @throws OciError MANIFEST_UNKNOWN where its manifest is gone for good
+ */
+export async function planForTag(index: Index, repository: string, tag: string, past: PastState): Promise<Plan> {
+  const plan: Plan = { tags: new Map(), restored: new Map(), removed: [], blobs: new Set() }
+  const before = past.tags.get(tag)
+  if (!past.tags.has(tag) || (await index.tag(repository, tag))?.digest === before?.digest) {
+    return plan
+  }
+  plan.tags.set(tag, before)
+  const referrers = Map.groupBy(past.manifests, ([, kept]) => kept?.record.subject)
+  const seen = new Set<Digest>()
+  const left = before === undefined ? [] : [before.digest]
+  for (let digest = left.pop(); digest !== undefined; digest = left.pop()) {
+    if (seen.has(digest)) {
+      continue
+    }
+    seen.add(digest)
+    if (past.blobs.has(digest)) {
+      plan.blobs.add(digest)
+    }
+    const now = await index.manifest(repository, digest)
+    const kept = now === undefined ? past.manifests.get(digest) : undefined
+    if (kept !== undefined) {
+      plan.restored.set(digest, kept)
+    } else if (now === undefined && digest === before?.digest) {
+      throw new OciError('MANIFEST_UNKNOWN', { detail: { name: repository, tag, digest } })
+    }
+    const record = now ?? kept?.record
+    left.push(...(record === undefined ? [] : referencesOf(record)))
+    left.push(...(referrers.get(digest) ?? []).map(([referrer]) => referrer))
+  }
+  return plan
+}

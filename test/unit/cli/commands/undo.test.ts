@@ -1,0 +1,104 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { fakeServer } from '../../../fixtures/fake-server.ts'
+import { ipdr } from '../ipdr.ts'
+
+const time = '2026-11-30T14:05:11.230Z'
+const [old, young] = [`sha256:${'0'.repeat(64)}`, `sha256:${'1'.repeat(64)}`]
+const change = {
+  state: 42,
+  time,
+  action: 'delete',
+  repository: 'app',
+  by: 'alice',
+  tags: [{ tag: 'v2', before: old }],
+  manifests: [{ digest: old, before: 'bafy' }],
+  blobs: [],
+}
+const undone = {
+  repository: 'app',
+  to: 41,
+  tags: [{ tag: 'v2', before: young, after: old }],
+  restored: [old],
+  removed: [],
+}
+const differences = {
+  from: 40,
+  to: 42,
+  tags: [{ repository: 'app', tag: 'v2', after: old }],
+  manifests: [{ repository: 'app', digest: old, after: 'bafy' }],
+}
+const nothing = { repository: 'app', to: 41, tags: [], restored: [], removed: [] }
+
+/** What is sent, what is answered, and what is printed */
+const cases: [args: string[], request: string, answer: unknown, out: string][] = [
+  [
+    ['history'],
+    'GET /ipdr/v1/history?limit=100',
+    { changes: [change], more: true },
+    'STATE  TIME                      ACTION  BY     REPOSITORY  WHAT\n' +
+      `42     ${time}  delete  alice  app         v2: sha256:000000000000 -> none, deleted sha256:000000000000\n` +
+      'Older changes are left out; --limit lists more.\n',
+  ],
+  [
+    ['history', 'app:v2', '--limit', '1', '--json'],
+    'GET /ipdr/v1/history?name=app%3Av2&limit=1',
+    { changes: [change], more: false },
+    `${JSON.stringify({ changes: [change], more: false })}\n`,
+  ],
+  [
+    ['history', 'app', '--forget'],
+    'POST /ipdr/v1/history/forget {"name":"app"}',
+    { forgotten: 3 },
+    '3 changes of app forgotten\n',
+  ],
+  [
+    ['undo', 'app:v2'],
+    'POST /ipdr/v1/undo {"name":"app:v2"}',
+    undone,
+    'app:v2 is as it was in state 41 again\nv2: sha256:111111111111 -> sha256:000000000000\n' +
+      '1 manifests are back, 0 are gone\n',
+  ],
+  [
+    ['undo', 'app', '--to', '41'],
+    'POST /ipdr/v1/undo {"name":"app","to":41}',
+    nothing,
+    'app is as it was in state 41\n',
+  ],
+  [
+    ['diff', '40', '42'],
+    'GET /ipdr/v1/diff?from=40&to=42',
+    differences,
+    `app:v2: none -> sha256:000000000000\napp@${old}: none -> bafy\n`,
+  ],
+  [
+    ['diff', '40', '--repository', 'app'],
+    'GET /ipdr/v1/diff?from=40&name=app',
+    { ...differences, tags: [], manifests: [] },
+    'Nothing differs between state 40 and state 42.\n',
+  ],
+]
+
+describe('ipdr history, undo and diff', () => {
+  for (const [args, request, answer, out] of cases) {
+    it(args.join(' '), async () => {
+      await using server = await fakeServer(({ body, method, url }, res) => {
+        const isExpected = `${method} ${url} ${body}`.trim() === request
+        res.writeHead(isExpected ? 200 : 404).end(JSON.stringify(answer))
+      })
+      const result = await ipdr([...args, '--docker-registry-host', server.host])
+      assert.deepEqual(result, { code: 0, out, err: '' })
+    })
+  }
+
+  it('refuse a state that is no number, and to forget everything', async () => {
+    for (const args of [
+      ['undo', 'app', '--to', 'yesterday'],
+      ['diff', 'x'],
+      ['history', '--forget'],
+    ]) {
+      const { code, out } = await ipdr(args)
+      assert.deepEqual({ code, out }, { code: 1, out: '' }, args.join(' '))
+    }
+  })
+})
