@@ -208,7 +208,7 @@ describe('a visitor of pages', { timeout }, () => {
     assert.deepEqual(visitor.problems, [])
   })
 
-  it('searches 1,000 times without more than a request for each pause', async () => {
+  it('asks the server once for each pause of who types', async () => {
     await using visitor = await PageVisitor.open(server.url)
     await visitor.page.getByRole('link', { name: 'team/shop', exact: true }).waitFor()
     const before = visitor.requests
