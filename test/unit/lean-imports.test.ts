@@ -98,6 +98,15 @@ describe('the server', () => {
     )
   })
 
+  it('loads nothing of the pages before somebody opens one', async () => {
+    const loaded = (await run(lazyScript)) as string[]
+    assert.ok(loaded.some(name => name.endsWith('/src/http/routes/ui.ts')))
+    assert.deepEqual(
+      loaded.filter(name => /\/src\/(http\/pages|registry\/overview)\/|^(@preact|preact)/.test(name)),
+      [],
+    )
+  })
+
   it('loads nothing that rebuilds the index', async () => {
     const loaded = ((await run(lazyScript)) as string[]).filter(name => name.includes('/src/upkeep/rebuild/'))
     assert.deepEqual(loaded.map(name => name.slice(name.lastIndexOf('/') + 1)).toSorted(), [
