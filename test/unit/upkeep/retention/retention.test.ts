@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, it } from 'node:test'
 import type { Digest } from '../../../../src/oci/digest.ts'
 import { everything } from '../../../../src/oci/pagination.ts'
 import { ImmutableTags } from '../../../../src/registry/immutable-tags.ts'
+import type { EventSink, NewEvent } from '../../../../src/registry/event-sink.ts'
 import { PullNotes } from '../../../../src/registry/pull-notes.ts'
 import {
   Retention,
@@ -12,6 +13,7 @@ import {
 import type { RetentionRule } from '../../../../src/upkeep/retention/rules.ts'
 import { sha256 } from '../../../fixtures/images.ts'
 import { descriptorOf, imageIndex, imageManifest, ociIndex, ociManifest } from '../../../fixtures/manifests.ts'
+import { until } from '../../../fixtures/until.ts'
 import { TestRegistry } from '../../../fixtures/registry.ts'
 
 const day = 86_400
@@ -261,6 +263,52 @@ describe('retention', () => {
     await run(retention([{ images: ['a:old'], keep: { tags: ['x'] } }], 3))
     const { updated } = (await stores.index.manifest('a', sha256(image)))!
     assert.ok(Date.parse(updated!) > Date.now() + 2 * day * 1000)
+  })
+
+  it('tells of each tag and manifest that it deletes, in the batch that does so', async () => {
+    const gone = await push('a', 'old', 'gone')
+    const same = await push('a', 'old-same', 'same')
+    await push('a', 'v1', 'same')
+    const events: NewEvent[] = []
+    const sink: Pick<EventSink, 'commit'> = {
+      commit: async (change, describe) => {
+        await change.commit({ durable: true })
+        events.push(...describe())
+      },
+    }
+    const rules = [{ images: ['a:old*'], keep: { tags: ['x'] } }]
+    await run(retention(rules, 0, { events: sink }), true)
+    assert.deepEqual(events, [])
+    await run(retention(rules, 0, { events: sink }))
+    assert.deepEqual(
+      events.map(({ kind, repository, tag, digest, reason }) => [kind, repository, tag, digest, reason]),
+      [
+        ['delete', 'a', 'old', sha256(gone), 'retention'],
+        ['delete', 'a', 'old-same', sha256(same), 'retention'],
+        ['delete', 'a', undefined, sha256(gone), 'retention'],
+      ],
+    )
+  })
+
+  it('runs by its interval, unless the registry is read-only', async t => {
+    t.mock.timers.enable({ apis: ['setInterval'] })
+    await push('a', 'v1')
+    const { condition, index, links, log, readOnly, upgrade } = stores
+    const rules = [{ images: ['a'], keep: { tags: ['x'] } }]
+    const components = { condition, index, links, log, readOnly, upgrade, pulls }
+    const scheduled = new Retention(components, { rules, interval: 60_000 })
+    await scheduled.start()
+    await readOnly.turnOn()
+    t.mock.timers.tick(60_000)
+    await scheduled.stop()
+    assert.deepEqual(await tagsOf('a'), ['v1'])
+    await readOnly.turnOff()
+    await scheduled.start()
+    t.mock.timers.tick(59_999)
+    assert.deepEqual(await tagsOf('a'), ['v1'])
+    t.mock.timers.tick(1)
+    await until('the run', async () => ((await tagsOf('a')).length === 0 ? true : undefined))
+    await scheduled.stop()
   })
 
   it('deletes nothing while the registry is read-only', async () => {
