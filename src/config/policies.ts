@@ -100,6 +100,26 @@ export const quotas = key(
   'What repositories may have together, such as team-a/**=bytes:100GiB, or a mapping: see docs/policies.md',
 )
 
+const deprecatedForm = 'must be IMAGES=MESSAGE such as app:v1.*=use v2, or a mapping with images and message'
+const deprecation = z.strictObject(
+  {
+    images: listOf(imageGlob),
+    message: text(/^[ !#-[\]-~]{1,200}$/, 'must be 1 to 200 characters of ASCII, without quotes and backslashes'),
+  },
+  { error: unknownKeyOr(deprecatedForm) },
+)
+
+export const deprecated = key(
+  z.array(z.preprocess(deprecationFrom, deprecation), { error: 'must be a list' }).default(() => []),
+  'list',
+  'Images whose clients are warned, such as app:v1.*=use v2, or a mapping: see docs/policies.md',
+)
+
+function deprecationFrom(value: unknown): unknown {
+  const [images, ...message] = typeof value === 'string' ? value.split('=') : []
+  return images === undefined || message.length === 0 ? value : { images: [images], message: message.join('=') }
+}
+
 /**
  * A text such as `dev/**=last:10+pushedWithin:7d` or `prod/**=protect` becomes a mapping
  *

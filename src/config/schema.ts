@@ -15,7 +15,7 @@ import { contradictions } from './contradictions.ts'
 import { keysOf, treeOf, type ConfigKey, type KeyTree } from './key-tree.ts'
 import { addresses, choice, key } from './keys.ts'
 import { limits } from './limits.ts'
-import { immutableTags, quotas, retention, retentionInterval } from './policies.ts'
+import { deprecated, immutableTags, quotas, retention, retentionInterval } from './policies.ts'
 import { access, admin, cache, fsck, gc, history, log, names, p2p, storage, tls } from './sections.ts'
 import { registryMirror, upstreams } from './upstreams.ts'
 import { events, webhooks } from './webhooks.ts'
@@ -82,6 +82,7 @@ const objectSchema = z.strictObject({
   retentionInterval,
   immutableTags,
   quotas,
+  deprecated,
   names,
   p2p,
   tls,

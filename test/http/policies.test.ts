@@ -9,7 +9,14 @@ const [first, second] = ['first', 'second'].map(name => imageManifest({ annotati
 
 let app: TestApp
 before(async () => {
-  app = await TestApp.start({ immutableTags: ['prod/**'], quotas: [{ repositories: ['small'], bytes: 100, tags: 1 }] })
+  app = await TestApp.start({
+    immutableTags: ['prod/**'],
+    quotas: [{ repositories: ['small'], bytes: 100, tags: 1 }],
+    deprecated: [
+      { images: ['old/app:v1.*'], message: 'use v2' },
+      { images: ['gone/**'], message: 'moved to app' },
+    ],
+  })
   await app.pushEmptyConfig('prod/app')
   assert.equal((await app.pushManifest('prod/app', 'v1', first)).status, 201)
 })
@@ -87,6 +94,31 @@ describe('a push over a quota', () => {
   })
 })
 
+describe('a deprecated image', () => {
+  const warningOf = async (method: string, path: string): Promise<unknown> =>
+    (await app.request(method, path)).headers['warning']
+
+  it('is pulled with a warning', async () => {
+    await app.pushEmptyConfig('old/app')
+    for (const tag of ['v1.0', 'v2.0']) {
+      await app.pushManifest('old/app', tag, first)
+    }
+    assert.equal(await warningOf('GET', '/v2/old/app/manifests/v1.0'), '299 - "use v2"')
+    assert.equal(await warningOf('HEAD', '/v2/old/app/manifests/v1.0'), '299 - "use v2"')
+    assert.equal(await warningOf('GET', '/v2/old/app/manifests/v2.0'), undefined)
+    assert.equal(await warningOf('GET', `/v2/old/app/manifests/${sha256(first)}`), undefined)
+    assert.equal(await warningOf('GET', '/v2/old/app/manifests/v1.1'), undefined, 'it is not there')
+  })
+
+  it('may be all of a repository, by digest too', async () => {
+    await app.pushEmptyConfig('gone/app')
+    await app.pushManifest('gone/app', 'v1', first)
+    for (const reference of ['v1', sha256(first)]) {
+      assert.equal(await warningOf('GET', `/v2/gone/app/manifests/${reference}`), '299 - "moved to app"')
+    }
+  })
+})
+
 it('a pull is noted, by HEAD too, and nothing that is not there', async () => {
   await app.pushEmptyConfig('a')
   await app.pushManifest('a', 'by-get', first)
@@ -102,6 +134,9 @@ it('a pull is noted, by HEAD too, and nothing that is not there', async () => {
   assert.deepEqual([...(await pulls.lastPulls('a')).keys()], [sha256(first)])
   assert.equal((await pulls.lastPulls('b')).size, 0)
   await app.pushManifest('a', 'by-head', second)
+  const onlyLooking = { headers: { 'Cache-Control': 'only-if-cached' } }
+  assert.equal((await app.request('HEAD', '/v2/a/manifests/by-head', onlyLooking)).status, 200)
+  assert.equal((await pulls.lastPulls('a')).size, 1, 'to look what is here is no pull')
   assert.equal((await app.request('HEAD', '/v2/a/manifests/by-head')).status, 200)
   assert.deepEqual([...(await pulls.lastPulls('a')).keys()].sort(), [sha256(first), sha256(second)].sort())
 })

@@ -4,6 +4,7 @@ import type { Config } from '../../config/schema.ts'
 import type { HistoryIndex } from '../../index/history-index.ts'
 import { CachedImages } from '../../registry/image/cached-images.ts'
 import { History } from '../../registry/history.ts'
+import { Deprecations } from '../../registry/deprecations.ts'
 import { ImmutableTags } from '../../registry/immutable-tags.ts'
 import { LinkGuard } from '../../registry/link-guard.ts'
 import type { PrefetchScheduleInit } from '../../registry/mirror/prefetch/prefetch-schedule.ts'
@@ -47,6 +48,7 @@ export function buildRegistry(
 ): RegistryParts {
   const { blockstore, config, content, index, log, repairer } = components
   const { gc, limits, missingBlobs } = config
+  const deprecations = config.deprecated.length === 0 ? undefined : new Deprecations(config.deprecated)
   const quotas = config.quotas.length === 0 ? undefined : new Quotas({ index }, config.quotas)
   const links = new LinkGuard({ period: gc.unreferenced * second })
   const uploads = new Uploads(
@@ -76,6 +78,7 @@ export function buildRegistry(
       ...components,
       history: config.history.keep > 0 ? historyWriter : undefined,
       withheld: index.history,
+      deprecations,
       immutable,
       quotas,
       uploads,

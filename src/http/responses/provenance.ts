@@ -50,3 +50,15 @@ export function staleHeaders({ staleFor }: Pick<FoundManifest, 'staleFor'>): Rec
     ? {}
     : { Warning: '110 - "Response is Stale"', Age: String(Math.floor(staleFor / second)) }
 }
+
+/**
+ * Adds what a client is warned of who pulls an image that is deprecated
+ *
+ * @param message printable ASCII without quotes and backslashes; undefined: the image is not deprecated
+ * @see https://github.com/opencontainers/distribution-spec/blob/main/spec.md#warnings
+ */
+export function warnOfDeprecation(res: Response, message: string | undefined): void {
+  if (message !== undefined) {
+    res.append('Warning', `299 - "${message}"`)
+  }
+}

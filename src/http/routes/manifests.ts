@@ -16,7 +16,7 @@ import type { BodyRate } from '../steady-body.ts'
 import { readBody } from '../whole-body.ts'
 import { etag, isNotModified } from '../responses/etag.ts'
 import { eventOrigin } from '../middleware/event-origin.ts'
-import { countSources, fetchingHeaders, staleHeaders } from '../responses/provenance.ts'
+import { countSources, fetchingHeaders, staleHeaders, warnOfDeprecation } from '../responses/provenance.ts'
 import { onlyMethods } from '../middleware/allowed-methods.ts'
 import { addLogFields, route } from '../middleware/request-log.ts'
 import { manifestPath, paths } from './paths.ts'
@@ -62,7 +62,9 @@ function addReading(router: Router, { events, metrics, registry }: ManifestCompo
         whole: req.method === 'HEAD',
       })
       addLogFields(res, { digest: manifest.digest, cid: manifest.root })
-      registry.notePull(repository.name, manifest.digest)
+      if (options.onlyCached !== true) {
+        registry.notePull(repository.name, manifest.digest)
+      }
       res.set({
         'Docker-Content-Digest': manifest.digest,
         ETag: etag(manifest.digest),
@@ -70,6 +72,7 @@ function addReading(router: Router, { events, metrics, registry }: ManifestCompo
         ...staleHeaders(manifest),
         ...fetchingHeaders(manifest),
       })
+      warnOfDeprecation(res, registry.deprecation(repository.name, reference.tag))
       // a client that has the image already asks for no more than this
       const origin = options.onlyCached === true ? undefined : eventOrigin(events, ['pull'], req, res)
       if (origin !== undefined) {

@@ -29,6 +29,7 @@ import type { EventSink } from '../event-sink.ts'
 import type { ImmutableTags } from '../immutable-tags.ts'
 import type { IndexCondition } from '../index-condition.ts'
 import type { UnreadableFiles } from '../unreadable-files.ts'
+import type { Deprecations } from '../deprecations.ts'
 import type { Quotas } from '../quotas/quotas.ts'
 import type { PullNotes } from '../pull-notes.ts'
 import type { LinkGuard } from '../link-guard.ts'
@@ -79,6 +80,8 @@ export interface RegistryComponents {
   history?: History | undefined
   /** What is here only to be undone; @default nothing is */
   withheld?: Pick<HistoryIndex, 'isBlobWithheld'> | undefined
+  /** @default no image is deprecated */
+  deprecations?: Pick<Deprecations, 'messageFor'> | undefined
   /** Undefined where no resolver is configured */
   resolver?: TagResolver | undefined
   /** Undefined where no other registry is mirrored */
@@ -195,6 +198,11 @@ export class Registry {
   /** To be called when a client has got a manifest, or was told that it is there; returns at once */
   notePull(repository: string, digest: Digest): void {
     this.#components.pulls?.note(repository, digest)
+  }
+
+  /** What a client is told who pulls an image that is deprecated; undefined: it is not */
+  deprecation(repository: string, tag: string | undefined): string | undefined {
+    return this.#components.deprecations?.messageFor(repository, tag)
   }
 
   get hasMirrors(): boolean {

@@ -39,6 +39,7 @@ const samplesByPath: Record<string, [string, unknown]> = {
   cidResolvers: ['file:/cids,example.com', ['file:/cids', 'example.com']],
   retention: ['dev/**=last:10', [{ images: ['dev/**'], keep: { last: 10 } }]],
   quotas: ['a/**=bytes:1GiB+tags:3', [{ repositories: ['a/**'], bytes: 2 ** 30, tags: 3 }]],
+  deprecated: ['a:v1.*=use v2', [{ images: ['a:v1.*'], message: 'use v2' }]],
   upstreams: [
     'ghcr.io=http://a.example:5000,',
     [

@@ -125,6 +125,11 @@ describe('policies of the configuration', () => {
     [{ quotas: [{ repositories: 'a', ownBytes: 0 }] }, /^quotas\[0\]\.ownBytes: must be a size/],
     [{ quotas: [{ repositories: 'a', tags: 0 }] }, /^quotas\[0\]\.tags: must be a whole number from 1/],
     [{ quotas: [{ repositories: [], tags: 1 }] }, /^quotas\[0\]\.repositories: must not be empty/],
+    [{ deprecated: ['a'] }, /^deprecated\[0\]: must be IMAGES=MESSAGE such as .*, got "a"/],
+    [{ deprecated: ['a='] }, /^deprecated\[0\]\.message: must be 1 to 200 characters of ASCII/],
+    [{ deprecated: [{ images: 'a', message: 'a "b"' }] }, /^deprecated\[0\]\.message: must be 1 to 200 characters/],
+    [{ deprecated: [{ images: 'a', message: 'a\r\nb' }] }, /^deprecated\[0\]\.message: must be 1 to 200 characters/],
+    [{ deprecated: [{ images: 'a:b:c', message: 'x' }] }, /^deprecated\[0\]\.images\[0\]: must be a repository/],
     [{ immutableTags: ['a b'] }, /^immutableTags\[0\]: must be a repository or a glob.*"a b"/],
   ]
   for (const [values, message] of refused) {

@@ -21,6 +21,7 @@ describe('configuration schema', () => {
       retentionInterval: 86_400,
       immutableTags: [],
       quotas: [],
+      deprecated: [],
       names: { dns: [], publish: true, republish: 14_400 },
       p2p: { host: '0.0.0.0', peers: [], bootstrap: [], announce: [], maxUpload: 0 },
       tls: { hsts: 0 },

@@ -302,6 +302,7 @@ describe('retention', () => {
     t.mock.timers.tick(60_000)
     await scheduled.stop()
     assert.deepEqual(await tagsOf('a'), ['v1'])
+    assert.ok(!stores.logged.some(({ message }) => String(message).startsWith('retention')), 'it does not begin')
     await readOnly.turnOff()
     await scheduled.start()
     t.mock.timers.tick(59_999)
