@@ -7,7 +7,7 @@ import { gatewayUrl, glob, pathText } from './values.ts'
 /* Who is told what happens in the registry: `webhooks` and what it lists, and `events` */
 
 /** What webhooks can be told of; src/index/events.ts says what each is */
-export const eventKinds = ['push', 'pull', 'delete', 'tag', 'repair'] as const
+export const eventKinds = ['push', 'pull', 'delete', 'tag', 'policy', 'quota', 'repair'] as const
 /** Those that the envelope of distribution has an action for */
 const envelopeKinds: readonly string[] = ['push', 'pull', 'delete']
 const defaultQueue = 10_000

@@ -4,10 +4,11 @@ import type { Page } from '../oci/pagination.ts'
 /** Something that happened to what the registry has, or to what was asked of it */
 export interface EventRecord {
   /**
-   * `tag`: a tag that pointed at another manifest before was moved. Another kind is added here and to `eventKinds` of
+   * `tag`: a tag that pointed at another manifest before was moved; `policy`, `quota`: a client was refused what he
+   * wanted. Another kind is added here and to `eventKinds` of
    * the configuration; whoever has the `EventSink` raises it.
    */
-  kind: 'push' | 'pull' | 'delete' | 'tag' | 'repair'
+  kind: 'push' | 'pull' | 'delete' | 'tag' | 'policy' | 'quota' | 'repair'
   /** ISO 8601 */
   time: string
   repository?: string | undefined

@@ -9,6 +9,8 @@ import { referencesOf } from './manifest-record.ts'
 export class ImmutableTags {
   readonly #index: Pick<Index, 'manifest' | 'tags'>
   readonly #matcher: ImageMatcher
+  /** Told of each move or delete that is refused. Returns at once, and never throws. */
+  onRefused: ((repository: string, tag: string, reason: string) => void) | undefined
 
   /** @param globs of images, such as `prod/**` or `app/*:v*` */
   constructor({ index }: { index: Pick<Index, 'manifest' | 'tags'> }, globs: readonly string[]) {
@@ -27,7 +29,7 @@ export class ImmutableTags {
    */
   requireMutable(repository: string, tag: string): void {
     if (this.has(repository, tag)) {
-      throw denied(repository, tag, 'it can be neither moved nor deleted')
+      throw this.#denied(repository, tag, 'it can be neither moved nor deleted')
     }
   }
 
@@ -43,9 +45,15 @@ export class ImmutableTags {
     const seen = new Set<Digest>()
     for await (const { tag, record } of this.#index.tags(repository, everything)) {
       if (this.has(repository, tag) && (await this.#needs(repository, record.digest, digest, seen))) {
-        throw denied(repository, tag, 'what it needs can not be deleted')
+        throw this.#denied(repository, tag, 'what it needs can not be deleted')
       }
     }
+  }
+
+  #denied(repository: string, tag: string, reason: string): OciError {
+    const refusal = denied(repository, tag, reason)
+    this.onRefused?.(repository, tag, refusal.message)
+    return refusal
   }
 
   /** @param seen what does not need it */

@@ -220,6 +220,24 @@ describe('what a webhook is told', () => {
     assert.equal('request' in event!.data, false)
   })
 
+  it('of what a policy or a quota refuses, is what the client was told', async () => {
+    await using server = await TestAppliance.start(join(directory.path, 'data'), {
+      webhooks: { ci: { url: receiver.url, events: ['policy', 'quota'] } },
+      immutableTags: ['team/app:v*'],
+      quotas: [{ repositories: ['team/small'], tags: 1 }],
+    })
+    const { client } = server
+    await push(client, 'team/app', 'v1', one)
+    assert.equal((await client.pushManifest('team/app', 'v1', two)).status, 403)
+    await push(client, 'team/small', 'v1', one)
+    assert.equal((await client.pushManifest('team/small', 'v2', one)).status, 403)
+    const [policy, quota] = await told(2)
+    assert.deepEqual([policy!.type, policy!.subject], ['ipdr.policy', 'team/app:v1'])
+    assert.match(String(policy!.data.reason), /tag v1 of team\/app is immutable/)
+    assert.deepEqual([quota!.type, quota!.subject], ['ipdr.quota', 'team/small'])
+    assert.match(String(quota!.data.reason), /the quota of team\/small is 1 tags/)
+  })
+
   it('does not hang on the host that a client makes up', async () => {
     await using server = await start({ format: 'distribution' })
     await push(server.client, 'team/app', 'v1', one)

@@ -80,7 +80,7 @@ export const events: Mutant[] = [
   },
   {
     name: 'pulls push out other events',
-    find: "const queued = isBusy ? wanted.filter(({ kind }) => kind !== 'pull') : wanted",
+    find: 'const queued = isBusy ? wanted.filter(({ kind }) => !frequentKinds.has(kind)) : wanted',
     replace: 'const queued = isBusy && wanted.length === 0 ? [] : wanted',
     tests: [webhook],
   },

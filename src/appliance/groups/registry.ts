@@ -7,6 +7,7 @@ import { History } from '../../registry/history.ts'
 import { Deprecations } from '../../registry/deprecations.ts'
 import { ImmutableTags } from '../../registry/immutable-tags.ts'
 import { LinkGuard } from '../../registry/link-guard.ts'
+import type { EventSink } from '../../registry/event-sink.ts'
 import type { PrefetchScheduleInit } from '../../registry/mirror/prefetch/prefetch-schedule.ts'
 import type { Mirroring, MirroringComponents } from '../../registry/mirror/mirroring.ts'
 import { PullNotes } from '../../registry/pull-notes.ts'
@@ -73,6 +74,7 @@ export function buildRegistry(
   components.knownDigests.fetched = mirroring?.fetches
   components.blockAccess.fetched = mirroring?.fetches
   const historyWriter = new History({ history: index.history, index })
+  tellOfRefusals(components.events, { immutable, quotas })
   const registry: Registry = new Registry(
     {
       ...components,
@@ -161,4 +163,21 @@ function buildReadOnlyMode({ config, directory, log }: Base): ReadOnlyMode {
     },
     { always: config.readOnly },
   )
+}
+
+/** Has events tell of what policies and quotas refuse */
+function tellOfRefusals(
+  events: Pick<EventSink, 'raise'>,
+  { immutable, quotas }: { immutable: ImmutableTags | undefined; quotas: Quotas | undefined },
+): void {
+  if (immutable !== undefined) {
+    immutable.onRefused = (repository, tag, reason) => {
+      events.raise({ kind: 'policy', repository, tag, reason })
+    }
+  }
+  if (quotas !== undefined) {
+    quotas.onRefused = (repository, reason) => {
+      events.raise({ kind: 'quota', repository, reason })
+    }
+  }
 }

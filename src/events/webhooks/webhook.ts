@@ -10,6 +10,8 @@ import { WebhookQueue } from './webhook-queue.ts'
 
 /** Answers that say that this very event is no good; any other failure may be one of the receiver */
 const refusals = new Set([400, 413, 422])
+/** Kinds that change nothing here, so that a client can cause any number of them */
+const frequentKinds: ReadonlySet<EventKind> = new Set(['pull', 'policy', 'quota'])
 /** How often an event is sent that is refused by these, before the next one has its turn */
 const maxRefusals = 10
 /** Milliseconds after the first failure, and at most; each wait is twice the one before */
@@ -92,15 +94,15 @@ export class Webhook {
   }
 
   /**
-   * Queues the events that are wanted. Pulls, of which there may be as many as there are requests, leave half of the
-   * room to what happens less often.
+   * Queues the events that are wanted. Those of which there may be as many as there are requests, such as pulls, leave
+   * half of the room to the others.
    *
    * @returns what the caller calls when the change has been made
    */
   add(change: IndexChange, events: readonly RegistryEvent[]): () => void {
     const wanted = events.filter(event => this.wants(event))
     const isBusy = this.#queue.count > this.#init.queue / 2
-    const queued = isBusy ? wanted.filter(({ kind }) => kind !== 'pull') : wanted
+    const queued = isBusy ? wanted.filter(({ kind }) => !frequentKinds.has(kind)) : wanted
     if (queued.length < wanted.length) {
       this.#dropped(wanted.length - queued.length)
     }

@@ -59,6 +59,8 @@ export class Quotas {
   readonly #quotas: Quota[]
   readonly #scans = new SharedCalls<void>()
   readonly #maxAge: number
+  /** Told of each push that is refused. Returns at once, and never throws. */
+  onRefused: ((repository: string, reason: string) => void) | undefined
 
   /** @param init.maxAge a scan is repeated before a push is refused, if it is older; milliseconds. @default a second */
   constructor({ index }: { index: Index }, rules: readonly QuotaRule[], { maxAge = 1000 }: { maxAge?: number } = {}) {
@@ -157,7 +159,9 @@ export class Quotas {
     for (const quota of quotas) {
       const kind = overflow(quota, wanted)
       if (kind !== undefined) {
-        throw exceeded(repository, quota, kind, wanted)
+        const refusal = exceeded(repository, quota, kind, wanted)
+        this.onRefused?.(repository, refusal.message)
+        throw refusal
       }
     }
     return quotas

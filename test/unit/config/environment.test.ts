@@ -62,7 +62,7 @@ const samplesByPath: Record<string, [string, unknown]> = {
         name: 'ci',
         url: 'http://a.example:5000/hook',
         format: 'cloudevents',
-        events: ['push', 'pull', 'delete', 'tag', 'repair'],
+        events: ['push', 'pull', 'delete', 'tag', 'policy', 'quota', 'repair'],
         repositories: ['**'],
         timeout: 10,
         queue: 10_000,

@@ -7,7 +7,7 @@ const defaults = {
   name: 'ci',
   url,
   format: 'cloudevents',
-  events: ['push', 'pull', 'delete', 'tag', 'repair'],
+  events: ['push', 'pull', 'delete', 'tag', 'policy', 'quota', 'repair'],
   repositories: ['**'],
   timeout: 10,
   queue: 10_000,

@@ -15,7 +15,7 @@ import { recordingLog } from '../../fixtures/recording-log.ts'
 import { until } from '../../fixtures/until.ts'
 
 const all = { limit: -1, last: undefined }
-const every: EventKind[] = ['push', 'pull', 'delete', 'tag', 'repair']
+const every: EventKind[] = ['push', 'pull', 'delete', 'tag', 'policy', 'quota', 'repair']
 const noWebhooks = {
   start: async () => {},
   stop: async () => {},
