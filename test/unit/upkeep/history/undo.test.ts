@@ -160,6 +160,34 @@ describe('undo', () => {
     assert.equal(await digestOf('app', { digest: young.digest }), young.digest)
   })
 
+  it('takes its turn among pushes and deletes: each change begins where the one before it ended', async () => {
+    await pushImage('app', 'v1', Buffer.from('0'))
+    await Promise.all(
+      Array.from({ length: 30 }, async (_, i) => {
+        const work =
+          i % 3 === 0
+            ? pushImage('app', 'v1', Buffer.from(String(i)))
+            : i % 3 === 1
+              ? stores.undo.undo({ repository: 'app', tag: i % 2 === 0 ? 'v1' : undefined })
+              : stores.repository('app').deleteManifest({ tag: 'v1' })
+        await work.catch((err: { code: string }) => {
+          assert.match(err.code, /^(MANIFEST_UNKNOWN|REQUEST_INVALID)$/)
+        })
+      }),
+    )
+    const changes = await Array.fromAsync(stores.index.history.changesOf('app'))
+    const moves = changes.flatMap(({ record }) => record.tags).reverse()
+    assert.ok(moves.length > 10, `${moves.length} moves`)
+    let now: string | undefined
+    for (const { before, after } of moves) {
+      assert.equal(before?.digest, now)
+      now = after?.digest
+    }
+    assert.equal((await stores.index.tag('app', 'v1'))?.digest, now)
+    await stores.undo.undo({ repository: 'app', to: changes.at(-1)!.state })
+    assert.equal(await digestOf('app', { tag: 'v1' }), moves[0]!.after!.digest)
+  })
+
   it('refuses a state that is not known, and one whose content is lost, and changes nothing', async () => {
     const layer = Buffer.from('layer')
     const { digest } = await pushImage('app', 'v1', layer)

@@ -320,4 +320,22 @@ describe('retention', () => {
     assert.equal((await run(wanted, true)).length, 2)
     assert.deepEqual(await tagsOf('a'), ['v1'])
   })
+
+  it('can be undone, with tags and manifests', async () => {
+    await pulls.stop()
+    await stores.reopen({ history: {} })
+    pulls = new PullNotes(stores)
+    await pulls.start()
+    const v1 = sha256(await push('app', 'v1'))
+    await push('app', 'v2')
+    const { historyWriter: history } = stores
+    const before = await stores.index.history.last()
+    await run(retention([{ images: ['app'], keep: { last: 1 } }], 1, { history }))
+    assert.equal(await stores.index.tag('app', 'v1'), undefined)
+    const change = await stores.index.history.change('app', before + 1)
+    assert.deepEqual([change?.action, change?.tags.map(({ tag }) => tag)], ['retention', ['v1']])
+    await stores.undo.undo({ repository: 'app' })
+    assert.equal((await stores.index.tag('app', 'v1'))?.digest, v1)
+    assert.notEqual(await stores.index.manifest('app', v1), undefined)
+  })
 })
