@@ -125,6 +125,21 @@ describe('undo', () => {
     assert.equal(await digestOf('app', { digest: young.digest }), young.digest)
   })
 
+  it('a dry run of garbage collection frees as much as the run after it', async () => {
+    await pushImage('app', 'v1', randomBytes(mebibyte, 'old'))
+    await pushImage('app', 'v1', randomBytes(mebibyte, 'young'))
+    await stores.pushBlob('app', randomBytes(mebibyte, 'garbage'))
+    await sleep(2)
+    for (const historyKeep of [day, 1]) {
+      const collector = stores.collector({ historyKeep, untagged: 1 })
+      const { seconds: _, dryRun: __, ...dry } = await collector.collect({ dryRun: true })
+      const { seconds: ___, dryRun: ____, ...real } = await collector.collect()
+      assert.deepEqual(dry, real)
+      assert.ok(real.bytes >= mebibyte, `${real.bytes} bytes`)
+      await sleep(2)
+    }
+  })
+
   it('gives a repository the blob back that somebody deleted', async () => {
     const layer = Buffer.from('layer')
     await pushImage('app', 'v1', layer)
