@@ -13,7 +13,7 @@ import { Random } from '../../../fixtures/random.ts'
 import { readAll, TestRegistry } from '../../../fixtures/registry.ts'
 
 const actions = 1000
-const comparisons = 40
+const comparisons = 20
 const day = 24 * 60 * 60 * 1000
 const repositories = ['a', 'a/b', 'c']
 const tags = ['v1', 'v2', 'v3', 'latest']
