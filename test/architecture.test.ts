@@ -79,6 +79,7 @@ const homes: { packages: RegExp; files: RegExp }[] = [
   { packages: /^express$/, files: /^src\/http\// },
   { packages: /^commander$/, files: /^src\/cli\// },
   { packages: /^winston$/, files: /^src\/log\.ts$/ },
+  { packages: /^@opentelemetry\/.+$/, files: /^src\/appliance\/tracing\// },
   { packages: /^prom-client$/, files: /^src\/metrics\.ts$/ },
 ]
 

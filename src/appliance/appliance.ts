@@ -13,14 +13,22 @@
  * threads, is done here and in src/main.js alone.
  */
 import type { Config } from '../config/schema.ts'
+import type { TracingConfig } from '../config/tracing.ts'
 import type { Certificate } from '../http/certificate.ts'
 import type { Logger } from '../log.ts'
 import { second } from './groups/base.ts'
+import type { Tracing } from './tracing/tracing.ts'
 import { build, buildBase, type Built } from './build.ts'
 import { openDataDirectory } from './directory/data-directory.ts'
 import { explainStart } from './explain-start.ts'
 import { RunningParts, type Part } from './groups/part.ts'
 import { readStartInputs } from './checks/start-inputs.ts'
+
+/** Loads OpenTelemetry, which nothing else does */
+async function startTracing({ log }: { log: Logger }, config: TracingConfig): Promise<Tracing> {
+  const { Tracing } = await import('./tracing/tracing.ts')
+  return new Tracing({ log: log.child({ module: 'tracing' }) }, config)
+}
 
 /** How long a part may take to stop, beside the requests that it still answers */
 const stopTimeout = 15 * second
@@ -33,6 +41,7 @@ export class Appliance {
   readonly #config: Config
   readonly #log: Logger
   readonly #umask: number | undefined
+  readonly #tracing: TracingConfig | undefined
   readonly #running: RunningParts
   #built: Built | undefined
   #certificate: Certificate | undefined
@@ -42,9 +51,14 @@ export class Appliance {
 
   /**
    * @param components.umask for files that other programs read, where the umask of the process is for private files
-   * alone
+   *   alone
+   * @param components.tracing undefined where nobody collects traces
    */
-  constructor(components: { log: Logger; umask?: number | undefined }, config: Config) {
+  constructor(
+    components: { log: Logger; umask?: number | undefined; tracing?: TracingConfig | undefined },
+    config: Config,
+  ) {
+    this.#tracing = components.tracing
     this.#log = components.log
     this.#umask = components.umask
     this.#config = config
@@ -105,6 +119,7 @@ export class Appliance {
         directory: await openDataDirectory(this.#config.dataDir),
         log: this.#log,
         umask: this.#umask,
+        tracing: this.#tracing && (await startTracing({ log: this.#log }, this.#tracing)),
         isReady: () => this.#isReady,
       })
       await this.#startAll(base.parts)

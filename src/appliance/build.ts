@@ -45,6 +45,7 @@ export function build(base: Base): Built {
   const registry = buildRegistry({ ...base, ...access, ...storage, ...network, ...names, ...upstreams, ...sharing })
   const upkeep = buildUpkeep({ ...base, ...access, ...storage, ...network, ...names, ...registry })
   const servers = buildServers({ ...base, ...access, ...network, ...names, ...registry, ...upkeep })
+  base.tracing?.traceParts({ ...base, ...access, ...storage, ...network, ...upstreams })
   observe({ ...base, ...storage, ...network, ...registry, ...servers })
   return {
     node: network.node,
@@ -94,6 +95,7 @@ export function buildBase(given: Given): Base & { parts: Part[] } {
     events,
     metrics,
     parts: [
+      ...(given.tracing === undefined ? [] : [part('tracing', { stop: async () => await given.tracing?.stop() })]),
       store('index', index),
       part('permissions of the data directory', {
         start: async () => await closeDirectory({ log }, directory.path),

@@ -5,6 +5,7 @@ import { type Entries, type Entry, fromText, shorten } from './entries.ts'
 import { CONFIG_VARIABLE, readEnvironment } from './environment.ts'
 import { readConfigFile, readValues } from './file.ts'
 import type { ConfigKey } from './key-tree.ts'
+import { readTracing, type TracingConfig } from './tracing.ts'
 import { type Config, configKeys, configSchema, deepFreeze } from './schema.ts'
 
 /** Read where no other file is named: the place for a container, a pod or a system service */
@@ -51,6 +52,11 @@ export function podmanAuthFile(env: NodeJS.ProcessEnv = process.env): string {
   const runtime = env['XDG_RUNTIME_DIR']
   const directory = runtime ? join(runtime, 'containers') : `/run/containers/${process.getuid?.() ?? 0}`
   return env['REGISTRY_AUTH_FILE'] || join(directory, 'auth.json')
+}
+
+/** What traces are to be made and sent, by the variables of OpenTelemetry; undefined where they name no receiver */
+export function tracingConfig(env: NodeJS.ProcessEnv = process.env): TracingConfig | undefined {
+  return readTracing(env)
 }
 
 /** The file with the token of another server, if a variable names one */

@@ -107,6 +107,15 @@ describe('the server', () => {
     )
   })
 
+  it('loads nothing of OpenTelemetry where nobody collects traces', async () => {
+    const loaded = (await run(lazyScript)) as string[]
+    // prom-client imports the API, which does nothing by itself
+    assert.deepEqual(
+      loaded.filter(name => /@opentelemetry\/(?!api$)|\/tracing\//.test(name)),
+      [],
+    )
+  })
+
   it('loads nothing that rebuilds the index', async () => {
     const loaded = ((await run(lazyScript)) as string[]).filter(name => name.includes('/src/upkeep/rebuild/'))
     assert.deepEqual(loaded.map(name => name.slice(name.lastIndexOf('/') + 1)).toSorted(), [

@@ -6,6 +6,7 @@ import type { Metrics } from '../../metrics.ts'
 import type { IndexCondition } from '../../registry/index-condition.ts'
 import type { DataDirectory } from '../directory/data-directory.ts'
 import type { StartInputs } from '../checks/start-inputs.ts'
+import type { Tracing } from '../tracing/tracing.ts'
 import type { StoreEvents } from './store-events.ts'
 
 export const second = 1000
@@ -26,6 +27,8 @@ export interface Base {
   events: Events
   metrics: Metrics
   log: Logger
+  /** Undefined where nobody collects traces */
+  tracing: Tracing | undefined
   /** Permissions that files for other programs lack; undefined: as many as all files of this process lack */
   umask: number | undefined
   /** Whether the appliance has started and does not stop */

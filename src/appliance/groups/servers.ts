@@ -29,7 +29,8 @@ export interface Servers {
 }
 
 export function buildServers(components: Base & AccessParts & Network & NameParts & RegistryParts & Upkeep): Servers {
-  const { access, auditLog, config, directory, events, inputs, isReady, metrics, readOnly, registry } = components
+  const { access, auditLog, config, directory, events, inputs, isReady, metrics, readOnly, registry, tracing } =
+    components
   const { admin, host, port } = config
   const { certificate } = inputs
   const log = components.log.child({ module: 'http' })
@@ -51,6 +52,7 @@ export function buildServers(components: Base & AccessParts & Network & NamePart
     instance: inputs.upstreams?.instance,
     usage,
     metrics,
+    tracer: tracing,
     log,
   }
 

@@ -1,6 +1,7 @@
 import { resolve } from 'node:path'
 import { setFlagsFromString } from 'node:v8'
 import type { Command } from 'commander'
+import { tracingConfig } from '../../config/load.ts'
 import type { Config } from '../../config/schema.ts'
 import { createLog, type Logger } from '../../log.ts'
 import { urlHost } from '../output/url-host.ts'
@@ -68,7 +69,7 @@ async function createAppliance(components: { log: Logger }, config: Config): Pro
   // while much is pushed
   setFlagsFromString('--no-parallel-scavenge')
   // what it writes is for its own user alone, LevelDB's files with the keys among it
-  return new Appliance({ ...components, umask: process.umask(0o077) }, config)
+  return new Appliance({ ...components, umask: process.umask(0o077), tracing: tracingConfig() }, config)
 }
 
 /** Also keeps the signal from ending the process, which it does without a listener */

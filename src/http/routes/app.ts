@@ -37,6 +37,7 @@ import { offerLogIn } from '../middleware/offer-log-in.ts'
 import { refuseLoops } from '../middleware/refuse-loops.ts'
 import { refuseWrites } from '../middleware/refuse-writes.ts'
 import { observeRequests } from '../middleware/request-log.ts'
+import { traceRequests, type RequestTracer } from '../middleware/trace.ts'
 import { administrationRoutes } from './administration.ts'
 import { requireAdministrator, type TokenCheck } from '../middleware/require-administrator.ts'
 import { baseRoutes, sendApiVersion } from './base.ts'
@@ -77,6 +78,8 @@ export interface AppComponents {
   /** @default nobody hears of events */
   events?: Events | undefined
   metrics: Metrics
+  /** Undefined where nobody collects traces */
+  tracer?: RequestTracer | undefined
   log: Logger
 }
 
@@ -197,6 +200,9 @@ function createBareApp(
   app.enable('strict routing')
   app.set('query parser', 'simple')
   app.use(sendAsData, observeRequests(components), limitUrlAndHeaders(limits.requests))
+  if (components.tracer !== undefined) {
+    app.use(traceRequests(components.tracer))
+  }
   app.use(guardBrowsers(hosts, browserHeaders))
   if (components.auditLog !== undefined) {
     app.use(audit(components.auditLog, { administrator }))
