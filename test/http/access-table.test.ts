@@ -15,6 +15,7 @@ import { tagRoutes } from '../../src/http/routes/tags.ts'
 import { tokenRoutes } from '../../src/http/routes/token.ts'
 import { uiApiRoutes } from '../../src/http/routes/ui-api.ts'
 import { uploadRoutes } from '../../src/http/routes/uploads.ts'
+import type { Events } from '../../src/events/events.ts'
 import type { Administration } from '../../src/upkeep/administration.ts'
 import { basic, bearer } from '../fixtures/access.ts'
 import { ApiDescription } from '../fixtures/api-description.ts'
@@ -130,6 +131,14 @@ POST /ipdr/v1/prefetch                                         401    403    403
 POST /ipdr/v1/rebuild                                          401    403    403    403     403   400  403    403  403   403    403   401
 POST /ipdr/v1/backup                                           401    403    403    403     403   400  403    403  403   403    403   401
 POST /ipdr/v1/restore                                          401    403    403    403     403   400  403    403  403   403    403   401
+GET /ipdr/v1/events?live=no                                    401    403    403    403     403   400  403    403  403   403    403   401
+POST /ipdr/v1/events/resend                                    401    403    403    403     403   400  403    403  403   403    403   401
+GET /ipdr/v1/webhooks                                          401    403    403    403     403   200  403    403  403   403    403   401
+GET /ipdr/v1/history?limit=x                                   401    403    403    403     403   400  403    403  403   403    403   401
+GET /ipdr/v1/diff                                              401    403    403    403     403   400  403    403  403   403    403   401
+POST /ipdr/v1/undo                                             401    403    403    403     403   400  403    403  403   403    403   401
+POST /ipdr/v1/history/forget                                   401    403    403    403     403   400  403    403  403   403    403   401
+POST /ipdr/v1/retention                                        401    403    403    403     403   400  403    403  403   403    403   401
 `
 
 const [head = '', ...rows] = table.trim().replaceAll('LAYER', sha256(layer)).replaceAll('UNKNOWN', unknown).split('\n')
@@ -172,7 +181,8 @@ describe('every route', () => {
       readOnly: () => undefined,
       publish: async () => ({ name: 'k51', cid: 'bafk' }),
     } as unknown as Administration
-    app = resources.use(await TestApp.start({ access: {}, administration, server: { tls } }))
+    const events = { wants: () => false, webhooks: () => [] } as unknown as Events
+    app = resources.use(await TestApp.start({ access: {}, administration, events, server: { tls } }))
     for (const repository of ['public/app', 'team/app', 'secret/app']) {
       for (const blob of [Buffer.from('{}'), layer]) {
         const path = `/v2/${repository}/blobs/uploads/?digest=${sha256(blob)}`
