@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import { parseName } from '../../oci/reference.ts'
-import type { Fetching } from '../../remote/registry/registry-client.ts'
+import type { Fetching } from '../../remote/registry/distribution-api.ts'
 import { addApplianceFlags, openAppliance, type ApplianceFlags } from '../flags/appliance-flags.ts'
 import type { CliContext } from '../process/context.ts'
 import { printResult } from '../output/results.ts'

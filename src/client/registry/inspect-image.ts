@@ -8,7 +8,8 @@ import { ClientError, ResponseError } from '../../remote/errors.ts'
 import { forEach } from '../../scheduling/for-each.ts'
 import type { AbortOptions } from '../../remote/abort-options.ts'
 import { maxIndexDepth } from '../images/image-source.ts'
-import type { Fetching, RegistryClient } from '../../remote/registry/registry-client.ts'
+import type { Fetching } from '../../remote/registry/distribution-api.ts'
+import type { RegistryClient } from '../../remote/registry/registry-client.ts'
 import { digestOf, verifyBytes } from '../images/verify-digest.ts'
 
 /** Blobs whose CIDs are asked for at a time */

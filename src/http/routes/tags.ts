@@ -1,7 +1,7 @@
 import type { Router } from 'express'
 import { parsePage } from '../../oci/pagination.ts'
 import type { Registry } from '../../registry/repositories/registry.ts'
-import { requestOptions } from '../request-options.ts'
+import { clientSignal, requestOptions } from '../request-options.ts'
 import { onlyMethods } from '../middleware/allowed-methods.ts'
 import { route } from '../middleware/request-log.ts'
 import { namespaceOf, repositoryName } from './repository-name.ts'
@@ -10,7 +10,8 @@ import { callerOf } from '../middleware/identify.ts'
 import { nextPage, paths } from './paths.ts'
 
 /**
- * Lists of tags, and the catalog of repositories, which docker defined
+ * Lists of tags, and the catalog of repositories, which docker defined. With `details=true` a list of tags also has
+ * `"details":{"<tag>":{"digest":"...","cid":"...","size":<bytes>}}` for images that are here as a whole.
  *
  * @see https://github.com/opencontainers/distribution-spec/blob/main/spec.md#listing-tags
  */
@@ -36,10 +37,20 @@ export function tagRoutes({ registry }: { registry: Registry }): Router {
       const repository = await registry.repository(repositoryName(req, res, registry), callerOf(res))
       const page = parsePage(req.query)
       const { items, more } = await repository.tags(page, requestOptions(req, res))
+      const wanted = req.query['details'] === 'true' ? 'true' : undefined
       if (more) {
-        res.set(nextPage(req.path, { n: page.limit, last: items.at(-1), ns: namespaceOf(req) }))
+        res.set(nextPage(req.path, { n: page.limit, last: items.at(-1), ns: namespaceOf(req), details: wanted }))
       }
-      res.json({ name: repository.name, tags: items })
+      const { name } = repository
+      res.json({
+        name,
+        tags: items,
+        ...(wanted && {
+          details: Object.fromEntries(
+            await (await registry.overview()).details(name, page, callerOf(res), clientSignal(res)),
+          ),
+        }),
+      })
     })
     .all(onlyMethods('GET', 'HEAD'))
   return router

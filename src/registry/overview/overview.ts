@@ -6,15 +6,18 @@
  * - `overview.ts` (begin here): the questions
  * - `catalogue.ts`, `ordered.ts`: all names in memory, as long as somebody looks
  * - `summary.ts`: one line of a list; `image-details.ts`, `image-config.ts`: one image
+ * - `tag-details.ts`: what a list of many tags says of each
  */
 import type { Caller } from '../../access/caller.ts'
 import type { Index } from '../../index/index.ts'
 import { OciError } from '../../oci/errors.ts'
+import type { Page } from '../../oci/pagination.ts'
 import type { Reference } from '../../oci/reference.ts'
 import { TimeSlice } from '../../scheduling/time-slice.ts'
 import { Catalogue, type CatalogueEntry, type CatalogueTag } from './catalogue.ts'
 import { ImageReader, type ImageDetails } from './image-details.ts'
 import { Locator, type Place } from './locator.ts'
+import { tagDetails, type TagDetails } from './tag-details.ts'
 import { Summaries, type SummariesComponents, type Summary } from './summary.ts'
 
 /** Names of tags that a repository is found by, which a list shows */
@@ -79,10 +82,12 @@ export class Overview {
   readonly #summaries: Summaries
   readonly #images: ImageReader
   readonly #locator: Locator
+  readonly #index: Index
 
   constructor(components: OverviewComponents) {
     const catalogue = new Catalogue(components)
     const summaries = new Summaries(components)
+    this.#index = components.index
     this.#catalogue = catalogue
     this.#summaries = summaries
     this.#images = new ImageReader({ ...components, catalogue, summaries })
@@ -144,6 +149,17 @@ export class Overview {
       visible.slice(from, from + limit).map(async tag => await this.#tagLine(repository, tag, signal)),
     )
     return { items, total: visible.length }
+  }
+
+  /**
+   * Details of the tags of a page that the caller may pull, and whose images are here as a whole
+   *
+   * @throws OciError UNAUTHORIZED, DENIED
+   */
+  async details(repository: string, page: Page, caller: Caller, signal: AbortSignal): Promise<Map<string, TagDetails>> {
+    caller.require({ action: 'pull', repository })
+    const isWanted = (tag: string): boolean => caller.may({ action: 'pull', repository, tag })
+    return await tagDetails(this.#index, { repository, page, isWanted }, signal)
   }
 
   /**

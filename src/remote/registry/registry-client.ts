@@ -7,16 +7,24 @@ import { isDigest } from '../../oci/digest.ts'
 import { parseMediaType } from '../../oci/media-types.ts'
 import type { AbortOptions } from '../abort-options.ts'
 import { ClientError } from '../errors.ts'
-import { hostOf, jsonOf, requireStatus, type Answer } from '../http/answer.ts'
+import { jsonOf, requireStatus, type Answer } from '../http/answer.ts'
 import { hostUrl } from '../http/host-url.ts'
 import { isLoopback, isSameServer, requireTls, urlFrom } from '../http/plain-http.ts'
 import { send, type SendInit } from '../http/request.ts'
 import { commitTimeout, pingTimeout } from '../timeouts.ts'
 import type { Credentials } from './docker-credentials.ts'
-import { acceptedManifests, nextPage } from './distribution-api.ts'
+import {
+  acceptedManifests,
+  detailsIn,
+  fetchingOf,
+  nextPage,
+  readManifest,
+  rootOf,
+  type Fetching,
+  type ImageDetails,
+} from './distribution-api.ts'
 import { RegistryAuth } from './registry-auth.ts'
 
-const maxManifestBytes = 4 * 1024 * 1024
 /** Longest list of tags or repositories; no image of a public registry has as many tags */
 const maxNames = 1_000_000
 const maxPages = 10_000
@@ -30,12 +38,6 @@ export interface RegistryClientInit {
   onlyCached?: boolean
   /** Called when the registry wants a log-in */
   credentials?: ((host: string) => Promise<Credentials | undefined>) | undefined
-}
-
-/** Bytes of what a mirror fetches now, and how many of them it has */
-export interface Fetching {
-  here: number
-  size: number
 }
 
 export interface RemoteManifest {
@@ -192,15 +194,28 @@ export class RegistryClient {
     return { root: rootOf(answer) }
   }
 
-  /** @throws ResponseError */
-  async *tags(repository: string, options: AbortOptions = {}): AsyncGenerator<string> {
-    yield* this.#list(`/v2/${repository}/tags/list`, scopeOf(repository, 'pull'), 'tags', options)
+  /**
+   * The tags of a repository, each with what an IPDR appliance tells of images that it has as a whole
+   *
+   * @throws ResponseError
+   */
+  async *tags(
+    repository: string,
+    options: AbortOptions = {},
+  ): AsyncGenerator<{ tag: string; details: ImageDetails | undefined }> {
+    const path = `/v2/${repository}/tags/list?details=true`
+    for await (const { body, names } of this.#pages(path, scopeOf(repository, 'pull'), 'tags', options)) {
+      const details = detailsIn(body)
+      yield* names.map(tag => ({ tag, details: details.get(tag) }))
+    }
   }
 
   /** @throws ResponseError */
   async *repositories(options: AbortOptions = {}): AsyncGenerator<string> {
     await this.#logIn('registry:catalog:*', options)
-    yield* this.#list('/v2/_catalog', 'registry:catalog:*', 'repositories', options)
+    for await (const { names } of this.#pages('/v2/_catalog', 'registry:catalog:*', 'repositories', options)) {
+      yield* names
+    }
   }
 
   /** Any other endpoint, such as those of an appliance's administration */
@@ -208,20 +223,26 @@ export class RegistryClient {
     return await this.#send(new URL(path, this.#url), ['registry:catalog:*'], init)
   }
 
-  async *#list(path: string, scope: string, field: string, options: AbortOptions): AsyncGenerator<string> {
+  async *#pages(
+    path: string,
+    scope: string,
+    field: string,
+    options: AbortOptions,
+  ): AsyncGenerator<{ names: string[]; body: Record<string, unknown> }> {
     const seen = new Set<string>()
     let count = 0
     for (let url: URL | undefined = new URL(path, this.#url); url !== undefined && !seen.has(url.href); ) {
       seen.add(url.href)
       const answer = await this.#send(url, [scope], options)
       await requireStatus(answer, `list of ${field}`, 200)
-      const items = ((await jsonOf(answer)) as Record<string, unknown> | null)?.[field]
+      const body = ((await jsonOf(answer)) ?? {}) as Record<string, unknown>
+      const items = body[field]
       const names = (Array.isArray(items) ? items : []).filter(item => typeof item === 'string')
       count += names.length
       if (count > maxNames || seen.size > maxPages) {
         throw new ClientError(`${this.host} lists more than ${maxNames} ${field}, or on more than ${maxPages} pages`)
       }
-      yield* names
+      yield { names, body }
       const next = nextPage(answer)
       url = next === undefined ? undefined : this.#ownUrl(next)
     }
@@ -274,27 +295,4 @@ export class RegistryClient {
 
 function scopeOf(repository: string, actions: string): string {
   return `repository:${repository}:${actions}`
-}
-
-/** The CID that an IPDR appliance gives: for a blob its own, for a manifest that of the image root */
-function rootOf(answer: Answer): string | undefined {
-  return answer.headers.get('X-Ipfs-Cid') ?? answer.headers.get('X-Docker-Content-ID') ?? undefined
-}
-
-function fetchingOf(answer: Answer): Fetching | undefined {
-  const [, here, size] = /^(\d{1,15})\/(\d{1,15})$/.exec(answer.headers.get('X-Ipdr-Fetching') ?? '') ?? []
-  return here === undefined ? undefined : { here: Number(here), size: Number(size) }
-}
-
-async function readManifest(answer: Answer): Promise<Uint8Array> {
-  const chunks: Uint8Array[] = []
-  let size = 0
-  for await (const chunk of answer.body()) {
-    size += chunk.byteLength
-    if (size > maxManifestBytes) {
-      throw new ClientError(`${hostOf(answer)} sends a manifest of more than ${maxManifestBytes} bytes`)
-    }
-    chunks.push(chunk)
-  }
-  return Buffer.concat(chunks)
 }

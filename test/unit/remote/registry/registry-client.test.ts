@@ -37,7 +37,7 @@ describe('a client of a registry', () => {
     assert.match((await client.blobCid('a/b', sha256(blob)))!, /^baf/)
     assert.equal(await client.blobCid('a/b', sha256(Buffer.from('nope'))), undefined)
     assert.deepEqual(await Array.fromAsync(client.repositories()), ['a/b'])
-    assert.deepEqual(await Array.fromAsync(client.tags('a/b')), ['v1'])
+    assert.deepEqual(await Array.fromAsync(client.tags('a/b'), ({ tag }) => tag), ['v1'])
   })
 
   it('does not send what another repository has', async () => {
@@ -88,7 +88,7 @@ describe('a client of a registry', () => {
       )
       res.end(JSON.stringify({ tags: url.includes('last') ? ['c'] : ['a', 'b'] }))
     })
-    assert.deepEqual(await Array.fromAsync((await open(server.host)).tags('a')), ['a', 'b', 'c'])
+    assert.deepEqual(await Array.fromAsync((await open(server.host)).tags('a'), ({ tag }) => tag), ['a', 'b', 'c'])
     assert.deepEqual(elsewhere.requests, [])
   })
 
@@ -168,7 +168,7 @@ describe('a registry that wants to know who asks', () => {
       headers.authorization === basic ? res.end('{"tags":["v1"]}') : challenge(res, 'Basic realm="x"'),
     )
     const client = await open(server.host, user)
-    assert.deepEqual(await Array.fromAsync(client.tags('a')), ['v1'])
+    assert.deepEqual(await Array.fromAsync(client.tags('a'), ({ tag }) => tag), ['v1'])
     await Array.fromAsync(client.tags('a'))
     assert.deepEqual(
       server.requests.map(({ headers }) => headers.authorization),
@@ -187,7 +187,7 @@ describe('a registry that wants to know who asks', () => {
         challenge(res, `${token}, Basic realm="s"`)
       }
     })
-    assert.deepEqual(await Array.fromAsync((await open(server.host, user)).tags('a')), ['v1'])
+    assert.deepEqual(await Array.fromAsync((await open(server.host, user)).tags('a'), ({ tag }) => tag), ['v1'])
     const { searchParams } = new URL(server.requests[1]!.url, server.url)
     assert.deepEqual(
       [...searchParams],
@@ -248,7 +248,7 @@ describe('a registry that wants to know who asks', () => {
     it(`gives a token to ${who}`, async () => {
       await using server = await fakeServer(tokens(() => server.host))
       const client = await open(server.host, credentials)
-      assert.deepEqual(await Array.fromAsync(client.tags('a')), ['v1'])
+      assert.deepEqual(await Array.fromAsync(client.tags('a'), ({ tag }) => tag), ['v1'])
       const [, token] = server.requests
       const { pathname, searchParams } = new URL(token!.url, server.url)
       assert.deepEqual([pathname, ...searchParams], ['/token', ['scope', 'repository:a:pull'], ['service', 's']])
