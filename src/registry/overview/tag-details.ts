@@ -3,6 +3,7 @@ import type { Index } from '../../index/index.ts'
 import type { Digest } from '../../oci/digest.ts'
 import type { Page } from '../../oci/pagination.ts'
 import { forEach } from '../../scheduling/for-each.ts'
+import { TimeSlice } from '../../scheduling/time-slice.ts'
 
 /** Manifests and blobs of one image that are looked up; an image with more has no details */
 const maxParts = 500
@@ -57,6 +58,8 @@ class LookUp {
   readonly #index: Records
   readonly #repository: string
   readonly #known = new LRUCache<Digest, number>({ max: maxKnown })
+  /** Most records are in memory, so that the look-ups alone never let others have their turn */
+  readonly #slice = new TimeSlice()
   #left = maxLookUps
 
   constructor(index: Records, repository: string) {
@@ -73,6 +76,7 @@ class LookUp {
       if (sizes.size + manifests.size > maxParts || this.#left-- <= 0) {
         return undefined
       }
+      await this.#slice.pause()
       const record = await this.#index.manifest(this.#repository, digest)
       // an index may name manifests that nobody has pushed
       if (record !== undefined) {
@@ -91,6 +95,7 @@ class LookUp {
   /** @returns false where one is not here, or there are too many */
   async #addBlobs(blobs: readonly Digest[], sizes: Map<Digest, number>): Promise<boolean> {
     for (const digest of blobs) {
+      await this.#slice.pause()
       const known = sizes.get(digest) ?? this.#known.get(digest)
       const size = known ?? (this.#left-- > 0 ? (await this.#index.blob(digest))?.size : undefined)
       if (size === undefined || sizes.size > maxParts) {
