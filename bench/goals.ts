@@ -1,5 +1,6 @@
 import { decisionName, kinds, withToken } from './cases/access.ts'
 import { unfinished } from './cases/hostile.ts'
+import { pageMeasure, pageTimes } from './cases/pages.ts'
 import { worstManifests } from './worst-manifests.ts'
 
 /** What the figures have to show. A goal names a measure exactly, and what is asked of our median. */
@@ -51,4 +52,5 @@ export const goals: Goal[] = [
   })),
   ...kinds.map(kind => ({ measure: decisionName(kind), atMost: 2 })),
   { measure: withToken, atLeast: 0.9 },
+  ...pageTimes.map(what => ({ measure: pageMeasure(what), atMost: 1.5 })),
 ]

@@ -17,6 +17,7 @@ import { manifests } from './cases/manifests.ts'
 import { memoryCase } from './cases/memory.ts'
 import { mirror } from './cases/mirror.ts'
 import { nodeToNode } from './cases/node-to-node.ts'
+import { pages } from './cases/pages.ts'
 import { rollOut } from './cases/roll-out.ts'
 import { start } from './cases/start.ts'
 import { buildNative } from './native.ts'
@@ -47,6 +48,7 @@ const cases: Case[] = [
   latency,
   hostile,
   access,
+  pages,
   mirror,
   rollOut,
 ]

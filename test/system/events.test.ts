@@ -177,7 +177,7 @@ describe('a webhook', () => {
   }
 
   it('has its history printed by ipdr events, which ends with the server', async () => {
-    const main = join(projectDirectory, 'src/main.ts')
+    const main = join(projectDirectory, 'src/main.js')
     const child = spawn(process.execPath, [main, 'events', '--json', '--data-dir', server.dataDir], {
       stdio: ['ignore', 'pipe', 'pipe'],
     })

@@ -229,6 +229,9 @@ describe('--cid-resolver', { timeout: 2 * minute }, () => {
         args: [
           '--names-publish',
           'false',
+          // what was deleted is to be garbage, which may be given away until it is collected
+          '--history-keep',
+          'off',
           '--names-dns',
           dns.address,
           '--cid-resolver',

@@ -18,12 +18,13 @@ it('a list of images whose records are all in memory lets others have their turn
       root: 'root',
       mediaType: 'type',
       size: 1,
+      dagSize: 1,
       blobs: Array.from({ length: 50 }, (_, i) => `${digest.slice(0, -2)}${i + 10}` as typeof digest),
       manifests: [],
       updated,
     }),
     blob: async () => ({ cid: 'cid', size: 1, dagSize: 1 }),
-  } as Records
+  }
   let turns = 0
   const timer = setInterval(() => turns++, 1)
   try {

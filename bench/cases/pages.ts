@@ -1,15 +1,10 @@
-/** The pages of a registry with 1,000 repositories and 100,000 tags, beside those of a small one */
 import assert from 'node:assert/strict'
-import { after, before, describe, it } from 'node:test'
-import { sha256 } from '../fixtures/images.ts'
-import { emptyJson, imageManifest, ociManifest } from '../fixtures/manifests.ts'
-import { PageVisitor } from '../fixtures/page-visitor.ts'
-import { percentile } from '../fixtures/percentile.ts'
-import { ServerProcess } from '../fixtures/server.ts'
-
-/** How much longer a large registry may take */
-const maxRatio = 1.5
-const rounds = 7
+import { sha256 } from '../../test/fixtures/images.ts'
+import { emptyJson, imageManifest, ociManifest } from '../../test/fixtures/manifests.ts'
+import { PageVisitor } from '../../test/fixtures/page-visitor.ts'
+import { ServerProcess } from '../../test/fixtures/server.ts'
+import type { Case } from '../bench.ts'
+import type { Sample } from '../measures.ts'
 
 interface Times {
   /** Milliseconds until something is painted */
@@ -20,42 +15,36 @@ interface Times {
   search: number
 }
 
-describe('the pages', { timeout: 300_000 }, () => {
-  const resources = new AsyncDisposableStack()
-  let small: ServerProcess
-  let large: ServerProcess
-  before(async () => {
-    const env = { IPDR_STORAGE_FSYNC: 'false' }
-    small = resources.use(await ServerProcess.start({ env }))
-    large = resources.use(await ServerProcess.start({ env }))
-    await fill(small.url, 10, 10)
-    await fill(large.url, 1000, 100)
-  })
-  after(async () => {
-    await resources.disposeAsync()
-  })
+export const pageTimes = ['paint', 'list', 'search'] as const
 
-  it('paint, list and search about as fast with 100,000 tags as with 100', async t => {
-    const times: Record<'small' | 'large', Times[]> = { small: [], large: [] }
+export function pageMeasure(what: (typeof pageTimes)[number]): string {
+  return `pages: ${what} with 100,000 tags beside 100`
+}
+
+/** The pages of a registry with 1,000 repositories and 100,000 tags, in Chromium, beside those of a small one */
+export const pages: Case = {
+  name: 'pages',
+  run: async bench => {
+    const [repositories, tags] = bench.options.quick ? [100, 10] : [1000, 100]
+    const env = { IPDR_STORAGE_FSYNC: 'false' }
+    await using small = await ServerProcess.start({ env })
+    await using large = await ServerProcess.start({ env })
+    await fill(small.url, 10, 10)
+    await fill(large.url, repositories, tags)
     // once before it counts: the names are read then, and the files of the pages
     await look(small.url)
     await look(large.url)
-    for (let i = 0; i < rounds; i++) {
-      times.small.push(await look(small.url))
-      times.large.push(await look(large.url))
-    }
-    for (const what of ['paint', 'list', 'search'] as const) {
-      const medianOf = (size: 'small' | 'large'): number =>
-        percentile(
-          times[size].map(item => item[what]),
-          0.5,
-        )
-      const [few, many] = [medianOf('small'), medianOf('large')]
-      t.diagnostic(`${what}: ${few.toFixed(0)} ms with 100 tags, ${many.toFixed(0)} ms with 100,000`)
-      assert.ok(many <= few * maxRatio, `${what}: ${many} ms instead of ${few}`)
-    }
-  })
-})
+    await bench.inTurn([{ name: 'ipdr' }], async () => {
+      const [few, many] = [await look(small.url), await look(large.url)]
+      return pageTimes.map(
+        (what): Sample => [
+          { case: 'pages', name: pageMeasure(what), unit: 'times', better: 'lower' },
+          many[what] / few[what],
+        ],
+      )
+    })
+  },
+}
 
 async function look(url: string): Promise<Times> {
   await using visitor = await PageVisitor.open(url)
