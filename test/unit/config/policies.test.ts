@@ -1,15 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { loadConfig, parseConfig } from '../../../src/config/load.ts'
-
-function problemsOf(values: unknown): string {
-  try {
-    parseConfig(values)
-  } catch (err) {
-    return (err as Error).message
-  }
-  return ''
-}
+import { problemsOf } from '../../fixtures/config-problems.ts'
 
 describe('policies of the configuration', () => {
   it('are none by default', () => {

@@ -1,17 +1,9 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { loadConfig, parseConfig } from '../../../src/config/load.ts'
+import { problemsOf } from '../../fixtures/config-problems.ts'
 
 const defaults = { repositories: ['**'], platforms: [], tagTtl: 60, maxRate: 0, maxRequests: 32 }
-
-function problemsOf(values: unknown): string {
-  try {
-    parseConfig(values)
-  } catch (err) {
-    return (err as Error).message
-  }
-  return ''
-}
 
 describe('upstreams of the configuration', () => {
   const hub = { ...defaults, name: 'docker.io', url: 'https://registry-1.docker.io' }

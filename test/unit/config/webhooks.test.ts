@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { loadConfig, parseConfig } from '../../../src/config/load.ts'
+import { problemsOf } from '../../fixtures/config-problems.ts'
 
 const url = 'https://ci.example/hook'
 const defaults = {
@@ -11,15 +12,6 @@ const defaults = {
   repositories: ['**'],
   timeout: 10,
   queue: 10_000,
-}
-
-function problemsOf(values: unknown): string {
-  try {
-    parseConfig(values)
-  } catch (err) {
-    return (err as Error).message
-  }
-  return ''
 }
 
 describe('webhooks of the configuration', () => {
