@@ -5,7 +5,7 @@ import { LogInLinks } from '../parts/log-in.ts'
 import { ErrorNotice, Notice } from '../parts/notice.ts'
 import { Pager } from '../parts/pager.ts'
 import { Search } from '../parts/search.ts'
-import { count, formatSize, shortDigest } from '../parts/texts.ts'
+import { count, foldersOf, formatSize, shortDigest } from '../parts/texts.ts'
 import { Time } from '../parts/time.ts'
 import { linkTo, replaceRoute, type Route } from '../router.ts'
 import { session } from '../session.ts'
@@ -191,20 +191,17 @@ function RepositoryRow({ line: { found, name, newest, tags } }: { line: Reposito
 
 /** The last part of a name leads to the repository, those before it to all that begin so */
 function RepositoryName({ name }: { name: string }): ComponentChild {
-  const parts = name.split('/')
-  const last = parts.at(-1)!
   return h(
     'span',
     { class: 'repository-name' },
-    parts.slice(0, -1).map((part, i) => {
-      const folder = `${parts.slice(0, i + 1).join('/')}/`
-      return h(
+    foldersOf(name).map(({ folder, part }) =>
+      h(
         'a',
         { class: 'folder', key: folder, href: linkTo('', '', { in: folder }), 'aria-label': `All in ${folder}` },
-        `${part}/`,
-      )
-    }),
-    h('a', { href: linkTo(name), 'aria-label': name }, last),
+        part,
+      ),
+    ),
+    h('a', { href: linkTo(name), 'aria-label': name }, name.split('/').at(-1)),
   )
 }
 

@@ -34,6 +34,12 @@ export function shortDigest(digest: string): string {
   return `${algorithm}:${hex.slice(0, 12)}`
 }
 
+/** The folders that a name is in, outermost first: `a/` and `a/b/` for `a/b/c` */
+export function foldersOf(name: string): { folder: string; part: string }[] {
+  const parts = name.split('/').slice(0, -1)
+  return parts.map((part, i) => ({ folder: `${parts.slice(0, i + 1).join('/')}/`, part: `${part}/` }))
+}
+
 const steps: [Intl.RelativeTimeFormatUnit, number][] = [
   ['year', 365 * 86_400],
   ['month', 30 * 86_400],

@@ -1,4 +1,4 @@
-import type { ErrorRequestHandler, Request, Router } from 'express'
+import type { ErrorRequestHandler, Request, Response, Router } from 'express'
 import type { Access } from '../../access/access.ts'
 import type { Logger } from '../../log.ts'
 import type { Metrics } from '../../metrics.ts'
@@ -62,10 +62,8 @@ function addSession(router: Router, access: Access): void {
     .route('/ui/api/session')
     .all(route('ui-api'))
     .get((req, res) => {
-      const { identity } = callerOf(res)
-      const isKnown = identity !== undefined && identity.kind !== 'anonymous'
       res.json({
-        name: isKnown ? identity.name : undefined,
+        name: userOf(res),
         // who logged in by a password can't be logged out: the browser keeps it
         mayLogOut: sessionOf(req, access) !== undefined,
         logIn: access.isClosed
@@ -81,8 +79,7 @@ function addSession(router: Router, access: Access): void {
     .route(logInPath)
     .all(route('ui-log-in'))
     .get((req, res) => {
-      const { identity } = callerOf(res)
-      if (access.isClosed && (identity === undefined || identity.kind === 'anonymous')) {
+      if (access.isClosed && userOf(res) === undefined) {
         throw new OciError('UNAUTHORIZED', {
           detail: { reason: 'without a name and a password you see only what is for everybody, at /' },
           headers: { 'WWW-Authenticate': 'Basic realm="ipdr", charset="UTF-8"' },
@@ -140,6 +137,12 @@ function addLists(router: Router, registry: Registry): void {
       res.json(await (await registry.overview()).image(repository, reference, callerOf(res), clientSignal(res)))
     })
     .all(onlyMethods('GET', 'HEAD'))
+}
+
+/** Undefined where nobody is logged in */
+function userOf(res: Response): string | undefined {
+  const { identity } = callerOf(res)
+  return identity?.kind === 'anonymous' ? undefined : identity?.name
 }
 
 /** A browser that is told of Basic asks for a password by itself; the pages show how to log in instead */

@@ -1,3 +1,4 @@
+import type { Caller } from '../../access/caller.ts'
 import type { Index, TagRecord } from '../../index/index.ts'
 import type { Digest } from '../../oci/digest.ts'
 import { everything } from '../../oci/pagination.ts'
@@ -46,11 +47,6 @@ export class CatalogueEntry {
     return await this.#byName.sorted
   }
 
-  /** Those that point at a manifest, newest first */
-  tagsOf(digest: Digest): string[] {
-    return this.tags.flatMap(tag => (tag.digest === digest ? tag.tag : []))
-  }
-
   /** To be called when all tags have been read; none may be set meanwhile */
   async sort(): Promise<void> {
     await this.#tags.sort()
@@ -87,6 +83,14 @@ export class Catalogue {
   /** Undefined where the repository has no manifest */
   async entry(name: string): Promise<CatalogueEntry | undefined> {
     return (await this.#entries()).get(name)
+  }
+
+  /** The tags that point at a manifest and that the caller may pull, newest first */
+  async tagsOf(repository: string, digest: Digest, caller: Pick<Caller, 'may'>): Promise<string[]> {
+    const tags = (await this.entry(repository))?.tags ?? []
+    return tags.flatMap(({ digest: found, tag }) =>
+      found === digest && caller.may({ action: 'pull', repository, tag }) ? tag : [],
+    )
   }
 
   async #entries(): Promise<Ordered<CatalogueEntry>> {

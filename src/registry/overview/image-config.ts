@@ -1,5 +1,6 @@
-import { decodeJson, isObject } from '../../oci/manifest-fields.ts'
+import { decodeJson, isObject, parseJsonObject } from '../../oci/manifest-fields.ts'
 import { requireJsonWithin } from '../../oci/manifest-limits.ts'
+import { drained } from '../../oci/steps.ts'
 import { limited, pairsOf, textOf, textsOf, type Limited, type Pair } from './limited.ts'
 
 /** Levels of nesting, and values: more than any builder writes */
@@ -68,11 +69,9 @@ export function readConfig(bytes: Uint8Array): ImageConfig | undefined {
 
 function parse(bytes: Uint8Array): Record<string, unknown> | undefined {
   try {
-    for (const _ of requireJsonWithin(bytes, limits)) {
-      // a config is small enough to be checked at once
-    }
-    const value: unknown = JSON.parse(decodeJson(bytes))
-    return isObject(value) ? value : undefined
+    // a config is small enough to be checked at once
+    drained(requireJsonWithin(bytes, limits))
+    return parseJsonObject(decodeJson(bytes))
   } catch {
     // not JSON, or too much of it
     return undefined

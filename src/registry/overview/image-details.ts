@@ -68,7 +68,7 @@ export interface ImageDetails {
 }
 
 export interface ImageReaderComponents {
-  catalogue: Pick<Catalogue, 'entry'>
+  catalogue: Pick<Catalogue, 'tagsOf'>
   index: Pick<Index, 'isLinked' | 'manifest'>
   local: (name: string) => LocalRepository
   summaries: Pick<Summaries, 'size'>
@@ -87,8 +87,7 @@ export class ImageReader {
     const found = await local(repository).manifest(reference)
     const { digest, mediaType, root } = found
     const record = await index.manifest(repository, digest)
-    const tags = (await catalogue.entry(repository))?.tagsOf(digest) ?? []
-    const visible = tags.filter(tag => caller.may({ action: 'pull', repository, tag }))
+    const visible = await catalogue.tagsOf(repository, digest, caller)
     const { manifest, unread } = await parse(found, signal)
     const kind = kindOfMediaType(mediaType) ?? 'other'
     const blobs = manifest?.blobs ?? []

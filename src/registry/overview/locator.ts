@@ -19,7 +19,7 @@ export interface Place {
 }
 
 export interface LocatorComponents {
-  catalogue: Pick<Catalogue, 'entry'>
+  catalogue: Pick<Catalogue, 'tagsOf'>
   index: Pick<Index, 'isBlobOwned' | 'isOwned' | 'manifestsWith'>
 }
 
@@ -50,8 +50,7 @@ export class Locator {
     for await (const { repository, digest: found } of this.#index.manifestsWith(hash)) {
       signal.throwIfAborted()
       if ((digest === undefined || digest === found) && caller.sees(repository)) {
-        const tags = (await this.#catalogue.entry(repository))?.tagsOf(found) ?? []
-        const visible = tags.filter(tag => caller.may({ action: 'pull', repository, tag }))
+        const visible = await this.#catalogue.tagsOf(repository, found, caller)
         places.push({ repository, digest: found, tags: visible.slice(0, maxTags) })
       }
       if (places.length === maxPlaces) {

@@ -89,7 +89,7 @@ class LookUp {
       }
     }
     const size = sizes.values().reduce((total, bytes) => total + bytes, 0)
-    return cid === undefined || !sizes.has(top) ? undefined : { digest: top, cid, size }
+    return cid === undefined ? undefined : { digest: top, cid, size }
   }
 
   /** @returns false where one is not here, or there are too many */
