@@ -1,10 +1,8 @@
-import type { LevelDatastore } from 'datastore-level'
 import type { Digest } from '../oci/digest.ts'
 import { decodeValue } from './json-value.ts'
 import { keys, shortKey, shortKeyBytes } from './keys.ts'
 import type { Operation } from './index-writer.ts'
-
-type Level = LevelDatastore['db']
+import type { Level } from './level-scan.ts'
 
 /** A blob or a manifest whose blocks are recorded */
 interface Owner {

@@ -1,9 +1,8 @@
-import type { LevelDatastore } from 'datastore-level'
 import type { Digest } from '../oci/digest.ts'
 import type { Index } from './index.ts'
 import { prefixes, shortKey, within } from './keys.ts'
+import type { Level } from './level-scan.ts'
 
-type Level = LevelDatastore['db']
 type IsMeant = (repository: string) => boolean
 
 export interface BlockOwnersComponents {

@@ -4,7 +4,7 @@ import type { Operation } from './index-writer.ts'
 import { encodeValue } from './json-value.ts'
 import { keys, shortKey } from './keys.ts'
 
-const noValue = new Uint8Array()
+export const noValue = new Uint8Array()
 
 /** What is written for a change, so that it is remembered, and whether it keeps something */
 export function remembered(

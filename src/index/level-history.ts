@@ -1,4 +1,3 @@
-import type { LevelDatastore } from 'datastore-level'
 import type { Descriptor } from '../oci/descriptor.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { BlockOwners } from './block-owners.ts'
@@ -6,8 +5,7 @@ import type { ChangeRange, ChangeRecord, HistoryIndex, OrderedChange, Remembered
 import type { IndexWriter } from './index-writer.ts'
 import { decodeValue } from './json-value.ts'
 import { keys, prefixes, shortKey, within } from './keys.ts'
-
-type Level = LevelDatastore['db']
+import type { Level } from './level-scan.ts'
 
 /** Reads the history in a LevelDB; {@link LevelIndexChange} writes it */
 export class LevelHistory implements HistoryIndex {

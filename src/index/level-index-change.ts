@@ -1,4 +1,3 @@
-import type { LevelDatastore } from 'datastore-level'
 import type { Digest } from '../oci/digest.ts'
 import type { Descriptor } from '../oci/descriptor.ts'
 import type { EventRecord } from './events.ts'
@@ -19,17 +18,14 @@ import type {
 } from './index.ts'
 import { blobOwner, BlockLists, manifestOwner } from './block-lists.ts'
 import type { ChangeRecord } from './history-index.ts'
-import { remembered } from './history-operations.ts'
+import { noValue, remembered } from './history-operations.ts'
 import { decodeValue, encodeValue } from './json-value.ts'
 import type { PulledRecord, PullsRecord } from './pulls.ts'
 import { keys, prefixes, within } from './keys.ts'
 import type { LevelHistory } from './level-history.ts'
+import type { Level } from './level-scan.ts'
 import type { RecordCache } from './record-cache.ts'
 import type { IndexWriter, Operation } from './index-writer.ts'
-
-type Level = LevelDatastore['db']
-
-const noValue = new Uint8Array()
 
 /** Gathers changes to the index; {@link LevelIndexChange.commit} makes all of them or none */
 export class LevelIndexChange implements IndexChange {
@@ -53,9 +49,8 @@ export class LevelIndexChange implements IndexChange {
     writer: IndexWriter,
     cache: RecordCache,
     history: LevelHistory,
-    listener: () => IndexListener | undefined = () => undefined,
+    listener: () => IndexListener | undefined,
   ) {
-    this.#history = history
     this.#listener = listener
     this.#db = db
     this.#writer = writer

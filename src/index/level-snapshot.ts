@@ -1,10 +1,8 @@
-import type { LevelDatastore } from 'datastore-level'
 import type { Digest } from '../oci/digest.ts'
 import type { BlobRecord, IndexSnapshot, ManifestRecord, TagRecord } from './index.ts'
 import { decodeValue } from './json-value.ts'
 import { keys, prefixes, within } from './keys.ts'
-
-type Level = LevelDatastore['db']
+import type { Level } from './level-scan.ts'
 
 /** The index as it was when the snapshot was taken, whatever has been written since */
 export class LevelSnapshot implements IndexSnapshot {

@@ -1,9 +1,10 @@
 import type { CloudEvent } from '../../events/formats/cloud-event.ts'
 import type { AbortOptions } from '../../remote/abort-options.ts'
 import { ClientError } from '../../remote/errors.ts'
-import { hostOf, jsonOf, requireStatus, type Answer } from '../../remote/http/answer.ts'
+import { hostOf, requireStatus, type Answer } from '../../remote/http/answer.ts'
 import { networkTimeout } from '../timeouts.ts'
 import type { Connection } from './appliance-client.ts'
+import { askJson, jsonBody } from './ask-json.ts'
 export type { CloudEvent } from '../../events/formats/cloud-event.ts'
 
 /** Milliseconds of silence after which the server counts as gone: it sends a comment every 15 seconds */
@@ -46,15 +47,8 @@ export async function resendEvents(
   body: { ids: readonly string[]; webhook?: string | undefined },
   { signal }: AbortOptions = {},
 ): Promise<number> {
-  const answer = await connection.request('/ipdr/v1/events/resend', {
-    method: 'POST',
-    headers: { 'Content-Type': 'application/json' },
-    body: new TextEncoder().encode(JSON.stringify(body)),
-    signal,
-    timeout: networkTimeout,
-  })
-  await requireStatus(answer, 'events')
-  const { queued } = (await jsonOf(answer)) as { queued?: unknown }
+  const request = { signal, ...jsonBody(body) }
+  const { queued } = (await askJson(connection, 'events/resend', 'events', request)) as { queued?: unknown }
   return Number(queued)
 }
 

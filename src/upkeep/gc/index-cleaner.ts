@@ -120,12 +120,15 @@ export class IndexCleaner {
     manifests: ReadonlyMap<Digest, unknown>,
   ): Promise<Parameters<typeof deleteManifests>[3]> {
     const { historyWriter, index } = this.#components
+    if (historyWriter === undefined) {
+      return undefined
+    }
     for (const digest of manifests.keys()) {
       if ((await index.mirrored(repository, digest)) !== undefined) {
         return undefined
       }
     }
-    return historyWriter && { history: historyWriter, action: 'gc' }
+    return { history: historyWriter, action: 'gc' }
   }
 
   /** Deletes links that no manifest of their repository needs */
