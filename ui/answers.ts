@@ -10,6 +10,8 @@ export interface Session {
   /** Undefined where nobody is logged in */
   name?: string
   mayLogOut: boolean
+  /** Whether whoever looks may see and do what an administrator may */
+  mayAdminister: boolean
   /** Ways to log in; empty where everybody may do everything */
   logIn: { issuer?: string; path: string }[]
 }

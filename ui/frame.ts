@@ -1,13 +1,12 @@
-import { h, type ComponentType, type ComponentChild } from 'preact'
+import { h, type ComponentChild } from 'preact'
 import { useEffect, useState } from 'preact/hooks'
 import { announcement } from './parts/copy.ts'
 import { LogInLinks } from './parts/log-in.ts'
 import { Notice } from './parts/notice.ts'
-import { linkTo, route, type Route } from './router.ts'
+import { linkTo, linkToSection, route, type Route } from './router.ts'
+import { sections, type PageType } from './sections.ts'
 import { loadSession, logOut, session } from './session.ts'
 import { ImagesPage } from './pages/images.ts'
-
-type PageType = ComponentType<{ route: Route }>
 
 /** Pages beside the first are loaded when somebody opens one */
 const repositoryPage = async (): Promise<PageType> => (await import('./pages/repository.ts')).RepositoryPage
@@ -26,7 +25,7 @@ export function Frame(): ComponentChild {
       'header',
       { class: 'top' },
       h('a', { class: 'brand', href: linkTo() }, h(Mark, {}), 'IPDR'),
-      h('nav', { 'aria-label': 'Pages' }, h('a', { href: linkTo(), 'aria-current': 'page' }, 'Images')),
+      h(Navigation, {}),
       h(Account, {}),
     ),
     h('main', { id: 'main', tabIndex: -1 }, h(Page, { route: route.value })),
@@ -34,9 +33,38 @@ export function Frame(): ComponentChild {
   )
 }
 
+/** The pages that are for whoever looks */
+function Navigation(): ComponentChild {
+  const current = sections.find(({ name }) => name === route.value.section)?.name ?? ''
+  const shown = sections.filter(({ isFor }) => session.value !== undefined && isFor(session.value))
+  const link = (name: string, title: string): ComponentChild =>
+    h(
+      'a',
+      {
+        key: name,
+        href: name === '' ? linkTo() : linkToSection(name),
+        'aria-current': name === current ? 'page' : undefined,
+      },
+      title,
+    )
+  return h('nav', { 'aria-label': 'Pages' }, link('', 'Images'), ...shown.map(({ name, title }) => link(name, title)))
+}
+
+function loaderOf({ reference, repository, section }: Route): (() => Promise<PageType>) | undefined {
+  if (section !== '') {
+    return sections.find(({ name }) => name === section)?.load
+  }
+  return repository === '' ? undefined : reference === '' ? repositoryPage : imagePage
+}
+
+function titleOf({ reference, repository, section }: Route): string {
+  const ofSection = sections.find(({ name }) => name === section)?.title
+  return ofSection ?? `${repository}${reference === '' ? '' : `${reference.includes(':') ? '@' : ':'}${reference}`}`
+}
+
 function Page({ route }: { route: Route }): ComponentChild {
-  const { reference, repository } = route
-  const load = repository === '' ? undefined : reference === '' ? repositoryPage : imagePage
+  const { reference, repository, section } = route
+  const load = loaderOf(route)
   const [loaded, setLoaded] = useState<{ load: typeof load; page: PageType | undefined }>()
   useEffect(() => {
     load?.().then(
@@ -49,21 +77,18 @@ function Page({ route }: { route: Route }): ComponentChild {
     )
   }, [load])
   useEffect(() => {
-    document.title = [
-      `${repository}${reference === '' ? '' : `${reference.includes(':') ? '@' : ':'}${reference}`}`,
-      'IPDR',
-    ]
-      .filter(text => text !== '')
-      .join(' – ')
+    document.title = [titleOf(route), 'IPDR'].filter(text => text !== '').join(' – ')
     scrollTo(0, 0)
-  }, [repository, reference])
+  }, [section, repository, reference])
   if (load === undefined) {
     return h(ImagesPage, { route })
   }
   if (loaded?.load !== load) {
     return null
   }
-  return loaded.page === undefined ? h(Outdated, {}) : h(loaded.page, { route, key: `${repository} ${reference}` })
+  return loaded.page === undefined
+    ? h(Outdated, {})
+    : h(loaded.page, { route, key: `${section} ${repository} ${reference}` })
 }
 
 /** The server has files of another version now, or does not answer */

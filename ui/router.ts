@@ -2,6 +2,8 @@ import { signal } from '@preact/signals'
 
 /** Where somebody is, which is the fragment of the address: it works at any path that a proxy gives these pages */
 export interface Route {
+  /** The name of a page that is not about images (sections.ts); empty for those that are */
+  section: string
   /** What is looked at; empty for the list of all repositories */
   repository: string
   /** Tag or digest; empty for the repository as a whole */
@@ -29,6 +31,11 @@ export function linkTo(repository = '', reference = '', query: Record<string, st
   return `#/${repository}${separator}${reference}${text === '' ? '' : `?${text}`}`
 }
 
+/** The address of a page that is not about images; no repository has such a name */
+export function linkToSection(name: string): string {
+  return `#/-/${name}`
+}
+
 /** Changes where somebody is without a step in the history, as when a search is typed */
 export function replaceRoute(link: string): void {
   history.replaceState(null, '', link)
@@ -37,8 +44,9 @@ export function replaceRoute(link: string): void {
 
 function readRoute(): Route {
   const [path = '', query = ''] = decoded(location.hash.replace(/^#\/?/, '')).split('?', 2)
-  const [, repository = '', reference = ''] = /^([^:@]*)(?:[:@](.*))?$/s.exec(path) ?? []
-  return { repository, reference, query: new URLSearchParams(query) }
+  const section = /^-\/(\w+)$/.exec(path)?.[1] ?? ''
+  const [, repository = '', reference = ''] = (section === '' && /^([^:@]*)(?:[:@](.*))?$/s.exec(path)) || []
+  return { section, repository, reference, query: new URLSearchParams(query) }
 }
 
 /** Some programs encode the colon of a link */

@@ -278,7 +278,7 @@ describe('every route', () => {
       referrerRoutes(none),
       tagRoutes(none),
       tokenRoutes(none, none),
-      uiApiRoutes(none),
+      uiApiRoutes(none, none),
       uploadRoutes(none, none),
     ].flatMap(routesOf)
     // of the registry itself, `served` has every path

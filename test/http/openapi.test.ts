@@ -77,7 +77,7 @@ describe('docs/openapi.yaml', () => {
       ),
       logInRoutes({ access: none, log: none, metrics: none }),
       sessionRoutes({ access: none }),
-      uiApiRoutes({ access: none, registry: none, log: none, metrics: none }),
+      uiApiRoutes({ access: none, registry: none, log: none, metrics: none }, { token: undefined }),
     ]
       .flatMap(routesOf)
       .map(({ method, path }) => `${method} ${path}`)

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { gunzipSync } from 'node:zlib'
 import { after, before, describe, it } from 'node:test'
 import { basic } from '../fixtures/access.ts'
-import { assertError, json, TestApp, type Reply } from '../fixtures/app.ts'
+import { assertError, authorized, json, TestApp, type Reply } from '../fixtures/app.ts'
 import { sha256 } from '../fixtures/images.ts'
 import { descriptorOf, imageIndex, imageManifest, ociIndex, ociManifest } from '../fixtures/manifests.ts'
 
@@ -381,7 +381,11 @@ rules:
   })
 
   it('is told how to log in, and his browser asks for a password at one place alone', async () => {
-    assert.deepEqual(json(await app.get('/ui/api/session')), { mayLogOut: false, logIn: [{ path: '/ui/log-in' }] })
+    assert.deepEqual(json(await app.get('/ui/api/session')), {
+      mayLogOut: false,
+      mayAdminister: false,
+      logIn: [{ path: '/ui/log-in' }],
+    })
     assert.partialDeepStrictEqual(json(await app.get('/ui/api/session', alice)), { name: 'alice' })
     const refused = await app.get('/ui/api/tags?repository=team/app')
     assert.equal(refused.status, 401)
@@ -398,6 +402,36 @@ rules:
       assert.deepEqual([status, headers['location'], headers['x']], [302, location, undefined])
     }
     await using open = await TestApp.start()
-    assert.deepEqual(json(await open.get('/ui/api/session')), { mayLogOut: false, logIn: [] })
+    assert.deepEqual(json(await open.get('/ui/api/session')), {
+      mayLogOut: false,
+      mayAdminister: false,
+      logIn: [],
+    })
+  })
+})
+
+describe('an administrator of pages', () => {
+  const mayAdminister = async (app: TestApp, headers: Record<string, string> = {}): Promise<boolean> =>
+    (json(await app.get('/ui/api/session', headers)) as { mayAdminister: boolean }).mayAdminister
+
+  it('is who the rules let administer, or who shows the token where there are no rules', async () => {
+    await using open = await TestApp.start()
+    assert.equal(await mayAdminister(open), false)
+    assert.equal(await mayAdminister(open, { Authorization: 'Bearer wrong' }), false)
+    assert.equal(await mayAdminister(open, authorized), true)
+    const everything = `actions: [pull, push, delete, admin]`
+    const rules = `rules:\n  - { who: ['user:root'], repositories: ['**'], ${everything} }`
+    const users = { root: 'of root', alice: 'of alice' }
+    open.access.change({ rules, users })
+    assert.equal(await mayAdminister(open, basic('root', 'of root')), true)
+    assert.equal(await mayAdminister(open, basic('alice', 'of alice')), false)
+    assert.equal(await mayAdminister(open), false)
+    open.access.change({ rules: rules.replace('user:root', 'anonymous'), users })
+    assert.equal(await mayAdminister(open), false)
+  })
+
+  it('is nobody where administration has a port of its own', async () => {
+    await using app = await TestApp.start({ adminPort: true })
+    assert.equal(await mayAdminister(app, authorized), false)
   })
 })

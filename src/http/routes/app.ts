@@ -159,7 +159,7 @@ function otherRoutes(components: AppComponents, { admin, limits, ui = false }: A
   router.use(identify(components))
   router.use(sessionRoutes(components))
   if (ui) {
-    router.use(uiApiRoutes(components))
+    router.use(uiApiRoutes(components, { token: admin?.token }))
   }
   router.use(digRoutes(components))
   return router

@@ -14,6 +14,7 @@ import { sessionOf } from '../middleware/session.ts'
 import { clientSignal } from '../request-options.ts'
 import { invalid } from './admin-json.ts'
 import { createRouter } from './router.ts'
+import { mayAdminister, type PageAdministrators } from './ui-administrators.ts'
 
 /** Characters of a search */
 const maxSearch = 300
@@ -35,35 +36,39 @@ const logInPath = '/ui/log-in'
  * GET /ui/log-in?to=<page>                                asks for a name and a password
  * ```
  */
-export function uiApiRoutes({
-  access,
-  registry,
-  ...components
-}: {
-  access: Access
-  registry: Registry
-  log: Logger
-  metrics: Metrics
-}): Router {
+export function uiApiRoutes(
+  {
+    access,
+    registry,
+    ...components
+  }: {
+    access: Access
+    registry: Registry
+    log: Logger
+    metrics: Metrics
+  },
+  init: PageAdministrators,
+): Router {
   const router = createRouter()
   router.use('/ui/api', (_req, res, next) => {
     res.setHeader('Cache-Control', 'no-store')
     next()
   })
-  addSession(router, access)
+  addSession(router, access, init)
   addLists(router, registry)
   router.use('/ui/api', withoutPasswordPrompt, errorHandler(components, jsonBody))
   router.use(logInPath, errorHandler(components, textBody))
   return router
 }
 
-function addSession(router: Router, access: Access): void {
+function addSession(router: Router, access: Access, init: PageAdministrators): void {
   router
     .route('/ui/api/session')
     .all(route('ui-api'))
-    .get((req, res) => {
+    .get(async (req, res) => {
       res.json({
         name: userOf(res),
+        mayAdminister: await mayAdminister(req, res, init),
         // who logged in by a password can't be logged out: the browser keeps it
         mayLogOut: sessionOf(req, access) !== undefined,
         logIn: access.isClosed
