@@ -162,6 +162,7 @@ function check(title: string, find: (source: Source) => string[]): void {
 const roomsInOrder = [
   [
     'src/upkeep',
+    'src/upkeep/status',
     'src/upkeep/retention',
     'src/upkeep/fsck',
     'src/upkeep/gc',

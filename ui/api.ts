@@ -1,6 +1,15 @@
 import { signal } from '@preact/signals'
 import { useEffect, useState } from 'preact/hooks'
-import type { FolderLine, ImageDetails, PartOf, Place, RepositoryLine, Session, TagLine } from './answers.ts'
+import type {
+  FolderLine,
+  ImageDetails,
+  NetworkReport,
+  PartOf,
+  Place,
+  RepositoryLine,
+  Session,
+  TagLine,
+} from './answers.ts'
 
 /** The server did not answer, or refused */
 export class ApiError extends Error {
@@ -20,6 +29,7 @@ interface Answers {
   find: { places: Place[] }
   tags: PartOf<TagLine>
   image: ImageDetails
+  network: NetworkReport
 }
 
 export interface Asked<T> {

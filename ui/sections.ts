@@ -16,9 +16,16 @@ export interface Section {
 }
 
 /** In the order of the navigation, one for each line */
-export const sections: readonly Section[] = []
+export const sections: readonly Section[] = [
+  {
+    name: 'network',
+    title: 'Network',
+    isFor: administrators,
+    load: async () => (await import('./pages/network.ts')).NetworkPage,
+  },
+]
 
-/** Who may administer this registry */
-export function administrators({ mayAdminister }: Session): boolean {
+/** Those who may administer this registry */
+function administrators({ mayAdminister }: Session): boolean {
   return mayAdminister
 }

@@ -1,8 +1,9 @@
 /**
  * `src/upkeep` keeps a registry in order: deletion by rules (`retention/`), garbage collection (`gc/`), checks and
- * repairs (`fsck/`), a lost index (`rebuild/`), undo (`history/`) and copies (`backup/`). Each room may import those
- * after it: `retention`, `fsck`, `gc`, `rebuild`, `history`, `backup`. The folder may import `access`, `registry`,
- * `ipfs`, `oci`, `scheduling` and types of `index`; it knows neither HTTP nor the configuration.
+ * repairs (`fsck/`), a lost index (`rebuild/`), undo (`history/`) and copies (`backup/`), and tells how it is
+ * (`status/`). Each room may import those after it: `status`, `retention`, `fsck`, `gc`, `rebuild`, `history`,
+ * `backup`. The folder may import `access`, `registry`, `ipfs`, `oci`, `scheduling` and types of `index`; it knows
+ * neither HTTP nor the configuration.
  *
  * This file is the place to begin: everything that an administrator can ask for passes through it, and leads to one
  * room. It throws only OciError.

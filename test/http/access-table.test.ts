@@ -114,6 +114,7 @@ GET /ui/api/tags?repository=team/none                          401    403    404
 GET /ui/api/tags?repository=secret/app                         401    403    403    403     403   200  403    403  403   403    403   401
 GET /ui/api/image?repository=team/app&reference=v1             401    403    200    200     200   200  200    200  200   200    200   401
 GET /ui/api/image?repository=secret/app&reference=v1           401    403    403    403     403   200  403    403  403   403    403   401
+GET /ui/api/network                                            401    403    403    403     403   200  403    403  403   403    403   401
 GET /ui/log-in                                                 401    302    302    302     302   302  302    302  302   302    302   401
 GET /livez                                                     200    200    200    200     200   200  200    200  200   200    200   200
 GET /health                                                    200    200    200    200     200   200  200    200  200   200    200   200
@@ -182,7 +183,8 @@ describe('every route', () => {
       publish: async () => ({ name: 'k51', cid: 'bafk' }),
     } as unknown as Administration
     const events = { wants: () => false, webhooks: () => [] } as unknown as Events
-    app = resources.use(await TestApp.start({ access: {}, administration, events, server: { tls } }))
+    const status = { network: { report: async () => ({}) } } as never
+    app = resources.use(await TestApp.start({ access: {}, administration, events, status, server: { tls } }))
     for (const repository of ['public/app', 'team/app', 'secret/app']) {
       for (const blob of [Buffer.from('{}'), layer]) {
         const path = `/v2/${repository}/blobs/uploads/?digest=${sha256(blob)}`
@@ -265,7 +267,7 @@ describe('every route', () => {
   }
 
   it('is in the table', async () => {
-    const none = { registry: {} } as never
+    const none = { registry: {}, status: {} } as never
     const api = await ApiDescription.read(join(projectDirectory, 'docs/openapi.yaml'))
     const served = [
       baseRoutes(),

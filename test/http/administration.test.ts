@@ -18,7 +18,14 @@ import { leafBlock } from '../fixtures/leaf-block.ts'
 import { assertError, authorized, json, TestApp, type Reply, type RequestInit } from '../fixtures/app.ts'
 
 const cid = 'bafybeifdu6szz4rerwwo577ttks42zqyurteguvwp7zrztmumxxx3b62ma'
-const peer = { peer: '12D3', address: '/ip4/192.0.2.1/tcp/4001', direction: 'outbound' as const, limited: false }
+const peer = {
+  peer: '12D3',
+  address: '/ip4/192.0.2.1/tcp/4001',
+  direction: 'outbound' as const,
+  limited: false,
+  sent: 5,
+  received: 6,
+}
 
 const answers: Record<string, () => Error> = {
   '/nonsense': () => new NetworkConfigError('/nonsense is no multiaddr'),

@@ -77,7 +77,7 @@ describe('docs/openapi.yaml', () => {
       ),
       logInRoutes({ access: none, log: none, metrics: none }),
       sessionRoutes({ access: none }),
-      uiApiRoutes({ access: none, registry: none, log: none, metrics: none }, { token: undefined }),
+      uiApiRoutes({ access: none, registry: none, status: none, log: none, metrics: none }, { token: undefined }),
     ]
       .flatMap(routesOf)
       .map(({ method, path }) => `${method} ${path}`)
@@ -92,6 +92,7 @@ describe('docs/openapi.yaml', () => {
   /** Operation, status, content type, body */
   const asked: Array<[string, number, string?, (string | (() => ArrayBuffer))?]> = [
     ['GET /ipdr/v1/peers', 200],
+    ['GET /ui/api/network', 200],
     ['GET /ipdr/v1/resolve?name=team/app:v1', 200],
     ['POST /ipdr/v1/gc', 200, json, '{"dryRun":true}'],
     ['POST /ipdr/v1/retention', 200, json, '{"dryRun":true}'],

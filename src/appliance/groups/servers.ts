@@ -16,6 +16,7 @@ import type { NameParts } from './names.ts'
 import type { Network } from './network.ts'
 import { part, type Part } from './part.ts'
 import type { RegistryParts } from './registry.ts'
+import { buildStatus } from './status.ts'
 import type { Upkeep } from './upkeep.ts'
 
 /** What answers HTTP */
@@ -49,6 +50,7 @@ export function buildServers(components: Base & AccessParts & Network & NamePart
     readOnly,
     registry,
     health,
+    status: buildStatus(components),
     instance: inputs.upstreams?.instance,
     usage,
     metrics,

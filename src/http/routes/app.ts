@@ -55,7 +55,7 @@ import type { Access } from '../../access/access.ts'
 import type { AuditLog } from '../../access/audit-log.ts'
 import { identify } from '../middleware/identify.ts'
 import { tokenRoutes } from './token.ts'
-import { uiApiRoutes } from './ui-api.ts'
+import { uiApiRoutes, type ApplianceStatus } from './ui-api.ts'
 import { uiRoutes } from './ui.ts'
 
 export interface AppComponents {
@@ -75,6 +75,8 @@ export interface AppComponents {
   usage?: UsageLimits | undefined
   /** Undefined if the appliance has no administration */
   administration?: Administration | undefined
+  /** How the appliance is; @default no page shows it */
+  status?: ApplianceStatus | undefined
   /** @default nobody hears of events */
   events?: Events | undefined
   metrics: Metrics

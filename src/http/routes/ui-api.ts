@@ -5,6 +5,7 @@ import type { Metrics } from '../../metrics.ts'
 import { OciError } from '../../oci/errors.ts'
 import { parseName, parseReference } from '../../oci/reference.ts'
 import type { Registry } from '../../registry/repositories/registry.ts'
+import type { NetworkStatus } from '../../upkeep/status/network-status.ts'
 import { jsonBody, textBody, toClientError } from '../error-response.ts'
 import { onlyMethods } from '../middleware/allowed-methods.ts'
 import { errorHandler } from '../middleware/error-handler.ts'
@@ -14,7 +15,8 @@ import { sessionOf } from '../middleware/session.ts'
 import { clientSignal } from '../request-options.ts'
 import { invalid } from './admin-json.ts'
 import { createRouter } from './router.ts'
-import { mayAdminister, type PageAdministrators } from './ui-administrators.ts'
+import { addNetworkPage } from './ui-network.ts'
+import { administratorsOnly, mayAdminister, type PageAdministrators } from './ui-administrators.ts'
 
 /** Characters of a search */
 const maxSearch = 300
@@ -22,6 +24,11 @@ const [defaultLimit, maxLimit] = [50, 100]
 
 /** Where a browser is asked for a name and a password, which it then sends with whatever is below `/ui/` */
 const logInPath = '/ui/log-in'
+
+/** How the appliance is, for the pages of administrators */
+export interface ApplianceStatus {
+  network: Pick<NetworkStatus, 'report'>
+}
 
 /**
  * What the pages show, as JSON. The rules decide what of it somebody sees, as they do for the registry. Errors are
@@ -35,15 +42,19 @@ const logInPath = '/ui/log-in'
  * GET /ui/api/image?repository=&reference=                one image
  * GET /ui/log-in?to=<page>                                asks for a name and a password
  * ```
+ *
+ * ui-network.ts has what only administrators see.
  */
 export function uiApiRoutes(
   {
     access,
     registry,
+    status,
     ...components
   }: {
     access: Access
     registry: Registry
+    status?: ApplianceStatus | undefined
     log: Logger
     metrics: Metrics
   },
@@ -56,6 +67,10 @@ export function uiApiRoutes(
   })
   addSession(router, access, init)
   addLists(router, registry)
+  const guard = administratorsOnly(access, init)
+  if (status !== undefined) {
+    addNetworkPage(router, status.network, guard)
+  }
   router.use('/ui/api', withoutPasswordPrompt, errorHandler(components, jsonBody))
   router.use(logInPath, errorHandler(components, textBody))
   return router

@@ -22,16 +22,21 @@ import {
 } from './patches/bounded-bitswap.ts'
 import { Patches } from './patches/patches.ts'
 import { parseAddress } from './peer-keeper.ts'
-import type { Peer } from './peer.ts'
+import { PeerTraffic } from './peer-traffic.ts'
+import type { Peer, PeerDescription } from './peer.ts'
 import { finishStep, haltNode, startNode } from './running-node.ts'
 import type { IpfsNodeComponents, IpfsNodeInit, RunningNode } from './running-node.ts'
 
 export type { IpfsNodeComponents, IpfsNodeInit, PeerAccess } from './running-node.ts'
 
+/** Characters of what a peer says that it runs */
+const maxAgent = 100
+
 /** The IPFS node of the appliance: Helia, with libp2p and bitswap as the network profile wants them */
 export class IpfsNode {
   readonly #components: IpfsNodeComponents
   readonly #init: IpfsNodeInit
+  readonly #traffic = new PeerTraffic()
   #running: RunningNode | undefined
   #isWanted = false
   /** The last start or stop; each waits for the one before it */
@@ -82,7 +87,21 @@ export class IpfsNode {
       direction,
       limited: limits !== undefined,
       latency: rtt,
+      ...this.#traffic.of(remotePeer.toString()),
     }))
+  }
+
+  /** What is known of each connected peer, by its id */
+  async describePeers(options: { signal?: AbortSignal | undefined } = {}): Promise<Map<string, PeerDescription>> {
+    const { libp2p } = this
+    const described = (libp2p?.getPeers() ?? []).map(async peer => {
+      const known = await libp2p?.peerStore.get(peer, options).catch(() => undefined)
+      const agent = known?.metadata.get('AgentVersion')
+      const text = agent && new TextDecoder().decode(agent).slice(0, maxAgent)
+      const id = peer.toString()
+      return [id, { agent: text, isConfigured: this.isConfigured(id) }] as const
+    })
+    return new Map(await Promise.all(described))
   }
 
   /**
@@ -135,7 +154,7 @@ export class IpfsNode {
     }
     const { log } = this.#components
     const patches = this.#components.patches ?? new Patches({ log })
-    this.#running = await startNode({ ...this.#components, patches }, this.#init)
+    this.#running = await startNode({ ...this.#components, patches, traffic: this.#traffic }, this.#init)
     // a stop may have come meanwhile, and waited no longer
     if (!this.#isWanted) {
       await this.#stop()

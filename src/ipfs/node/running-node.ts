@@ -14,6 +14,7 @@ import type { Patches } from './patches/patches.ts'
 import { PeerCertificates, type CertificateHolder } from './peer-certificates.ts'
 import { parseAddresses, PeerKeeper } from './peer-keeper.ts'
 import { defaultPeerLimits, limitConnections, type PeerLimits } from './peer-limits.ts'
+import type { PeerTraffic } from './peer-traffic.ts'
 import { parseSwarmKey } from './swarm-key.ts'
 import type { Libp2pInit, NetworkProfile } from './libp2p.ts'
 import type { Logger } from '../../log.ts'
@@ -81,7 +82,7 @@ export interface RunningNode {
   certificates?: PeerCertificates | undefined
 }
 
-type Components = IpfsNodeComponents & { patches: Patches }
+type Components = IpfsNodeComponents & { patches: Patches; traffic: PeerTraffic }
 
 /** @throws NetworkConfigError, ListenError, PackageError */
 export async function startNode(components: Components, init: IpfsNodeInit): Promise<RunningNode> {
@@ -98,7 +99,7 @@ async function startOnline(
   init: IpfsNodeInit,
   network: Libp2pInit['network'],
 ): Promise<RunningNode> {
-  const { access, hashBlock, log, patches } = components
+  const { access, hashBlock, log, patches, traffic } = components
   const { limits = defaultPeerLimits, swarmKey } = init
   const peers = parseAddresses(init.peers, 'a peer')
   const bootstrap = parseAddresses(
@@ -124,7 +125,7 @@ async function startOnline(
     await checkPreSharedKey(patches, { psk: parseSwarmKey(swarmKey) })
   }
   const uploadRate = init.maxUpload === 0 ? undefined : init.maxUpload
-  const bitswap = { ...limits, mayFetch: access?.mayFetch, hashBlock, uploadRate }
+  const bitswap = { ...limits, mayFetch: access?.mayFetch, hashBlock, uploadRate, traffic }
   const helia = withBoundedBitswap(withLibp2pLight(createHelia(components), options), patches, bitswap)
   await startOrHalt({ helia }, log)
   const { libp2p } = helia

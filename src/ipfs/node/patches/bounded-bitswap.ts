@@ -33,7 +33,15 @@ import { guardBlocks } from './guarded-blocks.ts'
 import { MessageBudget } from './message-budget.ts'
 import { Upload } from './upload.ts'
 import { serveInRounds } from './want-rounds.ts'
-import type { BlockSession, BlockSessionInit, Ledger, LedgerMap, Network, WantList } from './bitswap-parts.ts'
+import type {
+  BlockSession,
+  BlockSessionInit,
+  Ledger,
+  LedgerMap,
+  Network,
+  ReceivedBlock,
+  WantList,
+} from './bitswap-parts.ts'
 import type { Patches, Shape } from './patches.ts'
 import type { BitswapOptions } from '@helia/bitswap'
 import type { HeliaWithLibp2p } from '@helia/libp2p'
@@ -85,6 +93,8 @@ export interface BitswapLimits {
   hashBlock?: HashBlock | undefined
   /** Bytes of blocks that are sent per second, to all peers together; @default any number */
   uploadRate?: number | undefined
+  /** Is told the bytes of blocks that each peer gets and sends */
+  traffic?: { sent: (peer: string, bytes: number) => void; received: (peer: string, bytes: number) => void } | undefined
 }
 
 /**
@@ -131,13 +141,19 @@ async function bound(helia: Helia, libp2p: Libp2pParts, patches: Patches, limits
   const { network, wantList, peerWantLists } = checkedBitswap(helia, patches).bitswap
   const ledgers = peerWantLists.ledgerMap
   refuseIdentityHashes(wantList)
-  const { hashBlock, mayFetch, uploadRate } = limits
+  const { hashBlock, mayFetch, traffic, uploadRate } = limits
   if (hashBlock !== undefined) {
     hashElsewhere(wantList, hashBlock)
   }
   refuseUnasked(wantList, limits.unaskedBytes)
+  if (traffic !== undefined) {
+    countReceived(wantList, traffic)
+  }
   const upload = uploadRate === undefined ? undefined : new Upload(uploadRate)
-  sendBlocksUncopied(network, libp2p, (peer, bytes) => upload?.sent(peer, bytes))
+  sendBlocksUncopied(network, libp2p, (peer, bytes) => {
+    upload?.sent(peer, bytes)
+    traffic?.sent(peer, bytes)
+  })
   const slots = new Slots(maxRoundsAtOnce)
   const set = ledgers.set.bind(ledgers)
   ledgers.set = (peer, ledger) => {
@@ -191,15 +207,26 @@ function refuseUnasked(wantList: WantList, max: number): void {
       await receive(connection, message)
       return
     }
-    const bytes = message.blocks.reduce(
-      (total, { data }) => total + (data?.byteLength ?? 0),
-      unasked.get(connection) ?? 0,
-    )
+    const bytes = (unasked.get(connection) ?? 0) + bytesOf(message.blocks)
     unasked.set(connection, bytes)
     if (bytes > max) {
       connection.abort(new Error('a peer sends blocks that nobody asked for'))
     }
   }
+}
+
+function countReceived(wantList: WantList, traffic: NonNullable<BitswapLimits['traffic']>): void {
+  const receive = wantList.receiveMessage.bind(wantList)
+  wantList.receiveMessage = async (connection, message) => {
+    if (message.blocks.length > 0) {
+      traffic.received(connection.remotePeer.toString(), bytesOf(message.blocks))
+    }
+    await receive(connection, message)
+  }
+}
+
+function bytesOf(blocks: readonly ReceivedBlock[]): number {
+  return blocks.reduce((total, { data }) => total + (data?.byteLength ?? 0), 0)
 }
 
 /**

@@ -5,7 +5,7 @@ import { parseConfig } from '../../../../src/config/load.ts'
 import type { Peer } from '../../../../src/ipfs/node/peer.ts'
 
 function peer(name: string, direction: Peer['direction'], limited = false): Peer {
-  return { peer: name, address: '/ip4/192.0.2.1/tcp/4001', direction, limited }
+  return { peer: name, address: '/ip4/192.0.2.1/tcp/4001', direction, limited, sent: 0, received: 0 }
 }
 
 describe('the check of peers', () => {

@@ -1,0 +1,123 @@
+import { h, type ComponentChild } from 'preact'
+import type { NetworkReport, PeerLine } from '../answers.ts'
+import { useAnswer } from '../api.ts'
+import { Copyable } from '../parts/copy.ts'
+import { Facts, Part } from '../parts/facts.ts'
+import { ErrorNotice, Notice } from '../parts/notice.ts'
+import { count, formatSize, plain } from '../parts/texts.ts'
+
+/** The IPFS node of the registry and its peers */
+export function NetworkPage(): ComponentChild {
+  const { again, data, error } = useAnswer('network', {}, 3000)
+  return h(
+    'div',
+    {},
+    h('h1', {}, 'Network'),
+    error !== undefined && h(ErrorNotice, { error, again }),
+    error === undefined && data === undefined && h('p', { class: 'quiet waiting' }, 'Loading…'),
+    data !== undefined && [h(Node, { key: 'node', report: data }), h(Peers, { key: 'peers', ...data.peers })],
+  )
+}
+
+const profiles = {
+  offline: 'offline: no other node',
+  lan: 'lan: nodes of the local network',
+  private: 'private: nodes that have the same swarm key',
+  public: 'public: the whole IPFS network',
+}
+
+const answers = { yes: 'Yes.', no: 'No.', partly: 'In part.', unknown: 'Nobody can tell yet.' }
+
+function Node({ report: { addresses, peerId, profile, reachability } }: { report: NetworkReport }): ComponentChild {
+  return h(
+    Part,
+    { title: 'This node' },
+    h(Facts, {
+      facts: [
+        ['Network', profiles[profile]],
+        ['Peer ID', peerId && h(Copyable, { text: peerId, what: 'the peer ID' })],
+        [
+          'Reachable',
+          h(
+            'div',
+            {},
+            h('p', {}, h('strong', {}, answers[reachability.answer]), ' ', plain(reachability.reason)),
+            reachability.advice !== undefined && h('p', {}, reachability.advice),
+          ),
+        ],
+        [
+          'Addresses',
+          addresses.length === 0
+            ? undefined
+            : h(
+                'ul',
+                { class: 'plain' },
+                addresses.map(address =>
+                  h('li', { key: address }, h(Copyable, { text: address, what: `the address ${address}` })),
+                ),
+              ),
+        ],
+      ],
+    }),
+  )
+}
+
+function Peers({ items, total }: NetworkReport['peers']): ComponentChild {
+  if (total === 0) {
+    return h(Part, { title: 'Peers' }, h(Notice, { title: 'Connected to no peer' }))
+  }
+  const names = ['Peer', 'Runs', 'Latency', 'Sent', 'Received', 'Connection']
+  return h(
+    Part,
+    { title: 'Peers' },
+    h(
+      'p',
+      { class: 'quiet' },
+      `${count(total, 'peer')}${items.length < total ? `, of which ${items.length} are listed` : ''}`,
+    ),
+    h(
+      'table',
+      { class: 'list' },
+      h(
+        'thead',
+        {},
+        h(
+          'tr',
+          {},
+          names.map(name => h('th', { key: name, scope: 'col' }, name)),
+        ),
+      ),
+      h(
+        'tbody',
+        {},
+        items.map(line => h(PeerRow, { key: line.peer, line })),
+      ),
+    ),
+  )
+}
+
+const directions = { inbound: 'it connected', outbound: 'this node connected', both: 'both ways' }
+
+function PeerRow({ line }: { line: PeerLine }): ComponentChild {
+  const { address, agent, direction, isConfigured, latency, limited, peer, received, sent } = line
+  return h(
+    'tr',
+    {},
+    h(
+      'th',
+      { scope: 'row' },
+      h('code', { title: `${peer} at ${address}` }, shortPeer(peer)),
+      isConfigured && ' configured',
+    ),
+    h('td', { 'data-name': 'Runs' }, agent === undefined ? '–' : h('bdi', {}, plain(agent))),
+    h('td', { 'data-name': 'Latency', class: 'number' }, latency === undefined ? '–' : `${Math.round(latency)} ms`),
+    h('td', { 'data-name': 'Sent', class: 'number' }, formatSize(sent)),
+    h('td', { 'data-name': 'Received', class: 'number' }, formatSize(received)),
+    h('td', { 'data-name': 'Connection' }, directions[direction], limited && ', by a relay'),
+  )
+}
+
+/** The end of a peer ID, which tells one from another */
+function shortPeer(peer: string): string {
+  return `…${peer.slice(-8)}`
+}
