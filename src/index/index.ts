@@ -160,8 +160,8 @@ export interface Index extends EventIndex, PullIndex {
   /** Whether the repository has a manifest */
   hasRepository: (repository: string) => Promise<boolean>
   repositories: (page: Page) => AsyncIterable<string>
-  /** Descriptors of the manifests that name `subject`, sorted by digest */
-  referrers: (repository: string, subject: Digest, page: Page) => AsyncIterable<Descriptor>
+  /** The manifests that name `subject`, sorted by digest, with their descriptors as JSON */
+  referrers: (repository: string, subject: Digest, page: Page) => AsyncIterable<{ digest: Digest; json: Uint8Array }>
   upload: (id: string) => Promise<UploadRecord | undefined>
   uploadLeaves: (id: string) => Promise<string[]>
   uploads: () => AsyncIterable<{ id: string; record: UploadRecord }>

@@ -1,6 +1,5 @@
 import { LevelDatastore } from 'datastore-level'
 import type { Digest } from '../oci/digest.ts'
-import type { Descriptor } from '../oci/descriptor.ts'
 import { everything, type Page } from '../oci/pagination.ts'
 import { BlockOwners } from './block-owners.ts'
 import { translateOpenError } from './errors.ts'
@@ -26,7 +25,7 @@ import { decodeValue } from './json-value.ts'
 import { keys, prefixes, within } from './keys.ts'
 import { LevelHistory } from './level-history.ts'
 import { LevelIndexChange } from './level-index-change.ts'
-import { scan, scanKeys, type Level } from './level-scan.ts'
+import { scan, scanJson, scanKeys, type Level } from './level-scan.ts'
 import { LevelSnapshot } from './level-snapshot.ts'
 import { RecordCache } from './record-cache.ts'
 import { IndexWriter } from './index-writer.ts'
@@ -122,9 +121,10 @@ export class LevelIndex implements Index {
     }
   }
 
-  async *referrers(repository: string, subject: Digest, page: Page): AsyncGenerator<Descriptor> {
-    for await (const [, descriptor] of this.#scan<Descriptor>(prefixes.referrers(repository, subject), page)) {
-      yield descriptor
+  async *referrers(repository: string, subject: Digest, page: Page): ReturnType<Index['referrers']> {
+    await this.#writer.available
+    for await (const [digest, json] of scanJson(this.#db, prefixes.referrers(repository, subject), page)) {
+      yield { digest: digest as Digest, json }
     }
   }
 

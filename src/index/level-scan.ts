@@ -12,9 +12,20 @@ export async function* scanKeys(db: Level, prefix: string, { limit, last }: Page
   }
 }
 
-/** Yields each key of a page without the prefix, and its value */
-export async function* scan<T>(db: Level, prefix: string, { limit, last }: Page): AsyncGenerator<[string, T]> {
+/** Yields each key of a page without the prefix, and its value as it is stored */
+export async function* scanJson(
+  db: Level,
+  prefix: string,
+  { limit, last }: Page,
+): AsyncGenerator<[string, Uint8Array]> {
   for await (const [key, value] of db.iterator({ ...within(prefix, last), limit })) {
-    yield [key.slice(prefix.length), decodeValue<T>(value)]
+    yield [key.slice(prefix.length), value]
+  }
+}
+
+/** Yields each key of a page without the prefix, and its value */
+export async function* scan<T>(db: Level, prefix: string, page: Page): AsyncGenerator<[string, T]> {
+  for await (const [key, value] of scanJson(db, prefix, page)) {
+    yield [key, decodeValue<T>(value)]
   }
 }

@@ -15,11 +15,11 @@
  * resolved.
  */
 import type { Digest } from '../oci/digest.ts'
-import type { Descriptor } from '../oci/descriptor.ts'
 import type { ByteRange } from '../oci/range.ts'
 import type { Page } from '../oci/pagination.ts'
 import type { Reference } from '../oci/reference.ts'
 import type { EventOrigin } from './event-sink.ts'
+import type { Referrer } from './referrer.ts'
 
 export interface RequestOptions {
   signal?: AbortSignal | undefined
@@ -114,13 +114,13 @@ export interface Repository {
   blob: (digest: Digest, options?: LookUpOptions) => Promise<Blob>
   manifest: (reference: Reference, options?: LookUpOptions) => Promise<FoundManifest>
   tags: (page: Page, options?: RequestOptions) => Promise<Listing<string>>
-  /** Descriptors of the manifests that name `subject`; an empty page where there is none */
+  /** The manifests that name `subject`; an empty page where there is none */
   referrers: (
     subject: Digest,
     page: Page,
     artifactType?: string,
     options?: RequestOptions,
-  ) => Promise<Listing<Descriptor>>
+  ) => Promise<Listing<Referrer>>
 
   /**
    * @throws OciError MANIFEST_INVALID, MANIFEST_BLOB_UNKNOWN, DIGEST_INVALID or STORAGE_FULL; nothing has changed then

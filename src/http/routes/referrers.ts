@@ -2,6 +2,7 @@ import type { Router } from 'express'
 import { parseDigest } from '../../oci/digest.ts'
 import { OCI_INDEX } from '../../oci/media-types.ts'
 import { parsePage } from '../../oci/pagination.ts'
+import type { Referrer } from '../../registry/referrer.ts'
 import type { Registry } from '../../registry/repositories/registry.ts'
 import { requestOptions } from '../request-options.ts'
 import { onlyMethods } from '../middleware/allowed-methods.ts'
@@ -31,10 +32,16 @@ export function referrerRoutes({ registry }: { registry: Registry }): Router {
         res.set(nextPage(req.path, { n: page.limit, last: items.at(-1)?.digest, artifactType, ns: namespaceOf(req) }))
       }
       // as bytes: to the type of a string, Express would add a charset
-      res
-        .set('Content-Type', OCI_INDEX)
-        .send(Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType: OCI_INDEX, manifests: items })))
+      res.set('Content-Type', OCI_INDEX).send(indexOf(items))
     })
     .all(onlyMethods('GET', 'HEAD'))
   return router
+}
+
+/** @returns an image index of the descriptors */
+function indexOf(referrers: Referrer[]): Buffer {
+  const head = JSON.stringify({ schemaVersion: 2, mediaType: OCI_INDEX, manifests: [] }).slice(0, -']}'.length)
+  const comma = Buffer.from(',')
+  const items = referrers.flatMap(({ json }, i) => (i === 0 ? [json] : [comma, json]))
+  return Buffer.concat([Buffer.from(head), ...items, Buffer.from(']}')])
 }

@@ -1,12 +1,12 @@
 import type { Index } from '../../index/index.ts'
 import { algorithmOf, digestOf, type Digest } from '../../oci/digest.ts'
-import type { Descriptor } from '../../oci/descriptor.ts'
 import { OciError } from '../../oci/errors.ts'
 import type { Page } from '../../oci/pagination.ts'
 import type { Reference } from '../../oci/reference.ts'
 import type { SharedCalls } from '../../scheduling/shared-calls.ts'
 import { translateErrors } from '../errors.ts'
 import { takePage } from '../listing.ts'
+import { referrerOf, type Referrer } from '../referrer.ts'
 import { ReadOnlyRepository } from '../repositories/read-only-repository.ts'
 import type { Blob, FoundManifest, Listing, LookUpOptions, Repository, RequestOptions } from '../repository.ts'
 import type { BlobFetch } from './blob-fetch.ts'
@@ -100,7 +100,7 @@ export class MirrorRepository extends ReadOnlyRepository implements Repository {
     page: Page,
     artifactType?: string,
     options: RequestOptions = {},
-  ): Promise<Listing<Descriptor>> {
+  ): Promise<Listing<Referrer>> {
     if (options.onlyCached === true) {
       return await this.#local.referrers(subject, page, artifactType, options)
     }
@@ -110,7 +110,7 @@ export class MirrorRepository extends ReadOnlyRepository implements Repository {
         .filter(descriptor => artifactType === undefined || descriptor.artifactType === artifactType)
         .toSorted((a, b) => (a.digest < b.digest ? -1 : 1))
       return await takePage(page, async function* ({ last = '' }) {
-        yield* sorted.filter(({ digest }) => digest > last)
+        yield* sorted.filter(({ digest }) => digest > last).map(referrerOf)
       })
     } catch (err) {
       return await this.#orLocal(err, async () => await this.#local.referrers(subject, page, artifactType))

@@ -1,5 +1,6 @@
 import type { Digest } from '../../oci/digest.ts'
 import type { LocalRepository } from '../repositories/local-repository.ts'
+import { readDescriptor } from '../referrer.ts'
 import { pairsOf, textOf, type Limited, type Pair } from './limited.ts'
 
 /** Of all levels together, and levels: signatures of SBOMs of images have three */
@@ -28,7 +29,7 @@ export async function readReferrers(
       return referrers
     }
     const { items } = await repository.referrers(digest, { limit: maxReferrers - total + 1, last: undefined })
-    for (const item of items) {
+    for (const item of items.map(readDescriptor)) {
       total++
       if (total <= maxReferrers) {
         referrers.push({

@@ -1,8 +1,8 @@
 import type { Digest } from '../../oci/digest.ts'
 import { OciError } from '../../oci/errors.ts'
-import type { Descriptor } from '../../oci/descriptor.ts'
 import type { Page } from '../../oci/pagination.ts'
 import type { Reference } from '../../oci/reference.ts'
+import type { Referrer } from '../referrer.ts'
 import type {
   Blob,
   FoundManifest,
@@ -60,7 +60,7 @@ export class FallbackRepository implements Repository {
     page: Page,
     artifactType?: string,
     options?: RequestOptions,
-  ): Promise<Listing<Descriptor>> {
+  ): Promise<Listing<Referrer>> {
     return await this.#mirrored.referrers(subject, page, artifactType, options)
   }
 

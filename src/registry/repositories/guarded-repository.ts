@@ -1,9 +1,9 @@
 import type { Caller } from '../../access/caller.ts'
 import type { Index } from '../../index/index.ts'
-import type { Descriptor } from '../../oci/descriptor.ts'
 import type { Digest } from '../../oci/digest.ts'
 import type { Page } from '../../oci/pagination.ts'
 import type { Reference } from '../../oci/reference.ts'
+import type { Referrer } from '../referrer.ts'
 import type {
   Blob,
   FoundManifest,
@@ -59,7 +59,7 @@ export class GuardedRepository implements Repository {
     page: Page,
     artifactType?: string,
     options?: RequestOptions,
-  ): Promise<Listing<Descriptor>> {
+  ): Promise<Listing<Referrer>> {
     this.#require('pull')
     return await this.#repository.referrers(subject, page, artifactType, options)
   }

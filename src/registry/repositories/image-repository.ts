@@ -4,7 +4,6 @@ import type { Hasher } from '../../ipfs/hashing/hasher.ts'
 import type { Index } from '../../index/index.ts'
 import type { Digest } from '../../oci/digest.ts'
 import { OciError } from '../../oci/errors.ts'
-import type { Descriptor } from '../../oci/descriptor.ts'
 import type { Page } from '../../oci/pagination.ts'
 import { isTag, type Reference } from '../../oci/reference.ts'
 import type { CachedImages } from '../image/cached-images.ts'
@@ -14,6 +13,7 @@ import { takePage } from '../listing.ts'
 import { ReadOnlyRepository } from './read-only-repository.ts'
 import { readContent, type ReadContentOptions } from '../read-content.ts'
 import type { RootProvider } from '../root-provider.ts'
+import type { Referrer } from '../referrer.ts'
 import type { Blob, FoundManifest, Listing, Repository, RequestOptions } from '../repository.ts'
 import type { VerifiedFiles } from '../image/verified-files.ts'
 
@@ -94,7 +94,7 @@ export class ImageRepository extends ReadOnlyRepository implements Repository {
     })
   }
 
-  async referrers(): Promise<Listing<Descriptor>> {
+  async referrers(): Promise<Listing<Referrer>> {
     return { items: [], more: false }
   }
 

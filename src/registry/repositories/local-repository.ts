@@ -3,14 +3,15 @@ import type { HistoryIndex } from '../../index/history-index.ts'
 import type { ManifestRecord } from '../../index/index.ts'
 import type { Digest } from '../../oci/digest.ts'
 import { OciError } from '../../oci/errors.ts'
-import type { Descriptor } from '../../oci/descriptor.ts'
 import type { ManifestLimits } from '../../oci/manifest-limits.ts'
 import type { Page } from '../../oci/pagination.ts'
 import type { Reference } from '../../oci/reference.ts'
 import type { UnreadableFiles } from '../unreadable-files.ts'
 import { translateErrors } from '../errors.ts'
 import type { LinkGuard } from '../link-guard.ts'
+import { TimeSlice } from '../../scheduling/time-slice.ts'
 import { takePage } from '../listing.ts'
+import { readDescriptor, type Referrer } from '../referrer.ts'
 import { readContent, readWhole } from '../read-content.ts'
 import type {
   Blob,
@@ -119,10 +120,10 @@ export class LocalRepository implements Repository {
     return { items: items.map(({ tag }) => tag), more }
   }
 
-  async referrers(subject: Digest, page: Page, artifactType?: string): Promise<Listing<Descriptor>> {
+  async referrers(subject: Digest, page: Page, artifactType?: string): Promise<Listing<Referrer>> {
     return await takePage(page, ({ last }) => this.#referrers(subject, last, artifactType), {
       maxBytes: maxReferrersBytes,
-      bytes: descriptor => Buffer.byteLength(JSON.stringify(descriptor)) + 1,
+      bytes: ({ json }) => json.byteLength + 1,
     })
   }
 
@@ -188,10 +189,12 @@ export class LocalRepository implements Repository {
     subject: Digest,
     last: string | undefined,
     artifactType: string | undefined,
-  ): AsyncGenerator<Descriptor> {
-    for await (const descriptor of this.#components.index.referrers(this.name, subject, { limit: -1, last })) {
-      if (artifactType === undefined || descriptor.artifactType === artifactType) {
-        yield descriptor
+  ): AsyncGenerator<Referrer> {
+    const slice = new TimeSlice()
+    for await (const referrer of this.#components.index.referrers(this.name, subject, { limit: -1, last })) {
+      await slice.pause()
+      if (artifactType === undefined || readDescriptor(referrer).artifactType === artifactType) {
+        yield referrer
       }
     }
   }

@@ -1,12 +1,12 @@
 import { LRUCache } from 'lru-cache'
 import type { Digest } from '../../oci/digest.ts'
 import { OciError } from '../../oci/errors.ts'
-import type { Descriptor } from '../../oci/descriptor.ts'
 import type { Page } from '../../oci/pagination.ts'
 import type { Reference } from '../../oci/reference.ts'
 import { translateErrors } from '../errors.ts'
 import { ImageRepository, type ImageRepositoryComponents } from './image-repository.ts'
 import { takePage } from '../listing.ts'
+import type { Referrer } from '../referrer.ts'
 import type {
   Blob,
   FoundManifest,
@@ -106,7 +106,7 @@ export class ResolvedRepository implements Repository {
     })
   }
 
-  async referrers(subject: Digest, page: Page, artifactType?: string): Promise<Listing<Descriptor>> {
+  async referrers(subject: Digest, page: Page, artifactType?: string): Promise<Listing<Referrer>> {
     return await this.#components.local.referrers(subject, page, artifactType)
   }
 

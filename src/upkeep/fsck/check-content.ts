@@ -132,8 +132,8 @@ export async function checkReferrer(
   subject: Digest,
   digest: Digest,
 ): Promise<Finding> {
-  for await (const descriptor of index.referrers(repository, subject, everything)) {
-    if (descriptor.digest === digest) {
+  for await (const referrer of index.referrers(repository, subject, everything)) {
+    if (referrer.digest === digest) {
       return fine
     }
   }

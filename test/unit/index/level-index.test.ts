@@ -6,6 +6,7 @@ import { LevelIndex } from '../../../src/index/level-index.ts'
 import type { ManifestRecord, UploadRecord } from '../../../src/index/index.ts'
 import { sha256 } from '../../fixtures/images.ts'
 import { sha512 } from '../../fixtures/manifests.ts'
+import { readDescriptor } from '../../../src/registry/referrer.ts'
 import { temporaryDirectory, type TemporaryDirectory } from '../../fixtures/temporary.ts'
 
 const all = { limit: -1, last: undefined }
@@ -138,7 +139,7 @@ describe('the index', () => {
       assert.deepEqual(await tagsOf(name), [`of-${name.replaceAll('/', '-')}`])
       assert.equal((await Array.fromAsync(index.manifests(name))).length, 1)
       assert.deepEqual(
-        (await Array.fromAsync(index.referrers(name, a, all))).map(({ mediaType }) => mediaType),
+        (await Array.fromAsync(index.referrers(name, a, all))).map(referrer => readDescriptor(referrer).mediaType),
         [name],
       )
     }

@@ -21,6 +21,7 @@ import {
   ociManifest,
   sha512,
 } from '../../../fixtures/manifests.ts'
+import { readDescriptor } from '../../../../src/registry/referrer.ts'
 import { TestRegistry, readAll } from '../../../fixtures/registry.ts'
 
 const all = { limit: 1000, last: undefined }
@@ -397,7 +398,7 @@ describe('referrers', () => {
     await stores.pushManifest('r', 'tagged', image)
     const { items } = await stores.repository('r').referrers(digest, all)
     assert.deepEqual(
-      items,
+      items.map(readDescriptor),
       [
         { mediaType: ociIndex, digest: sha256(layered), size: layered.byteLength, annotations: { a: 'b' } },
         {
@@ -423,7 +424,7 @@ describe('referrers', () => {
     const found: string[] = []
     for (let last: string | undefined, more = true; more; ) {
       const page = await stores.repository('r').referrers(digest, { limit: 2, last }, 'a/b')
-      assert.ok(page.items.length <= 2 && page.items.every(({ artifactType }) => artifactType === 'a/b'))
+      assert.ok(page.items.length <= 2 && page.items.every(item => readDescriptor(item).artifactType === 'a/b'))
       found.push(...page.items.map(({ digest }) => digest))
       last = found.at(-1)
       more = page.more
@@ -442,7 +443,7 @@ describe('referrers', () => {
     const found: string[] = []
     for (let last: string | undefined, more = true; more; ) {
       const page = await stores.repository('r').referrers(digest, { limit: 1000, last })
-      assert.ok(encode(page.items).byteLength < 4 * mebibyte)
+      assert.ok(encode(page.items.map(readDescriptor)).byteLength < 4 * mebibyte)
       pages.push(page.items.length)
       found.push(...page.items.map(({ digest }) => digest))
       last = found.at(-1)

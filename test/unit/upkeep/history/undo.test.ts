@@ -13,6 +13,7 @@ import { bytesOnDisk } from '../../../fixtures/bytes-on-disk.ts'
 import { randomBytes, sha256 } from '../../../fixtures/images.ts'
 import { descriptorOf, imageIndex, imageManifest, ociIndex, ociManifest } from '../../../fixtures/manifests.ts'
 import { blocksBelow } from '../../../fixtures/reachable.ts'
+import { readDescriptor } from '../../../../src/registry/referrer.ts'
 import { readAll, TestRegistry } from '../../../fixtures/registry.ts'
 
 const mebibyte = 1024 * 1024
@@ -119,7 +120,7 @@ describe('undo', () => {
     assert.ok((await readBlob('app', sha256(Buffer.from('platform')))).equals(Buffer.from('platform')))
     const { items } = await stores.repository('app').referrers(digest, everything)
     assert.deepEqual(
-      items.map(({ digest, annotations }) => [digest, annotations]),
+      items.map(item => [item.digest, readDescriptor(item).annotations]),
       [[sha256(signature), { by: 'me' }]],
     )
     assert.equal(await digestOf('app', { digest: young.digest }), young.digest)
