@@ -38,8 +38,8 @@ function section(result: CaseResults): string[] {
   return [
     `## ${result.case}`,
     '',
-    `![ratios](${result.case}.svg)`,
-    '',
+    // nothing is drawn where nothing is compared
+    ...(others.length === 0 ? [] : [`![ratios](${result.case}.svg)`, '']),
     row(['measure', 'unit', ...targets, ...others.map(target => `ours beside ${target}`)]),
     row(Array.from({ length: 2 + targets.length + others.length }, () => '---')),
     ...result.series.map(series =>
