@@ -16,8 +16,9 @@ const common = 5
 
 const introduction = `# Command reference
 
-Every command with its options, from the program's own help: \`ipdr COMMAND --help\` prints the same. [Commands](commands.md) says what they are for. The options of
-\`ipdr server\` are the [settings](configuration.md#reference).`
+Every command with its options, from the program's own help: \`ipdr COMMAND --help\` prints the same.
+[Commands](commands.md) says what they are for. The options of \`ipdr server\` are the
+[settings](configuration.md#reference).`
 
 /** @returns docs/command-reference.md */
 export function commandReference(): string {

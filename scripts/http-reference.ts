@@ -34,8 +34,10 @@ interface Description {
 
 const introduction = `# HTTP reference
 
-Requests that IPDR answers beside the [OCI distribution specification](https://github.com/opencontainers/distribution-spec), from [openapi.yaml](openapi.yaml), which has the
-schemas of all bodies as well. [HTTP API](http-api.md) has the overview, and [administration](operations.md#administration) says who may ask below \`/ipdr/v1\`.`
+Requests that IPDR answers beside the
+[OCI distribution specification](https://github.com/opencontainers/distribution-spec), from
+[openapi.yaml](openapi.yaml), which has the schemas of all bodies as well. [HTTP API](http-api.md) has the overview, and
+[administration](operations.md#administration) says who may ask below \`/ipdr/v1\`.`
 
 /** @returns docs/http-reference.md */
 export function httpReference(): string {
@@ -53,7 +55,9 @@ export function httpReference(): string {
   const resolve = (part: Part): Part => resolved(api, part)
   const responses = [...shared].map(key => {
     const [status, reference] = key.split(' ') as [string, string]
-    const paths = operations.filter(({ operation }) => Object.entries(operation.responses!).map(responseKey).includes(key))
+    const paths = operations.filter(({ operation }) =>
+      Object.entries(operation.responses!).map(responseKey).includes(key),
+    )
     const below = [...new Set(paths.map(({ path }) => `\`${/^(\/ipdr)?\/\w+/.exec(path)![0]}\``))].join(', ')
     return `**${statusOf(status)}**, below ${below}: ${resolve({ $ref: reference }).description!.trim()}`
   })

@@ -2,12 +2,15 @@ import assert from 'node:assert/strict'
 import { existsSync, globSync, readFileSync } from 'node:fs'
 import { dirname, join, normalize } from 'node:path'
 import { describe, it } from 'node:test'
+import { contents } from '../../docs/site/.vitepress/contents.ts'
+import { commandReference } from '../../scripts/command-reference.ts'
 import { withReference } from '../../scripts/configuration-reference.ts'
+import { httpReference } from '../../scripts/http-reference.ts'
 import { configKeys } from '../../src/config/schema.ts'
 
 const root = join(import.meta.dirname, '../..')
 const pages = ['*.md', 'docs/**/*.md', 'bench/*.md', 'test/soak/*.md', '.github/**/*.md']
-  .flatMap(pattern => globSync(pattern, { cwd: root }))
+  .flatMap(pattern => globSync(pattern, { cwd: root, exclude: ['**/node_modules/**'] }))
   .sort()
 
 function read(page: string): string {
@@ -53,6 +56,39 @@ describe('the documents', () => {
     assert.equal(page, withReference(page))
     const documented = Array.from(page.split('## Reference')[1]!.matchAll(/^\| `([\w.]+)`/gm), ([, key]) => key!)
     assert.deepEqual(documented.sort(), configKeys.map(({ path }) => path).sort())
+  })
+
+  it('describe the commands as the program does: `npm run docs` writes it', () => {
+    assert.equal(read('docs/command-reference.md'), commandReference())
+  })
+
+  it('describe the HTTP API as openapi.yaml does: `npm run docs` writes it', () => {
+    assert.equal(read('docs/http-reference.md'), httpReference())
+  })
+
+  it('name commands and options that there are', () => {
+    const reference = commandReference()
+    const named = pages
+      .filter(page => page.startsWith('docs') && !page.includes('decisions'))
+      .flatMap(page => Array.from(read(page).matchAll(/`ipdr ((?:[a-z-]+ ?)+)/g), ([, name]) => `ipdr ${name!.trim()}`))
+    const commands = Array.from(reference.matchAll(/^## (ipdr .+)$/gm), ([, name]) => name!)
+    assert.deepEqual(
+      named.filter(name => !commands.some(command => name === command || name.startsWith(`${command} `))),
+      [],
+    )
+  })
+
+  it('are all in the site', () => {
+    assert.deepEqual(
+      contents
+        .flatMap(section => section.pages)
+        .filter(page => page.startsWith('docs/'))
+        .sort(),
+      pages
+        .filter(page => page.startsWith('docs/') && !/\/(decisions\/\d|site\/)/.test(page))
+        .concat()
+        .sort(),
+    )
   })
 
   it('quote messages as the program writes them', () => {
