@@ -30,6 +30,7 @@ import { addReadOnlyCommand } from './commands/read-only.ts'
 import { addResolveCommand } from './commands/resolve.ts'
 import { addRetentionCommand } from './commands/retention.ts'
 import { addRestoreCommand } from './commands/restore.ts'
+import { addSignaturesCommand } from './commands/signatures.ts'
 import { addSwarmKeyCommand } from './commands/swarm-key.ts'
 import { addDiffCommand, addUndoCommand } from './commands/undo.ts'
 import { addVersionCommand } from './commands/version.ts'
@@ -61,6 +62,7 @@ export function addOtherCommands(program: Command, context: CliContext): void {
     addDiffCommand,
     addPrefetchCommand,
     addRetentionCommand,
+    addSignaturesCommand,
     addGcCommand,
     addFsckCommand,
     addBackupCommand,

@@ -142,7 +142,7 @@ function fromText(value: unknown, globs: 'images' | 'repositories', own?: readon
 }
 
 /** A list that is not empty; one text stands for a list of it */
-function listOf(item: z.ZodType<string>) {
+export function listOf(item: z.ZodType<string>) {
   return z.preprocess(
     value => (typeof value === 'string' ? [value] : value),
     z.array(item, { error: 'must be a list' }).min(1, { error: 'must not be empty' }),

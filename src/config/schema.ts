@@ -2,8 +2,8 @@
  * src/config: the configuration of the server
  *
  *   schema.ts          the one description of it: keys, types, defaults, ranges and what each is for: begin here
- *   sections, limits   its sections; upstreams, webhooks, policies: lists with more; values and keys: what keys are
- *                      made of; contradictions: problems between two keys
+ *   sections, limits   its sections; upstreams, webhooks, policies, only-signed: lists with more; values and keys: what
+ *                      keys are made of; contradictions: problems between two keys
  *   load.ts            reads it: file, then environment, then flags, and reports all problems at once
  *   file, environment, entries, units, closest     what load.ts reads, and how
  *
@@ -15,6 +15,7 @@ import { contradictions } from './contradictions.ts'
 import { keysOf, treeOf, type ConfigKey, type KeyTree } from './key-tree.ts'
 import { addresses, choice, key } from './keys.ts'
 import { limits } from './limits.ts'
+import { onlySigned } from './only-signed.ts'
 import { deprecated, immutableTags, quotas, retention, retentionInterval } from './policies.ts'
 import { access, admin, cache, fsck, gc, history, log, names, p2p, storage, tls } from './sections.ts'
 import { registryMirror, upstreams } from './upstreams.ts'
@@ -83,6 +84,7 @@ const objectSchema = z.strictObject({
   immutableTags,
   quotas,
   deprecated,
+  onlySigned,
   names,
   p2p,
   tls,

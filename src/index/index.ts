@@ -43,6 +43,8 @@ export interface ManifestRecord {
   blobs: Digest[]
   manifests: Digest[]
   subject?: Digest | undefined
+  /** What clients are told who pull it, as its annotation says */
+  deprecated?: string | undefined
   /** When the manifest was pushed, or a tag was last taken from it; ISO 8601. Absent in records of older versions. */
   updated?: string | undefined
 }

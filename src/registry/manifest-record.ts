@@ -1,5 +1,6 @@
 import type { Content } from '../ipfs/content-store.ts'
 import type { ManifestRecord } from '../index/index.ts'
+import { deprecationIn } from '../oci/annotations.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { Descriptor } from '../oci/descriptor.ts'
 import type { Manifest } from '../oci/manifest.ts'
@@ -10,7 +11,9 @@ export function manifestRecord(
   { cid, dagSize, size }: Content,
   references = referencesIn(manifest),
 ): Omit<ManifestRecord, 'root'> {
-  return { mediaType: manifest.mediaType, size, cid, dagSize, ...references }
+  const deprecated = deprecationIn(manifest.annotations)
+  const record = { mediaType: manifest.mediaType, size, cid, dagSize, ...references }
+  return deprecated === undefined ? record : { ...record, deprecated }
 }
 
 /** The digests that a manifest names, each once, as its record has them */

@@ -36,6 +36,8 @@ export interface LookUpOptions extends RequestOptions {
    * Whether content with missing or damaged blocks counts as unknown; for a client that asks whether it has to push it
    */
   whole?: boolean | undefined
+  /** Whether the client is one that signs images, which reads them before they have a signature */
+  signs?: boolean | undefined
 }
 
 /** Where the bytes of a response come from */
@@ -66,6 +68,8 @@ export interface StoredManifest {
   size: number
   /** CID of the image root */
   root: string
+  /** What clients are told who pull it, safe in a header; undefined: it is not deprecated by itself */
+  deprecated?: string | undefined
   /** The bytes exactly as they were pushed */
   read: (options?: RequestOptions) => Promise<Uint8Array>
 }
@@ -138,4 +142,24 @@ export interface Repository {
   mountBlob: (digest: Digest, from: string | undefined) => Promise<boolean>
   /** @throws OciError DENIED where the repository is read-only */
   requireWritable: () => void
+}
+
+/** Repositories of other registries, under names of this one */
+export interface Mirrors {
+  /**
+   * @param namespace the host of the other registry, as clients name it
+   * @param name of a repository there
+   * @returns its name here
+   * @throws OciError NAME_UNKNOWN where that registry is not mirrored, NAME_INVALID
+   */
+  named: (namespace: string, name: string) => string
+  /**
+   * @returns undefined where the name is not one of another registry's
+   * @throws OciError NAME_UNKNOWN where the repository is not mirrored
+   */
+  repository: (name: string) => Repository | undefined
+  /** The name of what is pulled by a name that has no repository here; undefined: nothing */
+  fallbackName: (name: string) => string | undefined
+  /** Why there is nothing by a name of another registry that is not mirrored; undefined: the name is none */
+  reasonAgainst: (name: string) => string | undefined
 }

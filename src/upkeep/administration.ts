@@ -26,12 +26,15 @@ import type { Prefetcher, PrefetchOptions, PrefetchResult } from '../registry/mi
 import type { ReadOnlyMode, ReadOnlyState } from '../registry/read-only-mode.ts'
 import type { Registry } from '../registry/repositories/registry.ts'
 import type { RequestOptions } from '../registry/repository.ts'
+import type { ReportOptions, SignatureCounts } from '../registry/signatures/signature-report.ts'
 import type { RestoreOptions, Restorer, RestoreResult } from './backup/restorer.ts'
 import type { Retention, RetentionOptions, RetentionResult } from './retention/retention.ts'
 import type { Fsck, FsckOptions, FsckResult } from './fsck/fsck.ts'
 
 export interface AdministrationComponents {
   registry: Pick<Registry, 'repository'>
+  /** Undefined where no image must be signed */
+  signatureReport?: ((options: ReportOptions) => Promise<SignatureCounts>) | undefined
   node: {
     peers: () => Peer[]
     connect: (address: string, options?: RequestOptions) => Promise<string>
@@ -123,6 +126,15 @@ export class Administration {
   /** Deletes what the rules of the configuration let go, after the runs that were requested before */
   async retain(options: RetentionOptions = {}): Promise<RetentionResult> {
     return await translateErrors(async () => await this.#components.retention.run(options))
+  }
+
+  /** What the policies about signed images refuse and let through */
+  async signatures(options: ReportOptions = {}): Promise<SignatureCounts> {
+    const { signatureReport } = this.#components
+    if (signatureReport === undefined) {
+      throw new OciError('UNSUPPORTED', { detail: { reason: 'the configuration has no policy onlySigned' } })
+    }
+    return await translateErrors(async () => await signatureReport(options))
   }
 
   /** Checks everything that is stored, after the runs that were requested before */

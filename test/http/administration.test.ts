@@ -58,6 +58,14 @@ const registry = {
     }) as unknown as Repository,
 }
 
+const signatureDecision = {
+  action: 'refuse' as const,
+  repository: 'a/b',
+  tag: 'v1',
+  digest: `sha256:${'1'.repeat(64)}` as const,
+  why: 'onlySigned[0]: this one has no signature',
+}
+
 const administration = new Administration({
   registry,
   readOnly: readOnlyMode(),
@@ -67,6 +75,10 @@ const administration = new Administration({
       onDecisions?.(Array.from({ length: 1001 }, (_, i) => ({ action: 'keep', tag: `v${i}`, ...decided })))
       return { dryRun, repositories: 1, tags: 0, keptTags: 1001, manifests: 0, seconds: 0.1 }
     },
+  },
+  signatureReport: async ({ onDecisions }) => {
+    onDecisions?.([signatureDecision])
+    return { repositories: 1, pass: 0, refuse: 1, unsigned: 0 }
   },
   undo: {
     undo: async ({ repository, tag, to }) => {
@@ -246,6 +258,13 @@ for (const over of ['TCP', 'the socket'] as const) {
       assert.deepEqual(lines.at(-1), { result })
     })
 
+    it('tells which images are refused as they are not signed', async () => {
+      assert.deepEqual(linesOf(await ask('POST', 'signatures', post({}))), [
+        { items: [signatureDecision] },
+        { result: { repositories: 1, pass: 0, refuse: 1, unsigned: 0 } },
+      ])
+    })
+
     it('checks what is stored', async () => {
       assert.deepEqual(linesOf(await ask('POST', 'fsck', post({}))), [{ result: fsckResult }])
       assert.deepEqual(linesOf(await ask('POST', 'fsck', post({ repair: false, rate: 7 }))), [
@@ -386,6 +405,7 @@ describe('/ipdr/v1 over TCP', () => {
     ['POST', 'publish'],
     ['POST', 'gc'],
     ['POST', 'retention'],
+    ['POST', 'signatures'],
     ['POST', 'fsck'],
     ['POST', 'rebuild'],
     ['POST', 'backup'],

@@ -96,6 +96,7 @@ describe('docs/openapi.yaml', () => {
     ['GET /ipdr/v1/resolve?name=team/app:v1', 200],
     ['POST /ipdr/v1/gc', 200, json, '{"dryRun":true}'],
     ['POST /ipdr/v1/retention', 200, json, '{"dryRun":true}'],
+    ['POST /ipdr/v1/signatures', 405, json, '{}'],
     ['POST /ipdr/v1/gc', 200, json, '{"grace":3600}'],
     ['POST /ipdr/v1/fsck', 200, json, '{"repair":false,"rate":0}'],
     ['POST /ipdr/v1/rebuild', 200, json, '{}'],

@@ -117,6 +117,29 @@ describe('a deprecated image', () => {
       assert.equal(await warningOf('GET', `/v2/gone/app/manifests/${reference}`), '299 - "moved to app"')
     }
   })
+
+  it('may say so itself, and what it says is safe', async () => {
+    await app.pushEmptyConfig('own/app')
+    await app.pushEmptyConfig('gone/own')
+    const message = 'use "v3"\r\nX-Evil: 1 \u00e9'
+    const manifest = imageManifest({ annotations: { 'vnd.ipdr.deprecated': message } })
+    for (const [name, warning] of [
+      ['own/app', 'use ?v3???X-Evil: 1 ?'],
+      ['gone/own', 'moved to app'],
+    ]) {
+      assert.equal((await app.pushManifest(name!, 'v1', manifest)).status, 201)
+      for (const reference of ['v1', sha256(manifest)]) {
+        const path = `/v2/${name}/manifests/${reference}`
+        assert.equal(await warningOf('GET', path), `299 - "${warning}"`)
+        assert.equal(await warningOf('HEAD', path), `299 - "${warning}"`)
+      }
+    }
+    const long = imageManifest({ annotations: { 'vnd.ipdr.deprecated': 'x'.repeat(1000) } })
+    await app.pushManifest('own/app', 'long', long)
+    assert.equal(await warningOf('GET', '/v2/own/app/manifests/long'), `299 - "${'x'.repeat(200)}"`)
+    await app.pushManifest('own/app', 'empty', imageManifest({ annotations: { 'vnd.ipdr.deprecated': ' ' } }))
+    assert.equal(await warningOf('GET', '/v2/own/app/manifests/empty'), undefined)
+  })
 })
 
 it('a pull is noted, by HEAD too, and nothing that is not there', async () => {

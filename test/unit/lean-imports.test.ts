@@ -107,6 +107,14 @@ describe('the server', () => {
     )
   })
 
+  it('loads nothing that verifies signatures where no image must be signed', async () => {
+    const loaded = (await run(lazyScript)) as string[]
+    assert.deepEqual(
+      loaded.filter(name => name.includes('@sigstore/') || name.includes('/src/registry/signatures/')),
+      [],
+    )
+  })
+
   it('loads nothing of OpenTelemetry where nobody collects traces', async () => {
     const loaded = (await run(lazyScript)) as string[]
     // prom-client imports the API, which does nothing by itself

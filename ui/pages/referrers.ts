@@ -1,12 +1,12 @@
 import { h, type ComponentChild } from 'preact'
-import type { Limited, Referrer } from '../answers.ts'
+import type { Limited, Pair, Referrer } from '../answers.ts'
 import { formatSize, plain, shortDigest } from '../parts/texts.ts'
 import { linkTo } from '../router.ts'
 import { More, Section } from './image-view.ts'
 
 /** What people call the types that are common */
 const names: [RegExp, string][] = [
-  [/cosign.*(signature|simplesigning)|sigstore\.bundle|notary.*signature/, 'Signature'],
+  [/cosign.*(signature|simplesigning|artifact\.sig)|sigstore\.bundle|notary.*signature/, 'Signature'],
   [/spdx|cyclonedx|sbom/, 'SBOM'],
   [/in-toto|provenance|attestation/, 'Attestation'],
 ]
@@ -33,12 +33,13 @@ function Tree({ referrers, repository }: { repository: string; referrers: readon
   return h(
     'ul',
     { class: 'tree' },
-    referrers.map(({ annotations, artifactType = 'unknown type', digest, referrers: below, size }) =>
+    referrers.map(({ annotations, artifactType = 'unknown type', digest, referrers: below, signature, size }) =>
       h(
         'li',
         { key: digest },
-        h('a', { href: linkTo(repository, digest) }, h('bdi', {}, nameOf(artifactType))),
+        h('a', { href: linkTo(repository, digest) }, h('bdi', {}, nameOf(artifactType, annotations.items))),
         ' ',
+        signature && h(Verdict, { signature }),
         h(
           'span',
           { class: 'quiet' },
@@ -62,8 +63,18 @@ function Tree({ referrers, repository }: { repository: string; referrers: readon
   )
 }
 
-function nameOf(artifactType: string): string {
-  return names.find(([pattern]) => pattern.test(artifactType))?.[1] ?? 'Other'
+/** In words, as colours alone tell not everybody */
+function Verdict({ signature }: { signature: NonNullable<Referrer['signature']> }): ComponentChild {
+  return signature.verified
+    ? h('span', {}, '✓ verified, by the key ', h('bdi', {}, plain(signature.key)), ' ')
+    : h('span', {}, `✗ not verified: ${signature.reason} `)
+}
+
+/** A bundle of cosign says what its statement is for in an annotation */
+function nameOf(artifactType: string, annotations: readonly Pair[]): string {
+  const predicate = annotations.find(({ name }) => name === 'dev.sigstore.bundle.predicateType')?.value
+  const isSignature = predicate === undefined || predicate === 'https://sigstore.dev/cosign/sign/v1'
+  return (!isSignature && 'Attestation') || (names.find(([pattern]) => pattern.test(artifactType))?.[1] ?? 'Other')
 }
 
 function flat(referrers: readonly Referrer[]): Referrer[] {

@@ -11,6 +11,7 @@ import type { Patches } from '../../ipfs/node/patches/patches.ts'
 import { parseSwarmKey } from '../../ipfs/node/swarm-key.ts'
 import type { Logger } from '../../log.ts'
 import { StartError } from '../directory/start-error.ts'
+import { readSignatureRules, type SignatureInputs } from './signature-inputs.ts'
 import { readUpstreams, type UpstreamInputs } from './upstream-inputs.ts'
 import { readWebhooks, type WebhookInputs } from './webhook-inputs.ts'
 
@@ -25,6 +26,8 @@ export interface StartInputs {
   upstreams: UpstreamInputs | undefined
   /** What stores events and sends them to webhooks */
   webhooks: WebhookInputs | undefined
+  /** What verifies signatures of images */
+  signatures: SignatureInputs | undefined
 }
 
 /**
@@ -50,6 +53,7 @@ export async function readStartInputs({ log }: { log: Logger }, config: Config):
     kubo: config.ipfsHost === undefined ? undefined : parseKubo(config.ipfsHost),
     upstreams: await readUpstreams(config),
     webhooks: await readWebhooks(config),
+    signatures: await readSignatureRules(config),
   }
   if (admin.tokenFile !== undefined) {
     await checkAdminToken(admin.tokenFile)

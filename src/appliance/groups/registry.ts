@@ -2,6 +2,7 @@ import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Config } from '../../config/schema.ts'
 import type { HistoryIndex } from '../../index/history-index.ts'
+import type { Index } from '../../index/index.ts'
 import { CachedImages } from '../../registry/image/cached-images.ts'
 import { History } from '../../registry/history.ts'
 import { Deprecations } from '../../registry/deprecations.ts'
@@ -12,10 +13,12 @@ import type { PrefetchScheduleInit } from '../../registry/mirror/prefetch/prefet
 import type { Mirroring, MirroringComponents } from '../../registry/mirror/mirroring.ts'
 import { PullNotes } from '../../registry/pull-notes.ts'
 import { Quotas } from '../../registry/quotas/quotas.ts'
+import type { SignaturePolicy } from '../../registry/signatures/signature-policy.ts'
 import { ReadOnlyMode } from '../../registry/read-only-mode.ts'
 import { Registry } from '../../registry/repositories/registry.ts'
 import { UnreadableFiles } from '../../registry/unreadable-files.ts'
 import { Uploads } from '../../registry/uploads/uploads.ts'
+import type { AdministrationComponents } from '../../upkeep/administration.ts'
 import { readIfThere, replaceOwnerFile } from '../directory/owner-file.ts'
 import type { AccessParts } from './access.ts'
 import { second, type Base } from './base.ts'
@@ -36,6 +39,9 @@ export interface RegistryParts {
   immutable: ImmutableTags | undefined
   cached: CachedImages
   unreadable: UnreadableFiles
+  /** Undefined where no image must be signed */
+  signatures: SignaturePolicy | undefined
+  signatureReport: AdministrationComponents['signatureReport']
   /** Undefined where no other registry is mirrored */
   mirroring: Mirroring | undefined
   readOnly: ReadOnlyMode
@@ -47,7 +53,7 @@ export interface RegistryParts {
 export function buildRegistry(
   components: Base & AccessParts & Storage & Network & NameParts & UpstreamParts & Sharing,
 ): RegistryParts {
-  const { blockstore, config, content, index, log, repairer } = components
+  const { blockstore, config, content, index, inputs, log, repairer } = components
   const { gc, limits, missingBlobs } = config
   const deprecations = config.deprecated.length === 0 ? undefined : new Deprecations(config.deprecated)
   const quotas = config.quotas.length === 0 ? undefined : new Quotas({ index }, config.quotas)
@@ -59,6 +65,7 @@ export function buildRegistry(
   const cached = new CachedImages({ index, log: log.child({ module: 'cache' }) })
   const pulls = new PullNotes({ index, log: log.child({ module: 'registry' }) })
   const immutable = config.immutableTags.length === 0 ? undefined : new ImmutableTags({ index }, config.immutableTags)
+  const signatures = inputs.signatures && new inputs.signatures.SignaturePolicy({ index }, inputs.signatures.rules)
   const unreadable = new UnreadableFiles({ blockstore, repairer })
   const readOnly = buildReadOnlyMode(components)
   const mirroring = buildMirroring({
@@ -74,7 +81,7 @@ export function buildRegistry(
   components.knownDigests.fetched = mirroring?.fetches
   components.blockAccess.fetched = mirroring?.fetches
   const historyWriter = new History({ history: index.history, index })
-  tellOfRefusals(components.events, { immutable, quotas })
+  tellOfRefusals(components.events, { immutable, quotas, signatures })
   const registry: Registry = new Registry(
     {
       ...components,
@@ -83,6 +90,7 @@ export function buildRegistry(
       deprecations,
       immutable,
       quotas,
+      signatures,
       uploads,
       links,
       pulls,
@@ -92,6 +100,7 @@ export function buildRegistry(
     },
     { missingBlobs, manifestLimits: { depth: limits.jsonDepth, descriptors: limits.descriptors } },
   )
+  const signatureReport = buildSignatureReport(index, registry, signatures)
   const parts = [
     part('read-only mode', readOnly),
     part('uploads', uploads),
@@ -99,7 +108,23 @@ export function buildRegistry(
     ...(mirroring === undefined ? [] : [part('mirroring', mirroring)]),
   ]
   const remembered = { history: index.history, historyWriter }
-  return { registry, immutable, uploads, links, pulls, cached, unreadable, mirroring, readOnly, remembered, parts }
+  const policies = { immutable, signatures, signatureReport }
+  const kept = { ...policies, uploads, links, pulls, cached, unreadable, mirroring, readOnly, remembered }
+  return { registry, ...kept, parts }
+}
+
+function buildSignatureReport(
+  index: Index,
+  registry: Registry,
+  policy: SignaturePolicy | undefined,
+): RegistryParts['signatureReport'] {
+  return (
+    policy &&
+    (async options => {
+      const { reportSignatures } = await import('../../registry/signatures/signature-report.ts')
+      return await reportSignatures({ index, policy, local: name => registry.localRepository(name) }, options)
+    })
+  )
 }
 
 function buildMirroring({
@@ -168,10 +193,15 @@ function buildReadOnlyMode({ config, directory, log }: Base): ReadOnlyMode {
 /** Has events tell of what policies and quotas refuse */
 function tellOfRefusals(
   events: Pick<EventSink, 'raise'>,
-  { immutable, quotas }: { immutable: ImmutableTags | undefined; quotas: Quotas | undefined },
+  { immutable, quotas, signatures }: Pick<RegistryParts, 'immutable' | 'signatures'> & { quotas: Quotas | undefined },
 ): void {
   if (immutable !== undefined) {
     immutable.onRefused = (repository, tag, reason) => {
+      events.raise({ kind: 'policy', repository, tag, reason })
+    }
+  }
+  if (signatures !== undefined) {
+    signatures.onRefused = (repository, tag, reason) => {
       events.raise({ kind: 'policy', repository, tag, reason })
     }
   }

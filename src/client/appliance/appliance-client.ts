@@ -5,6 +5,7 @@
  */
 import type { Peer } from '../../ipfs/node/peer.ts'
 import type { RetentionDecision, RetentionProgress, RetentionResult } from '../../upkeep/retention/retention.ts'
+import type { SignatureCounts, SignatureDecision } from '../../registry/signatures/signature-report.ts'
 import type { CollectionProgress, CollectionResult } from '../../upkeep/gc/garbage-collector.ts'
 import type { PrefetchResult } from '../../registry/mirror/prefetch/prefetcher.ts'
 import type { PrefetchProgress } from '../../registry/mirror/prefetch/prefetch-progress.ts'
@@ -13,6 +14,7 @@ import type { RebuildProgress } from '../../upkeep/rebuild/rebuild-run.ts'
 import type { RestoreProgress, RestoreResult } from '../../upkeep/backup/restorer.ts'
 import type { FsckProgress, FsckResult } from '../../upkeep/fsck/fsck.ts'
 export type { RetentionDecision, RetentionProgress, RetentionResult } from '../../upkeep/retention/retention.ts'
+export type { SignatureCounts, SignatureDecision } from '../../registry/signatures/signature-report.ts'
 export type { CollectionProgress, CollectionResult } from '../../upkeep/gc/garbage-collector.ts'
 export type { PrefetchResult } from '../../registry/mirror/prefetch/prefetcher.ts'
 export type { PrefetchProgress } from '../../registry/mirror/prefetch/prefetch-progress.ts'
@@ -165,6 +167,20 @@ export class ApplianceClient {
     options: AbortOptions = {},
   ): Promise<RetentionResult> {
     return await this.#follow('retention', 'retention', { ...options, ...jsonBody(init) }, onProgress, onDecisions)
+  }
+
+  /**
+   * What the policies about signed images refuse and let through; `onProgress` is called about once a second
+   *
+   * @param onDecisions told of each tag that a policy is about
+   * @throws ResponseError, ClientError
+   */
+  async signatures(
+    onProgress: (progress: SignatureCounts) => void,
+    onDecisions: (decisions: readonly SignatureDecision[]) => void,
+    options: AbortOptions = {},
+  ): Promise<SignatureCounts> {
+    return await this.#follow('signatures', 'signatures', { ...options, ...jsonBody({}) }, onProgress, onDecisions)
   }
 
   /**

@@ -1,6 +1,7 @@
 import type { RequestHandler, Router } from 'express'
 import type { Logger } from '../../log.ts'
 import type { Administration } from '../../upkeep/administration.ts'
+import type { SignatureCounts, SignatureDecision } from '../../registry/signatures/signature-report.ts'
 import type { RetentionDecision, RetentionProgress, RetentionResult } from '../../upkeep/retention/retention.ts'
 import { onlyMethods } from '../middleware/allowed-methods.ts'
 import { clientSignal } from '../request-options.ts'
@@ -17,6 +18,8 @@ const second = 1000
  * POST /ipdr/v1/gc {"dryRun":false,"grace":300}        garbage collection; grace in seconds, if less than configured
  * POST /ipdr/v1/retention {"dryRun":true}              deletes what the rules let go; what stays and goes is in lines
  *                                                      {"items":[...]}
+ * POST /ipdr/v1/signatures {}                          what onlySigned refuses and lets through, in lines
+ *                                                      {"items":[...]}; ends when the client disconnects
  * POST /ipdr/v1/fsck {"repair":true,"rate":52428800}   rate in bytes a second, 0 means unlimited, default as configured
  * POST /ipdr/v1/rebuild {"waive":false}                rebuilds a lost index; waive declares it complete as it is
  * POST /ipdr/v1/prefetch {"names":["docker.io/library/alpine:3"],"platforms":["all"]}
@@ -55,6 +58,8 @@ export function addUpkeepRoutes(
     })
     .all(onlyMethods('POST'))
 
+  addSignaturesRoute(router, { administration, log }, guard)
+
   router
     .route('/ipdr/v1/fsck')
     .all(guard)
@@ -89,6 +94,25 @@ export function addUpkeepRoutes(
       }
       const init = { platforms, signal }
       await sendProgress(res, log, async onProgress => await administration.prefetch(names, { ...init, onProgress }))
+    })
+    .all(onlyMethods('POST'))
+}
+
+function addSignaturesRoute(
+  router: Router,
+  { administration, log }: { administration: Administration; log: Logger },
+  guard: RequestHandler[],
+): void {
+  router
+    .route('/ipdr/v1/signatures')
+    .all(guard)
+    .post(requireJson, async (_req, res) => {
+      const signal = clientSignal(res)
+      await sendProgress<SignatureCounts, SignatureCounts, SignatureDecision>(
+        res,
+        log,
+        async (onProgress, onDecisions) => await administration.signatures({ signal, onProgress, onDecisions }),
+      )
     })
     .all(onlyMethods('POST'))
 }

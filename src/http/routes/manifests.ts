@@ -1,4 +1,4 @@
-import type { Router } from 'express'
+import type { Request, Router } from 'express'
 import { isSafeManifestType, parseMediaType } from '../../oci/media-types.ts'
 import { parseReference, parseTag } from '../../oci/reference.ts'
 import { OciError } from '../../oci/errors.ts'
@@ -59,6 +59,7 @@ function addReading(router: Router, { events, metrics, registry }: ManifestCompo
       const reference = parseReference(req.params.reference)
       const manifest = await repository.manifest(reference, {
         ...options,
+        signs: isSigner(req),
         whole: req.method === 'HEAD',
       })
       addLogFields(res, { digest: manifest.digest, cid: manifest.root })
@@ -72,7 +73,7 @@ function addReading(router: Router, { events, metrics, registry }: ManifestCompo
         ...staleHeaders(manifest),
         ...fetchingHeaders(manifest),
       })
-      warnOfDeprecation(res, registry.deprecation(repository.name, reference.tag))
+      warnOfDeprecation(res, registry.deprecation(repository.name, reference.tag) ?? manifest.deprecated)
       // a client that has the image already asks for no more than this
       const origin = options.onlyCached === true ? undefined : eventOrigin(events, ['pull'], req, res)
       if (origin !== undefined) {
@@ -145,6 +146,11 @@ function addWriting(
       res.status(202).end()
     })
     .all(onlyMethods('GET', 'HEAD', 'PUT', 'DELETE'))
+}
+
+/** cosign reads what it signs; it tells its name by itself */
+function isSigner(req: Request): boolean {
+  return /^cosign\//i.test(req.get('User-Agent') ?? '')
 }
 
 function parseTags(query: unknown): string[] {

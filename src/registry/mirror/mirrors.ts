@@ -1,7 +1,7 @@
 import { OciError } from '../../oci/errors.ts'
 import { parseName } from '../../oci/reference.ts'
 import { SharedCalls } from '../../scheduling/shared-calls.ts'
-import type { Mirrors } from '../repositories/registry.ts'
+import type { Mirrors } from '../repository.ts'
 import type { FoundManifest, Repository } from '../repository.ts'
 import { MirrorRepository, type MirrorRepositoryComponents } from './mirror-repository.ts'
 import type { Upstream } from './upstream.ts'

@@ -8,6 +8,7 @@ import { formatPlatform, platformOf } from '../../oci/platform.ts'
 import type { Reference } from '../../oci/reference.ts'
 import type { LocalRepository } from '../repositories/local-repository.ts'
 import type { Blob, FoundManifest } from '../repository.ts'
+import type { SignaturePolicy } from '../signatures/signature-policy.ts'
 import type { Catalogue } from './catalogue.ts'
 import { readConfig, type ImageConfig } from './image-config.ts'
 import { limited, pairsOf, textOf, type Limited, type Pair } from './limited.ts'
@@ -72,6 +73,8 @@ export interface ImageReaderComponents {
   index: Pick<Index, 'isLinked' | 'manifest'>
   local: (name: string) => LocalRepository
   summaries: Pick<Summaries, 'size'>
+  /** @default nothing is said of signatures */
+  signatures?: Pick<SignaturePolicy, 'note'> | undefined
 }
 
 export class ImageReader {
@@ -83,7 +86,7 @@ export class ImageReader {
 
   /** @throws OciError MANIFEST_UNKNOWN; UNAVAILABLE where its blocks are missing or damaged */
   async read(repository: string, reference: Reference, caller: Caller, signal: AbortSignal): Promise<ImageDetails> {
-    const { catalogue, index, local, summaries } = this.#components
+    const { catalogue, index, local, signatures, summaries } = this.#components
     const found = await local(repository).manifest(reference)
     const { digest, mediaType, root } = found
     const record = await index.manifest(repository, digest)
@@ -108,7 +111,7 @@ export class ImageReader {
       config: config && (await this.#config(repository, config, signal)),
       annotations: pairsOf(manifest?.annotations),
       subject: manifest?.subject?.digest,
-      referrers: await readReferrers(local(repository), digest),
+      referrers: await readReferrers({ signatures }, local(repository), digest, signal),
     }
   }
 

@@ -13,6 +13,7 @@ import type { Index } from '../../index/index.ts'
 import { OciError } from '../../oci/errors.ts'
 import type { Page } from '../../oci/pagination.ts'
 import type { Reference } from '../../oci/reference.ts'
+import type { SignaturePolicy } from '../signatures/signature-policy.ts'
 import { TimeSlice } from '../../scheduling/time-slice.ts'
 import { Catalogue, type CatalogueEntry, type CatalogueTag } from './catalogue.ts'
 import { ImageReader, type ImageDetails } from './image-details.ts'
@@ -25,6 +26,8 @@ const maxShown = 5
 
 export interface OverviewComponents extends SummariesComponents {
   index: Index
+  /** @default nothing is said of signatures */
+  signatures?: Pick<SignaturePolicy, 'note'> | undefined
 }
 
 /** A part of a list that is counted from 0 */

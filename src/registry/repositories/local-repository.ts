@@ -203,12 +203,13 @@ export class LocalRepository implements Repository {
     return await this.#components.links.repositories.run(this.name, async () => await translateErrors(work))
   }
 
-  #stored(digest: Digest, { mediaType, size, root, cid }: ManifestRecord): StoredManifest {
+  #stored(digest: Digest, { cid, deprecated, mediaType, root, size }: ManifestRecord): StoredManifest {
     return {
       digest,
       mediaType,
       size,
       root,
+      deprecated,
       read: async options => await this.#readManifest({ cid, size }, options),
     }
   }

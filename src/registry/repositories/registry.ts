@@ -36,10 +36,11 @@ import type { LinkGuard } from '../link-guard.ts'
 import { takePage } from '../listing.ts'
 import { LocalRepository, type LocalRepositoryComponents, type LocalRepositoryInit } from './local-repository.ts'
 import type { Overview } from '../overview/overview.ts'
-import type { Listing, Repository } from '../repository.ts'
+import type { Listing, Mirrors, Repository } from '../repository.ts'
 import type { NameResolver } from '../tags/resolver-source.ts'
 import { RecentRoots, ResolvedRepository, type TagResolver } from './resolved-repository.ts'
 import type { RootProvider } from '../root-provider.ts'
+import type { SignaturePolicy } from '../signatures/signature-policy.ts'
 import type { TagListener } from '../tags/tag-listener.ts'
 import type { Uploads } from '../uploads/uploads.ts'
 import { VerifiedFiles } from '../image/verified-files.ts'
@@ -82,32 +83,14 @@ export interface RegistryComponents {
   withheld?: Pick<HistoryIndex, 'isBlobWithheld'> | undefined
   /** @default no image is deprecated */
   deprecations?: Pick<Deprecations, 'messageFor'> | undefined
+  /** @default images need not be signed */
+  signatures?: Pick<SignaturePolicy, 'guard' | 'isAbout' | 'note'> | undefined
   /** Undefined where no resolver is configured */
   resolver?: TagResolver | undefined
   /** Undefined where no other registry is mirrored */
   mirrors?: Mirrors | undefined
   /** Limits the requests that wait for a name to be resolved */
   fetches?: ClientLimit | undefined
-}
-
-/** Repositories of other registries, under names of this one */
-export interface Mirrors {
-  /**
-   * @param namespace the host of the other registry, as clients name it
-   * @param name of a repository there
-   * @returns its name here
-   * @throws OciError NAME_UNKNOWN where that registry is not mirrored, NAME_INVALID
-   */
-  named: (namespace: string, name: string) => string
-  /**
-   * @returns undefined where the name is not one of another registry's
-   * @throws OciError NAME_UNKNOWN where the repository is not mirrored
-   */
-  repository: (name: string) => Repository | undefined
-  /** The name of what is pulled by a name that has no repository here; undefined: nothing */
-  fallbackName: (name: string) => string | undefined
-  /** Why there is nothing by a name of another registry that is not mirrored; undefined: the name is none */
-  reasonAgainst: (name: string) => string | undefined
 }
 
 export interface RegistryInit {
@@ -167,7 +150,7 @@ export class Registry {
       return this.#guarded(local, caller)
     }
     if (root !== undefined) {
-      return await this.#imagesByRoot.repository(name, root, caller)
+      return this.#signed(await this.#imagesByRoot.repository(name, root, caller), caller)
     }
     const fallbackName = mirrors?.fallbackName(name)
     const fallback = fallbackName === undefined ? undefined : mirrors?.repository(fallbackName)
@@ -255,7 +238,7 @@ export class Registry {
   async overview(): Promise<Overview> {
     this.requireServing()
     this.#overview ??= import('../overview/overview.ts').then(
-      ({ Overview }) => new Overview({ index: this.#components.index, local: name => this.localRepository(name) }),
+      ({ Overview }) => new Overview({ ...this.#components, local: name => this.localRepository(name) }),
     )
     return await this.#overview
   }
@@ -295,6 +278,11 @@ export class Registry {
 
   #guarded(repository: Repository, caller: Caller): Repository {
     const { index } = this.#components
-    return caller.name === undefined ? repository : new GuardedRepository({ repository, caller, index })
+    const signed = this.#signed(repository, caller)
+    return caller.name === undefined ? signed : new GuardedRepository({ repository: signed, caller, index })
+  }
+
+  #signed(repository: Repository, caller: Caller): Repository {
+    return this.#components.signatures?.guard(repository, caller) ?? repository
   }
 }

@@ -71,9 +71,10 @@ export async function checkManifest(
   if (bad.length > 0 || own.problem !== undefined) {
     return { ...own, bad }
   }
-  const { root: _root, updated: _updated, ...known } = record
+  // records of older versions do not say what clients are told
+  const { deprecated: _deprecated, root: _root, updated: _updated, ...known } = record
   const manifest = parseStoredManifest(await readWhole(content, record, { signal }), record.mediaType)
-  const { subject, ...expected } = manifestRecord(manifest, record)
+  const { deprecated: _told, subject, ...expected } = manifestRecord(manifest, record)
   // a record that was read from the index lacks a subject that is undefined
   return isDeepStrictEqual({ subject, ...known }, { subject, ...expected }) && known.subject === subject
     ? fine

@@ -40,6 +40,10 @@ const samplesByPath: Record<string, [string, unknown]> = {
   retention: ['dev/**=last:10', [{ images: ['dev/**'], keep: { last: 10 } }]],
   quotas: ['a/**=bytes:1GiB+tags:3', [{ repositories: ['a/**'], bytes: 2 ** 30, tags: 3 }]],
   deprecated: ['a:v1.*=use v2', [{ images: ['a:v1.*'], message: 'use v2' }]],
+  onlySigned: [
+    'a/**=/k/a.pub+/k/b.pub',
+    [{ repositories: ['a/**'], keys: ['/k/a.pub', '/k/b.pub'], refuse: ['pulls'], copies: false }],
+  ],
   upstreams: [
     'ghcr.io=http://a.example:5000,',
     [

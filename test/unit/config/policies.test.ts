@@ -59,6 +59,14 @@ describe('policies of the configuration', () => {
     ])
   })
 
+  it('have repositories whose images must be signed', () => {
+    const onlySigned = [{ repositories: 'prod/**', keys: 'release.pub', refuse: ['tags'], copies: true }, 'a=b.pub']
+    assert.deepEqual(parseConfig({ onlySigned }).onlySigned, [
+      { repositories: ['prod/**'], keys: ['release.pub'], refuse: ['tags'], copies: true },
+      { repositories: ['a'], keys: ['b.pub'], refuse: ['pulls'], copies: false },
+    ])
+  })
+
   const refused: Array<[unknown, RegExp]> = [
     [{ retention: 'x' }, /^retention: must be a list, got "x"/],
     [{ retention: ['x'] }, /^retention\[0\]: must be IMAGES=CONDITIONS such as .*, got "x"/],
@@ -122,6 +130,15 @@ describe('policies of the configuration', () => {
     [{ deprecated: [{ images: 'a', message: 'a "b"' }] }, /^deprecated\[0\]\.message: must be 1 to 200 characters/],
     [{ deprecated: [{ images: 'a', message: 'a\r\nb' }] }, /^deprecated\[0\]\.message: must be 1 to 200 characters/],
     [{ deprecated: [{ images: 'a:b:c', message: 'x' }] }, /^deprecated\[0\]\.images\[0\]: must be a repository/],
+    [{ onlySigned: ['a'] }, /^onlySigned\[0\]: must be REPOSITORIES=KEYFILE such as .*, got "a"/],
+    [{ onlySigned: ['a='] }, /^onlySigned\[0\]\.keys\[0\]: must be a path/],
+    [{ onlySigned: [{ repositories: 'a' }] }, /^onlySigned\[0\]\.keys: must be a list/],
+    [{ onlySigned: [{ repositories: 'a', keys: [] }] }, /^onlySigned\[0\]\.keys: must not be empty/],
+    [
+      { onlySigned: [{ repositories: 'a', keys: 'k', refuse: ['pushes'] }] },
+      /^onlySigned\[0\]\.refuse\[0\]: must be pulls or tags, got "pushes"/,
+    ],
+    [{ onlySigned: [{ repositories: 'a', key: 'k', keys: 'k' }] }, /^onlySigned\[0\]: has an unknown key, key/],
     [{ immutableTags: ['a b'] }, /^immutableTags\[0\]: must be a repository or a glob.*"a b"/],
   ]
   for (const [values, message] of refused) {

@@ -22,6 +22,7 @@ describe('configuration schema', () => {
       immutableTags: [],
       quotas: [],
       deprecated: [],
+      onlySigned: [],
       names: { dns: [], publish: true, republish: 14_400 },
       p2p: { host: '0.0.0.0', peers: [], bootstrap: [], announce: [], maxUpload: 0 },
       tls: { hsts: 0 },

@@ -404,6 +404,30 @@ describe('ipdr retention', () => {
   }
 })
 
+describe('ipdr signatures', () => {
+  const digest = `sha256:${'1'.repeat(64)}`
+  const of = (action: string, tag: string, why: string): object => ({ action, repository: 'a', tag, digest, why })
+  const decisions = [of('pass', 'v2', 'onlySigned[0]: signed by release'), of('refuse', 'v1', 'onlySigned[0]: why')]
+  const result = { repositories: 1, pass: 1, refuse: 1, unsigned: 0 }
+  const text =
+    'refuse  a:v1  onlySigned[0]: why\npass    a:v2  onlySigned[0]: signed by release\n' +
+    '1 refused, 0 unsigned, 1 signed, in 1 repositories that a policy is about\n'
+  for (const [args, out] of [
+    [[], text],
+    [['--json'], `${JSON.stringify({ ...result, decisions })}\n`],
+  ] as [string[], string][]) {
+    it(`${['signatures', ...args].join(' ')} prints what is refused, and why`, async () => {
+      await using server = await fakeServer(({ body, method, url }, res) => {
+        const isRight = `${method} ${url} ${body}` === 'POST /ipdr/v1/signatures {}'
+        const lines = [{ items: decisions }, { result }]
+        res.writeHead(isRight ? 200 : 404).end(lines.map(line => `${JSON.stringify(line)}\n`).join(''))
+      })
+      const expected = { code: 0, out, err: '' }
+      assert.deepEqual(await ipdr(['signatures', ...args, '--docker-registry-host', server.host]), expected)
+    })
+  }
+})
+
 describe('ipdr gc', () => {
   const progress = { phase: 'sweep', roots: 3, blocks: 2, bytes: 2048 }
   const result = { dryRun: false, manifests: 1, links: 2, cached: 3, blocks: 4, bytes: 5 * 1024 * 1024, seconds: 1.25 }

@@ -182,7 +182,7 @@ describe('what a stranger says', () => {
     server = await fakeServer(({ method, url }, res) => {
       res.setHeader('X-Ipfs-Cid', '\u009b2J\u0085')
       const [, , , what, reference] = url.split('/')
-      if (method === 'POST' && /gc|fsck|retention|prefetch|rebuild|restore/.test(url)) {
+      if (method === 'POST' && /gc|fsck|retention|signatures|prefetch|rebuild|restore/.test(url)) {
         res.end(lines)
       } else if (url === '/ipdr/v1/peers') {
         res.end(
@@ -241,6 +241,7 @@ describe('what a stranger says', () => {
     ['publish'],
     ['retention'],
     ['retention', '--dry-run'],
+    ['signatures'],
     ['gc'],
     ['gc', '--dry-run'],
     ['fsck'],

@@ -1,0 +1,47 @@
+import type { Digest } from '../../oci/digest.ts'
+import { OciError } from '../../oci/errors.ts'
+import type { FoundManifest, RequestOptions } from '../repository.ts'
+import type { SignatureSource } from './read-signature.ts'
+import { attachedTag, bundleType, cosignReferrerType } from './signature-format.ts'
+
+/** Referrers of one type that are looked at; what lies after them does not count */
+const maxReferrers = 50
+
+export interface FoundSignature {
+  digest: Digest
+  /** The tag by which it is attached; undefined: it names the image as its subject */
+  tag: string | undefined
+  read: () => Promise<FoundManifest>
+}
+
+/** What may be a signature of an image, however it is attached */
+export async function* findSignatures(
+  source: SignatureSource,
+  image: Digest,
+  options: RequestOptions,
+): AsyncGenerator<FoundSignature> {
+  const tag = attachedTag(image, 'sig')
+  const tagged = await orUnknown(async () => await source.manifest({ tag }, options))
+  if (tagged !== undefined) {
+    yield { digest: tagged.digest, tag, read: async () => tagged }
+  }
+  for (const type of [bundleType, cosignReferrerType]) {
+    const page = { limit: maxReferrers, last: undefined }
+    const found = await orUnknown(async () => await source.referrers(image, page, type, options))
+    for (const { digest } of found?.items ?? []) {
+      yield { digest, tag: undefined, read: async () => await source.manifest({ digest }, options) }
+    }
+  }
+}
+
+/** @returns undefined where there is no such thing */
+export async function orUnknown<T>(look: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await look()
+  } catch (err) {
+    if (err instanceof OciError && (err.code === 'MANIFEST_UNKNOWN' || err.code === 'NAME_UNKNOWN')) {
+      return undefined
+    }
+    throw err
+  }
+}
