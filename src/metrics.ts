@@ -110,6 +110,16 @@ export class Metrics {
     'Pulls that a mirrored registry still allows, if it says so',
     ['upstream'],
   )
+  readonly mirrorRequests = this.#counter(
+    'ipdr_mirror_requests_total',
+    'Manifests and blobs of mirrored registries that clients got: a miss where the registry had to send a byte of it',
+    ['upstream', 'result'],
+  )
+  readonly mirrorBytes = this.#counter(
+    'ipdr_mirror_served_bytes_total',
+    'Bytes of manifests and blobs of mirrored registries sent to clients, by where they came from',
+    ['upstream', 'source'],
+  )
   readonly webhookDelivered = this.#counter('ipdr_webhook_delivered_events_total', 'Events that a webhook took', [
     'webhook',
   ])

@@ -1,4 +1,6 @@
 /** What `/ui/api/` answers: the types of src/registry/overview/ and src/upkeep/status/, as JSON */
+export type { ReviewedKey } from '../src/access/access-review.ts'
+export type { ReviewedUpstream } from '../src/registry/mirror/mirror-review.ts'
 export type { ImageConfig, Step } from '../src/registry/overview/image-config.ts'
 export type { ImageDetails, Layer, Variant } from '../src/registry/overview/image-details.ts'
 export type { Limited, Pair } from '../src/registry/overview/limited.ts'
@@ -15,4 +17,29 @@ export interface Session {
   mayAdminister: boolean
   /** Ways to log in; empty where everybody may do everything */
   logIn: { issuer?: string; path: string }[]
+}
+
+/** A rule of access.yml */
+export type { Rule as AccessRule } from '../src/access/rules.ts'
+export type { Explanation } from '../src/access/explain-access.ts'
+export type { FailedLogIn } from '../src/access/recent-failures.ts'
+export type { ReviewedUser, Summary as AccessSummary } from '../src/access/access-review.ts'
+
+/** A line of the audit log, as far as a page shows it */
+export interface AuditEntry {
+  time: string
+  action: string
+  outcome: string
+  who?: string
+  kind?: string
+  address?: string
+  repository?: string
+  reference?: string
+  digest?: string
+  path?: string
+  rule?: string
+  reason?: string
+  added?: string[]
+  removed?: string[]
+  replaced?: string[]
 }

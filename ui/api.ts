@@ -1,12 +1,20 @@
 import { signal } from '@preact/signals'
 import { useEffect, useState } from 'preact/hooks'
 import type {
+  AccessRule,
+  AccessSummary,
+  AuditEntry,
+  Explanation,
+  FailedLogIn,
   FolderLine,
   ImageDetails,
   NetworkReport,
   PartOf,
   Place,
   RepositoryLine,
+  ReviewedKey,
+  ReviewedUpstream,
+  ReviewedUser,
   Session,
   TagLine,
 } from './answers.ts'
@@ -23,13 +31,21 @@ export class ApiError extends Error {
 }
 
 /** What the server answers to each question */
-interface Answers {
+export interface Answers {
   session: Session
   repositories: PartOf<RepositoryLine | FolderLine>
   find: { places: Place[] }
   tags: PartOf<TagLine>
   image: ImageDetails
   network: NetworkReport
+  access: AccessSummary
+  'access/users': PartOf<ReviewedUser>
+  'access/keys': PartOf<ReviewedKey>
+  'access/rules': PartOf<AccessRule>
+  'access/failures': PartOf<FailedLogIn>
+  'access/check': Explanation
+  'access/audit': { entries: AuditEntry[]; next?: string }
+  upstreams: { upstreams: ReviewedUpstream[] }
 }
 
 export interface Asked<T> {

@@ -23,6 +23,18 @@ export const sections: readonly Section[] = [
     isFor: administrators,
     load: async () => (await import('./pages/network.ts')).NetworkPage,
   },
+  {
+    name: 'access',
+    title: 'Access',
+    load: async () => (await import('./pages/access.ts')).AccessPage,
+    isFor: administrators,
+  },
+  {
+    name: 'upstreams',
+    title: 'Upstreams',
+    load: async () => (await import('./pages/upstreams.ts')).UpstreamsPage,
+    isFor: administrators,
+  },
 ]
 
 /** Those who may administer this registry */

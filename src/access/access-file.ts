@@ -30,6 +30,8 @@ import { Rules, type Rule } from './rules.ts'
 /** What a file with rules says */
 export interface AccessRules {
   rules: Rules
+  /** Members of each group */
+  groups: Readonly<Record<string, readonly string[]>>
   /** Of a user, by the groups of the file */
   groupsOf: (user: string) => string[]
   /** SHA-256 of the file, to tell one from another */
@@ -73,6 +75,7 @@ export function parseAccessFile(name: string, text: string): AccessRules {
       }),
     ),
     digest: `sha256:${createHash('sha256').update(text).digest('hex')}`,
+    groups,
     groupsOf: user => groupsByUser.get(user)?.map(({ group }) => group) ?? [],
     trust: trust && { keys: new Set(trust.keys), revoked: new Set(trust.revoked) },
     issuers: new Map(Object.entries(issuers).map(([key, issuer]) => [key, { name: key, ...issuer }])),

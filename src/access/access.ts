@@ -13,9 +13,9 @@ import { anonymousFrom, peerIdentity, type Identity } from './identity.ts'
 import { OciError } from '../oci/errors.ts'
 import type { LogIns } from './log-ins.ts'
 import type { Logger } from '../log.ts'
-import type { AccessObserver } from './observer.ts'
 import { parseRoot } from '../oci/cid.ts'
 import { pullerOf, pullsEverything, type Puller } from './puller.ts'
+import type { RecentFailures } from './recent-failures.ts'
 import { dockerActions, type Scope } from './scopes.ts'
 import { lifetimeUntil, type Tokens } from './tokens.ts'
 
@@ -24,6 +24,8 @@ export interface AccessComponents {
   authenticator: Authenticator
   tokens: Tokens
   logIns: LogIns
+  /** Is told of each log-in that fails */
+  recentFailures?: Pick<RecentFailures, 'add'> | undefined
   log: Logger
 }
 
@@ -98,9 +100,9 @@ export class Access {
   }
 
   async #authenticatedCaller(state: AccessState, credentials: Credentials): Promise<Caller> {
-    const { authorization, observer } = credentials
+    const { authorization } = credentials
     const authenticated = await this.#observe(
-      observer,
+      credentials,
       () => claimed(state, parseBasic(authorization)?.user),
       async () => await this.#components.authenticator.authenticate(state, credentials),
     )
@@ -136,7 +138,7 @@ export class Access {
     const { observer, authorization } = credentials
     const { grant } = request
     const identity = await this.#observe(
-      observer,
+      credentials,
       () => claimed(state, grant === undefined ? parseBasic(authorization)?.user : 'user' in grant ? grant.user : ''),
       async () => await this.#identify(state, request, credentials),
     )
@@ -168,7 +170,7 @@ export class Access {
 
   /** Tells an observer where a log-in fails */
   async #observe<T>(
-    observer: AccessObserver | undefined,
+    { address, observer }: Credentials,
     claimed: () => string | undefined,
     logIn: () => Promise<T>,
   ): Promise<T> {
@@ -176,7 +178,9 @@ export class Access {
       return await logIn()
     } catch (err) {
       if (err instanceof OciError && err.code === 'UNAUTHORIZED') {
-        observer?.failed?.(claimed())
+        const user = claimed()
+        this.#components.recentFailures?.add({ user, address, reason: String(err.detail?.['reason'] ?? err.message) })
+        observer?.failed?.(user)
       }
       throw err
     }

@@ -7,6 +7,7 @@ import { certificateIdentity, holderOf, keyExpiry, keyIdentity, userIdentity } f
 import type { Issuer } from './issuer.ts'
 import type { PasswordCheck } from './htpasswd.ts'
 import { anonymous, anonymousFrom, type Identity } from './identity.ts'
+import type { KeyUses } from './key-uses.ts'
 import type { AccessObserver } from './observer.ts'
 import { RememberedTokens } from './remembered-tokens.ts'
 import type { Scope } from './scopes.ts'
@@ -27,6 +28,8 @@ export interface AuthenticatorComponents {
   tokens: Tokens
   foreign: ForeignTokens
   failures: FailedLogIns
+  /** Is told of each key that is shown */
+  keyUses?: Pick<KeyUses, 'note'> | undefined
 }
 
 /** What a client shows of itself */
@@ -50,13 +53,15 @@ export class Authenticator {
   readonly #tokens: Tokens
   readonly #foreign: ForeignTokens
   readonly #failures: FailedLogIns
+  readonly #keyUses: AuthenticatorComponents['keyUses']
   readonly #remembered = new RememberedTokens()
 
-  constructor({ passwords, tokens, foreign, failures }: AuthenticatorComponents) {
+  constructor({ passwords, tokens, foreign, failures, keyUses }: AuthenticatorComponents) {
     this.#passwords = passwords
     this.#tokens = tokens
     this.#foreign = foreign
     this.#failures = failures
+    this.#keyUses = keyUses
   }
 
   /** Who shows a token of ours that was authenticated before and still counts; undefined: {@link authenticate} tells */
@@ -104,7 +109,11 @@ export class Authenticator {
       failures.add(user, address ?? '')
       throw unauthorized(isKey ? `${noSuchKey}, or has another name` : 'wrong user name or password', challenge())
     }
-    return key === undefined ? userIdentity(state, user, address) : keyIdentity(key, address)
+    if (key === undefined) {
+      return userIdentity(state, user, address)
+    }
+    this.#keyUses?.note(key)
+    return keyIdentity(key, address)
   }
 
   /** Undefined where it counts for nothing: whoever shows it is a stranger, who can log in again */
@@ -131,6 +140,7 @@ export class Authenticator {
       if (key === undefined) {
         throw unauthorized(noSuchKey, challenge(undefined, 'invalid_token'))
       }
+      this.#keyUses?.note(key)
       return { identity: keyIdentity(key, address) }
     }
     const issuer = this.#foreign.issuerOf(state, value)

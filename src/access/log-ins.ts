@@ -12,6 +12,7 @@ import { anonymousFrom, type Identity } from './identity.ts'
 import { foreignUser } from './issuer.ts'
 import type { LogInIssuer, LogInProviders } from './log-in-providers.ts'
 import { OciError } from '../oci/errors.ts'
+import type { RecentFailures } from './recent-failures.ts'
 import type { LogInTicket, Tokens } from './tokens.ts'
 
 /** Browsers keep no cookie of more than 4096 bytes, with its name and attributes */
@@ -22,6 +23,8 @@ export interface LogInsComponents {
   foreign: Pick<ForeignTokens, 'claims'>
   providers: LogInProviders
   failures: FailedLogIns
+  /** Is told of each log-in that fails */
+  recentFailures?: Pick<RecentFailures, 'add'> | undefined
   tokens: Tokens
 }
 
@@ -98,6 +101,7 @@ export class LogIns {
       return { session, to: ticket.to }
     } catch (err) {
       if (err instanceof OciError && (err.code === 'DENIED' || err.code === 'REQUEST_INVALID')) {
+        this.#components.recentFailures?.add({ address, reason: String(err.detail?.['reason'] ?? err.message) })
         observer?.failed?.(undefined)
       }
       throw err

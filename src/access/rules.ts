@@ -73,12 +73,14 @@ interface SubjectNode extends Node {
 }
 
 export class Rules implements Decisions {
+  readonly all: readonly Rule[]
   readonly #bySubject = new Map<string, SubjectNode>()
   readonly #networks = new Networks()
   /** Of identities that ask again and again, as those of tokens do */
   readonly #known = new WeakMap<Identity, SubjectNode[]>()
 
   constructor(rules: readonly Rule[]) {
+    this.all = rules
     for (const rule of rules) {
       for (const subject of new Set(rule.subjects)) {
         for (const pattern of rule.repositories) {

@@ -5,7 +5,7 @@ import { reasonOf } from '../config/entries.ts'
 import { openDataDirectory } from './directory/data-directory.ts'
 import { writeOwnerFile } from './directory/owner-file.ts'
 import { StartError } from './directory/start-error.ts'
-import { requireLifetime } from './lifetime.ts'
+import { requireLifetime } from './directory/lifetime.ts'
 
 /** As libp2p writes the id of an Ed25519, RSA or secp256k1 key */
 const peerId = /^(12D3KooW[1-9A-HJ-NP-Za-km-z]{44}|Qm[1-9A-HJ-NP-Za-km-z]{44}|16Uiu2HA[1-9A-HJ-NP-Za-km-z]{46})$/

@@ -115,6 +115,8 @@ export interface Listing<T> {
  */
 export interface Repository {
   readonly name: string
+  /** The registry that it is a repository of; undefined: this one, or none */
+  readonly upstream?: string | undefined
   blob: (digest: Digest, options?: LookUpOptions) => Promise<Blob>
   manifest: (reference: Reference, options?: LookUpOptions) => Promise<FoundManifest>
   tags: (page: Page, options?: RequestOptions) => Promise<Listing<string>>

@@ -32,7 +32,7 @@ export interface RegistryUpstreamComponents extends Omit<UpstreamBodyComponents,
   requests: UpstreamRequests
 }
 
-export interface RegistryUpstreamInit extends Pick<Upstream, 'name' | 'tagTtl' | 'platforms' | 'mirrors'> {
+export interface RegistryUpstreamInit extends Pick<Upstream, 'name' | 'tagTtl' | 'platforms' | 'mirrors' | 'state'> {
   url: URL
   maxManifestBytes: number
   rate: LeastRate
@@ -51,6 +51,7 @@ export class RegistryUpstream implements Upstream {
   readonly tagTtl: number
   readonly platforms: readonly string[] | undefined
   readonly mirrors: (repository: string) => boolean
+  readonly state: Upstream['state']
   readonly #components: UpstreamBodyComponents
   readonly #requests: UpstreamRequests
   readonly #init: RegistryUpstreamInit
@@ -63,6 +64,7 @@ export class RegistryUpstream implements Upstream {
     this.tagTtl = init.tagTtl
     this.platforms = init.platforms
     this.mirrors = init.mirrors
+    this.state = init.state
   }
 
   readonly headManifest: Upstream['headManifest'] = async (repository, reference, options) => {

@@ -14,11 +14,15 @@ export class Throttle {
     this.#upstream = upstream
   }
 
+  /** Milliseconds for which the upstream is still to be left alone */
+  get left(): number {
+    return Math.max(0, this.#until - performance.now())
+  }
+
   /** @throws UpstreamError while the upstream is to be left alone */
   require(): void {
-    const left = this.#until - performance.now()
-    if (left > 0) {
-      throw this.#error(left)
+    if (this.left > 0) {
+      throw this.#error(this.left)
     }
   }
 

@@ -10,15 +10,28 @@ const malformed = /^(HTTPParserError$|HPE_|UND_ERR_(HEADERS_OVERFLOW|RES_))/
 export class UpstreamErrors {
   readonly #upstream: string
   readonly #throttle: Throttle
+  readonly #onError: (err: UpstreamError) => void
 
-  constructor({ throttle, upstream }: { upstream: string; throttle: Throttle }) {
+  /** @param init.onError is told of each error that is not told by {@link Throttle.require} */
+  constructor({
+    onError = () => {},
+    throttle,
+    upstream,
+  }: {
+    upstream: string
+    throttle: Throttle
+    onError?: ((err: UpstreamError) => void) | undefined
+  }) {
     this.#upstream = upstream
     this.#throttle = throttle
+    this.#onError = onError
   }
 
   /** @param message what the upstream does, such as `denies access`: its name comes first */
   of(reason: UpstreamFailure, message: string, options?: ErrorOptions): UpstreamError {
-    return new UpstreamError(`${this.#upstream} ${message}`, { upstream: this.#upstream, reason, ...options })
+    return this.#noted(
+      new UpstreamError(`${this.#upstream} ${message}`, { upstream: this.#upstream, reason, ...options }),
+    )
   }
 
   invalid(message: string, options?: ErrorOptions): UpstreamError {
@@ -28,7 +41,7 @@ export class UpstreamErrors {
   /** @param retryAfter the header */
   ofStatus(status: number, code: string | undefined, retryAfter: string | null | undefined): UpstreamError {
     if (status === 429 || (status === 503 && typeof retryAfter === 'string')) {
-      return this.#throttle.note(retryAfter)
+      return this.#noted(this.#throttle.note(retryAfter))
     }
     const answered = `answered ${status}${code !== undefined && Object.hasOwn(OCI_ERRORS, code) ? ` ${code}` : ''}`
     if (status === 401 || status === 403) {
@@ -52,6 +65,11 @@ export class UpstreamErrors {
       return this.invalid(`does not answer as it should: ${(err as Error).message}`, { cause: err })
     }
     return err instanceof ClientError ? this.of('unreachable', `does not answer: ${err.message}`, { cause: err }) : err
+  }
+
+  #noted(err: UpstreamError): UpstreamError {
+    this.#onError(err)
+    return err
   }
 }
 

@@ -10,6 +10,7 @@ import { RegistryAuth } from '../remote/registry/registry-auth.ts'
 import { Slots } from '../scheduling/slots.ts'
 import { Throttle } from './throttle.ts'
 import { UpstreamErrors } from './upstream-errors.ts'
+import type { UpstreamNotes } from './upstream-notes.ts'
 
 /** A request is not repeated later than this after it began; milliseconds */
 const retryTime = 5000
@@ -31,6 +32,8 @@ export interface UpstreamRequestsComponents {
   fetch: typeof fetch
   /** The log-in, read anew for each token */
   credentials: () => Promise<Credentials | undefined>
+  /** Remembers how the upstream is; @default nobody does */
+  notes?: Pick<UpstreamNotes, 'failed'> | undefined
   log: Logger
 }
 
@@ -59,12 +62,18 @@ export class UpstreamRequests {
   readonly #slots: Slots
   readonly #auth: RegistryAuth
 
-  constructor({ credentials, fetch, log }: UpstreamRequestsComponents, init: UpstreamRequestsInit) {
+  constructor({ credentials, fetch, log, notes }: UpstreamRequestsComponents, init: UpstreamRequestsInit) {
     this.#init = init
     this.#fetch = fetch
     this.#log = log
     this.#throttle = new Throttle(init.name)
-    this.errors = new UpstreamErrors({ upstream: init.name, throttle: this.#throttle })
+    this.errors = new UpstreamErrors({
+      upstream: init.name,
+      throttle: this.#throttle,
+      onError: err => {
+        notes?.failed(err)
+      },
+    })
     this.#slots = new Slots(init.maxRequests)
     this.#auth = new RegistryAuth(async () => {
       try {
@@ -75,6 +84,11 @@ export class UpstreamRequests {
         throw this.errors.of('denied', 'is not asked: its log-in cannot be read')
       }
     })
+  }
+
+  /** Milliseconds for which the upstream is still to be left alone */
+  get pause(): number {
+    return this.#throttle.left
   }
 
   /**

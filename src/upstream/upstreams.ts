@@ -6,6 +6,7 @@ import { Connections, type ConnectionsInit } from './connections.ts'
 import { RegistryUpstream, type RegistryUpstreamInit } from './registry-upstream.ts'
 import { storedCredentials, type StoredCredentials } from './stored-credentials.ts'
 import type { LeastRate } from './upstream-body.ts'
+import { UpstreamNotes } from './upstream-notes.ts'
 import { UpstreamRequests } from './upstream-requests.ts'
 
 /** One upstream, as the configuration lists it */
@@ -31,7 +32,7 @@ export interface UpstreamsInit {
 
 export interface UpstreamsComponents {
   log: Logger
-  metrics: Pick<Metrics, 'upstreamBytes' | 'upstreamRateLimit' | 'upstreamRequests'>
+  metrics: Pick<Metrics, 'mirrorRequests' | 'upstreamBytes' | 'upstreamRateLimit' | 'upstreamRequests'>
 }
 
 /** The other registries of the configuration, and their connections */
@@ -40,6 +41,7 @@ export class Upstreams {
   readonly #connections: Connections[] = []
 
   constructor(components: UpstreamsComponents, init: UpstreamsInit) {
+    countFromZero(components.metrics, init.listed)
     this.byName = new Map(init.listed.map(listed => [listed.name, this.#open(listed, components, init)]))
   }
 
@@ -56,10 +58,12 @@ export class Upstreams {
     const { credentials, maxRate, maxRequests, name, url } = listed
     const connections = new Connections(listed)
     this.#connections.push(connections)
+    const notes = new UpstreamNotes()
     const requests = new UpstreamRequests(
       {
-        fetch: counted(connections.fetch, name, metrics),
+        fetch: counted(connections.fetch, { name, metrics, notes }),
         credentials: async () => await storedCredentials(credentials, [url.host, name]),
+        notes,
         log,
       },
       { name, url, maxRequests, timeout: init.timeout, instance: init.instance },
@@ -72,22 +76,48 @@ export class Upstreams {
           metrics.upstreamBytes.inc({ upstream: name }, bytes)
         },
       },
-      { ...listed, maxManifestBytes: init.maxManifestBytes, rate: init.rate, timeout: init.timeout },
+      {
+        ...listed,
+        maxManifestBytes: init.maxManifestBytes,
+        rate: init.rate,
+        timeout: init.timeout,
+        state: () => ({
+          url: url.origin,
+          maxRate: Number.isFinite(maxRate) ? maxRate : undefined,
+          maxRequests,
+          ...notes.state(requests.pause),
+        }),
+      },
     )
   }
 }
 
+/** increase() of Prometheus sees the first of them only if the count was there before */
+function countFromZero(
+  { mirrorRequests, upstreamBytes }: UpstreamsComponents['metrics'],
+  listed: readonly ListedUpstream[],
+): void {
+  for (const { name: upstream } of listed) {
+    upstreamBytes.inc({ upstream }, 0)
+    mirrorRequests.inc({ upstream, result: 'hit' }, 0)
+    mirrorRequests.inc({ upstream, result: 'miss' }, 0)
+  }
+}
+
 /** Counts each request that goes out: for tokens and after redirects, too */
-function counted(send: typeof fetch, upstream: string, metrics: UpstreamsComponents['metrics']): typeof fetch {
+function counted(
+  send: typeof fetch,
+  { metrics, name: upstream, notes }: { name: string; metrics: UpstreamsComponents['metrics']; notes: UpstreamNotes },
+): typeof fetch {
   return async (input, init) => {
     let status = 'failed'
     try {
       const response = await send(input, init)
       status = String(response.status)
-      // such as `76;w=21600`, of Docker Hub
-      const remaining = /^\d{1,12}/.exec(response.headers.get('RateLimit-Remaining') ?? '')
-      if (remaining !== null) {
-        metrics.upstreamRateLimit.set({ upstream }, Number(remaining[0]))
+      notes.answered(response)
+      const remaining = notes.rateLimit?.remaining
+      if (remaining !== undefined) {
+        metrics.upstreamRateLimit.set({ upstream }, remaining)
       }
       return response
     } finally {

@@ -115,6 +115,16 @@ GET /ui/api/tags?repository=secret/app                         401    403    403
 GET /ui/api/image?repository=team/app&reference=v1             401    403    200    200     200   200  200    200  200   200    200   401
 GET /ui/api/image?repository=secret/app&reference=v1           401    403    403    403     403   200  403    403  403   403    403   401
 GET /ui/api/network                                            401    403    403    403     403   200  403    403  403   403    403   401
+GET /ui/api/access                                             401    403    403    403     403   200  403    403  403   403    403   401
+GET /ui/api/access/users                                       401    403    403    403     403   200  403    403  403   403    403   401
+GET /ui/api/access/keys                                        401    403    403    403     403   200  403    403  403   403    403   401
+POST /ui/api/access/keys                                       401    403    403    403     403   400  403    403  403   403    403   401
+DELETE /ui/api/access/keys?name=none                           401    403    403    403     403   404  403    403  403   403    403   401
+GET /ui/api/access/rules                                       401    403    403    403     403   200  403    403  403   403    403   401
+GET /ui/api/access/failures                                    401    403    403    403     403   200  403    403  403   403    403   401
+GET /ui/api/access/check                                       401    403    403    403     403   400  403    403  403   403    403   401
+GET /ui/api/access/audit                                       401    403    403    403     403   200  403    403  403   403    403   401
+GET /ui/api/upstreams                                          401    403    403    403     403   200  403    403  403   403    403   401
 GET /ui/log-in                                                 401    302    302    302     302   302  302    302  302   302    302   401
 GET /livez                                                     200    200    200    200     200   200  200    200  200   200    200   200
 GET /health                                                    200    200    200    200     200   200  200    200  200   200    200   200
@@ -157,6 +167,7 @@ function bodyOf(method: string, path: string): { type?: string; body?: string } 
     : { type: isForm ? 'application/x-www-form-urlencoded' : 'application/json', body: isForm ? 'grant_type=x' : '{' }
 }
 
+const rowsOfAddress = 40
 const manifest = imageManifest({ layers: [descriptorOf(layer)] })
 
 describe('every route', () => {
@@ -218,6 +229,8 @@ describe('every route', () => {
   })
 
   const agent = new Agent({ keepAlive: true })
+  /** Where requests come from: with too many wrong log-ins, an address has to wait */
+  let localAddress = '127.0.0.1'
 
   async function ask(
     method: string,
@@ -228,6 +241,7 @@ describe('every route', () => {
     return await app.request(method, path, {
       client,
       agent,
+      localAddress,
       body,
       headers: { ...(type && { 'Content-Type': type }), ...headers },
     })
@@ -245,6 +259,7 @@ describe('every route', () => {
   rows.forEach((row, i) => {
     const [method = '', path = '', ...statuses] = row.trim().split(/ +/)
     it(`${method} ${path}`, async () => {
+      localAddress = `127.0.0.${1 + Math.floor(i / rowsOfAddress)}`
       const { wrong, ...expected } = Object.fromEntries(columns.map((name, j) => [name, Number(statuses[j])]))
       const found: Record<string, number> = {}
       for (const name of Object.keys(expected)) {

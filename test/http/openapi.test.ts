@@ -77,7 +77,10 @@ describe('docs/openapi.yaml', () => {
       ),
       logInRoutes({ access: none, log: none, metrics: none }),
       sessionRoutes({ access: none }),
-      uiApiRoutes({ access: none, registry: none, status: none, log: none, metrics: none }, { token: undefined }),
+      uiApiRoutes(
+        { access: none, accessReview: none, bodies: none, registry: none, status: none, log: none, metrics: none },
+        { token: undefined, bodyRate: none },
+      ),
     ]
       .flatMap(routesOf)
       .map(({ method, path }) => `${method} ${path}`)

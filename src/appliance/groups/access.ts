@@ -2,8 +2,11 @@ import { dirname, join } from 'node:path'
 import { AccessFiles, type AccessFilesInit } from '../../access/access-files.ts'
 import { AuditLog } from '../../access/audit-log.ts'
 import { Access } from '../../access/access.ts'
+import type { AccessReview } from '../../access/access-review.ts'
 import { Authenticator } from '../../access/authenticator.ts'
 import { FailedLogIns } from '../../access/failed-log-ins.ts'
+import { KeyUses } from '../../access/key-uses.ts'
+import { RecentFailures } from '../../access/recent-failures.ts'
 import { ForeignTokens } from '../../access/foreign-tokens.ts'
 import { LogInProviders } from '../../access/log-in-providers.ts'
 import { LogIns } from '../../access/log-ins.ts'
@@ -28,6 +31,8 @@ export interface AccessParts {
   accessFiles: AccessFiles
   /** Undefined where none is configured */
   auditLog: AuditLog | undefined
+  /** What administrators see and change of this; loaded with the first call */
+  accessReview: () => Promise<AccessReview>
   blockAccess: BlockAccess
   /** What every peer of this network may pull, so that it may be provided and published */
   audience: () => Puller
@@ -79,11 +84,13 @@ export function buildAccess({ condition, config, directory, index, inputs, ...ba
   })
   const tokens = new Tokens({ keys })
   const failures = new FailedLogIns()
-  const authenticator = new Authenticator({ passwords: new PasswordCheck({ comparison }), tokens, foreign, failures })
+  const [recentFailures, keyUses] = [new RecentFailures(), new KeyUses()]
+  const passwords = new PasswordCheck({ comparison })
+  const authenticator = new Authenticator({ passwords, tokens, foreign, failures, keyUses })
   const providers = new LogInProviders({ log }, { directory: dirname(init.accessFile) })
-  const logIns = new LogIns({ files: accessFiles, foreign, providers, failures, tokens })
+  const logIns = new LogIns({ files: accessFiles, foreign, providers, failures, recentFailures, tokens })
   const access = new Access(
-    { files: accessFiles, authenticator, tokens, logIns, log },
+    { files: accessFiles, authenticator, tokens, logIns, recentFailures, log },
     { tokenUrl: config.access.tokenUrl },
   )
   const blockAccess = new BlockAccess({ condition, index, withheld: index.history })
@@ -102,6 +109,10 @@ export function buildAccess({ condition, config, directory, index, inputs, ...ba
     access,
     accessFiles,
     auditLog,
+    accessReview: async () => {
+      const { buildAccessReview } = await import('./access-review.ts')
+      return buildAccessReview({ config, files: accessFiles, keyUses, log, recentFailures })
+    },
     blockAccess,
     audience,
     pullerOf,

@@ -5,6 +5,8 @@ import type { Certificate } from '../../http/certificate.ts'
 import { BrowserHeaders } from '../../http/middleware/browser-headers.ts'
 import { BrowserHosts } from '../../http/middleware/browser-hosts.ts'
 import { createAdminApp, createApp, type AppComponents, type AppLimits } from '../../http/routes/app.ts'
+import type { ReviewUpstreams } from '../../http/routes/ui-upstreams.ts'
+import type { MirrorReview } from '../../registry/mirror/mirror-review.ts'
 import { usageLimits } from '../../http/usage-limits.ts'
 import { HttpServer, type HttpServerOptions } from '../../http/server.ts'
 import { Administration } from '../../upkeep/administration.ts'
@@ -18,6 +20,7 @@ import { part, type Part } from './part.ts'
 import type { RegistryParts } from './registry.ts'
 import { buildStatus } from './status.ts'
 import type { Upkeep } from './upkeep.ts'
+import type { UpstreamParts } from './upstreams.ts'
 
 /** What answers HTTP */
 export interface Servers {
@@ -29,35 +32,14 @@ export interface Servers {
   parts: Part[]
 }
 
-export function buildServers(components: Base & AccessParts & Network & NameParts & RegistryParts & Upkeep): Servers {
-  const { access, auditLog, config, directory, events, inputs, isReady, metrics, readOnly, registry, tracing } =
-    components
+type ServerComponents = Base & AccessParts & Network & NameParts & RegistryParts & Upkeep & UpstreamParts
+
+export function buildServers(components: ServerComponents): Servers {
+  const { config, directory, inputs } = components
   const { admin, host, port } = config
   const { certificate } = inputs
-  const log = components.log.child({ module: 'http' })
-  const bodies = new BodyMemory(bodyMemoryInit(config))
-  const health = { notReady: () => (isReady() ? undefined : 'starting or stopping'), note: () => readOnly.note }
-  const administration = new Administration(components)
-  const turns = new BodyTurns()
-  const usage = usageLimits(config.limits)
-  const app: AppComponents = {
-    access,
-    auditLog,
-    administration,
-    bodies,
-    events,
-    turns,
-    readOnly,
-    registry,
-    health,
-    status: buildStatus(components),
-    instance: inputs.upstreams?.instance,
-    usage,
-    metrics,
-    tracer: tracing,
-    log,
-  }
-
+  const app = appComponents(components)
+  const { log } = app
   const hosts = new BrowserHosts({
     names: [...config.hosts, host, admin.host],
     certificate: certificate && (() => certificate.current),
@@ -91,12 +73,53 @@ export function buildServers(components: Base & AccessParts & Network & NamePart
   return {
     server,
     adminServer,
-    bodies,
+    bodies: app.bodies,
     parts: [
       part('admin token', { start: async () => await token.start() }),
       portsPart([socket, ...(adminServer === undefined ? [] : [adminServer]), server]),
       ...(certificate === undefined ? [] : [certificatePart(certificate, server)]),
     ],
+  }
+}
+
+function appComponents(components: ServerComponents): AppComponents {
+  const { access, accessReview, auditLog, config, events, inputs, isReady, metrics, readOnly, registry, tracing } =
+    components
+  return {
+    access,
+    accessReview,
+    auditLog,
+    administration: new Administration(components),
+    bodies: new BodyMemory(bodyMemoryInit(config)),
+    events,
+    turns: new BodyTurns(),
+    readOnly,
+    registry,
+    reviewUpstreams: reviewUpstreamsOf(components),
+    status: buildStatus(components),
+    health: { notReady: () => (isReady() ? undefined : 'starting or stopping'), note: () => readOnly.note },
+    instance: inputs.upstreams?.instance,
+    usage: usageLimits(config.limits),
+    metrics,
+    tracer: tracing,
+    log: components.log.child({ module: 'http' }),
+  }
+}
+
+function reviewUpstreamsOf({
+  index,
+  metrics,
+  upstreams,
+}: Pick<Base, 'index' | 'metrics'> & UpstreamParts): ReviewUpstreams | undefined {
+  if (upstreams === undefined) {
+    return undefined
+  }
+  let review: Promise<MirrorReview> | undefined
+  return async signal => {
+    review ??= import('../../registry/mirror/mirror-review.ts').then(
+      ({ MirrorReview }) => new MirrorReview({ index, metrics, upstreams }),
+    )
+    return await (await review).upstreams(signal)
   }
 }
 

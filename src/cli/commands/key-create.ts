@@ -26,7 +26,7 @@ export function addKeyCreateCommand(group: Command, context: CliContext): void {
     .option('--json', 'print JSON')
     .description('Make an API key, which is shown only once; a server that runs takes it up')
     .action(async (name: string, flags: KeyCreateFlags, command: Command) => {
-      const { createKey } = await import('../../appliance/api-keys.ts')
+      const { createKey } = await import('../../appliance/groups/api-keys.ts')
       const { scope: scopes, owner, expires: lifetime } = flags
       const config = await configOfServer(command, context)
       const { key, secret, hasRules } = await createKey({ name, scopes, owner, lifetime }, config)

@@ -10,7 +10,7 @@ export function addKeyListCommand(group: Command, context: CliContext): void {
     .option('--json', 'print JSON')
     .description('List the API keys and what they may do')
     .action(async (flags: { json?: true }, command: Command) => {
-      const { listKeys } = await import('../../appliance/api-keys.ts')
+      const { listKeys } = await import('../../appliance/groups/api-keys.ts')
       const keys = await listKeys(await configOfServer(command, context))
       const rows = keys.map(({ name, owner, created, expires, expired, scopes }) => [
         name,

@@ -11,7 +11,7 @@ export function addKeyRevokeCommand(group: Command, context: CliContext): void {
     .option('--json', 'print JSON')
     .description('Delete an API key; a server that runs refuses it, and its tokens, within a second')
     .action(async (name: string, flags: { json?: true }, command: Command) => {
-      const { revokeKey } = await import('../../appliance/api-keys.ts')
+      const { revokeKey } = await import('../../appliance/groups/api-keys.ts')
       await revokeKey(name, await configOfServer(command, context))
       printResult(context, flags, { revoked: name }, line`revoked ${name}`)
     })

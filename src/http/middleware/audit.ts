@@ -123,6 +123,8 @@ const actions: Record<string, (req: Request, res: Response) => string | undefine
   'token POST': () => 'log-in',
   'callback GET': () => 'log-in',
   'logout POST': (_req, res) => (findingsOf(res).identity?.kind === 'anonymous' ? undefined : 'log-out'),
+  'ui-access POST': () => 'admin',
+  'ui-access DELETE': () => 'admin',
   ...Object.fromEntries(
     ['GET', 'HEAD', 'POST', 'PUT', 'DELETE'].map(method => [`administration ${method}`, () => 'admin']),
   ),

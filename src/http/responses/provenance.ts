@@ -9,11 +9,21 @@ const second = 1000
  * metrics, and in the log line and the audit record of the request. How long that byte took is told where it does not
  * come from the disk, so that what is here costs nothing more.
  *
+ * @param upstream the registry that a repository is of; undefined: this one
  * @see https://www.w3.org/TR/server-timing/
  */
-export function countSources(res: Response, metrics: Metrics): NonNullable<ReadBlobOptions['onSource']> {
+export function countSources(
+  res: Response,
+  metrics: Metrics,
+  upstream?: string,
+): NonNullable<ReadBlobOptions['onSource']> {
   const bytes: Partial<Record<SourceKind, number>> = {}
   res.locals.sources = bytes
+  if (upstream !== undefined) {
+    res.once('close', () => {
+      countMirrored(bytes, metrics, upstream)
+    })
+  }
   return (source, count) => {
     if (!res.headersSent) {
       res.setHeader('X-Ipdr-Source', source)
@@ -26,6 +36,17 @@ export function countSources(res: Response, metrics: Metrics): NonNullable<ReadB
       bytes[source] = (bytes[source] ?? 0) + count
       metrics.servedBytes.inc({ source }, count)
     }
+  }
+}
+
+/** Of a response that is over */
+function countMirrored(bytes: Partial<Record<SourceKind, number>>, metrics: Metrics, upstream: string): void {
+  const sources = Object.entries(bytes)
+  if (sources.length > 0) {
+    metrics.mirrorRequests.inc({ upstream, result: bytes.upstream === undefined ? 'hit' : 'miss' })
+  }
+  for (const [source, count] of sources) {
+    metrics.mirrorBytes.inc({ upstream, source }, count)
   }
 }
 

@@ -52,20 +52,26 @@ import { tagRoutes } from './tags.ts'
 import { uploadRoutes } from './uploads.ts'
 import type { BodyRate } from '../steady-body.ts'
 import type { Access } from '../../access/access.ts'
+import type { AccessReview } from '../../access/access-review.ts'
 import type { AuditLog } from '../../access/audit-log.ts'
 import { identify } from '../middleware/identify.ts'
 import { tokenRoutes } from './token.ts'
 import { uiApiRoutes, type ApplianceStatus } from './ui-api.ts'
 import { uiRoutes } from './ui.ts'
+import type { ReviewUpstreams } from './ui-upstreams.ts'
 
 export interface AppComponents {
   access: Access
+  /** What administrators see and change of it; loaded with the first call */
+  accessReview: () => Promise<AccessReview>
   /** One for all ports */
   bodies: BodyMemory
   /** One for all ports */
   turns: BodyTurns
   readOnly: ReadOnlyMode
   registry: Registry
+  /** Tells of the registries that are mirrored; @default there are none */
+  reviewUpstreams?: ReviewUpstreams | undefined
   health: Health
   /** Undefined where there is no audit log */
   auditLog?: Pick<AuditLog, 'write'> | undefined
@@ -161,7 +167,7 @@ function otherRoutes(components: AppComponents, { admin, limits, ui = false }: A
   router.use(identify(components))
   router.use(sessionRoutes(components))
   if (ui) {
-    router.use(uiApiRoutes(components, { token: admin?.token }))
+    router.use(uiApiRoutes(components, { token: admin?.token, bodyRate: limits.bodyRate }))
   }
   router.use(digRoutes(components))
   return router

@@ -33,7 +33,7 @@ export function blobRoutes(
     .get(async (req, res) => {
       const caller = callerOf(res)
       const repository = await registry.repository(repositoryName(req, res, registry), caller)
-      const options = { ...requestOptions(req, res), onSource: countSources(res, metrics) }
+      const options = { ...requestOptions(req, res), onSource: countSources(res, metrics, repository.upstream) }
       const blob = await repository.blob(parseDigest(req.params.digest), { ...options, whole: req.method === 'HEAD' })
       const isPublic = caller.isPublic(blob.repository ?? repository.name)
       res.set({

@@ -92,7 +92,7 @@ function addReading(router: Router, { events, metrics, registry }: ManifestCompo
         isSafeManifestType(manifest.mediaType) ? manifest.mediaType : 'application/octet-stream',
       )
       res.setHeader('Content-Length', manifest.size)
-      countSources(res, metrics)(manifest.source ?? 'disk', bytes?.byteLength ?? 0)
+      countSources(res, metrics, repository.upstream)(manifest.source ?? 'disk', bytes?.byteLength ?? 0)
       res.end(bytes)
     })
 }

@@ -1,11 +1,13 @@
-import type { ErrorRequestHandler, Request, Response, Router } from 'express'
+import type { ErrorRequestHandler, Response, Router } from 'express'
 import type { Access } from '../../access/access.ts'
+import type { AccessReview } from '../../access/access-review.ts'
 import type { Logger } from '../../log.ts'
 import type { Metrics } from '../../metrics.ts'
 import { OciError } from '../../oci/errors.ts'
 import { parseName, parseReference } from '../../oci/reference.ts'
 import type { Registry } from '../../registry/repositories/registry.ts'
 import type { NetworkStatus } from '../../upkeep/status/network-status.ts'
+import type { BodyMemory } from '../body-memory.ts'
 import { jsonBody, textBody, toClientError } from '../error-response.ts'
 import { onlyMethods } from '../middleware/allowed-methods.ts'
 import { errorHandler } from '../middleware/error-handler.ts'
@@ -13,14 +15,14 @@ import { callerOf } from '../middleware/identify.ts'
 import { route } from '../middleware/request-log.ts'
 import { sessionOf } from '../middleware/session.ts'
 import { clientSignal } from '../request-options.ts'
-import { invalid } from './admin-json.ts'
+import type { BodyRate } from '../steady-body.ts'
+import { invalid, jsonReader } from './admin-json.ts'
 import { createRouter } from './router.ts'
+import { addAccessRoutes } from './ui-access.ts'
 import { addNetworkPage } from './ui-network.ts'
 import { administratorsOnly, mayAdminister, type PageAdministrators } from './ui-administrators.ts'
-
-/** Characters of a search */
-const maxSearch = 300
-const [defaultLimit, maxLimit] = [50, 100]
+import { partOf, textOf } from './ui-query.ts'
+import { addUpstreamRoutes, type ReviewUpstreams } from './ui-upstreams.ts'
 
 /** Where a browser is asked for a name and a password, which it then sends with whatever is below `/ui/` */
 const logInPath = '/ui/log-in'
@@ -43,22 +45,29 @@ export interface ApplianceStatus {
  * GET /ui/log-in?to=<page>                                asks for a name and a password
  * ```
  *
- * ui-network.ts has what only administrators see.
+ * What only administrators see is in ui-access.ts, ui-network.ts and ui-upstreams.ts.
  */
 export function uiApiRoutes(
   {
     access,
+    accessReview,
+    bodies,
     registry,
     status,
+    reviewUpstreams = async () => [],
     ...components
   }: {
     access: Access
+    accessReview: () => Promise<AccessReview>
+    bodies: BodyMemory
     registry: Registry
     status?: ApplianceStatus | undefined
+    /** @default there are none */
+    reviewUpstreams?: ReviewUpstreams | undefined
     log: Logger
     metrics: Metrics
   },
-  init: PageAdministrators,
+  init: PageAdministrators & { bodyRate: BodyRate },
 ): Router {
   const router = createRouter()
   router.use('/ui/api', (_req, res, next) => {
@@ -71,6 +80,8 @@ export function uiApiRoutes(
   if (status !== undefined) {
     addNetworkPage(router, status.network, guard)
   }
+  addAccessRoutes(router, accessReview, guard, jsonReader(bodies, init.bodyRate))
+  addUpstreamRoutes(router, reviewUpstreams, guard)
   router.use('/ui/api', withoutPasswordPrompt, errorHandler(components, jsonBody))
   router.use(logInPath, errorHandler(components, textBody))
   return router
@@ -174,25 +185,4 @@ const withoutPasswordPrompt: ErrorRequestHandler = (err: unknown, _req, _res, ne
   }
   const challenges = [headers['WWW-Authenticate'] ?? []].flat().filter(text => text.startsWith('Bearer '))
   next(new OciError(code, { detail, headers: { ...headers, 'WWW-Authenticate': challenges }, cause: err }))
-}
-
-/** @throws OciError REQUEST_INVALID */
-function textOf({ query }: Request, name: string): string {
-  const text = query[name] ?? ''
-  if (typeof text !== 'string' || text.length > maxSearch) {
-    throw invalid(`${name} must be one text of at most ${maxSearch} characters`)
-  }
-  return text
-}
-
-/** @throws OciError REQUEST_INVALID */
-function partOf(req: Request): { from: number; limit: number } {
-  const numberOf = (name: string, fallback: number): number => {
-    const text = textOf(req, name)
-    if (!/^\d{0,9}$/.test(text)) {
-      throw invalid(`${name} must be a whole number`)
-    }
-    return text === '' ? fallback : Number(text)
-  }
-  return { from: numberOf('from', 0), limit: Math.min(numberOf('n', defaultLimit), maxLimit) }
 }

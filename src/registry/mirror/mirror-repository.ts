@@ -34,6 +34,7 @@ interface Options extends LookUpOptions {
  */
 export class MirrorRepository extends ReadOnlyRepository implements Repository {
   readonly name: string
+  readonly upstream: string
   readonly #components: MirrorRepositoryComponents
   readonly #init: MirroredRepository
   readonly #upstream: Upstream
@@ -46,6 +47,7 @@ export class MirrorRepository extends ReadOnlyRepository implements Repository {
     this.#components = components
     this.#init = init
     this.#upstream = init.upstream
+    this.upstream = init.upstream.name
     this.#remote = init.repository
     this.#local = init.local
   }

@@ -107,7 +107,7 @@ function fullName(upstream: string, repository: string): string {
   return `${prefixOf(upstream)}/${isShort ? 'library/' : ''}${repository}`
 }
 
-/** A name of a repository can't have the colon of a port */
-function prefixOf(upstream: string): string {
+/** What names of an upstream's repositories begin with here; they can't have the colon of a port */
+export function prefixOf(upstream: string): string {
   return upstream.replaceAll(':', '_')
 }

@@ -9,6 +9,8 @@ export interface Upstream {
   readonly tagTtl: number
   /** What a prefetch gets of an index, such as `linux/amd64` or `all`; undefined: the platform of this machine */
   readonly platforms?: readonly string[] | undefined
+  /** How it is at this moment; undefined where nobody notes that */
+  readonly state?: (() => UpstreamState) | undefined
   /** Whether this repository of it is mirrored */
   mirrors: (repository: string) => boolean
   /**
@@ -50,6 +52,33 @@ export interface Upstream {
    * @throws UpstreamError
    */
   referrers: (repository: string, subject: Digest, options: UpstreamOptions) => Promise<Descriptor[] | undefined>
+}
+
+/** What is known of an upstream while it is used; times in ISO 8601 */
+export interface UpstreamState {
+  /** Where it is asked */
+  url: string
+  /** Bytes per second that are fetched from it; undefined: unlimited */
+  maxRate: number | undefined
+  /** Requests to it at a time */
+  maxRequests: number
+  /** When it last answered as it should */
+  answered?: string | undefined
+  /** What went wrong last; the message has no secrets and no paths */
+  failed?: { time: string; reason: UpstreamFailure; message: string } | undefined
+  /** Until when it wants to be left alone */
+  pausedUntil?: string | undefined
+  rateLimit?: RateLimitState | undefined
+}
+
+/** What the upstream last said of how often it may be asked */
+export interface RateLimitState {
+  time: string
+  remaining: number
+  /** Of how many */
+  limit?: number | undefined
+  /** Seconds in which so many are allowed */
+  window?: number | undefined
 }
 
 export interface BlobPart {

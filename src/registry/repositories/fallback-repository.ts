@@ -19,6 +19,7 @@ import type {
  */
 export class FallbackRepository implements Repository {
   readonly name: string
+  readonly upstream: string | undefined
   readonly #local: Repository
   readonly #mirrored: Repository
   readonly #mayPullHere: boolean
@@ -26,6 +27,7 @@ export class FallbackRepository implements Repository {
   /** @param mayPullHere whether the caller may pull from the name itself, not only what it stands for */
   constructor(local: Repository, mirrored: Repository, mayPullHere: boolean) {
     this.name = local.name
+    this.upstream = mirrored.upstream
     this.#local = local
     this.#mirrored = mirrored
     this.#mayPullHere = mayPullHere

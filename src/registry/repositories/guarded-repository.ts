@@ -39,6 +39,10 @@ export class GuardedRepository implements Repository {
     return this.#repository.name
   }
 
+  get upstream(): string | undefined {
+    return this.#repository.upstream
+  }
+
   async blob(digest: Digest, options?: LookUpOptions): Promise<Blob> {
     this.#require('pull')
     return await this.#repository.blob(digest, options)

@@ -8,24 +8,20 @@ import {
   parseKeyScope,
   parseKeys,
   type ApiKey,
-} from '../access/api-keys.ts'
-import { parsePasswords } from '../access/htpasswd.ts'
-import { reasonOf } from '../config/entries.ts'
-import type { Config } from '../config/schema.ts'
-import { openDataDirectory } from './directory/data-directory.ts'
-import { withFileLock } from './directory/file-lock.ts'
-import { readIfThere, replaceOwnerFile } from './directory/owner-file.ts'
-import { StartError } from './directory/start-error.ts'
-import { accessFilesInit } from './groups/access.ts'
-import { requireLifetime } from './lifetime.ts'
+} from '../../access/api-keys.ts'
+import type { NewKey } from '../../access/access-review.ts'
+import { parsePasswords } from '../../access/htpasswd.ts'
+import { reasonOf } from '../../config/entries.ts'
+import type { Config } from '../../config/schema.ts'
+import { openDataDirectory } from '../directory/data-directory.ts'
+import { withFileLock } from '../directory/file-lock.ts'
+import { readIfThere, replaceOwnerFile } from '../directory/owner-file.ts'
+import { StartError } from '../directory/start-error.ts'
+import { accessFilesInit } from './access.ts'
+import { requireLifetime } from '../directory/lifetime.ts'
 
-export interface NewKey {
-  name: string
-  scopes: readonly string[]
-  owner?: string | undefined
-  /** Seconds until it is not valid any more */
-  lifetime?: number | undefined
-}
+/** What somebody asks for can't be; the message has no path */
+export class KeyRefusedError extends StartError {}
 
 /** A key as everybody may see it who administers */
 export interface ListedKey extends Omit<ApiKey, 'hash'> {
@@ -43,7 +39,9 @@ export async function createKey(
   config: Config,
 ): Promise<{ key: ListedKey; secret: string; hasRules: boolean }> {
   if (!keyName.test(name)) {
-    throw new StartError(`${name} can't be the name of a key: it must be letters, digits, dots, dashes and underscores`)
+    throw new KeyRefusedError(
+      `${name} can't be the name of a key: it must be letters, digits, dots, dashes and underscores`,
+    )
   }
   scopes.forEach(requireScope)
   if (lifetime !== undefined) {
@@ -66,7 +64,7 @@ export async function createKey(
   }
   await changeKeys(keyFile, keys => {
     if (keys.some(other => other.name === name)) {
-      throw new StartError(`there is a key ${name} already: revoke it first, or choose another name`)
+      throw new KeyRefusedError(`there is a key ${name} already: revoke it first, or choose another name`)
     }
     return [...keys, key]
   })
@@ -100,7 +98,7 @@ function requireScope(scope: string): void {
   try {
     parseKeyScope(scope)
   } catch (err) {
-    throw new StartError(`scope ${scope}: ${(err as Error).message}`, { cause: err })
+    throw new KeyRefusedError(`scope ${scope}: ${(err as Error).message}`, { cause: err })
   }
 }
 

@@ -1,4 +1,4 @@
-import { StartError } from './directory/start-error.ts'
+import { StartError } from './start-error.ts'
 
 const day = 24 * 3600
 /** Seconds: more is a slip of the pen, and with much more there is no date at the end */

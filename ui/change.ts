@@ -1,0 +1,28 @@
+import { ApiError } from './api.ts'
+
+/** Milliseconds */
+const timeout = 30_000
+
+/**
+ * Has the server change something
+ *
+ * @returns what it answers
+ * @throws ApiError
+ */
+export async function change<T = unknown>(method: 'POST' | 'DELETE', path: string, body?: object): Promise<T> {
+  let response: Response
+  try {
+    response = await fetch(`ui/api/${path}`, {
+      method,
+      signal: AbortSignal.timeout(timeout),
+      ...(body === undefined ? {} : { headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) }),
+    })
+  } catch {
+    throw new ApiError(0, 'the registry does not answer')
+  }
+  const answer = (await response.json().catch(() => ({}))) as { error?: string }
+  if (!response.ok) {
+    throw new ApiError(response.status, answer.error ?? '')
+  }
+  return answer as T
+}
