@@ -19,6 +19,9 @@ export const contents: readonly { title: string; pages: readonly string[] }[] = 
     title: 'Operate',
     pages: [
       'docs/operations.md',
+      'docs/storage.md',
+      'docs/undo.md',
+      'docs/backups.md',
       'docs/access.md',
       'docs/security.md',
       'docs/pages.md',
