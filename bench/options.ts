@@ -9,7 +9,7 @@ export const GiB = 1024 * MiB
 export const usage = `npm run bench -- [CASE...] [OPTIONS]
 
 Without a case, all of them. Lists are separated by commas. CASE:
-  push pull manifests listings image node-to-node start memory cpu disk latency hostile access mirror roll-out
+  push pull manifests requests listings image node-to-node start memory cpu disk latency hostile access mirror roll-out
 
   --only CASES          the same as naming them
   --rounds N            counted rounds of each measure, after one that warms up [5; --quick 1]
@@ -22,6 +22,7 @@ Without a case, all of them. Lists are separated by commas. CASE:
   --blocks NUMBERS      in the store at the start [10,10000,1000000]
   --seconds N           length of each load of requests [3]
   --chunked             push without a Content-Length, in pieces of 32 KiB
+  --silent              nobody logs requests; without it, everybody does as by default
   --no-fsync            no side that can be told syncs to disk; distribution always does
   --targets NAMES       leave out the others: ipdr,before,distribution,zot,kubo,limit,null
   --before DIR          another checkout of ipdr, as the target "before"
@@ -45,6 +46,7 @@ export interface Options {
   blocks: number[]
   seconds: number
   chunked: boolean
+  silent: boolean
   fsync: boolean
   targets: string[] | undefined
   before: string | undefined
@@ -82,7 +84,7 @@ export function parseOptions(args: string[], env: NodeJS.ProcessEnv): Options | 
         ].map(name => [name, { type: 'string' as const }]),
       ),
       ...Object.fromEntries(
-        ['quick', 'chunked', 'fsync', 'save', 'help'].map(name => [name, { type: 'boolean' as const }]),
+        ['quick', 'chunked', 'silent', 'fsync', 'save', 'help'].map(name => [name, { type: 'boolean' as const }]),
       ),
     },
   })
@@ -107,6 +109,7 @@ export function parseOptions(args: string[], env: NodeJS.ProcessEnv): Options | 
     blocks: numbers('blocks', [10, 10_000, 1_000_000], [10, 1000]),
     seconds: numbers('seconds', [3], [0.3])[0]!,
     chunked: values['chunked'] === true,
+    silent: values['silent'] === true,
     fsync: values['fsync'] !== false,
     targets: list(text('targets')),
     before: path(text('before')),

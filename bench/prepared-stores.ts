@@ -36,7 +36,7 @@ export async function prepareListings(bench: Bench, launcher: Launcher, count: n
     const digest = await withServer(
       launcher,
       dataDir,
-      async base => await pushSmallImage(base, tagsRepository, tagName(0)),
+      async base => (await pushSmallImage(base, tagsRepository, tagName(0))).manifest,
     )
     if (launcher.name === 'distribution') {
       await fillDistribution(dataDir, count, digest)
@@ -61,7 +61,7 @@ export async function prepareBlocks(bench: Bench, launcher: Launcher, count: num
     const digest = await withServer(
       launcher,
       dataDir,
-      async base => await pushSmallImage(base, tagsRepository, tagName(0)),
+      async base => (await pushSmallImage(base, tagsRepository, tagName(0))).manifest,
     )
     await fillBlocks(join(dataDir, 'blocks'), count)
     await fillIndex(dataDir, digest as Digest, {

@@ -13,7 +13,7 @@ import { hostile } from './cases/hostile.ts'
 import { image } from './cases/image.ts'
 import { latency } from './cases/latency.ts'
 import { listings } from './cases/listings.ts'
-import { manifests } from './cases/manifests.ts'
+import { manifests, requests } from './cases/manifests.ts'
 import { memoryCase } from './cases/memory.ts'
 import { mirror } from './cases/mirror.ts'
 import { nodeToNode } from './cases/node-to-node.ts'
@@ -38,6 +38,7 @@ const cases: Case[] = [
   push,
   pull,
   manifests,
+  requests,
   listings,
   image,
   nodeToNode,

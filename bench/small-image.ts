@@ -9,12 +9,14 @@ interface Descriptor {
   size: number
 }
 
-/**
- * Pushes an image of a few kilobytes
- *
- * @returns the digest of its manifest
- */
-export async function pushSmallImage(base: string, repository: string, tag: string): Promise<string> {
+/** What is asked for by digest */
+export interface SmallImage {
+  manifest: string
+  layer: string
+}
+
+/** Pushes an image of a few kilobytes */
+export async function pushSmallImage(base: string, repository: string, tag: string): Promise<SmallImage> {
   const config = await pushBlob(
     base,
     repository,
@@ -27,8 +29,9 @@ export async function pushSmallImage(base: string, repository: string, tag: stri
       }),
     ),
   )
-  const layers = [await pushBlob(base, repository, 'application/vnd.oci.image.layer.v1.tar', randomBytes(layerBytes))]
-  return await pushManifest(base, repository, tag, { config, layers })
+  const layer = await pushBlob(base, repository, 'application/vnd.oci.image.layer.v1.tar', randomBytes(layerBytes))
+  const manifest = await pushManifest(base, repository, tag, { config, layers: [layer] })
+  return { manifest, layer: layer.digest }
 }
 
 /** @returns the digest of the manifest */

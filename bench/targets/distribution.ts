@@ -6,7 +6,7 @@ import { startProcess } from './process.ts'
 import type { Find } from './target.ts'
 
 /** distribution v3 as `scripts/test-tools distribution` builds it, with its filesystem driver */
-export const findDistribution: Find = async () => {
+export const findDistribution: Find = async ({ silent }) => {
   const command = join(projectDirectory, 'test/tools/bin/registry')
   if (!existsSync(command)) {
     return undefined
@@ -26,10 +26,12 @@ export const findDistribution: Find = async () => {
         env: port => ({
           ...process.env,
           OTEL_TRACES_EXPORTER: 'none',
+          ...(silent ? { REGISTRY_LOG_LEVEL: 'error', REGISTRY_LOG_ACCESSLOG_DISABLED: 'true' } : {}),
           REGISTRY_HTTP_ADDR: `127.0.0.1:${port}`,
           REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY: dataDir,
         }),
         ready: '/v2/',
+        outputIsLog: true,
       }),
   }
 }

@@ -21,7 +21,7 @@ export const findBefore: Find = async options => {
   return await launcher('before', options.before, options)
 }
 
-async function launcher(name: TargetName, checkout: string, { fsync, cpuProfile }: Options): Promise<Launcher> {
+async function launcher(name: TargetName, checkout: string, { fsync, silent, cpuProfile }: Options): Promise<Launcher> {
   const flags = nodeFlags(checkout)
   const profile = cpuProfile === undefined || name !== 'ipdr' ? [] : ['--cpu-prof', `--cpu-prof-dir=${cpuProfile}`]
   return {
@@ -55,7 +55,7 @@ async function launcher(name: TargetName, checkout: string, { fsync, cpuProfile 
           '--p2p-port',
           '0',
           '--log-level',
-          'warn',
+          silent ? 'warn' : 'info',
           ...(tls === undefined ? [] : ['--tls-cert-path', tls.cert, '--tls-key-path', tls.key]),
           ...(fsync ? [] : ['--storage-fsync=false']),
           ...(publish ? [] : ['--names-publish=false']),

@@ -14,7 +14,7 @@ const stopTimeout = 60_000
 const pollInterval = 5
 const maxOutput = 64 * 1024
 
-/** Where the standard error of each target goes */
+/** Where the standard error of each target goes, and the output of those that log there */
 export const logDirectory = join(import.meta.dirname, '../results/tmp/logs')
 
 export interface ProcessInit {
@@ -31,17 +31,22 @@ export interface ProcessInit {
   method?: 'GET' | 'POST'
   /** Whether it answers by TLS alone */
   secure?: boolean
+  /** Whether it logs to its standard output, which is not read then: whoever reads it needs a processor */
+  outputIsLog?: boolean
 }
 
 /** @throws Error where the process ends or does not become ready */
 export async function startProcess(init: ProcessInit): Promise<Target> {
-  const { dataDir, command, args, env, ready, method = 'GET', secure = false } = init
+  const { dataDir, command, args, env, ready, method = 'GET', secure = false, outputIsLog = false } = init
   await mkdir(dataDir, { recursive: true })
   const port = init.port ?? (await freePort())
   const base = `${secure ? 'https' : 'http'}://127.0.0.1:${port}`
   const log = openLog(init.name)
   const began = performance.now()
-  const child = spawn(command, args(port), { env: env?.(port) ?? process.env, stdio: ['ignore', 'pipe', log] })
+  const child = spawn(command, args(port), {
+    env: env?.(port) ?? process.env,
+    stdio: ['ignore', outputIsLog ? log : 'pipe', log],
+  })
   closeSync(log)
   let output = ''
   child.stdout?.setEncoding('utf8').on('data', (text: string) => {

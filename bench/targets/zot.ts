@@ -8,7 +8,7 @@ import { startProcess } from './process.ts'
 import type { Find } from './target.ts'
 
 /** zot, where a binary is given; by itself it does not sync, so `commit` is set unless nobody is to */
-export const findZot: Find = async ({ zot: command, fsync }) => {
+export const findZot: Find = async ({ zot: command, fsync, silent }) => {
   if (command === undefined) {
     return undefined
   }
@@ -30,10 +30,18 @@ export const findZot: Find = async ({ zot: command, fsync }) => {
           distSpecVersion: '1.1.1',
           storage: { rootDirectory: join(dataDir, 'storage'), commit: fsync, gc: false },
           http: { address: '127.0.0.1', port: String(port) },
-          log: { level: 'error' },
+          log: { level: silent ? 'error' : 'info' },
         }),
       )
-      return await startProcess({ name: 'zot', dataDir, port, command, args: () => ['serve', config], ready: '/v2/' })
+      return await startProcess({
+        name: 'zot',
+        dataDir,
+        port,
+        command,
+        args: () => ['serve', config],
+        ready: '/v2/',
+        outputIsLog: true,
+      })
     },
   }
 }
