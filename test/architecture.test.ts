@@ -78,7 +78,6 @@ const homes: { packages: RegExp; files: RegExp }[] = [
   { packages: /^undici$/, files: /^src\/(upstream|events\/webhooks)\// },
   { packages: /^express$/, files: /^src\/http\// },
   { packages: /^commander$/, files: /^src\/cli\// },
-  { packages: /^winston$/, files: /^src\/log\.ts$/ },
   { packages: /^@opentelemetry\/.+$/, files: /^src\/appliance\/tracing\// },
   { packages: /^prom-client$/, files: /^src\/metrics\.ts$/ },
 ]
