@@ -7,7 +7,7 @@ import {
   type ServerHttp2Stream,
 } from 'node:http2'
 import { getDefaultHighWaterMark, type Readable, type ReadableOptions } from 'node:stream'
-import express, { type Express } from 'express'
+import express, { type Express, type Request, type Response } from 'express'
 import { Http1Request } from './direct-bodies.ts'
 
 const kibibyte = 1024
@@ -159,35 +159,42 @@ export interface AppListener extends RequestListener {
 }
 
 /**
- * Makes an app handle requests of HTTP/2 too. Express gives each request and response a prototype of its own, which is
- * derived from that of HTTP/1; those of HTTP/2 get prototypes with the same properties, derived from HTTP/2.
+ * Gives requests and responses of both versions what Express has for them. Express derives the prototype of each from
+ * that of HTTP/1; those of HTTP/2 get prototypes with the same properties, derived from HTTP/2.
  *
  * To change the prototype of a request takes as long as all middleware together, so HTTP/1 servers are told to make
  * them with the right one from the beginning.
+ *
+ * @param app whose settings they go by; it handles nothing itself
  */
-export function forBothVersions(app: Express): AppListener {
+export function forBothVersions(app: Express, handle: (req: Request, res: Response) => void): AppListener {
   const [request, response] = [
     ownProperties(express.request, app.request),
     ownProperties(express.response, app.response),
   ]
-  class Request extends Http1Request {}
-  class Response<R extends IncomingMessage> extends ServerResponse<R> {}
-  Object.assign(app, {
-    request: Object.defineProperties(Request.prototype, request),
-    response: Object.defineProperties(Response.prototype, response),
-  })
-  const forHttp2 = Object.create(app, {
-    request: { value: Object.create(Http2Request.prototype, request) },
-    response: { value: Object.create(Http2Response.prototype, response) },
-  }) as Express & { handle: RequestListener }
-  const listener: RequestListener = (req: IncomingMessage | Http2Request, res) => {
-    if (req instanceof Http2Request) {
-      forHttp2.handle(req as never, res)
-    } else {
-      app(req, res)
-    }
+  class ExpressRequest extends Http1Request {}
+  class ExpressResponse<R extends IncomingMessage> extends ServerResponse<R> {}
+  const http1 = {
+    request: Object.defineProperties(ExpressRequest.prototype, request),
+    response: Object.defineProperties(ExpressResponse.prototype, response),
   }
-  return Object.assign(listener, { classes: { IncomingMessage: Request, ServerResponse: Response } })
+  const http2 = {
+    request: Object.create(Http2Request.prototype, request) as object,
+    response: Object.create(Http2Response.prototype, response) as object,
+  }
+  const listener: RequestListener = (req: IncomingMessage | Http2Request, res) => {
+    if (!(req instanceof ExpressRequest && res instanceof ExpressResponse)) {
+      const prototypes = req instanceof Http2Request ? http2 : http1
+      Object.setPrototypeOf(req, prototypes.request)
+      Object.setPrototypeOf(res, prototypes.response)
+    }
+    const [ours, answer] = [req as Request, res as unknown as Response]
+    ours.res = answer
+    ours.originalUrl = req.url ?? ''
+    answer.locals = {}
+    handle(ours, answer)
+  }
+  return Object.assign(listener, { classes: { IncomingMessage: ExpressRequest, ServerResponse: ExpressResponse } })
 }
 
 function ownProperties(...objects: object[]): PropertyDescriptorMap {

@@ -17,6 +17,7 @@ import { clientSignal } from '../../src/http/request-options.ts'
 import { BodyTurns } from '../../src/http/body-turns.ts'
 import { bodyOf, writeBody } from '../../src/http/streamed-body.ts'
 import { forBothVersions } from '../../src/http/http2.ts'
+import { inOrder } from '../../src/http/middleware/in-order.ts'
 import { errorHandler } from '../../src/http/middleware/error-handler.ts'
 import { observeRequests } from '../../src/http/middleware/request-log.ts'
 import { HttpServer } from '../../src/http/server.ts'
@@ -71,10 +72,15 @@ describe('HTTP/2', { timeout: 60_000 }, () => {
     handler: RequestHandler,
     init: { idleTimeout?: number; drainTimeout?: number } = {},
   ): Promise<{ server: HttpServer; session: ClientHttp2Session }> {
-    const app = express()
-    app.use(observeRequests({ log, metrics }), handler, errorHandler({ log, metrics }))
+    const handle = inOrder([observeRequests({ log, metrics }), handler])
+    const fail = errorHandler({ log, metrics })
+    const app = forBothVersions(express(), (req, res) => {
+      handle(req, res, err => {
+        void fail(err, req, res, () => {})
+      })
+    })
     const server = new HttpServer(
-      { app: forBothVersions(app) },
+      { app },
       { tls, host: '127.0.0.1', port: 0, idleTimeout: 10_000, drainTimeout: 10_000, ...init },
     )
     servers.push(server)

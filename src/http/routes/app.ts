@@ -13,7 +13,7 @@
  *
  * May import access, events, upkeep, registry, oci and scheduling.
  */
-import express, { type Express, type Router } from 'express'
+import express, { type Express, type RequestHandler, type Router } from 'express'
 import { OciError } from '../../oci/errors.ts'
 import type { Logger } from '../../log.ts'
 import type { Metrics } from '../../metrics.ts'
@@ -32,6 +32,7 @@ import { sendAsData } from '../content-headers.ts'
 import { errorHandler } from '../middleware/error-handler.ts'
 import { limitUrlAndHeaders, type UrlAndHeaderLimits } from '../middleware/url-and-header-limits.ts'
 import { audit } from '../middleware/audit.ts'
+import { failInOrder, inOrder } from '../middleware/in-order.ts'
 import { limitUsage } from '../middleware/limit-usage.ts'
 import { offerLogIn } from '../middleware/offer-log-in.ts'
 import { refuseLoops } from '../middleware/refuse-loops.ts'
@@ -47,6 +48,7 @@ import { logInRoutes, sessionRoutes } from './log-in.ts'
 import { healthRoutes, type Health } from './health.ts'
 import { manifestRoutes } from './manifests.ts'
 import { referrerRoutes } from './referrers.ts'
+import { RegistryRouter } from './registry-router.ts'
 import { createRouter } from './router.ts'
 import { tagRoutes } from './tags.ts'
 import { uploadRoutes } from './uploads.ts'
@@ -121,34 +123,32 @@ export interface AppLimits {
 
 /** The app of the registry's port: middleware in this order, then the routes, then the error handler */
 export function createApp(components: AppComponents, init: AppInit): AppListener {
-  const app = createBareApp(components, init, 'admin token')
   const registry = registryRoutes(components, init)
   const others = otherRoutes(components, init)
-  app.use((req, res, next) => {
+  return createListener(components, init, 'admin token', (req, res, next) => {
     ;(/^\/v2(?:\/|$)/.test(req.path) ? registry : others)(req, res, next)
   })
-  return endApp(app, components)
 }
 
 /** Whatever is below `/v2`. Most requests are for manifests and blobs, so these pass nothing that is not for them. */
-function registryRoutes(components: AppComponents, { limits }: AppInit): Router {
-  const router = createRouter()
-  if (components.usage !== undefined) {
-    router.use(limitUsage(components.usage))
-  }
-  router.use(identify(components))
-  if (components.instance !== undefined) {
-    router.use(refuseLoops(components.instance))
-  }
-  router.use(refuseWrites(components), sendApiVersion)
-  router.use(manifestRoutes(components, limits))
+function registryRoutes(components: AppComponents, { limits }: AppInit): RequestHandler {
+  const router = new RegistryRouter()
+  router.add(manifestRoutes(components, limits))
   // uploads come first: the path of a blob matches theirs too
-  router.use(uploadRoutes(components, limits))
-  router.use(blobRoutes(components, limits))
-  router.use(tagRoutes(components))
-  router.use(referrerRoutes(components))
-  router.use(baseRoutes())
-  return router
+  router.add(uploadRoutes(components, limits))
+  router.add(blobRoutes(components, limits))
+  router.add(tagRoutes(components))
+  router.add(referrerRoutes(components))
+  router.add(baseRoutes())
+  const { instance, usage } = components
+  return inOrder([
+    ...(usage === undefined ? [] : [limitUsage(usage)]),
+    identify(components),
+    ...(instance === undefined ? [] : [refuseLoops(instance)]),
+    refuseWrites(components),
+    sendApiVersion,
+    router.handle,
+  ])
 }
 
 function otherRoutes(components: AppComponents, { admin, limits, ui = false }: AppInit): Router {
@@ -178,9 +178,9 @@ function otherRoutes(components: AppComponents, { admin, limits, ui = false }: A
  * which suits a socket that only one user can connect to.
  */
 export function createAdminApp(components: Omit<AppComponents, 'registry'>, init: AppInit): AppListener {
-  const app = createBareApp(components, init, init.admin === undefined ? 'admin socket' : 'admin token')
-  useAdministration(app, components, init.admin, init.limits)
-  return endApp(app, components)
+  const router = createRouter()
+  useAdministration(router, components, init.admin, init.limits)
+  return createListener(components, init, init.admin === undefined ? 'admin socket' : 'admin token', router)
 }
 
 function useAdministration(
@@ -196,32 +196,40 @@ function useAdministration(
   }
 }
 
-function createBareApp(
+/** What every request passes, before the routes and after them. */
+function createListener(
   components: Omit<AppComponents, 'registry'>,
   { browserHeaders, hosts, limits }: Omit<AppInit, 'admin'>,
   administrator: string,
-): Express {
+  routes: RequestHandler,
+): AppListener {
+  const { auditLog, log, tracer } = components
+  const handle = inOrder([
+    sendAsData,
+    observeRequests(components),
+    limitUrlAndHeaders(limits.requests),
+    ...(tracer === undefined ? [] : [traceRequests(tracer)]),
+    guardBrowsers(hosts, browserHeaders),
+    ...(auditLog === undefined ? [] : [audit(auditLog, { administrator })]),
+    routes,
+  ])
+  const fail = failInOrder([offerLogIn(components), errorHandler(components)], err => {
+    log.error('error not answered', { err })
+  })
+  return forBothVersions(expressSettings(), (req, res) => {
+    handle(req, res, (err: unknown = new OciError('NOT_FOUND')) => {
+      fail(err, req, res)
+    })
+  })
+}
+
+/** What the methods that Express gives requests and responses go by */
+function expressSettings(): Express {
   const app = express()
   app.disable('x-powered-by')
   app.disable('etag')
   app.enable('case sensitive routing')
   app.enable('strict routing')
   app.set('query parser', 'simple')
-  app.use(sendAsData, observeRequests(components), limitUrlAndHeaders(limits.requests))
-  if (components.tracer !== undefined) {
-    app.use(traceRequests(components.tracer))
-  }
-  app.use(guardBrowsers(hosts, browserHeaders))
-  if (components.auditLog !== undefined) {
-    app.use(audit(components.auditLog, { administrator }))
-  }
   return app
-}
-
-function endApp(app: Express, components: Omit<AppComponents, 'registry'>): AppListener {
-  app.use(() => {
-    throw new OciError('NOT_FOUND')
-  })
-  app.use(offerLogIn(components), errorHandler(components))
-  return forBothVersions(app)
 }

@@ -1,7 +1,7 @@
-import type { RequestHandler, Router } from 'express'
+import type { RequestHandler } from 'express'
 import { onlyMethods } from '../middleware/allowed-methods.ts'
 import { route } from '../middleware/request-log.ts'
-import { createRouter } from './router.ts'
+import { RegistryRouter } from './registry-router.ts'
 import { callerOf } from '../middleware/identify.ts'
 import { paths } from './paths.ts'
 
@@ -12,8 +12,8 @@ export const sendApiVersion: RequestHandler = (_req, res, next) => {
 }
 
 /** `GET /v2/`, by which clients find out that this is a registry */
-export function baseRoutes(): Router {
-  const router = createRouter()
+export function baseRoutes(): RegistryRouter {
+  const router = new RegistryRouter()
   router
     .route(paths.base)
     .all(route('base'))

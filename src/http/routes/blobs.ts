@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import type { Router, Request, Response } from 'express'
+import type { Request, Response } from 'express'
 import { parseDigest } from '../../oci/digest.ts'
 import { parseRange, type ByteRange } from '../../oci/range.ts'
 import type { Registry } from '../../registry/repositories/registry.ts'
@@ -13,7 +13,7 @@ import { route } from '../middleware/request-log.ts'
 import { countSources } from '../responses/provenance.ts'
 import { readParts } from '../responses/range-parts.ts'
 import { repositoryName } from './repository-name.ts'
-import { createRouter } from './router.ts'
+import { RegistryRouter } from './registry-router.ts'
 import { callerOf } from '../middleware/identify.ts'
 import { paths } from './paths.ts'
 
@@ -25,8 +25,8 @@ type ReadOptions = ReturnType<typeof requestOptions> & Pick<ReadBlobOptions, 'on
 export function blobRoutes(
   { registry, metrics }: { registry: Registry; metrics: Metrics },
   { maxRanges }: { maxRanges: number },
-): Router {
-  const router = createRouter()
+): RegistryRouter {
+  const router = new RegistryRouter()
   router
     .route(paths.blob)
     .all(route('blob'))

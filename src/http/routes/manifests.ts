@@ -1,4 +1,4 @@
-import type { Request, Router } from 'express'
+import type { Request } from 'express'
 import { isSafeManifestType, parseMediaType } from '../../oci/media-types.ts'
 import { parseReference, parseTag } from '../../oci/reference.ts'
 import { OciError } from '../../oci/errors.ts'
@@ -9,7 +9,7 @@ import type { Registry } from '../../registry/repositories/registry.ts'
 import type { BodyMemory } from '../body-memory.ts'
 import { requestOptions } from '../request-options.ts'
 import { repositoryName } from './repository-name.ts'
-import { createRouter } from './router.ts'
+import { RegistryRouter } from './registry-router.ts'
 import { moveListener } from '../middleware/audit.ts'
 import { callerOf } from '../middleware/identify.ts'
 import type { BodyRate } from '../steady-body.ts'
@@ -42,14 +42,14 @@ interface ManifestComponents {
 export function manifestRoutes(
   components: ManifestComponents,
   limits: { maxManifestBytes: number; bodyRate: BodyRate },
-): Router {
-  const router = createRouter()
+): RegistryRouter {
+  const router = new RegistryRouter()
   addReading(router, components)
   addWriting(router, components, limits)
   return router
 }
 
-function addReading(router: Router, { events, metrics, registry }: ManifestComponents): void {
+function addReading(router: RegistryRouter, { events, metrics, registry }: ManifestComponents): void {
   router
     .route(paths.manifest)
     .all(route('manifest'))
@@ -98,7 +98,7 @@ function addReading(router: Router, { events, metrics, registry }: ManifestCompo
 }
 
 function addWriting(
-  router: Router,
+  router: RegistryRouter,
   { events, readOnly, registry, bodies }: ManifestComponents,
   { maxManifestBytes, bodyRate }: { maxManifestBytes: number; bodyRate: BodyRate },
 ): void {

@@ -1,4 +1,3 @@
-import type { Router } from 'express'
 import { parseDigest } from '../../oci/digest.ts'
 import { OCI_INDEX } from '../../oci/media-types.ts'
 import { parsePage } from '../../oci/pagination.ts'
@@ -8,13 +7,13 @@ import { requestOptions } from '../request-options.ts'
 import { onlyMethods } from '../middleware/allowed-methods.ts'
 import { route } from '../middleware/request-log.ts'
 import { namespaceOf, repositoryName } from './repository-name.ts'
-import { createRouter } from './router.ts'
+import { RegistryRouter } from './registry-router.ts'
 import { callerOf } from '../middleware/identify.ts'
 import { nextPage, paths } from './paths.ts'
 
 /** @see https://github.com/opencontainers/distribution-spec/blob/main/spec.md#listing-referrers */
-export function referrerRoutes({ registry }: { registry: Registry }): Router {
-  const router = createRouter()
+export function referrerRoutes({ registry }: { registry: Registry }): RegistryRouter {
+  const router = new RegistryRouter()
   router
     .route(paths.referrers)
     .all(route('referrers'))

@@ -1,11 +1,10 @@
-import type { Router } from 'express'
 import { parsePage } from '../../oci/pagination.ts'
 import type { Registry } from '../../registry/repositories/registry.ts'
 import { clientSignal, requestOptions } from '../request-options.ts'
 import { onlyMethods } from '../middleware/allowed-methods.ts'
 import { route } from '../middleware/request-log.ts'
 import { namespaceOf, repositoryName } from './repository-name.ts'
-import { createRouter } from './router.ts'
+import { RegistryRouter } from './registry-router.ts'
 import { callerOf } from '../middleware/identify.ts'
 import { nextPage, paths } from './paths.ts'
 
@@ -15,8 +14,8 @@ import { nextPage, paths } from './paths.ts'
  *
  * @see https://github.com/opencontainers/distribution-spec/blob/main/spec.md#listing-tags
  */
-export function tagRoutes({ registry }: { registry: Registry }): Router {
-  const router = createRouter()
+export function tagRoutes({ registry }: { registry: Registry }): RegistryRouter {
+  const router = new RegistryRouter()
   router
     .route(paths.catalog)
     .all(route('catalog'))

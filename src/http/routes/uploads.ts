@@ -1,4 +1,4 @@
-import type { Router, Request, Response } from 'express'
+import type { Request, Response } from 'express'
 import { isDigestAlgorithm, parseDigest, type Digest, type DigestAlgorithm } from '../../oci/digest.ts'
 import { OciError } from '../../oci/errors.ts'
 import { parseContentRange, type ByteRange } from '../../oci/range.ts'
@@ -10,7 +10,7 @@ import { clientSignal, contentLength } from '../request-options.ts'
 import { bodyOf } from '../streamed-body.ts'
 import { parseName } from '../../oci/reference.ts'
 import { repositoryName } from './repository-name.ts'
-import { createRouter } from './router.ts'
+import { RegistryRouter } from './registry-router.ts'
 import { callerOf } from '../middleware/identify.ts'
 import type { BodyTurns } from '../body-turns.ts'
 import type { BodyRate } from '../steady-body.ts'
@@ -25,15 +25,15 @@ interface UploadComponents {
 }
 
 /** @see https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pushing-blobs */
-export function uploadRoutes(components: UploadComponents, { bodyRate }: { bodyRate: BodyRate }): Router {
-  const router = createRouter()
+export function uploadRoutes(components: UploadComponents, { bodyRate }: { bodyRate: BodyRate }): RegistryRouter {
+  const router = new RegistryRouter()
   addStart(router, components, bodyRate)
   addContinuation(router, components, bodyRate)
   return router
 }
 
 /** `POST .../blobs/uploads/`: begins an upload, mounts a blob, or takes a whole blob in one request */
-function addStart(router: Router, { readOnly, registry, turns }: UploadComponents, bodyRate: BodyRate): void {
+function addStart(router: RegistryRouter, { readOnly, registry, turns }: UploadComponents, bodyRate: BodyRate): void {
   const { uploads } = registry
 
   router
@@ -83,7 +83,11 @@ function addStart(router: Router, { readOnly, registry, turns }: UploadComponent
 /**
  * `GET PATCH PUT DELETE .../blobs/uploads/<id>`: asks for the size of an upload, appends to it, commits it, cancels it
  */
-function addContinuation(router: Router, { readOnly, registry, turns }: UploadComponents, bodyRate: BodyRate): void {
+function addContinuation(
+  router: RegistryRouter,
+  { readOnly, registry, turns }: UploadComponents,
+  bodyRate: BodyRate,
+): void {
   const { uploads } = registry
 
   router
