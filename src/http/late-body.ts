@@ -20,7 +20,7 @@ export function endLateBody(req: IncomingMessage | Http2Request, res: ServerResp
         ms,
       )
     })
-  } else {
+  } else if (!req.readableEnded) {
     res.on('finish', () => {
       breakOffLater(
         req,

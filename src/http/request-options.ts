@@ -1,5 +1,5 @@
 import type { Request, Response } from 'express'
-import type { RequestOptions } from '../registry/repository.ts'
+import type { LookUpOptions } from '../registry/repository.ts'
 
 /** A signal that aborts when the client disconnects before it has received the whole response */
 export function clientSignal(res: Response): AbortSignal {
@@ -27,7 +27,16 @@ export function contentLength(req: Request): number | undefined {
  *
  * @see https://www.rfc-editor.org/rfc/rfc9111#section-5.2.1.7
  */
-export function requestOptions(req: Request, res: Response): RequestOptions & { signal: AbortSignal } {
-  const onlyCached = req.headers['cache-control']?.includes('only-if-cached')
-  return { signal: clientSignal(res), client: req.socket.remoteAddress, via: req.headers.via, onlyCached }
+export function requestOptions(req: Request, res: Response): LookUpOptions & { readonly signal: AbortSignal } {
+  let signal: AbortSignal | undefined
+  return {
+    // made for whoever waits for something: what is in memory is answered without
+    get signal() {
+      signal ??= clientSignal(res)
+      return signal
+    },
+    client: req.socket.remoteAddress,
+    via: req.headers.via,
+    onlyCached: req.headers['cache-control']?.includes('only-if-cached'),
+  }
 }

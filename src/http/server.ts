@@ -181,6 +181,8 @@ function http1Options({ headerBytes, headerTimeout }: HttpLimits): ServerOptions
     connectionsCheckingInterval: Math.min(headerTimeout / 2, 5 * second),
     keepAliveTimeout: 75 * second,
     maxHeaderSize: headerBytes,
+    // without a body, no stream of one has to be read to its end
+    optimizeEmptyRequests: true,
   }
 }
 

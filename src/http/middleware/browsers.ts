@@ -82,8 +82,13 @@ function isFromBrowser({ headers }: IncomingMessage): boolean {
 }
 
 function requireOneHost({ rawHeaders }: IncomingMessage): void {
+  let hosts = 0
   // names and values alternate
-  if (rawHeaders.filter((name, i) => i % 2 === 0 && name.length === 4 && name.toLowerCase() === 'host').length > 1) {
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i]!
+    hosts += name.length === 4 && name.toLowerCase() === 'host' ? 1 : 0
+  }
+  if (hosts > 1) {
     throw new OciError('REQUEST_INVALID', { detail: { reason: 'more than one Host' } })
   }
 }

@@ -7,6 +7,7 @@ import type { Metrics } from '../../metrics.ts'
 import type { Blob, ReadBlobOptions } from '../../registry/repository.ts'
 import { requestOptions } from '../request-options.ts'
 import { writeBody } from '../streamed-body.ts'
+import { setHeaders } from '../responses/answer.ts'
 import { etag, isNotModified } from '../responses/etag.ts'
 import { onlyMethods } from '../middleware/allowed-methods.ts'
 import { route } from '../middleware/request-log.ts'
@@ -33,10 +34,12 @@ export function blobRoutes(
     .get(async (req, res) => {
       const caller = callerOf(res)
       const repository = await registry.repository(repositoryName(req, res, registry), caller)
-      const options = { ...requestOptions(req, res), onSource: countSources(res, metrics, repository.upstream) }
-      const blob = await repository.blob(parseDigest(req.params.digest), { ...options, whole: req.method === 'HEAD' })
+      const options: ReadOptions = requestOptions(req, res)
+      options.onSource = countSources(res, metrics, repository.upstream)
+      options.whole = req.method === 'HEAD'
+      const blob = await repository.blob(parseDigest(req.params.digest), options)
       const isPublic = caller.isPublic(blob.repository ?? repository.name)
-      res.set({
+      setHeaders(res, {
         'Docker-Content-Digest': blob.digest,
         ETag: etag(blob.digest),
         'Cache-Control': `${isPublic ? 'public' : 'private'}, max-age=31536000, immutable`,
@@ -49,7 +52,7 @@ export function blobRoutes(
       }
       const ranges = wantedRanges(req, blob, maxRanges)
       if (ranges === undefined) {
-        res.set({ 'Content-Type': contentType, 'Content-Length': String(blob.size) })
+        setHeaders(res, { 'Content-Type': contentType, 'Content-Length': String(blob.size) })
         await sendBlob(req, res, blob, options)
       } else {
         res.status(206)

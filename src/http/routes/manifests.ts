@@ -14,6 +14,7 @@ import { moveListener } from '../middleware/audit.ts'
 import { callerOf } from '../middleware/identify.ts'
 import type { BodyRate } from '../steady-body.ts'
 import { readBody } from '../whole-body.ts'
+import { endWith, setHeaders } from '../responses/answer.ts'
 import { etag, isNotModified } from '../responses/etag.ts'
 import { eventOrigin } from '../middleware/event-origin.ts'
 import { countSources, fetchingHeaders, staleHeaders, warnOfDeprecation } from '../responses/provenance.ts'
@@ -57,16 +58,14 @@ function addReading(router: RegistryRouter, { events, metrics, registry }: Manif
       const options = requestOptions(req, res)
       const repository = await registry.repository(repositoryName(req, res, registry), callerOf(res))
       const reference = parseReference(req.params.reference)
-      const manifest = await repository.manifest(reference, {
-        ...options,
-        signs: isSigner(req),
-        whole: req.method === 'HEAD',
-      })
+      options.signs = isSigner(req)
+      options.whole = req.method === 'HEAD'
+      const manifest = await repository.manifest(reference, options)
       addLogFields(res, { digest: manifest.digest, cid: manifest.root })
       if (options.onlyCached !== true) {
         registry.notePull(repository.name, manifest.digest)
       }
-      res.set({
+      setHeaders(res, {
         'Docker-Content-Digest': manifest.digest,
         ETag: etag(manifest.digest),
         ...rootHeaders(manifest.root),
@@ -93,7 +92,7 @@ function addReading(router: RegistryRouter, { events, metrics, registry }: Manif
       )
       res.setHeader('Content-Length', manifest.size)
       countSources(res, metrics, repository.upstream)(manifest.source ?? 'disk', bytes?.byteLength ?? 0)
-      res.end(bytes)
+      endWith(res, bytes)
     })
 }
 
