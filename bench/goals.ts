@@ -29,7 +29,12 @@ export const goals: Goal[] = [
       versus: { target: 'distribution', times: 0.9 },
     })),
   ),
-  { measure: 'manifest GET, 32 connections', versus: { target: 'distribution', times: 1.5 }, aim: '3' },
+  ...['GET', 'HEAD'].flatMap(method =>
+    ['1 connection', '32 connections', '256 connections'].flatMap(connections => [
+      { measure: `manifest ${method}, ${connections}`, versus: { target: 'distribution', times: 2 } },
+      { measure: `manifest ${method}, ${connections}`, versus: { target: 'zot', times: 0.8 }, aim: '1.0' },
+    ]),
+  ),
   { measure: 'node to node, 512 MiB', versus: { target: 'kubo', times: 1 } },
   { measure: 'first byte from another node, 512 MiB', atMost: 100 },
   ...['offline', 'lan'].map(network => ({ measure: `start to ready, 1000000 blocks, ${network}`, atMost: 1.5 })),
