@@ -8,7 +8,21 @@ const maxItems = 100
 
 /** The fields of a line as JSON can hold them, without secrets and without what is undefined */
 export function plainFields(fields: Fields, withStack: boolean): Array<[name: string, value: unknown]> {
-  return new PlainValues(withStack).entries(fields).filter(([, value]) => value !== undefined)
+  const plain: Array<[string, unknown]> = []
+  // most lines need none
+  let objects: PlainValues | undefined
+  for (const name of Object.keys(fields).slice(0, maxItems)) {
+    const value = fields[name]
+    if (isSecret(name)) {
+      plain.push([name, '[redacted]'])
+    } else if (typeof value === 'object' && value !== null) {
+      objects ??= new PlainValues(fields, withStack)
+      plain.push([name, objects.of(value, 1)])
+    } else if (value !== undefined) {
+      plain.push([name, plainPrimitive(value)])
+    }
+  }
+  return plain
 }
 
 export interface ErrorRecord extends Fields {
@@ -28,18 +42,12 @@ export function isErrorRecord(value: unknown): value is ErrorRecord {
 class PlainValues {
   readonly #withStack: boolean
   /** Objects that contain the one that is being converted, and that one */
-  readonly #open = new Set<object>()
+  readonly #open: Set<object>
 
-  constructor(withStack: boolean) {
+  /** @param fields of which the values are */
+  constructor(fields: object, withStack: boolean) {
+    this.#open = new Set([fields])
     this.#withStack = withStack
-  }
-
-  /** Those of an object that nothing else contains */
-  entries(fields: Fields): Array<[name: string, value: unknown]> {
-    this.#open.add(fields)
-    return Object.entries(fields)
-      .slice(0, maxItems)
-      .map(([name, value]) => [name, isSecret(name) ? '[redacted]' : this.of(value, 1)])
   }
 
   of(value: unknown, depth: number): unknown {

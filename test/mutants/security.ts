@@ -160,8 +160,8 @@ export const security: Mutant[] = [
   },
   {
     name: 'HEAD finds a manifest whose block is lost',
-    find: "whole: req.method === 'HEAD', }) addLogFields(res, { digest: manifest.digest",
-    replace: '}); addLogFields(res, { digest: manifest.digest',
+    find: "options.whole = req.method === 'HEAD' const manifest = await",
+    replace: 'options.whole = false; const manifest = await',
     tests: [manifests],
   },
   {

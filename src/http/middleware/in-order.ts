@@ -2,8 +2,8 @@ import type { ErrorRequestHandler, NextFunction, Request, RequestHandler, Respon
 
 /**
  * One handler that runs others, each as soon as the one before calls `next`, and goes on with its own `next` after the
- * last one or an error. A router of Express does the same, but compares a path for each of them, which takes longer than
- * most of them.
+ * last one or an error. A router of Express does the same, but compares a path for each of them, which takes longer
+ * than most of them.
  */
 export function inOrder(handlers: readonly RequestHandler[]): RequestHandler {
   return (req, res, next) => {
