@@ -391,3 +391,21 @@ describe('a mount', () => {
     }
   })
 })
+
+describe('a request without a length', () => {
+  it('has no body, and the next one of its connection is answered', async () => {
+    const path = await app.startUpload('a/b')
+    const text = await app.exchange(
+      [
+        'POST /v2/a/b/blobs/uploads/ HTTP/1.1\r\nHost: a\r\n\r\n',
+        'PUT /v2/a/b/manifests/empty HTTP/1.1\r\nHost: a\r\n\r\n',
+        `PATCH ${path} HTTP/1.1\r\nHost: a\r\n\r\n`,
+        `PUT ${path}?digest=${sha256(new Uint8Array())} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`,
+      ].join(''),
+    )
+    assert.deepEqual(
+      text.match(/HTTP\/1\.1 \d+/g),
+      ['202', '400', '202', '201'].map(status => `HTTP/1.1 ${status}`),
+    )
+  })
+})
