@@ -250,7 +250,7 @@ export class BlobFetch {
     this.#components.onStored(this.#leaves.lengthOf(leaf))
     this.#components.state.changed(leaf)
     if (hash !== undefined) {
-      this.#news.stored(leaf, hash)
+      this.#news.stored(leaf, hash, { isElsewhere: kind === 'peer' })
       this.#sources.stored(leaf, hash, kind)
     }
     this.#unsaved++

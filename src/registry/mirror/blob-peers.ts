@@ -3,11 +3,14 @@ import type { CID } from 'multiformats/cid'
 import type { DigestQuestions } from '../../ipfs/digests/digest-client.ts'
 import type { Logger } from '../../log.ts'
 import type { Digest } from '../../oci/digest.ts'
+import { MovingAverage } from './moving-average.ts'
 
 const hour = 60 * 60 * 1000
 const maxRemembered = 10_000
 /** Leaves that all fetches together ask peers for at a time, and each of them at least; 1 MiB each */
 const [inFlight, least] = [12, 2]
+/** How long upstream waits for what peers say at first: as a rule, by what the quickest answer takes, and at most */
+const firstAnswers = { usual: 100, times: 4, most: 2000 }
 
 /** How blobs are found and fetched at connected appliances */
 export interface BlobPeersComponents {
@@ -20,7 +23,7 @@ export interface BlobPeersComponents {
   providers?: { find: (digest: Digest, options: { signal: AbortSignal }) => AsyncIterable<string> } | undefined
   /** Whether every peer may pull a repository, and so know that a blob of it is wanted. @default every one may */
   isPublic?: ((repository: string) => boolean) | undefined
-  /** How long upstream waits for what peers say at first; milliseconds. @default 100 */
+  /** The least that upstream waits for what peers say at first; milliseconds. @default 100 */
   firstAnswers?: number | undefined
   log: Logger
 }
@@ -32,6 +35,8 @@ export class BlobPeers {
 
   /** When a leaf last came from a peer; milliseconds */
   readonly #delivered = new LRUCache<string, number>({ max: maxRemembered })
+  /** Milliseconds that the quickest of the peers takes to say what it has, or that it has nothing */
+  readonly #answerTime = new MovingAverage()
   #fetches = 0
 
   constructor(components: BlobPeersComponents) {
@@ -71,8 +76,16 @@ export class BlobPeers {
     return this.#delivered.get(peer) ?? -Infinity
   }
 
+  /** To be called with the milliseconds after which the first peer said what it has, or that it has nothing */
+  answered(time: number): void {
+    this.#answerTime.add(time)
+  }
+
+  /** How long upstream waits for what peers say at first: longer where this node, or each of them, is busy */
   get firstAnswers(): number {
-    return this.#components.firstAnswers ?? 100
+    const { firstAnswers: least = firstAnswers.usual } = this.#components
+    const { most, times } = firstAnswers
+    return Math.max(least, Math.min(most, Math.ceil(times * (this.#answerTime.value ?? 0))))
   }
 
   mayAsk(peer: string): boolean {

@@ -19,8 +19,8 @@ export interface FetchJobsComponents {
   leaves: FetchedLeaves
   /** Tells of each leaf whether it comes from a peer, or is about to get to one, as far as is known now */
   coverage: () => (leaf: number) => boolean
-  /** Whether others fetch the same blob */
-  isShared: () => boolean
+  /** Whether others fetch the same blob, or may */
+  mayBeShared: () => boolean
   /** Called when a job has ended, or all leaves are here */
   onProgress: () => void
   /** Called where leaves can't be stored */
@@ -108,7 +108,7 @@ export class FetchJobs {
    * @returns why nothing more comes; undefined where it does
    */
   plan(): unknown {
-    const { coverage, isShared, leaves } = this.#components
+    const { coverage, leaves, mayBeShared } = this.#components
     const source = this.#sources.find(({ failure }) => failure === undefined)
     if (source === undefined) {
       return this.#sources.at(-1)?.failure ?? unavailable(leaves.digest, 'no source has it')
@@ -117,7 +117,7 @@ export class FetchJobs {
     const [has, isCovered] = [(leaf: number): boolean => leaves.has(leaf), coverage()]
     for (;;) {
       const maxJobs = Math.min(source.maxJobs, source.source.maxJobs)
-      const random = maxJobs > 1 && isShared() ? Math.floor(Math.random() * leafCount) : undefined
+      const random = maxJobs > 1 && mayBeShared() ? Math.floor(Math.random() * leafCount) : undefined
       const { start, stop } = planFetch({
         ...{ leafCount, has, isCovered, wanted, maxJobs, random },
         jobs: [...this.#jobs],

@@ -3,6 +3,12 @@ import { blockKey, BlockSet } from '../../ipfs/blocks/block-set.ts'
 import type { DigestAnswer } from '../../ipfs/digests/digest-server.ts'
 import type { LeafRange, LeafRun } from '../../ipfs/digests/digest-messages.ts'
 
+/**
+ * Leaves that came from a peer are told together, after this long at most: others can have them from that peer, too;
+ * milliseconds
+ */
+const delay = 500
+
 export interface FetchNewsComponents {
   /** What is being fetched from upstream now, and need not be fetched by others */
   claims: () => LeafRange[]
@@ -17,6 +23,9 @@ export class FetchNews {
   /** In the order in which they were stored */
   readonly #leaves: number[] = []
   readonly #blocks = new BlockSet()
+  /** How many of the leaves are to be told now */
+  #due = 0
+  #timer: NodeJS.Timeout | undefined
   #changed = Promise.withResolvers<void>()
   #root: string | undefined
   #hasEnded = false
@@ -32,10 +41,15 @@ export class FetchNews {
     return this.#blocks.has(blockKey(hash))
   }
 
-  stored(leaf: number, hash: Uint8Array): void {
+  /** @param isElsewhere whether others can have it from another appliance */
+  stored(leaf: number, hash: Uint8Array, { isElsewhere = false }: { isElsewhere?: boolean } = {}): void {
     this.#leaves.push(leaf)
     this.#blocks.add(blockKey(hash))
-    this.changed()
+    if (isElsewhere) {
+      this.#timer ??= setTimeout(this.#tell, delay).unref()
+    } else {
+      this.#tell()
+    }
   }
 
   /** To be called when claims may have changed */
@@ -48,11 +62,18 @@ export class FetchNews {
   end(root?: string): void {
     this.#root = root
     this.#hasEnded = true
-    this.changed()
+    this.#tell()
   }
 
   answer(): DigestAnswer {
     return { size: this.#size, news: ({ signal }) => this.#news(signal) }
+  }
+
+  readonly #tell = (): void => {
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+    this.#due = this.#leaves.length
+    this.changed()
   }
 
   async *#news(signal: AbortSignal): ReturnType<DigestAnswer['news']> {
@@ -61,12 +82,12 @@ export class FetchNews {
     for (;;) {
       const changed = this.#changed.promise
       const [hasEnded, root] = [this.#hasEnded, this.#root]
-      const leaves = runsOf(this.#leaves.slice(told), this.#components.hashOf)
-      told = this.#leaves.length
       const claims = this.#components.claims()
       const before = claimed
       claimed = JSON.stringify(claims)
-      if (leaves.length > 0 || claimed !== before || root !== undefined) {
+      if (told < this.#due || claimed !== before || root !== undefined) {
+        const leaves = runsOf(this.#leaves.slice(told), this.#components.hashOf)
+        told = this.#leaves.length
         yield { leaves, claims, root }
       }
       if (hasEnded) {

@@ -16,11 +16,8 @@ const maxInFlightOfOne = 4
 const ahead = 8
 /** How often it is looked whether a peer is late; milliseconds */
 const checkInterval = 250
-/**
- * How long a peer may deliver nothing, from when it is asked for a leaf: at first, then so many times what a leaf takes
- * as a rule, within bounds; milliseconds
- */
-const headStart = { first: 3000, times: 6, least: 1000, most: 10_000 }
+/** How long a peer may deliver nothing: at first, then so many times what a leaf takes, within bounds; milliseconds */
+const headStart = { first: 3000, times: 6, least: 1000, leastOfShared: 3000, most: 10_000 }
 /** A peer that needs less than this for a leaf is never left out; milliseconds */
 const quickLeaf = 100
 /** A peer rests if it is so many times slower than upstream, once so many leaves have come from it */
@@ -91,7 +88,7 @@ export class FetchPeers {
     })
   }
 
-  /** Whether upstream may be asked: the peers have told what they have, or had the time for it */
+  /** Whether upstream may be asked: peers have told what they have, or had the time for it */
   get isReady(): boolean {
     return this.#holders.isReady
   }
@@ -99,6 +96,10 @@ export class FetchPeers {
   /** Whether another appliance fetches the blob as well, so that each should fetch other parts of it from upstream */
   get isShared(): boolean {
     return this.#usable.some(({ isWhole }) => !isWhole)
+  }
+
+  get mayBeShared(): boolean {
+    return this.isShared || (this.#suspected === undefined && this.#holders.isWaiting)
   }
 
   /** Whether anything that is missing may still come from peers */
@@ -173,9 +174,8 @@ export class FetchPeers {
 
   /** Resolves when nothing more comes that was asked for */
   async pause(): Promise<void> {
-    const wants = [...this.#wants.values()]
     this.#abort(() => true)
-    await Promise.all(wants.map(async ({ done }) => await done))
+    await Promise.all(Array.from(this.#wants.values(), async ({ done }) => await done))
   }
 
   async stop(): Promise<void> {
@@ -274,7 +274,8 @@ export class FetchPeers {
 
   /** Peers that take too long for a leaf; upstream, or another peer, is asked for it instead */
   #restLate(): void {
-    const { first, least, most, times } = headStart
+    // where all fetch the same, all are busy
+    const { first, most, times, [this.isShared ? 'leastOfShared' : 'least']: least } = headStart
     const usual = Math.max(this.#leafTime.value ?? 0, this.#components.upstream.leafTime() ?? 0)
     const longest = usual === 0 ? first : Math.min(most, Math.max(least, times * usual))
     const before = performance.now() - longest

@@ -33,7 +33,7 @@ export class FetchSources {
     this.#jobs = new FetchJobs({
       ...components,
       coverage: () => this.#peers?.coverage ?? (() => false),
-      isShared: () => this.#peers?.isShared === true,
+      mayBeShared: () => this.#peers?.mayBeShared === true,
     })
     this.#peers = components.peers && this.#createPeers({ ...components, peers: components.peers })
   }

@@ -8,6 +8,8 @@ import { PeerHoldings } from './peer-holdings.ts'
 
 /** At most so much longer where others fetch the same blob, so that not all ask upstream for the same leaves */
 const jitter = 50
+/** How long a peer that says nothing may be one that fetches the same; milliseconds */
+const longestDoubt = 5000
 /** Peers that are asked for one blob at a time */
 const maxPeers = 32
 
@@ -38,8 +40,10 @@ export class PeerHolders {
   readonly #providers = new Set<string>()
   #unanswered = 0
   #isSearching = false
+  #hasAnswer = false
   #forget: (() => void) | undefined
   #isReady = false
+  #began = -Infinity
 
   constructor(components: PeerHoldersComponents) {
     this.#components = components
@@ -50,6 +54,11 @@ export class PeerHolders {
     return this.#isReady
   }
 
+  /** Whether a peer may still tell that it has something, or fetches it too */
+  get isWaiting(): boolean {
+    return this.#unanswered > 0 && performance.now() - this.#began < longestDoubt
+  }
+
   /** Those that may be asked for leaves now */
   get usable(): PeerHoldings[] {
     return [...this.#holders.values()].filter(({ hasAnswered, isResting }) => hasAnswered && !isResting)
@@ -58,6 +67,7 @@ export class PeerHolders {
   /** @param onReady called once, where it is not ready at once */
   start(onReady: () => void): void {
     const { questions } = this.#components.peers
+    this.#began = performance.now()
     this.#forget = questions.onPeer(peer => {
       this.ask(peer)
     })
@@ -170,8 +180,16 @@ export class PeerHolders {
     const { hashOf, leaves, log, onNews, peers } = this.#components
     const { digest, size } = leaves
     const { peer } = holdings
+    const asked = performance.now()
     let isWaitedFor = true
     const answered = (): void => {
+      if (isWaitedFor && !this.#hasAnswer) {
+        this.#hasAnswer = true
+        peers.answered(performance.now() - asked)
+      }
+      waitNoMore()
+    }
+    const waitNoMore = (): void => {
       this.#unanswered -= Number(isWaitedFor)
       isWaitedFor = false
       if (this.#unanswered === 0) {
@@ -187,12 +205,13 @@ export class PeerHolders {
         answered()
         onNews(holdings)
       }
+      answered()
     } catch (err) {
       if (!this.#stopped.signal.aborted) {
         log.debug('a peer does not tell what it has', { digest, peer, reason: String(err) })
       }
     }
-    answered()
+    waitNoMore()
     if (!holdings.isWhole) {
       this.leaveOut(holdings)
     }

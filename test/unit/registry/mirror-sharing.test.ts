@@ -29,6 +29,35 @@ describe('mirrors that fetch the same layer at once', () => {
     assert.ok(duplicate < 0.1 * 6 * layer.byteLength, `${duplicate} bytes came twice`)
   })
 
+  it('wait for what the others say where all are busy, and do not leave each other out', {
+    timeout: 60_000,
+  }, async () => {
+    const upstream = new FakeUpstream()
+    const layers = addImage(upstream, 'library/alpine', 'latest', [mebibyte, 12 * mebibyte]).layers
+    await using mirrors = await ConnectedMirrors.open(3, upstream)
+    mirrors.delay = () => 80
+    upstream.rate = 2 * mebibyte
+    const all = async (layer: Buffer): Promise<Buffer[]> =>
+      await Promise.all(mirrors.stores.map(async (_, i) => await mirrors.pull(i, name, sha256(layer))))
+    // by which each of them learns how long an answer takes
+    await all(layers[0]!)
+    upstream.rate = 0
+    await mirrors.pull(0, name, sha256(layers[1]!))
+    const before = upstream.sent
+    let [sent, stall]: [number, Promise<unknown> | undefined] = [0, undefined]
+    const send = async (bytes: Uint8Array): Promise<Uint8Array> => {
+      if (sent++ > 8) {
+        stall ??= sleep(1800)
+        await stall
+      }
+      return bytes
+    }
+    mirrors.behaviours.set(0, { send }).set(1, { send }).set(2, { send })
+    const pulled = await all(layers[1]!)
+    assert.ok(pulled.every(bytes => bytes.equals(layers[1]!)))
+    assert.equal(upstream.sent, before)
+  })
+
   it('end with it where upstream goes away once it has sent everything to some', { timeout: 60_000 }, async () => {
     const { layer, upstream } = slowUpstream(24 * mebibyte)
     await using mirrors = await ConnectedMirrors.open(4, upstream)

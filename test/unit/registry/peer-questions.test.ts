@@ -128,6 +128,26 @@ describe('a fetch', () => {
     }
   })
 
+  it('asks upstream for a few leaves at first while a peer that may fetch the same says nothing', async () => {
+    const upstream = new FakeUpstream()
+    const layer = addImage(upstream, 'library/alpine', 'latest', [9 * mebibyte]).layers[0]!
+    const [peers, answers] = [new Peers('busy'), Promise.withResolvers<void>()]
+    const components = peers.components()
+    components.questions.ask = async function* () {
+      await answers.promise
+      yield* []
+    }
+    upstream.beforeChunk = position => {
+      if (position > 3 * mebibyte) {
+        answers.resolve()
+      }
+    }
+    await using stores = await TestRegistry.open({ upstreams: [upstream], peers: components })
+    assert.deepEqual(await pull(stores, layer), layer)
+    const asked = upstream.requests.filter(request => request.startsWith('blob'))
+    assert.deepEqual(asked, [`blob 0-${4 * mebibyte - 1}`, `blob ${4 * mebibyte}-${9 * mebibyte - 1}`])
+  })
+
   it('asks the connected peers that may be asked, and those that connect meanwhile', async () => {
     const { go, layer, upstream } = slowUpstream()
     const peers = new Peers('friend', 'stranger')
