@@ -150,7 +150,7 @@ GET /ipdr/v1/diff                                              401    403    403
 POST /ipdr/v1/undo                                             401    403    403    403     403   400  403    403  403   403    403   401
 POST /ipdr/v1/history/forget                                   401    403    403    403     403   400  403    403  403   403    403   401
 POST /ipdr/v1/retention                                        401    403    403    403     403   400  403    403  403   403    403   401
-POST /ipdr/v1/signatures                                       401    403    403    403     403   405  403    403  403   403    403   401
+POST /ipdr/v1/signatures                                       401    403    403    403     403   400  403    403  403   403    403   401
 `
 
 const [head = '', ...rows] = table.trim().replaceAll('LAYER', sha256(layer)).replaceAll('UNKNOWN', unknown).split('\n')

@@ -58,7 +58,7 @@ export function addUpkeepRoutes(
     })
     .all(onlyMethods('POST'))
 
-  addSignaturesRoute(router, { administration, log }, guard)
+  addSignaturesRoute(router, { administration, log }, guard, jsonOf)
 
   router
     .route('/ipdr/v1/fsck')
@@ -102,12 +102,14 @@ function addSignaturesRoute(
   router: Router,
   { administration, log }: { administration: Administration; log: Logger },
   guard: RequestHandler[],
+  jsonOf: JsonReader,
 ): void {
   router
     .route('/ipdr/v1/signatures')
     .all(guard)
-    .post(requireJson, async (_req, res) => {
+    .post(requireJson, async (req, res) => {
       const signal = clientSignal(res)
+      await jsonOf(req)
       await sendProgress<SignatureCounts, SignatureCounts, SignatureDecision>(
         res,
         log,

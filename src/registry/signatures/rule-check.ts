@@ -14,6 +14,8 @@ const second = 1000
 const maxVerdicts = 10_000
 /** For so long a manifest that no signed index lists is not looked for again */
 const orphanTime = 5 * second
+/** For so long another registry is not asked again for the signatures of an image that has none */
+const unsignedTime = 60 * second
 /** Indexes that list a manifest, and indexes of indexes, that are looked at */
 const [maxParents, maxDepth] = [1000, 2]
 
@@ -30,7 +32,7 @@ export interface SignatureRule {
 }
 
 /** What has to be known of manifests beside their signatures */
-export type ManifestIndex = Pick<Index, 'manifest' | 'manifests' | 'tag'>
+export type ManifestIndex = Pick<Index, 'manifest' | 'manifests' | 'mirrored' | 'tag'>
 
 /** The key by which an image is signed, or why it is not */
 export type Standing = { key: string } | { reason: string }
@@ -46,6 +48,8 @@ export class RuleCheck {
   readonly #verdicts = new LRUCache<string, Verdict>({ max: maxVerdicts })
   /** The signature of an image that was valid when it was last asked about */
   readonly #valid = new LRUCache<string, { digest: Digest; tag: string | undefined; key: string }>({ max: maxVerdicts })
+  /** Why images of other registries are not signed */
+  readonly #unsigned = new LRUCache<string, string>({ max: maxVerdicts, ttl: unsignedTime })
   /** Indexes that list a manifest */
   readonly #parents = new LRUCache<string, Digest>({ max: maxVerdicts })
   readonly #orphans = new LRUCache<string, true>({ max: maxVerdicts, ttl: orphanTime })
@@ -107,6 +111,10 @@ export class RuleCheck {
     if (valid !== undefined && (await this.#isHere(source.name, valid))) {
       return { key: valid.key }
     }
+    const known = this.#unsigned.get(key)
+    if (known !== undefined) {
+      return { reason: known }
+    }
     let reason = 'this one has no signature'
     for await (const signature of findSignatures(source, image, options)) {
       const verdict = await this.verdict(source, image, signature, options)
@@ -118,6 +126,9 @@ export class RuleCheck {
       reason = `the signature of this one does not count: ${why}`
     }
     this.#valid.delete(key)
+    if ((await this.#index.mirrored(source.name, image)) !== undefined) {
+      this.#unsigned.set(key, reason)
+    }
     return { reason }
   }
 

@@ -5,9 +5,11 @@ import type { Digest } from '../../../../src/oci/digest.ts'
 import { OciError } from '../../../../src/oci/errors.ts'
 import { parseReference } from '../../../../src/oci/reference.ts'
 import type { FoundManifest } from '../../../../src/registry/repository.ts'
+import { FakeUpstream } from '../../../fixtures/fake-upstream.ts'
 import { sha256 } from '../../../fixtures/images.ts'
 import {
   descriptorOf,
+  emptyJson,
   encode,
   foreignLayer,
   imageIndex,
@@ -335,6 +337,34 @@ describe('what belongs to an image', () => {
       await refused('prod/disguise', tagOf(other), /no signature/)
     })
   }
+})
+
+describe('an image of another registry', () => {
+  it('is pulled where its signature is there, which is fetched once, and refused where it is not', async () => {
+    const upstream = new FakeUpstream()
+    upstream.addBlob('library/alpine', emptyJson)
+    const add = (tag: string): Digest =>
+      upstream.addManifest('library/alpine', tag, imageManifest({ annotations: { tag } }), ociManifest)
+    const [bare, signed] = [add('bare'), add('signed')]
+    const { blobs, manifest } = simpleSignature(key, signed, { reference: 'index.docker.io/library/alpine' })
+    for (const blob of blobs) {
+      upstream.addBlob('library/alpine', blob)
+    }
+    upstream.addManifest('library/alpine', tagOf(signed), manifest, ociManifest)
+    await using mirror = await TestRegistry.open({
+      upstreams: [upstream],
+      onlySigned: [{ repositories: ['docker.io/**'], keys: [key.public], refuse: ['pulls'], copies: false }],
+    })
+    const pullFrom = async (tag: string): Promise<FoundManifest> =>
+      await (await mirror.registry.repository('docker.io/library/alpine', trusted)).manifest({ tag })
+    const denied = { code: 'DENIED', message: /and this one has no signature/ }
+    assert.equal((await pullFrom('signed')).digest, signed)
+    await assert.rejects(pullFrom('bare'), denied)
+    const asked = upstream.requests.length
+    assert.equal((await pullFrom('signed')).digest, signed)
+    await assert.rejects(pullFrom('bare'), denied)
+    assert.deepEqual(upstream.requests.slice(asked), [], bare)
+  })
 })
 
 describe('verifying', () => {
