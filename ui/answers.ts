@@ -8,6 +8,10 @@ export type { Place } from '../src/registry/overview/locator.ts'
 export type { FolderLine, PartOf, RepositoryLine, TagLine } from '../src/registry/overview/overview.ts'
 export type { Referrer } from '../src/registry/overview/referrers.ts'
 export type { NetworkReport, PeerLine } from '../src/upkeep/status/network-status.ts'
+export type { StorageReport } from '../src/upkeep/status/storage-status.ts'
+export type { FsckSummary } from '../src/upkeep/fsck/fsck.ts'
+export type { CollectionResult } from '../src/upkeep/gc/garbage-collector.ts'
+export type { Run } from '../src/scheduling/run-log.ts'
 
 export interface Session {
   /** Undefined where nobody is logged in */

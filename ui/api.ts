@@ -16,6 +16,7 @@ import type {
   ReviewedUpstream,
   ReviewedUser,
   Session,
+  StorageReport,
   TagLine,
 } from './answers.ts'
 
@@ -46,6 +47,7 @@ export interface Answers {
   'access/check': Explanation
   'access/audit': { entries: AuditEntry[]; next?: string }
   upstreams: { upstreams: ReviewedUpstream[] }
+  storage: StorageReport
 }
 
 export interface Asked<T> {
@@ -74,9 +76,13 @@ export async function ask<Name extends keyof Answers>(
   } catch {
     throw new ApiError(0, '')
   }
-  const body = (await response.json().catch(() => ({}))) as { error?: string }
+  const body = (await response.json().catch(() => undefined)) as { error?: string } | undefined
   if (!response.ok) {
-    throw new ApiError(response.status, body.error ?? '')
+    throw new ApiError(response.status, body?.error ?? '')
+  }
+  if (body === undefined) {
+    // it was cut off
+    throw new ApiError(0, '')
   }
   return body as Answers[Name]
 }

@@ -24,6 +24,12 @@ export const sections: readonly Section[] = [
     load: async () => (await import('./pages/network.ts')).NetworkPage,
   },
   {
+    name: 'storage',
+    title: 'Storage',
+    isFor: administrators,
+    load: async () => (await import('./pages/storage.ts')).StoragePage,
+  },
+  {
     name: 'access',
     title: 'Access',
     load: async () => (await import('./pages/access.ts')).AccessPage,

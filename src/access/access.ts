@@ -66,6 +66,11 @@ export class Access {
     return this.#components.files.state !== undefined
   }
 
+  /** Another one whenever rules, users or keys have changed; to be compared alone */
+  get revision(): unknown {
+    return this.#components.files.state
+  }
+
   /**
    * What a peer may fetch
    *

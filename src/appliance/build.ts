@@ -44,7 +44,10 @@ export function build(base: Base): Built {
   const sharing = buildSharing({ ...base, ...access, ...storage, ...network })
   const registry = buildRegistry({ ...base, ...access, ...storage, ...network, ...names, ...upstreams, ...sharing })
   const upkeep = buildUpkeep({ ...base, ...access, ...storage, ...network, ...names, ...registry })
-  const servers = buildServers({ ...base, ...access, ...network, ...names, ...registry, ...upkeep, ...upstreams })
+  const servers = buildServers({
+    ...{ ...base, ...access, ...storage, ...network },
+    ...{ ...names, ...registry, ...upkeep, ...upstreams },
+  })
   base.tracing?.traceParts({ ...base, ...access, ...storage, ...network, ...upstreams })
   observe({ ...base, ...storage, ...network, ...registry, ...servers })
   return {

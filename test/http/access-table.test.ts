@@ -125,6 +125,10 @@ GET /ui/api/access/failures                                    401    403    403
 GET /ui/api/access/check                                       401    403    403    403     403   400  403    403  403   403    403   401
 GET /ui/api/access/audit                                       401    403    403    403     403   200  403    403  403   403    403   401
 GET /ui/api/upstreams                                          401    403    403    403     403   200  403    403  403   403    403   401
+GET /ui/api/storage                                            401    403    403    403     403   200  403    403  403   403    403   401
+POST /ui/api/gc                                                401    403    403    403     403   400  403    403  403   403    403   401
+POST /ui/api/fsck                                              401    403    403    403     403   400  403    403  403   403    403   401
+GET /ui/api/live?of=nothing                                    400    400    400    400     400   400  400    400  400   400    400   401
 GET /ui/log-in                                                 401    302    302    302     302   302  302    302  302   302    302   401
 GET /livez                                                     200    200    200    200     200   200  200    200  200   200    200   200
 GET /health                                                    200    200    200    200     200   200  200    200  200   200    200   200
@@ -195,7 +199,7 @@ describe('every route', () => {
       publish: async () => ({ name: 'k51', cid: 'bafk' }),
     } as unknown as Administration
     const events = { wants: () => false, webhooks: () => [] } as unknown as Events
-    const status = { network: { report: async () => ({}) } } as never
+    const status = { network: { report: async () => ({}) }, storage: { report: async () => ({}) } } as never
     app = resources.use(await TestApp.start({ access: {}, administration, events, status, server: { tls } }))
     for (const repository of ['public/app', 'team/app', 'secret/app']) {
       for (const blob of [Buffer.from('{}'), layer]) {
@@ -283,7 +287,7 @@ describe('every route', () => {
   }
 
   it('is in the table', async () => {
-    const none = { registry: {}, status: {} } as never
+    const none = { registry: {}, status: {}, administration: {}, events: {} } as never
     const api = await ApiDescription.read(join(projectDirectory, 'docs/openapi.yaml'))
     const served = [
       baseRoutes(),

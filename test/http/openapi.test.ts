@@ -78,7 +78,10 @@ describe('docs/openapi.yaml', () => {
       logInRoutes({ access: none, log: none, metrics: none }),
       sessionRoutes({ access: none }),
       uiApiRoutes(
-        { access: none, accessReview: none, bodies: none, registry: none, status: none, log: none, metrics: none },
+        {
+          ...{ access: none, accessReview: none, administration: none, bodies: none, events: none, registry: none },
+          ...{ status: none, log: none, metrics: none },
+        },
         { token: undefined, bodyRate: none },
       ),
     ]
@@ -96,6 +99,12 @@ describe('docs/openapi.yaml', () => {
   const asked: Array<[string, number, string?, (string | (() => ArrayBuffer))?]> = [
     ['GET /ipdr/v1/peers', 200],
     ['GET /ui/api/network', 200],
+    ['GET /ui/api/storage', 200],
+    ['GET /ui/api/live?of=nothing', 400],
+    ['POST /ui/api/gc', 200, json, '{"dryRun":true}'],
+    ['POST /ui/api/gc', 400, json, '{"dryRun":1}'],
+    ['POST /ui/api/fsck', 200, json, '{"repair":false}'],
+    ['POST /ui/api/fsck', 400, json, '{"repair":1}'],
     ['GET /ipdr/v1/resolve?name=team/app:v1', 200],
     ['POST /ipdr/v1/gc', 200, json, '{"dryRun":true}'],
     ['POST /ipdr/v1/retention', 200, json, '{"dryRun":true}'],

@@ -40,7 +40,7 @@ export const retrieval: Mutant[] = [
   },
   {
     name: 'a large file has only one timeout',
-    find: 'session.progressed() return delivery',
+    find: 'session.progressed(delivery.block.byteLength, delivery.source) return delivery',
     replace: 'return delivery',
     tests: [retrievals],
   },

@@ -1,6 +1,7 @@
 import { h, type ComponentChild } from 'preact'
 import type { FolderLine, Place, RepositoryLine } from '../answers.ts'
 import { useAnswer } from '../api.ts'
+import { isConnected, useImageChanges } from '../live.ts'
 import { LogInLinks } from '../parts/log-in.ts'
 import { ErrorNotice, Notice } from '../parts/notice.ts'
 import { Pager } from '../parts/pager.ts'
@@ -12,7 +13,7 @@ import { session } from '../session.ts'
 import { FirstPush } from './first-push.ts'
 
 const limit = 50
-/** Milliseconds: whoever pushes wants to see it come */
+/** Milliseconds, where the server does not tell of changes: whoever pushes wants to see it come */
 const refresh = 5000
 /** A digest, or what is as long as a CID: the shortest has 46 characters */
 const address = /\bsha(256|512):[0-9a-f]+|^\s*(\/?ip[fn]s(\/|:\/\/))?[A-Za-z0-9]{46,}\s*$/
@@ -26,8 +27,9 @@ export function ImagesPage({ route }: { route: Route }): ComponentChild {
   const list = useAnswer(
     'repositories',
     isAddress ? undefined : { q: search, in: folder, from, n: limit },
-    from === 0 ? refresh : 0,
+    from === 0 && !isConnected.value ? refresh : 0,
   )
+  useImageChanges(list.again)
   const places = useAnswer('find', isAddress ? { q: search } : undefined)
   const isEmpty = !isAddress && list.data?.total === 0 && search === '' && folder.length < 2
   return h(

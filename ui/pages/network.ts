@@ -1,21 +1,30 @@
 import { h, type ComponentChild } from 'preact'
 import type { NetworkReport, PeerLine } from '../answers.ts'
-import { useAnswer } from '../api.ts'
+import { useReport } from '../live.ts'
+import { BytesChart } from '../parts/chart.ts'
 import { Copyable } from '../parts/copy.ts'
 import { Facts, Part } from '../parts/facts.ts'
-import { ErrorNotice, Notice } from '../parts/notice.ts'
+import { AdministratorNotice } from '../parts/administrators.ts'
+import { Notice } from '../parts/notice.ts'
 import { count, formatSize, plain } from '../parts/texts.ts'
+import { Time } from '../parts/time.ts'
 
 /** The IPFS node of the registry and its peers */
 export function NetworkPage(): ComponentChild {
-  const { again, data, error } = useAnswer('network', {}, 3000)
+  const { again, data, error } = useReport('network')
   return h(
     'div',
     {},
     h('h1', {}, 'Network'),
-    error !== undefined && h(ErrorNotice, { error, again }),
+    error !== undefined && h(AdministratorNotice, { error, again }),
     error === undefined && data === undefined && h('p', { class: 'quiet waiting' }, 'Loading…'),
-    data !== undefined && [h(Node, { key: 'node', report: data }), h(Peers, { key: 'peers', ...data.peers })],
+    data !== undefined && [
+      h(Node, { key: 'node', report: data }),
+      h(Peers, { key: 'peers', ...data.peers }),
+      h(Transfers, { key: 'transfers', ...data.transfers }),
+      h(Part, { key: 'served', title: 'Served to clients' }, h(BytesChart, data.served)),
+      h(Name, { key: 'name', report: data }),
+    ],
   )
 }
 
@@ -110,10 +119,94 @@ function PeerRow({ line }: { line: PeerLine }): ComponentChild {
       isConfigured && ' configured',
     ),
     h('td', { 'data-name': 'Runs' }, agent === undefined ? '–' : h('bdi', {}, plain(agent))),
-    h('td', { 'data-name': 'Latency', class: 'number' }, latency === undefined ? '–' : `${Math.round(latency)} ms`),
+    h(
+      'td',
+      { 'data-name': 'Latency', class: 'number' },
+      latency === undefined ? '–' : latency < 1 ? '< 1 ms' : `${Math.round(latency)} ms`,
+    ),
     h('td', { 'data-name': 'Sent', class: 'number' }, formatSize(sent)),
     h('td', { 'data-name': 'Received', class: 'number' }, formatSize(received)),
     h('td', { 'data-name': 'Connection' }, directions[direction], limited && ', by a relay'),
+  )
+}
+
+function Transfers({ items, total }: NetworkReport['transfers']): ComponentChild {
+  if (total === 0) {
+    return h(Part, { title: 'Transfers' }, h('p', { class: 'quiet' }, 'Nothing comes from elsewhere now.'))
+  }
+  return h(
+    Part,
+    { title: 'Transfers' },
+    h('p', { class: 'quiet' }, `${count(total, 'transfer')} from elsewhere now`),
+    h(
+      'ul',
+      { class: 'rows' },
+      items.map(({ came, client, repositories, size, what }, i) =>
+        h(
+          'li',
+          { key: `${what} ${i}`, class: 'row' },
+          h('div', {}, h('code', {}, what)),
+          h(
+            'div',
+            { class: 'row-count quiet' },
+            `${formatSize(bytesOf(came))}${size === undefined ? '' : ` of ${formatSize(size)}`}`,
+          ),
+          h(
+            'div',
+            { class: 'row-facts quiet' },
+            Object.entries(came)
+              .filter(([, bytes]) => bytes > 0)
+              .map(([source, bytes]) =>
+                h('span', { key: source }, `${formatSize(bytes)} from ${places[source] ?? source}`),
+              ),
+            client !== undefined && h('span', {}, `for ${client}`),
+            repositories.map(name => h('bdi', { key: name }, plain(name))),
+          ),
+        ),
+      ),
+    ),
+  )
+}
+
+const places: Record<string, string> = { peer: 'peers', gateway: 'gateways', upstream: 'the upstream', disk: 'disk' }
+
+function bytesOf(came: Record<string, number>): number {
+  return Object.values(came).reduce((sum, bytes) => sum + bytes, 0)
+}
+
+function Name({ report: { name, profile, provided } }: { report: NetworkReport }): ComponentChild {
+  return h(
+    Part,
+    { title: 'Published' },
+    h(Facts, {
+      facts: [
+        [
+          'IPNS name',
+          name === undefined ? 'nothing was published yet' : h(Copyable, { text: name.name, what: 'the IPNS name' }),
+        ],
+        ['Points to', name && h('code', {}, name.value)],
+        [
+          'Record',
+          name &&
+            h(
+              'span',
+              {},
+              'signed ',
+              h(Time, { at: name.signed }),
+              ', valid until ',
+              new Date(name.validUntil).toLocaleString(),
+            ),
+        ],
+        ['Sent', name?.sent && h('span', {}, h(Time, { at: name.sent.time }), ` to ${count(name.sent.peers, 'peer')}`)],
+        [
+          'Provided',
+          provided === undefined
+            ? `nothing: the network profile ${profile} has no DHT to tell`
+            : `${count(provided.images.done, 'image')} and ${count(provided.blobs.done, 'blob')} in the last 12 hours; ` +
+              `${provided.images.waiting + provided.blobs.waiting} wait`,
+        ],
+      ],
+    }),
   )
 }
 

@@ -27,6 +27,8 @@ export interface Network {
   fetches: ClientLimit
   repairer: Repairer
   provider: RootProvider
+  /** How much the DHT was told; undefined where there is none */
+  provided: (() => Record<'images' | 'blobs', { waiting: number; done: number }>) | undefined
   /** Undefined where no kubo pins the same images */
   pinner: { pin: (root: string) => void } | undefined
   parts: Part[]
@@ -103,6 +105,7 @@ export function buildNetwork({
         }
       },
     },
+    provided: inDht ? () => ({ images: provided.counts, blobs: providedBlobs.counts }) : undefined,
     pinner: pins && { pin: root => pins.add(root) },
     parts: [
       store('datastore', datastore),

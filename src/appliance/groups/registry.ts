@@ -37,6 +37,8 @@ export interface RegistryParts {
   pulls: PullNotes
   /** Undefined where no tag is immutable */
   immutable: ImmutableTags | undefined
+  /** Undefined where there are none */
+  quotas: Quotas | undefined
   cached: CachedImages
   unreadable: UnreadableFiles
   /** Undefined where no image must be signed */
@@ -108,7 +110,7 @@ export function buildRegistry(
     ...(mirroring === undefined ? [] : [part('mirroring', mirroring)]),
   ]
   const remembered = { history: index.history, historyWriter }
-  const policies = { immutable, signatures, signatureReport }
+  const policies = { immutable, quotas, signatures, signatureReport }
   const kept = { ...policies, uploads, links, pulls, cached, unreadable, mirroring, readOnly, remembered }
   return { registry, ...kept, parts }
 }

@@ -18,7 +18,8 @@ import type { NameParts } from './names.ts'
 import type { Network } from './network.ts'
 import { part, type Part } from './part.ts'
 import type { RegistryParts } from './registry.ts'
-import { buildStatus } from './status.ts'
+import { buildStatus, type Status } from './status.ts'
+import type { Storage } from './storage.ts'
 import type { Upkeep } from './upkeep.ts'
 import type { UpstreamParts } from './upstreams.ts'
 
@@ -32,13 +33,14 @@ export interface Servers {
   parts: Part[]
 }
 
-type ServerComponents = Base & AccessParts & Network & NameParts & RegistryParts & Upkeep & UpstreamParts
+type ServerComponents = Base & AccessParts & Storage & Network & NameParts & RegistryParts & Upkeep & UpstreamParts
 
 export function buildServers(components: ServerComponents): Servers {
   const { config, directory, inputs } = components
   const { admin, host, port } = config
   const { certificate } = inputs
-  const app = appComponents(components)
+  const status = buildStatus(components)
+  const app = appComponents(components, status)
   const { log } = app
   const hosts = new BrowserHosts({
     names: [...config.hosts, host, admin.host],
@@ -75,6 +77,7 @@ export function buildServers(components: ServerComponents): Servers {
     adminServer,
     bodies: app.bodies,
     parts: [
+      ...status.parts,
       part('admin token', { start: async () => await token.start() }),
       portsPart([socket, ...(adminServer === undefined ? [] : [adminServer]), server]),
       ...(certificate === undefined ? [] : [certificatePart(certificate, server)]),
@@ -82,7 +85,7 @@ export function buildServers(components: ServerComponents): Servers {
   }
 }
 
-function appComponents(components: ServerComponents): AppComponents {
+function appComponents(components: ServerComponents, status: Status): AppComponents {
   const { access, accessReview, auditLog, config, events, inputs, isReady, metrics, readOnly, registry, tracing } =
     components
   return {
@@ -96,7 +99,7 @@ function appComponents(components: ServerComponents): AppComponents {
     readOnly,
     registry,
     reviewUpstreams: reviewUpstreamsOf(components),
-    status: buildStatus(components),
+    status,
     health: { notReady: () => (isReady() ? undefined : 'starting or stopping'), note: () => readOnly.note },
     instance: inputs.upstreams?.instance,
     usage: usageLimits(config.limits),

@@ -14,6 +14,7 @@ import type { NameParts } from './names.ts'
 import type { Network } from './network.ts'
 import { part, type Part } from './part.ts'
 import type { RegistryParts } from './registry.ts'
+import { buildRunLogs, type RunLogs } from './run-logs.ts'
 import type { Storage } from './storage.ts'
 
 type Components = Base & Pick<AccessParts, 'access'> & Storage & Network & NameParts & RegistryParts
@@ -28,12 +29,18 @@ export interface Upkeep {
   restorer: Restorer
   undo: Undo
   historyLog: HistoryLog
+  runs: RunLogs
   parts: Part[]
 }
 
 export function buildUpkeep(components: Components): Upkeep {
   const { config, storeEvents } = components
-  const withLog = (module: string): Components => ({ ...components, log: components.log.child({ module }) })
+  const runs = buildRunLogs(components)
+  const withLog = (module: string): Components & RunLogs => ({
+    ...components,
+    ...runs,
+    log: components.log.child({ module }),
+  })
   const backups = new Backups(withLog('backup'))
   const blockLists = new BlockListUpgrade(withLog('upgrade'))
   const restorer = new Restorer({ ...withLog('restore'), blockLists })
@@ -74,7 +81,11 @@ export function buildUpkeep(components: Components): Upkeep {
     restorer,
     undo: new Undo({ ...components, history: remembered, writer: history }),
     historyLog: new HistoryLog({ history: remembered }),
+    runs,
     parts: [
+      part('runs of garbage collection', runs.collections),
+      part('runs of fsck', runs.checks),
+      part('backups that were made', runs.copies),
       part('blocks of older content', blockLists),
       part('index rebuilder', rebuilder),
       part('retention', retention),

@@ -32,17 +32,8 @@ export function addUpkeepRoutes(
   guard: RequestHandler[],
   jsonOf: JsonReader,
 ): void {
-  router
-    .route('/ipdr/v1/gc')
-    .all(guard)
-    .post(requireJson, async (req, res) => {
-      const { dryRun = false, grace } = await jsonOf(req)
-      requireBoolean('dryRun', dryRun)
-      requireNumber('grace', 'seconds', grace)
-      const init = { dryRun, grace: grace === undefined ? undefined : grace * second }
-      await sendProgress(res, log, async onProgress => await administration.collect({ ...init, onProgress }))
-    })
-    .all(onlyMethods('POST'))
+  const components = { administration, log, jsonOf }
+  router.route('/ipdr/v1/gc').all(guard).post(requireJson, collect(components)).all(onlyMethods('POST'))
 
   router
     .route('/ipdr/v1/retention')
@@ -60,16 +51,7 @@ export function addUpkeepRoutes(
 
   addSignaturesRoute(router, { administration, log }, guard, jsonOf)
 
-  router
-    .route('/ipdr/v1/fsck')
-    .all(guard)
-    .post(requireJson, async (req, res) => {
-      const { repair = true, rate } = await jsonOf(req)
-      requireNumber('rate', 'bytes a second', rate)
-      requireBoolean('repair', repair)
-      await sendProgress(res, log, async onProgress => await administration.fsck({ repair, rate, onProgress }))
-    })
-    .all(onlyMethods('POST'))
+  router.route('/ipdr/v1/fsck').all(guard).post(requireJson, fsck(components)).all(onlyMethods('POST'))
 
   router
     .route('/ipdr/v1/rebuild')
@@ -117,6 +99,33 @@ function addSignaturesRoute(
       )
     })
     .all(onlyMethods('POST'))
+}
+
+export interface UpkeepComponents {
+  administration: Pick<Administration, 'collect' | 'fsck'>
+  log: Logger
+  jsonOf: JsonReader
+}
+
+/** Collects garbage as a request wants it */
+export function collect({ administration, jsonOf, log }: UpkeepComponents): RequestHandler {
+  return async (req, res) => {
+    const { dryRun = false, grace } = await jsonOf(req)
+    requireBoolean('dryRun', dryRun)
+    requireNumber('grace', 'seconds', grace)
+    const init = { dryRun, grace: grace === undefined ? undefined : grace * second }
+    await sendProgress(res, log, async onProgress => await administration.collect({ ...init, onProgress }))
+  }
+}
+
+/** Runs fsck as a request wants it */
+export function fsck({ administration, jsonOf, log }: UpkeepComponents): RequestHandler {
+  return async (req, res) => {
+    const { repair = true, rate } = await jsonOf(req)
+    requireNumber('rate', 'bytes a second', rate)
+    requireBoolean('repair', repair)
+    await sendProgress(res, log, async onProgress => await administration.fsck({ repair, rate, onProgress }))
+  }
 }
 
 function requireTexts(name: string, value: unknown): asserts value is string[] {

@@ -1,12 +1,15 @@
 import type { ErrorRequestHandler, Response, Router } from 'express'
 import type { Access } from '../../access/access.ts'
 import type { AccessReview } from '../../access/access-review.ts'
+import type { Events } from '../../events/events.ts'
 import type { Logger } from '../../log.ts'
 import type { Metrics } from '../../metrics.ts'
 import { OciError } from '../../oci/errors.ts'
 import { parseName, parseReference } from '../../oci/reference.ts'
 import type { Registry } from '../../registry/repositories/registry.ts'
+import type { Administration } from '../../upkeep/administration.ts'
 import type { NetworkStatus } from '../../upkeep/status/network-status.ts'
+import type { StorageStatus } from '../../upkeep/status/storage-status.ts'
 import type { BodyMemory } from '../body-memory.ts'
 import { jsonBody, textBody, toClientError } from '../error-response.ts'
 import { onlyMethods } from '../middleware/allowed-methods.ts'
@@ -14,12 +17,15 @@ import { errorHandler } from '../middleware/error-handler.ts'
 import { callerOf } from '../middleware/identify.ts'
 import { route } from '../middleware/request-log.ts'
 import { sessionOf } from '../middleware/session.ts'
+import { LivePages } from '../live-pages.ts'
 import { clientSignal } from '../request-options.ts'
 import type { BodyRate } from '../steady-body.ts'
 import { invalid, jsonReader } from './admin-json.ts'
 import { createRouter } from './router.ts'
 import { addAccessRoutes } from './ui-access.ts'
+import { addLiveRoute, type Reports } from './ui-live.ts'
 import { addNetworkPage } from './ui-network.ts'
+import { addStoragePage } from './ui-storage.ts'
 import { administratorsOnly, mayAdminister, type PageAdministrators } from './ui-administrators.ts'
 import { partOf, textOf } from './ui-query.ts'
 import { addUpstreamRoutes, type ReviewUpstreams } from './ui-upstreams.ts'
@@ -30,6 +36,27 @@ const logInPath = '/ui/log-in'
 /** How the appliance is, for the pages of administrators */
 export interface ApplianceStatus {
   network: Pick<NetworkStatus, 'report'>
+  storage: Pick<StorageStatus, 'report'>
+}
+
+export interface UiApiComponents {
+  access: Access
+  accessReview: () => Promise<AccessReview>
+  /** Undefined if the appliance has no administration */
+  administration?: Administration | undefined
+  bodies: BodyMemory
+  /** Undefined where nobody hears of events: pages do not follow what happens then */
+  events?: Events | undefined
+  registry: Registry
+  /** @default there are none */
+  reviewUpstreams?: ReviewUpstreams | undefined
+  status?: ApplianceStatus | undefined
+  log: Logger
+  metrics: Metrics
+}
+
+export interface UiApiInit extends PageAdministrators {
+  bodyRate: BodyRate
 }
 
 /**
@@ -45,30 +72,11 @@ export interface ApplianceStatus {
  * GET /ui/log-in?to=<page>                                asks for a name and a password
  * ```
  *
- * What only administrators see is in ui-access.ts, ui-network.ts and ui-upstreams.ts.
+ * What tells pages of changes is in ui-live.ts, and what only administrators see in ui-access.ts, ui-network.ts,
+ * ui-storage.ts and ui-upstreams.ts.
  */
-export function uiApiRoutes(
-  {
-    access,
-    accessReview,
-    bodies,
-    registry,
-    status,
-    reviewUpstreams = async () => [],
-    ...components
-  }: {
-    access: Access
-    accessReview: () => Promise<AccessReview>
-    bodies: BodyMemory
-    registry: Registry
-    status?: ApplianceStatus | undefined
-    /** @default there are none */
-    reviewUpstreams?: ReviewUpstreams | undefined
-    log: Logger
-    metrics: Metrics
-  },
-  init: PageAdministrators & { bodyRate: BodyRate },
-): Router {
+export function uiApiRoutes(components: UiApiComponents, init: UiApiInit): Router {
+  const { access, log, metrics, registry } = components
   const router = createRouter()
   router.use('/ui/api', (_req, res, next) => {
     res.setHeader('Cache-Control', 'no-store')
@@ -76,15 +84,38 @@ export function uiApiRoutes(
   })
   addSession(router, access, init)
   addLists(router, registry)
+  addAdministratorPages(router, components, init)
+  router.use('/ui/api', withoutPasswordPrompt, errorHandler({ log, metrics }, jsonBody))
+  router.use(logInPath, errorHandler({ log, metrics }, textBody))
+  return router
+}
+
+function addAdministratorPages(
+  router: Router,
+  { access, accessReview, administration, bodies, events, log, reviewUpstreams, status }: UiApiComponents,
+  init: UiApiInit,
+): void {
   const guard = administratorsOnly(access, init)
+  const jsonOf = jsonReader(bodies, init.bodyRate)
+  addAccessRoutes(router, accessReview, guard, jsonOf)
+  addUpstreamRoutes(router, reviewUpstreams ?? (async () => []), guard)
   if (status !== undefined) {
     addNetworkPage(router, status.network, guard)
   }
-  addAccessRoutes(router, accessReview, guard, jsonReader(bodies, init.bodyRate))
-  addUpstreamRoutes(router, reviewUpstreams, guard)
-  router.use('/ui/api', withoutPasswordPrompt, errorHandler(components, jsonBody))
-  router.use(logInPath, errorHandler(components, textBody))
-  return router
+  if (status !== undefined && administration !== undefined) {
+    addStoragePage(router, { administration, jsonOf, log, storage: status.storage }, guard)
+  }
+  if (events !== undefined) {
+    const live = new LivePages({ events, log })
+    const reports: Reports =
+      status === undefined
+        ? {}
+        : {
+            network: async () => await status.network.report(),
+            storage: async () => await status.storage.report(),
+          }
+    addLiveRoute(router, { access, live, reports }, guard)
+  }
 }
 
 function addSession(router: Router, access: Access, init: PageAdministrators): void {

@@ -120,10 +120,10 @@ export class StorageSpace {
     await this.usage.close()
   }
 
-  /** Bytes of the file system that are free now, and how many of them must stay free */
-  async free(): Promise<{ free: number; minFree: number }> {
+  /** Bytes of the file system: that are free now, how many of them must stay free, and in all */
+  async free(): Promise<{ free: number; minFree: number; size: number }> {
     const fileSystem = await this.#ask()
-    return { free: fileSystem.free, minFree: this.#minFreeOf(fileSystem) }
+    return { free: fileSystem.free, minFree: this.#minFreeOf(fileSystem), size: fileSystem.size }
   }
 
   /**

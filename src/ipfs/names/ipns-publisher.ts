@@ -32,6 +32,19 @@ export interface IpnsPublisherInit {
   ttl?: number
 }
 
+/** How our own name is */
+export interface OwnName {
+  /** As `k51...` */
+  name: string
+  /** What it points to, such as `/ipfs/<cid>` */
+  value: string
+  /** ISO 8601 */
+  signed: string
+  validUntil: string
+  /** When the record was sent to the DHT last, and to how many peers; absent: not since the start */
+  sent?: { time: string; peers: number } | undefined
+}
+
 const second = 1000
 const minute = 60 * second
 const putTimeout = 2 * minute
@@ -52,6 +65,7 @@ export class IpnsPublisher {
   #wake: () => void = () => {}
   /** Whether peers were asked for a newer record since the start */
   #checked = false
+  #sent: OwnName['sent']
 
   constructor(components: IpnsPublisherComponents, init: IpnsPublisherInit) {
     this.#components = components
@@ -87,6 +101,20 @@ export class IpnsPublisher {
   async own(name: string): Promise<{ value: string; ttl: number } | undefined> {
     const record = (await this.name()) === name ? await this.#record.read() : undefined
     return record === undefined ? undefined : { value: record.value, ttl: Math.floor(this.#ttl / second) }
+  }
+
+  /** @returns undefined before the first publish */
+  async status(): Promise<OwnName | undefined> {
+    const record = await this.#record.read()
+    return (
+      record && {
+        name: await this.name(),
+        value: record.value,
+        signed: new Date(OwnIpnsRecord.signedAt(record)).toISOString(),
+        validUntil: new Date(record.validUntil).toISOString(),
+        sent: this.#sent,
+      }
+    )
   }
 
   /** Points our name at a path. Returns once the record is in the datastore; peers get it in the background. */
@@ -144,6 +172,7 @@ export class IpnsPublisher {
         signal: AbortSignal.any([signal, AbortSignal.timeout(putTimeout)]),
         onProgress,
       })
+      this.#sent = { time: new Date().toISOString(), peers }
       this.#components.log.debug('IPNS record published', { name, sequence: record.sequence, peers })
     } catch (err) {
       this.#components.log.debug('IPNS record not published', { peers, err })

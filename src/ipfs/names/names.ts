@@ -13,7 +13,7 @@ import type { Logger } from '../../log.ts'
 import { DnsClient } from './dns-client.ts'
 import { resolveDnsLink } from './dnslink.ts'
 import { UnavailableError } from '../errors.ts'
-import { IpnsPublisher } from './ipns-publisher.ts'
+import { IpnsPublisher, type OwnName } from './ipns-publisher.ts'
 import type { IpnsDatastore } from './own-ipns-record.ts'
 import { NameCache, type NameAnswer } from './name-cache.ts'
 import { InvalidNameError } from './errors.ts'
@@ -155,6 +155,11 @@ export class Names {
   async published(): Promise<string | undefined> {
     const own = await this.#publisher.own(await this.#publisher.name())
     return own?.value.split('/')[2]
+  }
+
+  /** How our own name is; undefined before the first {@link publish} */
+  async status(): Promise<OwnName | undefined> {
+    return await this.#publisher.status()
   }
 
   async #answer(name: string, options: { signal?: AbortSignal | undefined }): Promise<NameAnswer> {

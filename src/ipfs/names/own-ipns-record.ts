@@ -65,6 +65,11 @@ export class OwnIpnsRecord {
     return await this.#key
   }
 
+  /** @returns when a record was signed; milliseconds since 1970 */
+  static signedAt({ validUntil }: Pick<OwnRecord, 'validUntil'>): number {
+    return validUntil - lifetime
+  }
+
   /** @returns undefined before the first {@link change} */
   async read(): Promise<OwnRecord | undefined> {
     try {

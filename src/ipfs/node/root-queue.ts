@@ -37,6 +37,12 @@ export class RootQueue {
     this.#init = init
   }
 
+  /** Image roots that wait for their turn, and those that were processed within the last 12 hours */
+  get counts(): { waiting: number; done: number } {
+    this.#done.purgeStale()
+    return { waiting: this.#waiting.size, done: this.#done.size }
+  }
+
   async start(): Promise<void> {
     if (this.#controller === undefined) {
       this.#controller = new AbortController()

@@ -17,12 +17,28 @@ const attempts = 3
 export interface RetrievalSessionComponents {
   node: IpfsNode
   slots?: FetchSlots | undefined
+  /** Has those that go on; @default nobody looks at them */
+  transfers?: Set<Transfer> | undefined
   log: Logger
+}
+
+/** Content that comes from elsewhere now */
+export interface Transfer {
+  /** CID of what is read */
+  cid: string
+  /** Address of the client that asks */
+  client: string | undefined
+  /** ISO 8601 */
+  started: string
+  /** Bytes that came so far, by where they came from */
+  came: { peer: number; gateway: number }
 }
 
 export interface RetrievalSessionInit {
   /** A fetch fails when no block has come for this long; milliseconds */
   timeout: number
+  /** CID of what is read */
+  cid: string
   /** Address of the client that asks */
   client?: string | undefined
 }
@@ -46,9 +62,13 @@ export class RetrievalSession implements Disposable {
   #slot: Disposable | undefined
   #fetches = 0
   #disposed = false
+  /** Undefined before anything was fetched */
+  #transfer: Transfer | undefined
+  readonly #cid: string
 
   constructor(components: RetrievalSessionComponents, init: RetrievalSessionInit) {
     this.#client = init.client
+    this.#cid = init.cid
     this.#components = components
     this.#timeout = init.timeout
   }
@@ -64,11 +84,19 @@ export class RetrievalSession implements Disposable {
    */
   takeSlot(): void {
     this.#slot ??= this.#components.slots?.take(this.#client)
+    if (this.#transfer === undefined) {
+      const started = new Date().toISOString()
+      this.#transfer = { cid: this.#cid, client: this.#client, started, came: { peer: 0, gateway: 0 } }
+      this.#components.transfers?.add(this.#transfer)
+    }
   }
 
-  /** To be called for each block that has come, from a peer or a gateway */
-  progressed(): void {
+  /** To be called for each block that has come */
+  progressed(bytes: number, source: keyof Transfer['came']): void {
     this.#lastProgress = performance.now()
+    if (this.#transfer !== undefined) {
+      this.#transfer.came[source] += bytes
+    }
   }
 
   /** A signal that fires when no block has come for `timeout` milliseconds, or when one of `signals` does */
@@ -145,6 +173,9 @@ export class RetrievalSession implements Disposable {
   #closeUnused(): void {
     if (this.#disposed && this.#fetches === 0) {
       this.#close()
+      if (this.#transfer !== undefined) {
+        this.#components.transfers?.delete(this.#transfer)
+      }
     }
   }
 

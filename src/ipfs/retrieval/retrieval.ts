@@ -29,7 +29,7 @@ import { ignoring } from '../ignoring.ts'
 import type { Gateways } from './gateways.ts'
 import type { IpfsNode } from '../node/node.ts'
 import { RetrievingReader } from './retrieving-reader.ts'
-import { RetrievalSession, type FetchSlots } from './retrieval-session.ts'
+import { RetrievalSession, type FetchSlots, type Transfer } from './retrieval-session.ts'
 
 /** Why the other source is aborted when one has delivered; one object for all blocks, as making an error is slow */
 const over = new Error('the block has come')
@@ -55,6 +55,7 @@ interface Delivery {
   block: Uint8Array
   /** False where there was no room for the block */
   isKept: boolean
+  source: keyof Transfer['came']
 }
 
 /** Reads files and directories, and fetches the blocks of them that are missing */
@@ -67,6 +68,8 @@ export class Retrieval implements PartialReader {
   readonly #fetches = new SharedCalls<Delivery>()
   /** Blocks fetched since the start, by their source */
   readonly fetched = { peers: 0, gateways: 0 }
+  /** What comes from elsewhere now */
+  readonly transfers = new Set<Transfer>()
 
   constructor(components: RetrievalComponents, init: RetrievalInit) {
     this.#components = components
@@ -102,7 +105,7 @@ export class Retrieval implements PartialReader {
   async fetchBlock(cid: CID, { signal }: StoreOptions = {}): Promise<void> {
     requireCid(cid)
     const { node, log } = this.#components
-    using session = new RetrievalSession({ node, log }, { timeout: this.#timeout })
+    using session = new RetrievalSession({ node, log }, { timeout: this.#timeout, cid: cid.toString() })
     if (!session.hasPeers && this.#components.gateways.isEmpty) {
       throw new UnavailableError('There is no peer and no gateway')
     }
@@ -112,12 +115,13 @@ export class Retrieval implements PartialReader {
     }
   }
 
-  #open({ client }: StoreOptions = {}): RetrievalSession {
-    return new RetrievalSession(this.#components, { timeout: this.#timeout, client })
+  #open(cid: string, { client }: StoreOptions = {}): RetrievalSession {
+    const { transfers } = this
+    return new RetrievalSession({ ...this.#components, transfers }, { timeout: this.#timeout, cid, client })
   }
 
   #readerOf(blocks: (session: RetrievalSession) => BlockReader): RetrievingReader {
-    return new RetrievingReader({ open: options => this.#open(options), blocks, buffers: this.#buffers })
+    return new RetrievingReader({ open: (cid, options) => this.#open(cid, options), blocks, buffers: this.#buffers })
   }
 
   #blocks(session: RetrievalSession): BlockReader {
@@ -145,7 +149,7 @@ export class Retrieval implements PartialReader {
       async fetching => await this.#deliver(cid, session, fetching),
       { signal },
     )
-    session.progressed()
+    session.progressed(delivery.block.byteLength, delivery.source)
     return delivery
   }
 
@@ -172,7 +176,8 @@ export class Retrieval implements PartialReader {
       await node.announceBlock(cid)
     }
     this.fetched[source]++
-    return { block: withOrigin(block, source === 'peers' ? 'peer' : 'gateway'), isKept }
+    const origin = source === 'peers' ? 'peer' : 'gateway'
+    return { block: withOrigin(block, origin), isKept, source: origin }
   }
 
   /** @returns whether there was room for the block; the reads get it either way */

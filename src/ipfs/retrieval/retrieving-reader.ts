@@ -6,7 +6,7 @@ import type { RetrievalSession } from './retrieval-session.ts'
 
 export interface RetrievingReaderComponents {
   /** Begins to fetch for one call */
-  open: (options: StoreOptions | undefined) => RetrievalSession
+  open: (cid: string, options: StoreOptions | undefined) => RetrievalSession
   /** The blocks that are here and those that a session fetches */
   blocks: (session: RetrievalSession) => BlockReader
   buffers: BufferPool
@@ -21,24 +21,24 @@ export class RetrievingReader implements ContentReader {
   }
 
   read(cid: string, options: ReadFileOptions = {}): AsyncGenerator<Uint8Array> {
-    const session = this.#components.open(options)
+    const session = this.#components.open(cid, options)
     return this.#reader(session, () => {
       session[Symbol.dispose]()
     }).read(cid, options)
   }
 
   async find(root: string, path: readonly string[], options?: StoreOptions): ReturnType<ContentReader['find']> {
-    using session = this.#components.open(options)
+    using session = this.#components.open(root, options)
     return await this.#reader(session).find(root, path, options)
   }
 
   async *list(directory: string, options?: StoreOptions): AsyncGenerator<{ name: string; cid: string }> {
-    using session = this.#components.open(options)
+    using session = this.#components.open(directory, options)
     yield* this.#reader(session).list(directory, options)
   }
 
   async canonical(cid: string, options?: StoreOptions): ReturnType<ContentReader['canonical']> {
-    using session = this.#components.open(options)
+    using session = this.#components.open(cid, options)
     return await this.#reader(session).canonical(cid, options)
   }
 

@@ -128,6 +128,15 @@ export class BlobFetches implements FetchedBlobs {
     return new Map(fetches.map(({ digest, progress }) => [digest, progress]))
   }
 
+  /** The blobs that come now, with the repositories that get them */
+  transfers(): { digest: Digest; repositories: string[]; progress: FetchProgress }[] {
+    return Array.from(this.#begun.values(), ({ digest, progress, repositories }) => ({
+      digest,
+      progress,
+      repositories: [...repositories],
+    }))
+  }
+
   answer(peer: string, digest: Digest, isMeant: (repository: string) => boolean): DigestAnswer | undefined {
     return [...this.#begun.values()].find(fetch => fetch.digest === digest && isOf(fetch, isMeant))?.answer(peer)
   }

@@ -31,6 +31,14 @@ export interface Usage {
   tags: number
 }
 
+/** A quota and what its repositories have */
+export interface QuotaUsage {
+  /** As the configuration names it, such as `quotas[0]` */
+  name: string
+  limits: QuotaRule
+  used: Usage
+}
+
 interface Quota {
   rule: QuotaRule
   /** As the configuration names it, such as `quotas[0]` */
@@ -75,6 +83,16 @@ export class Quotas {
       added: nothing(),
       counted: 0,
     }))
+  }
+
+  /** Every quota, with what its repositories have, counted again at most once a minute */
+  async usage(): Promise<QuotaUsage[]> {
+    for (const quota of this.#quotas) {
+      if (quota.usage === undefined || Date.now() - quota.counted > minute) {
+        await this.#count(quota)
+      }
+    }
+    return this.#quotas.map(({ name, rule, usage }) => ({ name, limits: rule, used: { ...(usage ?? nothing()) } }))
   }
 
   /**

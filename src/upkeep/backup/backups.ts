@@ -15,6 +15,7 @@ import type { ContentStore } from '../../ipfs/content-store.ts'
 import type { Index, IndexSnapshot } from '../../index/index.ts'
 import type { Logger } from '../../log.ts'
 import type { Metrics } from '../../metrics.ts'
+import type { RunLog } from '../../scheduling/run-log.ts'
 import { addBackup, type LeftOut } from './write-backup.ts'
 import { translateErrors, translateErrorsOf } from '../../registry/errors.ts'
 import type { IndexCondition } from '../../registry/index-condition.ts'
@@ -28,7 +29,20 @@ export interface BackupsComponents {
   index: Pick<Index, 'snapshot'>
   condition: Pick<IndexCondition, 'requireWhole'>
   metrics: Pick<Metrics, 'lastBackup'>
+  /** Remembers the backups; @default nobody does */
+  copies?: Pick<RunLog<never, BackupSummary>, 'begin'> | undefined
   log: Logger
+}
+
+/** What is remembered of a backup that a client has read to its end */
+export interface BackupSummary {
+  root: string
+  /** Bytes that were read */
+  bytes: number
+  /** Number of blocks that the client had already */
+  without: number
+  /** Number of manifests and blobs that it lacks, as blocks of theirs are missing or damaged */
+  leftOut: number
 }
 
 /** A backup that is being made. Its blocks are kept until it is disposed of. */
@@ -85,16 +99,26 @@ export class Backups {
     return {
       root,
       leftOut,
-      bytes: this.#noted(encodeCar(root, translateErrorsOf(blocksBelow(blockstore, root, without, { signal })))),
+      bytes: this.#noted(encodeCar(root, translateErrorsOf(blocksBelow(blockstore, root, without, { signal }))), {
+        root,
+        without: without.size,
+        leftOut: leftOut.length,
+      }),
       [Symbol.asyncDispose]: async () => {
         await running.disposeAsync()
       },
     }
   }
 
-  async *#noted(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-    yield* bytes
+  async *#noted(car: AsyncIterable<Uint8Array>, what: Omit<BackupSummary, 'bytes'>): AsyncGenerator<Uint8Array> {
+    using run = this.#components.copies?.begin()
+    let bytes = 0
+    for await (const chunk of car) {
+      bytes += chunk.byteLength
+      yield chunk
+    }
     this.#components.metrics.lastBackup.setToCurrentTime()
+    run?.done({ ...what, bytes })
   }
 
   /** CIDs of roots that running backups need, with everything below, even if they were deleted from the index since */

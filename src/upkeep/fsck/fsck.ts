@@ -12,6 +12,7 @@ import type { UncheckedBlocks } from '../../ipfs/blockstore/unchecked-blocks.ts'
 import { DagChecker, type BadBlock } from '../../ipfs/dag/dag-checker.ts'
 import type { Hasher } from '../../ipfs/hashing/hasher.ts'
 import { RateLimit } from '../../scheduling/rate-limit.ts'
+import type { RunLog } from '../../scheduling/run-log.ts'
 import type { Repairer } from '../../ipfs/retrieval/repairer.ts'
 import type { Logger } from '../../log.ts'
 import type { Metrics } from '../../metrics.ts'
@@ -27,6 +28,9 @@ import { reportFsck, type FsckReport } from './fsck-report.ts'
 const second = 1000
 /** Findings, and blocks of each, that are named in the log */
 const maxNamed = 100
+/** Affected images that are remembered of a run */
+const maxRemembered = 20
+
 export interface FsckComponents extends Omit<IndexEntriesComponents, 'checker'> {
   files: Pick<UncheckedBlocks, 'list' | 'read'>
   hasher: Hasher
@@ -36,6 +40,8 @@ export interface FsckComponents extends Omit<IndexEntriesComponents, 'checker'> 
   readOnly: Pick<ReadOnlyMode, 'begin' | 'signal' | 'state'>
   upgrade: Pick<ManifestUpgrade, 'run'>
   metrics: Pick<Metrics, 'fsckRuns' | 'fsckDuration' | 'fsckBlocks' | 'fsckBytes' | 'badBlocks'>
+  /** Remembers the runs; @default nobody does */
+  checks?: Pick<RunLog<FsckProgress, FsckSummary>, 'begin'> | undefined
   log: Logger
 }
 
@@ -70,6 +76,15 @@ export interface FsckResult extends FsckReport {
   /** Damaged blocks that nothing needs */
   unneeded: number
   seconds: number
+}
+
+/** What is remembered of a run */
+export interface FsckSummary extends Omit<FsckResult, 'images' | 'others' | 'unlisted'> {
+  /** Number of images that clients can't pull whole, and the first of them */
+  affected: number
+  images: { repository: string; digest: string; tags: string[] }[]
+  /** Number of other problems */
+  others: number
 }
 
 export interface FsckOptions {
@@ -127,15 +142,21 @@ export class Fsck {
     const repairs = options.repair !== false
     using _write = repairs ? readOnly.begin() : undefined
     const signal = repairs ? AbortSignal.any([stop, readOnly.signal]) : stop
+    using run = this.#components.checks?.begin()
     const began = performance.now()
     try {
       signal.throwIfAborted()
-      const found = await this.#run(options, signal)
+      const onProgress = (progress: FsckProgress): void => {
+        run?.progress(progress)
+        options.onProgress?.(progress)
+      }
+      const found = await this.#run({ ...options, onProgress }, signal)
       const result = { ...found, seconds: Math.round(performance.now() - began) / second }
       const { images, others, ...counts } = result
       metrics.fsckRuns.inc({ result: 'success' })
       metrics.fsckDuration.set(result.seconds)
       metrics.badBlocks.set(result.missing + result.damaged - result.repaired)
+      run?.done(summaryOf(result))
       log[images.length + others.length === 0 ? 'info' : 'error']('fsck finished', {
         ...counts,
         images: images.length,
@@ -144,6 +165,7 @@ export class Fsck {
       return result
     } catch (err) {
       requireOwnFailure(err, { stop, signal })
+      run?.failed(err)
       metrics.fsckRuns.inc({ result: 'failure' })
       log.error('fsck failed', { err })
       throw err
@@ -223,6 +245,13 @@ export class Fsck {
       }
     }
   }
+}
+
+function summaryOf({ images, others, unlisted, ...counts }: FsckResult): FsckSummary {
+  const remembered = images
+    .slice(0, maxRemembered)
+    .map(({ digest, repository, tags }) => ({ repository, digest, tags }))
+  return { ...counts, affected: images.length, images: remembered, others: others.length + unlisted }
 }
 
 function count(blocks: Iterable<BadBlock>, which: BadBlock['problem']): number {

@@ -18,6 +18,7 @@ import { raceSignal } from 'race-signal'
 import type { HistoryIndex } from '../../index/history-index.ts'
 import type { DurableBlockstore } from '../../ipfs/blockstore/blockstore.ts'
 import { Pace } from '../../scheduling/pace.ts'
+import type { RunLog } from '../../scheduling/run-log.ts'
 import type { Logger } from '../../log.ts'
 import type { Metrics } from '../../metrics.ts'
 import { OciError } from '../../oci/errors.ts'
@@ -56,6 +57,8 @@ export interface GarbageCollectorComponents extends ReachableBlocksComponents {
   /** @default nobody hears of events */
   events?: Pick<EventSink, 'commit'> | undefined
   metrics: Pick<Metrics, 'collections' | 'collectionDuration' | 'freedBlocks' | 'freedBytes'>
+  /** Remembers the cycles; @default nobody does */
+  collections?: Pick<RunLog<CollectionProgress, CollectionResult>, 'begin'> | undefined
   log: Logger
 }
 
@@ -204,11 +207,15 @@ export class GarbageCollector {
     const { log, metrics, readOnly } = this.#components
     using _write = dryRun ? undefined : readOnly.begin()
     const signal = dryRun ? stop : AbortSignal.any([stop, readOnly.signal])
+    using run = this.#components.collections?.begin()
     const began = performance.now()
     try {
       signal.throwIfAborted()
       this.#components.condition.requireWhole()
-      const found = await this.#cycle(kind, signal, report)
+      const found = await this.#cycle(kind, signal, progress => {
+        run?.progress(progress)
+        report(progress)
+      })
       const result = { dryRun, ...found, seconds: Math.round(performance.now() - began) / second }
       if (!dryRun) {
         metrics.collections.inc({ result: 'success' })
@@ -216,10 +223,12 @@ export class GarbageCollector {
         metrics.freedBlocks.inc(found.blocks)
         metrics.freedBytes.inc(found.bytes)
       }
+      run?.done(result)
       log.info('garbage collected', result)
       return result
     } catch (err) {
       requireOwnFailure(err, { stop, signal })
+      run?.failed(err)
       metrics.collections.inc({ result: 'failure' })
       log.error('garbage not collected', { err, ...(err instanceof OciError ? err.detail : {}) })
       throw err

@@ -3,13 +3,21 @@
  * gathered when somebody asks.
  *
  * - `network-status.ts`: the IPFS node and its peers
+ * - `served-bytes.ts`: what clients got, by where it came from
+ * - `storage-status.ts`: the room for blocks, and what keeps them in order
  */
+import type { OwnName } from '../../ipfs/names/ipns-publisher.ts'
+import type { Names } from '../../ipfs/names/names.ts'
 import type { NetworkProfile } from '../../ipfs/node/libp2p.ts'
 import type { Peer, PeerDescription } from '../../ipfs/node/peer.ts'
 import { reachabilityOf, type Reachability } from '../../ipfs/node/reachability.ts'
+import type { Retrieval } from '../../ipfs/retrieval/retrieval.ts'
+import type { BlobFetches } from '../../registry/mirror/blob-fetches.ts'
+import type { ServedBytes, ServedReport } from './served-bytes.ts'
 
 /** Peers that are listed; the rest is only counted */
 const maxPeers = 100
+const maxTransfers = 50
 
 export interface NetworkStatusComponents {
   node: {
@@ -19,6 +27,30 @@ export interface NetworkStatusComponents {
     peers: () => Peer[]
     describePeers: (options: { signal?: AbortSignal | undefined }) => Promise<Map<string, PeerDescription>>
   }
+  names: Pick<Names, 'status'>
+  /** How much the DHT was told; undefined where there is none */
+  provided?: (() => Provided) | undefined
+  reader: Pick<Retrieval, 'transfers'>
+  /** Undefined where no other registry is mirrored */
+  mirroring?: { fetches: Pick<BlobFetches, 'transfers'> } | undefined
+  served: Pick<ServedBytes, 'report'>
+}
+
+/** What the DHT was told of in the last 12 hours, and what waits for it */
+export type Provided = Record<'images' | 'blobs', { waiting: number; done: number }>
+
+/** Content that comes from elsewhere now */
+export interface TransferLine {
+  /** A CID, or the digest of a blob of a mirrored registry */
+  what: string
+  /** Those that get it */
+  repositories: string[]
+  /** Address of the client that asks, where one is told apart */
+  client?: string | undefined
+  /** Bytes in all, where that is known */
+  size?: number | undefined
+  /** Bytes that came so far, by where they came from */
+  came: Partial<Record<'peer' | 'gateway' | 'upstream' | 'disk', number>>
 }
 
 export interface NetworkStatusInit {
@@ -53,6 +85,12 @@ export interface NetworkReport {
   reachability: Reachability
   /** Those that the configuration names first, then those with most traffic */
   peers: { total: number; items: PeerLine[] }
+  /** The own IPNS name; absent where nothing was published under it */
+  name?: OwnName | undefined
+  /** Absent where the profile has no DHT */
+  provided?: Provided | undefined
+  transfers: { total: number; items: TransferLine[] }
+  served: ServedReport
 }
 
 export class NetworkStatus {
@@ -65,7 +103,7 @@ export class NetworkStatus {
   }
 
   async report({ signal }: { signal?: AbortSignal | undefined } = {}): Promise<NetworkReport> {
-    const { node } = this.#components
+    const { names, node, provided, served } = this.#components
     const { network, port } = this.#init
     const connections = node.peers()
     const lines = peerLines(connections, await node.describePeers({ signal }))
@@ -75,7 +113,23 @@ export class NetworkStatus {
       addresses: node.multiaddrs,
       reachability: reachabilityOf({ network, port, addresses: node.multiaddrs, peers: connections }),
       peers: { total: lines.length, items: lines.slice(0, maxPeers) },
+      name: await names.status(),
+      provided: provided?.(),
+      transfers: this.#transfers(),
+      served: await served.report(),
     }
+  }
+
+  #transfers(): NetworkReport['transfers'] {
+    const { mirroring, reader } = this.#components
+    const items = [
+      ...Array.from(reader.transfers, ({ came, cid, client }) => ({ what: cid, repositories: [], client, came })),
+      ...(mirroring?.fetches.transfers() ?? []).map(({ digest, progress, repositories }) => {
+        const { came, size } = progress
+        return { what: digest, repositories, size, came }
+      }),
+    ]
+    return { total: items.length, items: items.slice(0, maxTransfers) }
   }
 }
 

@@ -22,6 +22,22 @@ describe('the status of the network', () => {
           peers: () => peers,
           describePeers: async () => new Map([['configured', { agent: '<b>', isConfigured: true }]]),
         },
+        names: { status: async () => undefined },
+        reader: {
+          transfers: new Set([{ cid: 'bafy', client: '::1', started: '', came: { peer: 5, gateway: 0 } }]),
+        },
+        mirroring: {
+          fetches: {
+            transfers: () => [
+              {
+                digest: 'sha256:00',
+                repositories: ['up/app'],
+                progress: { size: 9, here: 4, came: { upstream: 4 } },
+              },
+            ],
+          },
+        },
+        served: { report: async () => ({ total: {}, minutes: [] }) },
       },
       { network: 'lan', port: 4001 },
     )
@@ -33,5 +49,9 @@ describe('the status of the network', () => {
       { ...usual, peer: 'busy', sent: 4, received: 5, latency: 7, direction: 'both', isConfigured: false },
     ])
     assert.equal(report.reachability.answer, 'yes')
+    assert.deepEqual(report.transfers.items, [
+      { what: 'bafy', repositories: [], client: '::1', came: { peer: 5, gateway: 0 } },
+      { what: 'sha256:00', repositories: ['up/app'], size: 9, came: { upstream: 4 } },
+    ])
   })
 })
