@@ -19,6 +19,7 @@ import { checkPeers } from './check-peers.ts'
 import { checkPorts } from './check-ports.ts'
 import { checkRules } from './check-rules.ts'
 import { checkUpstreams } from './check-upstreams.ts'
+import { checkWebhooks } from './check-webhooks.ts'
 import { type Finding, wrong } from './finding.ts'
 import { holderOf } from './holder.ts'
 
@@ -60,6 +61,7 @@ export async function diagnose(
     run('access rules', async () => await checkRules(dataDir, config, log)),
     run('DNS', async () => await checkNames(namesIn(config), systemNames(config), signal)),
     run('upstreams', async () => (await upstreams).findings),
+    run('webhooks', async () => await checkWebhooks(config, signal)),
     run('clock', async () => {
       const own = server?.skew === undefined ? [] : [{ whose: 'the server', skew: server.skew }]
       return checkClock([...own, ...(await upstreams).clocks])

@@ -6,8 +6,11 @@ import { addAdminFlags, openAdministration, type AdminFlags } from '../flags/adm
 import type { CliContext } from '../process/context.ts'
 import { runCommand } from '../process/run-command.ts'
 import { line } from '../output/printable.ts'
-import { printResult } from '../output/results.ts'
+import { printResult, withProgress } from '../output/results.ts'
 import { formatSize } from '../output/table.ts'
+
+/** A short backup says nothing where there is no terminal; milliseconds */
+const quietFor = 10_000
 
 interface Flags extends AdminFlags {
   since?: string[]
@@ -34,7 +37,24 @@ async function copy(target: string, flags: Flags, context: CliContext, signal: A
     openAdministration(flags, context),
     import('../../client/backup/backup.ts'),
   ])
-  const result = await backup(appliance, { target, since: flags.since, quick: flags.quick }, { signal })
+  const init = { target, since: flags.since, quick: flags.quick }
+  const result = await withProgress(
+    context,
+    flags,
+    ({ blocks, bytes }: { blocks: number; bytes: number }) => ({ text: `${blocks} blocks received`, bytes }),
+    async onProgress =>
+      await backup(
+        appliance,
+        {
+          ...init,
+          onProgress: (blocks, bytes) => {
+            onProgress({ blocks, bytes })
+          },
+        },
+        { signal },
+      ),
+    { quietFor },
+  )
   const problems = [
     ...result.problems,
     ...result.lost.map(path => ({ path, problem: "its state can't be restored any more" })),

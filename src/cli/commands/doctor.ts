@@ -29,8 +29,8 @@ const limit = 5 * second
 export function addDoctorCommand(program: Command, context: CliContext): void {
   addConfigFlags(program.command('doctor'))
     .description(
-      'Check configuration, data directory, disk, ports, clock, DNS, certificates, access rules, upstreams and ' +
-        'limits, and say what to do; with the flags of the server, or in a container, those that it has',
+      'Check configuration, data directory, disk, ports, clock, DNS, certificates, access rules, upstreams, webhooks ' +
+        'and limits, and say what to do; with the flags of the server, or in a container, those that it has',
     )
     .option('--json', 'print JSON')
     .action(async (flags: Flags, command: Command) => {

@@ -3,7 +3,8 @@ import type { RebuildProgress, RebuildResult } from '../../client/appliance/appl
 import { ClientError } from '../../remote/errors.ts'
 import { openAdministration, type AdminFlags } from '../flags/admin-flags.ts'
 import { line } from '../output/printable.ts'
-import { printResult, progressPrinter } from '../output/results.ts'
+import type { ProgressState } from '../output/progress.ts'
+import { printResult, withProgress } from '../output/results.ts'
 import type { CliContext } from '../process/context.ts'
 
 /**
@@ -18,7 +19,12 @@ export async function rebuildIndex(
 ): Promise<void> {
   const { appliance } = await openAdministration(flags, context)
   const init = { waive: flags.waive === true }
-  const result = await appliance.rebuild(init, progressPrinter(context, flags, state), options)
+  const result = await withProgress(
+    context,
+    flags,
+    state,
+    async onProgress => await appliance.rebuild(init, onProgress, options),
+  )
   printResult(context, flags, result, summary(result))
   if (!result.whole) {
     throw new ClientError('the index is not complete', {
@@ -29,9 +35,9 @@ export async function rebuildIndex(
   }
 }
 
-function state({ phase, blocks, manifests, blobs }: RebuildProgress): string {
+function state({ phase, blocks, manifests, blobs }: RebuildProgress): ProgressState {
   const step = { blocks: 'looking for images', tags: 'rebuilding tagged images', rest: 'rebuilding the rest' }[phase]
-  return `${step}: ${blocks} blocks read, ${manifests} manifests and ${blobs} blobs rebuilt`
+  return { text: `${step}: ${blocks} blocks read, ${manifests} manifests and ${blobs} blobs rebuilt`, step: phase }
 }
 
 function summary({ tags, manifests, blobs, recovered, partial, absent, problems, seconds }: RebuildResult): string {

@@ -4,7 +4,8 @@ import { ClientError } from '../../remote/errors.ts'
 import { addAdminFlags, openAdministration, type AdminFlags } from '../flags/admin-flags.ts'
 import { sizeOrOff } from '../flags/option-values.ts'
 import { line } from '../output/printable.ts'
-import { printResult, progressPrinter } from '../output/results.ts'
+import type { ProgressState } from '../output/progress.ts'
+import { printResult, withProgress } from '../output/results.ts'
 import { formatSize } from '../output/table.ts'
 import type { CliContext } from '../process/context.ts'
 import { runCommand } from '../process/run-command.ts'
@@ -45,7 +46,12 @@ export function addFsckCommand(program: Command, context: CliContext): void {
 async function check(flags: Flags, context: CliContext, options: { signal: AbortSignal }): Promise<void> {
   const { appliance } = await openAdministration(flags, context)
   const init = { repair: flags.repair && flags.dryRun !== true, rate: flags.rate }
-  const result = await appliance.fsck(init, progressPrinter(context, flags, state), options)
+  const result = await withProgress(
+    context,
+    flags,
+    state,
+    async onProgress => await appliance.fsck(init, onProgress, options),
+  )
   printResult(context, flags, result, summary(result))
   if (result.images.length + result.others.length + result.unlisted > 0) {
     throw new ClientError('some images are damaged: push those that are listed again, or delete them')
@@ -63,10 +69,11 @@ function explain(err: unknown): never {
     : err
 }
 
-function state({ phase, blocks, bytes, bad, repaired }: FsckProgress): string {
+function state({ phase, blocks, bytes, bad, repaired, total }: FsckProgress): ProgressState {
   const step = { index: 'blocks of the index', blocks: 'other blocks', repair: `${repaired} repaired` }[phase]
   const wrong = bad === 0 ? '' : `, ${bad} ${phase === 'repair' ? 'were' : 'are'} not`
-  return `${step}: ${blocks} blocks (${formatSize(bytes)}) are right${wrong}`
+  const text = `${step}: ${blocks} blocks (${formatSize(bytes)}) are right${wrong}`
+  return { text, step: phase, bytes, hasSize: true, total: phase === 'repair' ? undefined : total }
 }
 
 function summary(result: FsckResult): string {

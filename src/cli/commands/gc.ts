@@ -3,7 +3,8 @@ import type { CollectionProgress, CollectionResult } from '../../client/applianc
 import { addAdminFlags, openAdministration, type AdminFlags } from '../flags/admin-flags.ts'
 import { duration } from '../flags/option-values.ts'
 import { line } from '../output/printable.ts'
-import { printResult, progressPrinter } from '../output/results.ts'
+import type { ProgressState } from '../output/progress.ts'
+import { printResult, withProgress } from '../output/results.ts'
 import { formatSize } from '../output/table.ts'
 import type { CliContext } from '../process/context.ts'
 import { runCommand } from '../process/run-command.ts'
@@ -26,18 +27,24 @@ export function addGcCommand(program: Command, context: CliContext): void {
       await runCommand(context, async signal => {
         const { appliance } = await openAdministration(flags, context)
         const init = { dryRun: flags.dryRun === true, grace: flags.grace }
-        const result = await appliance.collect(init, progressPrinter(context, flags, state), { signal })
+        const result = await withProgress(
+          context,
+          flags,
+          state,
+          async onProgress => await appliance.collect(init, onProgress, { signal }),
+        )
         printResult(context, flags, result, line`${summary(result)}`)
       })
     })
 }
 
-function state({ phase, roots, blocks, bytes }: CollectionProgress): string {
-  return {
+function state({ phase, roots, blocks, bytes }: CollectionProgress): ProgressState {
+  const texts = {
     index: 'reading the index',
     mark: `${roots} roots marked`,
     sweep: `${roots} roots marked, ${blocks} blocks (${formatSize(bytes)}) of garbage found`,
-  }[phase]
+  }
+  return { text: texts[phase], step: phase }
 }
 
 function summary({ dryRun, manifests, links, cached, blocks, bytes, seconds }: CollectionResult): string {

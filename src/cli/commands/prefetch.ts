@@ -4,7 +4,8 @@ import { ClientError } from '../../remote/errors.ts'
 import { addAdminFlags, openAdministration, type AdminFlags } from '../flags/admin-flags.ts'
 import { repeated } from '../flags/option-values.ts'
 import { line } from '../output/printable.ts'
-import { printResult, progressPrinter } from '../output/results.ts'
+import type { ProgressState } from '../output/progress.ts'
+import { printResult, withProgress } from '../output/results.ts'
 import { formatShare, formatSize } from '../output/table.ts'
 import type { CliContext } from '../process/context.ts'
 import { runCommand } from '../process/run-command.ts'
@@ -33,7 +34,12 @@ export function addPrefetchCommand(program: Command, context: CliContext): void 
 async function prefetch(names: string[], flags: Flags, context: CliContext, signal: AbortSignal): Promise<void> {
   const { appliance } = await openAdministration(flags, context)
   const init = { names, platforms: flags.platform }
-  const result = await appliance.prefetch(init, progressPrinter(context, flags, state), { signal })
+  const result = await withProgress(
+    context,
+    flags,
+    state,
+    async onProgress => await appliance.prefetch(init, onProgress, { signal }),
+  )
   printResult(context, flags, result, summary(result))
   const { problems } = result
   for (const { name, reason } of problems) {
@@ -46,8 +52,9 @@ async function prefetch(names: string[], flags: Flags, context: CliContext, sign
   }
 }
 
-function state({ bytes, image, rate, size, sources }: PrefetchProgress): string {
-  return `${image}: ${formatShare(bytes, size)}, ${formatSize(rate)}/s${from(sources)}`
+function state({ bytes, image, rate, size, sources }: PrefetchProgress): ProgressState {
+  const text = `${image}: ${formatShare(bytes, size)}, ${formatSize(rate)}/s${from(sources)}`
+  return { text, left: rate > 0 ? (size - bytes) / rate : undefined }
 }
 
 function summary({ images, seconds }: PrefetchResult): string {

@@ -84,6 +84,7 @@ async function run(image: string, flags: PullFlags, context: CliContext, signal:
         peers: flags.peer,
         plainHttp: flags.plainHttp === true,
         credentials: dockerLogIns(context),
+        onSource: progress.from,
         log: createLog({ level: 'error', format: 'human', stream: context.stderr }),
       },
       { signal, progress },

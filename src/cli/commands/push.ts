@@ -55,6 +55,7 @@ async function run(image: string, flags: PushFlags, context: CliContext, signal:
   const { push } = await import('../../client/transfer/push.ts')
   const { missing, root } = await (async () => {
     using progress = showCopyProgress(context, { silent: silent || flags.json === true })
+    progress.from(flags.from ?? 'the Docker Engine')
     return await push(
       {
         image,

@@ -4,7 +4,8 @@ import { addAdminFlags, openAdministration, type AdminFlags } from '../flags/adm
 import type { CliContext } from '../process/context.ts'
 import { runCommand } from '../process/run-command.ts'
 import { line } from '../output/printable.ts'
-import { printResult, progressPrinter } from '../output/results.ts'
+import type { ProgressState } from '../output/progress.ts'
+import { printResult, withProgress } from '../output/results.ts'
 import { formatSize } from '../output/table.ts'
 
 interface Flags extends AdminFlags {
@@ -22,30 +23,44 @@ export function addRestoreCommand(program: Command, context: CliContext): void {
           openAdministration(flags, context),
           import('../../client/backup/restore.ts'),
         ])
-        const result = await restore(
-          appliance,
-          {
-            sources,
-            root: flags.root,
-            onProgress: progressPrinter(context, flags, state),
-            onProblem: ({ path, problem }) => {
-              context.stderr.write(line`backup ${path}: ${problem}`)
-            },
-          },
-          { signal },
+        let total = 0
+        const result = await withProgress(
+          context,
+          flags,
+          (progress: RestoreProgress) => state(progress, total),
+          async onProgress =>
+            await restore(
+              appliance,
+              {
+                sources,
+                root: flags.root,
+                onProgress,
+                onSize: bytes => {
+                  total = bytes
+                },
+                onProblem: ({ path, problem }) => {
+                  context.stderr.write(line`backup ${path}: ${problem}`)
+                },
+              },
+              { signal },
+            ),
         )
         printResult(context, flags, result, line`${summary(result)}` + line`${result.root}`)
       })
     })
 }
 
-function state({ phase, blocks, bytes, repositories }: RestoreProgress): string {
+/** @param total bytes of the files */
+function state({ phase, blocks, bytes, repositories }: RestoreProgress, total: number): ProgressState {
   const step = {
     blocks: 'storing blocks',
     digests: `checking ${repositories} repositories`,
     index: `opening ${repositories} repositories`,
   }[phase]
-  return `${step}: ${blocks} blocks (${formatSize(bytes)}) received`
+  const text = `${step}: ${blocks} blocks (${formatSize(bytes)}) received`
+  return phase === 'blocks'
+    ? { text, step: phase, bytes, hasSize: true, total: total > bytes ? total : undefined }
+    : { text, step: phase }
 }
 
 function summary({ repositories, tags, manifests, blobs, bytes, seconds }: RestoreResult): string {

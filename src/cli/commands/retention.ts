@@ -2,7 +2,8 @@ import type { Command } from 'commander'
 import type { RetentionDecision, RetentionProgress, RetentionResult } from '../../client/appliance/appliance-client.ts'
 import { addAdminFlags, openAdministration, type AdminFlags } from '../flags/admin-flags.ts'
 import { line } from '../output/printable.ts'
-import { printResult, progressPrinter } from '../output/results.ts'
+import type { ProgressState } from '../output/progress.ts'
+import { printResult, withProgress } from '../output/results.ts'
 import { table } from '../output/table.ts'
 import type { CliContext } from '../process/context.ts'
 import { runCommand } from '../process/run-command.ts'
@@ -19,23 +20,29 @@ export function addRetentionCommand(program: Command, context: CliContext): void
       await runCommand(context, async signal => {
         const { appliance } = await openAdministration(flags, context)
         const decisions: RetentionDecision[] = []
-        const result = await appliance.retain(
-          { dryRun: flags.dryRun === true },
-          progressPrinter(context, flags, state),
-          some => {
-            for (const decision of some) {
-              decisions.push(decision)
-            }
-          },
-          { signal },
+        const result = await withProgress(
+          context,
+          flags,
+          state,
+          async onProgress =>
+            await appliance.retain(
+              { dryRun: flags.dryRun === true },
+              onProgress,
+              some => {
+                for (const decision of some) {
+                  decisions.push(decision)
+                }
+              },
+              { signal },
+            ),
         )
         printResult(context, flags, { ...result, decisions }, listing(decisions, result) + line`${summary(result)}`)
       })
     })
 }
 
-function state({ manifests, repositories, tags }: RetentionProgress): string {
-  return `${repositories} repositories: ${tags} tags and ${manifests} manifests to delete`
+function state({ manifests, repositories, tags }: RetentionProgress): ProgressState {
+  return { text: `${repositories} repositories: ${tags} tags and ${manifests} manifests to delete` }
 }
 
 /** What goes, then, in a dry run, what stays */

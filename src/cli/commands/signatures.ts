@@ -2,7 +2,7 @@ import type { Command } from 'commander'
 import type { SignatureCounts, SignatureDecision } from '../../client/appliance/appliance-client.ts'
 import { addAdminFlags, openAdministration, type AdminFlags } from '../flags/admin-flags.ts'
 import { line } from '../output/printable.ts'
-import { printResult, progressPrinter } from '../output/results.ts'
+import { printResult, withProgress } from '../output/results.ts'
 import { table } from '../output/table.ts'
 import type { CliContext } from '../process/context.ts'
 import { runCommand } from '../process/run-command.ts'
@@ -16,14 +16,20 @@ export function addSignaturesCommand(program: Command, context: CliContext): voi
       await runCommand(context, async signal => {
         const { appliance } = await openAdministration(flags, context)
         const decisions: SignatureDecision[] = []
-        const result = await appliance.signatures(
-          progressPrinter(context, flags, summary),
-          some => {
-            for (const decision of some) {
-              decisions.push(decision)
-            }
-          },
-          { signal },
+        const result = await withProgress(
+          context,
+          flags,
+          (counts: SignatureCounts) => ({ text: summary(counts) }),
+          async onProgress =>
+            await appliance.signatures(
+              onProgress,
+              some => {
+                for (const decision of some) {
+                  decisions.push(decision)
+                }
+              },
+              { signal },
+            ),
         )
         printResult(context, flags, { ...result, decisions }, listing(decisions) + line`${summary(result)}`)
       })

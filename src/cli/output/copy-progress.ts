@@ -1,40 +1,44 @@
 import type { CopyProgress } from '../../client/images/copy-image.ts'
 import type { CliContext } from '../process/context.ts'
-import { formatSize } from './table.ts'
+import { showProgress } from './progress.ts'
 
-/** Between two drawings while bytes are copied; milliseconds */
-const interval = 200
-/** Moves the cursor to the beginning of the line and clears it */
-const clearLine = '\r\x1b[K'
+/** A short copy says nothing where there is no terminal; milliseconds */
+const quietFor = 10_000
 
-export interface ShownProgress extends CopyProgress, Disposable {}
+export interface ShownCopy extends CopyProgress, Disposable {
+  /** To be called when it is known where the image comes from */
+  from: (source: string) => void
+}
 
-/** Draws a line on the terminal that says how far a copy is; draws nothing if standard error is not a terminal */
-export function showCopyProgress({ stderr }: CliContext, { silent }: { silent: boolean }): ShownProgress {
-  if (silent || !('isTTY' in stderr) || stderr.isTTY !== true) {
-    return { [Symbol.dispose]: () => {} }
-  }
-  const counts = { blobs: 0, skipped: 0, bytes: 0 }
-  let drawn = 0
-  const draw = (): void => {
-    drawn = performance.now()
+/** Shows how far the copy of an image is */
+export function showCopyProgress(context: CliContext, { silent }: { silent: boolean }): ShownCopy {
+  const shown = showProgress(context, { silent, quietFor })
+  const counts = { blobs: 0, skipped: 0, bytes: 0, total: 0 }
+  let source: string | undefined
+  const show = (): void => {
     const skipped = counts.skipped === 0 ? '' : `, ${counts.skipped} exist already`
-    stderr.write(`${clearLine}${counts.blobs} blobs, ${formatSize(counts.bytes)}${skipped}`)
+    const { bytes, total } = counts
+    shown.show({ text: `${counts.blobs} blobs${skipped}`, bytes, total: total > 0 ? total : undefined, source })
   }
   return {
-    blob: (_, exists) => {
+    from: where => {
+      source = where
+    },
+    found: bytes => {
+      counts.total += bytes
+    },
+    blob: ({ size }, exists) => {
       counts.blobs++
       counts.skipped += exists ? 1 : 0
-      draw()
+      counts.total -= exists ? size : 0
+      show()
     },
     bytes: count => {
       counts.bytes += count
-      if (performance.now() - drawn > interval) {
-        draw()
-      }
+      show()
     },
     [Symbol.dispose]: () => {
-      stderr.write(clearLine)
+      shown[Symbol.dispose]()
     },
   }
 }

@@ -42,7 +42,8 @@ export function printableContext(context: CliContext): CliContext {
         },
       }),
   ) as [Writable, Writable]
-  return { ...context, stdout, stderr }
+  const isTerminal = 'isTTY' in context.stderr && context.stderr.isTTY === true
+  return { ...context, stdout, stderr, terminal: isTerminal ? context.stderr : undefined }
 }
 
 function escaped(character: string): string {

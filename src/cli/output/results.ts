@@ -5,6 +5,7 @@
 import type { Digest } from '../../oci/digest.ts'
 import type { CliContext } from '../process/context.ts'
 import { jsonLine, line } from './printable.ts'
+import { showProgress, type ProgressState } from './progress.ts'
 
 interface JsonFlag {
   json?: true
@@ -15,17 +16,18 @@ export function printResult({ stdout }: CliContext, { json }: JsonFlag, result: 
   stdout.write(json === true ? jsonLine(result) : text)
 }
 
-/** A callback that prints each state of a long command as a line on standard error; with `--json` it prints nothing */
-export function progressPrinter<Progress>(
-  { stderr }: CliContext,
+/** Runs a long command, and shows how far it is until it ends; with `--json` it shows nothing */
+export async function withProgress<Progress, Result>(
+  context: CliContext,
   { json }: JsonFlag,
-  describe: (progress: Progress) => string,
-): (progress: Progress) => void {
-  return progress => {
-    if (json !== true) {
-      stderr.write(line`${describe(progress)}`)
-    }
-  }
+  describe: (progress: Progress) => ProgressState,
+  work: (onProgress: (progress: Progress) => void) => Promise<Result>,
+  { quietFor }: { quietFor?: number } = {},
+): Promise<Result> {
+  using shown = showProgress(context, { silent: json === true, ...(quietFor === undefined ? {} : { quietFor }) })
+  return await work(progress => {
+    shown.show(describe(progress))
+  })
 }
 
 /**

@@ -5,6 +5,8 @@ export interface CliContext {
   stdin: Readable
   stdout: Writable
   stderr: Writable
+  /** Standard error as it is, where it is a terminal: for a line that is written anew; @default `stderr` if so */
+  terminal?: Writable | undefined
   /** @default the environment of the process */
   env: NodeJS.ProcessEnv | undefined
   process: ProcessEvents

@@ -1,3 +1,4 @@
+import { stat } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { encodeCar, readCarRoot } from '../../ipfs/car/car.ts'
 import { CarFile } from '../../ipfs/car/car-file.ts'
@@ -14,6 +15,8 @@ export interface RestoreInit {
   /** Root of an earlier state to restore. @default the last state */
   root?: string | undefined
   onProgress?: ((progress: RestoreProgress) => void) | undefined
+  /** Called with the bytes of all files before they are sent */
+  onSize?: ((bytes: number) => void) | undefined
   /**
    * Called for each file that is missing or damaged. That need not end the restore: the state may not need its blocks.
    */
@@ -33,7 +36,7 @@ interface Source {
  */
 export async function restore(
   appliance: Pick<ApplianceClient, 'restore'>,
-  { sources, root, onProgress = () => {}, onProblem = () => {} }: RestoreInit,
+  { sources, root, onProgress = () => {}, onSize, onProblem = () => {} }: RestoreInit,
   options: AbortOptions,
 ): Promise<RestoreResult> {
   const found: Source[] = []
@@ -44,6 +47,7 @@ export async function restore(
   if (wanted === undefined) {
     throw new ClientError(`there is no backup in ${sources.at(-1)}`)
   }
+  onSize?.(await bytesOf(found.flatMap(({ paths }) => paths)))
   const damaged = new Set<string>()
   const onDamage: Parameters<typeof wholeBlocks>[1] = (path, { damage, offset }) => {
     if (!damaged.has(path)) {
@@ -73,6 +77,12 @@ export async function restore(
   } catch (err) {
     throw failure ?? err
   }
+}
+
+/** Of files; one that can't be read is told of when it is its turn */
+async function bytesOf(paths: readonly string[]): Promise<number> {
+  const sizes = await Promise.all(paths.map(async path => (await stat(path).catch(() => undefined))?.size ?? 0))
+  return sizes.reduce((sum, size) => sum + size, 0)
 }
 
 async function readSource(path: string, onProblem: (problem: BackupProblem) => void): Promise<Source> {

@@ -18,6 +18,8 @@ import { verified, verifyBytes } from './verify-digest.ts'
 const concurrency = 4
 
 export interface CopyProgress {
+  /** Called with the bytes of the blobs that a manifest names, before they are copied */
+  found?: (bytes: number) => void
   /** Called for each blob before it is copied; `exists` means that the target has it already */
   blob?: (descriptor: Descriptor, exists: boolean) => void
   /** Called for each chunk of a blob, with its number of bytes */
@@ -65,6 +67,7 @@ class Copy {
     const manifest = parseManifest(bytes, mediaType?.toLowerCase())
     await this.#children(manifest, depth)
     const blobs = manifest.blobs.filter(({ digest }) => this.#once(digest))
+    this.#options.progress?.found?.(blobs.reduce((sum, { size }) => sum + size, 0))
     await forEach(blobs, concurrency, this.#options.signal, async (blob, signal) => {
       await this.#blob(blob, signal)
     })

@@ -30,6 +30,8 @@ export interface OpenImageInit {
   peers: readonly string[]
   plainHttp: boolean
   credentials: (host: string) => Promise<Credentials | undefined>
+  /** Called once it is known where the image comes from */
+  onSource?: ((where: string) => void) | undefined
   log: Logger
 }
 
@@ -56,6 +58,7 @@ export async function openImage(init: OpenImageInit, options: AbortOptions): Pro
   const host = name.host ?? init.registryHost
   const client = await RegistryClient.open({ ...init, host })
   await requireRegistry(client, init, name, options)
+  init.onSource?.(bareHost(host))
   return {
     source: await openRegistrySource(client, name.repository, name.reference, options),
     repository: `${bareHost(host)}/${name.repository}`,
@@ -74,19 +77,22 @@ async function openRoot(init: OpenImageInit, root: RootReference, options: Abort
         hint: 'Pull the name from an appliance or a kubo (--ipfs-host), or pull a CID from the gateway.',
       })
     }
+    init.onSource?.(init.ipfsGateway)
     return await openContentSource(gatewayReader(parseAddress(init.ipfsGateway)), root.cid, options)
   }
   if (init.ipfsHost !== undefined) {
+    init.onSource?.(init.ipfsHost)
     return await openFromKubo(openKubo(init.ipfsHost, options), root, options)
   }
   const client = await RegistryClient.open({ ...init, host: init.registryHost })
   if (await client.ping(options)) {
+    init.onSource?.(bareHost(init.registryHost))
     return await openRegistrySource(client, repositoryOf(root), { tag: 'latest' }, options)
   }
   const kubo = openKubo(init.defaultIpfsHost, options)
-  return (await answers(kubo, options))
-    ? await openFromKubo(kubo, root, options)
-    : await openFromOwnNode(init, root, options)
+  const isThere = await answers(kubo, options)
+  init.onSource?.(isThere ? init.defaultIpfsHost : 'peers')
+  return isThere ? await openFromKubo(kubo, root, options) : await openFromOwnNode(init, root, options)
 }
 
 async function openFromKubo(kubo: KuboContentStore, root: RootReference, options: AbortOptions): Promise<ImageSource> {

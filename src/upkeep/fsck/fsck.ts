@@ -36,6 +36,8 @@ export interface FsckComponents extends Omit<IndexEntriesComponents, 'checker'> 
   hasher: Hasher
   repairer: Pick<Repairer, 'quarantine' | 'repair'>
   unreadable: Pick<UnreadableFiles, 'note'>
+  /** Tells how much there is to check; @default nobody knows */
+  blockstore?: { space: { usage: { total: number | undefined } } } | undefined
   /** While the registry is read-only, nothing is repaired */
   readOnly: Pick<ReadOnlyMode, 'begin' | 'signal' | 'state'>
   upgrade: Pick<ManifestUpgrade, 'run'>
@@ -61,6 +63,8 @@ export interface FsckProgress {
   /** Number of blocks that are or were missing or damaged */
   bad: number
   repaired: number
+  /** Bytes of all blocks when the run began; undefined: they are not counted yet */
+  total?: number | undefined
 }
 
 /** The images and other problems of the report are those that are left after the repair */
@@ -177,7 +181,14 @@ export class Fsck {
     signal: AbortSignal,
   ): Promise<Omit<FsckResult, 'seconds'>> {
     const { files, hasher, index, metrics, repairer } = this.#components
-    const progress: FsckProgress = { phase: 'index', blocks: 0, bytes: 0, bad: 0, repaired: 0 }
+    const progress: FsckProgress = {
+      phase: 'index',
+      blocks: 0,
+      bytes: 0,
+      bad: 0,
+      repaired: 0,
+      total: this.#components.blockstore?.space.usage.total,
+    }
     const onChecked = (bytes: number): void => {
       progress.blocks++
       progress.bytes += bytes

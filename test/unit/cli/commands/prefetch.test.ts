@@ -36,7 +36,7 @@ describe('ipdr prefetch', () => {
       {
         code: 0,
         out: `${out.join('\n')}\n`,
-        err: `${name}: 37 % of 10.0 GiB, 52.5 MiB/s (3.0 GiB from upstream, 768.0 MiB from peer)\n`,
+        err: `${name}: 37 % of 10.0 GiB, 52.5 MiB/s (3.0 GiB from upstream, 768.0 MiB from peer), 2 min 2 s left\n`,
       },
     ],
     [
