@@ -161,6 +161,7 @@ function check(title: string, find: (source: Source) => string[]): void {
 const roomsInOrder = [
   [
     'src/upkeep',
+    'src/upkeep/maintenance',
     'src/upkeep/status',
     'src/upkeep/retention',
     'src/upkeep/fsck',

@@ -1,12 +1,20 @@
-/** What `/ui/api/` answers: the types of src/registry/overview/ and src/upkeep/status/, as JSON */
+/** What `/ui/api/` answers: the types of src/registry/overview/ and src/upkeep/, as JSON */
+import type { ImageDetails as OverviewImage } from '../src/registry/overview/image-details.ts'
+import type { TagLine as OverviewTag } from '../src/registry/overview/overview.ts'
+import type { Rights } from '../src/upkeep/maintenance/maintenance.ts'
+
 export type { ReviewedKey } from '../src/access/access-review.ts'
 export type { ReviewedUpstream } from '../src/registry/mirror/mirror-review.ts'
 export type { ImageConfig, Step } from '../src/registry/overview/image-config.ts'
-export type { ImageDetails, Layer, Variant } from '../src/registry/overview/image-details.ts'
+export type { Layer, Variant } from '../src/registry/overview/image-details.ts'
 export type { Limited, Pair } from '../src/registry/overview/limited.ts'
 export type { Place } from '../src/registry/overview/locator.ts'
-export type { FolderLine, PartOf, RepositoryLine, TagLine } from '../src/registry/overview/overview.ts'
+export type { FolderLine, PartOf, RepositoryLine } from '../src/registry/overview/overview.ts'
 export type { Referrer } from '../src/registry/overview/referrers.ts'
+export type { Change, Differences, TagDifference } from '../src/upkeep/history/history-log.ts'
+export type { Undone } from '../src/upkeep/history/undo.ts'
+export type { DeletionResult, TagToGo } from '../src/upkeep/maintenance/deletions.ts'
+export type { Move, Rights } from '../src/upkeep/maintenance/maintenance.ts'
 export type { NetworkReport, PeerLine } from '../src/upkeep/status/network-status.ts'
 export type { StorageReport } from '../src/upkeep/status/storage-status.ts'
 export type { FsckSummary } from '../src/upkeep/fsck/fsck.ts'
@@ -46,4 +54,13 @@ export interface AuditEntry {
   added?: string[]
   removed?: string[]
   replaced?: string[]
+}
+
+export interface TagLine extends OverviewTag {
+  mayDelete: boolean
+  isImmutable: boolean
+}
+
+export interface ImageDetails extends OverviewImage {
+  may: Rights
 }

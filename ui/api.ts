@@ -6,8 +6,11 @@ import type {
   AuditEntry,
   Explanation,
   FailedLogIn,
+  Change,
+  Differences,
   FolderLine,
   ImageDetails,
+  Move,
   NetworkReport,
   PartOf,
   Place,
@@ -15,6 +18,7 @@ import type {
   ReviewedKey,
   ReviewedUpstream,
   ReviewedUser,
+  Rights,
   Session,
   StorageReport,
   TagLine,
@@ -36,7 +40,7 @@ export interface Answers {
   session: Session
   repositories: PartOf<RepositoryLine | FolderLine>
   find: { places: Place[] }
-  tags: PartOf<TagLine>
+  tags: PartOf<TagLine> & { may: Rights }
   image: ImageDetails
   network: NetworkReport
   access: AccessSummary
@@ -48,6 +52,9 @@ export interface Answers {
   'access/audit': { entries: AuditEntry[]; next?: string }
   upstreams: { upstreams: ReviewedUpstream[] }
   storage: StorageReport
+  move: Move
+  history: { changes: Change[]; more: boolean }
+  differences: Differences
 }
 
 export interface Asked<T> {
@@ -69,22 +76,33 @@ export async function ask<Name extends keyof Answers>(
   signal?: AbortSignal,
 ): Promise<Answers[Name]> {
   const params = new URLSearchParams(Object.entries(query).map(([key, value]) => [key, String(value)]))
-  const signals = [AbortSignal.timeout(timeout), ...(signal === undefined ? [] : [signal])]
-  let response: Response
+  const response = await request(`ui/api/${name}?${params}`, {}, signal)
   try {
-    response = await fetch(`ui/api/${name}?${params}`, { signal: AbortSignal.any(signals) })
+    return (await response.json()) as Answers[Name]
   } catch {
-    throw new ApiError(0, '')
-  }
-  const body = (await response.json().catch(() => undefined)) as { error?: string } | undefined
-  if (!response.ok) {
-    throw new ApiError(response.status, body?.error ?? '')
-  }
-  if (body === undefined) {
     // it was cut off
     throw new ApiError(0, '')
   }
-  return body as Answers[Name]
+}
+
+/**
+ * One request to this server
+ *
+ * @throws ApiError where it does not answer, or refuses
+ */
+export async function request(path: string, init: RequestInit = {}, signal?: AbortSignal): Promise<Response> {
+  const signals = [AbortSignal.timeout(timeout), ...(signal === undefined ? [] : [signal])]
+  let response: Response
+  try {
+    response = await fetch(path, { ...init, signal: AbortSignal.any(signals) })
+  } catch {
+    throw new ApiError(0, '')
+  }
+  if (!response.ok) {
+    const body = (await response.json().catch(() => ({}))) as { error?: string; errors?: { message?: string }[] }
+    throw new ApiError(response.status, body.error ?? body.errors?.[0]?.message ?? '')
+  }
+  return response
 }
 
 /**

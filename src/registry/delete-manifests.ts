@@ -1,8 +1,8 @@
 import type { ManifestChange, TagChange } from '../index/history-index.ts'
-import type { Index, IndexChange, ManifestRecord } from '../index/index.ts'
+import type { Index, IndexChange, ManifestRecord, TagRecord } from '../index/index.ts'
 import type { Digest } from '../oci/digest.ts'
 import { everything } from '../oci/pagination.ts'
-import type { NewEvent } from './event-sink.ts'
+import { commitTelling, type EventSink, type NewEvent } from './event-sink.ts'
 import type { History, Made } from './history.ts'
 
 /** What a change deletes */
@@ -37,7 +37,7 @@ export async function deleteManifests(
   repository: string,
   manifests: ReadonlyMap<Digest, ManifestRecord>,
   remembering?: Remembering,
-): Promise<Deletion & { change: IndexChange }> {
+): Promise<Deletion & { change: IndexChange; state: number | undefined }> {
   const change = index.change()
   const tags = new Map<string, Digest>()
   const deletedTags = new Map((remembering?.tags ?? []).map(deleted => [deleted.tag, deleted]))
@@ -62,11 +62,57 @@ export async function deleteManifests(
   if (!(await hasOthers(index, repository, manifests))) {
     change.deleteRepository(repository)
   }
-  if (remembering !== undefined) {
-    const { action, by, history } = remembering
-    await history.record(change, repository, { action, by, tags: [...deletedTags.values()], manifests: deleted })
+  const made = { tags: [...deletedTags.values()], manifests: deleted }
+  const state =
+    remembering &&
+    (await remembering.history.record(change, repository, { action: remembering.action, by: remembering.by, ...made }))
+  return { change, tags, manifests, state }
+}
+
+/** What deletes images, and who is told */
+export interface DeletingComponents {
+  index: Index
+  /** Undefined: the deletion can't be undone */
+  history?: History | undefined
+  /** Undefined where nobody can hear of events */
+  events?: Pick<EventSink, 'commit'> | undefined
+  /** Hears of each tag that is gone */
+  tagListener?: { tagged: (repository: string, tag: string) => void } | undefined
+}
+
+/**
+ * Deletes tags and manifests of a repository at once. The caller holds the lock of the repository.
+ *
+ * @param what.tags tags that are there, each with its record; those of the manifests go anyway
+ * @param why.updated the time, ISO 8601
+ * @returns the state after the change; undefined where it can't be undone
+ */
+export async function deleteImages(
+  { events, history, index, tagListener }: DeletingComponents,
+  repository: string,
+  what: { tags: ReadonlyMap<string, TagRecord>; manifests: ReadonlyMap<Digest, ManifestRecord> },
+  {
+    action,
+    by,
+    updated,
+    ...told
+  }: Pick<Made, 'action' | 'by'> & Pick<NewEvent, 'origin' | 'reason'> & { updated: string },
+): Promise<number | undefined> {
+  const tags = Array.from(what.tags, ([tag, before]) => ({ tag, before }))
+  const remembering = history && { history, action, by, tags }
+  const { change, state, ...deletion } = await deleteManifests(index, repository, what.manifests, remembering)
+  const deleted = new Map(deletion.tags)
+  for (const [tag, { digest }] of what.tags) {
+    if (!deleted.has(tag)) {
+      await deleteTag({ change, index, repository }, tag, updated)
+      deleted.set(tag, digest)
+    }
   }
-  return { change, tags, manifests }
+  await commitTelling(events, change, () => eventsOfDeletion(repository, { ...deletion, tags: deleted }, told))
+  for (const tag of deleted.keys()) {
+    tagListener?.tagged(repository, tag)
+  }
+  return state
 }
 
 /** One event for each tag that is deleted, then one for each manifest */

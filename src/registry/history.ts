@@ -60,17 +60,23 @@ export class History {
     this.#maxChanges = init.maxChanges ?? maxChanges
   }
 
-  /** Adds the record of a change to the change itself; nothing where nothing changes */
-  async record(change: IndexChange, repository: string, made: Made): Promise<void> {
+  /**
+   * Adds the record of a change to the change itself; nothing where nothing changes
+   *
+   * @returns the state after the change; undefined where nothing changes
+   */
+  async record(change: IndexChange, repository: string, made: Made): Promise<number | undefined> {
     const { action, by, unlinked = [] } = made
     const tags = (made.tags ?? []).filter(({ before, after }) => before?.digest !== after?.digest)
     const manifests = (made.manifests ?? []).filter(({ before, after }) => before?.record.root !== after)
     if (tags.length + manifests.length + unlinked.length === 0) {
-      return
+      return undefined
     }
     const record: ChangeRecord = { time: new Date().toISOString(), action, by, tags, manifests, unlinked }
     await this.#trim(change, repository, JSON.stringify(record).length)
-    change.putChange(repository, await this.#next(), record)
+    const state = await this.#next()
+    change.putChange(repository, state, record)
+    return state
   }
 
   /** What is to be remembered of a manifest that a change takes away or gives another image root */

@@ -1,12 +1,12 @@
 /**
- * `src/upkeep` keeps a registry in order: deletion by rules (`retention/`), garbage collection (`gc/`), checks and
- * repairs (`fsck/`), a lost index (`rebuild/`), undo (`history/`) and copies (`backup/`), and tells how it is
- * (`status/`). Each room may import those after it: `status`, `retention`, `fsck`, `gc`, `rebuild`, `history`,
- * `backup`. The folder may import `access`, `registry`, `ipfs`, `oci`, `scheduling` and types of `index`; it knows
- * neither HTTP nor the configuration.
+ * `src/upkeep` keeps a registry in order: what somebody does who looks after repositories (`maintenance/`), deletion by
+ * rules (`retention/`), garbage collection (`gc/`), checks and repairs (`fsck/`), a lost index (`rebuild/`), undo
+ * (`history/`) and copies (`backup/`), and tells how it is (`status/`). Each room may import those after it:
+ * `maintenance`, `status`, `retention`, `fsck`, `gc`, `rebuild`, `history`, `backup`. The folder may import `access`,
+ * `registry`, `ipfs`, `oci`, `scheduling` and types of `index`; it knows neither HTTP nor the configuration.
  *
  * This file is the place to begin: everything that an administrator can ask for passes through it, and leads to one
- * room. It throws only OciError.
+ * room. What others may do passes through `maintenance/maintenance.ts`. Both throw only OciError.
  */
 import { trusted } from '../access/caller.ts'
 import { parseRoot } from '../oci/cid.ts'

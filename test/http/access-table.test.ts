@@ -129,6 +129,12 @@ GET /ui/api/storage                                            401    403    403
 POST /ui/api/gc                                                401    403    403    403     403   400  403    403  403   403    403   401
 POST /ui/api/fsck                                              401    403    403    403     403   400  403    403  403   403    403   401
 GET /ui/api/live?of=nothing                                    400    400    400    400     400   400  400    400  400   400    400   401
+GET /ui/api/move?repository=team/app&tag=v1&digest=LAYER       401    403    200    200     200   200  200    200  200   200    200   401
+GET /ui/api/move?repository=secret/app&tag=v1&digest=LAYER     401    403    403    403     403   200  403    403  403   403    403   401
+GET /ui/api/history?repository=team/app                        401    403    403    403     403   200  403    403  403   401    403   401
+GET /ui/api/differences?repository=team/app&from=0             401    403    403    403     403   200  403    403  403   401    403   401
+POST /ui/api/delete                                            401    403    403    403     200   200  403    403  403   403    403   401
+POST /ui/api/undo                                              401    403    403    200     200   200  403    403  403   401    200   401
 GET /ui/log-in                                                 401    302    302    302     302   302  302    302  302   302    302   401
 GET /livez                                                     200    200    200    200     200   200  200    200  200   200    200   200
 GET /health                                                    200    200    200    200     200   200  200    200  200   200    200   200
@@ -166,6 +172,10 @@ function bodyOf(method: string, path: string): { type?: string; body?: string } 
   if (method === 'PUT' && path.includes('/manifests/')) {
     return { type: ociManifest, body: String(manifest) }
   }
+  if (/^\/ui\/api\/(delete|undo)$/.test(path)) {
+    const body = { repository: 'team/app', tags: ['v0'], dryRun: true, to: 0 }
+    return { type: 'application/json', body: JSON.stringify(body) }
+  }
   return method !== 'POST' || path.startsWith('/v2/')
     ? {}
     : { type: isForm ? 'application/x-www-form-urlencoded' : 'application/json', body: isForm ? 'grant_type=x' : '{' }
@@ -200,7 +210,8 @@ describe('every route', () => {
     } as unknown as Administration
     const events = { wants: () => false, webhooks: () => [] } as unknown as Events
     const status = { network: { report: async () => ({}) }, storage: { report: async () => ({}) } } as never
-    app = resources.use(await TestApp.start({ access: {}, administration, events, status, server: { tls } }))
+    const init = { access: {}, administration, events, status, server: { tls }, history: {} }
+    app = resources.use(await TestApp.start(init))
     for (const repository of ['public/app', 'team/app', 'secret/app']) {
       for (const blob of [Buffer.from('{}'), layer]) {
         const path = `/v2/${repository}/blobs/uploads/?digest=${sha256(blob)}`
@@ -300,7 +311,7 @@ describe('every route', () => {
       referrerRoutes(none),
       tagRoutes(none),
       tokenRoutes(none, none),
-      uiApiRoutes(none, none),
+      uiApiRoutes({ maintenance: none } as never, none),
       uploadRoutes(none, none),
     ].flatMap(routesOf)
     // of the registry itself, `served` has every path

@@ -80,7 +80,7 @@ describe('docs/openapi.yaml', () => {
       uiApiRoutes(
         {
           ...{ access: none, accessReview: none, administration: none, bodies: none, events: none, registry: none },
-          ...{ status: none, log: none, metrics: none },
+          ...{ maintenance: none, status: none, log: none, metrics: none },
         },
         { token: undefined, bodyRate: none },
       ),
@@ -273,7 +273,9 @@ describe('docs/openapi.yaml', () => {
 
   it('describes what the pages ask for', async () => {
     const q = `q=${blob}`
-    for (const [operation, status, query = '', headers = {}] of [
+    const history = await fetch(`${server.url}/ui/api/history?repository=team/app`)
+    const state = ((await history.json()) as { changes: { state: number }[] }).changes[0]!.state
+    for (const [operation, status, query = '', headers = {}, body] of [
       ['GET /ui/api/session', 200],
       ['GET /ui/api/repositories', 200],
       ['GET /ui/api/repositories', 200, '?q=v&from=0&n=1'],
@@ -288,9 +290,24 @@ describe('docs/openapi.yaml', () => {
       ['GET /ui/api/image', 404, '?repository=team/app&reference=v2'],
       ['GET /ui/api/image', 400, '?repository=team/app&reference=sha256:0'],
       ['GET /ui/log-in', 302],
-    ] as [string, number, string?, Record<string, string>?][]) {
+      ['GET /ui/api/move', 200, `?repository=team/app&tag=v2&digest=${blob}`],
+      ['GET /ui/api/move', 400, '?repository=team/app&tag=v2'],
+      ['GET /ui/api/history', 200, '?repository=team/app&tag=v1&n=1'],
+      ['GET /ui/api/history', 400, '?repository=team/app&before=x'],
+      ['GET /ui/api/differences', 200, `?repository=team/app&from=${state}`],
+      ['POST /ui/api/delete', 200, '', {}, { repository: 'team/app', tags: ['v1'], dryRun: true }],
+      ['POST /ui/api/delete', 404, '', {}, { repository: 'team/app', tags: ['v2'] }],
+      ['POST /ui/api/undo', 200, '', {}, { repository: 'team/app', tags: ['none'], to: state }],
+      ['POST /ui/api/undo', 400, '', {}, { repository: 'team/app', to: 'x' }],
+    ] as [string, number, string?, Record<string, string>?, unknown?][]) {
       const [method = '', path = ''] = operation.split(' ')
-      const response = await fetch(`${server.url}${path}${query}`, { method, headers, redirect: 'manual' })
+      const init = {
+        method,
+        redirect: 'manual',
+        headers: { ...headers, 'Content-Type': json },
+        body: body === undefined ? null : JSON.stringify(body),
+      } as const
+      const response = await fetch(`${server.url}${path}${query}`, init)
       assert.equal(response.status, status, `${operation}${query}`)
       await api.assertDescribes(operation, response)
     }

@@ -1,10 +1,12 @@
 /** The pages for browsers and what they ask for */
 import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
 import { gunzipSync } from 'node:zlib'
 import { after, before, describe, it } from 'node:test'
 import { basic } from '../fixtures/access.ts'
 import { assertError, authorized, json, TestApp, type Reply } from '../fixtures/app.ts'
 import { sha256 } from '../fixtures/images.ts'
+import type { Digest } from '../../src/oci/digest.ts'
 import { descriptorOf, imageIndex, imageManifest, ociIndex, ociManifest } from '../fixtures/manifests.ts'
 
 const html = { Accept: 'text/html,application/xhtml+xml,*/*;q=0.8', 'User-Agent': 'Mozilla/5.0' }
@@ -306,6 +308,16 @@ describe('what the pages show', () => {
     )
     assert.deepEqual(await find(sha256(Buffer.from('none'))), [])
     assert.equal((await app.get('/ui/api/find?q=other')).status, 400)
+  })
+
+  it('are found by a digest of SHA-512', async () => {
+    const bytes = imageManifest({ annotations: { by: 'sha512' } })
+    const digest: Digest = `sha512:${createHash('sha512').update(bytes).digest('hex')}`
+    assert.equal((await app.pushManifest('team/api', digest, bytes)).status, 201)
+    assert.deepEqual(json(await app.get(`/ui/api/find?q=${digest}`)), {
+      places: [{ repository: 'team/api', digest, tags: [] }],
+    })
+    assert.equal((await app.get(`/ui/api/image?repository=team/api&reference=${digest}`)).status, 200)
   })
 
   it('cost a few requests at most, and never one for each tag', async () => {

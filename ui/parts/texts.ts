@@ -56,3 +56,27 @@ export function formatAge(time: Date, now = Date.now()): string {
   const [unit, length] = steps.find(([, length]) => Math.abs(seconds) >= length) ?? []
   return unit === undefined || length === undefined ? 'just now' : relative.format(Math.round(seconds / length), unit)
 }
+
+const durations = [
+  ['day', 86_400],
+  ['hour', 3600],
+  ['minute', 60],
+] as const
+
+/** Seconds as people say them: `7 days` */
+export function formatDuration(seconds: number): string {
+  const [unit, length] = durations.find(([, length]) => seconds % length === 0) ?? ['second', 1]
+  return count(seconds / length, unit)
+}
+
+/** Why something that somebody wanted to change did not change, as a sentence */
+export function problemOf({ message, status }: { message: string; status: number }): string {
+  const reasons: Record<number, string> = {
+    0: 'The registry does not answer.',
+    401: 'Log in to do this.',
+    404: 'It is not there any more.',
+    429: 'Too many requests: wait a moment.',
+  }
+  const text = plain(message)
+  return reasons[status] ?? (text === '' ? 'This did not work.' : `${text[0]!.toUpperCase()}${text.slice(1)}.`)
+}

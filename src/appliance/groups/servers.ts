@@ -100,6 +100,7 @@ function appComponents(components: ServerComponents, status: Status): AppCompone
     registry,
     reviewUpstreams: reviewUpstreamsOf(components),
     status,
+    maintenance: components.maintenance,
     health: { notReady: () => (isReady() ? undefined : 'starting or stopping'), note: () => readOnly.note },
     instance: inputs.upstreams?.instance,
     usage: usageLimits(config.limits),

@@ -5,6 +5,7 @@ import { Fsck } from '../../upkeep/fsck/fsck.ts'
 import { GarbageCollector } from '../../upkeep/gc/garbage-collector.ts'
 import { HistoryLog } from '../../upkeep/history/history-log.ts'
 import { Undo } from '../../upkeep/history/undo.ts'
+import { Maintenance } from '../../upkeep/maintenance/maintenance.ts'
 import { Retention } from '../../upkeep/retention/retention.ts'
 import { BlockListUpgrade } from '../../upkeep/rebuild/block-list-upgrade.ts'
 import { IndexRebuilder } from '../../upkeep/rebuild/index-rebuilder.ts'
@@ -30,6 +31,7 @@ export interface Upkeep {
   undo: Undo
   historyLog: HistoryLog
   runs: RunLogs
+  maintenance: Maintenance
   parts: Part[]
 }
 
@@ -72,6 +74,12 @@ export function buildUpkeep(components: Components): Upkeep {
     { ...withLog('retention'), history, upgrade },
     { rules: config.retention, interval: config.retentionInterval * second },
   )
+  const undo = new Undo({ ...components, history: remembered, writer: history })
+  const historyLog = new HistoryLog({ history: remembered })
+  const maintenance = new Maintenance(
+    { ...components, undo, historyLog },
+    { historyKeep: config.history.keep, untagged, retention: config.retention },
+  )
   return {
     collector,
     retention,
@@ -79,8 +87,9 @@ export function buildUpkeep(components: Components): Upkeep {
     rebuilder,
     backups,
     restorer,
-    undo: new Undo({ ...components, history: remembered, writer: history }),
-    historyLog: new HistoryLog({ history: remembered }),
+    undo,
+    historyLog,
+    maintenance,
     runs,
     parts: [
       part('runs of garbage collection', runs.collections),

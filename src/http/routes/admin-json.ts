@@ -10,10 +10,10 @@ const maxBodyBytes = 16 * 1024
 /** Reads the JSON object in the body of a request; throws OciError REQUEST_INVALID if it is not JSON */
 export type JsonReader = (req: Request) => Promise<Record<string, unknown>>
 
-export function jsonReader(bodies: BodyMemory, bodyRate: BodyRate): JsonReader {
+export function jsonReader(bodies: BodyMemory, bodyRate: BodyRate, maxBytes = maxBodyBytes): JsonReader {
   return async req => {
     using body = await readBody(req, {
-      maxBytes: maxBodyBytes,
+      maxBytes,
       tooLarge: 'BODY_TOO_LARGE',
       rate: bodyRate,
       memory: bodies,

@@ -19,6 +19,7 @@ import type { Logger } from '../../log.ts'
 import type { Metrics } from '../../metrics.ts'
 import type { Events } from '../../events/events.ts'
 import type { Administration } from '../../upkeep/administration.ts'
+import type { Maintenance } from '../../upkeep/maintenance/maintenance.ts'
 import type { ReadOnlyMode } from '../../registry/read-only-mode.ts'
 import type { Registry } from '../../registry/repositories/registry.ts'
 import type { BrowserHeaders } from '../middleware/browser-headers.ts'
@@ -85,6 +86,8 @@ export interface AppComponents {
   administration?: Administration | undefined
   /** How the appliance is; @default no page shows it */
   status?: ApplianceStatus | undefined
+  /** Undefined where nobody looks after repositories by pages */
+  maintenance?: Maintenance | undefined
   /** @default nobody hears of events */
   events?: Events | undefined
   metrics: Metrics

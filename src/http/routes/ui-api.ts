@@ -6,6 +6,7 @@ import type { Logger } from '../../log.ts'
 import type { Metrics } from '../../metrics.ts'
 import { OciError } from '../../oci/errors.ts'
 import { parseName, parseReference } from '../../oci/reference.ts'
+import type { Maintenance, Rights } from '../../upkeep/maintenance/maintenance.ts'
 import type { Registry } from '../../registry/repositories/registry.ts'
 import type { Administration } from '../../upkeep/administration.ts'
 import type { NetworkStatus } from '../../upkeep/status/network-status.ts'
@@ -29,6 +30,7 @@ import { addStoragePage } from './ui-storage.ts'
 import { administratorsOnly, mayAdminister, type PageAdministrators } from './ui-administrators.ts'
 import { partOf, textOf } from './ui-query.ts'
 import { addUpstreamRoutes, type ReviewUpstreams } from './ui-upstreams.ts'
+import { uiMaintenanceRoutes } from './ui-maintenance.ts'
 
 /** Where a browser is asked for a name and a password, which it then sends with whatever is below `/ui/` */
 const logInPath = '/ui/log-in'
@@ -47,6 +49,8 @@ export interface UiApiComponents {
   bodies: BodyMemory
   /** Undefined where nobody hears of events: pages do not follow what happens then */
   events?: Events | undefined
+  /** Undefined where nobody looks after repositories here */
+  maintenance?: Maintenance | undefined
   registry: Registry
   /** @default there are none */
   reviewUpstreams?: ReviewUpstreams | undefined
@@ -73,17 +77,20 @@ export interface UiApiInit extends PageAdministrators {
  * ```
  *
  * What tells pages of changes is in ui-live.ts, and what only administrators see in ui-access.ts, ui-network.ts,
- * ui-storage.ts and ui-upstreams.ts.
+ * ui-storage.ts and ui-upstreams.ts. ui-maintenance.ts has what changes something.
  */
 export function uiApiRoutes(components: UiApiComponents, init: UiApiInit): Router {
-  const { access, log, metrics, registry } = components
+  const { access, bodies, events, log, maintenance, metrics, registry } = components
   const router = createRouter()
   router.use('/ui/api', (_req, res, next) => {
     res.setHeader('Cache-Control', 'no-store')
     next()
   })
   addSession(router, access, init)
-  addLists(router, registry)
+  addLists(router, registry, maintenance)
+  if (maintenance !== undefined) {
+    router.use(uiMaintenanceRoutes({ bodies, events, maintenance }, init))
+  }
   addAdministratorPages(router, components, init)
   router.use('/ui/api', withoutPasswordPrompt, errorHandler({ log, metrics }, jsonBody))
   router.use(logInPath, errorHandler({ log, metrics }, textBody))
@@ -157,7 +164,7 @@ function addSession(router: Router, access: Access, init: PageAdministrators): v
     .all(onlyMethods('GET', 'HEAD'))
 }
 
-function addLists(router: Router, registry: Registry): void {
+function addLists(router: Router, registry: Registry, maintenance: Maintenance | undefined): void {
   router
     .route('/ui/api/repositories')
     .all(route('ui-api'))
@@ -187,7 +194,18 @@ function addLists(router: Router, registry: Registry): void {
         order: textOf(req, 'order') === 'name' ? ('name' as const) : ('newest' as const),
         ...partOf(req),
       }
-      res.json(await (await registry.overview()).tags(question, callerOf(res), clientSignal(res)))
+      const caller = callerOf(res)
+      const { items, total } = await (await registry.overview()).tags(question, caller, clientSignal(res))
+      const may = (tag?: string): Rights => maintenance?.rights(question.repository, caller, tag) ?? noRights
+      res.json({
+        items: items.map(item => ({
+          ...item,
+          mayDelete: may(item.tag).delete,
+          isImmutable: maintenance?.isImmutable(question.repository, item.tag) ?? false,
+        })),
+        total,
+        may: may(),
+      })
     })
     .all(onlyMethods('GET', 'HEAD'))
   router
@@ -196,10 +214,14 @@ function addLists(router: Router, registry: Registry): void {
     .get(async (req, res) => {
       const repository = parseName(req.query['repository'])
       const reference = parseReference(req.query['reference'])
-      res.json(await (await registry.overview()).image(repository, reference, callerOf(res), clientSignal(res)))
+      const caller = callerOf(res)
+      const image = await (await registry.overview()).image(repository, reference, caller, clientSignal(res))
+      res.json({ ...image, may: maintenance?.rights(repository, caller, reference.tag) ?? noRights })
     })
     .all(onlyMethods('GET', 'HEAD'))
 }
+
+const noRights: Rights = { tag: false, delete: false, undo: false }
 
 /** Undefined where nobody is logged in */
 function userOf(res: Response): string | undefined {

@@ -3,6 +3,7 @@ import type { Caller } from '../../access/caller.ts'
 import type { Index } from '../../index/index.ts'
 import { parseRoot } from '../../oci/cid.ts'
 import { algorithmOf, hexOf, type Digest } from '../../oci/digest.ts'
+import { TimeSlice } from '../../scheduling/time-slice.ts'
 import type { Catalogue } from './catalogue.ts'
 
 /** What is shown of a block that very many images have */
@@ -19,8 +20,8 @@ export interface Place {
 }
 
 export interface LocatorComponents {
-  catalogue: Pick<Catalogue, 'tagsOf'>
-  index: Pick<Index, 'isBlobOwned' | 'isOwned' | 'manifestsWith'>
+  catalogue: Pick<Catalogue, 'entries' | 'tagsOf'>
+  index: Pick<Index, 'isBlobOwned' | 'isOwned' | 'manifest' | 'manifestsWith'>
 }
 
 /** Finds where something is by a digest or CID, with a few look-ups however much there is */
@@ -42,7 +43,31 @@ export class Locator {
     }
     const hash = cid === undefined ? Buffer.from(hexOf(digest!), 'hex') : CID.parse(cid).multihash.digest
     const places = await this.#images(hash, digest, caller, signal)
-    return places.length > 0 ? places : await this.#blobs(hash, digest, caller, signal)
+    const blobs = places.length > 0 ? [] : await this.#blobs(hash, digest, caller, signal)
+    return digest === undefined || places.length + blobs.length > 0
+      ? [...places, ...blobs]
+      : await this.#byDigest(digest, caller, signal)
+  }
+
+  /**
+   * Manifests whose digest is not the hash of one of their blocks: by SHA-512, or larger than a block. No index leads
+   * to them, so each repository is asked.
+   */
+  async #byDigest(digest: Digest, caller: Caller, signal: AbortSignal): Promise<Place[]> {
+    const places: Place[] = []
+    const slice = new TimeSlice()
+    for (const { name: repository } of await this.#catalogue.entries()) {
+      signal.throwIfAborted()
+      if (caller.sees(repository) && (await this.#index.manifest(repository, digest)) !== undefined) {
+        const visible = await this.#catalogue.tagsOf(repository, digest, caller)
+        places.push({ repository, digest, tags: visible.slice(0, maxTags) })
+      }
+      if (places.length === maxPlaces) {
+        break
+      }
+      await slice.pause()
+    }
+    return places
   }
 
   async #images(hash: Uint8Array, digest: Digest | undefined, caller: Caller, signal: AbortSignal): Promise<Place[]> {

@@ -82,21 +82,30 @@ export async function planForRepository(index: Index, repository: string, past: 
 }
 
 /**
- * What makes one tag as it was: its manifest comes back where it was deleted since, with what it names and with its
- * referrers
+ * What makes some tags as they were: their manifests come back where they were deleted since, with what they name and
+ * with their referrers
  *
- * @throws OciError MANIFEST_UNKNOWN where its manifest is gone for good
+ * @throws OciError MANIFEST_UNKNOWN where the manifest of one is gone for good
  */
-export async function planForTag(index: Index, repository: string, tag: string, past: PastState): Promise<Plan> {
+export async function planForTags(
+  index: Index,
+  repository: string,
+  tags: readonly string[],
+  past: PastState,
+): Promise<Plan> {
   const plan: Plan = { tags: new Map(), restored: new Map(), removed: [], blobs: new Set() }
-  const before = past.tags.get(tag)
-  if (!past.tags.has(tag) || (await index.tag(repository, tag))?.digest === before?.digest) {
-    return plan
+  for (const tag of tags) {
+    const before = past.tags.get(tag)
+    if (past.tags.has(tag) && (await index.tag(repository, tag))?.digest !== before?.digest) {
+      plan.tags.set(tag, before)
+    }
   }
-  plan.tags.set(tag, before)
   const referrers = Map.groupBy(past.manifests, ([, kept]) => kept?.record.subject)
   const seen = new Set<Digest>()
-  const left = before === undefined ? [] : [before.digest]
+  const wanted = new Map(
+    [...plan.tags].flatMap(([tag, before]) => (before === undefined ? [] : [[before.digest, tag]])),
+  )
+  const left = [...wanted.keys()]
   for (let digest = left.pop(); digest !== undefined; digest = left.pop()) {
     if (seen.has(digest)) {
       continue
@@ -109,8 +118,8 @@ export async function planForTag(index: Index, repository: string, tag: string, 
     const kept = now === undefined ? past.manifests.get(digest) : undefined
     if (kept !== undefined) {
       plan.restored.set(digest, kept)
-    } else if (now === undefined && digest === before?.digest) {
-      throw new OciError('MANIFEST_UNKNOWN', { detail: { name: repository, tag, digest } })
+    } else if (now === undefined && wanted.has(digest)) {
+      throw new OciError('MANIFEST_UNKNOWN', { detail: { name: repository, tag: wanted.get(digest), digest } })
     }
     const record = now ?? kept?.record
     left.push(...(record === undefined ? [] : referencesOf(record)))

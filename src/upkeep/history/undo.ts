@@ -2,22 +2,25 @@
  * `upkeep/history` brings back what was, and tells what has changed. It may import nothing else of upkeep.
  *
  * - `past-state.ts`: what a repository was in an earlier state, and what has to change for it to be so again
- * - `undo.ts` (here): makes it so, in one batch, which is a change that can be undone as any other
+ * - `undo.ts` (here): makes it so, in one batch, which is a change that can be undone as any other; `undo-events.ts`:
+ *   what is told of it
  * - `history-log.ts`: the changes, and what differs between two states
  *
  * The lock of the repository is held from the first look to the end, so that a push comes before or after. Nothing is
- * taken out of the history by an undo. The rules of access are not asked: this is for operators, who may do everything.
+ * taken out of the history by an undo. The rules of access are not asked, as operators may do everything; who has to
+ * ask them gives a {@link UndoInit.guard}.
  */
 import type { HistoryIndex, ManifestChange, TagChange } from '../../index/history-index.ts'
 import type { Index, IndexChange, ManifestRecord } from '../../index/index.ts'
 import type { Digest } from '../../oci/digest.ts'
 import { OciError } from '../../oci/errors.ts'
 import type { History } from '../../registry/history.ts'
-import { commitTelling, type EventSink, type NewEvent } from '../../registry/event-sink.ts'
+import { commitTelling, type EventOrigin, type EventSink } from '../../registry/event-sink.ts'
 import type { LinkGuard } from '../../registry/link-guard.ts'
 import type { RootProvider } from '../../registry/root-provider.ts'
 import type { TagListener } from '../../registry/tags/tag-listener.ts'
-import { pastState, planForRepository, planForTag, type Plan } from './past-state.ts'
+import { pastState, planForRepository, planForTags, type Plan } from './past-state.ts'
+import { eventsOf } from './undo-events.ts'
 
 export interface UndoComponents {
   index: Index
@@ -35,8 +38,24 @@ export interface UndoInit {
   repository: string
   /** Undefined: the whole repository */
   tag?: string | undefined
+  /** Several tags instead of one */
+  tags?: readonly string[] | undefined
   /** The state to go back to; @default that before the last change */
   to?: number | undefined
+  /** The last state that who asks knows of: where something was changed since that the undo is about, it is refused */
+  known?: number | undefined
+  /** Whose doing it is, where callers are told apart */
+  by?: string | undefined
+  /** For the events that tell of it */
+  origin?: EventOrigin | undefined
+  /** Is shown what is to be changed, and throws where it must not be */
+  guard?: ((repository: string, plan: Plan) => Promise<UndoPermit>) | undefined
+}
+
+/** Room for what comes back; disposing of it gives it back, unless it was used */
+export interface UndoPermit extends Disposable {
+  /** To be called when it is done */
+  used: () => void
 }
 
 /** What an undo did */
@@ -49,6 +68,8 @@ export interface Undone {
   restored: Digest[]
   /** Manifests that were not there then */
   removed: Digest[]
+  /** The state after it; undefined where nothing has changed */
+  state?: number | undefined
 }
 
 export class Undo {
@@ -59,28 +80,28 @@ export class Undo {
   }
 
   /**
-   * Makes a repository, or one tag of it, as it was
+   * Makes a repository, or some tags of it, as it was
    *
    * @throws OciError UNSUPPORTED where the history is turned off; REQUEST_INVALID where no change or state is known;
    *   MANIFEST_UNKNOWN or MANIFEST_BLOB_UNKNOWN where content is gone. Nothing is changed then.
    */
-  async undo({ repository, tag, to }: UndoInit): Promise<Undone> {
-    const { history, index, links, writer } = this.#components
+  async undo({ tag, tags = tag === undefined ? undefined : [tag], ...init }: UndoInit): Promise<Undone> {
+    const { links, writer } = this.#components
+    const { repository } = init
     requireHistory(writer)
     return await links.repositories.run(repository, async () => {
-      const state = to ?? (await this.#beforeLast(repository, tag))
-      const past = await pastState(history, repository, state)
-      const plan =
-        tag === undefined
-          ? await planForRepository(index, repository, past)
-          : await planForTag(index, repository, tag, past)
-      const changed = await this.#carryOut(writer, repository, plan)
+      const to = init.to ?? (await this.#beforeLast(repository, tags))
+      const plan = await this.#plan(repository, tags, to, init.known)
+      using permit = await init.guard?.(repository, plan)
+      const { changed, state } = await this.#carryOut(writer, plan, init)
+      permit?.used()
       return {
         repository,
-        to: state,
+        to,
         tags: changed.map(({ tag, before, after }) => ({ tag, before: before?.digest, after: after?.digest })),
         restored: [...plan.restored.keys()],
         removed: plan.removed,
+        state,
       }
     })
   }
@@ -102,22 +123,52 @@ export class Undo {
     })
   }
 
+  async #plan(
+    repository: string,
+    tags: readonly string[] | undefined,
+    to: number,
+    known: number | undefined,
+  ): Promise<Plan> {
+    const { history, index } = this.#components
+    if (known !== undefined && (await this.#last(repository, tags, known)) !== undefined) {
+      throw new OciError('REQUEST_INVALID', { detail: { reason: `${nameOf(repository, tags)} has changed since` } })
+    }
+    const past = await pastState(history, repository, to)
+    return tags === undefined
+      ? await planForRepository(index, repository, past)
+      : await planForTags(index, repository, tags, past)
+  }
+
   /** The state before the last change by somebody: what garbage collection deleted after it is undone with it */
-  async #beforeLast(repository: string, tag: string | undefined): Promise<number> {
-    for await (const { state, record } of this.#components.history.changesOf(repository)) {
+  async #beforeLast(repository: string, tags: readonly string[] | undefined): Promise<number> {
+    const last = await this.#last(repository, tags)
+    if (last === undefined) {
+      const reason = `no change of ${nameOf(repository, tags)} is known`
+      throw new OciError('REQUEST_INVALID', { detail: { reason } })
+    }
+    return last - 1
+  }
+
+  /** The last change by somebody, and after a state; undefined where none is known */
+  async #last(repository: string, tags: readonly string[] | undefined, after = 0): Promise<number | undefined> {
+    for await (const { state, record } of this.#components.history.changesOf(repository, { after })) {
       if (record.action === 'forget') {
         break
       }
-      const isMeant = tag === undefined ? record.action !== 'gc' : record.tags.some(change => change.tag === tag)
+      const isMeant =
+        tags === undefined ? record.action !== 'gc' : record.tags.some(change => tags.includes(change.tag))
       if (isMeant) {
-        return state - 1
+        return state
       }
     }
-    const name = tag === undefined ? repository : `${repository}:${tag}`
-    throw new OciError('REQUEST_INVALID', { detail: { reason: `no change of ${name} is known` } })
+    return undefined
   }
 
-  async #carryOut(writer: History, repository: string, plan: Plan): Promise<TagChange[]> {
+  async #carryOut(
+    writer: History,
+    plan: Plan,
+    { by, origin, repository }: Pick<UndoInit, 'by' | 'origin' | 'repository'>,
+  ): Promise<{ changed: TagChange[]; state: number | undefined }> {
     const { index, provider, tagListener } = this.#components
     const blobs = new Set([...plan.blobs, ...[...plan.restored.values()].flatMap(({ links }) => links)])
     await this.#requireBlobs(blobs)
@@ -132,12 +183,12 @@ export class Undo {
     } else {
       change.deleteRepository(repository)
     }
-    await writer.record(change, repository, { action: 'undo', tags, manifests })
-    await commitTelling(this.#components.events, change, () => eventsOf(repository, tags, plan))
+    const state = await writer.record(change, repository, { action: 'undo', by, tags, manifests })
+    await commitTelling(this.#components.events, change, () => eventsOf(repository, tags, plan, origin))
     const roots = new Set([...plan.restored.values()].map(({ record }) => record.root))
     roots.forEach(root => provider?.provide(root))
     tags.forEach(({ tag }) => tagListener?.tagged(repository, tag))
-    return tags
+    return { changed: tags, state }
   }
 
   async #changeManifests(
@@ -233,15 +284,6 @@ function requireHistory(writer: History | undefined): asserts writer is History 
   }
 }
 
-/** One event for each tag and for each manifest that goes */
-function eventsOf(repository: string, tags: readonly TagChange[], { removed }: Plan): NewEvent[] {
-  const reason = 'undo'
-  return [
-    ...tags.flatMap(({ tag, before, after }): NewEvent[] => {
-      const digest = (after ?? before)?.digest
-      const kind = after === undefined ? 'delete' : before === undefined ? 'push' : 'tag'
-      return digest === undefined ? [] : [{ kind, repository, tag, digest, previous: after && before?.digest, reason }]
-    }),
-    ...removed.map((digest): NewEvent => ({ kind: 'delete', repository, digest, reason })),
-  ]
+function nameOf(repository: string, tags: readonly string[] | undefined): string {
+  return tags === undefined ? repository : tags.length === 1 ? `${repository}:${tags[0]}` : `a tag of ${repository}`
 }

@@ -2,6 +2,7 @@ import type { Index, ManifestRecord, TagRecord } from '../../index/index.ts'
 import type { Digest } from '../../oci/digest.ts'
 import { everything } from '../../oci/pagination.ts'
 import type { PullNotes } from '../../registry/pull-notes.ts'
+import { TimeSlice } from '../../scheduling/time-slice.ts'
 
 /** All that retention has to know of a repository */
 export interface RepositoryState {
@@ -26,11 +27,13 @@ export async function readRepositoryState(
 ): Promise<RepositoryState> {
   const manifests = new Map<Digest, ManifestRecord>()
   const referrers = new Map<Digest, Digest[]>()
+  const slice = new TimeSlice()
   for await (const { digest, record } of index.manifests(repository)) {
     manifests.set(digest, record)
     if (record.subject !== undefined) {
       addTo(referrers, record.subject, digest)
     }
+    await slice.pause()
   }
   const tags = new Map<string, TagRecord>()
   const attached = new Map<Digest, string[]>()
@@ -41,6 +44,7 @@ export async function readRepositoryState(
     if (manifests.has(subject)) {
       addTo(attached, subject, tag)
     }
+    await slice.pause()
   }
   const lastPulls = await pulls.lastPulls(repository)
   return { repository, tags, manifests, referrers, attached, pulls: lastPulls, pullsSince: pulls.since }

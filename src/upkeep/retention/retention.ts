@@ -10,8 +10,8 @@
 import type { Index } from '../../index/index.ts'
 import type { Logger } from '../../log.ts'
 import { everything } from '../../oci/pagination.ts'
-import { deleteManifests, deleteTag, eventsOfDeletion } from '../../registry/delete-manifests.ts'
-import { commitTelling, type EventSink } from '../../registry/event-sink.ts'
+import { deleteImages } from '../../registry/delete-manifests.ts'
+import type { EventSink } from '../../registry/event-sink.ts'
 import type { History } from '../../registry/history.ts'
 import type { ImmutableTags } from '../../registry/immutable-tags.ts'
 import type { IndexCondition } from '../../registry/index-condition.ts'
@@ -178,7 +178,7 @@ export class Retention {
 
   /** The caller holds the lock of the repository */
   async #apply(repository: string, rules: readonly CompiledRule[], dryRun: boolean): Promise<RetentionPlan> {
-    const { events, history, index, immutable, log, pulls, tagListener } = this.#components
+    const { index, immutable, log, pulls } = this.#components
     const state = await readRepositoryState({ index, pulls }, repository)
     const plan = planRetention(state, {
       rules,
@@ -188,23 +188,10 @@ export class Retention {
     if (dryRun || plan.tags.length + plan.manifests.size === 0) {
       return plan
     }
-    const remembering = history && {
-      history,
-      action: 'retention' as const,
-      tags: plan.tags.map(tag => ({ tag, before: state.tags.get(tag) })),
-    }
-    const { change, manifests, tags } = await deleteManifests(index, repository, plan.manifests, remembering)
-    const deleted = new Map(tags)
+    const tags = new Map(plan.tags.map(tag => [tag, state.tags.get(tag)!]))
     const updated = new Date(this.#now()).toISOString()
-    for (const tag of plan.tags.filter(tag => !tags.has(tag))) {
-      await deleteTag({ change, index, repository }, tag, updated)
-      deleted.set(tag, state.tags.get(tag)!.digest)
-    }
-    const deletion = { manifests, tags: deleted }
-    await commitTelling(events, change, () => eventsOfDeletion(repository, deletion, { reason: 'retention' }))
-    for (const tag of plan.tags) {
-      tagListener?.tagged(repository, tag)
-    }
+    const why = { action: 'retention' as const, reason: 'retention', updated }
+    await deleteImages(this.#components, repository, { tags, manifests: plan.manifests }, why)
     log.info('images deleted by retention', {
       repository,
       tags: plan.tags.length,
