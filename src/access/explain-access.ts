@@ -4,7 +4,7 @@ import { AccessQuestionError } from './errors.ts'
 import { decisionsFor, identityOf } from './holders.ts'
 import { anonymous, anonymousFrom, type Identity } from './identity.ts'
 import { isName, isTag } from '../oci/reference.ts'
-import type { Rule } from './rules.ts'
+import type { Question, Rule } from './rules.ts'
 
 export interface AccessQuestion {
   /** `anonymous`, name of a user, `key:<name>`, `cert:<name>` or `<issuer>:<name>` */
@@ -34,12 +34,17 @@ export function explainAccess(
   { user, groups, name, action }: AccessQuestion,
 ): Explanation & { rule: Rule | undefined } {
   const identity = requireIdentity(state, user, groups)
-  const { allowed, rule } = decisionsFor(state, identity).decide(identity, { action, ...parseTarget(name) })
+  const { allowed, rule } = decisionsFor(state, identity).decide(identity, questionOf(action, name))
   const what = `${user} to ${action} ${name}`
   if (rule === undefined) {
     return { allowed, rule, reason: `no: no ${identity.kind === 'key' ? 'scope' : 'rule'} allows ${what}` }
   }
   return { allowed, rule, reason: allowed ? `yes: ${rule.source} allows ${what}` : `no: ${rule.source} denies ${what}` }
+}
+
+function questionOf(action: Action, name: string): Question {
+  const target = parseTarget(name)
+  return { action, ...target, concernsAnyTag: action === 'delete' && target.tag === undefined }
 }
 
 function parseTarget(name: string): { repository: string; tag: string | undefined } {

@@ -50,7 +50,10 @@ export interface Decisions {
 export interface Question {
   action: Action
   repository: string
+  /** @default none */
   tag?: string | undefined
+  /** Whether any tag may need what this is about, so that a rule which allows some tags does not allow it */
+  concernsAnyTag?: boolean | undefined
 }
 
 /** A rule with one of its patterns, ready to be asked */
@@ -212,7 +215,7 @@ export class Rules implements Decisions {
 function decidingRule(
   root: Node,
   segments: readonly string[],
-  { action, repository, tag }: Question,
+  { action, concernsAnyTag = false, repository, tag }: Question,
 ): Rule | undefined {
   let allowedBy: Rule | undefined
   let node: Node | undefined = root
@@ -221,7 +224,10 @@ function decidingRule(
       if (!rule.actions.includes(action) || !matches(repository)) {
         continue
       }
-      if (matchesTag !== undefined && (tag === undefined ? rule.effect === 'deny' : !matchesTag(tag))) {
+      if (
+        matchesTag !== undefined &&
+        (tag === undefined ? concernsAnyTag || rule.effect === 'deny' : !matchesTag(tag))
+      ) {
         continue
       }
       if (rule.effect === 'deny') {

@@ -102,6 +102,13 @@ export interface PutManifest {
   origin?: EventOrigin | undefined
 }
 
+export interface DeleteManifestOptions {
+  /** Is asked about each tag that goes with a manifest, and throws where it must not; nothing is changed then */
+  onUntag?: ((tag: string) => void) | undefined
+  /** For the events that tell of it */
+  origin?: EventOrigin | undefined
+}
+
 /** One page of a listing */
 export interface Listing<T> {
   items: T[]
@@ -133,7 +140,7 @@ export interface Repository {
    */
   putManifest: (manifest: PutManifest) => Promise<{ manifest: StoredManifest; subject: Digest | undefined }>
   /** Deletes a tag, or a manifest with the tags that point at it */
-  deleteManifest: (reference: Reference, options?: { origin?: EventOrigin | undefined }) => Promise<void>
+  deleteManifest: (reference: Reference, options?: DeleteManifestOptions) => Promise<void>
   deleteBlob: (digest: Digest) => Promise<void>
   /**
    * Makes a blob of another repository available in this one, without copying it

@@ -18,10 +18,12 @@ rules:
   - { who: ['group:writers'], repositories: ['team/**'], actions: [push, tag] }
   - { who: ['user:deleter'], repositories: ['team/**'], actions: [delete] }
   - { who: ['user:adding'], repositories: ['team/**'], actions: [pull, push] }
+  - { who: ['user:deleter'], repositories: ['team/**'], actions: [delete], tags: ['kept*'], effect: deny }
+  - { who: ['user:cleaner'], repositories: ['team/**'], actions: [delete], tags: ['ci-*'] }
   - { who: ['user:boss'], repositories: ['**'], actions: [pull, push, tag, delete, admin] }
 `
 const users = Object.fromEntries(
-  ['reader', 'writer', 'deleter', 'adding', 'boss', 'other'].map(user => [user, `${user}-pw`]),
+  ['reader', 'writer', 'deleter', 'cleaner', 'adding', 'boss', 'other'].map(user => [user, `${user}-pw`]),
 )
 const layer = Buffer.from('a layer')
 
@@ -125,6 +127,27 @@ describe('who may do what', () => {
     )
     assert.equal((await put('team/app', 'v1', manifestOf('two'), basic('writer', 'writer-pw'))).status, 201)
     assert.equal((await put('team/app', 'v1', manifestOf('one'), basic('writer', 'writer-pw'))).status, 201)
+  })
+
+  it('deletes by digest only what no tag needs that the caller may not delete', async () => {
+    const [deleter, cleaner, boss] = ['deleter', 'cleaner', 'boss'].map(name => basic(name, `${name}-pw`))
+    const manifest = manifestOf('kept')
+    for (const tag of ['ci-1', 'kept-1']) {
+      assert.equal((await put('team/app', tag, manifest, boss!)).status, 201)
+    }
+    const remove = async (reference: string, headers: Record<string, string>): Promise<Reply> =>
+      await app.request('DELETE', `/v2/team/app/${reference}`, { headers })
+    const digest = sha256(manifest)
+    for (const caller of [deleter!, cleaner!]) {
+      assertError(await remove(`manifests/${digest}`, caller), 'DENIED')
+    }
+    assertError(await remove(`blobs/${sha256(layer)}`, cleaner!), 'DENIED')
+    assertError(await remove('manifests/kept-1', cleaner!), 'DENIED')
+    assert.equal((await remove('manifests/ci-1', cleaner!)).status, 202)
+    assert.equal((await app.get('/v2/team/app/manifests/kept-1', boss)).status, 200)
+    assert.equal((await remove('manifests/kept-1', boss!)).status, 202)
+    assertError(await remove(`manifests/${digest}`, cleaner!), 'DENIED')
+    assert.equal((await remove(`manifests/${digest}`, deleter!)).status, 202)
   })
 
   it('keeps an upload to who began it', async () => {

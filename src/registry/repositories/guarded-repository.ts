@@ -83,12 +83,18 @@ export class GuardedRepository implements Repository {
   }
 
   async deleteManifest(...[reference, options]: Parameters<Repository['deleteManifest']>): Promise<void> {
-    this.#require('delete', reference.tag)
-    await this.#repository.deleteManifest(reference, options)
+    this.#requireDelete(reference.tag)
+    await this.#repository.deleteManifest(reference, {
+      ...options,
+      onUntag: tag => {
+        this.#requireDelete(tag)
+        options?.onUntag?.(tag)
+      },
+    })
   }
 
   async deleteBlob(digest: Digest): Promise<void> {
-    this.#require('delete')
+    this.#requireDelete(undefined)
     await this.#repository.deleteBlob(digest)
   }
 
@@ -111,7 +117,12 @@ export class GuardedRepository implements Repository {
     return mayPull(this.name) && (await this.#index.isBlobOwned(digest, mayPull))
   }
 
-  #require(action: 'pull' | 'push' | 'tag' | 'delete', tag?: string): void {
+  #require(action: 'pull' | 'push' | 'tag', tag?: string): void {
     this.#caller.require({ action, repository: this.name, tag })
+  }
+
+  /** @param tag undefined: a manifest or blob by its digest, which any tag may need */
+  #requireDelete(tag: string | undefined): void {
+    this.#caller.require({ action: 'delete', repository: this.name, tag, concernsAnyTag: tag === undefined })
   }
 }

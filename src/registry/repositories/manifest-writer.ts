@@ -13,7 +13,7 @@ import type { Quotas } from '../quotas/quotas.ts'
 import { gatherImage, storeImageRoot, type ImageParts } from '../image/image-root.ts'
 import type { ImmutableTags } from '../immutable-tags.ts'
 import { manifestRecord, referencesIn, referrerDescriptor } from '../manifest-record.ts'
-import type { PutManifest } from '../repository.ts'
+import type { DeleteManifestOptions, PutManifest } from '../repository.ts'
 import type { RootProvider } from '../root-provider.ts'
 import type { TagListener } from '../tags/tag-listener.ts'
 import { tagsOf } from '../tags/tag-roots.ts'
@@ -43,10 +43,6 @@ export interface ManifestWriterInit {
   by?: string | undefined
   /** Whether a manifest is accepted although blobs that it needs are missing */
   acceptMissingBlobs: boolean
-}
-
-interface DeleteOptions {
-  origin?: EventOrigin | undefined
 }
 
 /** A manifest whose bytes and image root are stored, on its way into the index */
@@ -113,7 +109,7 @@ export class ManifestWriter {
   }
 
   /** @throws OciError MANIFEST_UNKNOWN; DENIED where it is immutable */
-  async deleteTag(tag: string, { origin }: DeleteOptions = {}): Promise<void> {
+  async deleteTag(tag: string, { origin }: DeleteManifestOptions = {}): Promise<void> {
     const { events, history, immutable, index } = this.#components
     const before = await index.tag(this.#repository, tag)
     if (before === undefined) {
@@ -134,7 +130,7 @@ export class ManifestWriter {
    *
    * @throws OciError MANIFEST_UNKNOWN; DENIED where an immutable tag needs it
    */
-  async delete(digest: Digest, { origin }: DeleteOptions = {}): Promise<void> {
+  async delete(digest: Digest, { onUntag, origin }: DeleteManifestOptions = {}): Promise<void> {
     const { events, history, immutable, index } = this.#components
     const record = await index.manifest(this.#repository, digest)
     if (record === undefined) {
@@ -143,6 +139,9 @@ export class ManifestWriter {
     await immutable?.requireUnneeded(this.#repository, digest)
     const remembering = history && { history, action: 'delete' as const, by: this.#by }
     const deletion = await deleteManifests(index, this.#repository, new Map([[digest, record]]), remembering)
+    for (const tag of deletion.tags.keys()) {
+      onUntag?.(tag)
+    }
     await commitTelling(events, deletion.change, () => eventsOfDeletion(this.#repository, deletion, { origin }))
     this.#tell(deletion.tags.keys())
   }

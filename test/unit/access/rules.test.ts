@@ -111,6 +111,13 @@ describe('rules', () => {
     )
   })
 
+  it('that allow some tags allow nothing that any tag may need', () => {
+    const rules = new Rules([allow(['anonymous'], ['a'], ['delete'], ['v*']), allow(['anonymous'], ['b'], ['delete'])])
+    const may = (repository: string): boolean =>
+      rules.decide(stranger, { action: 'delete', repository, concernsAnyTag: true }).allowed
+    assert.deepEqual([may('a'), may('b')], [false, true])
+  })
+
   it('know who may do something everywhere', () => {
     assert.ok(new Rules([allow(['anonymous'], ['**'], ['pull'])]).allowsEverywhere(stranger, 'pull'))
     assert.ok(!new Rules([allow(['anonymous'], ['public/**'], ['pull'])]).allowsEverywhere(stranger, 'pull'))
