@@ -4,8 +4,12 @@ import type { FoundManifest, RequestOptions } from '../repository.ts'
 import type { SignatureSource } from './read-signature.ts'
 import { attachedTag, bundleType, cosignReferrerType } from './signature-format.ts'
 
-/** Referrers of one type that are looked at; what lies after them does not count */
-const maxReferrers = 50
+/**
+ * Referrers of one type that are looked at; what lies after them does not count. Many, as whoever may push can put as
+ * many as he likes before the one that counts.
+ */
+const maxReferrers = 1000
+const pageSize = 100
 
 export interface FoundSignature {
   digest: Digest
@@ -26,10 +30,17 @@ export async function* findSignatures(
     yield { digest: tagged.digest, tag, read: async () => tagged }
   }
   for (const type of [bundleType, cosignReferrerType]) {
-    const page = { limit: maxReferrers, last: undefined }
-    const found = await orUnknown(async () => await source.referrers(image, page, type, options))
-    for (const { digest } of found?.items ?? []) {
-      yield { digest, tag: undefined, read: async () => await source.manifest({ digest }, options) }
+    let last: Digest | undefined
+    for (let looked = 0; looked < maxReferrers; looked += pageSize) {
+      const page = { limit: pageSize, last }
+      const found = await orUnknown(async () => await source.referrers(image, page, type, options))
+      for (const { digest } of found?.items ?? []) {
+        yield { digest, tag: undefined, read: async () => await source.manifest({ digest }, options) }
+      }
+      if (found?.more !== true) {
+        break
+      }
+      last = found.items.at(-1)?.digest
     }
   }
 }

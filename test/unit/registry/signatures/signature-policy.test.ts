@@ -165,6 +165,30 @@ describe('an image of a repository in which images must be signed', () => {
   })
 })
 
+describe('signatures of a stranger', () => {
+  it('hide none that counts, however many come before it', async () => {
+    const subject = await image()
+    const signatureWhere = (by: typeof key, isWanted: (digest: Digest) => boolean): Signature => {
+      for (;;) {
+        const made = bundleSignature(by, subject)
+        if (isWanted(sha256(made.manifest))) {
+          return made
+        }
+      }
+    }
+    const valid = signatureWhere(key, digest => digest > 'sha256:8')
+    for (let i = 0; i < 101; i++) {
+      await attach(
+        'prod/app',
+        signatureWhere(stranger, digest => digest < sha256(valid.manifest)),
+      )
+    }
+    await refused('prod/app', 'v1', /none of the keys/)
+    await attach('prod/app', valid)
+    assert.equal((await pull('prod/app', 'v1')).digest, subject.digest)
+  })
+})
+
 describe('a signature that does not count', () => {
   const cases: [string, (subject: { digest: Digest; size: number }) => [Signature, string?], RegExp][] = [
     [
