@@ -58,13 +58,13 @@ describe('an operator with rules on', { timeout }, () => {
   })
 
   /** @returns the CID of the image */
-  async function push(repository: string): Promise<string> {
+  async function push(repository: string, tag = 'v1'): Promise<string> {
     const { client } = server
     for (const blob of [emptyJson, layer]) {
       assert.equal((await client.pushBlob(repository, blob)).status, 201)
     }
     const manifest = imageManifest({ layers: [descriptorOf(layer)], annotations: { repository } })
-    const pushed = await client.pushManifest(repository, 'v1', manifest)
+    const pushed = await client.pushManifest(repository, tag, manifest)
     assert.equal(pushed.status, 201)
     return pushed.headers.get('X-Ipfs-Cid')!
   }
@@ -148,7 +148,12 @@ describe('an operator with rules on', { timeout }, () => {
     await page.getByRole('link', { name: 'Images', exact: true }).click()
     await page.getByRole('link', { name: 'public/app', exact: true }).waitFor()
     await push('public/old')
-    await page.getByRole('link', { name: 'public/old', exact: true }).waitFor()
+    await page.getByRole('link', { name: 'public/old', exact: true }).click()
+    await page.getByRole('link', { name: 'v1', exact: true }).waitFor()
+    await push('public/old', 'v2')
+    await page.getByRole('link', { name: 'v2', exact: true }).waitFor()
+    assert.equal((await server.client.request('DELETE', '/v2/public/old/manifests/v2')).status, 202)
+    await page.getByRole('link', { name: 'v2', exact: true }).waitFor({ state: 'detached' })
   })
 
   it('looks what garbage collection would free, and has it done', async () => {

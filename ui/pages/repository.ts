@@ -2,6 +2,7 @@ import { h, type ComponentChild, type ComponentType } from 'preact'
 import { useEffect, useState } from 'preact/hooks'
 import { useAnswer } from '../api.ts'
 import { changes } from '../changes.ts'
+import { useImageChanges } from '../live.ts'
 import { ErrorNotice, Notice } from '../parts/notice.ts'
 import { OutcomeNotice } from '../parts/outcome.ts'
 import { Pager } from '../parts/pager.ts'
@@ -44,6 +45,7 @@ function Tags({ route: { query, repository } }: { route: Route }): ComponentChil
   const [selected, setSelected] = useState<ReadonlySet<string>>(new Set())
   const asked = { repository, q: search, order, from, n: limit, after: changes.value }
   const { again, data, error } = useAnswer('tags', asked)
+  useImageChanges(again, repository)
   if (error !== undefined) {
     return h('div', {}, h(Path, { repository }), h(OutcomeNotice, {}), h(ErrorNotice, { error, again }))
   }
