@@ -80,6 +80,8 @@ export interface HistoryIndex {
   last: () => Promise<number>
   /** The first state that is known; 0 where nothing has been forgotten for its age */
   oldest: () => Promise<number>
+  /** When that state began; ISO 8601. Undefined where that is not known. */
+  oldestSince: () => Promise<string | undefined>
   change: (repository: string, state: number) => Promise<ChangeRecord | undefined>
   /** The changes of one repository, the newest first */
   changesOf: (repository: string, range?: ChangeRange) => AsyncIterable<RememberedChange>

@@ -276,8 +276,12 @@ export interface IndexChange extends EventChange<IndexChange>, PullChange<IndexC
   putChange: (repository: string, state: number, record: ChangeRecord) => this
   /** @param record what is remembered of it */
   deleteChange: (repository: string, state: number, record: ChangeRecord) => this
-  /** Records the first state that is known */
-  putOldestState: (state: number) => this
+  /**
+   * Records the first state that is known
+   *
+   * @param since when it began; ISO 8601
+   */
+  putOldestState: (state: number, since?: string) => this
   /**
    * Makes all of the changes or none; with `durable`, they survive a power failure once it resolves
    *

@@ -33,7 +33,7 @@
  * /change/<repository>:<state>              what one change did; its number (12 digits) is that of the state after it
  * /change-order/<state>                     of which repository the change is; time, bytes of its record
  * /kept/<short>:<state>                     the block is of what the change took away, or of a blob; no value
- * /forgotten                                the first state that is known
+ * /forgotten                                the first state that is known, and since when it was so
  * ```
  *
  * A short key is the first 16 bytes of a hash in base64url: there are as many as there are blocks.

@@ -46,6 +46,10 @@ export class LevelHistory implements HistoryIndex {
     return (await this.#get<{ state: number }>(keys.forgotten()))?.state ?? 0
   }
 
+  async oldestSince(): Promise<string | undefined> {
+    return (await this.#get<{ since?: string }>(keys.forgotten()))?.since
+  }
+
   async change(repository: string, state: number): Promise<ChangeRecord | undefined> {
     return await this.#get(keys.change(repository, state))
   }

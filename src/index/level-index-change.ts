@@ -230,8 +230,8 @@ export class LevelIndexChange implements IndexChange {
     return this
   }
 
-  putOldestState(state: number): this {
-    this.#uncached.push({ type: 'put', key: keys.forgotten(), value: encodeValue({ state }) })
+  putOldestState(state: number, since?: string): this {
+    this.#uncached.push({ type: 'put', key: keys.forgotten(), value: encodeValue({ state, since }) })
     return this
   }
 

@@ -50,9 +50,12 @@ export interface AdministrationComponents {
   /** Undefined where no other registry is mirrored */
   mirroring?: { prefetcher: Pick<Prefetcher, 'prefetch'> } | undefined
   undo: Pick<Undo, 'forget' | 'undo'>
-  historyLog: Pick<HistoryLog, 'diff' | 'list'>
+  historyLog: Pick<HistoryLog, 'diff' | 'list' | 'stateAt'>
   readOnly: Pick<ReadOnlyMode, 'begin' | 'state' | 'turnOff' | 'turnOn'>
 }
+
+/** A state by its number, or that which was in force at a time */
+export type PointInTime = number | Date
 
 /** What an administrator asks of an appliance, beside images */
 export class Administration {
@@ -203,19 +206,29 @@ export class Administration {
     name,
     to,
   }: {
-    from: number
-    to?: number | undefined
+    from: PointInTime
+    to?: PointInTime | undefined
     name?: string | undefined
   }): Promise<Differences> {
     const repository = name === undefined ? undefined : parseName(name)
-    return await translateErrors(async () => await this.#components.historyLog.diff(from, to, repository))
+    return await translateErrors(async () => {
+      const [first, second] = [await this.#stateAt(from), to === undefined ? undefined : await this.#stateAt(to)]
+      return await this.#components.historyLog.diff(first, second, repository)
+    })
   }
 
   /** Makes `<repository>` or `<repository>:<tag>` as it was, by default before its last change */
-  async undo(name: string, to?: number): Promise<Undone> {
+  async undo(name: string, to?: PointInTime): Promise<Undone> {
     const target = parseTarget(name)
     using _write = this.#components.readOnly.begin()
-    return await translateErrors(async () => await this.#components.undo.undo({ ...target, to }))
+    return await translateErrors(async () => {
+      const state = to === undefined ? undefined : await this.#stateAt(to)
+      return await this.#components.undo.undo({ ...target, to: state })
+    })
+  }
+
+  async #stateAt(point: PointInTime): Promise<number> {
+    return point instanceof Date ? await this.#components.historyLog.stateAt(point) : point
   }
 
   /**

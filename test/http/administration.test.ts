@@ -91,6 +91,7 @@ const administration = new Administration({
   historyLog: {
     list: async ({ limit }) => ({ changes: [], more: limit < 100 }),
     diff: async (from, to = 9) => ({ from, to, tags: [], manifests: [] }),
+    stateAt: async time => time.getUTCMinutes(),
   },
   node: { peers: () => [peer], connect: async address => await answer(address, '12D3') },
   names: { resolve: async name => await answer(name, { cid, path: ['a'], ttl: 60 }) },
@@ -248,6 +249,25 @@ for (const over of ['TCP', 'the socket'] as const) {
       assert.deepEqual(linesOf(dry), [{ result: { ...collected, dryRun: true } }])
       assert.equal(dry.headers['content-type'], 'application/x-ndjson')
       assert.deepEqual(linesOf(await ask('POST', 'gc', post({}))), [{ progress }, { result: collected }])
+    })
+
+    it('undoes to a state or a time, and compares two of them', async () => {
+      const undo = async (to: unknown): Promise<unknown> => json(await ask('POST', 'undo', post({ name: 'known', to })))
+      const at = '2026-11-30T14:05:11.230Z'
+      const state = { repository: 'known', tags: [], restored: [], removed: [] }
+      assert.deepEqual(
+        [await undo(3), await undo(at)],
+        [3, 5].map(to => ({ ...state, to })),
+      )
+      const diff = json(await ask('GET', `diff?from=4&to=${encodeURIComponent('2026-11-30T15:07+01:00')}`))
+      assert.deepEqual(diff, { from: 4, to: 7, tags: [], manifests: [] })
+      const error = 'must be the number of a state or a time such as 2026-11-30T14:00:00Z'
+      for (const to of ['3', '2h', '2026-11-30', '2026-02-30T14:00:00Z', -1, 1.5, null, [at]]) {
+        assert.match(((await undo(to)) as { error: string }).error, new RegExp(`to ${error}$`))
+      }
+      for (const query of ['', `from=${at}&from=${at}`, 'from=2026-11-30T14:00', 'from=-1']) {
+        assert.match(String((await ask('GET', `diff?${query}`)).body), new RegExp(`from ${error}`), query)
+      }
     })
 
     it('applies retention, and lists what goes and stays in pieces', async () => {

@@ -27,7 +27,7 @@ const administration = new Administration({
   retention: { run: unusable },
   fsck: { run: unusable },
   undo: { forget: unusable, undo: unusable },
-  historyLog: { diff: unusable, list: unusable },
+  historyLog: { diff: unusable, list: unusable, stateAt: unusable },
 })
 
 /** As Chromium sends them; `Sec-Fetch-...` only to https and to this machine */

@@ -121,6 +121,7 @@ describe('docs/openapi.yaml', () => {
     ['GET /ipdr/v1/diff', 400],
     ['POST /ipdr/v1/undo', 200, json, '{"name":"team/app:v1"}'],
     ['POST /ipdr/v1/undo', 200, json, '{"name":"team/app:v1"}'],
+    ['POST /ipdr/v1/undo', 400, json, '{"name":"team/app:v1","to":"2026-11-30T14:00:00Z"}'],
     ['POST /ipdr/v1/undo', 400, json, '{"name":"team/app","to":"yesterday"}'],
     ['POST /ipdr/v1/history/forget', 200, json, '{"name":"team/app"}'],
     ['POST /ipdr/v1/history/forget', 400, json, '{}'],

@@ -9,7 +9,7 @@ import { runCommand } from '../process/run-command.ts'
 import { short } from './history.ts'
 
 interface Flags extends AdminFlags {
-  to?: number
+  to?: number | string
   repository?: string
 }
 
@@ -17,7 +17,11 @@ export function addUndoCommand(program: Command, context: CliContext): void {
   addAdminFlags(program.command('undo'))
     .description('Undo the last change of a tag or a repository of an appliance; an undo can be undone')
     .argument('<name>', 'the repository, or the tag: repository:tag')
-    .option('--to <state>', 'make it as it was in this state, a number from "ipdr history"', state)
+    .option(
+      '--to <state>',
+      'make it as it was in this state, a number from "ipdr history", or then: 2h (ago), 2026-11-30T14:00:00Z',
+      state,
+    )
     .action(async (name: string, flags: Flags) => {
       await runCommand(context, async signal => {
         const { appliance } = await openAdministration(flags, context)
@@ -29,11 +33,11 @@ export function addUndoCommand(program: Command, context: CliContext): void {
 
 export function addDiffCommand(program: Command, context: CliContext): void {
   addAdminFlags(program.command('diff'))
-    .description('List what differs between two states of an appliance, which are numbers from "ipdr history"')
-    .argument('<from>', 'the one state', state)
+    .description('List what differs between two states of an appliance, which are numbers from "ipdr history" or times')
+    .argument('<from>', 'the one state, or a time: 2h (ago), 2026-11-30T14:00:00Z', state)
     .argument('[to]', 'the other state (default: that of now)', state)
     .option('--repository <name>', 'compare only this repository')
-    .action(async (from: number, to: number | undefined, flags: Flags) => {
+    .action(async (from: number | string, to: number | string | undefined, flags: Flags) => {
       await runCommand(context, async signal => {
         const { appliance } = await openAdministration(flags, context)
         const differences = await appliance.history.diff({ from, to, name: flags.repository }, { signal })

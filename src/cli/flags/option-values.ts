@@ -1,6 +1,7 @@
 /** Reads the values of options; each throws InvalidArgumentError, from which commander makes the message */
 import { InvalidArgumentError } from 'commander'
 import { parseDuration, parseSize } from '../../config/units.ts'
+import { parseTime } from '../../oci/time.ts'
 
 /** Bytes */
 export function size(text: string): number {
@@ -21,11 +22,17 @@ export function wholeNumber(text: string): number {
   return required(/^[1-9]\d{0,14}$/.test(text) ? Number(text) : undefined, 'It must be a whole number from 1 on.')
 }
 
-/** The number of a state in the history */
-export function state(text: string): number {
+/** A state of the history: its number, or a time at which it was in force, which may be told as how long ago */
+export function state(text: string): number | string {
+  if (/^\d{1,15}$/.test(text)) {
+    return Number(text)
+  }
+  const ago = /[a-z]$/.test(text) ? parseDuration(text) : undefined
+  const time = ago === undefined ? parseTime(text) : new Date(Date.now() - ago * 1000)
+  const isTime = time !== undefined && !Number.isNaN(time.getTime())
   return required(
-    /^\d{1,15}$/.test(text) ? Number(text) : undefined,
-    'It must be a number, as "ipdr history" lists it.',
+    isTime ? time.toISOString() : undefined,
+    'It must be a number, as "ipdr history" lists it, or a time, such as 2h (ago) or 2026-11-30T14:00:00Z.',
   )
 }
 

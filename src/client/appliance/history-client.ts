@@ -6,6 +6,9 @@ import { askJson, jsonBody } from './ask-json.ts'
 export type { Change, Differences } from '../../upkeep/history/history-log.ts'
 export type { Undone } from '../../upkeep/history/undo.ts'
 
+/** The number of a state, or a time (RFC 3339) at which it was in force */
+type State = number | string
+
 /** What an appliance remembers of changes, and undo */
 export class HistoryClient {
   readonly #connection: Connection
@@ -43,7 +46,7 @@ export class HistoryClient {
 
   /** @throws ResponseError */
   async diff(
-    init: { from: number; to?: number | undefined; name?: string | undefined },
+    init: { from: State; to?: State | undefined; name?: string | undefined },
     options: AbortOptions = {},
   ): Promise<Differences> {
     return (await askJson(this.#connection, `diff?${queryOf(init)}`, 'diff', options)) as Differences
@@ -54,7 +57,7 @@ export class HistoryClient {
    *
    * @throws ResponseError
    */
-  async undo(name: string, to: number | undefined, options: AbortOptions = {}): Promise<Undone> {
+  async undo(name: string, to: State | undefined, options: AbortOptions = {}): Promise<Undone> {
     return (await askJson(this.#connection, 'undo', `undo of ${name}`, {
       ...options,
       ...jsonBody({ name, to }),

@@ -1,13 +1,16 @@
 import type { RequestHandler, Router } from 'express'
-import type { Administration } from '../../upkeep/administration.ts'
+import { parseTime } from '../../oci/time.ts'
+import type { Administration, PointInTime } from '../../upkeep/administration.ts'
 import { onlyMethods } from '../middleware/allowed-methods.ts'
 import { invalid, requireJson, type JsonReader } from './admin-json.ts'
 
 const defaultLimit = 100
 const maxLimit = 1000
+const pointForm = 'must be the number of a state or a time such as 2026-11-30T14:00:00Z'
 
 /**
- * What has changed, and undo. A state is a number; `name` is a repository or a repository and a tag.
+ * What has changed, and undo. A state is a number, or a time (RFC 3339) at which it was in force. `name` is a
+ * repository, or a repository and a tag.
  *
  * ```
  * GET  /ipdr/v1/history?name=app:v1&limit=100&before=42  {"changes":[{"state":41,...}],"more":false}, the newest first
@@ -45,11 +48,11 @@ export function addHistoryRoutes(
     .route('/ipdr/v1/diff')
     .all(guard)
     .get(async ({ query }, res) => {
-      const from = numberIn('from', query.from)
+      const from = pointIn('from', query.from)
       if (from === undefined) {
-        throw invalid('from must be a state')
+        throw invalid(`from ${pointForm}`)
       }
-      const [to, name] = [numberIn('to', query.to), textIn('name', query.name)]
+      const [to, name] = [pointIn('to', query.to), textIn('name', query.name)]
       res.json(await administration.diff({ from, to, name }))
     })
     .all(onlyMethods('GET', 'HEAD'))
@@ -59,10 +62,8 @@ export function addHistoryRoutes(
     .all(guard)
     .post(requireJson, async (req, res) => {
       const { name, to } = await jsonOf(req)
-      if (to !== undefined && !isState(to)) {
-        throw invalid('to must be the number of a state')
-      }
-      res.json(await administration.undo(requireName(name), to))
+      const point = isState(to) ? to : timeIn('to', to)
+      res.json(await administration.undo(requireName(name), point))
     })
     .all(onlyMethods('POST'))
 }
@@ -76,6 +77,19 @@ function requireName(name: unknown): string {
 
 function isState(value: unknown): value is number {
   return Number.isSafeInteger(value) && (value as number) >= 0
+}
+
+/** A state or a time in a query */
+function pointIn(name: string, value: unknown): PointInTime | undefined {
+  return typeof value === 'string' && /^\d{1,15}$/.test(value) ? Number(value) : timeIn(name, value)
+}
+
+function timeIn(name: string, value: unknown): Date | undefined {
+  const time = typeof value === 'string' ? parseTime(value) : undefined
+  if (value !== undefined && time === undefined) {
+    throw invalid(`${name} ${pointForm}`)
+  }
+  return time
 }
 
 function textIn(name: string, value: unknown): string | undefined {

@@ -146,15 +146,17 @@ export class HistoryExpiry {
   async #forget(through: number, signal: AbortSignal): Promise<void> {
     const { history, index, links, log } = this.#components
     const repositories = new Map<string, number>()
-    for await (const { repository } of history.order({ before: through + 1 })) {
+    let since = await history.oldestSince()
+    for await (const { repository, time } of history.order({ before: through + 1 })) {
       repositories.set(repository, (repositories.get(repository) ?? 0) + 1)
+      since = time
     }
     const oldest = Math.max(through, await history.oldest())
     for (const repository of repositories.keys()) {
       await links.repositories.run(
         repository,
         async () => {
-          let change = index.change().putOldestState(oldest)
+          let change = index.change().putOldestState(oldest, since)
           let deleted = 0
           for await (const { record, state } of history.changesOf(repository, { before: through + 1 })) {
             change.deleteChange(repository, state, record)

@@ -1,7 +1,7 @@
 import type { ChangeRecord, HistoryIndex, RememberedChange } from '../../index/history-index.ts'
 import type { Digest } from '../../oci/digest.ts'
 import { OciError } from '../../oci/errors.ts'
-import { requireState, unknownState } from './past-state.ts'
+import { requireState, stateAt, unknownState } from './past-state.ts'
 
 /** Differences that are told at most */
 const maxDifferences = 10_000
@@ -72,6 +72,15 @@ export class HistoryLog {
       }
     }
     return { changes, more: false }
+  }
+
+  /**
+   * The state that was in force at a time
+   *
+   * @throws OciError REQUEST_INVALID where that is not known
+   */
+  async stateAt(time: Date): Promise<number> {
+    return await stateAt(this.#history, time)
   }
 
   /**

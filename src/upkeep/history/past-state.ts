@@ -1,4 +1,4 @@
-import type { HistoryIndex, KeptManifest } from '../../index/history-index.ts'
+import type { HistoryIndex, KeptManifest, OrderedChange } from '../../index/history-index.ts'
 import type { Index, TagRecord } from '../../index/index.ts'
 import type { Digest } from '../../oci/digest.ts'
 import { OciError } from '../../oci/errors.ts'
@@ -50,6 +50,53 @@ export async function pastState(history: HistoryIndex, repository: string, to: n
   return past
 }
 
+/**
+ * The state that was in force at a time, by the clock of this computer
+ *
+ * @throws OciError REQUEST_INVALID where the time is in the future, or before the first state that is known
+ */
+export async function stateAt(history: HistoryIndex, time: Date): Promise<number> {
+  const now = new Date()
+  if (time > now) {
+    throw invalid(`${time.toISOString()} is in the future: it is ${now.toISOString()} now`)
+  }
+  const oldest = await history.oldest()
+  let found: number | undefined
+  let [low, high] = [oldest + 1, await history.last()]
+  while (low <= high) {
+    const middle = Math.floor((low + high) / 2)
+    const change = await firstChange(history, middle, high)
+    if (change !== undefined && new Date(change.time) <= time) {
+      found = change.state
+      low = change.state + 1
+    } else {
+      high = middle - 1
+    }
+  }
+  const since = await history.oldestSince()
+  if (found === undefined && !(since !== undefined && new Date(since) <= time)) {
+    throw invalid(await tooEarly(history, time, oldest))
+  }
+  return found ?? oldest
+}
+
+async function tooEarly(history: HistoryIndex, time: Date, oldest: number): Promise<string> {
+  const first = await firstChange(history, oldest + 1)
+  const begin =
+    first === undefined ? 'no change is remembered' : `the first change that is remembered was at ${first.time}`
+  return `what was at ${time.toISOString()} is not known: ${begin}; the first state that is known is ${oldest}`
+}
+
+async function firstChange(history: HistoryIndex, from: number, through?: number): Promise<OrderedChange | undefined> {
+  for await (const change of history.order({
+    after: from - 1,
+    before: through === undefined ? undefined : through + 1,
+  })) {
+    return change
+  }
+  return undefined
+}
+
 /** @throws OciError REQUEST_INVALID */
 export async function requireState(history: HistoryIndex, state: number): Promise<void> {
   const [oldest, last] = [await history.oldest(), await history.last()]
@@ -59,7 +106,11 @@ export async function requireState(history: HistoryIndex, state: number): Promis
 }
 
 export function unknownState(state: number, reason: string): OciError {
-  return new OciError('REQUEST_INVALID', { detail: { reason: `state ${state} is not known: ${reason}` } })
+  return invalid(`state ${state} is not known: ${reason}`)
+}
+
+function invalid(reason: string): OciError {
+  return new OciError('REQUEST_INVALID', { detail: { reason } })
 }
 
 /** What makes a whole repository as it was */

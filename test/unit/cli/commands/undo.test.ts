@@ -66,6 +66,18 @@ const cases: [args: string[], request: string, answer: unknown, out: string][] =
     'app is as it was in state 41\n',
   ],
   [
+    ['undo', 'app', '--to', time],
+    `POST /ipdr/v1/undo {"name":"app","to":"${time}"}`,
+    nothing,
+    'app is as it was in state 41\n',
+  ],
+  [
+    ['diff', '2026-11-30T15:05+01:00', time],
+    `GET /ipdr/v1/diff?from=${encodeURIComponent('2026-11-30T14:05:00.000Z')}&to=${encodeURIComponent(time)}`,
+    { ...differences, tags: [], manifests: [] },
+    'Nothing differs between state 40 and state 42.\n',
+  ],
+  [
     ['diff', '40', '42'],
     'GET /ipdr/v1/diff?from=40&to=42',
     differences,
@@ -91,10 +103,30 @@ describe('ipdr history, undo and diff', () => {
     })
   }
 
-  it('refuse a state that is no number, and to forget everything', async () => {
+  it('take how long ago a state was', async () => {
+    const asked: number[] = []
+    await using server = await fakeServer(({ body }, res) => {
+      asked.push(Date.now() - Date.parse((JSON.parse(body) as { to: string }).to))
+      res.end(JSON.stringify(nothing))
+    })
+    for (const ago of ['2h', '3d']) {
+      assert.equal((await ipdr(['undo', 'app', '--to', ago, '--docker-registry-host', server.host])).code, 0)
+    }
+    const hour = 3_600_000
+    assert.deepEqual(
+      asked.map(milliseconds => Math.floor(milliseconds / hour)),
+      [2, 72],
+    )
+  })
+
+  it('refuse a state that is neither a number nor a time, and to forget everything', async () => {
     for (const args of [
       ['undo', 'app', '--to', 'yesterday'],
+      ['undo', 'app', '--to', '2026-11-30'],
+      ['undo', 'app', '--to', '999999999999d'],
+      ['undo', 'app', '--to', '1.5'],
       ['diff', 'x'],
+      ['diff', '40', '2026-02-30T00:00:00Z'],
       ['history', '--forget'],
     ]) {
       const { code, out } = await ipdr(args)
