@@ -5,6 +5,7 @@ import type { Rights } from '../src/upkeep/maintenance/maintenance.ts'
 
 export type { ReviewedKey } from '../src/access/access-review.ts'
 export type { ReviewedUpstream } from '../src/registry/mirror/mirror-review.ts'
+export type { ComparedLayer, Comparison, ImageDifferences } from '../src/registry/overview/comparison.ts'
 export type { ImageConfig, Step } from '../src/registry/overview/image-config.ts'
 export type { Layer, Variant } from '../src/registry/overview/image-details.ts'
 export type { Limited, Pair } from '../src/registry/overview/limited.ts'

@@ -7,6 +7,7 @@ import type {
   Explanation,
   FailedLogIn,
   Change,
+  Comparison,
   Differences,
   FolderLine,
   ImageDetails,
@@ -42,6 +43,7 @@ export interface Answers {
   find: { places: Place[] }
   tags: PartOf<TagLine> & { may: Rights }
   image: ImageDetails
+  compare: Comparison
   network: NetworkReport
   access: AccessSummary
   'access/users': PartOf<ReviewedUser>

@@ -114,6 +114,8 @@ GET /ui/api/tags?repository=team/none                          401    403    404
 GET /ui/api/tags?repository=secret/app                         401    403    403    403     403   200  403    403  403   403    403   401
 GET /ui/api/image?repository=team/app&reference=v1             401    403    200    200     200   200  200    200  200   200    200   401
 GET /ui/api/image?repository=secret/app&reference=v1           401    403    403    403     403   200  403    403  403   403    403   401
+GET /ui/api/compare?repository=team/app&reference=v1&with=v1   401    403    200    200     200   200  200    200  200   200    200   401
+GET /ui/api/compare?repository=team/app&reference=v1&with=secret/app:v1 401    403    403    403     403   200  403    403  403   403    403   401
 GET /ui/api/network                                            401    403    403    403     403   200  403    403  403   403    403   401
 GET /ui/api/access                                             401    403    403    403     403   200  403    403  403   403    403   401
 GET /ui/api/access/users                                       401    403    403    403     403   200  403    403  403   403    403   401

@@ -62,6 +62,7 @@ describe('a visitor of pages', { timeout }, () => {
     ['#/team/shop', 'team/shop'],
     ['#/team/shop:v1', 'team/shop:v1'],
     ['#/library/multi:3', 'library/multi:3'],
+    ['#/library/multi:3?view=compare&with=team/shop:v1', 'library/multi:3'],
     ['#/team/none', 'team/none'],
   ]
 
@@ -136,6 +137,26 @@ describe('a visitor of pages', { timeout }, () => {
     assert.deepEqual(visitor.problems, [])
   })
 
+  it('compares an image with another one', async () => {
+    await images.image('team/shop', 'v2', { config: { config: { User: 'root', Env: ['NODE_ENV=test'] } } })
+    await using visitor = await PageVisitor.open(`${server.url}/#/team/shop:v1`)
+    const { page } = visitor
+    await page.getByRole('link', { name: 'Compare with…' }).click()
+    await page.getByRole('link', { name: 'v2', exact: true }).click()
+    await page.getByText('379 kB in both, 0 bytes only here, 0 bytes only in the other.').waitFor()
+    const table = page.getByRole('table', { name: 'Environment' })
+    await table.getByRole('row', { name: 'NODE_ENV production test' }).waitFor()
+    await page.getByRole('row', { name: 'user app root' }).waitFor()
+    const field = page.getByRole('textbox', { name: 'Compare with' })
+    await field.fill('team/shop:latest')
+    await field.press('Enter')
+    await page.getByRole('heading', { name: 'Both are the same image' }).waitFor()
+    await field.fill('no image')
+    await field.press('Enter')
+    await page.getByRole('heading', { name: 'This names no image' }).waitFor()
+    assert.deepEqual(visitor.problems, [])
+  })
+
   it('finds an image by its digest and its CID', async () => {
     const response = await fetch(`${server.url}/v2/team/shop/manifests/v1`)
     await using visitor = await PageVisitor.open(server.url)
@@ -196,6 +217,12 @@ describe('a visitor of pages', { timeout }, () => {
     assert.ok((await page.getByText('safe⟨U+202E⟩gnp.exe').count()) >= 3)
     assert.ok((await page.locator('main').textContent())!.length < 20_000)
     assert.deepEqual(await visitor.axe(), [])
+    await page.goto(`${server.url}/#/stranger/html:v1?view=compare&with=team/shop:v1`)
+    await page.getByRole('heading', { name: 'Annotations' }).waitFor()
+    assert.equal(await page.locator('main img, main script').count(), 0)
+    assert.ok((await page.getByText(html).count()) >= 3)
+    assert.ok((await page.getByText('safe⟨U+202E⟩gnp.exe').count()) >= 3)
+    assert.equal(await visitor.isTooWide(), false)
     for (const repository of ['stranger/deep', 'stranger/many']) {
       await page.goto(`${server.url}/#/${repository}:v1`)
       await page.getByRole('heading', { name: `${repository}:v1` }).waitFor()

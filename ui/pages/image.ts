@@ -4,15 +4,23 @@ import type { ImageDetails } from '../answers.ts'
 import { linkTo, type Route } from '../router.ts'
 import { useAnswer } from '../api.ts'
 import { changes } from '../changes.ts'
+import { Later } from '../parts/later.ts'
 import { ErrorNotice } from '../parts/notice.ts'
 import { OutcomeNotice } from '../parts/outcome.ts'
 import { Path } from '../parts/path.ts'
 import { DeleteDialog } from './deletion.ts'
+import type { PageType } from '../sections.ts'
 import { ImageView } from './image-view.ts'
 import { TagDialog } from './tagging.ts'
 
-/** One image, by tag or digest */
-export function ImagePage({ route: { reference, repository } }: { route: Route }): ComponentChild {
+const comparePage = async (): Promise<PageType> => (await import('./compare.ts')).ComparePage
+
+/** One image, by tag or digest, or what it has in common with another */
+export function ImagePage({ route }: { route: Route }): ComponentChild {
+  return route.query.get('view') === 'compare' ? h(Later, { load: comparePage, route }) : h(OneImage, { route })
+}
+
+function OneImage({ route: { reference, repository } }: { route: Route }): ComponentChild {
   const { again, data, error } = useAnswer('image', { repository, reference, after: changes.value })
   return h(
     'div',
@@ -26,7 +34,7 @@ export function ImagePage({ route: { reference, repository } }: { route: Route }
   )
 }
 
-/** What somebody may do with an image; nothing where that is nothing */
+/** What somebody may do with an image */
 function Actions({ image, reference }: { image: ImageDetails; reference: string }): ComponentChild {
   const [open, setOpen] = useState<'tag' | 'delete' | undefined>()
   const { may, repository } = image
@@ -45,14 +53,12 @@ function Actions({ image, reference }: { image: ImageDetails; reference: string 
       text,
     )
   const isTag = !reference.includes(':')
-  if (!may.tag && !may.delete) {
-    return null
-  }
   return h(
     'div',
     { class: 'actions' },
     may.tag && button('tag', 'Tag…'),
     may.delete && isTag && button('delete', 'Delete…'),
+    h('a', { class: 'button', href: linkTo(repository, reference, { view: 'compare' }) }, 'Compare with…'),
     may.undo &&
       isTag &&
       h('a', { class: 'button', href: linkTo(repository, '', { view: 'history', tag: reference }) }, 'History'),

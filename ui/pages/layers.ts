@@ -75,7 +75,7 @@ function Title({ layer }: { layer: Layer | undefined }): ComponentChild {
 }
 
 /** What builders note, as it stands in a Dockerfile */
-function instruction(command: string): string {
+export function instruction(command: string): string {
   const text = command.replace(/^\/bin\/sh -c #\(nop\)\s*/, '').replace(/\s+# buildkit$/, '')
   const run = /^(?:RUN )?(?:\|\d+ .*? )?\/bin\/sh -c (.*)$/s.exec(text)?.[1]
   return (run === undefined ? text : `RUN ${run}`).replace(/\s{2,}/g, ' ').trim() || 'no command is noted'

@@ -1,8 +1,9 @@
-import { h, type ComponentChild, type ComponentType } from 'preact'
-import { useEffect, useState } from 'preact/hooks'
+import { h, type ComponentChild } from 'preact'
+import { useState } from 'preact/hooks'
 import { useAnswer } from '../api.ts'
 import { changes } from '../changes.ts'
 import { useImageChanges } from '../live.ts'
+import { Later } from '../parts/later.ts'
 import { ErrorNotice, Notice } from '../parts/notice.ts'
 import { OutcomeNotice } from '../parts/outcome.ts'
 import { Pager } from '../parts/pager.ts'
@@ -10,6 +11,7 @@ import { Path } from '../parts/path.ts'
 import { Search } from '../parts/search.ts'
 import { count } from '../parts/texts.ts'
 import { linkTo, replaceRoute, type Route } from '../router.ts'
+import type { PageType } from '../sections.ts'
 import { DeleteDialog } from './deletion.ts'
 import { TagTable } from './tag-table.ts'
 
@@ -17,25 +19,11 @@ const limit = 50
 /** Tags that can be deleted at once; as the server has it */
 const maxSelected = 500
 
+const historyPage = async (): Promise<PageType> => (await import('./history.ts')).HistoryPage
+
 /** The tags of one repository, or what has changed there */
 export function RepositoryPage({ route }: { route: Route }): ComponentChild {
-  return route.query.get('view') === 'history' ? h(History, { route }) : h(Tags, { route })
-}
-
-/** Loaded when somebody opens it */
-function History({ route }: { route: Route }): ComponentChild {
-  const [page, setPage] = useState<{ type: ComponentType<{ route: Route }> } | undefined>()
-  useEffect(() => {
-    import('./history.ts').then(
-      ({ HistoryPage }) => {
-        setPage({ type: HistoryPage })
-      },
-      () => {
-        location.reload()
-      },
-    )
-  }, [])
-  return page === undefined ? null : h(page.type, { route })
+  return route.query.get('view') === 'history' ? h(Later, { load: historyPage, route }) : h(Tags, { route })
 }
 
 function Tags({ route: { query, repository } }: { route: Route }): ComponentChild {

@@ -28,7 +28,7 @@ import { addLiveRoute, type Reports } from './ui-live.ts'
 import { addNetworkPage } from './ui-network.ts'
 import { addStoragePage } from './ui-storage.ts'
 import { administratorsOnly, mayAdminister, type PageAdministrators } from './ui-administrators.ts'
-import { partOf, textOf } from './ui-query.ts'
+import { otherImage, partOf, textOf } from './ui-query.ts'
 import { addUpstreamRoutes, type ReviewUpstreams } from './ui-upstreams.ts'
 import { uiMaintenanceRoutes } from './ui-maintenance.ts'
 
@@ -73,6 +73,7 @@ export interface UiApiInit extends PageAdministrators {
  * GET /ui/api/find?q=<digest or CID>                      where that is
  * GET /ui/api/tags?repository=&q=&order=&from=&n=         tags of a repository
  * GET /ui/api/image?repository=&reference=                one image
+ * GET /ui/api/compare?repository=&reference=&with=        what it has in common with another
  * GET /ui/log-in?to=<page>                                asks for a name and a password
  * ```
  *
@@ -88,6 +89,7 @@ export function uiApiRoutes(components: UiApiComponents, init: UiApiInit): Route
   })
   addSession(router, access, init)
   addLists(router, registry, maintenance)
+  addComparison(router, registry)
   if (maintenance !== undefined) {
     router.use(uiMaintenanceRoutes({ bodies, events, maintenance }, init))
   }
@@ -217,6 +219,20 @@ function addLists(router: Router, registry: Registry, maintenance: Maintenance |
       const caller = callerOf(res)
       const image = await (await registry.overview()).image(repository, reference, caller, clientSignal(res))
       res.json({ ...image, may: maintenance?.rights(repository, caller, reference.tag) ?? noRights })
+    })
+    .all(onlyMethods('GET', 'HEAD'))
+}
+
+function addComparison(router: Router, registry: Registry): void {
+  router
+    .route('/ui/api/compare')
+    .all(route('ui-api'))
+    .get(async ({ query }, res) => {
+      const repository = parseName(query['repository'])
+      const first = { repository, reference: parseReference(query['reference']) }
+      const second = otherImage(query['with'], repository)
+      const overview = await registry.overview()
+      res.json(await overview.compare(first, second, callerOf(res), clientSignal(res)))
     })
     .all(onlyMethods('GET', 'HEAD'))
 }

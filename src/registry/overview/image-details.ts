@@ -68,6 +68,17 @@ export interface ImageDetails {
   referrers: Limited<Referrer>
 }
 
+/** What an image is made of, as far as it could be read */
+export interface ImageContent extends Pick<ImageDetails, 'repository' | 'digest' | 'kind' | 'mediaType' | 'unread'> {
+  /** CID of the image root */
+  root: string
+  /** Undefined where it is not read */
+  manifest: Manifest | undefined
+  /** All blobs but the config of an image */
+  layers: readonly Descriptor[]
+  config: ImageConfig | undefined
+}
+
 export interface ImageReaderComponents {
   catalogue: Pick<Catalogue, 'tagsOf'>
   index: Pick<Index, 'isLinked' | 'manifest'>
@@ -87,14 +98,10 @@ export class ImageReader {
   /** @throws OciError MANIFEST_UNKNOWN; UNAVAILABLE where its blocks are missing or damaged */
   async read(repository: string, reference: Reference, caller: Caller, signal: AbortSignal): Promise<ImageDetails> {
     const { catalogue, index, local, signatures, summaries } = this.#components
-    const found = await local(repository).manifest(reference)
-    const { digest, mediaType, root } = found
+    const content = await this.content(repository, reference, signal)
+    const { config, digest, kind, layers, manifest, mediaType, root, unread } = content
     const record = await index.manifest(repository, digest)
     const visible = await catalogue.tagsOf(repository, digest, caller)
-    const { manifest, unread } = await parse(found, signal)
-    const kind = kindOfMediaType(mediaType) ?? 'other'
-    const blobs = manifest?.blobs ?? []
-    const config = kind === 'image' ? blobs[0] : undefined
     return {
       repository,
       digest,
@@ -107,11 +114,32 @@ export class ImageReader {
       tags: limited(visible, maxTags, tag => tag),
       unread,
       variants: await this.#variants(repository, manifest?.manifests ?? []),
-      layers: await this.#layers(repository, config === undefined ? blobs : blobs.slice(1)),
-      config: config && (await this.#config(repository, config, signal)),
+      layers: await this.#layers(repository, layers),
+      config,
       annotations: pairsOf(manifest?.annotations),
       subject: manifest?.subject?.digest,
       referrers: await readReferrers({ signatures }, local(repository), digest, signal),
+    }
+  }
+
+  /** @throws OciError as {@link read} */
+  async content(repository: string, reference: Reference, signal: AbortSignal): Promise<ImageContent> {
+    const found = await this.#components.local(repository).manifest(reference)
+    const { digest, mediaType, root } = found
+    const { manifest, unread } = await parse(found, signal)
+    const kind = kindOfMediaType(mediaType) ?? 'other'
+    const blobs = manifest?.blobs ?? []
+    const config = kind === 'image' ? blobs[0] : undefined
+    return {
+      repository,
+      digest,
+      root,
+      kind,
+      mediaType,
+      manifest,
+      unread,
+      layers: config === undefined ? blobs : blobs.slice(1),
+      config: config && (await this.#config(repository, config, signal)),
     }
   }
 

@@ -37,6 +37,12 @@ export function pairsOf(value: unknown): Limited<Pair> {
   return limited(pairs, maxPairs, ([name, text]) => ({ name: cut(name), value: cut(text) }))
 }
 
+/** Whether a text of these was longer than what is shown of it */
+export function isCut(text: string): boolean {
+  // one unit less where half of a surrogate pair went
+  return text.length >= maxText && text.endsWith('…')
+}
+
 function cut(text: string): string {
   // whole characters: half of a surrogate pair is no text
   return text.length <= maxText

@@ -5,7 +5,7 @@
  *
  * - `overview.ts` (begin here): the questions
  * - `catalogue.ts`, `ordered.ts`: all names in memory, as long as somebody looks
- * - `summary.ts`: one line of a list; `image-details.ts`, `image-config.ts`: one image
+ * - `summary.ts`: one line of a list; `image-details.ts`, `image-config.ts`: one image; `comparison.ts`: two
  * - `tag-details.ts`: what a list of many tags says of each
  */
 import type { Caller } from '../../access/caller.ts'
@@ -15,8 +15,9 @@ import type { Page } from '../../oci/pagination.ts'
 import type { Reference } from '../../oci/reference.ts'
 import type { SignaturePolicy } from '../signatures/signature-policy.ts'
 import { TimeSlice } from '../../scheduling/time-slice.ts'
+import { compareImages, type Comparison } from './comparison.ts'
 import { Catalogue, type CatalogueEntry, type CatalogueTag } from './catalogue.ts'
-import { ImageReader, type ImageDetails } from './image-details.ts'
+import { ImageReader, type ImageContent, type ImageDetails } from './image-details.ts'
 import { Locator, type Place } from './locator.ts'
 import { tagDetails, type TagDetails } from './tag-details.ts'
 import { Summaries, type SummariesComponents, type Summary } from './summary.ts'
@@ -78,6 +79,11 @@ export interface TagsQuestion extends Part {
   repository: string
   search: string
   order: 'newest' | 'name'
+}
+
+export interface NamedImage {
+  repository: string
+  reference: Reference
 }
 
 export class Overview {
@@ -173,6 +179,21 @@ export class Overview {
   async image(repository: string, reference: Reference, caller: Caller, signal: AbortSignal): Promise<ImageDetails> {
     caller.require({ action: 'pull', repository, tag: reference.tag })
     return await this.#images.read(repository, reference, caller, signal)
+  }
+
+  /**
+   * What two images have in common, and what not
+   *
+   * @throws OciError as {@link image}, where the caller may not pull one of them or one is not here
+   */
+  async compare(first: NamedImage, second: NamedImage, caller: Caller, signal: AbortSignal): Promise<Comparison> {
+    // before anything is read: what a caller may not pull is as unknown to him as elsewhere
+    for (const { reference, repository } of [first, second]) {
+      caller.require({ action: 'pull', repository, tag: reference.tag })
+    }
+    const read = async ({ reference, repository }: NamedImage): Promise<ImageContent> =>
+      await this.#images.content(repository, reference, signal)
+    return compareImages(await read(first), await read(second))
   }
 
   /**
