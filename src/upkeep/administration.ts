@@ -14,11 +14,13 @@ import { OciError } from '../oci/errors.ts'
 import { readBlockSet } from '../ipfs/blocks/read-block-set.ts'
 import type { CarSource } from '../ipfs/car/car.ts'
 import type { Peer } from '../ipfs/node/peer.ts'
+import type { Page } from '../oci/pagination.ts'
 import { parseName, parseReference, parseTag } from '../oci/reference.ts'
 import type { Backup, Backups } from './backup/backups.ts'
 import { translateErrors } from '../registry/errors.ts'
 import type { CollectionResult, CollectOptions, GarbageCollector } from './gc/garbage-collector.ts'
 import type { Change, Differences, HistoryLog, ListInit } from './history/history-log.ts'
+import type { PastTagList, PastTags } from './history/past-tags.ts'
 import type { Undo, Undone } from './history/undo.ts'
 import type { IndexRebuilder, RebuildResult } from './rebuild/index-rebuilder.ts'
 import type { RebuildProgress } from './rebuild/rebuild-run.ts'
@@ -51,6 +53,7 @@ export interface AdministrationComponents {
   mirroring?: { prefetcher: Pick<Prefetcher, 'prefetch'> } | undefined
   undo: Pick<Undo, 'forget' | 'undo'>
   historyLog: Pick<HistoryLog, 'diff' | 'list' | 'stateAt'>
+  pastTags: Pick<PastTags, 'list'>
   readOnly: Pick<ReadOnlyMode, 'begin' | 'state' | 'turnOff' | 'turnOn'>
 }
 
@@ -225,6 +228,14 @@ export class Administration {
       const state = to === undefined ? undefined : await this.#stateAt(to)
       return await this.#components.undo.undo({ ...target, to: state })
     })
+  }
+
+  /** The tags that `<repository>` had then, or whether it had `<repository>:<tag>` */
+  async tagsAt(name: string, at: PointInTime, page: Page): Promise<PastTagList> {
+    const target = parseTarget(name)
+    return await translateErrors(
+      async () => await this.#components.pastTags.list(await this.#stateAt(at), { ...target, page }),
+    )
   }
 
   async #stateAt(point: PointInTime): Promise<number> {

@@ -158,6 +158,7 @@ GET /ipdr/v1/events?live=no                                    401    403    403
 POST /ipdr/v1/events/resend                                    401    403    403    403     403   400  403    403  403   403    403   401
 GET /ipdr/v1/webhooks                                          401    403    403    403     403   200  403    403  403   403    403   401
 GET /ipdr/v1/history?limit=x                                   401    403    403    403     403   400  403    403  403   403    403   401
+GET /ipdr/v1/history/tags?at=x                                 401    403    403    403     403   400  403    403  403   403    403   401
 GET /ipdr/v1/diff                                              401    403    403    403     403   400  403    403  403   403    403   401
 POST /ipdr/v1/undo                                             401    403    403    403     403   400  403    403  403   403    403   401
 POST /ipdr/v1/history/forget                                   401    403    403    403     403   400  403    403  403   403    403   401

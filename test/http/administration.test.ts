@@ -93,6 +93,9 @@ const administration = new Administration({
     diff: async (from, to = 9) => ({ from, to, tags: [], manifests: [] }),
     stateAt: async time => time.getUTCMinutes(),
   },
+  pastTags: {
+    list: async (state, { page, repository }) => ({ repository, state, tags: [], more: page.last !== undefined }),
+  },
   node: { peers: () => [peer], connect: async address => await answer(address, '12D3') },
   names: { resolve: async name => await answer(name, { cid, path: ['a'], ttl: 60 }) },
   publisher: { publish: async () => ({ name: 'k51', cid }) },
@@ -261,6 +264,11 @@ for (const over of ['TCP', 'the socket'] as const) {
       )
       const diff = json(await ask('GET', `diff?from=4&to=${encodeURIComponent('2026-11-30T15:07+01:00')}`))
       assert.deepEqual(diff, { from: 4, to: 7, tags: [], manifests: [] })
+      const tags = json(await ask('GET', `history/tags?name=known:v1&last=a&at=${at}`))
+      assert.deepEqual(tags, { repository: 'known', state: 5, tags: [], more: true })
+      for (const query of ['name=known', 'at=4', 'name=known&at=x', 'name=A&at=4', 'name=known&at=4&n=x']) {
+        assert.equal((await ask('GET', `history/tags?${query}`)).status, 400, query)
+      }
       const error = 'must be the number of a state or a time such as 2026-11-30T14:00:00Z'
       for (const to of ['3', '2h', '2026-11-30', '2026-02-30T14:00:00Z', -1, 1.5, null, [at]]) {
         assert.match(((await undo(to)) as { error: string }).error, new RegExp(`to ${error}$`))

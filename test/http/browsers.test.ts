@@ -28,6 +28,7 @@ const administration = new Administration({
   fsck: { run: unusable },
   undo: { forget: unusable, undo: unusable },
   historyLog: { diff: unusable, list: unusable, stateAt: unusable },
+  pastTags: { list: unusable },
 })
 
 /** As Chromium sends them; `Sec-Fetch-...` only to https and to this machine */

@@ -117,6 +117,8 @@ describe('docs/openapi.yaml', () => {
     ['POST /ipdr/v1/prefetch', 400, json, '{"names":[]}'],
     ['GET /ipdr/v1/history?name=team/app&limit=10', 200],
     ['GET /ipdr/v1/history?limit=0', 400],
+    ['GET /ipdr/v1/history/tags?name=team/app&at=1&n=1', 200],
+    ['GET /ipdr/v1/history/tags?name=team/app', 400],
     ['GET /ipdr/v1/diff?from=0', 200],
     ['GET /ipdr/v1/diff', 400],
     ['POST /ipdr/v1/undo', 200, json, '{"name":"team/app:v1"}'],

@@ -4,6 +4,7 @@ import { Restorer } from '../../upkeep/backup/restorer.ts'
 import { Fsck } from '../../upkeep/fsck/fsck.ts'
 import { GarbageCollector } from '../../upkeep/gc/garbage-collector.ts'
 import { HistoryLog } from '../../upkeep/history/history-log.ts'
+import { PastTags } from '../../upkeep/history/past-tags.ts'
 import { Undo } from '../../upkeep/history/undo.ts'
 import { Maintenance } from '../../upkeep/maintenance/maintenance.ts'
 import { Retention } from '../../upkeep/retention/retention.ts'
@@ -30,6 +31,7 @@ export interface Upkeep {
   restorer: Restorer
   undo: Undo
   historyLog: HistoryLog
+  pastTags: PastTags
   runs: RunLogs
   maintenance: Maintenance
   parts: Part[]
@@ -76,6 +78,7 @@ export function buildUpkeep(components: Components): Upkeep {
   )
   const undo = new Undo({ ...components, history: remembered, writer: history })
   const historyLog = new HistoryLog({ history: remembered })
+  const pastTags = new PastTags({ ...components, history: remembered })
   const maintenance = new Maintenance(
     { ...components, undo, historyLog },
     { historyKeep: config.history.keep, untagged, retention: config.retention },
@@ -89,6 +92,7 @@ export function buildUpkeep(components: Components): Upkeep {
     restorer,
     undo,
     historyLog,
+    pastTags,
     maintenance,
     runs,
     parts: [

@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import type { Change } from '../../client/appliance/history-client.ts'
 import { addAdminFlags, openAdministration, type AdminFlags } from '../flags/admin-flags.ts'
-import { wholeNumber } from '../flags/option-values.ts'
+import { state, wholeNumber } from '../flags/option-values.ts'
 import { line } from '../output/printable.ts'
 import { printResult } from '../output/results.ts'
 import { table } from '../output/table.ts'
@@ -11,6 +11,7 @@ import { runCommand } from '../process/run-command.ts'
 
 interface Flags extends AdminFlags {
   limit: number
+  at?: number | string
   forget?: true
 }
 
@@ -23,6 +24,11 @@ export function addHistoryCommand(program: Command, context: CliContext): void {
     .argument('[name]', 'only the changes of this repository, or of this tag: repository:tag')
     .option('--limit <number>', 'list at most so many changes', wholeNumber, 100)
     .option(
+      '--at <state>',
+      'list the tags that the repository had in this state or then: 2h (ago), 2026-11-30T14:00:00Z',
+      state,
+    )
+    .option(
       '--forget',
       'forget all changes of the repository, which can not be undone then; the next gc frees what they deleted',
     )
@@ -30,10 +36,17 @@ export function addHistoryCommand(program: Command, context: CliContext): void {
       if (flags.forget === true && name === undefined) {
         throw new UsageError('--forget needs the name of a repository')
       }
+      if (flags.at !== undefined && (name === undefined || flags.forget === true)) {
+        throw new UsageError('--at needs the name of a repository or a tag, and no --forget')
+      }
       await runCommand(context, async signal => {
-        await (flags.forget === true && name !== undefined
-          ? forget(name, flags, context, signal)
-          : list(name, flags, context, signal))
+        if (name !== undefined && flags.forget === true) {
+          await forget(name, flags, context, signal)
+        } else if (name !== undefined && flags.at !== undefined) {
+          await listTags(name, flags.at, flags, context, signal)
+        } else {
+          await list(name, flags, context, signal)
+        }
       })
     })
 }
@@ -42,6 +55,26 @@ async function forget(name: string, flags: Flags, context: CliContext, signal: A
   const { appliance } = await openAdministration(flags, context)
   const forgotten = await appliance.history.forget(name, { signal })
   printResult(context, flags, { forgotten }, line`${forgotten} changes of ${name} forgotten`)
+}
+
+async function listTags(
+  name: string,
+  at: number | string,
+  flags: Flags,
+  context: CliContext,
+  signal: AbortSignal,
+): Promise<void> {
+  const { appliance } = await openAdministration(flags, context)
+  const found = await appliance.history.tagsAt(name, at, { signal })
+  const rows = found.tags.map(({ cid, deleted, digest, tag }) => [tag, digest, cid ?? '-', deleted ? 'yes' : 'no'])
+  const end = found.tags.some(({ deleted }) => deleted)
+    ? line`What is deleted can be pulled after "ipdr undo ${name} --to ${found.state}".`
+    : ''
+  const text =
+    found.tags.length === 0
+      ? line`There was no ${name.includes(':') ? 'tag' : 'tag of'} ${name} in state ${found.state}.`
+      : `${table([['TAG', 'DIGEST', 'CID', 'DELETED'], ...rows])}${end}`
+  printResult(context, flags, found, text)
 }
 
 async function list(name: string | undefined, flags: Flags, context: CliContext, signal: AbortSignal): Promise<void> {

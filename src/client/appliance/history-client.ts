@@ -1,9 +1,11 @@
 import type { AbortOptions } from '../../remote/abort-options.ts'
 import type { Change, Differences } from '../../upkeep/history/history-log.ts'
+import type { PastTag, PastTagList } from '../../upkeep/history/past-tags.ts'
 import type { Undone } from '../../upkeep/history/undo.ts'
 import type { Connection } from './appliance-client.ts'
 import { askJson, jsonBody } from './ask-json.ts'
 export type { Change, Differences } from '../../upkeep/history/history-log.ts'
+export type { PastTag } from '../../upkeep/history/past-tags.ts'
 export type { Undone } from '../../upkeep/history/undo.ts'
 
 /** The number of a state, or a time (RFC 3339) at which it was in force */
@@ -42,6 +44,33 @@ export class HistoryClient {
     const request = { ...options, ...jsonBody({ name }) }
     return ((await askJson(this.#connection, 'history/forget', `history of ${name}`, request)) as { forgotten: number })
       .forgotten
+  }
+
+  /**
+   * All tags that a repository had in a state
+   *
+   * @param name a repository, or a repository and a tag
+   * @throws ResponseError
+   */
+  async tagsAt(name: string, at: State, options: AbortOptions = {}): Promise<Omit<PastTagList, 'more'>> {
+    const tags: PastTag[] = []
+    let [state, last]: [State, string | undefined] = [at, undefined]
+    for (;;) {
+      const query = queryOf({ name, at: state, last })
+      const page = (await askJson(
+        this.#connection,
+        `history/tags?${query}`,
+        `history of ${name}`,
+        options,
+      )) as PastTagList
+      page.tags.forEach(tag => tags.push(tag))
+      if (!page.more || page.tags.length === 0) {
+        return { repository: page.repository, state: page.state, tags }
+      }
+      // a time may lead to another state meanwhile
+      state = page.state
+      last = page.tags.at(-1)!.tag
+    }
   }
 
   /** @throws ResponseError */

@@ -1,4 +1,5 @@
 import type { RequestHandler, Router } from 'express'
+import { parsePage } from '../../oci/pagination.ts'
 import { parseTime } from '../../oci/time.ts'
 import type { Administration, PointInTime } from '../../upkeep/administration.ts'
 import { onlyMethods } from '../middleware/allowed-methods.ts'
@@ -14,6 +15,7 @@ const pointForm = 'must be the number of a state or a time such as 2026-11-30T14
  *
  * ```
  * GET  /ipdr/v1/history?name=app:v1&limit=100&before=42  {"changes":[{"state":41,...}],"more":false}, the newest first
+ * GET  /ipdr/v1/history/tags?name=app&at=40&n=1000&last=v1  {"state":40,"tags":[{"tag":"v2","digest","cid",...}],...}
  * POST /ipdr/v1/history/forget {"name":"app"}            {"forgotten":12}: nothing of the repository can be undone
  * GET  /ipdr/v1/diff?from=40&to=42&name=app              what differs between two states; `to` defaults to now
  * POST /ipdr/v1/undo {"name":"app:v1","to":40}           what it did; `to` defaults to the state before the last change
@@ -32,6 +34,18 @@ export function addHistoryRoutes(
       const limit = numberIn('limit', query.limit, 1, maxLimit) ?? defaultLimit
       const before = numberIn('before', query.before)
       res.json(await administration.history({ name: textIn('name', query.name), limit, before }))
+    })
+    .all(onlyMethods('GET', 'HEAD'))
+
+  router
+    .route('/ipdr/v1/history/tags')
+    .all(guard)
+    .get(async ({ query }, res) => {
+      const at = pointIn('at', query.at)
+      if (at === undefined) {
+        throw invalid(`at ${pointForm}`)
+      }
+      res.json(await administration.tagsAt(requireName(query.name), at, parsePage(query)))
     })
     .all(onlyMethods('GET', 'HEAD'))
 

@@ -4,7 +4,7 @@
  * - `past-state.ts`: what a repository was in an earlier state, and what has to change for it to be so again
  * - `undo.ts` (here): makes it so, in one batch, which is a change that can be undone as any other; `undo-events.ts`:
  *   what is told of it
- * - `history-log.ts`: the changes, and what differs between two states
+ * - `history-log.ts`: the changes, and what differs between two states; `past-tags.ts`: the tags of one
  *
  * The lock of the repository is held from the first look to the end, so that a push comes before or after. Nothing is
  * taken out of the history by an undo. The rules of access are not asked, as operators may do everything; who has to

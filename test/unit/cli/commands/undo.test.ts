@@ -28,6 +28,7 @@ const differences = {
   tags: [{ repository: 'app', tag: 'v2', after: old }],
   manifests: [{ repository: 'app', digest: old, after: 'bafy' }],
 }
+const pastTag = { tag: 'v2', digest: old, cid: 'bafy', deleted: true }
 const nothing = { repository: 'app', to: 41, tags: [], restored: [], removed: [] }
 
 /** What is sent, what is answered, and what is printed */
@@ -45,6 +46,25 @@ const cases: [args: string[], request: string, answer: unknown, out: string][] =
     'GET /ipdr/v1/history?name=app%3Av2&limit=1',
     { changes: [change], more: false },
     `${JSON.stringify({ changes: [change], more: false })}\n`,
+  ],
+  [
+    ['history', 'app:v2', '--at', '41'],
+    'GET /ipdr/v1/history/tags?name=app%3Av2&at=41',
+    { repository: 'app', state: 41, tags: [pastTag], more: false },
+    `TAG  DIGEST${' '.repeat(67)}CID   DELETED\nv2   ${old}  bafy  yes\n` +
+      'What is deleted can be pulled after "ipdr undo app:v2 --to 41".\n',
+  ],
+  [
+    ['history', 'app', '--at', time, '--json'],
+    `GET /ipdr/v1/history/tags?name=app&at=${encodeURIComponent(time)}`,
+    { repository: 'app', state: 41, tags: [pastTag], more: false },
+    `${JSON.stringify({ repository: 'app', state: 41, tags: [pastTag] })}\n`,
+  ],
+  [
+    ['history', 'app', '--at', '0'],
+    'GET /ipdr/v1/history/tags?name=app&at=0',
+    { repository: 'app', state: 0, tags: [], more: false },
+    'There was no tag of app in state 0.\n',
   ],
   [
     ['history', 'app', '--forget'],
@@ -119,6 +139,22 @@ describe('ipdr history, undo and diff', () => {
     )
   })
 
+  it('list the tags of one state, however many pages they are', async () => {
+    await using server = await fakeServer(({ url }, res) => {
+      const query = new URL(url ?? '', 'http://registry').searchParams
+      const [at, last] = [query.get('at'), query.get('last')]
+      const tag = { null: 'v1', v1: 'v2', v2: 'v3' }[String(last)]
+      assert.ok(last === null ? at === time : at === '41', `${url}`)
+      res.end(JSON.stringify({ repository: 'app', state: 41, tags: [{ ...pastTag, tag }], more: tag !== 'v3' }))
+    })
+    const args = ['history', 'app', '--at', time, '--json', '--docker-registry-host', server.host]
+    const { tags } = JSON.parse((await ipdr(args)).out) as { tags: { tag: string }[] }
+    assert.deepEqual(
+      tags,
+      ['v1', 'v2', 'v3'].map(tag => ({ ...pastTag, tag })),
+    )
+  })
+
   it('refuse a state that is neither a number nor a time, and to forget everything', async () => {
     for (const args of [
       ['undo', 'app', '--to', 'yesterday'],
@@ -128,6 +164,9 @@ describe('ipdr history, undo and diff', () => {
       ['diff', 'x'],
       ['diff', '40', '2026-02-30T00:00:00Z'],
       ['history', '--forget'],
+      ['history', '--at', '41'],
+      ['history', 'app', '--at', '41', '--forget'],
+      ['history', 'app', '--at', 'yesterday'],
     ]) {
       const { code, out } = await ipdr(args)
       assert.deepEqual({ code, out }, { code: 1, out: '' }, args.join(' '))
