@@ -283,6 +283,7 @@ describe('docs/openapi.yaml', () => {
       ['GET /ui/api/repositories', 200],
       ['GET /ui/api/repositories', 200, '?q=v&from=0&n=1'],
       ['GET /ui/api/repositories', 200, '?in=/'],
+      ['GET /ui/api/repositories', 200, '?q=platform:linux/arm64'],
       ['GET /ui/api/repositories', 400, '?n=x'],
       ['GET /ui/api/find', 200, `?${q}`],
       ['GET /ui/api/find', 400, '?q=app'],

@@ -207,6 +207,25 @@ describe('what the pages show', () => {
     }
   })
 
+  it('are found by platforms and annotations of images', async () => {
+    for (const [search, expected, found] of [
+      ['platform:linux/amd64', ['team/app', 'other', 'team/api'], ['multi', 'v1']],
+      ['platform:linux/arm64', [], undefined],
+      ['annotation:a=<b>b</b>', ['team/app', 'other', 'team/api'], ['v1']],
+      ['annotation:a=b', [], undefined],
+      ['team annotation:a=<b>b</b> platform:linux/amd64', ['team/app', 'team/api'], ['v1']],
+      ['multi platform:linux/amd64', ['team/app'], ['multi']],
+      ['app:mul annotation:a=<b>b</b>', [], undefined],
+    ] as const) {
+      const { items, total, ...rest } = await list(app, `/ui/api/repositories?q=${encodeURIComponent(search)}`)
+      assert.deepEqual([names({ items, total }), total, rest], [expected, expected.length, { unsearched: 0 }], search)
+      assert.deepEqual(items[0]?.['found'], found, search)
+    }
+    const query = `repository=team/app&q=${encodeURIComponent('annotation:a="<b>b</b>"')}`
+    assert.partialDeepStrictEqual(await list(app, `/ui/api/tags?${query}`), { items: [{ tag: 'v1' }], total: 1 })
+    assert.deepEqual((await list(app, `/ui/api/repositories?in=/&q=platform:linux/amd64`)).total, 2)
+  })
+
   it('are folders of repositories, and what is in one', async () => {
     const lines = async (query: string): Promise<unknown[]> =>
       (await list(app, `/ui/api/repositories?${query}`)).items.map(({ folder, name, repositories }) => [
@@ -350,7 +369,7 @@ rules:
   let app: TestApp
   before(async () => {
     app = await TestApp.start({ access: {} })
-    const image = imageManifest()
+    const image = imageManifest({ annotations: { a: 'b' } })
     for (const repository of ['public/app', 'team/app', 'secret/app']) {
       await app.pushEmptyConfig(repository)
       for (const tag of ['v1', 'edge']) {
@@ -370,9 +389,17 @@ rules:
     assert.deepEqual(names(await list(app, '/ui/api/repositories?q=secret', alice)), [])
     assert.deepEqual(names(await list(app, '/ui/api/tags?repository=team/app', alice), 'tag'), ['v1'])
     assert.deepEqual(names(await list(app, '/ui/api/repositories?q=edge', alice)), ['public/app'])
+    const annotated = await list(app, '/ui/api/repositories?q=annotation:a=b', alice)
+    assert.deepEqual(
+      annotated.items.map(({ found, name }) => [name, found]),
+      [
+        ['team/app', ['v1']],
+        ['public/app', ['edge', 'v1']],
+      ],
+    )
     const { items } = await list(app, '/ui/api/repositories?q=team', alice)
     assert.partialDeepStrictEqual(items, [{ tags: 1, newest: { tag: 'v1' } }])
-    const digest = sha256(imageManifest())
+    const digest = sha256(imageManifest({ annotations: { a: 'b' } }))
     const { places } = json(await app.get(`/ui/api/find?q=${digest}`, alice)) as { places: Record<string, unknown>[] }
     assert.deepEqual(
       places.map(({ repository, tags }) => [repository, tags]),

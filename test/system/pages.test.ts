@@ -157,7 +157,7 @@ describe('a visitor of pages', { timeout }, () => {
     assert.deepEqual(visitor.problems, [])
   })
 
-  it('finds an image by its digest and its CID', async () => {
+  it('finds an image by its digest, its CID and its platform', async () => {
     const response = await fetch(`${server.url}/v2/team/shop/manifests/v1`)
     await using visitor = await PageVisitor.open(server.url)
     for (const header of ['Docker-Content-Digest', 'X-Ipfs-Cid']) {
@@ -167,6 +167,12 @@ describe('a visitor of pages', { timeout }, () => {
       await visitor.page.getByRole('searchbox').press('Enter')
       await visitor.page.getByRole('heading', { name: 'team/shop@sha256:' }).waitFor()
     }
+    await visitor.page.goto(`${server.url}/#/`)
+    await visitor.page.getByRole('searchbox').fill('platform:linux/arm64')
+    await visitor.page.getByRole('status').filter({ hasText: '1 found' }).waitFor()
+    await visitor.page.getByRole('link', { name: 'library/multi', exact: true }).waitFor()
+    await visitor.page.getByRole('searchbox').fill('annotation:a=b')
+    await visitor.page.getByRole('heading', { name: 'No image is like this' }).waitFor()
     assert.deepEqual(visitor.problems, [])
   })
 

@@ -5,7 +5,7 @@ import { isConnected, useImageChanges } from '../live.ts'
 import { LogInLinks } from '../parts/log-in.ts'
 import { ErrorNotice, Notice } from '../parts/notice.ts'
 import { Pager } from '../parts/pager.ts'
-import { Search } from '../parts/search.ts'
+import { Search, Unsearched } from '../parts/search.ts'
 import { count, foldersOf, formatSize, shortDigest } from '../parts/texts.ts'
 import { Time } from '../parts/time.ts'
 import { linkTo, replaceRoute, type Route } from '../router.ts'
@@ -104,10 +104,11 @@ function Repositories({
         folder === '' ? 'Show folders' : 'Show all repositories',
       ),
     ),
+    h(Unsearched, { unsearched: data.unsearched, again }),
     data.total === 0 &&
       h(
         Notice,
-        { title: 'Nothing has such a name' },
+        { title: data.unsearched === undefined ? 'Nothing has such a name' : 'No image is like this' },
         h(
           'p',
           {},
@@ -117,6 +118,10 @@ function Repositories({
           h('code', {}, 'team/'),
           ' or ',
           h('code', {}, 'app:v1'),
+          '. Conditions on images are ',
+          h('code', {}, 'platform:linux/arm64'),
+          ' and ',
+          h('code', {}, 'annotation:name=value'),
           '.',
         ),
       ),

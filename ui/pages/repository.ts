@@ -8,7 +8,7 @@ import { ErrorNotice, Notice } from '../parts/notice.ts'
 import { OutcomeNotice } from '../parts/outcome.ts'
 import { Pager } from '../parts/pager.ts'
 import { Path } from '../parts/path.ts'
-import { Search } from '../parts/search.ts'
+import { Search, Unsearched } from '../parts/search.ts'
 import { count } from '../parts/texts.ts'
 import { linkTo, replaceRoute, type Route } from '../router.ts'
 import type { PageType } from '../sections.ts'
@@ -52,8 +52,14 @@ function Tags({ route: { query, repository } }: { route: Route }): ComponentChil
           h('p', { class: 'quiet', role: 'status' }, what),
           data.may.undo && h('a', { href: linkTo(repository, '', { view: 'history' }) }, 'History'),
         ),
+    h(Unsearched, { unsearched: data?.unsearched, again }),
     data !== undefined && h(Selection, { repository, selected, setSelected }),
-    data?.total === 0 && (search === '' ? h(NoTags, {}) : h(Notice, { title: 'No tag has this in its name' })),
+    data?.total === 0 &&
+      (search === ''
+        ? h(NoTags, {})
+        : h(Notice, {
+            title: data.unsearched === undefined ? 'No tag has this in its name' : 'No image is like this',
+          })),
     data !== undefined && data.total > 0 && h(TagTable, { repository, tags: data.items, selected, setSelected }),
     h(Pager, { from, limit, total: data?.total ?? 0, link: next => linkTo(repository, '', { q: search, from: next }) }),
   )

@@ -1,5 +1,6 @@
 import { h, type ComponentChild } from 'preact'
 import { useEffect, useRef, useState } from 'preact/hooks'
+import { count } from './texts.ts'
 
 /** Milliseconds without a key before a search begins */
 const pause = 150
@@ -68,4 +69,22 @@ export function Search({
       }
     },
   })
+}
+
+/** Says that a search has not looked at all images, and has it go on */
+export function Unsearched({
+  again,
+  unsearched = 0,
+}: {
+  unsearched?: number | undefined
+  again: () => void
+}): ComponentChild {
+  return unsearched === 0
+    ? null
+    : h(
+        'p',
+        { class: 'quiet' },
+        `${count(unsearched, 'image')} not looked at yet. `,
+        h('button', { type: 'button', onClick: again }, 'Look further'),
+      )
 }

@@ -197,7 +197,7 @@ function addLists(router: Router, registry: Registry, maintenance: Maintenance |
         ...partOf(req),
       }
       const caller = callerOf(res)
-      const { items, total } = await (await registry.overview()).tags(question, caller, clientSignal(res))
+      const { items, ...rest } = await (await registry.overview()).tags(question, caller, clientSignal(res))
       const may = (tag?: string): Rights => maintenance?.rights(question.repository, caller, tag) ?? noRights
       res.json({
         items: items.map(item => ({
@@ -205,7 +205,7 @@ function addLists(router: Router, registry: Registry, maintenance: Maintenance |
           mayDelete: may(item.tag).delete,
           isImmutable: maintenance?.isImmutable(question.repository, item.tag) ?? false,
         })),
-        total,
+        ...rest,
         may: may(),
       })
     })

@@ -4,7 +4,8 @@
  * room of the registry.
  *
  * - `overview.ts` (begin here): the questions
- * - `catalogue.ts`, `ordered.ts`: all names in memory, as long as somebody looks
+ * - `catalogue.ts`, `ordered.ts`: all names in memory, as long as somebody looks; `filter.ts`, `image-facts.ts`: what
+ *   is searched for in them
  * - `summary.ts`: one line of a list; `image-details.ts`, `image-config.ts`: one image; `comparison.ts`: two
  * - `tag-details.ts`: what a list of many tags says of each
  */
@@ -17,13 +18,12 @@ import type { SignaturePolicy } from '../signatures/signature-policy.ts'
 import { TimeSlice } from '../../scheduling/time-slice.ts'
 import { compareImages, type Comparison } from './comparison.ts'
 import { Catalogue, type CatalogueEntry, type CatalogueTag } from './catalogue.ts'
+import { filteredTags, matcherOf, parseSearch, type Matcher } from './filter.ts'
+import { ImageSearches } from './image-facts.ts'
 import { ImageReader, type ImageContent, type ImageDetails } from './image-details.ts'
 import { Locator, type Place } from './locator.ts'
 import { tagDetails, type TagDetails } from './tag-details.ts'
 import { Summaries, type SummariesComponents, type Summary } from './summary.ts'
-
-/** Names of tags that a repository is found by, which a list shows */
-const maxShown = 5
 
 export interface OverviewComponents extends SummariesComponents {
   index: Index
@@ -41,6 +41,8 @@ export interface PartOf<T> {
   items: T[]
   /** Of all parts together */
   total: number
+  /** Images that were not looked at, as that would take too long; the same question again goes on with them */
+  unsearched?: number
 }
 
 export interface TagLine extends Partial<Summary> {
@@ -69,7 +71,7 @@ export interface FolderLine {
 }
 
 export interface RepositoriesQuestion extends Part {
-  /** A part of a name, of a tag, or of both as `<name>:<tag>`; empty: all */
+  /** A part of a name, of a tag, or of both as `<name>:<tag>`, and conditions on images (filter.ts); empty: all */
   search: string
   /** Those below a folder such as `team/`, or for `/` all, each folder in it as one line; empty: without folders */
   folder: string
@@ -90,6 +92,7 @@ export class Overview {
   readonly #catalogue: Catalogue
   readonly #summaries: Summaries
   readonly #images: ImageReader
+  readonly #searches: ImageSearches
   readonly #locator: Locator
   readonly #index: Index
 
@@ -100,23 +103,43 @@ export class Overview {
     this.#catalogue = catalogue
     this.#summaries = summaries
     this.#images = new ImageReader({ ...components, catalogue, summaries })
+    this.#searches = new ImageSearches({ images: this.#images })
     this.#locator = new Locator({ ...components, catalogue })
   }
 
   /** Repositories, and folders of them, newest first */
   async repositories(
-    { folder, search, from, limit }: RepositoriesQuestion,
+    question: RepositoriesQuestion,
     caller: Caller,
     signal: AbortSignal,
   ): Promise<PartOf<RepositoryLine | FolderLine>> {
     caller.requireCatalog()
-    const matches = matcherOf(search, caller)
+    const { filter, text } = parseSearch(question.search)
+    if (filter === undefined) {
+      const found = await this.#find(question, matcherOf(text, caller), caller, signal)
+      return await this.#lines(found, question, caller, signal)
+    }
+    const { found, unsearched } = await this.#searches.run(filter, signal, async search => {
+      const matches = async (entry: CatalogueEntry): Promise<string[] | undefined> =>
+        await filteredTags(entry, text, caller, search.fits)
+      const found = await this.#find(question, matches, caller, signal)
+      return { found, unsearched: search.unsearched }
+    })
+    return { ...(await this.#lines(found, question, caller, signal)), unsearched }
+  }
+
+  async #find(
+    { folder }: RepositoriesQuestion,
+    matches: (entry: CatalogueEntry) => ReturnType<Matcher> | Promise<ReturnType<Matcher>>,
+    caller: Caller,
+    signal: AbortSignal,
+  ): Promise<Map<string, Found>> {
     const above = folder === '/' ? '' : folder
     const found = new Map<string, Found>()
     const slice = new TimeSlice()
     for (const entry of await this.#catalogue.entries()) {
       const { name } = entry
-      const tags = name.startsWith(above) && caller.sees(name) ? matches(entry) : undefined
+      const tags = name.startsWith(above) && caller.sees(name) ? await matches(entry) : undefined
       if (tags !== undefined) {
         const end = folder === '' ? -1 : name.indexOf('/', above.length)
         const key = end < 0 ? name : name.slice(0, end + 1)
@@ -127,6 +150,15 @@ export class Overview {
       await slice.pause()
       signal.throwIfAborted()
     }
+    return found
+  }
+
+  async #lines(
+    found: ReadonlyMap<string, Found>,
+    { from, limit }: Part,
+    caller: Caller,
+    signal: AbortSignal,
+  ): Promise<PartOf<RepositoryLine | FolderLine>> {
     const items = await Promise.all(
       [...found]
         .slice(from, from + limit)
@@ -151,13 +183,25 @@ export class Overview {
     if (entry === undefined) {
       throw new OciError('NAME_UNKNOWN', { detail: { name: repository } })
     }
-    const text = search.toLowerCase()
+    const { filter, text } = parseSearch(search)
     const all = await visibleTags(entry.name, order === 'newest' ? entry.tags : await entry.tagsByName(), caller)
     const visible = text === '' ? all : all.filter(({ tag }) => tag.toLowerCase().includes(text))
+    const { found, unsearched } =
+      filter === undefined
+        ? { found: visible, unsearched: undefined }
+        : await this.#searches.run(filter, signal, async search => {
+            const found = []
+            for (const item of visible) {
+              if (await search.fits(repository, item.digest)) {
+                found.push(item)
+              }
+            }
+            return { found, unsearched: search.unsearched }
+          })
     const items = await Promise.all(
-      visible.slice(from, from + limit).map(async tag => await this.#tagLine(repository, tag, signal)),
+      found.slice(from, from + limit).map(async tag => await this.#tagLine(repository, tag, signal)),
     )
-    return { items, total: visible.length }
+    return { items, total: found.length, ...(unsearched === undefined ? {} : { unsearched }) }
   }
 
   /**
@@ -253,28 +297,4 @@ async function visibleTags(
     await slice.pause()
   }
   return visible
-}
-
-/** @returns for a repository that is found: the first tags by which it is, none where its name is enough */
-function matcherOf(search: string, caller: Caller): (entry: CatalogueEntry) => string[] | undefined {
-  const text = search.trim().toLowerCase()
-  const colon = text.lastIndexOf(':')
-  const [name, tag] = colon < 0 ? [text, text] : [text.slice(0, colon), text.slice(colon + 1)]
-  const tagsOf = (entry: CatalogueEntry): string[] | undefined => {
-    const found: string[] = []
-    for (const item of entry.tags) {
-      const isFound = item.tag.toLowerCase().includes(tag)
-      if (isFound && caller.may({ action: 'pull', repository: entry.name, tag: item.tag })) {
-        found.push(item.tag)
-      }
-      if (found.length === maxShown) {
-        break
-      }
-    }
-    return found.length === 0 ? undefined : found
-  }
-  return entry => {
-    const isNamed = entry.name.includes(name)
-    return colon < 0 ? (isNamed ? [] : tagsOf(entry)) : isNamed ? tagsOf(entry) : undefined
-  }
 }
