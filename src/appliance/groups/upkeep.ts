@@ -8,6 +8,7 @@ import { PastTags } from '../../upkeep/history/past-tags.ts'
 import { Undo } from '../../upkeep/history/undo.ts'
 import { Maintenance } from '../../upkeep/maintenance/maintenance.ts'
 import { Retention } from '../../upkeep/retention/retention.ts'
+import { wholeProtection } from '../../upkeep/retention/rules.ts'
 import { BlockListUpgrade } from '../../upkeep/rebuild/block-list-upgrade.ts'
 import { IndexRebuilder } from '../../upkeep/rebuild/index-rebuilder.ts'
 import { ManifestUpgrade } from '../../upkeep/rebuild/manifest-upgrade.ts'
@@ -56,6 +57,7 @@ export function buildUpkeep(components: Components): Upkeep {
     {
       interval: interval * second,
       untagged: untagged === undefined ? undefined : untagged * second,
+      isProtected: wholeProtection(config.retention),
       cacheBytes: config.cache.maxBytes,
       historyKeep: config.history.keep * second,
     },

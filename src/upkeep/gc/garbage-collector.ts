@@ -25,7 +25,7 @@ import { OciError } from '../../oci/errors.ts'
 import { requireOwnFailure } from './stopped.ts'
 import { MirrorEviction } from './mirror-eviction.ts'
 import { HistoryExpiry, type HistoryExpiryInit } from './history-expiry.ts'
-import { IndexCleaner } from './index-cleaner.ts'
+import { IndexCleaner, type IndexCleanerInit } from './index-cleaner.ts'
 import type { EventSink } from '../../registry/event-sink.ts'
 import type { IndexCondition } from '../../registry/index-condition.ts'
 import { ReachableBlocks, requireNoneMissing, type ReachableBlocksComponents } from './reachable-blocks.ts'
@@ -67,6 +67,7 @@ export interface GarbageCollectorInit {
   interval: number
   /** How long a manifest is kept after it was pushed or lost its last tag; milliseconds. Undefined: for ever. */
   untagged?: number | undefined
+  isProtected?: IndexCleanerInit['isProtected']
   /** Bytes that images of other nodes may take */
   cacheBytes: number
   /** How long a change can be undone; milliseconds. @default nothing can be undone */

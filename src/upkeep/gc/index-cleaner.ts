@@ -30,6 +30,8 @@ export interface IndexCleanerComponents {
 export interface IndexCleanerInit {
   /** How long a manifest is kept after it was pushed or lost its last tag; milliseconds. Undefined: for ever. */
   untagged?: number | undefined
+  /** Whether manifests without a tag stay in a repository all the same; @default none do */
+  isProtected?: ((repository: string) => boolean) | undefined
 }
 
 /** What was deleted from the index, or in a dry run would be */
@@ -62,10 +64,12 @@ interface CleanOptions {
 export class IndexCleaner {
   readonly #components: IndexCleanerComponents
   readonly #untagged: number | undefined
+  readonly #isProtected: (repository: string) => boolean
 
   constructor(components: IndexCleanerComponents, init: IndexCleanerInit) {
     this.#components = components
     this.#untagged = init.untagged
+    this.#isProtected = init.isProtected ?? (() => false)
   }
 
   /** Resolves when all deletions are durable. The caller holds {@link LinkGuard.beginCollection}. */
@@ -92,6 +96,9 @@ export class IndexCleaner {
     }
     const before = Date.now() - this.#untagged
     for await (const repository of index.repositories(everything)) {
+      if (this.#isProtected(repository)) {
+        continue
+      }
       await links.repositories.run(
         repository,
         async () => {

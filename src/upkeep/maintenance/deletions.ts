@@ -10,7 +10,7 @@ import type { PullNotes } from '../../registry/pull-notes.ts'
 import { KeyedLock } from '../../scheduling/keyed-lock.ts'
 import { decideTags } from '../retention/decide-tags.ts'
 import { readRepositoryState, type RepositoryState } from '../retention/repository-state.ts'
-import { compileRules, type CompiledRule, type RetentionRule } from '../retention/rules.ts'
+import { compileRules, wholeProtection, type CompiledRule, type RetentionRule } from '../retention/rules.ts'
 import { bytesOfTheirOwn, planDeletion, type Deletion } from './plan-deletion.ts'
 
 export interface DeletionsComponents extends Omit<DeletingComponents, 'history'> {
@@ -150,7 +150,7 @@ export class Deletions {
       now: Date.now(),
     })
     const reasons = this.#retentionOf(state, tags)
-    const { historyKeep, untagged } = this.#init
+    const { historyKeep, retention, untagged } = this.#init
     return {
       deletion,
       result: {
@@ -159,7 +159,7 @@ export class Deletions {
         manifests: deletion.manifests.size,
         bytes: await bytesOfTheirOwn(this.#components.index, state, deletion.manifests, signal),
         keptFor: historyKeep,
-        untagged,
+        untagged: wholeProtection(retention)(repository) ? undefined : untagged,
       },
     }
   }

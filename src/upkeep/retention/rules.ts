@@ -34,6 +34,11 @@ export function compileRules(rules: readonly RetentionRule[]): CompiledRule[] {
   return rules.map((rule, position) => ({ ...rule, ...imageMatcher(rule.images), name: `retention[${position}]` }))
 }
 
+/** Tells which repositories rules protect as a whole: their manifests without a tag stay, too */
+export function wholeProtection(rules: readonly RetentionRule[]): (repository: string) => boolean {
+  return imageMatcher(rules.filter(({ protect }) => protect === true).flatMap(({ images }) => images)).hasWhole
+}
+
 const units = [
   ['d', 86_400],
   ['h', 3600],

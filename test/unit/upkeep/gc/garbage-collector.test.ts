@@ -13,6 +13,7 @@ import { randomBytes, sha256 } from '../../../fixtures/images.ts'
 import { descriptorOf, imageIndex, imageManifest, ociIndex, ociManifest } from '../../../fixtures/manifests.ts'
 import { blocksBelow, blocksOnDisk, rootsInIndex } from '../../../fixtures/reachable.ts'
 import { readAll, stream, TestRegistry } from '../../../fixtures/registry.ts'
+import { wholeProtection } from '../../../../src/upkeep/retention/rules.ts'
 import { until } from '../../../fixtures/until.ts'
 
 const mebibyte = 1024 * 1024
@@ -253,6 +254,27 @@ describe('a garbage collection', () => {
     assert.deepEqual((await stores.registry.repositories({ limit: 10, last: undefined }, trusted)).items, [])
     await stores.collector().collect()
     assert.equal((await blocksOnDisk(stores)).size, 0)
+  })
+
+  it('leaves manifests without a tag in repositories that rules of retention protect', async () => {
+    const isProtected = wholeProtection([
+      { images: ['prod/**'], protect: true },
+      { images: ['part:v*'], protect: true },
+      { images: ['other/**'], keep: { last: 1 } },
+    ])
+    const repositories = ['prod/app', 'part', 'other/app']
+    for (const repository of repositories) {
+      await pushImage(repository, 'v1', [])
+      await stores.repository(repository).deleteManifest({ tag: 'v1' })
+    }
+    const left = async (): Promise<string[]> => {
+      return (await stores.registry.repositories({ limit: 10, last: undefined }, trusted)).items
+    }
+    await until('a millisecond has passed', async () => {
+      await stores.collector({ untagged: 0, isProtected }).collect()
+      return (await left()).length < repositories.length
+    })
+    assert.deepEqual(await left(), ['prod/app'])
   })
 
   it('counts the time of a manifest from when it lost its tag', async () => {
