@@ -167,6 +167,17 @@ describe('who looks after a repository', () => {
     assert.deepEqual(await tagsOf(app), before)
   })
 
+  it('says when an image without a tag goes, and that it stays where a rule protects the repository', async () => {
+    for (const [glob, expected] of [
+      ['prod/**', 60],
+      ['team/app:v*', 60],
+      ['team/**', undefined],
+    ] as const) {
+      await using app = await start({ untagged: 60, retention: [{ images: [glob], protect: true }] })
+      assert.equal((await remove(app, ['v1'], { dryRun: true })).untagged, expected, glob)
+    }
+  })
+
   it('undoes nothing that somebody has changed since', async () => {
     await using app = await start()
     const { state } = await remove(app, ['v1'])
