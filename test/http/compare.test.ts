@@ -13,14 +13,16 @@ import {
   ociIndex,
   ociManifest,
 } from '../fixtures/manifests.ts'
+import type { ImageDetails } from '../../src/registry/overview/image-details.ts'
 import type { Comparison } from '../../src/registry/overview/comparison.ts'
 
 const rules = `
 rules:
   - { who: ['user:alice'], repositories: ['team/**'], actions: [pull], tags: ['v*'] }
   - { who: ['user:alice'], repositories: ['other/**'], actions: [pull] }
+  - { who: ['user:alice', 'user:bob'], repositories: ['solo/**'], actions: [pull] }
 `
-const users = { alice: 'of alice' }
+const users = { alice: 'of alice', bob: 'of bob' }
 const alice = basic('alice', users.alice)
 const layerType = 'application/vnd.oci.image.layer.v1.tar'
 const base = Buffer.from('a base')
@@ -60,20 +62,25 @@ describe('a comparison of two images', () => {
     ...descriptorOf(image, ociManifest),
     platform: { os: 'linux', architecture },
   })
+  const index3 = imageIndex([variant(v1, 'amd64'), variant(v1, 'arm64')])
+  const index4 = imageIndex([variant(v1, 'amd64'), variant(v2, 'riscv64')])
   let app: TestApp
 
   before(async () => {
     app = await TestApp.start({ access: {} })
-    for (const repository of ['team/app', 'other/app', 'secret/app']) {
+    for (const repository of ['team/app', 'other/app', 'secret/app', 'solo/app']) {
       await app.pushEmptyConfig(repository)
       for (const blob of [config1, config2, base, app1, app2]) {
         await app.pushBlob(repository, blob)
       }
       await app.pushManifest(repository, 'v1', v1)
       await app.pushManifest(repository, 'v2', v2)
+      if (repository === 'solo/app') {
+        continue
+      }
       await app.pushManifest(repository, 'edge', v2)
-      await app.pushManifest(repository, 'v3', imageIndex([variant(v1, 'amd64'), variant(v1, 'arm64')]), ociIndex)
-      await app.pushManifest(repository, 'v4', imageIndex([variant(v1, 'amd64'), variant(v2, 'riscv64')]), ociIndex)
+      await app.pushManifest(repository, 'v3', index3, ociIndex)
+      await app.pushManifest(repository, 'v4', index4, ociIndex)
     }
     app.access.change({ rules, users })
   })
@@ -197,5 +204,24 @@ describe('a comparison of two images', () => {
       assert.equal(await status(reference, other), expected, `${reference} ${other}`)
     }
     assert.equal(await status('v1', 'v2', {}), 401)
+  })
+
+  it('is beside the bytes that an image has of its own, among what the caller may pull', async () => {
+    const ownSize = async (repository: string, reference: string, headers: Record<string, string>): Promise<unknown> =>
+      (json(await app.get(`/ui/api/image?repository=${repository}&reference=${reference}`, headers)) as ImageDetails)
+        .ownSize
+    const bob = basic('bob', users.bob)
+    const sizes = [v1, config1, app1].map(({ byteLength }) => byteLength)
+    assert.equal(
+      await ownSize('solo/app', 'v1', bob),
+      sizes.reduce((sum, bytes) => sum + bytes, 0),
+    )
+    // she may pull the same blobs from other repositories
+    assert.equal(await ownSize('solo/app', 'v1', alice), v1.byteLength)
+    // two indexes have this image; it has a tag, too
+    assert.equal(await ownSize('other/app', 'v1', alice), 0)
+    assert.equal(await ownSize('other/app', 'v3', alice), index3.byteLength)
+    // no other index has its second image, but a tag leads there
+    assert.equal(await ownSize('other/app', 'v4', alice), index4.byteLength)
   })
 })

@@ -35,7 +35,7 @@ export function ImageView({ image, reference }: { image: ImageDetails; reference
 }
 
 function Facts({ image, reference }: { image: ImageDetails; reference: string }): ComponentChild {
-  const { artifactType, cid, config, digest, kind, repository, size, tags, updated } = image
+  const { artifactType, cid, config, digest, kind, ownSize, repository, size, tags, updated } = image
   const others = tags.items.filter(tag => tag !== reference)
   const what = config === undefined && kind === 'image' ? 'Artifact' : kinds[kind]
   const platform =
@@ -48,6 +48,13 @@ function Facts({ image, reference }: { image: ImageDetails; reference: string })
     h(Fact, { name: 'Kind' }, what, platform === undefined || platform === '' ? '' : ` for ${plain(platform)}`),
     artifactType !== undefined && config === undefined && h(Fact, { name: 'Type' }, h('bdi', {}, plain(artifactType))),
     h(Fact, { name: 'Size' }, size === undefined ? 'too many parts to count' : formatSize(size)),
+    size !== undefined &&
+      ownSize !== undefined &&
+      h(
+        Fact,
+        { name: 'Of its own' },
+        `${formatSize(ownSize)}, and ${formatSize(Math.max(size - ownSize, 0))} shared with others`,
+      ),
     updated !== undefined && h(Fact, { name: 'Pushed' }, h(Time, { at: updated })),
     h(Fact, { name: 'Built' }, h(Time, { at: config?.created })),
     h(Fact, { name: 'Digest' }, h(Copyable, { text: digest, what: 'the digest' })),

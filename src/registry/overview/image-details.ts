@@ -12,6 +12,7 @@ import type { SignaturePolicy } from '../signatures/signature-policy.ts'
 import type { Catalogue } from './catalogue.ts'
 import { readConfig, type ImageConfig } from './image-config.ts'
 import { limited, pairsOf, textOf, type Limited, type Pair } from './limited.ts'
+import { ownSize, type OwnSizeInit } from './own-size.ts'
 import { readReferrers, type Referrer } from './referrers.ts'
 import type { Summaries } from './summary.ts'
 
@@ -52,6 +53,8 @@ export interface ImageDetails {
   artifactType: string | undefined
   /** Bytes of all that it names and that is here; undefined where it is too much to count */
   size: number | undefined
+  /** Of these, bytes that no other image has which the caller may pull; undefined where it is too much to count */
+  ownSize: number | undefined
   /** When it was pushed, or a tag was last taken from it; ISO 8601 */
   updated: string | undefined
   /** Those that point at it and that the caller may pull */
@@ -80,8 +83,8 @@ export interface ImageContent extends Pick<ImageDetails, 'repository' | 'digest'
 }
 
 export interface ImageReaderComponents {
-  catalogue: Pick<Catalogue, 'tagsOf'>
-  index: Pick<Index, 'isLinked' | 'manifest'>
+  catalogue: Pick<Catalogue, 'entry' | 'tagsOf'>
+  index: Pick<Index, 'blob' | 'isBlobOwned' | 'isLinked' | 'manifest' | 'manifests'>
   local: (name: string) => LocalRepository
   summaries: Pick<Summaries, 'size'>
   /** @default nothing is said of signatures */
@@ -110,6 +113,7 @@ export class ImageReader {
       mediaType,
       artifactType: textOf(manifest?.artifactType),
       size: record && (await summaries.size(repository, record)),
+      ownSize: record && (await this.#ownSize({ digest, record, repository }, caller, signal)),
       updated: record?.updated,
       tags: limited(visible, maxTags, tag => tag),
       unread,
@@ -120,6 +124,18 @@ export class ImageReader {
       subject: manifest?.subject?.digest,
       referrers: await readReferrers({ signatures }, local(repository), digest, signal),
     }
+  }
+
+  async #ownSize(
+    image: Pick<OwnSizeInit, 'digest' | 'record' | 'repository'>,
+    caller: Caller,
+    signal: AbortSignal,
+  ): Promise<number | undefined> {
+    const { catalogue, index } = this.#components
+    const tagged = ((await catalogue.entry(image.repository))?.tags ?? []).map(({ digest }) => digest)
+    // what somebody may not pull is nothing that a size may tell of
+    const counts = (repository: string): boolean => caller.may({ action: 'pull', repository })
+    return await ownSize(index, { ...image, tagged, counts }, signal)
   }
 
   /** @throws OciError as {@link read} */
