@@ -5,7 +5,6 @@ import type { Undone } from '../../upkeep/history/undo.ts'
 import type { Connection } from './appliance-client.ts'
 import { askJson, jsonBody } from './ask-json.ts'
 export type { Change, Differences } from '../../upkeep/history/history-log.ts'
-export type { PastTag } from '../../upkeep/history/past-tags.ts'
 export type { Undone } from '../../upkeep/history/undo.ts'
 
 /** The number of a state, or a time (RFC 3339) at which it was in force */
