@@ -38,6 +38,11 @@ describe('/v2/', () => {
       /^HTTP\/1.1 200 /,
     )
   })
+
+  it('answers 400 to a URL that is none', async () => {
+    const text = await app.exchange('GET http://[::1/v2/ HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n')
+    assert.match(text, /^HTTP\/1.1 400 [\s\S]*"REQUEST_INVALID"/)
+  })
 })
 
 describe('methods', () => {

@@ -74,7 +74,7 @@ describe('who looks after repositories', { timeout: 120_000 }, () => {
     await page.keyboard.press('Enter')
     await page.getByText(/^2 tags are deleted\./).waitFor()
     assert.deepEqual(await tagsOf(), ['prod-1', 'v3'])
-    assert.equal(await page.getByRole('checkbox', { name: 'Select v1' }).count(), 0)
+    await page.getByRole('checkbox', { name: 'Select v1' }).waitFor({ state: 'detached' })
     await page.getByRole('button', { name: 'Undo' }).focus()
     await page.keyboard.press('Enter')
     await page.getByRole('checkbox', { name: 'Select v1' }).waitFor()

@@ -13,7 +13,7 @@
  *
  * May import access, events, upkeep, registry, oci and scheduling.
  */
-import express, { type Express, type RequestHandler, type Router } from 'express'
+import express, { type Express, type Request, type RequestHandler, type Router } from 'express'
 import { OciError } from '../../oci/errors.ts'
 import type { Logger } from '../../log.ts'
 import type { Metrics } from '../../metrics.ts'
@@ -129,8 +129,17 @@ export function createApp(components: AppComponents, init: AppInit): AppListener
   const registry = registryRoutes(components, init)
   const others = otherRoutes(components, init)
   return createListener(components, init, 'admin token', (req, res, next) => {
-    ;(/^\/v2(?:\/|$)/.test(req.path) ? registry : others)(req, res, next)
+    ;(isForRegistry(req) ? registry : others)(req, res, next)
   })
+}
+
+/** @throws OciError REQUEST_INVALID where the URL is none, such as `http://[::1/v2/` */
+function isForRegistry(req: Request): boolean {
+  try {
+    return /^\/v2(?:\/|$)/.test(req.path)
+  } catch (err) {
+    throw new OciError('REQUEST_INVALID', { cause: err, detail: { reason: 'the URL is malformed' } })
+  }
 }
 
 /** Whatever is below `/v2`. Most requests are for manifests and blobs, so these pass nothing that is not for them. */
