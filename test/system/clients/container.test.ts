@@ -72,7 +72,7 @@ suite('the container image', { timeout: 20 * minute }, () => {
     return await tryRun('docker', ['run', '--rm', ...options, 'ipdr-server'], { env: { DOCKER_HOST: docker.host } })
   }
 
-  test('is healthy soon, stops within 3 s, and leaves peer and images to the next one on its volume', async t => {
+  test('is healthy soon, stops soon, and leaves peer and images to the next one on its volume', async t => {
     let before: string
     {
       const usual = await timeOfCommand()
@@ -93,7 +93,7 @@ suite('the container image', { timeout: 20 * minute }, () => {
       const stop = await server.stop()
       t.diagnostic(`stopped after ${Math.round(stop.took)} ms`)
       assert.equal(stop.code, 0)
-      assert.ok(stop.took < 3 * second, `${stop.took} ms`)
+      assert.ok(stop.took < 3 * second + command, `${stop.took} ms, a command ${command} ms`)
     }
     await using server = await ServerContainer.start(docker, ['--volume', 'kept:/data'])
     await server.healthy()
