@@ -12,7 +12,7 @@ import { reportBlocks, succeed, testPage } from '../../fixtures/documents/run-pa
 import { imagePages, scenes } from '../../fixtures/documents/scenes.ts'
 import { Terminal } from '../../fixtures/documents/terminal.ts'
 import { run } from '../../fixtures/run.ts'
-import { temporaryDirectory, type TemporaryDirectory } from '../../fixtures/temporary.ts'
+import { temporaryHome, type TemporaryDirectory } from '../../fixtures/temporary.ts'
 import { installedTool, projectDirectory } from '../../fixtures/tools.ts'
 
 const minute = 60_000
@@ -24,7 +24,7 @@ suite('the commands in docs/', { timeout: 10 * minute }, () => {
   let checkout: string
 
   before(async () => {
-    scratch = resources.use(await temporaryDirectory('documents'))
+    scratch = resources.use(await temporaryHome('documents'))
     // a copy, as commands may change it
     checkout = join(scratch.path, 'ipdr')
     await mkdir(checkout)

@@ -13,7 +13,7 @@ import { testPage } from '../../fixtures/documents/run-page.ts'
 import { imagePages, scenes } from '../../fixtures/documents/scenes.ts'
 import { Terminal } from '../../fixtures/documents/terminal.ts'
 import { run } from '../../fixtures/run.ts'
-import { temporaryDirectory } from '../../fixtures/temporary.ts'
+import { temporaryHome } from '../../fixtures/temporary.ts'
 import { projectDirectory } from '../../fixtures/tools.ts'
 
 const minute = 60_000
@@ -24,7 +24,7 @@ suite('README.md, and pages with the image of the server', { timeout: 20 * minut
   let env: Record<string, string | undefined>
   before(async () => {
     const docker: Docker = resources.use(await startDocker())
-    const directory = resources.use(await temporaryDirectory('readme')).path
+    const directory = resources.use(await temporaryHome('readme')).path
     checkout = join(directory, 'ipdr')
     await mkdir(checkout)
     await run('bash', ['-c', 'git ls-files -z | xargs -0 cp --parents --target-directory "$0"', checkout], {
