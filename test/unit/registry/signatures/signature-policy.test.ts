@@ -379,8 +379,9 @@ describe('an image of another registry', () => {
       upstreams: [upstream],
       onlySigned: [{ repositories: ['docker.io/**'], keys: [key.public], refuse: ['pulls'], copies: false }],
     })
-    const pullFrom = async (tag: string): Promise<FoundManifest> =>
-      await (await mirror.registry.repository('docker.io/library/alpine', trusted)).manifest({ tag })
+    const repository = await mirror.registry.repository('docker.io/library/alpine', trusted)
+    assert.equal(repository.upstream, 'docker.io')
+    const pullFrom = async (tag: string): Promise<FoundManifest> => await repository.manifest({ tag })
     const denied = { code: 'DENIED', message: /and this one has no signature/ }
     assert.equal((await pullFrom('signed')).digest, signed)
     await assert.rejects(pullFrom('bare'), denied)
