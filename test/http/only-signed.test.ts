@@ -8,10 +8,13 @@ import { json, TestApp, type Reply } from '../fixtures/app.ts'
 import { basic } from '../fixtures/access.ts'
 import { sha256 } from '../fixtures/images.ts'
 import { imageManifest, ociManifest } from '../fixtures/manifests.ts'
+import { authorityOf, issue } from '../fixtures/code-signing.ts'
+import { notationSignature } from '../fixtures/notation.ts'
 import { bundleSignature, signingKey, simpleSignature, type Signature } from '../fixtures/signatures.ts'
 
 const [key, stranger] = [signingKey(), signingKey('stranger')]
 const notation = 'application/vnd.cncf.notary.signature'
+const [corp, outsider] = [issue({ name: 'release' }), issue({ name: 'outsider' })]
 const cosign = { 'User-Agent': 'cosign/v3.1.3 (linux; amd64) go-containerregistry/v0.20.6' }
 let app: TestApp
 let count = 0
@@ -23,9 +26,15 @@ before(async () => {
       { ...rule, repositories: ['prod/**'], refuse: ['pulls'] },
       { ...rule, repositories: ['tagged/**'], refuse: ['tags'] },
       { ...rule, repositories: ['trial/**'], refuse: [] },
+      {
+        ...rule,
+        repositories: ['corp/**'],
+        trust: { authorities: [authorityOf(corp)], identities: [] },
+        refuse: ['pulls'],
+      },
     ],
   })
-  for (const name of ['prod/app', 'tagged/app', 'trial/app', 'free/app']) {
+  for (const name of ['prod/app', 'tagged/app', 'trial/app', 'corp/app', 'free/app']) {
     await app.pushEmptyConfig(name)
   }
 })
@@ -129,6 +138,8 @@ describe('a tag of an image that must be signed', () => {
   })
 })
 
+const noAuthority = 'it is a signature of Notation, and no authority is configured whose certificates count'
+
 describe('the pages', () => {
   const subjectOf = (image: Buffer): { mediaType: string; digest: Digest; size: number } => {
     return { mediaType: ociManifest, digest: sha256(image), size: image.byteLength }
@@ -156,7 +167,7 @@ describe('the pages', () => {
     for (const [note, times] of [
       [{ verified: true, key: 'release' }, 2],
       [{ verified: false, reason: 'it is by none of the keys of the configuration' }, 1],
-      [{ verified: false, reason: 'it is a signature of Notation, which this registry does not verify' }, 1],
+      [{ verified: false, reason: noAuthority }, 1],
       [undefined, 1],
     ] as const) {
       assert.equal(
@@ -165,6 +176,24 @@ describe('the pages', () => {
         JSON.stringify(notes),
       )
     }
+  })
+
+  it('say by which authority a signature of Notation is verified', async () => {
+    const image = newImage()
+    await app.pushManifest('corp/app', 'page', image)
+    const subject = { digest: sha256(image), size: image.byteLength }
+    await attach('corp/app', notationSignature(outsider, subject))
+    const refusal = refusalIn(await app.get('/v2/corp/app/manifests/page'))
+    assert.match(refusal.message, /of none of the authorities of the configuration: have it signed by release or corp/)
+    await attach('corp/app', notationSignature(corp, subject, { format: 'cose' }))
+    assert.equal((await app.get('/v2/corp/app/manifests/page')).status, 200)
+    assert.deepEqual(
+      (await notesOf('corp/app', image)).toSorted((a, b) => JSON.stringify(a).length - JSON.stringify(b).length),
+      [
+        { verified: true, key: 'corp (CN=release, O=Example)' },
+        { verified: false, reason: 'its certificate is of none of the authorities of the configuration' },
+      ],
+    )
   })
 
   it('say that no key is known where there is none', async () => {

@@ -10,6 +10,7 @@ import type { Mutant } from './mutant.ts'
 import { peers } from './peers.ts'
 import { retrieval } from './retrieval.ts'
 import { security } from './security.ts'
+import { signatures } from './signatures.ts'
 import { upstreams } from './upstreams.ts'
 
 /** The whole table */
@@ -22,6 +23,7 @@ export const mutants: readonly Mutant[] = [
   ...peers,
   ...retrieval,
   ...security,
+  ...signatures,
   ...upstreams,
 ]
 

@@ -2,7 +2,7 @@ import type { Digest } from '../../oci/digest.ts'
 import { OciError } from '../../oci/errors.ts'
 import type { FoundManifest, RequestOptions } from '../repository.ts'
 import type { SignatureSource } from './read-signature.ts'
-import { attachedTag, bundleType, cosignReferrerType } from './signature-format.ts'
+import { attachedTag } from './signature-format.ts'
 
 /**
  * Referrers of one type that are looked at; what lies after them does not count. Many, as whoever may push can put as
@@ -18,10 +18,15 @@ export interface FoundSignature {
   read: () => Promise<FoundManifest>
 }
 
-/** What may be a signature of an image, however it is attached */
+/**
+ * What may be a signature of an image, however it is attached
+ *
+ * @param types of referrers
+ */
 export async function* findSignatures(
   source: SignatureSource,
   image: Digest,
+  types: readonly string[],
   options: RequestOptions,
 ): AsyncGenerator<FoundSignature> {
   const tag = attachedTag(image, 'sig')
@@ -29,7 +34,7 @@ export async function* findSignatures(
   if (tagged !== undefined) {
     yield { digest: tagged.digest, tag, read: async () => tagged }
   }
-  for (const type of [bundleType, cosignReferrerType]) {
+  for (const type of types) {
     let last: Digest | undefined
     for (let looked = 0; looked < maxReferrers; looked += pageSize) {
       const page = { limit: pageSize, last }

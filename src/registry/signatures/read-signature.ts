@@ -53,7 +53,7 @@ async function verdictOf(
   options: RequestOptions,
 ): Promise<Verdict> {
   if (artifactType === notationType) {
-    return { reason: 'it is a signature of Notation, which this registry does not verify' }
+    return await ofNotation(source, blobs.slice(1), question, options)
   }
   let verdict: Verdict = { reason: 'it holds no signature that this registry knows' }
   for (const layer of blobs.slice(1).slice(-maxLayers).reverse()) {
@@ -64,6 +64,26 @@ async function verdictOf(
     }
   }
   return verdict
+}
+
+async function ofNotation(
+  source: SignatureSource,
+  [layer, ...others]: readonly Descriptor[],
+  { digest, trust }: Question,
+  options: RequestOptions,
+): Promise<Verdict> {
+  if (trust.authorities.length === 0) {
+    return { reason: 'it is a signature of Notation, and no authority is configured whose certificates count' }
+  }
+  const { isNotationEnvelope, verifyNotation } = await import('./notation/notation-signature.ts')
+  if (layer === undefined || others.length > 0 || !isNotationEnvelope(layer.mediaType)) {
+    return { reason: 'it holds no signature that this registry knows' }
+  }
+  const subject = await source.manifest({ digest }, options)
+  const bytes = await readSmallBlob(source, layer.digest, maxBundleBytes, options)
+  return bytes === undefined
+    ? { reason: 'it is too large to be verified' }
+    : await verifyNotation(layer.mediaType, bytes, { subject, trust, now: Date.now() })
 }
 
 /** @returns undefined where the layer is no signature */

@@ -5,9 +5,10 @@ import { globMatcher } from '../../oci/globs.ts'
 import { TimeSlice } from '../../scheduling/time-slice.ts'
 import type { RequestOptions } from '../repository.ts'
 import { findSignatures, orUnknown, type FoundSignature } from './find-signatures.ts'
+import type { Trust } from './notation/authority.ts'
 import type { PublicKey } from './public-key.ts'
 import { verifySignature, type SignatureSource } from './read-signature.ts'
-import type { Verdict } from './signature-format.ts'
+import { bundleType, cosignReferrerType, notationType, type Lasting, type Verdict } from './signature-format.ts'
 
 const second = 1000
 /** Each entry takes a few hundred bytes */
@@ -25,14 +26,26 @@ export type Refused = 'pulls' | 'tags'
 export interface SignatureRule {
   /** Globs */
   repositories: readonly string[]
+  /** Whose signatures of cosign count */
   keys: readonly PublicKey[]
+  /** Whose signatures of Notation count; @default nobody's */
+  trust?: Trust
   refuse: readonly Refused[]
   /** Whether signatures count that were made for the same image in another repository */
   copies: boolean
 }
 
+/** Nobody's signatures count */
+const noTrust: Trust = { authorities: [], identities: [] }
+
 /** What has to be known of manifests beside their signatures */
 export type ManifestIndex = Pick<Index, 'manifest' | 'manifests' | 'mirrored' | 'tag'>
+
+interface KnownSignature extends Lasting {
+  digest: Digest
+  tag: string | undefined
+  key: string
+}
 
 /** The key by which an image is signed, or why it is not */
 export type Standing = { key: string } | { reason: string }
@@ -44,10 +57,12 @@ export class RuleCheck {
   readonly rule: SignatureRule
   readonly matches: (repository: string) => boolean
   readonly #index: ManifestIndex
-  /** By repository, image and signature, none of which can change */
+  /** Of manifests that may hold signatures that count */
+  readonly #types: readonly string[]
+  /** By repository, image and signature, none of which can change; what ends does so by its time */
   readonly #verdicts = new LRUCache<string, Verdict>({ max: maxVerdicts })
   /** The signature of an image that was valid when it was last asked about */
-  readonly #valid = new LRUCache<string, { digest: Digest; tag: string | undefined; key: string }>({ max: maxVerdicts })
+  readonly #valid = new LRUCache<string, KnownSignature>({ max: maxVerdicts })
   /** Why images of other registries are not signed */
   readonly #unsigned = new LRUCache<string, string>({ max: maxVerdicts, ttl: unsignedTime })
   /** Indexes that list a manifest */
@@ -59,6 +74,19 @@ export class RuleCheck {
     this.rule = rule
     this.name = `onlySigned[${position}]`
     this.matches = globMatcher(rule.repositories)
+    this.#types = [
+      ...(rule.keys.length > 0 ? [bundleType, cosignReferrerType] : []),
+      ...(this.#trust.authorities.length > 0 ? [notationType] : []),
+    ]
+  }
+
+  /** Names of keys and authorities whose signatures count */
+  get signers(): readonly string[] {
+    return [...this.rule.keys, ...this.#trust.authorities].map(({ name }) => name)
+  }
+
+  get #trust(): Trust {
+    return this.rule.trust ?? noTrust
   }
 
   /**
@@ -89,14 +117,14 @@ export class RuleCheck {
   ): Promise<Verdict> {
     const key = keyOf(source.name, image, digest)
     const known = this.#verdicts.get(key)
-    if (known !== undefined) {
+    if (known !== undefined && isStillSo(known)) {
       return known
     }
     const manifest = await orUnknown(read)
     if (manifest === undefined) {
       return { reason: 'it is not here any more' }
     }
-    const question = { digest: image, keys: this.rule.keys }
+    const question = { digest: image, keys: this.rule.keys, trust: this.#trust }
     const found = await verifySignature(source, manifest, question, options)
     const verdict = this.rule.copies ? found.verdict : forRepository(found.verdict, source.name)
     if (found.isFinal) {
@@ -108,7 +136,7 @@ export class RuleCheck {
   async #ownStanding(source: SignatureSource, image: Digest, options: RequestOptions): Promise<Standing> {
     const key = keyOf(source.name, image)
     const valid = this.#valid.get(key)
-    if (valid !== undefined && (await this.#isHere(source.name, valid))) {
+    if (valid !== undefined && isStillSo(valid) && (await this.#isHere(source.name, valid))) {
       return { key: valid.key }
     }
     const known = this.#unsigned.get(key)
@@ -116,10 +144,11 @@ export class RuleCheck {
       return { reason: known }
     }
     let reason = 'this one has no signature'
-    for await (const signature of findSignatures(source, image, options)) {
+    for await (const signature of findSignatures(source, image, this.#types, options)) {
       const verdict = await this.verdict(source, image, signature, options)
       if ('key' in verdict && verdict.counts) {
-        this.#valid.set(key, { digest: signature.digest, tag: signature.tag, key: verdict.key })
+        const { digest, tag } = signature
+        this.#valid.set(key, { digest, tag, key: verdict.key, until: verdict.until })
         return { key: verdict.key }
       }
       const why = 'key' in verdict ? 'it is an attestation, not a signature' : verdict.reason
@@ -179,6 +208,11 @@ export class RuleCheck {
     }
     return parents
   }
+}
+
+/** Certificates end, and signatures of Notation may say that they do */
+function isStillSo({ until = Number.POSITIVE_INFINITY }: Lasting): boolean {
+  return Date.now() <= until
 }
 
 function keyOf(...parts: readonly string[]): string {

@@ -1,18 +1,37 @@
 import type { Digest } from '../../oci/digest.ts'
+import type { FoundManifest } from '../repository.ts'
+import type { Trust } from './notation/authority.ts'
 import type { PublicKey } from './public-key.ts'
 
 /**
  * What was found out about one signature: by which key it is and for what, or why it is not valid. A signature that
  * says more than that an image is signed, such as an attestation, is verified, and does not count for `onlySigned`.
  */
-export type Verdict = { key: string; counts: boolean; repository?: string | undefined } | { reason: string }
+export type Verdict = (ValidSignature | { reason: string }) & Lasting
+
+interface ValidSignature {
+  key: string
+  counts: boolean
+  repository?: string | undefined
+}
+
+/** What may be otherwise later */
+export interface Lasting {
+  /** The last moment at which it is so, in milliseconds since 1970; undefined: it is so for ever */
+  until?: number | undefined
+}
 
 /** What a signature is verified for */
 export interface Question {
   /** Of the image */
   digest: Digest
   keys: readonly PublicKey[]
+  /** Whose signatures of Notation count */
+  trust: Trust
 }
+
+/** The manifest that a signature is about */
+export type Subject = Pick<FoundManifest, 'digest' | 'mediaType' | 'size'>
 
 /** Types of manifests that hold signatures. cosign 2 has no artifact type, and uses a tag instead. */
 export const bundleType = 'application/vnd.dev.sigstore.bundle.v0.3+json'

@@ -71,7 +71,7 @@ export class SignaturePolicy {
         const record = await this.#index.manifest(source.name, found.digest)
         check.noteChildren(source.name, found.digest, record?.manifests ?? [])
       } else if (!(await isAttachment(source, reference, found, options))) {
-        const names = check.rule.keys.map(({ name }) => name).join(' or ')
+        const names = check.signers.join(' or ')
         const todo = `have it signed by ${names}`
         throw this.#refusal(check, source.name, reference.tag, found.digest, {
           message: `only signed images are pulled from ${source.name}, and ${standing.reason}: ${todo}`,

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, suite, test } from 'node:test'
+import { issue, issueAuthority, type Issued } from '../../fixtures/code-signing.ts'
 import { makeImage, writeLayout } from '../../fixtures/images.ts'
 import { run, tryRun } from '../../fixtures/run.ts'
 import { ServerProcess } from '../../fixtures/server.ts'
@@ -29,11 +30,22 @@ suite('signatures', { timeout: 2 * minute }, () => {
     for (const name of ['release', 'stranger']) {
       await use('cosign-v2', 'generate-key-pair', path(name))
     }
+    await use('notation', 'cert', 'generate-test', '--default', signer)
+    const root = issueAuthority({ name: 'root', kind: 'rsa2048' })
+    const chained = issue({ name: 'chained', issuer: issueAuthority({ name: 'middle', issuer: root, kind: 'p384' }) })
+    await writeFile(path('corp.crt'), root.pem)
+    await addNotationKey('chained', chained)
+    await addNotationKey('stranger', issue({ name: 'stranger' }))
     const rule = { keys: [path('release.pub')] }
     const onlySigned = [
       { ...rule, repositories: ['prod/**'] },
       { ...rule, repositories: ['tagged/**'], refuse: ['tags'] },
       { ...rule, repositories: ['trial/**', 'charts/**'], refuse: [] },
+      {
+        repositories: ['corp/**'],
+        authorities: [path('corp.crt'), path(`notation/localkeys/${signer}.crt`)],
+        identities: [`CN=${signer}`, 'CN=chained, O=Example'],
+      },
     ]
     await writeFile(path('ipdr.yml'), JSON.stringify({ onlySigned }))
     server = resources.use(await ServerProcess.start({ args: ['--config', path('ipdr.yml')] }))
@@ -45,6 +57,16 @@ suite('signatures', { timeout: 2 * minute }, () => {
   const path = (name: string): string => join(directory, name)
   const use = async (tool: string, ...args: string[]): Promise<string> =>
     await run(builtTool(tool), args, { env: { NOTATION_CONFIG: path('notation'), HOME: directory } })
+  async function addNotationKey(name: string, { chain, key }: Issued): Promise<void> {
+    const pems = chain.map(der => `-----BEGIN CERTIFICATE-----\n${der.toString('base64')}\n-----END CERTIFICATE-----\n`)
+    const [certPath, keyPath] = [path(`${name}.chain.crt`), path(`${name}.notation.key`)]
+    await writeFile(certPath, pems.join(''))
+    await writeFile(keyPath, key.export({ type: 'pkcs8', format: 'pem' }))
+    const file = path('notation/signingkeys.json')
+    const known = JSON.parse(await readFile(file, 'utf8')) as { keys: unknown[] }
+    known.keys.push({ name, certPath, keyPath })
+    await writeFile(file, JSON.stringify(known))
+  }
   const works = async (tool: string, ...args: string[]): Promise<boolean> =>
     (await tryRun(builtTool(tool), args)).code === 0
 
@@ -131,7 +153,6 @@ suite('signatures', { timeout: 2 * minute }, () => {
       ],
       { cwd: directory },
     )
-    await use('notation', 'cert', 'generate-test', '--default', signer)
     await use('notation', 'sign', '--insecure-registry', image)
     const policy = {
       name: 'all',
@@ -149,7 +170,10 @@ suite('signatures', { timeout: 2 * minute }, () => {
         ['application/vnd.cyclonedx+json', undefined],
         [
           'application/vnd.cncf.notary.signature',
-          { verified: false, reason: 'it is a signature of Notation, which this registry does not verify' },
+          {
+            verified: false,
+            reason: 'it is a signature of Notation, and no authority is configured whose certificates count',
+          },
         ],
       ]),
     )
@@ -158,6 +182,28 @@ suite('signatures', { timeout: 2 * minute }, () => {
     await use('notation', 'verify', '--insecure-registry', image)
     assert.equal((await pull(image)).code, 0)
   })
+
+  for (const format of ['jws', 'cose']) {
+    for (const key of [signer, 'chained']) {
+      test(`an image is pulled once Notation has signed it, ${format}, by ${key}`, async () => {
+        const image = await push(`corp/${key}:${format}`)
+        const signBy = async (name: string): Promise<unknown> =>
+          await use('notation', 'sign', '--insecure-registry', '--signature-format', format, '--key', name, image)
+        assert.match((await pull(image)).stderr, /this one has no signature: have it signed by corp or signer.example/)
+        await signBy('stranger')
+        assert.match((await pull(image)).stderr, /its certificate is of none of the authorities/)
+        await signBy(key)
+        assert.equal((await pull(image)).code, 0)
+        const notes = (await shown(image)).map(({ signature }) => signature)
+        assert.deepEqual(notes.map(note => note?.verified).toSorted(), [false, true])
+        const by = key === signer ? `signer.example (CN=${signer}, O=Notary` : 'corp (CN=chained, O=Example)'
+        assert.ok(
+          notes.some(note => note?.key?.startsWith(by)),
+          JSON.stringify(notes),
+        )
+      })
+    }
+  }
 
   test('Helm pushes and pulls a chart, whose signature is shown', async () => {
     await mkdir(path('chart'))

@@ -60,10 +60,21 @@ describe('policies of the configuration', () => {
   })
 
   it('have repositories whose images must be signed', () => {
-    const onlySigned = [{ repositories: 'prod/**', keys: 'release.pub', refuse: ['tags'], copies: true }, 'a=b.pub']
+    const onlySigned = [
+      { repositories: 'prod/**', keys: 'release.pub', refuse: ['tags'], copies: true },
+      'a=b.pub',
+      { repositories: 'corp/**', authorities: 'corp.crt', identities: 'CN=release, O=Example' },
+    ]
     assert.deepEqual(parseConfig({ onlySigned }).onlySigned, [
       { repositories: ['prod/**'], keys: ['release.pub'], refuse: ['tags'], copies: true },
       { repositories: ['a'], keys: ['b.pub'], refuse: ['pulls'], copies: false },
+      {
+        repositories: ['corp/**'],
+        authorities: ['corp.crt'],
+        identities: ['CN=release, O=Example'],
+        refuse: ['pulls'],
+        copies: false,
+      },
     ])
   })
 
@@ -132,7 +143,19 @@ describe('policies of the configuration', () => {
     [{ deprecated: [{ images: 'a:b:c', message: 'x' }] }, /^deprecated\[0\]\.images\[0\]: must be a repository/],
     [{ onlySigned: ['a'] }, /^onlySigned\[0\]: must be REPOSITORIES=KEYFILE such as .*, got "a"/],
     [{ onlySigned: ['a='] }, /^onlySigned\[0\]\.keys\[0\]: must be a path/],
-    [{ onlySigned: [{ repositories: 'a' }] }, /^onlySigned\[0\]\.keys: must be a list/],
+    [
+      { onlySigned: [{ repositories: 'a' }] },
+      /^onlySigned\[0\]\.keys: must be a list, unless the rule has authorities/,
+    ],
+    [{ onlySigned: [{ repositories: 'a', authorities: [] }] }, /^onlySigned\[0\]\.authorities: must not be empty/],
+    [
+      { onlySigned: [{ repositories: 'a', keys: 'k', identities: 'CN=x' }] },
+      /^onlySigned\[0\]\.identities: must not be set without authorities/,
+    ],
+    [
+      { onlySigned: [{ repositories: 'a', authorities: 'c', identities: 'release' }] },
+      /^onlySigned\[0\]\.identities\[0\]: must be fields of the subject of a certificate/,
+    ],
     [{ onlySigned: [{ repositories: 'a', keys: [] }] }, /^onlySigned\[0\]\.keys: must not be empty/],
     [
       { onlySigned: [{ repositories: 'a', keys: 'k', refuse: ['pushes'] }] },
