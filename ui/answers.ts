@@ -22,15 +22,7 @@ export type { FsckSummary } from '../src/upkeep/fsck/fsck.ts'
 export type { CollectionResult } from '../src/upkeep/gc/garbage-collector.ts'
 export type { Run } from '../src/scheduling/run-log.ts'
 
-export interface Session {
-  /** Undefined where nobody is logged in */
-  name?: string
-  mayLogOut: boolean
-  /** Whether whoever looks may see and do what an administrator may */
-  mayAdminister: boolean
-  /** Ways to log in; empty where everybody may do everything */
-  logIn: { issuer?: string; path: string }[]
-}
+export type { Session } from '../src/http/routes/ui-session.ts'
 
 /** A rule of access.yml */
 export type { Rule as AccessRule } from '../src/access/rules.ts'

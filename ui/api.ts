@@ -1,4 +1,3 @@
-import { signal } from '@preact/signals'
 import { useEffect, useState } from 'preact/hooks'
 import type {
   AccessRule,
@@ -24,6 +23,7 @@ import type {
   StorageReport,
   TagLine,
 } from './answers.ts'
+import { fetchWithToken, generation } from './credentials.ts'
 
 /** The server did not answer, or refused */
 export class ApiError extends Error {
@@ -69,9 +69,6 @@ export interface Asked<T> {
 /** Milliseconds; the server answers within a second, or says that it can't */
 const timeout = 30_000
 
-/** Goes up when what is shown may be another's: after somebody has logged out */
-export const generation = signal(0)
-
 export async function ask<Name extends keyof Answers>(
   name: Name,
   query: Record<string, string | number> = {},
@@ -96,7 +93,8 @@ export async function request(path: string, init: RequestInit = {}, signal?: Abo
   const signals = [AbortSignal.timeout(timeout), ...(signal === undefined ? [] : [signal])]
   let response: Response
   try {
-    response = await fetch(path, { ...init, signal: AbortSignal.any(signals) })
+    const send = path.startsWith('ui/api/') ? fetchWithToken : fetch
+    response = await send(path, { ...init, signal: AbortSignal.any(signals) })
   } catch {
     throw new ApiError(0, '')
   }

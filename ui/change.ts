@@ -1,4 +1,5 @@
 import { ApiError } from './api.ts'
+import { fetchWithToken } from './credentials.ts'
 
 /** Milliseconds */
 const timeout = 30_000
@@ -12,7 +13,7 @@ const timeout = 30_000
 export async function change<T = unknown>(method: 'POST' | 'DELETE', path: string, body?: object): Promise<T> {
   let response: Response
   try {
-    response = await fetch(`ui/api/${path}`, {
+    response = await fetchWithToken(`ui/api/${path}`, {
       method,
       signal: AbortSignal.timeout(timeout),
       ...(body === undefined ? {} : { headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) }),

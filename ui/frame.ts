@@ -3,7 +3,8 @@ import { useEffect, useState } from 'preact/hooks'
 import { announcement } from './parts/copy.ts'
 import { LogInLinks } from './parts/log-in.ts'
 import { Notice } from './parts/notice.ts'
-import { linkTo, linkToSection, route, type Route } from './router.ts'
+import { adminToken, generation } from './credentials.ts'
+import { hasImages, linkTo, linkToSection, route, type Route } from './router.ts'
 import { sections, type PageType } from './sections.ts'
 import { loadSession, logOut, session } from './session.ts'
 import { ImagesPage } from './pages/images.ts'
@@ -16,7 +17,7 @@ const imagePage = async (): Promise<PageType> => (await import('./pages/image.ts
 export function Frame(): ComponentChild {
   useEffect(() => {
     void loadSession()
-  }, [])
+  }, [generation.value])
   return h(
     'div',
     { class: 'frame' },
@@ -47,7 +48,12 @@ function Navigation(): ComponentChild {
       },
       title,
     )
-  return h('nav', { 'aria-label': 'Pages' }, link('', 'Images'), ...shown.map(({ name, title }) => link(name, title)))
+  return h(
+    'nav',
+    { 'aria-label': 'Pages' },
+    hasImages && link('', 'Images'),
+    ...shown.map(({ name, title }) => link(name, title)),
+  )
 }
 
 function loaderOf({ reference, repository, section }: Route): (() => Promise<PageType>) | undefined {
@@ -102,16 +108,30 @@ function Outdated(): ComponentChild {
 }
 
 function Account(): ComponentChild {
-  const { logIn = [], mayLogOut = false, name } = session.value ?? {}
-  if (name !== undefined) {
+  const {
+    adminAddress,
+    logIn = [],
+    mayAdminister = false,
+    mayLogOut = false,
+    name,
+    takesToken = false,
+  } = session.value ?? {}
+  const isByToken = mayAdminister && adminToken.value !== undefined
+  if (name !== undefined || isByToken) {
     return h(
       'div',
       { class: 'account' },
-      h('span', { class: 'quiet' }, 'Logged in as ', h('bdi', {}, name)),
-      mayLogOut && h('button', { type: 'button', onClick: () => void logOut() }, 'Log out'),
+      h('span', { class: 'quiet' }, 'Logged in as ', isByToken ? 'administrator' : h('bdi', {}, name)),
+      (mayLogOut || isByToken) && h('button', { type: 'button', onClick: () => void logOut() }, 'Log out'),
     )
   }
-  return logIn.length === 0 ? null : h('div', { class: 'account' }, h(LogInLinks, {}))
+  if (logIn.length > 0) {
+    return h('div', { class: 'account' }, h(LogInLinks, {}))
+  }
+  // the page itself says how
+  return hasImages && (takesToken || adminAddress !== undefined) && route.value.section === ''
+    ? h('div', { class: 'account' }, h('a', { class: 'button', href: linkToSection('network') }, 'Administration'))
+    : null
 }
 
 function Mark(): ComponentChild {

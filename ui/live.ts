@@ -1,6 +1,7 @@
 import { computed, effect, signal } from '@preact/signals'
 import { useEffect, useState } from 'preact/hooks'
-import { generation, useAnswer, type Answers, type Asked } from './api.ts'
+import { useAnswer, type Answers, type Asked } from './api.ts'
+import { fetchWithToken, generation } from './credentials.ts'
 
 /*
  * What changes while somebody looks comes by one connection, which there is only while a page that is seen wants it.
@@ -106,7 +107,7 @@ async function follow(of: string, signal: AbortSignal): Promise<void> {
 async function read(of: string, signal: AbortSignal): Promise<'over' | 'failed' | 'refused'> {
   let isReady = false
   try {
-    const response = await fetch(`ui/api/live${of === '' ? '' : `?of=${of}`}`, { signal })
+    const response = await fetchWithToken(`ui/api/live${of === '' ? '' : `?of=${of}`}`, { signal })
     if (!response.ok || response.body === null) {
       return response.status === 429 || response.status >= 500 ? 'failed' : 'refused'
     }

@@ -12,6 +12,9 @@ export interface Route {
   query: URLSearchParams
 }
 
+/** Whether there are pages of images: the port of the administration has none */
+export const hasImages = document.documentElement.dataset['pages'] !== 'administration'
+
 export const route = signal(readRoute())
 
 addEventListener('hashchange', () => {
@@ -44,7 +47,7 @@ export function replaceRoute(link: string): void {
 
 function readRoute(): Route {
   const [path = '', query = ''] = decoded(location.hash.replace(/^#\/?/, '')).split('?', 2)
-  const section = /^-\/(\w+)$/.exec(path)?.[1] ?? ''
+  const section = /^-\/(\w+)$/.exec(path)?.[1] ?? (hasImages ? '' : 'network')
   const [, repository = '', reference = ''] = (section === '' && /^([^:@]*)(?:[:@](.*))?$/s.exec(path)) || []
   return { section, repository, reference, query: new URLSearchParams(query) }
 }

@@ -1,6 +1,7 @@
 import { signal } from '@preact/signals'
 import type { Session } from './answers.ts'
-import { ask, generation } from './api.ts'
+import { ask } from './api.ts'
+import { adminToken, generation, keepToken } from './credentials.ts'
 
 /** Who looks; undefined until that is known */
 export const session = signal<Session | undefined>(undefined)
@@ -14,7 +15,10 @@ export async function loadSession(): Promise<void> {
 }
 
 export async function logOut(): Promise<void> {
+  if (adminToken.value !== undefined) {
+    keepToken(undefined)
+    return
+  }
   await fetch('auth/logout', { method: 'POST' })
-  await loadSession()
   generation.value++
 }

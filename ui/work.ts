@@ -1,3 +1,5 @@
+import { fetchWithToken } from './credentials.ts'
+
 /**
  * Has the server do something that takes long, and reads its lines of progress
  *
@@ -10,7 +12,7 @@ export async function doWork<Progress, Result>(
   onProgress: (progress: Progress) => void,
 ): Promise<Result> {
   const headers = { 'Content-Type': 'application/json' }
-  const response = await fetch(`ui/api/${name}`, { method: 'POST', headers, body: JSON.stringify(request) })
+  const response = await fetchWithToken(`ui/api/${name}`, { method: 'POST', headers, body: JSON.stringify(request) })
   if (!response.ok || response.body === null) {
     const { error } = (await response.json().catch(() => ({}))) as { error?: string }
     throw new Error(error ?? 'The registry does not answer.')

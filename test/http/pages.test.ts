@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto'
 import { gunzipSync } from 'node:zlib'
 import { after, before, describe, it } from 'node:test'
 import { basic } from '../fixtures/access.ts'
-import { assertError, authorized, json, TestApp, type Reply } from '../fixtures/app.ts'
+import { assertError, json, TestApp, type Reply } from '../fixtures/app.ts'
 import { sha256 } from '../fixtures/images.ts'
 import type { Digest } from '../../src/oci/digest.ts'
 import { descriptorOf, imageIndex, imageManifest, ociIndex, ociManifest } from '../fixtures/manifests.ts'
@@ -423,6 +423,7 @@ rules:
     assert.deepEqual(json(await app.get('/ui/api/session')), {
       mayLogOut: false,
       mayAdminister: false,
+      takesToken: false,
       logIn: [{ path: '/ui/log-in' }],
     })
     assert.partialDeepStrictEqual(json(await app.get('/ui/api/session', alice)), { name: 'alice' })
@@ -444,33 +445,8 @@ rules:
     assert.deepEqual(json(await open.get('/ui/api/session')), {
       mayLogOut: false,
       mayAdminister: false,
+      takesToken: true,
       logIn: [],
     })
-  })
-})
-
-describe('an administrator of pages', () => {
-  const mayAdminister = async (app: TestApp, headers: Record<string, string> = {}): Promise<boolean> =>
-    (json(await app.get('/ui/api/session', headers)) as { mayAdminister: boolean }).mayAdminister
-
-  it('is who the rules let administer, or who shows the token where there are no rules', async () => {
-    await using open = await TestApp.start()
-    assert.equal(await mayAdminister(open), false)
-    assert.equal(await mayAdminister(open, { Authorization: 'Bearer wrong' }), false)
-    assert.equal(await mayAdminister(open, authorized), true)
-    const everything = `actions: [pull, push, delete, admin]`
-    const rules = `rules:\n  - { who: ['user:root'], repositories: ['**'], ${everything} }`
-    const users = { root: 'of root', alice: 'of alice' }
-    open.access.change({ rules, users })
-    assert.equal(await mayAdminister(open, basic('root', 'of root')), true)
-    assert.equal(await mayAdminister(open, basic('alice', 'of alice')), false)
-    assert.equal(await mayAdminister(open), false)
-    open.access.change({ rules: rules.replace('user:root', 'anonymous'), users })
-    assert.equal(await mayAdminister(open), false)
-  })
-
-  it('is nobody where administration has a port of its own', async () => {
-    await using app = await TestApp.start({ adminPort: true })
-    assert.equal(await mayAdminister(app, authorized), false)
   })
 })

@@ -9,6 +9,7 @@ const repair = 'unit/upkeep/fsck/repair.test.ts'
 const manifests = 'http/manifests.test.ts'
 const challenges = 'unit/remote/registry/challenges.test.ts'
 const registryClient = 'unit/remote/registry/registry-client.test.ts'
+const pageAdministrators = 'http/page-administrators.test.ts'
 const peerTrust = 'unit/access/peer-trust.test.ts'
 const peerCertificates = 'unit/ipfs/node/peer-certificates.test.ts'
 
@@ -217,5 +218,23 @@ export const security: Mutant[] = [
     find: 'if (count > maxMessages) {',
     replace: 'if (false) {',
     tests: [peerCertificates],
+  },
+  {
+    name: 'a page is told on by an admin token that was withdrawn',
+    find: 'if (!(await tokenStillCounts(res))) {',
+    replace: 'if (false) {',
+    tests: [pageAdministrators],
+  },
+  {
+    name: 'the pages of the admin port are for everybody',
+    find: "router.use('/ui/api', administratorsOnly(access, { token }), asTrusted)",
+    replace: "router.use('/ui/api', asTrusted)",
+    tests: [pageAdministrators],
+  },
+  {
+    name: 'strangers are told of the admin port of a registry with rules',
+    find: 'callerOf(res).identity === undefined || isAdministrator(res) ? adminAddress?.() : undefined',
+    replace: 'adminAddress?.()',
+    tests: [pageAdministrators],
   },
 ]

@@ -28,7 +28,7 @@ export class Workshop implements AsyncDisposable {
 
   static async open(directory: string): Promise<Workshop> {
     await mkdir(directory, { recursive: true })
-    for (const name of ['src', 'test', 'config', 'scripts', 'package.json', 'tsconfig.json']) {
+    for (const name of ['src', 'ui', 'test', 'config', 'scripts', 'package.json', 'tsconfig.json']) {
       await cp(join(projectDirectory, name), join(directory, name), {
         recursive: true,
         filter: source => !source.startsWith(join(projectDirectory, 'test/tools')),

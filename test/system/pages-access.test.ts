@@ -82,7 +82,7 @@ describe('the pages of access and upstreams', { timeout }, () => {
     const { page } = visitor
     await page.goto(`${server.url}/#/-/access?view=keys`)
     await page.getByText('There are none.').waitFor()
-    await tabTo(visitor, 'Make a new key')
+    await visitor.tabTo('Make a new key')
     await page.keyboard.press('Enter')
     await page.keyboard.press('Tab')
     await page.keyboard.type('ci')
@@ -98,9 +98,9 @@ describe('the pages of access and upstreams', { timeout }, () => {
     await page.reload()
     await page.getByRole('cell', { name: 'just now' }).last().waitFor()
     assert.equal(await page.getByText(secret).count(), 0)
-    await tabTo(visitor, 'Revoke ci')
+    await visitor.tabTo('Revoke ci')
     await page.keyboard.press('Enter')
-    await tabTo(visitor, 'Revoke ci for good')
+    await visitor.tabTo('Revoke ci for good')
     await page.keyboard.press('Enter')
     await page.getByText('There are none.').waitFor()
     assert.equal((await fetch(`${server.url}/v2/`, { headers: basic('ci', secret) })).status, 401)
@@ -181,14 +181,3 @@ describe('the pages of access and upstreams', { timeout }, () => {
     assert.deepEqual(ofReader.problems, [])
   })
 })
-
-async function focused({ page }: PageVisitor): Promise<string> {
-  return await page.evaluate('document.activeElement.getAttribute("aria-label") ?? document.activeElement.textContent')
-}
-
-async function tabTo(visitor: PageVisitor, name: string): Promise<void> {
-  for (let i = 0; i < 50 && (await focused(visitor)) !== name; i++) {
-    await visitor.page.keyboard.press('Tab')
-  }
-  assert.equal(await focused(visitor), name)
-}

@@ -100,18 +100,18 @@ describe('a visitor of pages', { timeout }, () => {
     const { keyboard } = visitor.page
     await visitor.page.getByRole('link', { name: 'team/shop', exact: true }).waitFor()
     await keyboard.press('Tab')
-    assert.equal(await focused(visitor), 'Skip to the content')
+    assert.equal(await visitor.focused(), 'Skip to the content')
     await keyboard.press('Enter')
     await keyboard.press('/')
     await keyboard.type('shop')
     await visitor.page.getByRole('status').filter({ hasText: '1 found' }).waitFor()
-    await tabTo(visitor, 'team/shop')
+    await visitor.tabTo('team/shop')
     await keyboard.press('Enter')
     await visitor.page.getByRole('heading', { name: 'team/shop', exact: true }).waitFor()
-    await tabTo(visitor, 'latest')
+    await visitor.tabTo('latest')
     await keyboard.press('Enter')
     await visitor.page.getByRole('heading', { name: 'team/shop:latest' }).waitFor()
-    await tabTo(visitor, 'Copy the CID')
+    await visitor.tabTo('Copy the CID')
     await keyboard.press('Enter')
     await visitor.page.getByText('Copied the CID').waitFor()
     assert.match(await visitor.clipboard(), /^bafy/)
@@ -285,14 +285,3 @@ rules:
     assert.deepEqual(visitor.problems, [])
   })
 })
-
-async function focused({ page }: PageVisitor): Promise<string> {
-  return await page.evaluate('document.activeElement.getAttribute("aria-label") ?? document.activeElement.textContent')
-}
-
-async function tabTo(visitor: PageVisitor, name: string): Promise<void> {
-  for (let i = 0; i < 50 && (await focused(visitor)) !== name; i++) {
-    await visitor.page.keyboard.press('Tab')
-  }
-  assert.equal(await focused(visitor), name)
-}

@@ -1,6 +1,7 @@
 import { h, type ComponentChild } from 'preact'
 import type { FsckSummary, Run, StorageReport } from '../answers.ts'
 import { Part } from '../parts/facts.ts'
+import { ImageLink } from '../parts/image-link.ts'
 import { Runs, schedule, WorkButtons } from '../parts/runs.ts'
 import { count, formatSize } from '../parts/texts.ts'
 import { linkTo } from '../router.ts'
@@ -45,7 +46,10 @@ function Affected({ last: { affected, images } }: { last: FsckSummary }): Compon
         h(
           'li',
           { key: `${repository} ${digest}` },
-          h('a', { href: linkTo(repository, digest) }, `${repository}${tags[0] === undefined ? '' : `:${tags[0]}`}`),
+          h(ImageLink, {
+            href: linkTo(repository, digest),
+            text: `${repository}${tags[0] === undefined ? '' : `:${tags[0]}`}`,
+          }),
         ),
       ),
     ),

@@ -2,6 +2,7 @@ import { h, type ComponentChild } from 'preact'
 import type { ReviewedUpstream } from '../answers.ts'
 import { useAnswer } from '../api.ts'
 import { AdministratorNotice } from '../parts/administrators.ts'
+import { ImageLink } from '../parts/image-link.ts'
 import { Notice } from '../parts/notice.ts'
 import { count, formatSize, plain } from '../parts/texts.ts'
 import { Time } from '../parts/time.ts'
@@ -59,7 +60,10 @@ function UpstreamView({ upstream }: { upstream: ReviewedUpstream }): ComponentCh
       kept.repositories === 0
         ? 'nothing yet'
         : [
-            h('a', { href: linkTo('', '', { in: prefix }) }, count(kept.repositories, 'repository', 'repositories')),
+            h(ImageLink, {
+              href: linkTo('', '', { in: prefix }),
+              text: count(kept.repositories, 'repository', 'repositories'),
+            }),
             ` with ${count(kept.manifests, 'manifest')}, ${formatSize(kept.bytes)}`,
           ],
     ],

@@ -5,6 +5,7 @@ import type { Certificate } from '../../http/certificate.ts'
 import { BrowserHeaders } from '../../http/middleware/browser-headers.ts'
 import { BrowserHosts } from '../../http/middleware/browser-hosts.ts'
 import { createAdminApp, createApp, type AppComponents, type AppLimits } from '../../http/routes/app.ts'
+import type { AdminAddress } from '../../http/routes/ui-administrators.ts'
 import type { ReviewUpstreams } from '../../http/routes/ui-upstreams.ts'
 import type { MirrorReview } from '../../registry/mirror/mirror-review.ts'
 import { usageLimits } from '../../http/usage-limits.ts'
@@ -65,11 +66,13 @@ export function buildServers(components: ServerComponents): Servers {
     admin.port === undefined
       ? undefined
       : new HttpServer(
-          { app: createAdminApp(app, { ...init, admin: adminAccess }) },
+          { app: createAdminApp(app, { ...init, admin: adminAccess, ui: config.ui }) },
           { ...options, host: admin.host, port: admin.port },
         )
+  const ofAdministration =
+    adminServer === undefined ? { admin: adminAccess } : { adminAddress: () => adminAddress(admin.host, adminServer) }
   const server = new HttpServer(
-    { app: createApp(app, { ...init, admin: adminServer === undefined ? adminAccess : undefined, ui: config.ui }) },
+    { app: createApp(app, { ...init, ...ofAdministration, ui: config.ui }) },
     { ...options, host, port, tls: certificate?.current },
   )
   return {
@@ -108,6 +111,11 @@ function appComponents(components: ServerComponents, status: Status): AppCompone
     tracer: tracing,
     log: components.log.child({ module: 'http' }),
   }
+}
+
+/** For pages: a browser finds a server that listens on all addresses by the one that it knows */
+function adminAddress(host: string, { address }: Pick<HttpServer, 'address'>): AdminAddress {
+  return { host: ['0.0.0.0', '::'].includes(host) ? undefined : host, port: address.port }
 }
 
 function reviewUpstreamsOf({

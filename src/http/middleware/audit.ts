@@ -4,6 +4,7 @@ import type { Identity } from '../../access/identity.ts'
 import { observeAccess } from '../credentials.ts'
 import { sourcesOf } from '../responses/provenance.ts'
 import { logFields } from './request-log.ts'
+import { showsAdminToken } from './require-administrator.ts'
 
 /** What is found out about a request while it goes on */
 interface Findings {
@@ -152,8 +153,11 @@ function whoOf(
     return { who: claimed, kind: 'unknown' }
   }
   const isAdministration = res.locals.route === 'administration' && !refusals.has(res.statusCode)
+  if (showsAdminToken(res) || (identity === undefined && isAdministration)) {
+    return { who: administrator, kind: 'administrator' }
+  }
   if (identity === undefined) {
-    return isAdministration ? { who: administrator, kind: 'administrator' } : { who: 'anonymous', kind: 'anonymous' }
+    return { who: 'anonymous', kind: 'anonymous' }
   }
   return { who: identity.name, kind: identity.kind }
 }

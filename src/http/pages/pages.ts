@@ -19,11 +19,14 @@ export interface PageFile {
   gzip: Buffer
 }
 
+/** All pages, or only those for administrators */
+export type ShownPages = 'all' | 'administration'
+
 export interface Pages {
   /** A part of the path of every file but the first page, so that browsers can keep these for ever */
   version: string
-  /** The first page */
-  html: PageFile
+  /** The first page, which says what the others are */
+  html: Readonly<Record<ShownPages, PageFile>>
   /** By their paths below the version */
   files: ReadonlyMap<string, PageFile>
 }
@@ -45,7 +48,15 @@ export async function loadPages(): Promise<Pages> {
   const files = await Promise.all(
     Object.entries(sources).map(async ([path, text]) => [path, await pageFile(path, text)] as const),
   )
-  return { version, html: await pageFile(template, firstPage(html, sources, version)), files: new Map(files) }
+  const first = firstPage(html, sources, version)
+  return {
+    version,
+    html: {
+      all: await pageFile(template, first),
+      administration: await pageFile(template, first.replace('<html ', '<html data-pages="administration" ')),
+    },
+    files: new Map(files),
+  }
 }
 
 /** Names what the first page needs, so that a browser asks for all of it at once */

@@ -59,7 +59,9 @@ import type { AccessReview } from '../../access/access-review.ts'
 import type { AuditLog } from '../../access/audit-log.ts'
 import { identify } from '../middleware/identify.ts'
 import { tokenRoutes } from './token.ts'
-import { uiApiRoutes, type ApplianceStatus } from './ui-api.ts'
+import { adminPageRoutes, type ApplianceStatus } from './ui-administration.ts'
+import type { AdminAddress } from './ui-administrators.ts'
+import { uiApiRoutes } from './ui-api.ts'
 import { uiRoutes } from './ui.ts'
 import type { ReviewUpstreams } from './ui-upstreams.ts'
 
@@ -106,6 +108,8 @@ export interface AppInit {
   limits: AppLimits
   /** Whether there are pages for browsers; @default false */
   ui?: boolean | undefined
+  /** Where administration has a port of its own; for {@link createApp} */
+  adminAddress?: (() => AdminAddress) | undefined
 }
 
 export interface AdminAccess {
@@ -163,10 +167,10 @@ function registryRoutes(components: AppComponents, { limits }: AppInit): Request
   ])
 }
 
-function otherRoutes(components: AppComponents, { admin, limits, ui = false }: AppInit): Router {
+function otherRoutes(components: AppComponents, { admin, adminAddress, limits, ui = false }: AppInit): Router {
   const router = createRouter()
   if (ui) {
-    router.use(uiRoutes())
+    router.use(uiRoutes('all'))
   }
   if (admin !== undefined) {
     useAdministration(router, components, admin, limits)
@@ -179,20 +183,26 @@ function otherRoutes(components: AppComponents, { admin, limits, ui = false }: A
   router.use(identify(components))
   router.use(sessionRoutes(components))
   if (ui) {
-    router.use(uiApiRoutes(components, { token: admin?.token, bodyRate: limits.bodyRate }))
+    router.use(uiApiRoutes(components, { adminAddress, token: admin?.token, bodyRate: limits.bodyRate }))
   }
   router.use(digRoutes(components))
   return router
 }
 
 /**
- * The app of the admin port or socket: health, metrics and administration alone. Without `admin` it asks for no token,
- * which suits a socket that only one user can connect to.
+ * The app of the admin port or socket: health, metrics and administration alone, and the pages for that. Without
+ * `admin` it asks for no token, which suits a socket that only one user can connect to.
  */
 export function createAdminApp(components: Omit<AppComponents, 'registry'>, init: AppInit): AppListener {
+  const { admin, limits, ui = false } = init
   const router = createRouter()
-  useAdministration(router, components, init.admin, init.limits)
-  return createListener(components, init, init.admin === undefined ? 'admin socket' : 'admin token', router)
+  // a browser reaches no socket
+  if (ui && admin !== undefined) {
+    router.use(uiRoutes('administration'))
+    router.use(adminPageRoutes(components, { token: admin.token, bodyRate: limits.bodyRate }))
+  }
+  useAdministration(router, components, admin, limits)
+  return createListener(components, init, admin === undefined ? 'admin socket' : 'admin token', router)
 }
 
 function useAdministration(

@@ -3,11 +3,19 @@ import type { Access } from '../../access/access.ts'
 import { OciError } from '../../oci/errors.ts'
 import { refuseOtherSites } from '../middleware/browsers.ts'
 import { callerOf } from '../middleware/identify.ts'
-import { requireAdministrator, type TokenCheck } from '../middleware/require-administrator.ts'
+import { bearerOf, requireAdministrator, type TokenCheck } from '../middleware/require-administrator.ts'
 
 export interface PageAdministrators {
-  /** The admin token; undefined where administration has a port of its own, so that pages show nothing of it */
+  /** The admin token; undefined where administration has a port of its own */
   token: TokenCheck | undefined
+  /** The port that administration has for itself, which has pages, too */
+  adminAddress?: (() => AdminAddress) | undefined
+}
+
+export interface AdminAddress {
+  /** Undefined where it is any address of the server */
+  host?: string | undefined
+  port: number
 }
 
 /** Whether the pages for administrators have something to show to whoever looks */
@@ -15,13 +23,27 @@ export async function mayAdminister(req: Request, res: Response, { token }: Page
   if (token === undefined) {
     return false
   }
-  const caller = callerOf(res)
-  if (caller.identity !== undefined) {
-    return caller.identity.kind !== 'anonymous' && caller.mayEverywhere('admin')
+  const { identity } = callerOf(res)
+  if (identity !== undefined) {
+    return isAdministrator(res)
   }
   // there are no rules
-  const given = /^Bearer +([\x21-\x7e]+)$/i.exec(req.get('Authorization') ?? '')?.[1]
+  const given = bearerOf(req.get('Authorization'))
   return given !== undefined && (await token.matches(given))
+}
+
+/**
+ * Where administration is, for whoever may do it there: on an open registry it is no secret, as the token is
+ *
+ * @returns undefined where it is on this port
+ */
+export function adminAddressFor(res: Response, { adminAddress }: PageAdministrators): AdminAddress | undefined {
+  return callerOf(res).identity === undefined || isAdministrator(res) ? adminAddress?.() : undefined
+}
+
+function isAdministrator(res: Response): boolean {
+  const caller = callerOf(res)
+  return caller.identity?.kind !== 'anonymous' && caller.mayEverywhere('admin')
 }
 
 /**
@@ -29,7 +51,7 @@ export async function mayAdminister(req: Request, res: Response, { token }: Page
  *
  * @throws OciError UNAUTHORIZED, DENIED
  */
-export function administratorsOnly(access: Access, { token }: PageAdministrators): RequestHandler[] {
+export function administratorsOnly(access: Access, { token }: Pick<PageAdministrators, 'token'>): RequestHandler[] {
   if (token !== undefined) {
     return [refuseOtherSites, requireAdministrator({ token, access })]
   }

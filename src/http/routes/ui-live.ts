@@ -2,8 +2,10 @@ import type { Request, RequestHandler, Response, Router } from 'express'
 import type { Access } from '../../access/access.ts'
 import type { LivePages } from '../live-pages.ts'
 import { onlyMethods } from '../middleware/allowed-methods.ts'
+import { OciError } from '../../oci/errors.ts'
 import { callerOf } from '../middleware/identify.ts'
 import { route } from '../middleware/request-log.ts'
+import { tokenStillCounts } from '../middleware/require-administrator.ts'
 import { clientSignal } from '../request-options.ts'
 import { invalid } from './admin-json.ts'
 
@@ -67,7 +69,14 @@ async function follow(req: Request, res: Response, { access, live, reports }: Li
   const { of } = req.query
   const { revision } = access
   const gather = typeof of === 'string' ? reports[of] : undefined
-  const report = gather && (async () => await live.report(String(of), gather))
+  const report =
+    gather &&
+    (async () => {
+      if (!(await tokenStillCounts(res))) {
+        throw new OciError('UNAUTHORIZED')
+      }
+      return await live.report(String(of), gather)
+    })
   const caller = callerOf(res)
   const ended = Promise.withResolvers<void>()
   clientSignal(res).addEventListener('abort', () => {

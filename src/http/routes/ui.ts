@@ -2,7 +2,7 @@ import type { Request, Response, Router } from 'express'
 import { OciError } from '../../oci/errors.ts'
 import { onlyMethods } from '../middleware/allowed-methods.ts'
 import { route } from '../middleware/request-log.ts'
-import type { PageFile, Pages } from '../pages/pages.ts'
+import type { PageFile, Pages, ShownPages } from '../pages/pages.ts'
 import { createRouter } from './router.ts'
 
 /**
@@ -30,7 +30,7 @@ const filePath = /^\/ui\/(?<version>[0-9a-f]{12})\/(?<file>[\w./-]+)$/
  * The pages at `/` and their files below `/ui/`: the same for everybody, as they hold nothing of what is stored here.
  * Clients that do not ask for HTML get what they get without pages.
  */
-export function uiRoutes(): Router {
+export function uiRoutes(shown: ShownPages): Router {
   const router = createRouter()
   const pages = lazily(async () => await (await import('../pages/pages.ts')).loadPages())
   router.use(async (req, res, next) => {
@@ -40,7 +40,7 @@ export function uiRoutes(): Router {
     }
     route('ui')(req, res, () => {})
     res.set({ 'Content-Security-Policy': pagePolicy, 'Cache-Control': 'no-cache', Vary: 'Accept, Accept-Encoding' })
-    send(req, res, (await pages()).html)
+    send(req, res, (await pages()).html[shown])
   })
   router
     .route(filePath)
