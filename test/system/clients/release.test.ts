@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path'
 import { after, before, suite, test } from 'node:test'
 import packageJson from '../../../package.json' with { type: 'json' }
 import { greeting, writeBusyboxContext } from '../../fixtures/busybox.ts'
+import { cloneCheckout } from '../../fixtures/checkout.ts'
 import { startDocker } from '../../fixtures/docker.ts'
 import { readExecutable } from '../../fixtures/executable.ts'
 import { makeImage, randomBytes, readLayout, sha256, writeLayout } from '../../fixtures/images.ts'
@@ -11,7 +12,7 @@ import { ipdr } from '../../fixtures/ipdr.ts'
 import { run, tryRun, type RunOptions } from '../../fixtures/run.ts'
 import { ServerProcess } from '../../fixtures/server.ts'
 import { temporaryDirectory, type TemporaryDirectory } from '../../fixtures/temporary.ts'
-import { installedTool, projectDirectory } from '../../fixtures/tools.ts'
+import { installedTool } from '../../fixtures/tools.ts'
 
 const minute = 60_000
 const MiB = 1024 * 1024
@@ -26,6 +27,7 @@ type Program = readonly [string, ...string[]]
 suite('a release', { timeout: 10 * minute }, () => {
   const resources = new AsyncDisposableStack()
   let scratch: TemporaryDirectory
+  let checkout: string
   let release: string
   let executable: string
   let installed: string
@@ -33,12 +35,14 @@ suite('a release', { timeout: 10 * minute }, () => {
 
   before(async () => {
     scratch = resources.use(await temporaryDirectory('release'))
+    checkout = path('ipdr')
+    await cloneCheckout(checkout)
     release = path('release')
     executable = join(release, `${base}-linux-x64`)
     installed = path('local/node_modules/.bin/ipdr')
     await run('openssl', ['ecparam', '-name', 'prime256v1', '-genkey', '-noout', '-out', path('release.key')])
     // no daemon answers there: the container image has tests of its own
-    await run(join(projectDirectory, 'scripts/release'), [release], {
+    await run(join(checkout, 'scripts/release'), [release], {
       env: { DOCKER_HOST: `unix://${path('none')}`, RELEASE_KEY: path('release.key') },
       timeout: 5 * minute,
     })
@@ -131,12 +135,12 @@ suite('a release', { timeout: 10 * minute }, () => {
     await mkdir(path('again'))
     await run('npm', ['pack', '--silent', '--pack-destination', path('again')], {
       env: withNode,
-      cwd: projectDirectory,
+      cwd: checkout,
     })
     assert.equal((await run('sha256sum', [path(`again/${base}.tgz`)])).split(' ')[0], sums.split(' ')[0])
     // packing leaves the clone as it was
     assert.deepEqual(
-      (await readdir(projectDirectory)).filter(name => ['dist', 'build.json', 'package.json.orig'].includes(name)),
+      (await readdir(checkout)).filter(name => ['dist', 'build.json', 'package.json.orig'].includes(name)),
       [],
     )
   })
