@@ -47,6 +47,8 @@ export interface Libp2pInit {
   /** Whether a block that was provided may still be; @default all may */
   mayProvide?: MayProvide | undefined
   logger: NonNullable<Libp2pOptions['logger']>
+  /** UDP port of mDNS; @default 5353 */
+  mdnsPort?: number | undefined
   /** Called again and again for each peer that mDNS sees */
   onPeer: (peer: PeerInfo) => void
 }
@@ -116,7 +118,7 @@ export function libp2pOptions(patches: Patches, init: Libp2pInit): Libp2pOptions
       // a node that hashes, or a link full of blocks, answers late: that is no reason to disconnect it
       pingTimeout: { minTimeout: 20 * second, maxTimeout: 60 * second },
     },
-    ...(isPublic ? { peerRouters: [() => slowWalk] } : { peerDiscovery: [watchedMdns(init.onPeer)] }),
+    ...(isPublic ? { peerRouters: [() => slowWalk] } : { peerDiscovery: [watchedMdns(init)] }),
     ...(connectionProtector === undefined ? {} : { connectionProtector }),
   }
 }
@@ -138,9 +140,10 @@ function protector(patches: Patches, { network, swarmKey }: Libp2pInit): Libp2pO
  * libp2p reports only peers that are new to its peer store, so one that is known from an earlier run would never be
  * dialled
  */
-function watchedMdns(onPeer: Libp2pInit['onPeer']): NonNullable<Libp2pOptions['peerDiscovery']>[number] {
+function watchedMdns({ mdnsPort, onPeer }: Libp2pInit): NonNullable<Libp2pOptions['peerDiscovery']>[number] {
   return components => {
-    const discovery = mdns({ interval: mdnsInterval })(components)
+    const port = mdnsPort === undefined ? {} : { port: mdnsPort }
+    const discovery = mdns({ interval: mdnsInterval, ...port })(components)
     discovery.addEventListener('peer', event => {
       onPeer(event.detail)
     })

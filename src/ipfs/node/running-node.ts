@@ -44,6 +44,8 @@ export interface IpfsNodeInit {
   announce: readonly string[]
   /** Content of a `swarm.key`; needed by `private`, refused by the others */
   swarmKey?: Uint8Array | undefined
+  /** UDP port that nodes of a local network find each other by; @default 5353, that of mDNS */
+  mdnsPort?: number | undefined
   /** @default {@link defaultPeerLimits} */
   limits?: PeerLimits | undefined
   /** Bytes of blocks that are sent to peers per second; 0 means unlimited @default 0 */
@@ -116,6 +118,7 @@ async function startOnline(
     swarmKey,
     maxConnections: limits.connections,
     mayProvide: access?.isPublic,
+    mdnsPort: init.mdnsPort,
     logger: componentLogger(log),
     onPeer: peer => {
       keeper?.found(peer)

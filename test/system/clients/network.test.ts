@@ -20,6 +20,7 @@ import { ipfsNode, randomBlock, readBlock, swarmKey } from '../../fixtures/ipfs-
 import type { TestNode } from '../../fixtures/ipfs-node.ts'
 import { startKubo } from '../../fixtures/kubo.ts'
 import type { Kubo } from '../../fixtures/kubo.ts'
+import { reserve } from '../../fixtures/reserve.ts'
 import { until } from '../../fixtures/until.ts'
 
 const second = 1000
@@ -41,17 +42,23 @@ async function exchange(from: IpfsNode, to: IpfsNode): Promise<void> {
 }
 
 describe('two nodes', () => {
-  it('of a local network find each other and exchange blocks', async t => {
-    if (!(await multicastWorks())) {
-      t.skip('no multicast here')
-      return
-    }
+  for (const [port, mdnsPort] of [
+    ['the port of mDNS', undefined],
+    ['a port of their own', 15_353],
+  ] as const) {
+    it(`of a local network find each other by ${port}, and exchange blocks`, async t => {
+      if (!(await multicastWorks())) {
+        t.skip('no multicast here')
+        return
+      }
 
-    const [a, b] = [await start(t, { network: 'lan' }), await start(t, { network: 'lan' })]
-    await until('they are connected', () => b.peers().some(({ peer }) => peer === a.peerId), 20 * second)
-    await exchange(a, b)
-    await exchange(b, a)
-  })
+      const lan = { network: 'lan', mdnsPort } as const
+      const [a, b] = [await start(t, lan), await start(t, lan)]
+      await until('they are connected', () => b.peers().some(({ peer }) => peer === a.peerId), 20 * second)
+      await exchange(a, b)
+      await exchange(b, a)
+    })
+  }
 
   it('that know each other by a configured address exchange blocks', async t => {
     const a = await start(t, { network: 'lan' })
@@ -168,7 +175,7 @@ describe('beside a real kubo', () => {
         ['pins', 'pin/add'],
         ['exports', 'dag/export'],
       ] as const) {
-        it(`kubo ${name} a large file of ours`, { timeout: 120 * second }, async () => {
+        it(`kubo ${name} a large file of ours`, { timeout: 600_000 }, async () => {
           const hash = createHash('sha256')
           const content = (async function* () {
             for await (const chunk of randomStream(size, `${network} ${name}`)) {
@@ -236,6 +243,7 @@ describe('sockets', () => {
   })
 
   it('use a free port where the usual one is taken, unless it was asked for', async t => {
+    await using _ports = await reserve('ports')
     const server = createServer()
     server.listen(usualPort, '127.0.0.1')
     try {
@@ -261,7 +269,7 @@ describe('sockets', () => {
 })
 
 describe('the public network', () => {
-  it('starts at once without a route to anywhere, and quietly', { timeout: 60 * second }, async () => {
+  it('starts at once without a route to anywhere, and quietly', { timeout: 600_000 }, async () => {
     const script = fileURLToPath(new URL('../../fixtures/public-node.ts', import.meta.url))
     const { stdout, stderr } = await promisify(execFile)('unshare', [
       '--map-root-user',

@@ -16,7 +16,6 @@ import { until } from '../../../fixtures/until.ts'
 
 const protocol = '/ipdr/digest/1'
 const mebibyte = 1024 * 1024
-/** Nodes of other tests on this machine find these by mDNS, but can't connect */
 const swarm = { network: 'private', swarmKey: swarmKey() } as const
 const digest = digestOf('a blob')
 const size = 5 * mebibyte + 1

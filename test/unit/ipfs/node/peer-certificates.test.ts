@@ -5,7 +5,6 @@ import type { IpfsNode } from '../../../../src/ipfs/node/node.ts'
 import { ipfsNode, swarmKey } from '../../../fixtures/ipfs-node.ts'
 import { until } from '../../../fixtures/until.ts'
 
-/** Nodes of other tests on this machine find these by mDNS, but can't connect */
 const swarm = { network: 'private', swarmKey: swarmKey() } as const
 const protocol = '/ipdr/peer-certificate/1.0.0'
 
@@ -13,7 +12,7 @@ interface Shown {
   node: IpfsNode
   /** By peer */
   shown: Map<string, string>
-  /** Peers whose connection ended at some time: a node that mDNS finds may be connected again at once */
+  /** Peers whose connection ended at some time */
   forgotten: Set<string>
   count: () => number
 }
@@ -52,11 +51,8 @@ describe('the certificate of a node', () => {
     await until('both have seen it', () => a.shown.size === 1 && b.shown.size === 1)
     assert.deepEqual([...a.shown], [[b.node.peerId, 'of b']])
     assert.deepEqual([...b.shown], [[a.node.peerId, 'of a']])
-    await until('it is forgotten', async () => {
-      // they find each other by mDNS as well: a connection that begins meanwhile has to end, too
-      await a.node.libp2p!.hangUp(b.node.libp2p!.peerId)
-      return a.forgotten.has(b.node.peerId!) && b.forgotten.has(a.node.peerId!)
-    })
+    await a.node.libp2p!.hangUp(b.node.libp2p!.peerId)
+    await until('it is forgotten', () => a.forgotten.has(b.node.peerId!) && b.forgotten.has(a.node.peerId!))
   })
 
   it('is not needed for a connection, nor is the protocol', async t => {
@@ -121,7 +117,6 @@ describe('a stranger who shows rubbish', () => {
     const silence = send(new Uint8Array())
     const other = await start(t, 'of another one')
     await other.node.connect(server.node.multiaddrs[0]!)
-    // not how often: they find each other by mDNS as well, and each connection shows the certificate again
     await until('others are heard', () => server.shown.get(other.node.peerId!) === 'of another one')
     await silence
   })

@@ -6,7 +6,6 @@ import { ipfsNode, randomBlock, readBlock, swarmKey } from '../../../../fixtures
 
 const mebibyte = 1024 * 1024
 const rate = 3 * mebibyte
-const seconds = 6
 const swarm = { network: 'private', swarmKey: swarmKey() } as const
 
 async function start(t: TestContext, maxUpload?: number): Promise<IpfsNode> {
@@ -22,8 +21,18 @@ async function filled(node: IpfsNode, count: number): Promise<CID[]> {
   return blocks.map(({ cid }) => cid)
 }
 
-/** Fetches blocks until the time is over; `inFlight` of them are wanted at a time */
-async function fetchFor(node: IpfsNode, cids: CID[], inFlight: number, signal: AbortSignal): Promise<number> {
+/**
+ * Fetches blocks until it is aborted; `inFlight` of them are wanted at a time
+ *
+ * @param onBlock is told how many bytes it has by now
+ */
+async function fetchUntil(
+  node: IpfsNode,
+  cids: CID[],
+  inFlight: number,
+  signal: AbortSignal,
+  onBlock: (bytes: number) => void = () => {},
+): Promise<number> {
   let bytes = 0
   await Promise.all(
     Array.from({ length: inFlight }, async () => {
@@ -31,6 +40,7 @@ async function fetchFor(node: IpfsNode, cids: CID[], inFlight: number, signal: A
         try {
           const block = await readBlock(node, cid, signal)
           bytes += block.byteLength
+          onBlock(bytes)
         } catch (err) {
           if (!signal.aborted) {
             throw err
@@ -48,25 +58,34 @@ describe('p2p.maxUpload', () => {
     const [one, other] = [await start(t), await start(t)]
     await Promise.all([one.connect(server.multiaddrs[0]!), other.connect(server.multiaddrs[0]!)])
     const blocks = [await filled(server, 24), await filled(server, 24)] as const
-    const signal = AbortSignal.timeout(seconds * 1000)
-    const got = await Promise.all([fetchFor(one, blocks[0], 16, signal), fetchFor(other, blocks[1], 2, signal)])
-    const [max, sum] = [rate * seconds, got[0] + got[1]]
-    const shown = got.map(bytes => (bytes / mebibyte).toFixed(1)).join(' and ')
+    const enough = new AbortController()
+    // a machine that is busy with other tests takes longer, never less
+    const signal = AbortSignal.any([enough.signal, AbortSignal.timeout(120_000)])
+    const began = performance.now()
+    const got = await Promise.all([
+      fetchUntil(one, blocks[0], 16, signal),
+      fetchUntil(other, blocks[1], 2, signal, bytes => {
+        if (bytes >= 8 * mebibyte) {
+          enough.abort()
+        }
+      }),
+    ])
+    const seconds = (performance.now() - began) / 1000
+    const sum = got[0] + got[1]
+    const shown = `${got.map(bytes => (bytes / mebibyte).toFixed(1)).join(' and ')} MiB in ${seconds.toFixed(1)} s`
+    assert.ok(enough.signal.aborted, shown)
     for (const bytes of got) {
-      assert.ok(Math.abs(bytes - sum / 2) <= 0.2 * (sum / 2), `${shown} MiB`)
+      assert.ok(Math.abs(bytes - sum / 2) <= 0.2 * (sum / 2), shown)
     }
-    // a machine that is busy with other tests may stay below it
-    assert.ok(sum <= max + 2 * mebibyte && sum >= max / 2, `${shown} MiB of ${max / mebibyte}`)
+    assert.ok(sum <= rate * seconds + 2 * mebibyte, shown)
   })
 
   it('is no limit where it is 0', async t => {
     const [server, peer] = [await start(t, 0), await start(t)]
     await peer.connect(server.multiaddrs[0]!)
     const blocks = await filled(server, 12)
-    const began = performance.now()
-    assert.equal(await fetchFor(peer, blocks, 4, AbortSignal.timeout(20_000)), 12 * mebibyte)
     // by the smallest number it would take hours
-    assert.ok(performance.now() - began < 15_000)
+    assert.equal(await fetchUntil(peer, blocks, 4, AbortSignal.timeout(60_000)), 12 * mebibyte)
   })
 
   it('lower than a block is kept over time', async t => {
@@ -75,7 +94,7 @@ describe('p2p.maxUpload', () => {
     await peer.connect(server.multiaddrs[0]!)
     const blocks = await filled(server, 3)
     const began = performance.now()
-    assert.equal(await fetchFor(peer, blocks, 3, AbortSignal.timeout(20_000)), 3 * mebibyte)
+    assert.equal(await fetchUntil(peer, blocks, 3, AbortSignal.timeout(60_000)), 3 * mebibyte)
     // the first one at once
     assert.ok(performance.now() - began >= 3900)
   })
