@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { isDeepStrictEqual } from 'node:util'
 import { asyncIterableReader } from '@ipld/car/decoder'
 import { encodeCar, readCarBlocks, readCarRoot } from '../../src/ipfs/car/car.ts'
 import type { Block } from '../../src/ipfs/blocks/block.ts'
@@ -191,6 +192,11 @@ function post(body: unknown, headers: Record<string, string> = {}): RequestInit 
   }
 }
 
+/** A machine that is busy tells more often how far it is */
+function withoutRepetitions(lines: readonly unknown[]): unknown[] {
+  return lines.filter((line, i) => !isDeepStrictEqual(line, lines[i - 1]))
+}
+
 function linesOf({ body }: Reply): unknown[] {
   return body
     .toString()
@@ -251,7 +257,10 @@ for (const over of ['TCP', 'the socket'] as const) {
       const dry = await ask('POST', 'gc', post({ dryRun: true }))
       assert.deepEqual(linesOf(dry), [{ result: { ...collected, dryRun: true } }])
       assert.equal(dry.headers['content-type'], 'application/x-ndjson')
-      assert.deepEqual(linesOf(await ask('POST', 'gc', post({}))), [{ progress }, { result: collected }])
+      assert.deepEqual(withoutRepetitions(linesOf(await ask('POST', 'gc', post({})))), [
+        { progress },
+        { result: collected },
+      ])
     })
 
     it('undoes to a state or a time, and compares two of them', async () => {
@@ -310,7 +319,7 @@ for (const over of ['TCP', 'the socket'] as const) {
         await sleep(1200)
         throw dryRun ? new TypeError('secret') : new OciError('UNAVAILABLE', { detail: { reason: 'the server stops' } })
       }
-      assert.deepEqual(linesOf(await ask('POST', 'gc', post({}))), [
+      assert.deepEqual(withoutRepetitions(linesOf(await ask('POST', 'gc', post({})))), [
         { progress },
         { error: 'service unavailable: the server stops' },
       ])

@@ -293,7 +293,7 @@ describe('a schedule of prefetches', () => {
     upstream.manifest = async (...args) => {
       const found = await manifest(...args)
       if (isThrottled) {
-        throw new UpstreamError('slow down', { upstream: 'docker.io', reason: 'throttled', retryAfter: 1 })
+        throw new UpstreamError('slow down', { upstream: 'docker.io', reason: 'throttled', retryAfter: 4 })
       }
       return found
     }

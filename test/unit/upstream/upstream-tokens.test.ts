@@ -87,6 +87,7 @@ describe('a token of an upstream', () => {
     const { upstream } = tokens.opened
     tokens.expiresIn = 0.1
     await upstream.manifest('a', 'v1', {})
+    tokens.expiresIn = 300
     await sleep(120)
     await Promise.all([upstream.manifest('a', 'v1', {}), upstream.manifest('a', 'v1', {})])
     assert.equal(tokens.asked(), 2)
