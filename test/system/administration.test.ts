@@ -24,7 +24,7 @@ const main = join(projectDirectory, 'src/main.js')
 const careless = ['/bin/sh', '-c', 'umask 000; exec "$@"', 'sh', process.execPath, ...nodeFlags(), main] as const
 const withPeer = ['--network', 'lan', '--p2p-host', '127.0.0.1', '--p2p-port', '0']
 
-describe('administration', { timeout: 3 * minute }, () => {
+describe('administration', { timeout: 10 * minute }, () => {
   let scratch: TemporaryDirectory
   let server: ServerProcess
   before(async () => {

@@ -40,7 +40,7 @@ function testOf({ alert, annotations, labels: { severity } }: Alert, found: Aler
   }
 }
 
-describe('the alerts of config/prometheus', { timeout: 120_000 }, () => {
+describe('the alerts of config/prometheus', { timeout: 600_000 }, () => {
   let alerts: Alert[]
 
   before(async () => {

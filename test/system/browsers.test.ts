@@ -38,7 +38,7 @@ async function assertUntouched(url: string): Promise<void> {
   assert.equal((await fetch(`${url}/v2/victim/manifests/${digest}`)).status, 200)
 }
 
-describe('a real browser', { timeout: 120_000 }, () => {
+describe('a real browser', { timeout: 600_000 }, () => {
   let server: ServerProcess
   before(async () => {
     server = await ServerProcess.start({ args: ['--hosts', 'registry.example', '--log-format', 'json'] })
@@ -145,7 +145,7 @@ describe('a real browser', { timeout: 120_000 }, () => {
   })
 })
 
-describe('the names of the certificate', { timeout: 60_000 }, () => {
+describe('the names of the certificate', { timeout: 600_000 }, () => {
   it('are those of the one that is used now, over HTTP/2 as well', async () => {
     await using directory = await temporaryDirectory('browsers')
     const authority = await CertificateAuthority.create(directory.path)

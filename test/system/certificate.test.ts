@@ -9,7 +9,7 @@ import { recordingLog } from '../fixtures/recording-log.ts'
 import { temporaryDirectory, type TemporaryDirectory } from '../fixtures/temporary.ts'
 import { until } from '../fixtures/until.ts'
 
-describe('the files of a certificate', { timeout: 30_000 }, () => {
+describe('the files of a certificate', { timeout: 600_000 }, () => {
   const log = recordingLog()
   let directory: TemporaryDirectory
   let first: CertificatePaths

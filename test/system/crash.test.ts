@@ -94,7 +94,7 @@ test('an upload that a crash cuts off goes on from the offset that the server te
   assert.equal(await client.digestOf(`/v2/crash/upload/blobs/${sha256(blob)}`), sha256(blob))
 })
 
-test('an upload goes on after a regular restart without a byte lost', { timeout: 2 * minute }, async () => {
+test('an upload goes on after a regular restart without a byte lost', { timeout: 10 * minute }, async () => {
   const blob = randomBytes(3 * mebibyte + 17, 'restarted upload')
   await using server = await ServerProcess.start()
   const client = new RegistryClient(server)

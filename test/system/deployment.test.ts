@@ -75,7 +75,7 @@ class Running implements AsyncDisposable {
   }
 }
 
-describe('config/ipdr.service', { timeout: 2 * minute }, () => {
+describe('config/ipdr.service', { timeout: 10 * minute }, () => {
   const settings = new Map<string, string[]>()
 
   before(async () => {
@@ -157,7 +157,7 @@ interface StatefulSet {
   }
 }
 
-describe('config/kubernetes.yml', { timeout: 2 * minute }, () => {
+describe('config/kubernetes.yml', { timeout: 10 * minute }, () => {
   let config: { metadata: Named; data: Record<string, string> }
   let services: Service[]
   let set: StatefulSet
@@ -268,7 +268,7 @@ interface DaemonSet {
   }
 }
 
-describe('config/kubernetes-mirror.yml', { timeout: minute }, () => {
+describe('config/kubernetes-mirror.yml', { timeout: 10 * minute }, () => {
   let config: { data: Record<string, string> }
   let service: Service
   let set: DaemonSet

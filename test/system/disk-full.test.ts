@@ -12,7 +12,7 @@ const minute = 60_000
 const mebibyte = 1024 * 1024
 const repository = 'full/disk'
 
-test('a full disk refuses pushes, loses nothing, and serves pulls', { timeout: 3 * minute }, async t => {
+test('a full disk refuses pushes, loses nothing, and serves pulls', { timeout: 10 * minute }, async t => {
   await using volume = await smallVolume('96m')
   const ballast = join(volume.path, 'ballast')
   await writeFile(ballast, Buffer.alloc(32 * mebibyte))

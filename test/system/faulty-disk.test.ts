@@ -38,7 +38,7 @@ const cases: Case[] = [
 
 describe('a server on a disk', () => {
   for (const { disk, plan, statuses } of cases) {
-    it(`${disk} says so, goes on, and loses nothing that it acknowledged`, { timeout: 3 * minute }, async t => {
+    it(`${disk} says so, goes on, and loses nothing that it acknowledged`, { timeout: 10 * minute }, async t => {
       t.diagnostic(`FAULTS_SEED=${seed}`)
       await using directory = await temporaryDirectory('faulty-disk')
       const dataDir = join(directory.path, 'data')

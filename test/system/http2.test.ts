@@ -38,7 +38,7 @@ const whole = {
   memory: new BodyMemory({ max: 0, maxPerClient: 0 }),
 }
 
-describe('HTTP/2', { timeout: 60_000 }, () => {
+describe('HTTP/2', { timeout: 600_000 }, () => {
   let directory: TemporaryDirectory
   let tls: { cert: string; key: string }
   let ca: string

@@ -17,7 +17,7 @@ import { until } from '../fixtures/until.ts'
 
 const minute = 60_000
 
-suite('who asks', { timeout: 3 * minute }, () => {
+suite('who asks', { timeout: 10 * minute }, () => {
   const resources = new AsyncDisposableStack()
   let directory: string
   let dataDir: string

@@ -20,7 +20,7 @@ const second = 1000
 const minute = 60 * second
 const mebibyte = 1024 * 1024
 
-suite('start', { timeout: 2 * minute }, () => {
+suite('start', { timeout: 10 * minute }, () => {
   test('a second server on the same data directory is refused, and changes nothing', async () => {
     await using server = await ServerProcess.start()
     const client = new RegistryClient(server)
@@ -81,7 +81,7 @@ suite('start', { timeout: 2 * minute }, () => {
   })
 })
 
-suite('stop', { timeout: 2 * minute }, () => {
+suite('stop', { timeout: 10 * minute }, () => {
   test('an upload in flight ends and is acknowledged, and is there after the next start', async () => {
     await using server = await ServerProcess.start()
     const client = new RegistryClient(server)
@@ -144,7 +144,7 @@ suite('stop', { timeout: 2 * minute }, () => {
   })
 })
 
-suite('npm', { timeout: 2 * minute }, () => {
+suite('npm', { timeout: 10 * minute }, () => {
   // as after a log-in: without the folders that npm adds for its scripts
   const env = {
     ...Object.fromEntries(Object.entries(withoutSettings(process.env)).filter(([name]) => !name.startsWith('npm_'))),

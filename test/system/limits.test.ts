@@ -20,7 +20,7 @@ interface OciErrors {
   errors: Array<{ code: string }>
 }
 
-describe('limits over TLS', { timeout: minute }, () => {
+describe('limits over TLS', { timeout: 10 * minute }, () => {
   let directory: TemporaryDirectory
   let server: ServerProcess
   let ca: string
@@ -157,7 +157,7 @@ describe('limits over TLS', { timeout: minute }, () => {
   })
 })
 
-describe('requests that wait for content from elsewhere', { timeout: minute }, () => {
+describe('requests that wait for content from elsewhere', { timeout: 10 * minute }, () => {
   it('are so many of one client and in all; others are answered meanwhile', async () => {
     const waiting = new Set<ServerResponse>()
     const gateway = createServer((_req, res) => {

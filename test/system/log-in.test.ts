@@ -22,7 +22,7 @@ import { Visitor } from '../fixtures/visitor.ts'
 const stolen = 'stolen'
 const upload = `/v2/team/app/blobs/uploads/?digest=${sha256(Buffer.from(stolen))}`
 
-describe('a log-in by a browser', { timeout: 120_000 }, () => {
+describe('a log-in by a browser', { timeout: 600_000 }, () => {
   const resources = new AsyncDisposableStack()
   let directory: string
   let server: ServerProcess

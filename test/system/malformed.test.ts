@@ -35,7 +35,7 @@ const memoryMargin = 48 * mebibyte
 /** What no client may see: a stack, a path of this machine or of the program */
 const secrets = /\n\s+at \S|node_modules|node:internal|\.ts:\d+|\/src\/|\/tmp\/|\/proc\//
 
-describe('twenty thousand malformed requests', { timeout: 4 * minute }, () => {
+describe('twenty thousand malformed requests', { timeout: 10 * minute }, () => {
   let server: ServerProcess
   let client: RegistryClient
   let targets: Targets
@@ -145,7 +145,7 @@ describe('twenty thousand malformed requests', { timeout: 4 * minute }, () => {
   }
 })
 
-describe('sessions of HTTP/2 that are none', { timeout: minute }, () => {
+describe('sessions of HTTP/2 that are none', { timeout: 10 * minute }, () => {
   let directory: TemporaryDirectory
   let server: ServerProcess
 

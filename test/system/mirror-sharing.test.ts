@@ -40,7 +40,7 @@ async function pull({ url }: ServerProcess, layer: Digest): Promise<string> {
 }
 
 describe('connected mirrors that all pull a layer at once', () => {
-  it('get it with about one copy of it sent by the upstream', { timeout: 120_000 }, async t => {
+  it('get it with about one copy of it sent by the upstream', { timeout: 600_000 }, async t => {
     await using stack = new AsyncDisposableStack()
     const upstream = stack.use(new SlowRegistry(48 * mebibyte))
     upstream.rate = 12 * mebibyte
@@ -69,7 +69,7 @@ describe('connected mirrors that all pull a layer at once', () => {
     assert.deepEqual(await pulling, [upstream.layer, upstream.layer, upstream.layer])
   })
 
-  it('fail where the upstream goes away before that, and go on once it is back', { timeout: 120_000 }, async () => {
+  it('fail where the upstream goes away before that, and go on once it is back', { timeout: 600_000 }, async () => {
     await using stack = new AsyncDisposableStack()
     const upstream = stack.use(new SlowRegistry(32 * mebibyte))
     upstream.rate = 8 * mebibyte

@@ -17,7 +17,7 @@ rules:
 const users = { maintainer: 'of maintainer', reader: 'of reader' }
 const tags = ['v1', 'v2', 'v3', 'prod-1']
 
-describe('who looks after repositories', { timeout: 120_000 }, () => {
+describe('who looks after repositories', { timeout: 600_000 }, () => {
   const resources = new AsyncDisposableStack()
   let server: ServerProcess
   let visitor: PageVisitor

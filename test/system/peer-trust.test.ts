@@ -21,7 +21,7 @@ async function started(server: ServerProcess): Promise<{ peer: string; address: 
   return { peer: address.split('/p2p/')[1]!, address }
 }
 
-suite('appliances of one operator', { timeout: 3 * minute }, () => {
+suite('appliances of one operator', { timeout: 10 * minute }, () => {
   const resources = new AsyncDisposableStack()
   let directory: string
   let origin: ServerProcess

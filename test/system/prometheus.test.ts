@@ -27,7 +27,7 @@ interface Example {
   scrape_configs: [{ job_name: string; authorization: object; static_configs: object }]
 }
 
-describe('Prometheus', { timeout: 120_000 }, () => {
+describe('Prometheus', { timeout: 600_000 }, () => {
   const resources = new AsyncDisposableStack()
   let server: ServerProcess
   let prometheus: Prometheus

@@ -30,7 +30,7 @@ async function resultOf(output: Promise<string>): Promise<Result> {
   }
 }
 
-suite('a registry that is read-only', { timeout: 5 * minute }, () => {
+suite('a registry that is read-only', { timeout: 10 * minute }, () => {
   const resources = new AsyncDisposableStack()
   let server: ServerProcess
   let directory: string

@@ -314,7 +314,7 @@ function noSettings(): Record<string, undefined> {
   )
 }
 
-describe('a start is refused', { timeout: 5 * minute }, () => {
+describe('a start is refused', { timeout: 10 * minute }, () => {
   before(async () => {
     template = await temporaryDirectory('start-errors')
     const path = (name: string): string => join(template.path, name)
@@ -381,7 +381,7 @@ describe('a start is refused', { timeout: 5 * minute }, () => {
   })
 })
 
-describe('the file of the system', { timeout: minute }, () => {
+describe('the file of the system', { timeout: 10 * minute }, () => {
   it('is read by the server', async () => {
     await using directory = await temporaryDirectory('system-file')
     const file = join(directory.path, 'ipdr.yml')

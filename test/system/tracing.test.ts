@@ -26,7 +26,7 @@ interface Received {
 
 const hex = (base64: string): string => Buffer.from(base64, 'base64').toString('hex')
 
-describe('traces', { timeout: 120_000 }, () => {
+describe('traces', { timeout: 600_000 }, () => {
   const resources = new AsyncDisposableStack()
   const received: Received[] = []
   let endpoint: string

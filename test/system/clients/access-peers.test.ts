@@ -22,7 +22,7 @@ const base = randomBytes(1024 * 1024 + 10, 'base layer of everybody')
 const secret = randomBytes(2 * 1024 * 1024 + 10, 'secret layer')
 const gone = { message: /timeout|deadline|not found|context/ }
 
-suite('a private repository beside a public one, in a swarm', { timeout: 4 * minute }, () => {
+suite('a private repository beside a public one, in a swarm', { timeout: 10 * minute }, () => {
   const resources = new AsyncDisposableStack()
   let server: ServerProcess
   let dataDir: string

@@ -22,7 +22,7 @@ rules:
   - { who: ['user:writer'], repositories: ['**'], actions: [push, tag] }
 `
 
-suite('a registry with a log-in', { timeout: 5 * minute }, () => {
+suite('a registry with a log-in', { timeout: 10 * minute }, () => {
   const resources = new AsyncDisposableStack()
   let server: ServerProcess
   let directory: string
@@ -252,7 +252,7 @@ suite('a registry with a log-in', { timeout: 5 * minute }, () => {
   })
 })
 
-suite('ipdr access', { timeout: minute }, () => {
+suite('ipdr access', { timeout: 10 * minute }, () => {
   test('writes the rules of each preset, which a server keeps to', async () => {
     for (const [preset, pull, push] of [
       ['private', 401, 401],

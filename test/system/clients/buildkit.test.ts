@@ -41,7 +41,7 @@ async function writeContext(directory: string): Promise<void> {
   )
 }
 
-suite('buildkit', { timeout: 5 * minute }, () => {
+suite('buildkit', { timeout: 10 * minute }, () => {
   const forms = [
     { form: 'a manifest', imageManifest: true, mediaType: ociManifest },
     { form: 'an index of blobs', imageManifest: false, mediaType: ociIndex },

@@ -13,7 +13,7 @@ import { temporaryDirectory, type TemporaryDirectory } from '../../fixtures/temp
 
 const minute = 60_000
 
-suite('ipdr beside a Docker Engine', { timeout: 5 * minute }, () => {
+suite('ipdr beside a Docker Engine', { timeout: 10 * minute }, () => {
   const resources = new AsyncDisposableStack()
   let docker: Docker
   let server: ServerProcess

@@ -27,7 +27,7 @@ const minute = 60_000
 const MiB = 1024 * 1024
 const nobody = '127.0.0.1:9'
 
-suite('ipdr push and pull', { timeout: 5 * minute }, () => {
+suite('ipdr push and pull', { timeout: 10 * minute }, () => {
   const resources = new AsyncDisposableStack()
   let kubo: Kubo
   let first: ServerProcess

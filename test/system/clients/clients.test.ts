@@ -20,7 +20,7 @@ import { builtTool } from '../../fixtures/tools.ts'
 const minute = 60_000
 const mebibyte = 1024 * 1024
 
-suite('other clients', { timeout: 5 * minute }, () => {
+suite('other clients', { timeout: 10 * minute }, () => {
   const resources = new AsyncDisposableStack()
   let server: ServerProcess
   let client: RegistryClient

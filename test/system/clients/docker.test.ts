@@ -7,7 +7,7 @@ import { temporaryDirectory } from '../../fixtures/temporary.ts'
 
 const minute = 60_000
 
-suite('docker', { timeout: 5 * minute }, () => {
+suite('docker', { timeout: 10 * minute }, () => {
   let server: ServerProcess
   let docker: Docker
   let repository: string

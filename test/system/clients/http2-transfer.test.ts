@@ -17,7 +17,7 @@ const size = 256 * mebibyte
 /** As over HTTP/1.1: what the server may take beyond its idle memory, however large the blob is */
 const allowance = 120 * mebibyte
 
-describe('blobs over HTTP/2', { timeout: 120_000 }, () => {
+describe('blobs over HTTP/2', { timeout: 600_000 }, () => {
   const resources = new AsyncDisposableStack()
   let server: ServerProcess
   let session: ClientHttp2Session

@@ -13,7 +13,7 @@ import { ServerProcess } from '../../fixtures/server.ts'
 import { temporaryDirectory } from '../../fixtures/temporary.ts'
 import { until } from '../../fixtures/until.ts'
 
-suite('docker', { timeout: 240_000 }, () => {
+suite('docker', { timeout: 600_000 }, () => {
   const resources = new AsyncDisposableStack()
   let directory: string
   let etc: string

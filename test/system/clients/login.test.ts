@@ -35,7 +35,7 @@ const actions = {
 try { actions[process.argv[2]]() } catch { console.log('credentials not found in native keychain'); process.exit(1) }
 `
 
-suite('ipdr login', { timeout: 5 * minute }, () => {
+suite('ipdr login', { timeout: 10 * minute }, () => {
   const resources = new AsyncDisposableStack()
   let server: ServerProcess
   let directory: string

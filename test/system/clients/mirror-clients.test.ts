@@ -28,7 +28,7 @@ const clientNames = ['containerd', 'buildkit', 'docker', 'podman', 'skopeo', 'sk
 const engines = new Set(['containerd', 'buildkit', 'docker', 'podman'])
 const layerSize = 300_000
 
-suite('through a mirror of two registries', { timeout: 240_000 }, () => {
+suite('through a mirror of two registries', { timeout: 600_000 }, () => {
   const resources = new AsyncDisposableStack()
   const clients = new Map<string, MirrorClient>()
   let upstreams: RealUpstreams

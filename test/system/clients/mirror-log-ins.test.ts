@@ -36,7 +36,7 @@ const closedImages = [
 /** What docker says in the end where the mirror has refused */
 const askedHub = /Get "https:\/\/registry-1\.docker\.io\/v2\/": .* connection refused/
 
-suite('a mirror with rules', { timeout: 120_000 }, () => {
+suite('a mirror with rules', { timeout: 600_000 }, () => {
   const resources = new AsyncDisposableStack()
   const digests = new Map<string, Digest>()
   let directory: string

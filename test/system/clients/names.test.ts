@@ -19,7 +19,7 @@ import { until } from '../../fixtures/until.ts'
 const second = 1000
 const minute = 60 * second
 
-describe('names in a private swarm', { timeout: 5 * minute }, () => {
+describe('names in a private swarm', { timeout: 10 * minute }, () => {
   let scratch: TemporaryDirectory
   let kubo: Kubo
   let a: ServerProcess
@@ -122,7 +122,7 @@ describe('a data directory that comes from a backup', () => {
   })
 })
 
-describe('DNSLink', { timeout: 2 * minute }, () => {
+describe('DNSLink', { timeout: 10 * minute }, () => {
   const cids = [
     'bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy',
     'bafybeifdu6szz4rerwwo577ttks42zqyurteguvwp7zrztmumxxx3b62ma',
@@ -205,7 +205,7 @@ describe('DNSLink', { timeout: 2 * minute }, () => {
   })
 })
 
-describe('--cid-resolver', { timeout: 2 * minute }, () => {
+describe('--cid-resolver', { timeout: 10 * minute }, () => {
   it('finds tags in a directory, in IPFS, by an IPNS name and by a domain, in this order', async () => {
     await using scratch = await temporaryDirectory('resolvers')
     await using a = await ServerProcess.start({})
@@ -272,7 +272,7 @@ describe('--cid-resolver', { timeout: 2 * minute }, () => {
   })
 })
 
-describe('--cid-store', { timeout: minute }, () => {
+describe('--cid-store', { timeout: 10 * minute }, () => {
   it('holds the CID of every tag, and is read by a resolver', async () => {
     await using scratch = await temporaryDirectory('cid-store')
     const directory = join(scratch.path, 'cids')

@@ -13,7 +13,7 @@ import { temporaryDirectory, type TemporaryDirectory } from '../../fixtures/temp
 import { until } from '../../fixtures/until.ts'
 
 /** What the README of the original IPDR tells its users to do, command by command */
-describe('the flow of the original IPDR', { timeout: 300_000 }, () => {
+describe('the flow of the original IPDR', { timeout: 600_000 }, () => {
   let docker: Docker
   let kubo: Kubo
   let server: ServerProcess

@@ -71,7 +71,7 @@ const programs: Array<{ name: string; layout: (image: Image) => Layout; add: str
   },
 ]
 
-describe('an image of an older program, at a real kubo', { timeout: 300_000 }, () => {
+describe('an image of an older program, at a real kubo', { timeout: 600_000 }, () => {
   let docker: Docker
   let kubo: Kubo
   let server: ServerProcess

@@ -19,7 +19,7 @@ const versions: Record<string, (file: number) => boolean> = {
   many: file => file % 50 < 30 && file % 5 === 2,
 }
 
-suite('podman pulls layers in the format zstd:chunked', { timeout: 5 * minute }, () => {
+suite('podman pulls layers in the format zstd:chunked', { timeout: 10 * minute }, () => {
   const resources = new AsyncDisposableStack()
   let proxy: RecordingProxy
   let tools: Podman

@@ -9,7 +9,7 @@ import { temporaryDirectory } from '../../fixtures/temporary.ts'
 
 const minute = 60_000
 
-suite('podman and buildah', { timeout: 5 * minute }, () => {
+suite('podman and buildah', { timeout: 10 * minute }, () => {
   let server: ServerProcess
   let tools: Podman
   let context: string

@@ -27,7 +27,7 @@ interface Reply {
   body: Buffer
 }
 
-describe('behind nginx, which ends TLS', { timeout: 300_000 }, () => {
+describe('behind nginx, which ends TLS', { timeout: 600_000 }, () => {
   const resources = new AsyncDisposableStack()
   let directory: string
   let authority: CertificateAuthority

@@ -19,7 +19,7 @@ interface ShownReferrer {
   signature?: { verified: boolean; key?: string; reason?: string }
 }
 
-suite('signatures', { timeout: 2 * minute }, () => {
+suite('signatures', { timeout: 10 * minute }, () => {
   const resources = new AsyncDisposableStack()
   let directory: string
   let server: ServerProcess

@@ -42,7 +42,7 @@ async function serve(directory: string): Promise<AsyncDisposable & { url: string
   }
 }
 
-suite('npm run docs:site', { timeout: 5 * minute }, () => {
+suite('npm run docs:site', { timeout: 10 * minute }, () => {
   let files: string[]
   before(async () => {
     // a link that leads nowhere ends it

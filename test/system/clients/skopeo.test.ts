@@ -21,7 +21,7 @@ import { installedTool } from '../../fixtures/tools.ts'
 const minute = 60_000
 const mebibyte = 1024 * 1024
 
-suite('skopeo', { timeout: 5 * minute }, () => {
+suite('skopeo', { timeout: 10 * minute }, () => {
   const resources = new AsyncDisposableStack()
   const architectures = ['amd64', 'arm64', 'riscv64']
   let server: ServerProcess

@@ -22,7 +22,7 @@ interface Sbom {
   dependencies: { ref: string; dependsOn: string[] }[]
 }
 
-suite('what proves where a release comes from', { timeout: 3 * minute }, () => {
+suite('what proves where a release comes from', { timeout: 10 * minute }, () => {
   const resources = new AsyncDisposableStack()
   let directory: string
 

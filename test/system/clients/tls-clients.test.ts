@@ -12,7 +12,7 @@ import { ServerProcess } from '../../fixtures/server.ts'
 import { temporaryDirectory } from '../../fixtures/temporary.ts'
 import { projectDirectory } from '../../fixtures/tools.ts'
 
-describe('names and certificates that clients know', { timeout: 240_000 }, () => {
+describe('names and certificates that clients know', { timeout: 600_000 }, () => {
   const resources = new AsyncDisposableStack()
   let directory: string
   let etc: string

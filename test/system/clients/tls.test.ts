@@ -17,7 +17,7 @@ import { until } from '../../fixtures/until.ts'
 
 const mebibyte = 1024 * 1024
 
-describe('TLS', { timeout: 120_000 }, () => {
+describe('TLS', { timeout: 600_000 }, () => {
   let directory: TemporaryDirectory
   let authority: CertificateAuthority
   let server: ServerProcess
