@@ -46,20 +46,34 @@ interface Answer extends TailHashes {
  */
 function work(port: MessagePort, { createHash, hash }: typeof import('node:crypto')): void {
   const files = new Map<number, import('node:crypto').Hash>()
+  /** @returns the hash of a file up to the end of these bytes; a tail does not count for what follows */
+  const advance = (
+    file: number,
+    kind: Task['kind'],
+    algorithm: DigestAlgorithm,
+    bytes: Uint8Array,
+  ): import('node:crypto').Hash => {
+    const before = files.get(file)
+    const whole = ((kind === 'tail' ? before?.copy() : before) ?? createHash(algorithm)).update(bytes)
+    if (kind !== 'tail') {
+      files.set(file, whole)
+    }
+    return whole
+  }
   port.on('message', ({ id, file, kind, algorithm, bytes }: Task & { id: number }) => {
     if (kind === 'discard' || bytes === undefined) {
       files.delete(file)
       return
     }
-    const leaf = kind === 'add' ? new Uint8Array() : hash('sha256', bytes, 'buffer')
-    const whole = algorithm === undefined ? undefined : (files.get(file) ?? createHash(algorithm))
-    if (whole !== undefined && kind !== 'tail') {
-      files.set(file, whole.update(bytes))
-    }
+    const isFirst = !files.has(file)
+    const whole = algorithm === undefined ? undefined : advance(file, kind, algorithm, bytes)
+    // the first leaf is all of the file so far: its bytes are hashed once for both
+    const isBoth = isFirst && algorithm === 'sha256'
+    const leaf = isBoth ? whole?.copy().digest() : kind === 'add' ? undefined : hash('sha256', bytes, 'buffer')
     port.postMessage({
       id,
-      leaf,
-      whole: kind !== 'tail' || whole === undefined ? leaf : whole.copy().update(bytes).digest(),
+      leaf: leaf ?? new Uint8Array(),
+      whole: (kind === 'tail' ? whole?.digest() : leaf) ?? new Uint8Array(),
     } satisfies Answer)
   })
 }
