@@ -9,7 +9,7 @@ export const GiB = 1024 * MiB
 export const usage = `npm run bench -- [CASE...] [OPTIONS]
 
 Without a case, all of them. Lists are separated by commas. CASE:
-  push pull manifests requests listings image node-to-node start memory cpu disk latency hostile access mirror roll-out
+  push pull manifests requests listings image node-to-node start memory cpu disk latency busy hostile access mirror roll-out
 
   --only CASES          the same as naming them
   --rounds N            counted rounds of each measure, after one that warms up [5; --quick 1]

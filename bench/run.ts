@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { Bench, type Case } from './bench.ts'
 import { pull, push, pushAndPull } from './cases/blobs.ts'
 import { access } from './cases/access.ts'
+import { busy } from './cases/busy.ts'
 import { cpu } from './cases/cpu.ts'
 import { disk } from './cases/disk.ts'
 import { hostile } from './cases/hostile.ts'
@@ -47,6 +48,7 @@ const cases: Case[] = [
   cpu,
   disk,
   latency,
+  busy,
   hostile,
   access,
   pages,
