@@ -10,6 +10,7 @@ import { digRoutes } from '../../src/http/routes/dig.ts'
 import { healthRoutes } from '../../src/http/routes/health.ts'
 import { logInRoutes, sessionRoutes } from '../../src/http/routes/log-in.ts'
 import { manifestRoutes } from '../../src/http/routes/manifests.ts'
+import { pastRoutes } from '../../src/http/routes/past.ts'
 import { referrerRoutes } from '../../src/http/routes/referrers.ts'
 import { tagRoutes } from '../../src/http/routes/tags.ts'
 import { tokenRoutes } from '../../src/http/routes/token.ts'
@@ -87,6 +88,10 @@ GET /v2/secret/app/tags/list                                   401    403    403
 GET /v2/team/app/referrers/LAYER                               401    403    200    200     200   200  200    200  200   200    200   401
 GET /dig?q=team/app:v1                                         401    403    200    200     200   200  200    200  200   200    200   401
 GET /dig?q=secret/app:v1                                       401    403    403    403     403   200  403    403  403   403    403   401
+GET /past/manifest?name=team/app&reference=v1&at=0             401    403    404    404     404   404  404    404  404   404    404   401
+GET /past/manifest?name=secret/app&reference=v1&at=0           401    403    403    403     403   404  403    403  403   403    403   401
+GET /past/blob?name=team/app&digest=LAYER&at=0                 401    403    200    200     200   200  200    200  200   200    200   401
+GET /past/blob?name=secret/app&digest=LAYER&at=0               401    403    403    403     403   200  403    403  403   403    403   401
 POST /v2/team/app/blobs/uploads/                               401    403    403    202     403   202  403    403  403   401    202   401
 POST /v2/team/app/blobs/uploads/?mount=LAYER&from=secret/app   401    403    403    202     403   201  403    403  403   401    202   401
 POST /v2/public/app/blobs/uploads/                             401    403    403    403     403   202  403    403  403   403    403   401
@@ -311,6 +316,7 @@ describe('every route', () => {
       logInRoutes(none),
       sessionRoutes(none),
       manifestRoutes(none, none),
+      pastRoutes(none),
       referrerRoutes(none),
       tagRoutes(none),
       tokenRoutes(none, none),

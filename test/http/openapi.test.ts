@@ -6,6 +6,7 @@ import { after, before, describe, it } from 'node:test'
 import { administrationRoutes } from '../../src/http/routes/administration.ts'
 import { logInRoutes, sessionRoutes } from '../../src/http/routes/log-in.ts'
 import type { Digest } from '../../src/oci/digest.ts'
+import { pastRoutes } from '../../src/http/routes/past.ts'
 import { uiApiRoutes } from '../../src/http/routes/ui-api.ts'
 import { ApiDescription } from '../fixtures/api-description.ts'
 import { TestAppliance } from '../fixtures/appliance.ts'
@@ -77,6 +78,7 @@ describe('docs/openapi.yaml', () => {
       ),
       logInRoutes({ access: none, log: none, metrics: none }),
       sessionRoutes({ access: none }),
+      pastRoutes({ registry: none, pastImages: none, log: none, metrics: none }),
       uiApiRoutes(
         {
           ...{ access: none, accessReview: none, administration: none, bodies: none, events: none, registry: none },
@@ -118,6 +120,9 @@ describe('docs/openapi.yaml', () => {
     ['GET /ipdr/v1/history?name=team/app&limit=10', 200],
     ['GET /ipdr/v1/history?limit=0', 400],
     ['GET /ipdr/v1/history/tags?name=team/app&at=1&n=1', 200],
+    ['GET /past/manifest?name=team/app&reference=v1&at=1', 200],
+    ['GET /past/manifest?name=team/app&reference=v1&at=999', 400],
+    ['GET /past/manifest?name=team/app&reference=v2&at=1', 404],
     ['GET /ipdr/v1/history/tags?name=team/app', 400],
     ['GET /ipdr/v1/diff?from=0', 200],
     ['GET /ipdr/v1/diff', 400],

@@ -121,6 +121,7 @@ describe('who looks after repositories', { timeout: 600_000 }, () => {
     // before a tag was set and moved
     const then = rows.nth(3)
     await then.getByRole('button', { name: 'What has changed since' }).click()
+    await then.getByText(/^ipdr pull 127\.0\.0\.1:\d+\/team\/shop(:[\w.-]+)? --at \d+$/).waitFor()
     await page.getByText('Nothing differs').waitFor({ state: 'detached' })
     await page.getByText(/1 tag and 0 images differ from what is there now/).waitFor()
     assert.deepEqual(await visitor.axe(), [])

@@ -3,6 +3,7 @@ import { useState } from 'preact/hooks'
 import type { Change, TagDifference } from '../answers.ts'
 import { useAnswer, type ApiError } from '../api.ts'
 import { changes, outcome, undo } from '../changes.ts'
+import { Command, host, isLocal, isSecure } from '../parts/command.ts'
 import { Dialog, Problem } from '../parts/dialog.ts'
 import { ErrorNotice, Notice } from '../parts/notice.ts'
 import { OutcomeNotice } from '../parts/outcome.ts'
@@ -131,7 +132,7 @@ function ChangeRow({
           ),
         ],
     ),
-    isCompared && h(Since, { repository, state }),
+    isCompared && h(Since, { repository, state, tag }),
     isAsked &&
       h(UndoDialog, {
         repository,
@@ -172,7 +173,7 @@ function TagMove({ difference: { after, before, tag } }: { difference: TagDiffer
 }
 
 /** What differs between a state and now */
-function Since({ repository, state }: { repository: string; state: number }): ComponentChild {
+function Since({ repository, state, tag }: { repository: string; state: number; tag: string }): ComponentChild {
   const { again, data, error } = useAnswer('differences', { repository, from: state, after: changes.value })
   if (error !== undefined) {
     return h('div', { class: 'row-facts' }, h(ErrorNotice, { error, again }))
@@ -197,7 +198,28 @@ function Since({ repository, state }: { repository: string; state: number }): Co
       tags.slice(0, maxDiffers).map(difference => h('li', { key: difference.tag }, h(TagMove, { difference }))),
       tags.length > maxDiffers && h('li', {}, `and ${count(tags.length - maxDiffers, 'more tag')}`),
     ),
+    h(PullThen, { repository, state, tag: tag === '' ? tags.find(wasThere)?.tag : tag }),
   )
+}
+
+function wasThere({ before }: TagDifference): boolean {
+  return before !== undefined
+}
+
+/** The command that gets an image as it was in a state, even if it was deleted since */
+function PullThen({
+  repository,
+  state,
+  tag,
+}: {
+  repository: string
+  state: number
+  /** Undefined: none that is of interest */
+  tag: string | undefined
+}): ComponentChild {
+  const name = `${host}/${repository}${tag === undefined ? '' : `:${tag}`}`
+  const text = `ipdr pull ${name} --at ${state}${isSecure || isLocal ? '' : ' --plain-http'}`
+  return h('div', { class: 'commands' }, h(Command, { text, what: 'the command that pulls what was there' }))
 }
 
 function UndoDialog({

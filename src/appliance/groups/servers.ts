@@ -104,6 +104,7 @@ function appComponents(components: ServerComponents, status: Status): AppCompone
     reviewUpstreams: reviewUpstreamsOf(components),
     status,
     maintenance: components.maintenance,
+    pastImages: components.pastImages,
     health: { notReady: () => (isReady() ? undefined : 'starting or stopping'), note: () => readOnly.note },
     instance: inputs.upstreams?.instance,
     usage: usageLimits(config.limits),

@@ -4,6 +4,7 @@ import { Restorer } from '../../upkeep/backup/restorer.ts'
 import { Fsck } from '../../upkeep/fsck/fsck.ts'
 import { GarbageCollector } from '../../upkeep/gc/garbage-collector.ts'
 import { HistoryLog } from '../../upkeep/history/history-log.ts'
+import { PastImages } from '../../upkeep/history/past-images.ts'
 import { PastTags } from '../../upkeep/history/past-tags.ts'
 import { Undo } from '../../upkeep/history/undo.ts'
 import { Maintenance } from '../../upkeep/maintenance/maintenance.ts'
@@ -33,6 +34,7 @@ export interface Upkeep {
   undo: Undo
   historyLog: HistoryLog
   pastTags: PastTags
+  pastImages: PastImages
   runs: RunLogs
   maintenance: Maintenance
   parts: Part[]
@@ -81,6 +83,7 @@ export function buildUpkeep(components: Components): Upkeep {
   const undo = new Undo({ ...components, history: remembered, writer: history })
   const historyLog = new HistoryLog({ history: remembered })
   const pastTags = new PastTags({ ...components, history: remembered })
+  const pastImages = new PastImages({ ...components, history: remembered })
   const maintenance = new Maintenance(
     { ...components, undo, historyLog },
     { historyKeep: config.history.keep, untagged, retention: config.retention },
@@ -95,6 +98,7 @@ export function buildUpkeep(components: Components): Upkeep {
     undo,
     historyLog,
     pastTags,
+    pastImages,
     maintenance,
     runs,
     parts: [

@@ -67,9 +67,11 @@ async function listTags(
   const { appliance } = await openAdministration(flags, context)
   const found = await appliance.history.tagsAt(name, at, { signal })
   const rows = found.tags.map(({ cid, deleted, digest, tag }) => [tag, digest, cid ?? '-', deleted ? 'yes' : 'no'])
-  const end = found.tags.some(({ deleted }) => deleted)
-    ? line`What is deleted can be pulled after "ipdr undo ${name} --to ${found.state}".`
-    : ''
+  const [first] = found.tags.filter(({ deleted }) => deleted)
+  const end =
+    first === undefined
+      ? ''
+      : line`What is deleted is pulled by "ipdr pull ${found.repository}:${first.tag} --at ${found.state}".`
   const text =
     found.tags.length === 0
       ? line`There was no ${name.includes(':') ? 'tag' : 'tag of'} ${name} in state ${found.state}.`

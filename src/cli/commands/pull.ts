@@ -2,6 +2,7 @@ import { type Command, Option } from 'commander'
 import { createLog } from '../../log.ts'
 import { defaultIpfsHost, defaultRegistryHost } from '../flags/default-hosts.ts'
 import { dockerLogIns } from '../flags/log-ins.ts'
+import { state } from '../flags/option-values.ts'
 import { showCopyProgress } from '../output/copy-progress.ts'
 import { line } from '../output/printable.ts'
 import { printCopied } from '../output/results.ts'
@@ -13,6 +14,7 @@ interface PullFlags {
   quiet?: true
   output?: string
   platform?: string
+  at?: number | string
   ipfsHost?: string
   ipfsGateway?: string
   dockerRegistryHost: string
@@ -26,7 +28,8 @@ const footer = `
 IMAGE is a CID (bafy..., Qm..., ciq..., /ipfs/...), an IPNS name (k51..., /ipns/...) or the name of an image of the
 appliance. A CID or IPNS name is pulled from the kubo of --ipfs-host or the gateway of --ipfs-gateway if one is given.
 Otherwise ipdr tries, in this order: the appliance, a kubo at ${defaultIpfsHost}, an IPFS node of its own for this pull.
-Everything that comes is checked against its digest.`
+Everything that comes is checked against its digest.
+With --at, an appliance gives what it remembers (history.keep), deleted images too, to those who may pull.`
 
 export function addPullCommand(program: Command, context: CliContext): void {
   program
@@ -40,6 +43,7 @@ export function addPullCommand(program: Command, context: CliContext): void {
       '--platform <platform>',
       'pull only this platform, such as linux/arm64 (default: that of the Docker Engine; all with --output)',
     )
+    .option('--at <state>', 'pull what the name led to in this state or then: 2h (ago), 2026-11-30T14:00:00Z', state)
     .option('--docker-registry-host <host>', 'pull from this appliance', defaultRegistryHost)
     .option('--ipfs-host <host>', 'pull from the kubo with this RPC API: host:port, URL or multiaddr')
     .option('-g, --ipfs-gateway <url>', 'pull from this gateway, block by block')
@@ -75,6 +79,7 @@ async function run(image: string, flags: PullFlags, context: CliContext, signal:
       {
         image,
         output: flags.output,
+        at: flags.at,
         platform: flags.platform === undefined ? undefined : parsePlatform(flags.platform),
         registryHost: flags.dockerRegistryHost,
         ipfsHost: flags.ipfsHost,

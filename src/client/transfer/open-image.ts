@@ -18,6 +18,8 @@ export interface OpenImageInit {
   image: string
   /** The appliance */
   registryHost: string
+  /** A state of the repository, or a time (RFC 3339), as of which the image is pulled; @default now */
+  at?: number | string | undefined
   /** A kubo to read from instead of the appliance */
   ipfsHost?: string | undefined
   /** A kubo to read from if no appliance answers and `ipfsHost` names none */
@@ -50,6 +52,9 @@ export interface OpenImage {
  */
 export async function openImage(init: OpenImageInit, options: AbortOptions): Promise<OpenImage> {
   const root = parseRoot(init.image)
+  if (root !== undefined && init.at !== undefined) {
+    throw new ClientError('a CID or IPNS name has no earlier state: name a repository of an appliance')
+  }
   if (root !== undefined) {
     const repository = `${bareHost(init.registryHost)}/${toDockerFormat(init.image)!}`
     return { source: await openRoot(init, root, options), repository, tag: 'latest' }

@@ -93,8 +93,12 @@ function isState(value: unknown): value is number {
   return Number.isSafeInteger(value) && (value as number) >= 0
 }
 
-/** A state or a time in a query */
-function pointIn(name: string, value: unknown): PointInTime | undefined {
+/**
+ * A state or a time in a query
+ *
+ * @throws OciError REQUEST_INVALID
+ */
+export function pointIn(name: string, value: unknown): PointInTime | undefined {
   return typeof value === 'string' && /^\d{1,15}$/.test(value) ? Number(value) : timeIn(name, value)
 }
 

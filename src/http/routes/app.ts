@@ -19,6 +19,7 @@ import type { Logger } from '../../log.ts'
 import type { Metrics } from '../../metrics.ts'
 import type { Events } from '../../events/events.ts'
 import type { Administration } from '../../upkeep/administration.ts'
+import type { PastImages } from '../../upkeep/history/past-images.ts'
 import type { Maintenance } from '../../upkeep/maintenance/maintenance.ts'
 import type { ReadOnlyMode } from '../../registry/read-only-mode.ts'
 import type { Registry } from '../../registry/repositories/registry.ts'
@@ -48,6 +49,7 @@ import { digRoutes } from './dig.ts'
 import { logInRoutes, sessionRoutes } from './log-in.ts'
 import { healthRoutes, type Health } from './health.ts'
 import { manifestRoutes } from './manifests.ts'
+import { pastRoutes } from './past.ts'
 import { referrerRoutes } from './referrers.ts'
 import { RegistryRouter } from './registry-router.ts'
 import { createRouter } from './router.ts'
@@ -90,6 +92,8 @@ export interface AppComponents {
   status?: ApplianceStatus | undefined
   /** Undefined where nobody looks after repositories by pages */
   maintenance?: Maintenance | undefined
+  /** Undefined where nobody can ask for earlier states */
+  pastImages?: PastImages | undefined
   /** @default nobody hears of events */
   events?: Events | undefined
   metrics: Metrics
@@ -186,6 +190,9 @@ function otherRoutes(components: AppComponents, { admin, adminAddress, limits, u
     router.use(uiApiRoutes(components, { adminAddress, token: admin?.token, bodyRate: limits.bodyRate }))
   }
   router.use(digRoutes(components))
+  if (components.pastImages !== undefined) {
+    router.use(pastRoutes({ ...components, pastImages: components.pastImages }))
+  }
   return router
 }
 

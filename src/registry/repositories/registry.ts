@@ -16,6 +16,7 @@ import type { HistoryIndex } from '../../index/history-index.ts'
 import type { Index } from '../../index/index.ts'
 import { parseRoot } from '../../oci/cid.ts'
 import type { Digest } from '../../oci/digest.ts'
+import { OciError } from '../../oci/errors.ts'
 import type { ManifestLimits } from '../../oci/manifest-limits.ts'
 import type { Page } from '../../oci/pagination.ts'
 import type { BlockAccess } from '../block-access.ts'
@@ -162,6 +163,15 @@ export class Registry {
       return this.#guarded(this.#resolved(local, resolver, caller), caller)
     }
     return this.#guarded(this.localRepository(name, { by: caller.name, unknown: mirrors?.reasonAgainst(name) }), caller)
+  }
+
+  /** What `past` makes of a repository of this registry, under the rules of now; throws OciError */
+  pastRepository(name: string, caller: Caller, past: (now: Repository) => Repository): Repository {
+    this.requireServing()
+    if (this.#components.mirrors?.repository(name) !== undefined) {
+      throw new OciError('UNSUPPORTED', { detail: { reason: 'nothing is remembered of other registries' } })
+    }
+    return this.#guarded(past(this.localRepository(name)), caller)
   }
 
   /** The name of what is pulled from another registry by a name that has no repository here; undefined: nothing */

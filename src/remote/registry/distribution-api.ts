@@ -12,6 +12,17 @@ export interface Fetching {
   size: number
 }
 
+export interface RemoteManifest {
+  bytes: Uint8Array
+  mediaType: string | undefined
+  /** As the registry says; nobody has checked it */
+  digest: Digest | undefined
+  /** CID of the image root, if the registry is an IPDR appliance */
+  root: string | undefined
+  /** If the registry is a mirror that fetches its blobs now */
+  fetching: Fetching | undefined
+}
+
 /** What a list of tags of an IPDR appliance tells of an image that is there as a whole; nobody has checked it */
 export interface ImageDetails {
   digest: Digest
@@ -73,4 +84,23 @@ export async function readManifest(answer: Answer): Promise<Uint8Array> {
     chunks.push(chunk)
   }
   return Buffer.concat(chunks)
+}
+
+/** @param at a state or a time; @default now */
+export function manifestPath(repository: string, reference: string, at?: string): string {
+  return at === undefined
+    ? `/v2/${repository}/manifests/${reference}`
+    : `/past/manifest?${new URLSearchParams({ name: repository, reference, at }).toString()}`
+}
+
+/** @param at a state or a time; @default now */
+export function blobPath(repository: string, digest: Digest, at?: string): string {
+  return at === undefined
+    ? `/v2/${repository}/blobs/${digest}`
+    : `/past/blob?${new URLSearchParams({ name: repository, digest, at }).toString()}`
+}
+
+/** What a token is asked for */
+export function scopeOf(repository: string, actions: string): string {
+  return `repository:${repository}:${actions}`
 }

@@ -15,12 +15,15 @@ import { commitTimeout, pingTimeout } from '../timeouts.ts'
 import type { Credentials } from './docker-credentials.ts'
 import {
   acceptedManifests,
+  blobPath,
   detailsIn,
   fetchingOf,
+  manifestPath,
   nextPage,
   readManifest,
   rootOf,
-  type Fetching,
+  scopeOf,
+  type RemoteManifest,
   type ImageDetails,
 } from './distribution-api.ts'
 import { RegistryAuth } from './registry-auth.ts'
@@ -36,19 +39,10 @@ export interface RegistryClientInit {
   plainHttp?: boolean
   /** Whether a mirror tells only of what it has, and asks no other registry. @default false */
   onlyCached?: boolean
+  /** The state of an IPDR appliance, or the time (RFC 3339), as of which is read. @default now */
+  at?: number | string | undefined
   /** Called when the registry wants a log-in */
   credentials?: ((host: string) => Promise<Credentials | undefined>) | undefined
-}
-
-export interface RemoteManifest {
-  bytes: Uint8Array
-  mediaType: string | undefined
-  /** As the registry says; nobody has checked it */
-  digest: Digest | undefined
-  /** CID of the image root, if the registry is an IPDR appliance */
-  root: string | undefined
-  /** If the registry is a mirror that fetches its blobs now */
-  fetching: Fetching | undefined
 }
 
 /** A client of one registry, by the distribution API */
@@ -59,9 +53,10 @@ export class RegistryClient {
   /** Whether the user allows plain HTTP to other machines, for this registry and what it refers to */
   readonly #plainHttp: boolean
   readonly #headers: Record<string, string>
-
-  private constructor(url: URL, { credentials, onlyCached, plainHttp }: RegistryClientInit) {
+  readonly #at: string | undefined
+  private constructor(url: URL, { at, credentials, onlyCached, plainHttp }: RegistryClientInit) {
     this.#headers = onlyCached === true ? { 'Cache-Control': 'only-if-cached' } : {}
+    this.#at = at === undefined ? undefined : String(at)
     this.host = url.host
     this.#url = url
     this.#plainHttp = url.protocol === 'http:' && (plainHttp === true || !isLoopback(url.hostname))
@@ -98,7 +93,7 @@ export class RegistryClient {
    * @throws ResponseError
    */
   async manifest(repository: string, reference: string, options: AbortOptions = {}): Promise<RemoteManifest> {
-    const answer = await this.#repository(repository, 'pull', `manifests/${reference}`, {
+    const answer = await this.#repository(repository, 'pull', manifestPath(repository, reference, this.#at), {
       ...options,
       headers: { Accept: acceptedManifests },
     })
@@ -115,21 +110,18 @@ export class RegistryClient {
 
   /** @throws ResponseError */
   async *blob(repository: string, digest: Digest, options: AbortOptions = {}): AsyncGenerator<Uint8Array> {
-    const answer = await this.#repository(repository, 'pull', `blobs/${digest}`, options)
+    const answer = await this.#repository(repository, 'pull', blobPath(repository, digest, this.#at), options)
     await requireStatus(answer, `blob ${digest} of ${repository}`, 200)
     yield* answer.body()
   }
 
   async hasBlob(repository: string, digest: Digest, options: AbortOptions = {}): Promise<boolean> {
-    const answer = await this.#repository(repository, 'pull,push', `blobs/${digest}`, { ...options, method: 'HEAD' })
-    await answer.text()
-    return answer.status === 200
+    return (await this.#headBlob(repository, digest, 'pull,push', options)).status === 200
   }
 
   /** The CID of a blob; undefined if the registry does not have the blob or is not an IPDR appliance */
   async blobCid(repository: string, digest: Digest, options: AbortOptions = {}): Promise<string | undefined> {
-    const answer = await this.#repository(repository, 'pull', `blobs/${digest}`, { ...options, method: 'HEAD' })
-    await answer.text()
+    const answer = await this.#headBlob(repository, digest, 'pull', options)
     return answer.status === 200 ? rootOf(answer) : undefined
   }
 
@@ -148,10 +140,8 @@ export class RegistryClient {
       options.from === undefined ? '' : `?${new URLSearchParams({ mount: digest, from: options.from }).toString()}`
     const scope = scopeOf(repository, 'pull,push')
     const scopes = options.from === undefined ? [scope] : [scope, scopeOf(options.from, 'pull')]
-    const started = await this.#send(new URL(`/v2/${repository}/blobs/uploads/${mount}`, this.#url), scopes, {
-      signal: options.signal,
-      method: 'POST',
-    })
+    const start = { signal: options.signal, method: 'POST' }
+    const started = await this.#send(new URL(`/v2/${repository}/blobs/uploads/${mount}`, this.#url), scopes, start)
     await requireStatus(started, `upload to ${repository}`, 201, 202)
     await started.text()
     // 201: mounted
@@ -183,7 +173,7 @@ export class RegistryClient {
     mediaType: string,
     options: AbortOptions = {},
   ): Promise<{ root: string | undefined }> {
-    const answer = await this.#repository(repository, 'pull,push', `manifests/${reference}`, {
+    const answer = await this.#repository(repository, 'pull,push', manifestPath(repository, reference), {
       ...options,
       method: 'PUT',
       headers: { 'Content-Type': mediaType },
@@ -261,8 +251,15 @@ export class RegistryClient {
     }
   }
 
+  async #headBlob(repository: string, digest: Digest, actions: string, options: AbortOptions): Promise<Answer> {
+    const init: SendInit = { ...options, method: 'HEAD' }
+    const answer = await this.#repository(repository, actions, blobPath(repository, digest), init)
+    await answer.text()
+    return answer
+  }
+
   async #repository(repository: string, actions: string, path: string, init: SendInit): Promise<Answer> {
-    return await this.#send(new URL(`/v2/${repository}/${path}`, this.#url), [scopeOf(repository, actions)], init)
+    return await this.#send(new URL(path, this.#url), [scopeOf(repository, actions)], init)
   }
 
   async #send(url: URL, scopes: readonly string[], init: SendInit): Promise<Answer> {
@@ -291,8 +288,4 @@ export class RegistryClient {
     const authorization = this.#ownUrl(url) === undefined ? undefined : this.#auth.header(scopes)
     return authorization === undefined ? init : { ...init, headers: { ...init.headers, Authorization: authorization } }
   }
-}
-
-function scopeOf(repository: string, actions: string): string {
-  return `repository:${repository}:${actions}`
 }

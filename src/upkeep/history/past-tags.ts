@@ -17,7 +17,7 @@ export interface PastTag {
   digest: Digest
   /** CID of the image root; absent where the history does not know it */
   cid?: string | undefined
-  /** Whether the repository has lost the image since, so that nobody can pull it until that is undone */
+  /** Whether the repository has lost the image since, so that only `ipdr pull --at` gets it until that is undone */
   deleted: boolean
 }
 

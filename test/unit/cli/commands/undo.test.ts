@@ -52,7 +52,7 @@ const cases: [args: string[], request: string, answer: unknown, out: string][] =
     'GET /ipdr/v1/history/tags?name=app%3Av2&at=41',
     { repository: 'app', state: 41, tags: [pastTag], more: false },
     `TAG  DIGEST${' '.repeat(67)}CID   DELETED\nv2   ${old}  bafy  yes\n` +
-      'What is deleted can be pulled after "ipdr undo app:v2 --to 41".\n',
+      'What is deleted is pulled by "ipdr pull app:v2 --at 41".\n',
   ],
   [
     ['history', 'app', '--at', time, '--json'],
