@@ -26,6 +26,8 @@ Without a case, all of them. Lists are separated by commas. CASE:
   --no-fsync            no side that can be told syncs to disk; distribution always does
   --targets NAMES       leave out the others: ipdr,before,distribution,zot,kubo,limit,null
   --before DIR          another checkout of ipdr, as the target "before"
+  --bundle              ours as it is in the container image, with compiled code, instead of src/main.js
+  --cold                each start of ours finds no compiled code of an earlier one, as in a new container
   --zot FILE            a zot binary [ZOT in the environment]
   --cpu-prof DIR        our server writes a CPU profile there when it stops
   --dir DIR             on the disk to measure [TMPDIR]; stores that take long to prepare stay in DIR/ipdr-bench-cache
@@ -50,6 +52,10 @@ export interface Options {
   fsync: boolean
   targets: string[] | undefined
   before: string | undefined
+  /** Whether ours runs as a bundle, as in the container image */
+  bundle: boolean
+  /** Whether nothing is left of what earlier processes compiled */
+  cold: boolean
   zot: string | undefined
   cpuProfile: string | undefined
   directory: string
@@ -84,7 +90,10 @@ export function parseOptions(args: string[], env: NodeJS.ProcessEnv): Options | 
         ].map(name => [name, { type: 'string' as const }]),
       ),
       ...Object.fromEntries(
-        ['quick', 'chunked', 'silent', 'fsync', 'save', 'help'].map(name => [name, { type: 'boolean' as const }]),
+        ['quick', 'bundle', 'cold', 'chunked', 'silent', 'fsync', 'save', 'help'].map(name => [
+          name,
+          { type: 'boolean' as const },
+        ]),
       ),
     },
   })
@@ -113,6 +122,8 @@ export function parseOptions(args: string[], env: NodeJS.ProcessEnv): Options | 
     fsync: values['fsync'] !== false,
     targets: list(text('targets')),
     before: path(text('before')),
+    bundle: values['bundle'] === true,
+    cold: values['cold'] === true,
     zot: path(text('zot') ?? env['ZOT']),
     cpuProfile: path(text('cpu-prof')),
     directory: path(text('dir')) ?? tmpdir(),

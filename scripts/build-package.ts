@@ -1,9 +1,10 @@
 /**
  * Makes the npm package's own files; `npm pack` calls it before and after, with `clean`.
  *
- * - dist/ipdr.cjs, dist/licenses.txt: the program with all packages that it uses. Node runs no TypeScript below
- *   node_modules, and with a package npm would install newer versions of its dependencies than were tested, and React
- *   Native as a peer dependency of one of them.
+ * - dist/ipdr.cjs with the files beside it, dist/licenses.txt: the program with all packages that it uses. Node runs no
+ *   TypeScript below node_modules, and with a package npm would install newer versions of its dependencies than were
+ *   tested, and React Native as a peer dependency of one of them. It has no compiled code, which would be of use for
+ *   one version of Node alone: what Node compiles at the first start, it keeps for the next ones.
  * - dist/prebuilds/: LevelDB for every platform, where node-gyp-build looks for it.
  * - build.json: see src/cli/commands/version.ts.
  * - package.json without dependencies, while npm packs: npm takes no other file.
@@ -30,7 +31,7 @@ async function clean(): Promise<void> {
 }
 
 async function build(): Promise<void> {
-  await bundle({ file: path('dist/ipdr.cjs'), licenses: path('dist/licenses.txt') })
+  await bundle({ directory: path('dist'), licenses: path('dist/licenses.txt') })
   await cp(path('node_modules/classic-level/prebuilds'), path('dist/prebuilds'), { recursive: true })
   await writeFile(path('build.json'), `${JSON.stringify(versions())}\n`)
   await replacePackageFile()

@@ -6,8 +6,8 @@ const program = '#!/usr/bin/env -S '
 
 /**
  * The flags that Node has to be started with, from the one place that has them: the first line of src/main.js. `npm
- * start`, `npm run ipdr` and the container run that file as a program, and the npm package's program begins with the
- * same line. Whoever has to name Node asks here.
+ * start` and `npm run ipdr` run that file as a program, and the program of the npm package and of the container begins
+ * with the same line. Whoever has to name Node asks here.
  *
  * @param checkout of this project
  */

@@ -47,11 +47,12 @@ const lister = `
 const { execFileSync } = require('node:child_process')
 const { globSync, readFileSync } = require('node:fs')
 const patterns = ['**/node_modules/*', '**/node_modules/@*/*', '*', '@*/*'].map(folder => folder + '/package.json')
-const packages = ['/app/node_modules', '/usr/local/lib/node_modules'].flatMap(cwd =>
-  globSync(patterns, { cwd })
-    .map(file => JSON.parse(readFileSync(cwd + '/' + file, 'utf8')))
-    .filter(({ name, version }) => name && version)
-    .map(({ name, version }) => [name, version]))
+const cwd = '/usr/local/lib/node_modules'
+const ofNpm = globSync(patterns, { cwd })
+  .map(file => JSON.parse(readFileSync(cwd + '/' + file, 'utf8')))
+  .filter(({ name, version }) => name && version)
+  .map(({ name, version }) => [name, version])
+const packages = [...JSON.parse(readFileSync('/app/dist/packages.json', 'utf8')), ...ofNpm]
 const format = '\${Package}\\t\${Version}\\t\${Architecture}\\n'
 const debian = execFileSync('dpkg-query', ['-W', '-f', format], { encoding: 'utf8' })
   .trim().split('\\n').map(line => line.split('\\t'))
@@ -73,7 +74,8 @@ await writeFile(file, `${JSON.stringify(withIdentity(sbom), undefined, 2)}\n`)
 /** `npm sbom --omit dev` leaves out what is needed by the program as well, where a development package needs it, too */
 function withoutDevelopment(npm: Sbom): Sbom {
   const { '': project, ...packages } = lock.packages as Record<string, { version: string; dev?: boolean }>
-  const shipped = Object.entries(packages).filter(([, { dev }]) => dev !== true)
+  // what makes the bundle is not in it
+  const shipped = Object.entries(packages).filter(([path, { dev }]) => dev !== true && !path.includes('esbuild'))
   const refs = new Set(shipped.map(([path, { version }]) => `${path.split('node_modules/').at(-1)}@${version}`))
   refs.add(`${packageJson.name}@${project!.version}`)
   return {

@@ -28,7 +28,7 @@ let notMet: Set<Unused> | undefined
 
 /**
  * To be called before Helia is imported, for the whole process. A bundle resolves no imports when it runs, so nothing
- * happens there.
+ * happens there: scripts/bundle.ts leaves out the same.
  */
 export function leaveOutUnused(): void {
   if (notMet !== undefined || !import.meta.url.endsWith('.ts')) {
@@ -38,20 +38,35 @@ export function leaveOutUnused(): void {
   notMet = waiting
   registerHooks({
     resolve(specifier, context, nextResolve) {
-      const found = unused.find(
-        ({ package: name, specifier: pattern }) =>
-          pattern.test(specifier) && context.parentURL?.includes(`/node_modules/${name}/`) === true,
-      )
+      const found = findUnused(specifier, context.parentURL)
       if (found === undefined) {
         return nextResolve(specifier, context)
       }
       waiting.delete(found)
-      const { exported } = found
-      const named = exported === 'default' ? 'default function' : `function ${exported}`
-      const source = `export ${named} () { throw new Error('this program leaves out ${specifier}') }`
-      return { url: `data:text/javascript,${encodeURIComponent(source)}`, shortCircuit: true }
+      return { url: `data:text/javascript,${encodeURIComponent(sourceOf(found, specifier))}`, shortCircuit: true }
     },
   })
+}
+
+/**
+ * The module that stands for one that is left out; undefined where it is not
+ *
+ * @param importer path or URL of the file that imports it, with slashes
+ */
+export function unusedModule(specifier: string, importer: string): string | undefined {
+  const found = findUnused(specifier, importer)
+  return found && sourceOf(found, specifier)
+}
+
+function findUnused(specifier: string, importer = ''): Unused | undefined {
+  return unused.find(
+    ({ package: name, specifier: pattern }) => pattern.test(specifier) && importer.includes(`/node_modules/${name}/`),
+  )
+}
+
+function sourceOf({ exported }: Unused, specifier: string): string {
+  const named = exported === 'default' ? 'default function' : `function ${exported}`
+  return `export ${named} () { throw new Error('this program leaves out ${specifier}') }`
 }
 
 /** What should have been left out once everything is imported, and was not; empty where nothing was to be left out */

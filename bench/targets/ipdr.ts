@@ -1,6 +1,8 @@
-import { existsSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { copyFile, mkdtemp } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { tryRun } from '../../test/fixtures/run.ts'
+import { run, tryRun } from '../../test/fixtures/run.ts'
 import { withoutSettings } from '../../test/fixtures/server.ts'
 import { projectDirectory } from '../../test/fixtures/tools.ts'
 import { mainOf, nodeEnvironment, nodeFlags } from '../../scripts/node-flags.ts'
@@ -8,7 +10,21 @@ import { UsageError, type Options } from '../options.ts'
 import { startProcess } from './process.ts'
 import type { Find, Launcher, TargetName } from './target.ts'
 
-export const findIpdr: Find = async options => await launcher('ipdr', projectDirectory, options)
+export const findIpdr: Find = async options =>
+  await launcher('ipdr', projectDirectory, options, options.bundle ? await buildBundle() : mainOf(projectDirectory))
+
+/**
+ * As the container image has it
+ *
+ * @returns the program
+ */
+async function buildBundle(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'ipdr-bundle-'))
+  process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
+  await copyFile(join(projectDirectory, 'package.json'), join(folder, 'package.json'))
+  await run(process.execPath, [join(projectDirectory, 'scripts/build-image.ts'), folder, 'unknown'])
+  return join(folder, 'dist/ipdr.cjs')
+}
 
 /** An older version of ours, or one with a change, from another checkout with its own node_modules */
 export const findBefore: Find = async options => {
@@ -18,15 +34,21 @@ export const findBefore: Find = async options => {
   if (!existsSync(join(options.before, 'node_modules'))) {
     throw new UsageError(`${options.before} has no node_modules`)
   }
-  return await launcher('before', options.before, options)
+  return await launcher('before', options.before, options, mainOf(options.before))
 }
 
-async function launcher(name: TargetName, checkout: string, { fsync, silent, cpuProfile }: Options): Promise<Launcher> {
+async function launcher(
+  name: TargetName,
+  checkout: string,
+  { fsync, silent, cold, cpuProfile }: Options,
+  program: string,
+): Promise<Launcher> {
   const flags = nodeFlags(checkout)
   const profile = cpuProfile === undefined || name !== 'ipdr' ? [] : ['--cpu-prof', `--cpu-prof-dir=${cpuProfile}`]
+  const form = program.endsWith('.cjs') ? ' as a bundle' : ''
   return {
     name,
-    about: `commit ${await commitOf(checkout)}, Node ${process.version} ${flags.join(' ')}; ${
+    about: `commit ${await commitOf(checkout)}${form}, Node ${process.version} ${flags.join(' ')}; ${
       fsync
         ? 'a 201 waits for fdatasync of every block, fsync of the directories and of the index'
         : 'storage.fsync off'
@@ -40,7 +62,7 @@ async function launcher(name: TargetName, checkout: string, { fsync, silent, cpu
         args: port => [
           ...flags,
           ...profile,
-          mainOf(checkout),
+          program,
           'server',
           '--host',
           '127.0.0.1',
@@ -60,11 +82,18 @@ async function launcher(name: TargetName, checkout: string, { fsync, silent, cpu
           ...(fsync ? [] : ['--storage-fsync=false']),
           ...(publish ? [] : ['--names-publish=false']),
         ],
-        env: () => ({ ...withoutSettings(process.env), ...nodeEnvironment(checkout) }),
+        env: () => ({ ...withoutSettings(process.env), ...nodeEnvironment(checkout), ...(cold && emptyCache()) }),
         ready: '/readyz',
         secure: tls !== undefined,
       }),
   }
+}
+
+/** Where Node keeps compiled code, instead of where any version of ours does */
+function emptyCache(): NodeJS.ProcessEnv {
+  const folder = mkdtempSync(join(tmpdir(), 'ipdr-compiled-'))
+  process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
+  return { NODE_COMPILE_CACHE: folder }
 }
 
 async function commitOf(checkout: string): Promise<string> {

@@ -26,7 +26,7 @@ describe('the flags of Node', () => {
     assert.deepEqual([start, ipdr], ['exec src/main.js server', 'exec src/main.js'])
     const dockerfile = readFileSync(join(root, 'Dockerfile'), 'utf8')
     assert.match(dockerfile, /^ENTRYPOINT \["\/app\/bin\/ipdr"\]$/m)
-    assert.match(dockerfile, /ln -s \.\.\/src\/main\.js \/out\/root\/app\/bin\/ipdr/)
+    assert.match(dockerfile, /ln -s \.\.\/dist\/ipdr\.cjs \/out\/root\/app\/bin\/ipdr/)
   })
 
   it('have no copy', () => {

@@ -115,8 +115,11 @@ suite('a release', { timeout: 10 * minute }, () => {
 
   test('has an npm package of what is needed, and the same one every time', async () => {
     const names = (await run('tar', ['-tzf', packageFile()])).split('\n').filter(name => !name.includes('/prebuilds/'))
+    // the parts of the program, whose names have a hash
+    const isChunk = (name: string): boolean => /^package\/dist\/\w[\w-]*-[A-Z0-9]{8}\.cjs$/.test(name)
+    assert.ok(names.filter(isChunk).length > 50)
     assert.deepEqual(
-      names.sort(),
+      names.filter(name => !isChunk(name)).sort(),
       [
         'CHANGELOG.md',
         'LICENSE',
@@ -125,6 +128,7 @@ suite('a release', { timeout: 10 * minute }, () => {
         'config/ipdr.yml',
         'dist/ipdr.cjs',
         'dist/licenses.txt',
+        'dist/main.cjs',
         'package.json',
       ]
         .map(name => `package/${name}`)
@@ -150,6 +154,21 @@ suite('a release', { timeout: 10 * minute }, () => {
     await npm('install', '--global', '--prefix', path('global'), packageFile())
     assert.equal(await run(path('global/bin/ipdr'), ['version', '--json'], { env: withNode }), versions)
     assert.equal(await npm('exec', '--yes', '--package', packageFile(), '--', 'ipdr', 'version', '--json'), versions)
+  })
+
+  test('loads no server for a command that needs none, and keeps what was compiled', async () => {
+    const env = { ...withNode, HOME: path('home'), NODE_DEBUG: 'ipdr' }
+    const [program, ...names] = await Promise.all(
+      [installed, executable].map(async file => {
+        const { stderr } = await tryRun(file, ['--version'], { env })
+        return [...stderr.matchAll(/^IPDR \d+: (\S+)\.cjs/gm)].map(([, name]) => name!)
+      }),
+    )
+    // Node loads the other files of the package, and keeps what it compiles
+    assert.deepEqual(program, ['main'])
+    assert.ok((await readdir(path('home/.cache/ipdr'))).length > 0)
+    assert.ok(names[0]!.some(name => name.startsWith('program-')))
+    assert.ok(!names[0]!.some(name => name.startsWith('appliance-')))
   })
 
   test('tells the commit of the release, not that of the project which it is installed in', async () => {
