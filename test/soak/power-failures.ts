@@ -21,7 +21,7 @@ export const powerFailures: Soak = async ({ seed, rounds = 3, print }) => {
   for (const [name, survival] of kinds) {
     let found = 0
     for (const [i, point] of points.entries()) {
-      const here = await tryPowerFailure(run, point, survival)
+      const here = await tryPowerFailure(run, [point], survival)
       problems.push(...here.map(problem => `${name}, point ${i}: ${problem}`))
       found += here.length
     }

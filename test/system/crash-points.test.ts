@@ -7,7 +7,13 @@ import { bytesOnDisk } from '../fixtures/bytes-on-disk.ts'
 import { faultyServer, makeBeginning, tryCrashPoint } from '../fixtures/faults/crash-point.ts'
 import { DiskModel } from '../fixtures/faults/disk-model.ts'
 import { Journal } from '../fixtures/faults/journal.ts'
-import { failurePoints, recordRun, tryPowerFailure, type RecordedRun } from '../fixtures/faults/power-failure.ts'
+import {
+  alikeFailures,
+  failurePoints,
+  recordRun,
+  tryPowerFailure,
+  type RecordedRun,
+} from '../fixtures/faults/power-failure.ts'
 import { prepare, workload } from '../fixtures/faults/workload.ts'
 import { Ledger } from '../fixtures/ledger.ts'
 import { Random } from '../fixtures/random.ts'
@@ -55,21 +61,23 @@ describe('a server that is cut off at a step of its disk', { timeout: 15 * minut
     assert.deepEqual((await tryCrashPoint(point)).problems, [], `point ${point}`)
   })
 
-  for (const survival of ['only what was synced', 'names, but not what is in the files', 'some of the rest'] as const) {
-    it(`by a power failure that leaves ${survival} has everything that it acknowledged`, async t => {
+  for (const [what, survival] of [
+    ['only what was synced', 'synced'],
+    ['names, but not what is in the files', 'names'],
+    ['some of the rest', undefined],
+  ] as const) {
+    it(`by a power failure that leaves ${what} has everything that it acknowledged`, async t => {
       const points = failurePoints(run)
-      const random = new Random(`${seed} ${survival}`)
-      const kind = {
-        'only what was synced': 'synced',
-        'names, but not what is in the files': 'names',
-        'some of the rest': random,
-      } as const
-      t.diagnostic(`CRASH_SEED=${seed}, ${points.length} points`)
-      const tried = kind[survival] === random ? sample(0, points.length, chances, random) : [...points.keys()]
+      const random = new Random(`${seed} ${what}`)
+      const tried =
+        survival === undefined
+          ? sample(0, points.length, chances, random).map(number => [points[number]!] as const)
+          : alikeFailures(run, points, survival)
+      t.diagnostic(`CRASH_SEED=${seed}, ${points.length} points, ${tried.length} starts`)
       const repeated = new Set(sample(0, tried.length, repeats, random))
-      for (const [i, number] of tried.entries()) {
-        const again = repeated.has(i)
-        assert.deepEqual(await tryPowerFailure(run, points[number]!, kind[survival], { again }), [], `point ${number}`)
+      for (const [i, positions] of tried.entries()) {
+        const problems = await tryPowerFailure(run, positions, survival ?? random, { again: repeated.has(i) })
+        assert.deepEqual(problems, [], `after ${positions.join(' and ')} bytes of the journal`)
       }
     })
   }
