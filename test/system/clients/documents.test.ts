@@ -1,7 +1,7 @@
 /**
  * The commands in docs/, as they stand and in their order, on a machine of their own: each page in a new directory that
  * looks like a checkout. What they print has to begin as the page shows it; see `patternOf`. What a page takes for
- * granted is in `scenes`. The pages that build the image of the server are in readme.test.ts.
+ * granted is in `scenes`. The pages that build the image of the server are in image/readme.ts.
  */
 import { mkdir, readdir, symlink } from 'node:fs/promises'
 import { delimiter, dirname, join } from 'node:path'

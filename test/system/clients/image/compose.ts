@@ -3,13 +3,13 @@ import { createServer, type AddressInfo } from 'node:net'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { after, afterEach, before, suite, test } from 'node:test'
-import { greeting, writeBusyboxContext } from '../../fixtures/busybox.ts'
-import { runScript } from '../../fixtures/container.ts'
-import { startDocker, type Docker } from '../../fixtures/docker.ts'
-import { run } from '../../fixtures/run.ts'
-import { temporaryDirectory, type TemporaryDirectory } from '../../fixtures/temporary.ts'
-import { installedTool, projectDirectory } from '../../fixtures/tools.ts'
-import { until } from '../../fixtures/until.ts'
+import { greeting, writeBusyboxContext } from '../../../fixtures/busybox.ts'
+import type { Docker } from '../../../fixtures/docker.ts'
+import { imageEngine } from '../../../fixtures/image-engine.ts'
+import { run } from '../../../fixtures/run.ts'
+import { temporaryDirectory, type TemporaryDirectory } from '../../../fixtures/temporary.ts'
+import { installedTool, projectDirectory } from '../../../fixtures/tools.ts'
+import { until } from '../../../fixtures/until.ts'
 
 const minute = 60_000
 
@@ -17,17 +17,18 @@ suite('docker-compose.yml', { timeout: 20 * minute }, () => {
   const resources = new AsyncDisposableStack()
   let docker: Docker
   let scratch: TemporaryDirectory
+  let npmRegistry: string
   let ports: { registry: number; p2p: number; one: number; two: number }
 
   before(async () => {
     scratch = resources.use(await temporaryDirectory('compose'))
-    docker = resources.use(await startDocker())
-    await runScript(docker, 'base-image')
+    docker = await imageEngine()
     const context = join(scratch.path, 'hello')
     await writeBusyboxContext(context)
     await docker.run(['build', '--tag', 'helloworld', context])
     const [registry, p2p, one, two] = await freePorts(4)
     ports = { registry: registry!, p2p: p2p!, one: one!, two: two! }
+    npmRegistry = await run('npm', ['config', 'get', 'registry'], { cwd: projectDirectory })
     await compose('build')
   })
 
@@ -45,6 +46,8 @@ suite('docker-compose.yml', { timeout: 20 * minute }, () => {
       DOCKER_CONFIG: scratch.path,
       DOCKER_BUILDKIT: '0',
       COMPOSE_PROJECT_NAME: 'ipdr-test',
+      // as scripts/image-build has it, so that what that has built counts here
+      NPM_CONFIG_REGISTRY: npmRegistry,
       // no test reaches for the Internet
       IPDR_NETWORK: 'lan',
       REGISTRY_PORT: `${ports.registry}`,

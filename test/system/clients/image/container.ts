@@ -2,18 +2,19 @@ import assert from 'node:assert/strict'
 import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, suite, test } from 'node:test'
-import type { Digest } from '../../../src/oci/digest.ts'
-import packageJson from '../../../package.json' with { type: 'json' }
-import { greeting, writeBusyboxContext } from '../../fixtures/busybox.ts'
-import { CertificateAuthority } from '../../fixtures/certificates.ts'
-import { buildServerImage, runScript, ServerContainer } from '../../fixtures/container.ts'
-import { startDocker, type Docker } from '../../fixtures/docker.ts'
-import { randomBytes, sha256 } from '../../fixtures/images.ts'
-import { RegistryClient } from '../../fixtures/registry-client.ts'
-import { run, tryRun, type RunResult } from '../../fixtures/run.ts'
-import { temporaryDirectory, type TemporaryDirectory } from '../../fixtures/temporary.ts'
-import { projectDirectory } from '../../fixtures/tools.ts'
-import { until } from '../../fixtures/until.ts'
+import type { Digest } from '../../../../src/oci/digest.ts'
+import packageJson from '../../../../package.json' with { type: 'json' }
+import { greeting, writeBusyboxContext } from '../../../fixtures/busybox.ts'
+import { CertificateAuthority } from '../../../fixtures/certificates.ts'
+import { runScript, ServerContainer } from '../../../fixtures/container.ts'
+import { startDocker, type Docker } from '../../../fixtures/docker.ts'
+import { imageEngine } from '../../../fixtures/image-engine.ts'
+import { randomBytes, sha256 } from '../../../fixtures/images.ts'
+import { RegistryClient } from '../../../fixtures/registry-client.ts'
+import { run, tryRun, type RunResult } from '../../../fixtures/run.ts'
+import { temporaryDirectory, type TemporaryDirectory } from '../../../fixtures/temporary.ts'
+import { projectDirectory } from '../../../fixtures/tools.ts'
+import { until } from '../../../fixtures/until.ts'
 
 const second = 1000
 const minute = 60 * second
@@ -30,8 +31,8 @@ suite('the container image', { timeout: 20 * minute }, () => {
     scratch = resources.use(await temporaryDirectory('container'))
     // the containers' user looks for files of ours there
     await chmod(scratch.path, 0o755)
-    docker = resources.use(await startDocker())
-    await buildServerImage(docker)
+    docker = await imageEngine()
+    await runScript(docker, 'image-build')
     await buildHello(docker)
   })
 

@@ -6,15 +6,15 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, suite } from 'node:test'
-import { writeBusyboxContext } from '../../fixtures/busybox.ts'
-import { runScript } from '../../fixtures/container.ts'
-import { startDocker, type Docker } from '../../fixtures/docker.ts'
-import { testPage } from '../../fixtures/documents/run-page.ts'
-import { imagePages, scenes } from '../../fixtures/documents/scenes.ts'
-import { Terminal } from '../../fixtures/documents/terminal.ts'
-import { run } from '../../fixtures/run.ts'
-import { temporaryHome } from '../../fixtures/temporary.ts'
-import { projectDirectory } from '../../fixtures/tools.ts'
+import { writeBusyboxContext } from '../../../fixtures/busybox.ts'
+import { testPage } from '../../../fixtures/documents/run-page.ts'
+import { imagePages, scenes } from '../../../fixtures/documents/scenes.ts'
+import { imageEngine } from '../../../fixtures/image-engine.ts'
+import { Terminal } from '../../../fixtures/documents/terminal.ts'
+import { reserve } from '../../../fixtures/reserve.ts'
+import { run } from '../../../fixtures/run.ts'
+import { temporaryHome } from '../../../fixtures/temporary.ts'
+import { projectDirectory } from '../../../fixtures/tools.ts'
 
 const minute = 60_000
 
@@ -23,7 +23,8 @@ suite('README.md, and pages with the image of the server', { timeout: 20 * minut
   let checkout: string
   let env: Record<string, string | undefined>
   before(async () => {
-    const docker: Docker = resources.use(await startDocker())
+    resources.use(await reserve('ports'))
+    const docker = await imageEngine()
     const directory = resources.use(await temporaryHome('readme')).path
     checkout = join(directory, 'ipdr')
     await mkdir(checkout)
@@ -32,10 +33,10 @@ suite('README.md, and pages with the image of the server', { timeout: 20 * minut
     })
     await writeBusyboxContext(join(directory, 'hello'))
     await docker.run(['build', '--tag', 'example/helloworld', join(directory, 'hello')])
-    await runScript(docker, 'base-image')
     // no test reaches for the Internet
     const { NODE_OPTIONS: _, ...own } = process.env
-    env = { ...own, DOCKER_HOST: docker.host, DOCKER_BUILDKIT: '0', DOCKER_CONFIG: directory, IPDR_NETWORK: 'lan' }
+    const engine = { DOCKER_HOST: docker.host, DOCKER_BUILDKIT: '0', DOCKER_CONFIG: directory }
+    env = { ...own, ...engine, IPDR_NETWORK: 'lan', npm_config_prefer_offline: 'true' }
   })
   after(async () => {
     await run('docker-compose', ['--profile', 'pair', '--profile', 'app', 'down', '--volumes'], { cwd: checkout, env })
