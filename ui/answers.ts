@@ -1,11 +1,15 @@
 /** What `/ui/api/` answers: the types of src/registry/overview/ and src/upkeep/, as JSON */
+import type { Comparison as ImageComparison } from '../src/registry/overview/comparison.ts'
 import type { ImageDetails as OverviewImage } from '../src/registry/overview/image-details.ts'
 import type { TagLine as OverviewTag } from '../src/registry/overview/overview.ts'
 import type { Rights } from '../src/upkeep/maintenance/maintenance.ts'
 
 export type { ReviewedKey } from '../src/access/access-review.ts'
 export type { ReviewedUpstream } from '../src/registry/mirror/mirror-review.ts'
-export type { ComparedLayer, Comparison, ImageDifferences } from '../src/registry/overview/comparison.ts'
+export type { ComparedLayer, ImageDifferences } from '../src/registry/overview/comparison.ts'
+export type { ComparedFile, FileComparison, ShownFile } from '../src/registry/overview/files/file-comparison.ts'
+export type { LayerListing, Listed } from '../src/registry/overview/files/image-files.ts'
+export type { ListingRefusal } from '../src/registry/overview/files/listing-bounds.ts'
 export type { ImageConfig, Step } from '../src/registry/overview/image-config.ts'
 export type { Layer, Variant } from '../src/registry/overview/image-details.ts'
 export type { Limited, Pair } from '../src/registry/overview/limited.ts'
@@ -56,4 +60,9 @@ export interface TagLine extends OverviewTag {
 
 export interface ImageDetails extends OverviewImage {
   may: Rights
+}
+
+export interface Comparison extends ImageComparison {
+  /** Up to which files of layers are listed */
+  fileBounds: { bytes: number; entries: number }
 }

@@ -8,8 +8,11 @@ import type {
   Change,
   Comparison,
   Differences,
+  FileComparison,
   FolderLine,
   ImageDetails,
+  LayerListing,
+  Listed,
   Move,
   NetworkReport,
   PartOf,
@@ -44,6 +47,8 @@ export interface Answers {
   tags: PartOf<TagLine> & { may: Rights }
   image: ImageDetails
   compare: Comparison
+  'compare/files': Listed<FileComparison>
+  files: Listed<LayerListing>
   network: NetworkReport
   access: AccessSummary
   'access/users': PartOf<ReviewedUser>

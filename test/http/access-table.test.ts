@@ -120,6 +120,8 @@ GET /ui/api/tags?repository=secret/app                         401    403    403
 GET /ui/api/image?repository=team/app&reference=v1             401    403    200    200     200   200  200    200  200   200    200   401
 GET /ui/api/image?repository=secret/app&reference=v1           401    403    403    403     403   200  403    403  403   403    403   401
 GET /ui/api/compare?repository=team/app&reference=v1&with=v1   401    403    200    200     200   200  200    200  200   200    200   401
+GET /ui/api/compare/files?repository=team/app&reference=v1&with=v1 401    403    200    200     200   200  200    200  200   200    200   401
+GET /ui/api/files?repository=team/app&reference=v1&layer=LAYER  401 403 200 200 200 200 200 200 200 200 200 401
 GET /ui/api/compare?repository=team/app&reference=v1&with=secret/app:v1 401    403    403    403     403   200  403    403  403   403    403   401
 GET /ui/api/network                                            401    403    403    403     403   200  403    403  403   403    403   401
 GET /ui/api/access                                             401    403    403    403     403   200  403    403  403   403    403   401

@@ -237,4 +237,22 @@ export const security: Mutant[] = [
     replace: 'adminAddress?.()',
     tests: [pageAdministrators],
   },
+  {
+    name: 'an archive has as much before an entry as it wants',
+    find: 'if (size > maxExtension) {',
+    replace: 'if (false) {',
+    tests: ['unit/registry/overview/files/tar-entries.test.ts'],
+  },
+  {
+    name: 'a layer unpacks to as much as it wants',
+    find: 'bounds.takeUnpacked(chunk.byteLength)',
+    replace: '',
+    tests: ['unit/registry/overview/files/unpacked-layer.test.ts'],
+  },
+  {
+    name: 'a descriptor says how large a layer is',
+    find: 'bounds.takeStored(blob.size)',
+    replace: 'bounds.takeStored(layer.size)',
+    tests: ['unit/registry/overview/files/image-files.test.ts'],
+  },
 ]

@@ -7,6 +7,7 @@ import { ErrorNotice, Notice } from '../parts/notice.ts'
 import { Path } from '../parts/path.ts'
 import { count, formatSize, plain, shortDigest } from '../parts/texts.ts'
 import { linkTo, type Route } from '../router.ts'
+import { FileDifferences } from './files.ts'
 import { More, Section } from './image-view.ts'
 import { instruction } from './layers.ts'
 
@@ -34,7 +35,7 @@ export function ComparePage({ route: { query, reference, repository } }: { route
       ),
     error !== undefined && error.status !== 400 && h(ErrorNotice, { error, again }),
     asked !== undefined && error === undefined && data === undefined && h('p', { class: 'quiet waiting' }, 'Loading…'),
-    asked !== undefined && data !== undefined && h(Result, { comparison: data }),
+    asked !== undefined && data !== undefined && h(Result, { comparison: data, query: asked }),
   )
 }
 
@@ -77,7 +78,7 @@ function Choice({
   )
 }
 
-function Result({ comparison }: { comparison: Comparison }): ComponentChild {
+function Result({ comparison, query }: { comparison: Comparison; query: Record<string, string> }): ComponentChild {
   const { annotations, environment, first, isPartial, labels, layers, platforms, second, settings } = comparison
   if (first.digest === second.digest) {
     return h(Notice, { title: 'Both are the same image' }, h('p', {}, h('code', {}, shortDigest(first.digest))))
@@ -92,6 +93,7 @@ function Result({ comparison }: { comparison: Comparison }): ComponentChild {
     isPartial && h('p', {}, 'A configuration is too long to be compared as a whole.'),
     h(Platforms, { comparison }),
     layers.total > 0 && h(LayerTable, { comparison }),
+    h(FileDifferences, { key: JSON.stringify(query), comparison, query }),
     h(Changes, { title: 'Configuration', differences: { ...settings, items: named } }),
     h(Changes, { title: 'Environment', differences: environment }),
     h(Changes, { title: 'Labels', differences: labels }),

@@ -21,7 +21,7 @@ export function ImageView({ image, reference }: { image: ImageDetails; reference
     h(PullCommands, { image, reference }),
     unread !== undefined && h(Unread, { unread }),
     variants.total > 0 && h(Variants, { repository, variants }),
-    layers.total > 0 && h(Layers, { config, layers }),
+    layers.total > 0 && h(Layers, { config, layers, image }),
     config !== undefined && h(Config, { config }),
     config !== undefined && h(Pairs, { title: 'Labels', pairs: config.labels }),
     h(Pairs, { title: 'Annotations', pairs: annotations }),

@@ -2,13 +2,16 @@ import { h, type ComponentChild } from 'preact'
 import type { ImageConfig, Layer, Limited, Step } from '../answers.ts'
 import { formatSize, plain, shortDigest } from '../parts/texts.ts'
 import { Copyable } from '../parts/copy.ts'
+import { LayerFiles } from './files.ts'
 import { More, Section } from './image-view.ts'
 
 /** The layers with the commands that made them, or the files of an artifact */
 export function Layers({
   config,
+  image,
   layers,
 }: {
+  image: { repository: string; digest: string }
   config: ImageConfig | undefined
   layers: Limited<Layer>
 }): ComponentChild {
@@ -21,7 +24,7 @@ export function Layers({
       'ol',
       { class: 'layers' },
       (steps ?? layers.items.map(layer => ({ layer, step: undefined }))).map(({ layer, step }, i) =>
-        h(LayerRow, { key: i, layer, step, largest }),
+        h(LayerRow, { key: i, layer, step, largest, image: config === undefined ? undefined : image }),
       ),
     ),
     h(More, { list: layers, what: 'more layer' }),
@@ -49,7 +52,13 @@ function stepsOf(config: ImageConfig | undefined, layers: Limited<Layer>): Row[]
   return history.items.map(step => ({ step, layer: step.isEmpty ? undefined : left.shift() }))
 }
 
-function LayerRow({ largest, layer, step }: Row & { largest: number }): ComponentChild {
+/** @param init.image whose files can be listed */
+function LayerRow({
+  image,
+  largest,
+  layer,
+  step,
+}: Row & { largest: number; image: { repository: string; digest: string } | undefined }): ComponentChild {
   return h(
     'li',
     { class: layer === undefined ? 'layer empty' : 'layer' },
@@ -67,6 +76,12 @@ function LayerRow({ largest, layer, step }: Row & { largest: number }): Componen
         h(Copyable, { text: layer.digest, what: 'the digest of the layer', shown: shortDigest(layer.digest) }),
         !layer.isHere && h('span', {}, 'not here yet'),
       ),
+    layer?.isHere === true &&
+      image !== undefined &&
+      h(LayerFiles, {
+        query: { repository: image.repository, reference: image.digest, layer: layer.digest },
+        what: shortDigest(layer.digest),
+      }),
   )
 }
 

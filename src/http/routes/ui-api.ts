@@ -1,11 +1,15 @@
-import type { Router } from 'express'
+import type { Request, Router } from 'express'
+import { parseDigest } from '../../oci/digest.ts'
 import { parseName, parseReference } from '../../oci/reference.ts'
 import type { Maintenance, Rights } from '../../upkeep/maintenance/maintenance.ts'
+import { compareImages } from '../../registry/overview/comparison.ts'
+import { maxEntries, maxStoredBytes } from '../../registry/overview/files/listing-bounds.ts'
+import type { NamedImage } from '../../registry/overview/overview.ts'
 import type { Registry } from '../../registry/repositories/registry.ts'
 import { onlyMethods } from '../middleware/allowed-methods.ts'
 import { callerOf } from '../middleware/identify.ts'
 import { route } from '../middleware/request-log.ts'
-import { clientSignal } from '../request-options.ts'
+import { clientSignal, requestOptions } from '../request-options.ts'
 import type { BodyRate } from '../steady-body.ts'
 import { invalid } from './admin-json.ts'
 import { createRouter } from './router.ts'
@@ -40,6 +44,8 @@ export interface UiApiInit extends PageAdministrators {
  * GET /ui/api/tags?repository=&q=&order=&from=&n=         tags of a repository
  * GET /ui/api/image?repository=&reference=                one image
  * GET /ui/api/compare?repository=&reference=&with=        what it has in common with another
+ * GET /ui/api/compare/files?repository=&reference=&with=  which files differ
+ * GET /ui/api/files?repository=&reference=&layer=<digest> which files a layer has
  * ```
  *
  * Who looks is in ui-session.ts, what tells pages of changes in ui-live.ts, and what only administrators see in
@@ -118,15 +124,44 @@ function addLists(router: Router, registry: Registry, maintenance: Maintenance |
 }
 
 function addComparison(router: Router, registry: Registry): void {
+  const imageOf = ({ query }: Request): NamedImage => ({
+    repository: parseName(query['repository']),
+    reference: parseReference(query['reference']),
+  })
+  const imagesOf = (req: Request): [NamedImage, NamedImage] => {
+    const image = imageOf(req)
+    return [image, otherImage(req.query['with'], image.repository)]
+  }
   router
     .route('/ui/api/compare')
     .all(route('ui-api'))
-    .get(async ({ query }, res) => {
-      const repository = parseName(query['repository'])
-      const first = { repository, reference: parseReference(query['reference']) }
-      const second = otherImage(query['with'], repository)
+    .get(async (req, res) => {
+      const images = imagesOf(req)
+      const [first, second] = await (await registry.overview()).contents(images, callerOf(res), clientSignal(res))
+      res.json({ ...compareImages(first!, second!), fileBounds: { bytes: maxStoredBytes, entries: maxEntries } })
+    })
+    .all(onlyMethods('GET', 'HEAD'))
+  router
+    .route('/ui/api/compare/files')
+    .all(route('ui-api'))
+    .get(async (req, res) => {
+      const images = imagesOf(req)
+      const reader = requestOptions(req, res)
       const overview = await registry.overview()
-      res.json(await overview.compare(first, second, callerOf(res), clientSignal(res)))
+      const [first, second] = await overview.contents(images, callerOf(res), reader.signal)
+      res.json(await overview.files.compare(first!, second!, reader))
+    })
+    .all(onlyMethods('GET', 'HEAD'))
+  router
+    .route('/ui/api/files')
+    .all(route('ui-api'))
+    .get(async (req, res) => {
+      const image = imageOf(req)
+      const digest = parseDigest(req.query['layer'])
+      const reader = requestOptions(req, res)
+      const overview = await registry.overview()
+      const [content] = await overview.contents([image], callerOf(res), reader.signal)
+      res.json(await overview.files.layer(content!, digest, reader))
     })
     .all(onlyMethods('GET', 'HEAD'))
 }

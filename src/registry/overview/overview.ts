@@ -8,6 +8,7 @@
  *   is searched for in them
  * - `summary.ts`: one line of a list; `image-details.ts`, `image-config.ts`: one image; `comparison.ts`: two
  * - `tag-details.ts`: what a list of many tags says of each
+ * - `files/`: the files in layers
  */
 import type { Caller } from '../../access/caller.ts'
 import type { Index } from '../../index/index.ts'
@@ -16,13 +17,14 @@ import type { Page } from '../../oci/pagination.ts'
 import type { Reference } from '../../oci/reference.ts'
 import type { SignaturePolicy } from '../signatures/signature-policy.ts'
 import { TimeSlice } from '../../scheduling/time-slice.ts'
-import { compareImages, type Comparison } from './comparison.ts'
+import { ImageFiles } from './files/image-files.ts'
 import { Catalogue, type CatalogueEntry, type CatalogueTag } from './catalogue.ts'
 import { filteredTags, matcherOf, parseSearch, type Matcher } from './filter.ts'
 import { ImageSearches } from './image-facts.ts'
 import { ImageReader, type ImageContent, type ImageDetails } from './image-details.ts'
 import { Locator, type Place } from './locator.ts'
 import { tagDetails, type TagDetails } from './tag-details.ts'
+import { visibleTags } from './visible-tags.ts'
 import { Summaries, type SummariesComponents, type Summary } from './summary.ts'
 
 export interface OverviewComponents extends SummariesComponents {
@@ -89,6 +91,8 @@ export interface NamedImage {
 }
 
 export class Overview {
+  /** The files in layers */
+  readonly files: ImageFiles
   readonly #catalogue: Catalogue
   readonly #summaries: Summaries
   readonly #images: ImageReader
@@ -100,6 +104,7 @@ export class Overview {
     const catalogue = new Catalogue(components)
     const summaries = new Summaries(components)
     this.#index = components.index
+    this.files = new ImageFiles(components)
     this.#catalogue = catalogue
     this.#summaries = summaries
     this.#images = new ImageReader({ ...components, catalogue, summaries })
@@ -226,18 +231,20 @@ export class Overview {
   }
 
   /**
-   * What two images have in common, and what not
+   * What images are made of
    *
    * @throws OciError as {@link image}, where the caller may not pull one of them or one is not here
    */
-  async compare(first: NamedImage, second: NamedImage, caller: Caller, signal: AbortSignal): Promise<Comparison> {
+  async contents(images: readonly NamedImage[], caller: Caller, signal: AbortSignal): Promise<ImageContent[]> {
     // before anything is read: what a caller may not pull is as unknown to him as elsewhere
-    for (const { reference, repository } of [first, second]) {
+    for (const { reference, repository } of images) {
       caller.require({ action: 'pull', repository, tag: reference.tag })
     }
-    const read = async ({ reference, repository }: NamedImage): Promise<ImageContent> =>
-      await this.#images.content(repository, reference, signal)
-    return compareImages(await read(first), await read(second))
+    const contents: ImageContent[] = []
+    for (const { reference, repository } of images) {
+      contents.push(await this.#images.content(repository, reference, signal))
+    }
+    return contents
   }
 
   /**
@@ -277,24 +284,4 @@ interface Found {
   /** By which it was found */
   tags: string[]
   count: number
-}
-
-/** Those that the caller may pull */
-async function visibleTags(
-  repository: string,
-  tags: readonly CatalogueTag[],
-  caller: Caller,
-): Promise<readonly CatalogueTag[]> {
-  if (caller.mayEverywhere('pull')) {
-    return tags
-  }
-  const visible: CatalogueTag[] = []
-  const slice = new TimeSlice()
-  for (const item of tags) {
-    if (caller.may({ action: 'pull', repository, tag: item.tag })) {
-      visible.push(item)
-    }
-    await slice.pause()
-  }
-  return visible
 }
