@@ -26,7 +26,17 @@ RUN mkdir -p /out/root/app/bin /out/compiled/app/dist /out/volume/data \
   && chmod -R u=rwX,go=rX /out && chmod 755 /out/root/app/dist/ipdr.cjs && chmod 700 /out/volume/data \
   && find /out -exec touch --no-dereference --date=@0 {} +
 
-FROM ${BASE}
+FROM ${BASE} AS system
+# What nothing here needs: package managers and what only they use, Perl. No layer of the base is in the image, or it would be there all the same.
+RUN touch /tmp/began \
+  && dpkg --purge --force-remove-essential --force-depends adduser apt libapt-pkg6.0 debian-archive-keyring gpgv libgnutls30 libhogweed6 libnettle8 \
+    libidn2-0 libunistring2 libp11-kit0 libtasn1-6 libffi8 e2fsprogs libext2fs2 libcom-err2 libss2 logsave mount perl-base > /dev/null \
+  && rm -rf /usr/local/lib/node_modules /usr/local/bin/npm /usr/local/bin/npx /usr/local/bin/corepack /usr/local/bin/yarn* /opt/yarn* \
+    /usr/local/include /usr/local/share /root/.npm /var/cache/ldconfig/* /var/lib/dpkg/*-old /var/log/dpkg.log \
+  && find / -xdev -newer /tmp/began ! -path '/proc*' ! -path '/sys*' ! -path '/dev*' ! -path /tmp/began -exec touch --no-dereference --date=@0 {} + \
+  && rm /tmp/began && touch --date=@0 /tmp
+
+FROM scratch
 ARG REVISION=unknown
 ARG VERSION=unknown
 ARG BASE
@@ -38,11 +48,12 @@ LABEL org.opencontainers.image.title="ipdr-server" \
   org.opencontainers.image.revision="${REVISION}" \
   org.opencontainers.image.base.name="${BASE}" \
   org.opencontainers.image.base.digest="${BASE_DIGEST}"
+COPY --from=system / /
 COPY --from=build /out/root/ /
 COPY --from=build /out/compiled/ /
 COPY --from=build --chown=1000:1000 /out/volume/ /
 # what is compiled beside that is kept for the next process; nobody else puts files there, and --tmpfs /tmp makes room where all else is read-only
-ENV PATH=/app/bin:$PATH NODE_COMPILE_CACHE=/tmp/compiled
+ENV PATH=/app/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin NODE_COMPILE_CACHE=/tmp/compiled
 USER 1000:1000
 VOLUME /data
 EXPOSE 5000 4001

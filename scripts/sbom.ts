@@ -3,7 +3,7 @@
  *
  * Without an image: the packages of package-lock.json that are not for development, as `npm sbom` lists them, and the
  * Node.js of the executables. With the name of a container image, which docker has: what lies in it, packages of Debian
- * and of the base image's npm included. Two runs for one commit and image write the same file.
+ * included. Two runs for one commit and image write the same file.
  *
  * @see https://cyclonedx.org/docs/1.5/json/
  */
@@ -45,14 +45,8 @@ interface Found {
 /** Runs in the image, with its Node and the programs of Debian */
 const lister = `
 const { execFileSync } = require('node:child_process')
-const { globSync, readFileSync } = require('node:fs')
-const patterns = ['**/node_modules/*', '**/node_modules/@*/*', '*', '@*/*'].map(folder => folder + '/package.json')
-const cwd = '/usr/local/lib/node_modules'
-const ofNpm = globSync(patterns, { cwd })
-  .map(file => JSON.parse(readFileSync(cwd + '/' + file, 'utf8')))
-  .filter(({ name, version }) => name && version)
-  .map(({ name, version }) => [name, version])
-const packages = [...JSON.parse(readFileSync('/app/dist/packages.json', 'utf8')), ...ofNpm]
+const { readFileSync } = require('node:fs')
+const packages = JSON.parse(readFileSync('/app/dist/packages.json', 'utf8'))
 const format = '\${Package}\\t\${Version}\\t\${Architecture}\\n'
 const debian = execFileSync('dpkg-query', ['-W', '-f', format], { encoding: 'utf8' })
   .trim().split('\\n').map(line => line.split('\\t'))
