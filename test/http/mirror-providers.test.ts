@@ -82,8 +82,16 @@ describe('an appliance that has a blob', () => {
     assert.deepEqual((await app.get(`${alpine}/manifests/latest`)).body, manifest)
     // the upstream is there for manifests alone
     upstream.blobs.clear()
-    const pulled = await app.get(`${alpine}/blobs/${sha256(layer)}`)
-    assert.deepEqual([pulled.status, pulled.headers['x-ipdr-source']], [200, 'peer'])
+    // looking for it has an end of five seconds, within which a busy machine may not find it
+    const pulled = await until(
+      'it is found',
+      async () => {
+        const reply = await app.get(`${alpine}/blobs/${sha256(layer)}`)
+        return reply.status === 200 && reply
+      },
+      30_000,
+    )
+    assert.equal(pulled.headers['x-ipdr-source'], 'peer')
     assert.deepEqual(pulled.body, layer)
   })
 
