@@ -45,6 +45,8 @@ export class AccessFiles {
   #changing = ''
   #timer: NodeJS.Timeout | undefined
   #looking: Promise<void> | undefined
+  /** Why the files as they were last read are not in force */
+  #problem: string | undefined
   readonly #listeners: (() => void)[] = []
 
   /** @param components.audit is told what changes */
@@ -88,9 +90,14 @@ export class AccessFiles {
     await this.#looking
   }
 
-  /** Reads the files now, changed or not */
-  async reload(): Promise<void> {
+  /**
+   * Reads the files now, changed or not
+   *
+   * @returns why those read before stay in force; undefined: the new ones are
+   */
+  async reload(): Promise<string | undefined> {
     await this.#refresh(true)
+    return this.#problem
   }
 
   /** One after the other: what was read earlier never replaces what was read later */
@@ -113,14 +120,17 @@ export class AccessFiles {
     try {
       const state = await this.#readUnchanged()
       if (state === undefined && this.#state !== undefined) {
+        this.#problem = `${basename(this.#init.accessFile)} is gone`
         this.#log.error('the access rules are gone; those read before stay in force', { file: this.#init.accessFile })
         await this.#dropRevokedKeys()
         return
       }
       this.#replace(state)
+      this.#problem = undefined
       this.#log.info('access rules read', { file: this.#init.accessFile })
     } catch (err) {
       const reason = (err as Error).message
+      this.#problem = reason
       this.#audit?.write({ action: 'rules', outcome: 'failed', reason })
       this.#log.error("the access rules can't be used; those read before stay in force", { reason })
       await this.#dropRevokedKeys()

@@ -12,6 +12,7 @@ import { trusted } from '../access/caller.ts'
 import { parseRoot } from '../oci/cid.ts'
 import { OciError } from '../oci/errors.ts'
 import { readBlockSet } from '../ipfs/blocks/read-block-set.ts'
+import type { AccessFiles } from '../access/access-files.ts'
 import type { CarSource } from '../ipfs/car/car.ts'
 import type { Peer } from '../ipfs/node/peer.ts'
 import type { Page } from '../oci/pagination.ts'
@@ -35,6 +36,7 @@ import type { Fsck, FsckOptions, FsckResult } from './fsck/fsck.ts'
 
 export interface AdministrationComponents {
   registry: Pick<Registry, 'repository'>
+  accessFiles: Pick<AccessFiles, 'reload'>
   /** Undefined where no image must be signed */
   signatureReport?: ((options: ReportOptions) => Promise<SignatureCounts>) | undefined
   node: {
@@ -70,6 +72,10 @@ export class Administration {
 
   peers(): Peer[] {
     return this.#components.node.peers()
+  }
+
+  async reloadAccess(): Promise<string | undefined> {
+    return await this.#components.accessFiles.reload()
   }
 
   /** @returns the id of the peer to which the node is connected now */

@@ -153,6 +153,7 @@ GET /ipdr/v1/peers                                             401    403    403
 POST /ipdr/v1/peers                                            401    403    403    403     403   400  403    403  403   403    403   401
 GET /ipdr/v1/resolve                                           401    403    403    403     403   400  403    403  403   403    403   401
 POST /ipdr/v1/publish                                          401    403    403    403     403   200  403    403  403   403    403   401
+POST /ipdr/v1/access                                           401    403    403    403     403   200  403    403  403   403    403   401
 GET /ipdr/v1/read-only                                         401    403    403    403     403   200  403    403  403   403    403   401
 POST /ipdr/v1/read-only                                        401    403    403    403     403   400  403    403  403   403    403   401
 POST /ipdr/v1/gc                                               401    403    403    403     403   400  403    403  403   403    403   401
@@ -215,6 +216,7 @@ describe('every route', () => {
     }
     const administration = {
       peers: () => [],
+      reloadAccess: async () => undefined,
       readOnly: () => undefined,
       publish: async () => ({ name: 'k51', cid: 'bafk' }),
     } as unknown as Administration

@@ -69,6 +69,7 @@ const signatureDecision = {
 
 const administration = new Administration({
   registry,
+  accessFiles: { reload: async () => 'line 3: no such action' },
   readOnly: readOnlyMode(),
   retention: {
     run: async ({ dryRun = false, onDecisions } = {}) => {

@@ -15,6 +15,7 @@ const unusable = (): never => {
   throw new Error('nothing may be asked of it')
 }
 const administration = new Administration({
+  accessFiles: { reload: async () => undefined },
   registry: { repository: unusable },
   readOnly: { state: undefined, begin: unusable, turnOff: unusable, turnOn: unusable },
   node: { peers: () => [], connect: unusable },

@@ -100,6 +100,7 @@ describe('docs/openapi.yaml', () => {
   /** Operation, status, content type, body */
   const asked: Array<[string, number, string?, (string | (() => ArrayBuffer))?]> = [
     ['GET /ipdr/v1/peers', 200],
+    ['POST /ipdr/v1/access', 200, json, '{}'],
     ['GET /ui/api/network', 200],
     ['GET /ui/api/storage', 200],
     ['GET /ui/api/live?of=nothing', 400],

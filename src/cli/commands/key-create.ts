@@ -1,10 +1,12 @@
 import type { Command } from 'commander'
 import { addConfigFlags } from '../flags/config-flags.ts'
 import { configOfServer } from '../flags/container-command.ts'
+import { reloadAccess } from '../flags/reload-access.ts'
 import { duration, repeated } from '../flags/option-values.ts'
 import { line } from '../output/printable.ts'
 import { printResult } from '../output/results.ts'
 import type { CliContext } from '../process/context.ts'
+import { runCommand } from '../process/run-command.ts'
 
 interface KeyCreateFlags {
   scope: string[]
@@ -24,7 +26,7 @@ export function addKeyCreateCommand(group: Command, context: CliContext): void {
     .option('--expires <duration>', 'how long it is valid, such as 90d (default: until it is revoked)', duration)
     .option('--owner <user>', 'user whom to ask about it; the key stays valid when he is gone')
     .option('--json', 'print JSON')
-    .description('Make an API key, which is shown only once; a server that runs takes it up')
+    .description('Make an API key, which is shown only once; return once a server that runs has read it')
     .action(async (name: string, flags: KeyCreateFlags, command: Command) => {
       const { createKey } = await import('../../appliance/groups/api-keys.ts')
       const { scope: scopes, owner, expires: lifetime } = flags
@@ -35,6 +37,9 @@ export function addKeyCreateCommand(group: Command, context: CliContext): void {
       }
       context.stderr.write(line`This key is shown only now:`)
       printResult(context, flags, { ...key, secret }, line`${secret}`)
+      await runCommand(context, async signal => {
+        await reloadAccess(config, context, signal)
+      })
     })
 }
 

@@ -1,18 +1,24 @@
 import type { Command } from 'commander'
 import { addConfigFlags } from '../flags/config-flags.ts'
 import { configOfServer } from '../flags/container-command.ts'
+import { reloadAccess } from '../flags/reload-access.ts'
 import { line } from '../output/printable.ts'
 import { printResult } from '../output/results.ts'
 import type { CliContext } from '../process/context.ts'
+import { runCommand } from '../process/run-command.ts'
 
 export function addKeyRevokeCommand(group: Command, context: CliContext): void {
   addConfigFlags(group.command('revoke'))
     .argument('<name>', 'name of the key')
     .option('--json', 'print JSON')
-    .description('Delete an API key; a server that runs refuses it, and its tokens, within a second')
+    .description('Delete an API key; return once a server that runs refuses it and its tokens')
     .action(async (name: string, flags: { json?: true }, command: Command) => {
       const { revokeKey } = await import('../../appliance/groups/api-keys.ts')
-      await revokeKey(name, await configOfServer(command, context))
+      const config = await configOfServer(command, context)
+      await revokeKey(name, config)
+      await runCommand(context, async signal => {
+        await reloadAccess(config, context, signal)
+      })
       printResult(context, flags, { revoked: name }, line`revoked ${name}`)
     })
 }

@@ -11,6 +11,9 @@ export interface OpenPath extends Disposable {
   path: string
 }
 
+/** No server listens on a socket */
+export class NoServerError extends ClientError {}
+
 /** Reaches the server of this machine by the socket in its data directory */
 export class SocketConnection implements Connection {
   readonly host: string
@@ -37,7 +40,7 @@ export class SocketConnection implements Connection {
     switch (cause?.cause?.code ?? code) {
       case 'ENOENT':
       case 'ECONNREFUSED':
-        return new ClientError(`no server answers at ${this.host}`, {
+        return new NoServerError(`no server answers at ${this.host}`, {
           cause: err,
           hint:
             'Is it running? --data-dir names its data directory; ' +

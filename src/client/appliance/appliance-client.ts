@@ -141,6 +141,15 @@ export class ApplianceClient {
   }
 
   /**
+   * Has the appliance read rules, users and keys, and returns why it can't use them; undefined: they are in force
+   *
+   * @throws ResponseError
+   */
+  async reloadAccess(options: AbortOptions = {}): Promise<{ problem?: string }> {
+    return (await this.#json('access', 'the access rules', { ...options, ...jsonBody({}) })) as { problem?: string }
+  }
+
+  /**
    * Runs a garbage collection; `onProgress` is called about once a second
    *
    * @param init.grace seconds for which garbage is kept, if that is less than configured
