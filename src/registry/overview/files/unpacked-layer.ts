@@ -14,6 +14,7 @@ const maxWindowLog = 25
 /**
  * The archive that a layer is, compressed by gzip, zstd or nothing: its bytes say which, whatever its media type is
  *
+ * @param bytes each piece of which may be overwritten once the next one is asked for
  * @throws ListingRefused, also with `malformed`; what `bytes` throws
  */
 export async function* unpackedLayer(
@@ -21,7 +22,7 @@ export async function* unpackedLayer(
   bounds: ListingBounds,
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array> {
-  const { all, first } = await withFirst(bytes)
+  const { all, first } = await withFirst(copied(bytes))
   const unpacked = first.subarray(0, gzipMagic.length).equals(gzipMagic)
     ? through(all, createGunzip(), signal)
     : first.equals(zstdMagic)
@@ -35,6 +36,13 @@ export async function* unpackedLayer(
     signal.throwIfAborted()
     bounds.takeUnpacked(chunk.byteLength)
     yield chunk
+  }
+}
+
+/** Streams keep several pieces */
+async function* copied(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  for await (const chunk of bytes) {
+    yield Uint8Array.from(chunk)
   }
 }
 

@@ -63,6 +63,21 @@ describe('a layer', () => {
     assert.equal((await unpack(bytes, 1)).toString(), `abcd${'\0'.repeat(5000)}`)
   })
 
+  it('is unpacked from pieces that are overwritten by the next ones, as those of a pull are', async () => {
+    for (const [form, bytes] of Object.entries(forms)) {
+      const pieces = async function* (): AsyncGenerator<Uint8Array> {
+        const piece = Buffer.alloc(1000)
+        for (let at = 0; at < bytes.byteLength; at += piece.byteLength) {
+          const length = bytes.copy(piece, 0, at, at + piece.byteLength)
+          yield piece.subarray(0, length)
+          piece.fill(0xff)
+        }
+      }
+      const read = await Array.fromAsync(unpackedLayer(pieces(), new ListingBounds(), signal))
+      assert.ok(Buffer.concat(read).equals(plain), form)
+    }
+  })
+
   it('of nothing is nothing', async () => {
     assert.equal((await unpack(Buffer.alloc(0))).byteLength, 0)
     assert.equal((await unpack(Buffer.from('ab'))).toString(), 'ab')
