@@ -157,7 +157,8 @@ suite('a release', { timeout: 10 * minute }, () => {
   })
 
   test('loads no server for a command that needs none, and keeps what was compiled', async () => {
-    const env = { ...withNode, HOME: path('home'), NODE_DEBUG: 'ipdr' }
+    // Node takes the cache of the tests rather than that of the program
+    const env = { ...withNode, HOME: path('home'), NODE_DEBUG: 'ipdr', NODE_COMPILE_CACHE: undefined }
     const [program, ...names] = await Promise.all(
       [installed, executable].map(async file => {
         const { stderr } = await tryRun(file, ['--version'], { env })
