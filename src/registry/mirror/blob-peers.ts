@@ -9,8 +9,11 @@ const hour = 60 * 60 * 1000
 const maxRemembered = 10_000
 /** Leaves that all fetches together ask peers for at a time, and each of them at least; 1 MiB each */
 const [inFlight, least] = [12, 2]
-/** How long upstream waits for what peers say at first: as a rule, by what the quickest answer takes, and at most */
-const firstAnswers = { usual: 100, times: 4, most: 2000 }
+/**
+ * How long upstream waits for what peers say at first: as a rule, by how long answers take, and at most; one that has
+ * not answered by then is not waited for again before it answers. Milliseconds
+ */
+const firstAnswers = { usual: 100, times: 3, most: 5000 }
 
 /** How blobs are found and fetched at connected appliances */
 export interface BlobPeersComponents {
@@ -35,8 +38,10 @@ export class BlobPeers {
 
   /** When a leaf last came from a peer; milliseconds */
   readonly #delivered = new LRUCache<string, number>({ max: maxRemembered })
-  /** Milliseconds that the quickest of the peers takes to say what it has, or that it has nothing */
+  /** Milliseconds that peers take to say what they have, or that they have nothing */
   readonly #answerTime = new MovingAverage()
+  /** Peers that have not said it in time */
+  readonly #silent = new LRUCache<string, true>({ max: maxRemembered })
   #fetches = 0
 
   constructor(components: BlobPeersComponents) {
@@ -76,16 +81,34 @@ export class BlobPeers {
     return this.#delivered.get(peer) ?? -Infinity
   }
 
-  /** To be called with the milliseconds after which the first peer said what it has, or that it has nothing */
+  /** To be called with the milliseconds after which a peer said what it has, or that it has nothing */
   answered(time: number): void {
     this.#answerTime.add(time)
   }
 
-  /** How long upstream waits for what peers say at first: longer where this node, or each of them, is busy */
-  get firstAnswers(): number {
+  /** To be called when upstream waits no longer for what a peer says */
+  silent(peer: string): void {
+    this.#silent.set(peer, true)
+  }
+
+  /** To be called when a peer says what it has, or that it has nothing */
+  spoke(peer: string): void {
+    this.#silent.delete(peer)
+  }
+
+  isSilent(peer: string): boolean {
+    return this.#silent.has(peer)
+  }
+
+  /**
+   * How long upstream waits for what peers say at first: longer where this node, or each of them, is busy
+   *
+   * @param answerTime milliseconds after which the last of the answers came that are here; undefined: none are
+   */
+  firstAnswers(answerTime = this.#answerTime.value): number {
     const { firstAnswers: least = firstAnswers.usual } = this.#components
     const { most, times } = firstAnswers
-    return Math.max(least, Math.min(most, Math.ceil(times * (this.#answerTime.value ?? 0))))
+    return Math.max(least, answerTime === undefined ? most : Math.min(most, Math.ceil(times * answerTime)))
   }
 
   mayAsk(peer: string): boolean {

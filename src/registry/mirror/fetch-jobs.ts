@@ -9,23 +9,29 @@ import type { FetchedLeaves } from './fetched-leaves.ts'
 import { MovingAverage } from './moving-average.ts'
 import { UpstreamError } from './upstream.ts'
 
-/** How long a leaf may take that another appliance fetches from upstream: at first, and by what it takes us */
-const patience = { first: 5000, least: 2000, times: 10 }
+/** How long a leaf may take that another appliance fetches from upstream: by what it takes us, and at least */
+const patience = { times: 10, least: 5000 }
 
 /** A job without a leaf for so many milliseconds, or so many times the usual time of one, stands still */
 const stalled = { least: 1000, times: 4 }
 
 export interface FetchJobsComponents {
   leaves: FetchedLeaves
-  /** Tells of each leaf whether it comes from a peer, or is about to get to one, as far as is known now */
-  coverage: () => (leaf: number) => boolean
-  /** Whether others fetch the same blob, or may */
-  mayBeShared: () => boolean
+  /** What comes from peers, as far as is known now */
+  coverage: () => Coverage
   /** Called when a job has ended, or all leaves are here */
   onProgress: () => void
   /** Called where leaves can't be stored */
   onFull: (err: unknown) => void
   log: Logger
+}
+
+/** What comes from peers */
+export interface Coverage {
+  /** Whether a leaf comes from a peer, or is about to get to one */
+  comes: (leaf: number) => boolean
+  /** How many others are to ask upstream for a leaf before this appliance does */
+  before: (leaf: number) => number
 }
 
 interface Source {
@@ -55,6 +61,9 @@ export class FetchJobs {
   readonly #sources: Source[] = []
   readonly #jobs = new Set<Job>()
   readonly #leafTime = new MovingAverage()
+  /** How long nothing was asked for, although something is missing that nobody fetches; milliseconds */
+  #idle = 0
+  #idleSince: number | undefined
 
   constructor(components: FetchJobsComponents) {
     this.#components = components
@@ -78,8 +87,7 @@ export class FetchJobs {
 
   /** How long a leaf may take that another appliance fetches; milliseconds */
   get patience(): number {
-    const { value } = this.#leafTime
-    return value === undefined ? patience.first : Math.max(patience.least, patience.times * value)
+    return Math.max(patience.least, patience.times * (this.#leafTime.value ?? 0))
   }
 
   /** What comes soon, and need not be fetched by others: to the end of a segment each */
@@ -108,22 +116,19 @@ export class FetchJobs {
    * @returns why nothing more comes; undefined where it does
    */
   plan(): unknown {
-    const { coverage, leaves, mayBeShared } = this.#components
+    const { leaves } = this.#components
     const source = this.#sources.find(({ failure }) => failure === undefined)
     if (source === undefined) {
       return this.#sources.at(-1)?.failure ?? unavailable(leaves.digest, 'no source has it')
     }
     const { leafCount, wanted } = leaves
-    const [has, isCovered] = [(leaf: number): boolean => leaves.has(leaf), coverage()]
+    const [has, isCovered] = [(leaf: number): boolean => leaves.has(leaf), this.#isCovered()]
     for (;;) {
       const maxJobs = Math.min(source.maxJobs, source.source.maxJobs)
-      const random = maxJobs > 1 && mayBeShared() ? Math.floor(Math.random() * leafCount) : undefined
-      const { start, stop } = planFetch({
-        ...{ leafCount, has, isCovered, wanted, maxJobs, random },
-        jobs: [...this.#jobs],
-      })
+      const { start, stop } = planFetch({ leafCount, has, isCovered, wanted, maxJobs, jobs: [...this.#jobs] })
       stop?.stop.abort()
       if (start === undefined) {
+        this.#noteIdle()
         return undefined
       }
       this.#begin(source, start)
@@ -153,6 +158,28 @@ export class FetchJobs {
     }
   }
 
+  /**
+   * Tells of each leaf whether it is not to be asked for here: it comes, or it is the turn of another appliance. Each
+   * time that our patience with these has run out, for what a client waits for or because there is nothing else to do,
+   * we count as one further ahead: if all of them deliver nothing, everything is ours after so many times.
+   */
+  #isCovered(): (leaf: number) => boolean {
+    const { coverage, leaves } = this.#components
+    const [{ before, comes }, waits, patience] = [coverage(), leaves.waits(), this.patience]
+    return leaf => comes(leaf) || before(leaf) > Math.floor(Math.max(this.#idle, waits.get(leaf) ?? 0) / patience)
+  }
+
+  /** To be called when there is nothing to ask for */
+  #noteIdle(): void {
+    const { coverage, leaves } = this.#components
+    const now = performance.now()
+    this.#idle += now - (this.#idleSince ?? now)
+    const { comes } = coverage()
+    const isMissing = (leaf: number): boolean => !leaves.has(leaf) && !comes(leaf)
+    const isIdle = this.#jobs.size === 0 && Array.from({ length: leaves.leafCount }, (_, leaf) => leaf).some(isMissing)
+    this.#idleSince = isIdle ? now : undefined
+  }
+
   /** What a job delivers next, and what it has delivered that is not stored yet */
   #comingOf(job: Job): LeafRange {
     while (job.missing < job.next && this.#components.leaves.has(job.missing)) {
@@ -163,6 +190,7 @@ export class FetchJobs {
 
   #begin(source: Source, { from, to }: { from: number; to: number }): void {
     const [stop, last] = [new AbortController(), performance.now()]
+    this.#idleSince = undefined
     const job: Job = { from, missing: from, next: from, to, last, source, stop, done: Promise.resolve() }
     this.#jobs.add(job)
     job.done = this.#run(job)
@@ -198,14 +226,15 @@ export class FetchJobs {
   }
 
   async #deliver(job: Job, leaf: number, bytes: Uint8Array): Promise<void> {
-    const { coverage, leaves, onProgress } = this.#components
+    const { leaves, onProgress } = this.#components
     job.next = Math.max(job.next, leaf + 1)
     job.source.hasDelivered = true
     this.#leafTime.add(performance.now() - job.last)
     job.last = performance.now()
     await leaves.store(leaf, bytes, 'upstream')
     const has = (leaf: number): boolean => leaves.has(leaf)
-    if (job.next === leaf + 1 && endsBefore({ has, isCovered: coverage(), jobs: [...this.#jobs] }, job, job.next)) {
+    const isCovered = this.#isCovered()
+    if (job.next === leaf + 1 && endsBefore({ has, isCovered, jobs: [...this.#jobs] }, job, job.next)) {
       job.stop.abort()
     }
     if (leaves.isWhole) {

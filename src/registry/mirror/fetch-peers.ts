@@ -4,11 +4,13 @@ import { leafCid } from '../../ipfs/dag/encode-node.ts'
 import type { Logger } from '../../log.ts'
 import { isStorageFull } from '../errors.ts'
 import type { BlobPeers } from './blob-peers.ts'
+import type { Coverage } from './fetch-jobs.ts'
 import { isIn } from './fetch-plan.ts'
 import type { FetchedLeaves } from './fetched-leaves.ts'
 import { MovingAverage } from './moving-average.ts'
 import { PeerHolders } from './peer-holders.ts'
 import type { PeerHoldings } from './peer-holdings.ts'
+import { placeInLine, seedOf } from './upstream-turns.ts'
 
 /** Leaves that one peer is asked for at a time */
 const maxInFlightOfOne = 4
@@ -63,6 +65,7 @@ interface Delivered {
 export class FetchPeers {
   readonly #components: FetchPeersComponents
   readonly #holders: PeerHolders
+  readonly #seed: number
   readonly #wants = new Map<number, Want>()
   readonly #delivered = new Map<number, Delivered>()
   readonly #leafTime = new MovingAverage()
@@ -73,12 +76,15 @@ export class FetchPeers {
 
   constructor(components: FetchPeersComponents) {
     this.#components = components
-    const { leaves, onProgress, upstream } = components
+    const { leaves, onProgress, peers, upstream } = components
+    this.#seed = seedOf(leaves.digest, peers.questions.self ?? '')
     this.#holders = new PeerHolders({
       ...components,
       hashOf: leaf => (this.#delivered.has(leaf) ? undefined : leaves.hashOf(leaf)),
-      onNews: ({ claimed, peer }) => {
-        upstream.claimed(peer, claimed)
+      onNews: holdings => {
+        if (holdings.goesOn(upstream.patience())) {
+          upstream.claimed(holdings.peer, holdings.claimed)
+        }
         onProgress()
       },
       onLeft: holdings => {
@@ -95,11 +101,7 @@ export class FetchPeers {
 
   /** Whether another appliance fetches the blob as well, so that each should fetch other parts of it from upstream */
   get isShared(): boolean {
-    return this.#usable.some(({ isWhole }) => !isWhole)
-  }
-
-  get mayBeShared(): boolean {
-    return this.isShared || (this.#suspected === undefined && this.#holders.isWaiting)
+    return this.#fetching.length > 0
   }
 
   /** Whether anything that is missing may still come from peers */
@@ -137,10 +139,14 @@ export class FetchPeers {
     }
   }
 
-  /** Tells of each leaf whether it comes from a peer, or is about to get to one, as far as is known now */
-  get coverage(): (leaf: number) => boolean {
+  /** What comes from peers, as far as is known now */
+  get coverage(): Coverage {
     const [peers, patience] = [this.#usable, this.#components.upstream.patience()]
-    return leaf => this.#wants.has(leaf) || peers.some(peer => peer.has(leaf) || peer.claims(leaf, patience))
+    const others = this.#fetching.map(({ seed }) => seed)
+    return {
+      comes: leaf => this.#wants.has(leaf) || peers.some(peer => peer.has(leaf) || peer.claims(leaf, patience)),
+      before: leaf => placeInLine(leaf, this.#seed, others),
+    }
   }
 
   /** To be called with each leaf that upstream sent: a peer that says something else is left out */
@@ -185,6 +191,11 @@ export class FetchPeers {
     this.#hasEnded = true
     clearInterval(this.#timer)
     await Promise.all([this.#holders.stop(), this.pause()])
+  }
+
+  /** Those that fetch the blob too */
+  get #fetching(): PeerHoldings[] {
+    return this.#suspected === undefined ? this.#holders.fetching : []
   }
 
   get #usable(): PeerHoldings[] {

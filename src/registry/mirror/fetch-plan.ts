@@ -13,7 +13,7 @@ export interface RunningJob {
 export interface FetchPlanInput<Job extends RunningJob> {
   leafCount: number
   has: (leaf: number) => boolean
-  /** Whether a leaf comes from somewhere else */
+  /** Whether a leaf comes from somewhere else, or is another appliance's to fetch */
   isCovered: (leaf: number) => boolean
   /** Under way */
   jobs: readonly Job[]
@@ -21,11 +21,6 @@ export interface FetchPlanInput<Job extends RunningJob> {
   wanted: readonly number[]
   /** The most jobs at a time; a source with one delivers from the first leaf that is missing */
   maxJobs: number
-  /**
-   * Where others fetch the same blob: a leaf by chance near which to begin, unless a client waits for another one, so
-   * that each fetches another part of it. Jobs are short then.
-   */
-  random: number | undefined
 }
 
 /** What is to be done next; nothing where neither is set */
@@ -38,12 +33,17 @@ export interface FetchStep<Job> {
 /** A client waits for a job that delivers its leaf after at most so many others; 1 MiB each */
 const near = 8
 
-/** Leaves of a job where others fetch the same blob; each tells the others about so many */
+/** Leaves that one appliance asks for at a time where others fetch the same blob; it tells them of so many */
 const segmentLeaves = 4
+
+/** The number of the segment of a leaf */
+export function segmentOf(leaf: number): number {
+  return Math.floor(leaf / segmentLeaves)
+}
 
 /** The leaf after the segment of one */
 export function segmentEnd(leaf: number): number {
-  return leaf - (leaf % segmentLeaves) + segmentLeaves
+  return (segmentOf(leaf) + 1) * segmentLeaves
 }
 
 /** Whether one of the ranges has a leaf */
@@ -53,7 +53,7 @@ export function isIn(leaf: number, ranges: readonly LeafRange[]): boolean {
 
 /** Decides which leaves to ask for next: those that a client waits for, else the first one that is missing */
 export function planFetch<Job extends RunningJob>(input: FetchPlanInput<Job>): FetchStep<Job> {
-  const { jobs, leafCount, maxJobs, random, wanted } = input
+  const { jobs, leafCount, maxJobs, wanted } = input
   const uncovered = wanted.find(leaf => isFree(input, leaf) && !jobs.some(job => reaches(input, job, leaf)))
   if (maxJobs > 1 && uncovered !== undefined) {
     const stop = jobs.length < maxJobs ? undefined : jobs.find(job => !wanted.some(leaf => reaches(input, job, leaf)))
@@ -66,9 +66,7 @@ export function planFetch<Job extends RunningJob>(input: FetchPlanInput<Job>): F
   if (jobs.length > 0) {
     return {}
   }
-  const first = random === undefined ? 0 : segmentEnd(random) - segmentLeaves
-  for (let i = 0; i < leafCount; i++) {
-    const leaf = (first + i) % leafCount
+  for (let leaf = 0; leaf < leafCount; leaf++) {
     if (isFree(input, leaf)) {
       return { start: { from: leaf, to: endOf(input, leaf) } }
     }
@@ -109,11 +107,10 @@ export function endsBefore<Job extends RunningJob>(
 
 /** The leaf at which a job ends that begins at `from` */
 function endOf<Job extends RunningJob>(input: FetchPlanInput<Job>, from: number): number {
-  const last = input.random === undefined ? input.leafCount : Math.min(input.leafCount, segmentEnd(from))
-  for (let leaf = from + 1; leaf < last; leaf++) {
+  for (let leaf = from + 1; leaf < input.leafCount; leaf++) {
     if (!isFree(input, leaf) || input.jobs.some(job => job.from === leaf)) {
       return leaf
     }
   }
-  return last
+  return input.leafCount
 }

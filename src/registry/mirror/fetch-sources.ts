@@ -32,8 +32,7 @@ export class FetchSources {
   constructor(components: FetchSourcesComponents) {
     this.#jobs = new FetchJobs({
       ...components,
-      coverage: () => this.#peers?.coverage ?? (() => false),
-      mayBeShared: () => this.#peers?.mayBeShared === true,
+      coverage: () => this.#peers?.coverage ?? { comes: () => false, before: () => 0 },
     })
     this.#peers = components.peers && this.#createPeers({ ...components, peers: components.peers })
   }

@@ -46,7 +46,7 @@ export class FetchedLeaves implements ComingLeaves {
   round = 0
   readonly #components: FetchedLeavesComponents
   #writer: SparseWriter
-  readonly #wanted = new Map<object, number>()
+  readonly #wanted = new Map<object, { leaf: number; since: number }>()
   readonly #waiting = new Map<number, PromiseWithResolvers<void>>()
   /** Each with the job that it comes by */
   readonly #arriving = new Map<number, { bytes: Uint8Array; kind: SourceKind; job: object }>()
@@ -95,7 +95,14 @@ export class FetchedLeaves implements ComingLeaves {
 
   /** Those that clients wait for */
   get wanted(): number[] {
-    return [...this.#wanted.values()]
+    return Array.from(this.#wanted.values(), ({ leaf }) => leaf)
+  }
+
+  /** Milliseconds that clients have waited for each of them; the longest time counts */
+  waits(): Map<number, number> {
+    const now = performance.now()
+    // those who wait longest come last
+    return new Map(Array.from(this.#wanted.values(), ({ leaf, since }) => [leaf, now - since] as const).reverse())
   }
 
   get buffers(): BufferPool {
@@ -235,7 +242,7 @@ export class FetchedLeaves implements ComingLeaves {
     const client = {}
     const waiting = this.#waiting.get(leaf) ?? Promise.withResolvers<void>()
     this.#waiting.set(leaf, waiting)
-    this.#wanted.set(client, leaf)
+    this.#wanted.set(client, { leaf, since: performance.now() })
     try {
       this.#components.onWanted()
       await raceSignal(waiting.promise, signal)

@@ -1,15 +1,10 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { equals } from 'multiformats/bytes'
-import { raceSignal } from 'race-signal'
 import type { Logger } from '../../log.ts'
 import type { BlobPeers } from './blob-peers.ts'
 import type { FetchedLeaves } from './fetched-leaves.ts'
 import { PeerHoldings } from './peer-holdings.ts'
+import { seedOf } from './upstream-turns.ts'
 
-/** At most so much longer where others fetch the same blob, so that not all ask upstream for the same leaves */
-const jitter = 50
-/** How long a peer that says nothing may be one that fetches the same; milliseconds */
-const longestDoubt = 5000
 /** Peers that are asked for one blob at a time */
 const maxPeers = 32
 
@@ -35,15 +30,16 @@ export class PeerHolders {
   readonly #refused = new Set<string>()
   readonly #following = new Set<Promise<void>>()
   readonly #stopped = new AbortController()
-  readonly #allAnswered = Promise.withResolvers<void>()
   /** Peers that said elsewhere that they have the blob */
   readonly #providers = new Set<string>()
-  #unanswered = 0
+  /** Peers whose first answer is waited for */
+  readonly #awaited = new Set<string>()
   #isSearching = false
-  #hasAnswer = false
   #forget: (() => void) | undefined
+  #onReady: (() => void) | undefined
   #isReady = false
   #began = -Infinity
+  #deadline: NodeJS.Timeout | undefined
 
   constructor(components: PeerHoldersComponents) {
     this.#components = components
@@ -54,9 +50,9 @@ export class PeerHolders {
     return this.#isReady
   }
 
-  /** Whether a peer may still tell that it has something, or fetches it too */
-  get isWaiting(): boolean {
-    return this.#unanswered > 0 && performance.now() - this.#began < longestDoubt
+  /** Those that fetch the blob too */
+  get fetching(): PeerHoldings[] {
+    return [...this.#holders.values()].filter(({ hasAnswered, isWhole }) => hasAnswered && !isWhole)
   }
 
   /** Those that may be asked for leaves now */
@@ -66,7 +62,8 @@ export class PeerHolders {
 
   /** @param onReady called once, where it is not ready at once */
   start(onReady: () => void): void {
-    const { questions } = this.#components.peers
+    const { peers } = this.#components
+    const { questions } = peers
     this.#began = performance.now()
     this.#forget = questions.onPeer(peer => {
       this.ask(peer)
@@ -74,11 +71,11 @@ export class PeerHolders {
     for (const peer of questions.peers()) {
       this.ask(peer)
     }
-    if (this.#unanswered === 0) {
-      this.#isReady = true
-      this.#keep(this.#search())
+    if (this.#awaited.size > 0) {
+      this.#onReady = onReady
+      this.#deadline = setTimeout(this.#becomeReady, peers.firstAnswers())
     } else {
-      this.#keep(this.#becomeReady(onReady))
+      this.#becomeReady()
     }
   }
 
@@ -88,9 +85,11 @@ export class PeerHolders {
     const isKnown = peers.mayAsk(peer) || this.#providers.has(peer)
     const mayBeAsked = isKnown && peers.isTrusted(peer) && !this.#refused.has(peer)
     if (mayBeAsked && !this.#stopped.signal.aborted && !this.#holders.has(peer) && this.#holders.size < maxPeers) {
-      const holdings = new PeerHoldings(peer, leaves.leafCount)
+      const holdings = new PeerHoldings(peer, { leafCount: leaves.leafCount, seed: seedOf(leaves.digest, peer) })
       this.#holders.set(peer, holdings)
-      this.#unanswered++
+      if (!this.#isReady && !peers.isSilent(peer)) {
+        this.#awaited.add(peer)
+      }
       this.#keep(this.#follow(holdings))
     }
   }
@@ -129,6 +128,8 @@ export class PeerHolders {
 
   async stop(): Promise<void> {
     this.#forget?.()
+    this.#awaited.clear()
+    clearTimeout(this.#deadline)
     this.#stopped.abort(new Error('the fetch has ended'))
     await Promise.all(this.#following)
   }
@@ -140,23 +141,33 @@ export class PeerHolders {
     this.#following.add(ended)
   }
 
-  /** Never rejects */
-  async #becomeReady(onReady: () => void): Promise<void> {
-    const { signal } = this.#stopped
-    try {
-      await raceSignal(
-        this.#allAnswered.promise,
-        AbortSignal.any([signal, AbortSignal.timeout(this.#components.peers.firstAnswers)]),
-      )
-    } catch {
-      // those that have not answered may still do so
+  readonly #becomeReady = (): void => {
+    for (const peer of this.#awaited) {
+      this.#components.peers.silent(peer)
     }
-    if (this.usable.some(({ isWhole }) => !isWhole)) {
-      await sleep(Math.random() * jitter, undefined, { signal }).catch(() => {})
-    }
+    this.#awaited.clear()
     this.#isReady = true
     this.#keep(this.#search())
-    onReady()
+    this.#onReady?.()
+  }
+
+  #answered(peer: string): void {
+    const { peers } = this.#components
+    peers.spoke(peer)
+    if (this.#awaited.has(peer)) {
+      peers.answered(performance.now() - this.#began)
+      this.#waitNoMore(peer)
+    }
+  }
+
+  /** The later one answers, the longer the others are waited for: where one is busy, all may be */
+  #waitNoMore(peer: string): void {
+    if (this.#awaited.delete(peer)) {
+      clearTimeout(this.#deadline)
+      const time = performance.now() - this.#began
+      const rest = this.#awaited.size === 0 ? 0 : this.#components.peers.firstAnswers(time) - time
+      this.#deadline = setTimeout(this.#becomeReady, rest)
+    }
   }
 
   /** Looks for peers beside those that are connected, where none of these has the whole; never rejects */
@@ -180,38 +191,22 @@ export class PeerHolders {
     const { hashOf, leaves, log, onNews, peers } = this.#components
     const { digest, size } = leaves
     const { peer } = holdings
-    const asked = performance.now()
-    let isWaitedFor = true
-    const answered = (): void => {
-      if (isWaitedFor && !this.#hasAnswer) {
-        this.#hasAnswer = true
-        peers.answered(performance.now() - asked)
-      }
-      waitNoMore()
-    }
-    const waitNoMore = (): void => {
-      this.#unanswered -= Number(isWaitedFor)
-      isWaitedFor = false
-      if (this.#unanswered === 0) {
-        this.#allAnswered.resolve()
-      }
-    }
     try {
       for await (const news of peers.questions.ask(peer, digest, { size, signal: this.#stopped.signal })) {
         if (!holdings.add(news, hashOf)) {
           this.#refuse(holdings)
           break
         }
-        answered()
+        this.#answered(peer)
         onNews(holdings)
       }
-      answered()
+      this.#answered(peer)
     } catch (err) {
       if (!this.#stopped.signal.aborted) {
         log.debug('a peer does not tell what it has', { digest, peer, reason: String(err) })
       }
     }
-    waitNoMore()
+    this.#waitNoMore(peer)
     if (!holdings.isWhole) {
       this.leaveOut(holdings)
     }

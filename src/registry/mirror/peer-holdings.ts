@@ -13,6 +13,7 @@ const recovered = 8
 /** What one peer says that it has of one blob, and how fast it delivers. Nothing of it is believed. */
 export class PeerHoldings {
   readonly peer: string
+  readonly seed: number
   /** Whether it has told what it has; else it knows nothing of the blob, or has not answered yet */
   hasAnswered = false
   /** Whether it has all leaves; else it still fetches them itself */
@@ -30,8 +31,10 @@ export class PeerHoldings {
   #rests = 0
   #delivered = 0
 
-  constructor(peer: string, leafCount: number) {
+  /** @param init.seed by which it has its place in line for upstream */
+  constructor(peer: string, { leafCount, seed }: { leafCount: number; seed: number }) {
     this.peer = peer
+    this.seed = seed
     this.#hashes = new Uint8Array(leafCount * hashBytes)
     this.#has = new Uint8Array(leafCount)
   }
@@ -79,13 +82,17 @@ export class PeerHoldings {
   }
 
   /**
-   * Whether the peer fetches a leaf from upstream. It counts only while it gets any leaves at all, so that one which
-   * claims everything and fetches nothing delays others once.
+   * Whether the peer gets any leaves at all; else what it says that it fetches does not count
    *
    * @param patience how long it may get none; milliseconds
    */
+  goesOn(patience: number): boolean {
+    return this.#wentOn > performance.now() - patience
+  }
+
+  /** Whether the peer fetches a leaf from upstream now */
   claims(leaf: number, patience: number): boolean {
-    return this.#wentOn > performance.now() - patience && isIn(leaf, this.#claims)
+    return this.goesOn(patience) && isIn(leaf, this.#claims)
   }
 
   get isResting(): boolean {

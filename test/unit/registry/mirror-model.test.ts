@@ -104,7 +104,7 @@ describe('the plan of a fetch', () => {
     const { here = [], covered = [], ...input } = init
     const jobs: RunningJob[] = []
     return planFetch({
-      ...{ leafCount: 100, jobs, wanted: [], maxJobs: 3, random: undefined },
+      ...{ leafCount: 100, jobs, wanted: [], maxJobs: 3 },
       has: leaf => here.includes(leaf),
       isCovered: leaf => covered.includes(leaf),
       ...input,
@@ -141,12 +141,5 @@ describe('the plan of a fetch', () => {
     const jobs = [{ from: 0, next: 2, to: 100 }]
     assert.deepEqual(plan({ jobs, covered: [2, 3, 4, 5, 6, 7], wanted: [8] }), { start: { from: 8, to: 100 } })
     assert.deepEqual(plan({ jobs, covered: [2, 3], wanted: [4] }), {})
-  })
-
-  it('is short and begins anywhere where others fetch the same, but with what a client waits for', () => {
-    assert.deepEqual(plan({ random: 50 }), { start: { from: 48, to: 52 } })
-    assert.deepEqual(plan({ random: 50, here: [48, 50] }), { start: { from: 49, to: 50 } })
-    assert.deepEqual(plan({ random: 98, covered: [96, 97, 98, 99, 0, 1] }), { start: { from: 2, to: 4 } })
-    assert.deepEqual(plan({ random: 50, wanted: [9] }), { start: { from: 9, to: 12 } })
   })
 })

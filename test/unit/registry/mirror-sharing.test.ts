@@ -29,6 +29,26 @@ describe('mirrors that fetch the same layer at once', () => {
     assert.ok(duplicate < 0.1 * 6 * layer.byteLength, `${duplicate} bytes came twice`)
   })
 
+  it('get about one copy of it where answers, news and leaves take long', { timeout: 120_000 }, async () => {
+    const { layer, upstream } = slowUpstream(10 * mebibyte)
+    await using mirrors = await ConnectedMirrors.open(8, upstream)
+    const random = new Random('busy')
+    mirrors.delay = () => 200 + random.below(600)
+    const pulled = await Promise.all(mirrors.stores.map(async (_, i) => await mirrors.pull(i, name, sha256(layer))))
+    assert.ok(pulled.every(bytes => bytes.equals(layer)))
+    assert.ok(upstream.sent < 2 * layer.byteLength, `upstream sent ${upstream.sent / layer.byteLength} copies`)
+  })
+
+  it('end with it although one of them claims everything and delivers nothing', { timeout: 120_000 }, async () => {
+    const { layer, upstream } = slowUpstream(10 * mebibyte)
+    await using mirrors = await ConnectedMirrors.open(3, upstream)
+    mirrors.behaviours.set(0, {
+      tell: news => ({ ...news, leaves: [], root: undefined, claims: [{ from: 0, to: 10 }] }),
+    })
+    const pulled = await Promise.all([0, 1, 2].map(async i => await mirrors.pull(i, name, sha256(layer))))
+    assert.ok(pulled.every(bytes => bytes.equals(layer)))
+  })
+
   it('wait for what the others say where all are busy, and do not leave each other out', {
     timeout: 60_000,
   }, async () => {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { raceSignal } from 'race-signal'
 import { trusted } from '../../../src/access/caller.ts'
 import type { DigestQuestions } from '../../../src/ipfs/digests/digest-client.ts'
 import type { BlobPeersComponents } from '../../../src/registry/mirror/blob-peers.ts'
@@ -128,24 +129,27 @@ describe('a fetch', () => {
     }
   })
 
-  it('asks upstream for a few leaves at first while a peer that may fetch the same says nothing', async () => {
+  it('waits for what a peer says at first, and once for one that says nothing', { timeout: 60_000 }, async () => {
     const upstream = new FakeUpstream()
-    const layer = addImage(upstream, 'library/alpine', 'latest', [9 * mebibyte]).layers[0]!
-    const [peers, answers] = [new Peers('busy'), Promise.withResolvers<void>()]
-    const components = peers.components()
-    components.questions.ask = async function* () {
-      await answers.promise
+    const { layers } = addImage(upstream, 'library/alpine', 'latest', [mebibyte, 2 * mebibyte, 3 * mebibyte])
+    const [peers, answers, began] = [new Peers('busy', 'dead'), Promise.withResolvers<void>(), performance.now()]
+    const components = peers.components({ firstAnswers: 60_000 })
+    components.questions.ask = async function* (peer, _, { signal }) {
+      await (peer === 'busy' ? answers.promise : raceSignal(new Promise(() => {}), signal))
       yield* []
     }
-    upstream.beforeChunk = position => {
-      if (position > 3 * mebibyte) {
-        answers.resolve()
-      }
-    }
     await using stores = await TestRegistry.open({ upstreams: [upstream], peers: components })
-    assert.deepEqual(await pull(stores, layer), layer)
-    const asked = upstream.requests.filter(request => request.startsWith('blob'))
-    assert.deepEqual(asked, [`blob 0-${4 * mebibyte - 1}`, `blob ${4 * mebibyte}-${9 * mebibyte - 1}`])
+    const first = pull(stores, layers[0]!)
+    await sleep(500)
+    assert.equal(upstream.asked('blob'), 0)
+    // `dead` is waited for no longer once its time is over
+    components.firstAnswers = 1
+    answers.resolve()
+    assert.deepEqual(await first, layers[0])
+    components.firstAnswers = 60_000
+    assert.deepEqual(await pull(stores, layers[1]!), layers[1])
+    assert.deepEqual(await pull(stores, layers[2]!), layers[2])
+    assert.ok(performance.now() - began < 50_000)
   })
 
   it('asks the connected peers that may be asked, and those that connect meanwhile', async () => {
