@@ -21,8 +21,11 @@ import { DigestProtocolError } from './errors.ts'
 const second = 1000
 /** For the question, and for each message that the peer has to read */
 const timeout = 10 * second
-/** Between two messages, so that news are told together; milliseconds */
-const pause = 20
+/**
+ * Between two messages to a peer, so that news are told together: the longer, the more are answered at a time, so that
+ * all together cost this node and those that read them only so much. Milliseconds
+ */
+const pause = { least: 20, perStream: 10, most: 500 }
 /** Without news for so long, a message says that this node lives; the multiplexer ends streams that are silent */
 const heartbeat = 30 * second
 
@@ -81,6 +84,11 @@ export class DigestServer {
   /** Streams that are open now */
   get streams(): number {
     return this.#total
+  }
+
+  get #pause(): number {
+    const { least, most, perStream } = pause
+    return Math.min(most, Math.max(least, perStream * this.#total))
   }
 
   async start(): Promise<void> {
@@ -148,7 +156,7 @@ export class DigestServer {
       for await (const news of withHeartbeat(answer, signal)) {
         for (const part of partsOf(news)) {
           await messages.write(encodeNews(part), within())
-          await sleep(pause, undefined, { signal })
+          await sleep(this.#pause, undefined, { signal })
         }
       }
     }

@@ -27,6 +27,7 @@ export class FetchNews {
   #due = 0
   #timer: NodeJS.Timeout | undefined
   #changed = Promise.withResolvers<void>()
+  #claims: readonly LeafRange[] = []
   #root: string | undefined
   #hasEnded = false
 
@@ -52,10 +53,13 @@ export class FetchNews {
     }
   }
 
-  /** To be called when claims may have changed */
+  /** To be called when claims may have changed: whoever is told wakes only where they have */
   changed(): void {
-    this.#changed.resolve()
-    this.#changed = Promise.withResolvers()
+    const claims = this.#components.claims()
+    if (!isSame(claims, this.#claims)) {
+      this.#claims = claims
+      this.#wake()
+    }
   }
 
   /** @param root CID of the file, where the blob is whole; undefined: it is given up */
@@ -69,26 +73,31 @@ export class FetchNews {
     return { size: this.#size, news: ({ signal }) => this.#news(signal) }
   }
 
+  #wake(): void {
+    this.#changed.resolve()
+    this.#changed = Promise.withResolvers()
+  }
+
   readonly #tell = (): void => {
     clearTimeout(this.#timer)
     this.#timer = undefined
     this.#due = this.#leaves.length
-    this.changed()
+    this.#claims = this.#components.claims()
+    this.#wake()
   }
 
   async *#news(signal: AbortSignal): ReturnType<DigestAnswer['news']> {
     let told = 0
-    let claimed: string | undefined
+    let claimed: readonly LeafRange[] | undefined
+    this.#claims = this.#components.claims()
     for (;;) {
       const changed = this.#changed.promise
-      const [hasEnded, root] = [this.#hasEnded, this.#root]
-      const claims = this.#components.claims()
-      const before = claimed
-      claimed = JSON.stringify(claims)
-      if (told < this.#due || claimed !== before || root !== undefined) {
+      const [claims, hasEnded, root] = [this.#claims, this.#hasEnded, this.#root]
+      if (told < this.#due || claims !== claimed || root !== undefined) {
+        claimed = claims
         const leaves = runsOf(this.#leaves.slice(told), this.#components.hashOf)
         told = this.#leaves.length
-        yield { leaves, claims, root }
+        yield { leaves, claims: [...claims], root }
       }
       if (hasEnded) {
         return
@@ -96,6 +105,10 @@ export class FetchNews {
       await raceSignal(changed, signal)
     }
   }
+}
+
+function isSame(a: readonly LeafRange[], b: readonly LeafRange[]): boolean {
+  return a.length === b.length && a.every(({ from, to }, i) => from === b[i]!.from && to === b[i]!.to)
 }
 
 function runsOf(leaves: number[], hashOf: FetchNewsComponents['hashOf']): LeafRun[] {
