@@ -10,7 +10,7 @@ import { DigestProtocolError } from './errors.ts'
 
 const second = 1000
 /** For the stream, the question and the first message of the answer */
-const answerTimeout = 10 * second
+const answerTimeout = 30 * second
 /** Between two messages; the answerer says at least every 30 s that it lives */
 const silenceTimeout = 90 * second
 /** A larger blob is not shared */

@@ -10,10 +10,11 @@ const maxRemembered = 10_000
 /** Leaves that all fetches together ask peers for at a time, and each of them at least; 1 MiB each */
 const [inFlight, least] = [12, 2]
 /**
- * How long upstream waits for what peers say at first: as a rule, by how long answers take, and at most; one that has
- * not answered by then is not waited for again before it answers. Milliseconds
+ * How long upstream waits for what peers say at first: as a rule, by how long answers take, and at most, or at most
+ * where this node has been busy for such a share of the time, as answers may be here that it has not come to; one that
+ * has not answered by then is not waited for again before it answers. Milliseconds
  */
-const firstAnswers = { usual: 100, times: 3, most: 5000 }
+const firstAnswers = { usual: 100, times: 3, most: 5000, mostBusy: 30_000, busy: 0.8 }
 
 /** How blobs are found and fetched at connected appliances */
 export interface BlobPeersComponents {
@@ -100,15 +101,22 @@ export class BlobPeers {
     return this.#silent.has(peer)
   }
 
+  /** Milliseconds that peers took lately to say what they have; 0 where none has */
+  get answerTime(): number {
+    return this.#answerTime.value ?? 0
+  }
+
   /**
    * How long upstream waits for what peers say at first: longer where this node, or each of them, is busy
    *
    * @param answerTime milliseconds after which the last of the answers came that are here; undefined: none are
+   * @param load share of the time since it waits in which this node was busy
    */
-  firstAnswers(answerTime = this.#answerTime.value): number {
+  firstAnswers(answerTime = this.#answerTime.value, load = 0): number {
     const { firstAnswers: least = firstAnswers.usual } = this.#components
-    const { most, times } = firstAnswers
-    return Math.max(least, answerTime === undefined ? most : Math.min(most, Math.ceil(times * answerTime)))
+    const { busy, most, mostBusy, times } = firstAnswers
+    const longest = load > busy ? mostBusy : most
+    return Math.max(least, answerTime === undefined ? longest : Math.min(longest, Math.ceil(times * answerTime)))
   }
 
   mayAsk(peer: string): boolean {

@@ -9,8 +9,11 @@ import type { FetchedLeaves } from './fetched-leaves.ts'
 import { MovingAverage } from './moving-average.ts'
 import { UpstreamError } from './upstream.ts'
 
-/** How long a leaf may take that another appliance fetches from upstream: by what it takes us, and at least */
-const patience = { times: 10, least: 5000 }
+/**
+ * How long a leaf may take that another appliance fetches from upstream: so many times what it takes us, or what an
+ * answer takes of those that fetch the same, and at least so many milliseconds
+ */
+const patience = { leaves: 10, answers: 3, least: 5000 }
 
 /** A job without a leaf for so many milliseconds, or so many times the usual time of one, stands still */
 const stalled = { least: 1000, times: 4 }
@@ -19,6 +22,8 @@ export interface FetchJobsComponents {
   leaves: FetchedLeaves
   /** What comes from peers, as far as is known now */
   coverage: () => Coverage
+  /** Milliseconds that peers took lately to say what they have */
+  answerTime: () => number
   /** Called when a job has ended, or all leaves are here */
   onProgress: () => void
   /** Called where leaves can't be stored */
@@ -87,7 +92,8 @@ export class FetchJobs {
 
   /** How long a leaf may take that another appliance fetches; milliseconds */
   get patience(): number {
-    return Math.max(patience.least, patience.times * (this.#leafTime.value ?? 0))
+    const { answers, least, leaves } = patience
+    return Math.max(least, leaves * (this.#leafTime.value ?? 0), answers * this.#components.answerTime())
   }
 
   /** What comes soon, and need not be fetched by others: to the end of a segment each */

@@ -32,6 +32,7 @@ export class FetchSources {
   constructor(components: FetchSourcesComponents) {
     this.#jobs = new FetchJobs({
       ...components,
+      answerTime: () => components.peers?.answerTime ?? 0,
       coverage: () => this.#peers?.coverage ?? { comes: () => false, before: () => 0 },
     })
     this.#peers = components.peers && this.#createPeers({ ...components, peers: components.peers })

@@ -39,7 +39,10 @@ export class PeerHolders {
   #onReady: (() => void) | undefined
   #isReady = false
   #began = -Infinity
+  readonly #load = performance.eventLoopUtilization()
   #deadline: NodeJS.Timeout | undefined
+  /** When the last of the first answers came; milliseconds after the beginning */
+  #last: number | undefined
 
   constructor(components: PeerHoldersComponents) {
     this.#components = components
@@ -142,6 +145,11 @@ export class PeerHolders {
   }
 
   readonly #becomeReady = (): void => {
+    const rest = this.#rest()
+    if (this.#awaited.size > 0 && rest > 0) {
+      this.#deadline = setTimeout(this.#becomeReady, rest)
+      return
+    }
     for (const peer of this.#awaited) {
       this.#components.peers.silent(peer)
     }
@@ -164,10 +172,15 @@ export class PeerHolders {
   #waitNoMore(peer: string): void {
     if (this.#awaited.delete(peer)) {
       clearTimeout(this.#deadline)
-      const time = performance.now() - this.#began
-      const rest = this.#awaited.size === 0 ? 0 : this.#components.peers.firstAnswers(time) - time
-      this.#deadline = setTimeout(this.#becomeReady, rest)
+      this.#last = performance.now() - this.#began
+      this.#deadline = setTimeout(this.#becomeReady, this.#awaited.size === 0 ? 0 : this.#rest())
     }
+  }
+
+  /** How much longer first answers are waited for; milliseconds */
+  #rest(): number {
+    const { utilization } = performance.eventLoopUtilization(this.#load)
+    return this.#components.peers.firstAnswers(this.#last, utilization) - (performance.now() - this.#began)
   }
 
   /** Looks for peers beside those that are connected, where none of these has the whole; never rejects */

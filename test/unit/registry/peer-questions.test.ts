@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { raceSignal } from 'race-signal'
 import { trusted } from '../../../src/access/caller.ts'
 import type { DigestQuestions } from '../../../src/ipfs/digests/digest-client.ts'
-import type { BlobPeersComponents } from '../../../src/registry/mirror/blob-peers.ts'
+import { BlobPeers, type BlobPeersComponents } from '../../../src/registry/mirror/blob-peers.ts'
 import { FakeUpstream } from '../../fixtures/fake-upstream.ts'
 import { sha256 } from '../../fixtures/images.ts'
 import { addImage } from '../../fixtures/mirrored-image.ts'
@@ -150,6 +150,18 @@ describe('a fetch', () => {
     assert.deepEqual(await pull(stores, layers[1]!), layers[1])
     assert.deepEqual(await pull(stores, layers[2]!), layers[2])
     assert.ok(performance.now() - began < 50_000)
+  })
+
+  it('waits the longer for peers, the later they answer and the busier this node is', () => {
+    const peers = new BlobPeers(new Peers('friend').components())
+    assert.deepEqual([peers.firstAnswers(), peers.firstAnswers(undefined, 0.9)], [5000, 30_000])
+    assert.deepEqual(
+      [5, 1000, 4000].map(time => peers.firstAnswers(time)),
+      [100, 3000, 5000],
+    )
+    assert.equal(peers.firstAnswers(4000, 0.9), 12_000)
+    peers.answered(300)
+    assert.equal(peers.firstAnswers(), 900)
   })
 
   it('asks the connected peers that may be asked, and those that connect meanwhile', async () => {
