@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { describe, it } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { Digest } from '../../src/oci/digest.ts'
 import { connectAll } from '../fixtures/connect-all.ts'
+import { RegistryClient } from '../fixtures/registry-client.ts'
 import { ServerProcess } from '../fixtures/server.ts'
 import { SlowRegistry } from '../fixtures/slow-registry.ts'
 import { until } from '../fixtures/until.ts'
@@ -43,6 +43,15 @@ async function pull({ url }: ServerProcess, layer: Digest): Promise<string> {
   return `sha256:${hash.digest('hex')}`
 }
 
+/** Bytes of manifests and blobs that have come from the upstream */
+async function received(mirrors: ServerProcess[]): Promise<number> {
+  let bytes = 0
+  for (const mirror of mirrors) {
+    bytes += (await new RegistryClient(mirror).metrics())('ipdr_upstream_bytes_total{upstream="up.test"}')
+  }
+  return bytes
+}
+
 describe('connected mirrors that all pull a layer at once', () => {
   it('get it with about one copy of it sent by the upstream', { timeout: 600_000 }, async t => {
     await using stack = new AsyncDisposableStack()
@@ -66,7 +75,14 @@ describe('connected mirrors that all pull a layer at once', () => {
     const pulling = Promise.all(mirrors.map(async mirror => await pull(mirror, upstream.layer)))
     try {
       await until('everything is sent', () => upstream.sentLeaves.size === leaves, 60_000 + leaves * second)
-      await sleep(200)
+      // what is sent has not come yet; whoever answers has read what had come to it before
+      let [same, before] = [0, -1]
+      await until('nothing more comes', async () => {
+        const bytes = await received(mirrors)
+        same = bytes === before ? same + 1 : 0
+        before = bytes
+        return same === 5
+      })
     } finally {
       await upstream[Symbol.asyncDispose]()
     }

@@ -7,9 +7,6 @@ import { FetchJobs } from './fetch-jobs.ts'
 import { FetchPeers } from './fetch-peers.ts'
 import type { FetchedLeaves } from './fetched-leaves.ts'
 
-/** How long it waits for peers where upstream has failed and they have nothing that is missing; milliseconds */
-const lastHope = 2000
-
 export interface FetchSourcesComponents {
   leaves: FetchedLeaves
   /** Those that get the blob */
@@ -126,7 +123,8 @@ export class FetchSources {
       this.#hopeUntil = undefined
       return true
     }
-    this.#hopeUntil ??= performance.now() + (this.#peers?.isShared === true ? lastHope : 0)
+    // what others have got from upstream until now may not be told yet
+    this.#hopeUntil ??= performance.now() + (this.#peers?.isShared === true ? this.#jobs.patience : 0)
     return performance.now() < this.#hopeUntil
   }
 }
