@@ -1,3 +1,4 @@
+import { performance } from 'node:perf_hooks'
 import { equals } from 'multiformats/bytes'
 import type { Logger } from '../../log.ts'
 import type { BlobPeers } from './blob-peers.ts'
