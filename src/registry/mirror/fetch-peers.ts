@@ -1,12 +1,9 @@
 import { equals } from 'multiformats/bytes'
-import type { LeafRange } from '../../ipfs/digests/digest-messages.ts'
 import { leafCid } from '../../ipfs/dag/encode-node.ts'
-import type { Logger } from '../../log.ts'
 import { isStorageFull } from '../errors.ts'
-import type { BlobPeers } from './blob-peers.ts'
 import type { Coverage } from './fetch-jobs.ts'
+import type { FetchPeersComponents } from './fetch-peers-components.ts'
 import { isIn } from './fetch-plan.ts'
-import type { FetchedLeaves } from './fetched-leaves.ts'
 import { MovingAverage } from './moving-average.ts'
 import { PeerHolders } from './peer-holders.ts'
 import type { PeerHoldings } from './peer-holdings.ts'
@@ -24,29 +21,6 @@ const headStart = { first: 3000, times: 6, least: 1000, leastOfShared: 3000, mos
 const quickLeaf = 100
 /** A peer rests if it is so many times slower than upstream, once so many leaves have come from it */
 const slower = { times: 2, leaves: 4 }
-
-export interface FetchPeersComponents {
-  leaves: FetchedLeaves
-  repositories: ReadonlySet<string>
-  peers: BlobPeers
-  upstream: {
-    /** What it delivers soon */
-    coming: () => LeafRange[]
-    /** Milliseconds that it needs for a leaf; undefined: not known, or it delivers nothing */
-    leafTime: () => number | undefined
-    /** How long a leaf may take that another appliance fetches there; milliseconds */
-    patience: () => number
-    /** Told what another appliance fetches there */
-    claimed: (peer: string, claims: readonly LeafRange[]) => void
-    /** Whether it delivers nothing, so that peers need not be quick */
-    hasFailed: () => boolean
-  }
-  /** Called when what is to be fetched may have changed */
-  onProgress: () => void
-  /** Called where leaves can't be stored */
-  onFull: (err: unknown) => void
-  log: Logger
-}
 
 interface Want {
   from: PeerHoldings

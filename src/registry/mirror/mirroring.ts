@@ -11,7 +11,7 @@
  *   (`fetch-news.ts`), and saves its state (`fetch-state.ts`)
  * - `fetch-sources.ts`: where the leaves come from. `fetch-jobs.ts` asks upstreams (`blob-source.ts`,
  *   `upstream-source.ts`) in the order of `fetch-plan.ts`; `fetch-peers.ts` asks connected appliances, by what
- *   `peer-holders.ts` knows of them; `upstream-turns.ts` tells which of those that fetch the same asks upstream for what
+ *   `peer-holders.ts` knows of them; `upstream-turns.ts` tells whose turn it is to ask upstream
  * - `prefetch/`: fetches images before a client asks for them
  */
 import type { StorageSpace } from '../../ipfs/blockstore/storage-space.ts'
