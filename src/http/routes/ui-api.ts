@@ -2,8 +2,6 @@ import type { Request, Router } from 'express'
 import { parseDigest } from '../../oci/digest.ts'
 import { parseName, parseReference } from '../../oci/reference.ts'
 import type { Maintenance, Rights } from '../../upkeep/maintenance/maintenance.ts'
-import { compareImages } from '../../registry/overview/comparison.ts'
-import { maxEntries, maxStoredBytes } from '../../registry/overview/files/listing-bounds.ts'
 import type { NamedImage } from '../../registry/overview/overview.ts'
 import type { Registry } from '../../registry/repositories/registry.ts'
 import { onlyMethods } from '../middleware/allowed-methods.ts'
@@ -137,8 +135,9 @@ function addComparison(router: Router, registry: Registry): void {
     .all(route('ui-api'))
     .get(async (req, res) => {
       const images = imagesOf(req)
-      const [first, second] = await (await registry.overview()).contents(images, callerOf(res), clientSignal(res))
-      res.json({ ...compareImages(first!, second!), fileBounds: { bytes: maxStoredBytes, entries: maxEntries } })
+      const overview = await registry.overview()
+      const comparison = await overview.compare(images, callerOf(res), clientSignal(res))
+      res.json({ ...comparison, fileBounds: overview.files.bounds })
     })
     .all(onlyMethods('GET', 'HEAD'))
   router

@@ -18,6 +18,7 @@ import type { Reference } from '../../oci/reference.ts'
 import type { SignaturePolicy } from '../signatures/signature-policy.ts'
 import { TimeSlice } from '../../scheduling/time-slice.ts'
 import { ImageFiles } from './files/image-files.ts'
+import { compareImages, type Comparison } from './comparison.ts'
 import { Catalogue, type CatalogueEntry, type CatalogueTag } from './catalogue.ts'
 import { filteredTags, matcherOf, parseSearch, type Matcher } from './filter.ts'
 import { ImageSearches } from './image-facts.ts'
@@ -245,6 +246,16 @@ export class Overview {
       contents.push(await this.#images.content(repository, reference, signal))
     }
     return contents
+  }
+
+  /**
+   * What two images have in common, and what not
+   *
+   * @throws OciError as {@link contents}
+   */
+  async compare(images: readonly NamedImage[], caller: Caller, signal: AbortSignal): Promise<Comparison> {
+    const [first, second] = await this.contents(images, caller, signal)
+    return compareImages(first!, second!)
   }
 
   /**

@@ -18,7 +18,7 @@ import type { ImageContent } from '../image-details.ts'
 import { limited, textOf, type Limited } from '../limited.ts'
 import { compareFiles, type FileComparison, type ShownFile } from './file-comparison.ts'
 import { contentsOf, readLayer, stacked, type LayerFiles } from './layer-tree.ts'
-import { ListingBounds, ListingRefused, maxStoredBytes, type ListingRefusal } from './listing-bounds.ts'
+import { ListingBounds, ListingRefused, maxEntries, maxStoredBytes, type ListingRefusal } from './listing-bounds.ts'
 import { tarEntries } from './tar-entries.ts'
 import { unpackedLayer } from './unpacked-layer.ts'
 
@@ -48,6 +48,8 @@ export interface FileReader {
 type Image = Pick<ImageContent, 'repository' | 'layers'>
 
 export class ImageFiles {
+  /** Of the layers that are read for a listing, as they are stored, and of what is in them */
+  readonly bounds = { bytes: maxStoredBytes, entries: maxEntries }
   readonly #local: (name: string) => Pick<LocalRepository, 'blob'>
   readonly #limit = new ClientLimit({ what: 'listings of files', max: 2, maxPerClient: 1 })
 
