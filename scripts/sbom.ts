@@ -1,7 +1,7 @@
 /**
  * Writes what a release consists of as a CycloneDX SBOM: sbom.ts <file> [image]
  *
- * Without an image: the packages of package-lock.json that are not for development, as `npm sbom` lists them, and the
+ * Without an image: the packages of package-lock.json that the program consists of, as `npm sbom` lists them, and the
  * Node.js of the executables. With the name of a container image, which docker has: what lies in it, packages of Debian
  * included. Two runs for one commit and image write the same file.
  *
