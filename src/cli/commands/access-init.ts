@@ -6,7 +6,6 @@ import { reloadAccess } from '../flags/reload-access.ts'
 import { line } from '../output/printable.ts'
 import { printResult } from '../output/results.ts'
 import type { CliContext } from '../process/context.ts'
-import { runCommand } from '../process/run-command.ts'
 
 export function addAccessInitCommand(group: Command, context: CliContext): void {
   addConfigFlags(group.command('init'))
@@ -21,8 +20,6 @@ export function addAccessInitCommand(group: Command, context: CliContext): void 
       const password = await initAccess(preset, config)
       context.stderr.write(line`This password is shown only now:`)
       printResult(context, flags, { user: 'admin', password }, line`admin ${password}`)
-      await runCommand(context, async signal => {
-        await reloadAccess(config, context, signal)
-      })
+      await reloadAccess(config, context)
     })
 }

@@ -6,7 +6,6 @@ import { duration, repeated } from '../flags/option-values.ts'
 import { line } from '../output/printable.ts'
 import { printResult } from '../output/results.ts'
 import type { CliContext } from '../process/context.ts'
-import { runCommand } from '../process/run-command.ts'
 
 interface KeyCreateFlags {
   scope: string[]
@@ -37,9 +36,7 @@ export function addKeyCreateCommand(group: Command, context: CliContext): void {
       }
       context.stderr.write(line`This key is shown only now:`)
       printResult(context, flags, { ...key, secret }, line`${secret}`)
-      await runCommand(context, async signal => {
-        await reloadAccess(config, context, signal)
-      })
+      await reloadAccess(config, context)
     })
 }
 

@@ -5,7 +5,6 @@ import { reloadAccess } from '../flags/reload-access.ts'
 import { line } from '../output/printable.ts'
 import { printResult } from '../output/results.ts'
 import type { CliContext } from '../process/context.ts'
-import { runCommand } from '../process/run-command.ts'
 
 export function addKeyRevokeCommand(group: Command, context: CliContext): void {
   addConfigFlags(group.command('revoke'))
@@ -16,9 +15,7 @@ export function addKeyRevokeCommand(group: Command, context: CliContext): void {
       const { revokeKey } = await import('../../appliance/groups/api-keys.ts')
       const config = await configOfServer(command, context)
       await revokeKey(name, config)
-      await runCommand(context, async signal => {
-        await reloadAccess(config, context, signal)
-      })
+      await reloadAccess(config, context)
       printResult(context, flags, { revoked: name }, line`revoked ${name}`)
     })
 }

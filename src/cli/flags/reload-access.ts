@@ -1,6 +1,7 @@
 import type { Config } from '../../config/schema.ts'
 import { line } from '../output/printable.ts'
 import type { CliContext } from '../process/context.ts'
+import { runCommand } from '../process/run-command.ts'
 import { connectToSocket } from './admin-flags.ts'
 
 /** Milliseconds for which a server is waited for */
@@ -9,12 +10,16 @@ const maxWait = 10_000
 /**
  * Has the server on a data directory read rules, users and keys, so that they hold once the command ends; tells where
  * they don't hold yet
+ *
+ * @throws InterruptedError after a signal
  */
-export async function reloadAccess(
-  { dataDir }: Pick<Config, 'dataDir'>,
-  context: CliContext,
-  signal: AbortSignal,
-): Promise<void> {
+export async function reloadAccess({ dataDir }: Pick<Config, 'dataDir'>, context: CliContext): Promise<void> {
+  await runCommand(context, async signal => {
+    await reload(dataDir, context, signal)
+  })
+}
+
+async function reload(dataDir: string, context: CliContext, signal: AbortSignal): Promise<void> {
   const [{ ApplianceClient }, { NoServerError }] = await Promise.all([
     import('../../client/appliance/appliance-client.ts'),
     import('../../client/appliance/admin-connections.ts'),

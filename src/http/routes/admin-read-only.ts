@@ -4,13 +4,12 @@ import { onlyMethods } from '../middleware/allowed-methods.ts'
 import { invalid, requireJson, type JsonReader } from './admin-json.ts'
 
 /**
- * Whether the registry takes writes, and from whom:
+ * Whether the registry takes writes:
  *
  * ```
  * GET  /ipdr/v1/read-only                             {"readOnly":true,"since":"...","reason":"...","pending":0}
  * POST /ipdr/v1/read-only {"on":true,"reason":"..."}  the same, once the writes under way have ended or 10 s are over;
  *                                                     pending is the number of those that have not
- * POST /ipdr/v1/access {}                             {} once rules, users and keys are read, or {"problem":"..."}
  * ```
  */
 export function addReadOnlyRoutes(
@@ -23,14 +22,6 @@ export function addReadOnlyRoutes(
     const state = administration.readOnly()
     res.json({ readOnly: state !== undefined, ...state, pending })
   }
-  router
-    .route('/ipdr/v1/access')
-    .all(guard)
-    .post(requireJson, async (_req, res) => {
-      const problem = await administration.reloadAccess()
-      res.json({ problem })
-    })
-    .all(onlyMethods('POST'))
   router
     .route('/ipdr/v1/read-only')
     .all(guard)

@@ -13,6 +13,7 @@ import { jsonReader } from './admin-json.ts'
 import type { Events } from '../../events/events.ts'
 import { addHistoryRoutes } from './admin-history.ts'
 import { addNetworkRoutes } from './admin-network.ts'
+import { addAccessReload } from './admin-access.ts'
 import { addReadOnlyRoutes } from './admin-read-only.ts'
 import { addUpkeepRoutes } from './admin-upkeep.ts'
 import { backupRoutes } from './backup.ts'
@@ -27,7 +28,7 @@ export interface AdministrationRoutesInit {
 
 /**
  * The endpoints of the operator, `/ipdr/v1/...`: JSON in and out, errors as `{"error":"<message>"}`. They are listed in
- * admin-history.ts, admin-network.ts, admin-read-only.ts, admin-upkeep.ts, backup.ts and events.ts.
+ * admin-access.ts, admin-history.ts, admin-network.ts, admin-read-only.ts, admin-upkeep.ts, backup.ts and events.ts.
  */
 export function administrationRoutes(
   {
@@ -53,6 +54,7 @@ export function administrationRoutes(
   const router = createRouter()
   addNetworkRoutes(router, administration, guard, jsonOf)
   addReadOnlyRoutes(router, administration, guard, jsonOf)
+  addAccessReload(router, administration, guard)
   addHistoryRoutes(router, administration, guard, jsonOf)
   addUpkeepRoutes(router, { administration, log }, guard, jsonOf)
   if (events !== undefined) {
