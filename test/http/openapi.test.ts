@@ -78,7 +78,7 @@ describe('docs/openapi.yaml', () => {
       ),
       logInRoutes({ access: none, log: none, metrics: none }),
       sessionRoutes({ access: none }),
-      pastRoutes({ registry: none, pastImages: none, log: none, metrics: none }),
+      pastRoutes({ registry: none, pastImages: none }),
       uiApiRoutes(
         {
           ...{ access: none, accessReview: none, administration: none, bodies: none, events: none, registry: none },

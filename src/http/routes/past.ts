@@ -1,6 +1,4 @@
 import type { Request, Response, Router } from 'express'
-import type { Logger } from '../../log.ts'
-import type { Metrics } from '../../metrics.ts'
 import { parseDigest } from '../../oci/digest.ts'
 import { OciError } from '../../oci/errors.ts'
 import { isSafeManifestType } from '../../oci/media-types.ts'
@@ -19,8 +17,6 @@ import { createRouter } from './router.ts'
 interface Components {
   registry: Registry
   pastImages: PastImages
-  log: Logger
-  metrics: Metrics
 }
 
 /**
@@ -34,41 +30,42 @@ interface Components {
  */
 export function pastRoutes(components: Components): Router {
   const router = createRouter()
-  router
-    .route('/past/manifest')
-    .all(route('past'))
-    .get(async (req, res) => {
-      const repository = repositoryOf(components, req, res)
-      const options = requestOptions(req, res)
-      const { digest, mediaType, read, root } = await repository.manifest(
-        parseReference(req.query['reference']),
-        options,
-      )
-      addLogFields(res, { digest, cid: root })
-      const bytes = await read(options)
-      res.set({ 'Docker-Content-Digest': digest, ...(root === undefined ? {} : { 'X-Ipfs-Cid': root }) })
-      // not res.type(), which would add a charset
-      res.setHeader('Content-Type', isSafeManifestType(mediaType) ? mediaType : 'application/octet-stream')
-      res.end(bytes)
-    })
-    .all(onlyMethods('GET'))
-  router
-    .route('/past/blob')
-    .all(route('past'))
-    .get(async (req, res) => {
-      const repository = repositoryOf(components, req, res)
-      const options = requestOptions(req, res)
-      const blob = await repository.blob(parseDigest(req.query['digest']), options)
-      res.set({
-        'Docker-Content-Digest': blob.digest,
-        'Content-Type': 'application/octet-stream',
-        'Content-Length': String(blob.size),
+  for (const [path, send] of [
+    ['/past/manifest', sendManifest],
+    ['/past/blob', sendBlob],
+  ] as const) {
+    router
+      .route(path)
+      .all(route('past'))
+      .get(async (req, res) => {
+        await send(repositoryOf(components, req, res), req, res)
       })
-      await writeBody(res, blob.read(options), options.signal)
-      res.end()
-    })
-    .all(onlyMethods('GET'))
+      .all(onlyMethods('GET'))
+  }
   return router
+}
+
+async function sendManifest(repository: Repository, req: Request, res: Response): Promise<void> {
+  const options = requestOptions(req, res)
+  const { digest, mediaType, read, root } = await repository.manifest(parseReference(req.query['reference']), options)
+  addLogFields(res, { digest, cid: root })
+  const bytes = await read(options)
+  res.set({ 'Docker-Content-Digest': digest, ...(root === undefined ? {} : { 'X-Ipfs-Cid': root }) })
+  // not res.type(), which would add a charset
+  res.setHeader('Content-Type', isSafeManifestType(mediaType) ? mediaType : 'application/octet-stream')
+  res.end(bytes)
+}
+
+async function sendBlob(repository: Repository, req: Request, res: Response): Promise<void> {
+  const options = requestOptions(req, res)
+  const blob = await repository.blob(parseDigest(req.query['digest']), options)
+  res.set({
+    'Docker-Content-Digest': blob.digest,
+    'Content-Type': 'application/octet-stream',
+    'Content-Length': String(blob.size),
+  })
+  await writeBody(res, blob.read(options), options.signal)
+  res.end()
 }
 
 function repositoryOf({ pastImages, registry }: Components, { query }: Request, res: Response): Repository {
