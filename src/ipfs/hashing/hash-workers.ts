@@ -69,7 +69,7 @@ function work(port: MessagePort, { createHash, hash }: typeof import('node:crypt
     const whole = algorithm === undefined ? undefined : advance(file, kind, algorithm, bytes)
     // the first leaf is all of the file so far: its bytes are hashed once for both
     const isBoth = isFirst && algorithm === 'sha256'
-    const leaf = isBoth ? whole?.copy().digest() : kind === 'add' ? undefined : hash('sha256', bytes, 'buffer')
+    const leaf = kind === 'add' ? undefined : isBoth ? whole?.copy().digest() : hash('sha256', bytes, 'buffer')
     port.postMessage({
       id,
       leaf: leaf ?? new Uint8Array(),

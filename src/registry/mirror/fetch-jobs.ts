@@ -177,13 +177,21 @@ export class FetchJobs {
 
   /** To be called when there is nothing to ask for */
   #noteIdle(): void {
-    const { coverage, leaves } = this.#components
     const now = performance.now()
     this.#idle += now - (this.#idleSince ?? now)
+    this.#idleSince = this.#jobs.size === 0 && this.#needsLeaf() ? now : undefined
+  }
+
+  /** Whether a leaf is missing that comes from nowhere */
+  #needsLeaf(): boolean {
+    const { coverage, leaves } = this.#components
     const { comes } = coverage()
-    const isMissing = (leaf: number): boolean => !leaves.has(leaf) && !comes(leaf)
-    const isIdle = this.#jobs.size === 0 && Array.from({ length: leaves.leafCount }, (_, leaf) => leaf).some(isMissing)
-    this.#idleSince = isIdle ? now : undefined
+    for (let leaf = 0; leaf < leaves.leafCount; leaf++) {
+      if (!leaves.has(leaf) && !comes(leaf)) {
+        return true
+      }
+    }
+    return false
   }
 
   /** What a job delivers next, and what it has delivered that is not stored yet */
