@@ -19,8 +19,7 @@ export const findIpdr: Find = async options =>
  * @returns the program
  */
 async function buildBundle(): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), 'ipdr-bundle-'))
-  process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
+  const folder = await mkdtemp(join(scratch(), 'bundle-'))
   await copyFile(join(projectDirectory, 'package.json'), join(folder, 'package.json'))
   await run(process.execPath, [join(projectDirectory, 'scripts/build-image.ts'), folder, 'unknown'])
   return join(folder, 'dist/ipdr.cjs')
@@ -91,9 +90,18 @@ async function launcher(
 
 /** Where Node keeps compiled code, instead of where any version of ours does */
 function emptyCache(): NodeJS.ProcessEnv {
-  const folder = mkdtempSync(join(tmpdir(), 'ipdr-compiled-'))
-  process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
-  return { NODE_COMPILE_CACHE: folder }
+  return { NODE_COMPILE_CACHE: mkdtempSync(join(scratch(), 'compiled-')) }
+}
+
+let scratchFolder: string | undefined
+/** A folder that is there until the benchmark ends */
+function scratch(): string {
+  if (scratchFolder === undefined) {
+    const folder = mkdtempSync(join(tmpdir(), 'ipdr-bench-'))
+    process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
+    scratchFolder = folder
+  }
+  return scratchFolder
 }
 
 async function commitOf(checkout: string): Promise<string> {

@@ -54,6 +54,7 @@ export class RegistryClient {
   readonly #plainHttp: boolean
   readonly #headers: Record<string, string>
   readonly #at: string | undefined
+
   private constructor(url: URL, { at, credentials, onlyCached, plainHttp }: RegistryClientInit) {
     this.#headers = onlyCached === true ? { 'Cache-Control': 'only-if-cached' } : {}
     this.#at = at === undefined ? undefined : String(at)
