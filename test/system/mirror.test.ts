@@ -90,7 +90,6 @@ describe('a mirror that is killed', () => {
     await server.start()
     assert.ok((await pulled) instanceof Error)
     await server.resetPeak()
-    const sent = upstream.sent
     upstream.rate = 0
     // nobody asks for the whole: it goes on by itself, and two clients get parts that are here, or come
     const ranges = [Math.floor(size / 8), Math.floor(size * 0.7)].map(start => ({ start, end: start + mebibyte }))
@@ -98,7 +97,8 @@ describe('a mirror that is killed', () => {
     for (const [i, { end, start }] of ranges.entries()) {
       assert.ok(parts[i]!.equals(upstream.part(start, end)), `bytes ${start}-${end}`)
     }
-    await until('the rest', () => upstream.sent - sent > 0.3 * size, 1_200_000)
+    // how much was sent before the kill depends on how soon this process saw it
+    await until('the rest', () => upstream.sent >= size, 1_200_000)
     assert.equal(await digestOf(blob), upstream.layer)
     const seconds = (performance.now() - began) / 1000
     const after = (await server.memory()).peak - idle
