@@ -1,4 +1,4 @@
-#!/usr/bin/env -S MALLOC_MMAP_THRESHOLD_=262144 MALLOC_TRIM_THRESHOLD_=1048576 node --max-semi-space-size=4 --heap-growing-percent=150 --concurrent-marking-max-worker-num=1
+#!/usr/bin/env -S MALLOC_MMAP_THRESHOLD_=2097152 MALLOC_TRIM_THRESHOLD_=33554432 node --max-semi-space-size=4 --heap-growing-percent=150 --concurrent-marking-max-worker-num=1
 // The line above is the one place that has these settings and flags, see scripts/node-flags.ts. What moves through a
 // server is garbage outside V8's heap, up to a GiB a second, and V8 has to search its heap to find it, which hardly
 // changes meanwhile:
@@ -6,8 +6,9 @@
 //   objects that the buffers start the collector, each time for the whole heap, and 90 MiB more stay in memory.
 // - A collection of the whole heap when it is two and a half times as large as after the last one, by one thread: four
 //   take the processors from those that have work. docs/decisions/010-v8-flags.md has the figures.
-// glibc gives buffers of 256 KiB and more back to the system as soon as they are freed. By itself it would raise that
-// limit to 32 MiB and keep them between small ones: docs/decisions/014-malloc.md.
+// glibc gives buffers of 2 MiB and more back to the system as soon as they are freed; blocks of 1 MiB, which each push
+// and pull needs anew, it uses again. By itself it would raise that limit to 32 MiB and keep larger ones between small
+// ones: docs/decisions/014-malloc.md.
 
 // This file is JavaScript, as Node would begin each start by loading what takes the types off it, for 60 ms. The other
 // files are kept compiled, without their types.
