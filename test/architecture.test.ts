@@ -20,6 +20,9 @@ import packageJson from '../package.json' with { type: 'json' }
 
 const root = join(import.meta.dirname, '..')
 const maxLines = 300
+/** Beside those whose files are all alike, one for each command or kind of endpoint */
+const maxFiles = 20
+const foldersOfOneKind = ['src/cli/commands', 'src/http/routes']
 /** The formatter leaves comments and strings as long as they are */
 const maxColumns = 120
 const everyPackage = { ...packageJson.devDependencies, ...packageJson.dependencies }
@@ -170,10 +173,40 @@ const roomsInOrder = [
     'src/upkeep/history',
     'src/upkeep/backup',
   ],
-  ['src/registry/repositories', 'src/registry/uploads', 'src/registry/tags', 'src/registry', 'src/registry/image'],
+  [
+    'src/registry/mirror',
+    'src/registry/mirror/prefetch',
+    'src/registry/mirror/images',
+    'src/registry/repositories',
+    'src/registry/overview',
+    'src/registry/overview/files',
+    'src/registry/overview/content',
+    'src/registry/overview/catalogue',
+    'src/registry/signatures',
+    'src/registry/signatures/notation',
+    'src/registry/signatures/formats',
+    'src/registry/uploads',
+    'src/registry/quotas',
+    'src/registry/policies',
+    'src/registry/tags',
+    'src/registry/mirror/fetch',
+    'src/registry/sharing',
+    'src/registry',
+    'src/registry/image',
+  ],
+  [
+    'src/access',
+    'src/access/log-in',
+    'src/access/tokens',
+    'src/access/files',
+    'src/access/audit',
+    'src/access/issuers',
+    'src/access/rules',
+  ],
+  ['src/oci/manifest', 'src/oci'],
   ['src/appliance', 'src/appliance/doctor', 'src/appliance/groups', 'src/appliance/checks', 'src/appliance/directory'],
   ['src/cli', 'src/cli/commands', 'src/cli/flags', 'src/cli/output', 'src/cli/process'],
-  ['src/http/routes', 'src/http/middleware', 'src/http/responses', 'src/http'],
+  ['src/http/routes', 'src/http/pages', 'src/http/middleware', 'src/http/responses', 'src/http', 'src/http/bodies'],
   [
     'src/client/transfer',
     'src/client/mirrors',
@@ -283,6 +316,38 @@ describe('architecture', () => {
           : []
       }),
   )
+
+  it('folders import each other in no circle', () => {
+    const folders = new Map<string, Set<string>>()
+    for (const source of sources) {
+      const from = posix.dirname(source.file)
+      const targets = importsOf(source).filter(({ kind }) => kind === 'ours')
+      const others = targets.map(({ target }) => posix.dirname(target)).filter(folder => folder !== from)
+      folders.set(from, new Set([...(folders.get(from) ?? []), ...others]))
+    }
+    // files beside the folders are parts of their own
+    folders.delete('src')
+    // a folder that imports only folders that are settled is settled; what is left over is in a circle, or above one
+    for (let before = -1; before !== folders.size; ) {
+      before = folders.size
+      for (const [folder, imported] of folders) {
+        if (![...imported].some(other => folders.has(other))) {
+          folders.delete(folder)
+        }
+      }
+    }
+    assert.deepEqual([...folders.keys()], [])
+  })
+
+  it(`no folder has more than ${maxFiles} files that are not alike`, () => {
+    const folders = Map.groupBy(sources, ({ file }) => posix.dirname(file))
+    assert.deepEqual(
+      [...folders]
+        .filter(([folder, files]) => files.length > maxFiles && !foldersOfOneKind.includes(folder))
+        .map(([folder, files]) => `${folder} has ${files.length} files`),
+      [],
+    )
+  })
 
   check('packages stay where they belong', source =>
     importsOf(source)

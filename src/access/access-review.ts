@@ -1,13 +1,13 @@
 /** What an administrator sees of who may do what, and can change of it while the server runs */
-import type { AccessFiles, AccessState } from './access-files.ts'
-import { isExpired, type ApiKey } from './api-keys.ts'
-import type { AuditEntry, AuditPart, AuditQuestion, AuditReader } from './audit-reader.ts'
+import type { AccessFiles, AccessState } from './files/access-files.ts'
+import { isExpired, type ApiKey } from './files/api-keys.ts'
+import type { AuditEntry, AuditPart, AuditQuestion, AuditReader } from './audit/audit-reader.ts'
 import { AccessQuestionError } from './errors.ts'
 import { explainAccess, type AccessQuestion, type Explanation } from './explain-access.ts'
-import type { KeyUses } from './key-uses.ts'
+import type { KeyUses } from './log-in/key-uses.ts'
 import { OciError } from '../oci/errors.ts'
-import type { FailedLogIn, RecentFailures } from './recent-failures.ts'
-import type { Rule } from './rules.ts'
+import type { FailedLogIn, RecentFailures } from './audit/recent-failures.ts'
+import type { Rule } from './rules/rules.ts'
 
 export interface NewKey {
   name: string

@@ -1,23 +1,31 @@
 /**
- * Who may do what. The room holds: who asks (`authenticator`, from a password of `htpasswd`, a key of `api-keys` or a
- * token of `tokens`), how people log in by a browser (`log-ins`), the rules and the files that they come from (`rules`,
- * `access-file`, `access-files`), what one request may do (`caller`), and the record of who did what (`audit-log`). It
- * imports `oci` and `scheduling` alone and knows neither HTTP nor repositories; `http` asks {@link Access} who makes
- * a request, and `registry` and `ipfs/node` ask the {@link Caller} what he may do.
+ * Who may do what. It imports `oci` and `scheduling` alone and knows neither HTTP nor repositories; `http` asks
+ * {@link Access} who makes a request, and `registry` and `ipfs/node` ask the {@link Caller} what he may do. Its rooms,
+ * each of which may import those after it:
+ *
+ * - this folder: begin here; `caller.ts`: what one request may do; `access-review.ts`, `explain-access.ts`: what
+ *   administrators ask
+ * - `log-in/`: who asks (`authenticator.ts`), by a password, a key or a token; how people log in by a browser
+ *   (`log-ins.ts`)
+ * - `tokens/`: the tokens that this registry gives, and the keys that sign them
+ * - `files/`: the files with rules, keys and passwords (`access-files.ts`), and which peers' certificates they trust
+ * - `audit/`: the record of who did what
+ * - `issuers/`: who else may say who somebody is
+ * - `rules/`: what an identity may do (`rules.ts`)
  */
-import type { AccessFiles, AccessState } from './access-files.ts'
-import { parseBasic, type Authenticated, type Authenticator, type Credentials } from './authenticator.ts'
+import type { AccessFiles, AccessState } from './files/access-files.ts'
+import { parseBasic, type Authenticated, type Authenticator, type Credentials } from './log-in/authenticator.ts'
 import { IdentifiedCaller, trusted, type Caller } from './caller.ts'
-import { decisionsFor, fingerprintFor, holderOf } from './holders.ts'
-import { anonymousFrom, peerIdentity, type Identity } from './identity.ts'
+import { decisionsFor, fingerprintFor, holderOf } from './log-in/holders.ts'
+import { anonymousFrom, peerIdentity, type Identity } from './rules/identity.ts'
 import { OciError } from '../oci/errors.ts'
-import type { LogIns } from './log-ins.ts'
+import type { LogIns } from './log-in/log-ins.ts'
 import type { Logger } from '../log.ts'
 import { parseRoot } from '../oci/cid.ts'
-import { pullerOf, pullsEverything, type Puller } from './puller.ts'
-import type { RecentFailures } from './recent-failures.ts'
-import { dockerActions, type Scope } from './scopes.ts'
-import { lifetimeUntil, type Tokens } from './tokens.ts'
+import { pullerOf, pullsEverything, type Puller } from './rules/puller.ts'
+import type { RecentFailures } from './audit/recent-failures.ts'
+import { dockerActions, type Scope } from './rules/scopes.ts'
+import { lifetimeUntil, type Tokens } from './tokens/tokens.ts'
 
 export interface AccessComponents {
   files: Pick<AccessFiles, 'state'>

@@ -1,11 +1,11 @@
 import { OciError } from '../oci/errors.ts'
-import type { Action } from './actions.ts'
-import type { Challenge } from './authenticator.ts'
-import { anonymousFrom, type Identity } from './identity.ts'
-import { pullerOf, pullsEverything, type Puller } from './puller.ts'
-import type { Decision, Decisions, Question } from './rules.ts'
-import { scopeText, type Scope } from './scopes.ts'
-import { covers } from './tokens.ts'
+import type { Action } from './rules/actions.ts'
+import type { Challenge } from './log-in/authenticator.ts'
+import { anonymousFrom, type Identity } from './rules/identity.ts'
+import { pullerOf, pullsEverything, type Puller } from './rules/puller.ts'
+import type { Decision, Decisions, Question } from './rules/rules.ts'
+import { scopeText, type Scope } from './rules/scopes.ts'
+import { covers } from './tokens/tokens.ts'
 
 /** Whoever makes one request, and what the rules of that moment allow */
 export interface Caller {

@@ -1,10 +1,10 @@
-import type { AccessState } from './access-files.ts'
-import type { Action } from './actions.ts'
+import type { AccessState } from './files/access-files.ts'
+import type { Action } from './rules/actions.ts'
 import { AccessQuestionError } from './errors.ts'
-import { decisionsFor, identityOf } from './holders.ts'
-import { anonymous, anonymousFrom, type Identity } from './identity.ts'
+import { decisionsFor, identityOf } from './log-in/holders.ts'
+import { anonymous, anonymousFrom, type Identity } from './rules/identity.ts'
 import { isName, isTag } from '../oci/reference.ts'
-import type { Question, Rule } from './rules.ts'
+import type { Question, Rule } from './rules/rules.ts'
 
 export interface AccessQuestion {
   /** `anonymous`, name of a user, `key:<name>`, `cert:<name>` or `<issuer>:<name>` */

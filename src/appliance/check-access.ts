@@ -1,5 +1,5 @@
 import { resolve } from 'node:path'
-import { AccessFiles, type AccessFilesInit } from '../access/access-files.ts'
+import { AccessFiles, type AccessFilesInit } from '../access/files/access-files.ts'
 import { AccessQuestionError } from '../access/errors.ts'
 import { explainAccess, type AccessQuestion, type Explanation } from '../access/explain-access.ts'
 import type { Config } from '../config/schema.ts'

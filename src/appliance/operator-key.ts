@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { newOperatorKey, publicKeyOf, signCertificate } from '../access/peer-certificate.ts'
+import { newOperatorKey, publicKeyOf, signCertificate } from '../access/files/peer-certificate.ts'
 import { reasonOf } from '../config/entries.ts'
 import { openDataDirectory } from './directory/data-directory.ts'
 import { writeOwnerFile } from './directory/owner-file.ts'

@@ -1,7 +1,7 @@
 import type { Request } from 'express'
 import type { Access } from '../access/access.ts'
-import type { Challenge } from '../access/authenticator.ts'
-import { service } from '../access/tokens.ts'
+import type { Challenge } from '../access/log-in/authenticator.ts'
+import { service } from '../access/tokens/tokens.ts'
 import { originOf, tokenPath } from './public-url.ts'
 
 /**

@@ -1,7 +1,7 @@
 import type { Request, Response } from 'express'
 import type { Access } from '../access/access.ts'
-import type { Credentials } from '../access/authenticator.ts'
-import type { AccessObserver } from '../access/observer.ts'
+import type { Credentials } from '../access/log-in/authenticator.ts'
+import type { AccessObserver } from '../access/rules/observer.ts'
 import { challengeOf } from './challenge.ts'
 import { certificateName } from './client-certificates.ts'
 

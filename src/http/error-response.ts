@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { OciError } from '../oci/errors.ts'
 import { setContentHeaders } from './content-headers.ts'
-import { timeToLinger } from './late-body.ts'
+import { timeToLinger } from './bodies/late-body.ts'
 
 /**
  * Errors as responses. `toClientError` decides what a client may know, an {@link ErrorBody} how it is written, and

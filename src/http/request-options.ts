@@ -15,12 +15,6 @@ export function clientSignal(res: Response): AbortSignal {
   return controller.signal
 }
 
-/** Bytes of the body; undefined if it comes in chunks */
-export function contentLength(req: Request): number | undefined {
-  const length = req.get('Content-Length')
-  return length === undefined ? undefined : Number(length)
-}
-
 /**
  * What the registry is told about a request: the client's address, the registries that passed it on, whether others may
  * be asked, and a signal as of {@link clientSignal}

@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { bodyBytes } from './http2.ts'
+import { bodyBytes } from './bodies/http2.ts'
 
 /** Between two looks at the requests that are under way; milliseconds */
 const interval = 500

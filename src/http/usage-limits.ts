@@ -1,4 +1,4 @@
-import type { Identity } from '../access/identity.ts'
+import type { Identity } from '../access/rules/identity.ts'
 import { OciError } from '../oci/errors.ts'
 import { Allowance } from '../scheduling/allowance.ts'
 import { clientKey } from '../scheduling/client-key.ts'

@@ -1,4 +1,4 @@
-import type { Descriptor } from '../oci/descriptor.ts'
+import type { Descriptor } from '../oci/manifest/descriptor.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { ManifestRecord, TagRecord } from './index.ts'
 

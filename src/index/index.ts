@@ -12,7 +12,7 @@
  * - `history-index.ts`, `level-history.ts`, `history-operations.ts`: the changes that can be undone
  * - `record-cache.ts`: records in memory; `json-value.ts`: the form of a value; `errors.ts`: why the index fails
  */
-import type { Descriptor } from '../oci/descriptor.ts'
+import type { Descriptor } from '../oci/manifest/descriptor.ts'
 import type { Digest, DigestAlgorithm } from '../oci/digest.ts'
 import type { Page } from '../oci/pagination.ts'
 import type { EventChange, EventIndex } from './events.ts'

@@ -1,5 +1,5 @@
 import type { Digest } from '../oci/digest.ts'
-import type { Descriptor } from '../oci/descriptor.ts'
+import type { Descriptor } from '../oci/manifest/descriptor.ts'
 import type { EventRecord } from './events.ts'
 import type {
   BlobRecord,

@@ -1,5 +1,5 @@
 import { OciError, type OciErrorCode } from '../oci/errors.ts'
-import type { UpstreamError } from './mirror/upstream.ts'
+import type { UpstreamError } from './upstream.ts'
 
 /** A resolver in the configuration can't be used */
 export class ResolverError extends Error {

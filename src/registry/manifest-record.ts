@@ -1,9 +1,9 @@
 import type { Content } from '../ipfs/content-store.ts'
 import type { ManifestRecord } from '../index/index.ts'
-import { deprecationIn } from '../oci/annotations.ts'
+import { deprecationIn } from '../oci/manifest/annotations.ts'
 import type { Digest } from '../oci/digest.ts'
-import type { Descriptor } from '../oci/descriptor.ts'
-import type { Manifest } from '../oci/manifest.ts'
+import type { Descriptor } from '../oci/manifest/descriptor.ts'
+import type { Manifest } from '../oci/manifest/manifest.ts'
 
 /** The index record of a manifest whose bytes are stored as `content`; the image root is added later */
 export function manifestRecord(

@@ -5,10 +5,15 @@
  *
  * - `repositories/`: what a repository name stands for (begin with `registry.ts`), and what its routes do
  * - `overview/`: what people look at: lists, searches, the parts of an image; loaded when somebody looks
+ * - `signatures/`: who signed an image, and what is refused without
+ * - `mirror/`: repositories of other registries (begin with `mirroring.ts`)
+ * - `policies/`: immutable tags, deprecated images, the read-only mode; `quotas/`: how much a repository may hold
  * - `uploads/`: blobs on their way in
  * - `tags/`: tags for other nodes: the published directory, the CID store, the resolvers
+ * - `sharing/`: which digests, blocks and image roots other nodes are told of, by the rules for them
  * - this folder: what several rooms need, e.g. `errors.ts` (what a client gets for an error), `link-guard.ts` (pushes
- *   beside garbage collection), `client-limit.ts` (429), `index-condition.ts` (a lost index), `unreadable-files.ts`
+ *   beside garbage collection), `client-limit.ts` (429), `index-condition.ts` (a lost index), `unreadable-files.ts`,
+ *   `upstream.ts` (another registry; `src/upstream` implements it)
  * - `image/`: one image in IPFS: its root, and reading it
  *
  * This file is the interface that the HTTP routes use; they do not see whether a repository is local, an image or
@@ -151,6 +156,12 @@ export interface Repository {
   mountBlob: (digest: Digest, from: string | undefined) => Promise<boolean>
   /** @throws OciError DENIED where the repository is read-only */
   requireWritable: () => void
+}
+
+/** A repository of this registry: what is in it has a CID */
+export interface StoredRepository extends Repository {
+  blob: (digest: Digest, options?: LookUpOptions) => Promise<Blob & { cid: string }>
+  manifest: (reference: Reference, options?: LookUpOptions) => Promise<StoredManifest>
 }
 
 /** Repositories of other registries, under names of this one */

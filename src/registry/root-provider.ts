@@ -1,4 +1,4 @@
-import type { Descriptor } from '../oci/descriptor.ts'
+import type { Descriptor } from '../oci/manifest/descriptor.ts'
 
 /** Provides what is here: tells the DHT that this node has it. Returns at once, and provides in the background. */
 export interface RootProvider {

@@ -9,10 +9,10 @@
  * - `connections.ts`, `address-class.ts`: where connections may lead
  * - `stored-credentials.ts`, `upstream-errors.ts`: log-ins; what went wrong
  */
-import { descriptors, type Descriptor } from '../oci/descriptor.ts'
+import { descriptors, type Descriptor } from '../oci/manifest/descriptor.ts'
 import { parseDigest } from '../oci/digest.ts'
 import { isTag } from '../oci/reference.ts'
-import type { BlobPart, Upstream, UpstreamBody, UpstreamOptions } from '../registry/mirror/upstream.ts'
+import type { BlobPart, Upstream, UpstreamBody, UpstreamOptions } from '../registry/upstream.ts'
 import { jsonOf, type Answer } from '../remote/http/answer.ts'
 import { isSameServer } from '../remote/http/plain-http.ts'
 import { acceptedManifests, nextPage } from '../remote/registry/distribution-api.ts'

@@ -1,4 +1,4 @@
-import { UpstreamError } from '../registry/mirror/upstream.ts'
+import { UpstreamError } from '../registry/upstream.ts'
 
 /** Seconds to leave an upstream alone that is asked too often: where it does not say how long, and at most */
 const [defaultWait, maxWait] = [30, 3600]

@@ -1,5 +1,5 @@
 import { OCI_ERRORS } from '../oci/errors.ts'
-import { UpstreamError, type UpstreamFailure } from '../registry/mirror/upstream.ts'
+import { UpstreamError, type UpstreamFailure } from '../registry/upstream.ts'
 import { ClientError, InvalidAnswerError, ResponseError, withCauses } from '../remote/errors.ts'
 import type { Throttle } from './throttle.ts'
 

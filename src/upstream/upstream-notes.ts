@@ -1,4 +1,4 @@
-import type { RateLimitState, UpstreamError, UpstreamState } from '../registry/mirror/upstream.ts'
+import type { RateLimitState, UpstreamError, UpstreamState } from '../registry/upstream.ts'
 
 /** What is remembered of how an upstream answers, for who runs this registry */
 export class UpstreamNotes {

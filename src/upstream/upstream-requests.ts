@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from '../log.ts'
 import { addVia } from '../oci/via.ts'
-import { UpstreamError, type UpstreamOptions } from '../registry/mirror/upstream.ts'
+import { UpstreamError, type UpstreamOptions } from '../registry/upstream.ts'
 import { responseError, type Answer } from '../remote/http/answer.ts'
 import { isSameServer } from '../remote/http/plain-http.ts'
 import { send, type SendInit } from '../remote/http/request.ts'

@@ -1,6 +1,6 @@
 import type { Logger } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
-import type { Upstream } from '../registry/mirror/upstream.ts'
+import type { Upstream } from '../registry/upstream.ts'
 import { RateLimit } from '../scheduling/rate-limit.ts'
 import { Connections, type ConnectionsInit } from './connections.ts'
 import { RegistryUpstream, type RegistryUpstreamInit } from './registry-upstream.ts'

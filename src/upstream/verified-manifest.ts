@@ -1,6 +1,6 @@
 import { algorithmOf, digestOf, isDigest, type Digest } from '../oci/digest.ts'
-import { parseMediaType } from '../oci/media-types.ts'
-import type { Upstream } from '../registry/mirror/upstream.ts'
+import { parseMediaType } from '../oci/manifest/media-types.ts'
+import type { Upstream } from '../registry/upstream.ts'
 import type { UpstreamErrors } from './upstream-errors.ts'
 
 /** What the headers of a manifest say */

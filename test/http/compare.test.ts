@@ -13,7 +13,7 @@ import {
   ociIndex,
   ociManifest,
 } from '../fixtures/manifests.ts'
-import type { ImageDetails } from '../../src/registry/overview/image-details.ts'
+import type { ImageDetails } from '../../src/registry/overview/content/image-details.ts'
 import type { Comparison } from '../../src/registry/overview/comparison.ts'
 
 const rules = `

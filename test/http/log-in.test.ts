@@ -1,7 +1,7 @@
 /** How people log in by a browser, at a real provider of OpenID Connect */
 import assert from 'node:assert/strict'
 import { after, afterEach, before, describe, it } from 'node:test'
-import type { AuditRecord } from '../../src/access/audit-log.ts'
+import type { AuditRecord } from '../../src/access/audit/audit-log.ts'
 import { basic, bearer } from '../fixtures/access.ts'
 import { TestApp } from '../fixtures/app.ts'
 import { audience } from '../fixtures/issuer.ts'

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { after, afterEach, before, describe, it } from 'node:test'
-import { fingerprintOf } from '../../src/access/tokens.ts'
+import { fingerprintOf } from '../../src/access/tokens/tokens.ts'
 import { TestAccess } from '../fixtures/access.ts'
 import { authorized, json, type TestApp, type Reply } from '../fixtures/app.ts'
 import { CertificateAuthority, readPair } from '../fixtures/certificates.ts'

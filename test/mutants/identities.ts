@@ -3,7 +3,7 @@ import type { Mutant } from './mutant.ts'
 const apiKeys = 'http/api-keys.test.ts'
 const certificates = 'http/client-certificates.test.ts'
 const foreignTokens = 'http/foreign-tokens.test.ts'
-const issuerKeys = 'unit/access/issuer-keys.test.ts'
+const issuerKeys = 'unit/access/issuers/issuer-keys.test.ts'
 const table = 'http/access-table.test.ts'
 
 /** What keeps keys, tokens of issuers and client certificates from doing more than they are for */
@@ -60,7 +60,7 @@ export const identities: Mutant[] = [
     name: 'a token is remembered whatever is read again',
     find: 'state === this.#state ? this.#tokens.get',
     replace: 'this.#state !== undefined ? this.#tokens.get',
-    tests: ['unit/access/remembered-tokens.test.ts'],
+    tests: ['unit/access/log-in/remembered-tokens.test.ts'],
   },
   {
     name: 'a token is remembered for longer than the key that it was issued to',

@@ -1,6 +1,6 @@
 import type { Mutant } from './mutant.ts'
 
-const blockAccess = 'unit/registry/block-access.test.ts'
+const blockAccess = 'unit/registry/sharing/block-access.test.ts'
 const blockOwners = 'unit/registry/block-owners.test.ts'
 const ownersInIndex = 'unit/index/block-owners.test.ts'
 const byCid = 'http/access-by-cid.test.ts'

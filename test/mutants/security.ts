@@ -10,7 +10,7 @@ const manifests = 'http/manifests.test.ts'
 const challenges = 'unit/remote/registry/challenges.test.ts'
 const registryClient = 'unit/remote/registry/registry-client.test.ts'
 const pageAdministrators = 'http/page-administrators.test.ts'
-const peerTrust = 'unit/access/peer-trust.test.ts'
+const peerTrust = 'unit/access/files/peer-trust.test.ts'
 const peerCertificates = 'unit/ipfs/node/peer-certificates.test.ts'
 
 /** What keeps strangers from what is not theirs, and from more than their share */

@@ -3,8 +3,8 @@ import { describe, it } from 'node:test'
 import { sha256 } from '../fixtures/images.ts'
 import { encode } from '../fixtures/manifests.ts'
 import { compareImages } from '../../src/registry/overview/comparison.ts'
-import { readConfig } from '../../src/registry/overview/image-config.ts'
-import type { ImageContent } from '../../src/registry/overview/image-details.ts'
+import { readConfig } from '../../src/registry/overview/content/image-config.ts'
+import type { ImageContent } from '../../src/registry/overview/content/image-details.ts'
 
 function imageWith(config: Record<string, unknown>, { layers = 0, annotations = {}, from = 0 } = {}): ImageContent {
   const mediaType = 'application/vnd.oci.image.manifest.v1+json'

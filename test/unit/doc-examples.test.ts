@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { parse as parseToml } from 'smol-toml'
 import { parse } from 'yaml'
-import { parseAccessFile } from '../../src/access/access-file.ts'
+import { parseAccessFile } from '../../src/access/files/access-file.ts'
 import { type CodeBlock, codeBlocks, documentPages } from '../fixtures/documents/code-blocks.ts'
 import { problemsOf } from '../fixtures/config-problems.ts'
 

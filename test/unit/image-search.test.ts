@@ -3,7 +3,7 @@ import { describe, it } from 'node:test'
 import { sha256 } from '../fixtures/images.ts'
 import type { Digest } from '../../src/oci/digest.ts'
 import { parseSearch } from '../../src/registry/overview/filter.ts'
-import type { ImageContent } from '../../src/registry/overview/image-details.ts'
+import type { ImageContent } from '../../src/registry/overview/content/image-details.ts'
 import { ImageSearches } from '../../src/registry/overview/image-facts.ts'
 
 const { signal } = new AbortController()

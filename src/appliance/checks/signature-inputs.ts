@@ -24,7 +24,7 @@ export async function readSignatureRules({ onlySigned }: Config): Promise<Signat
   }
   const [{ SignaturePolicy }, { parsePublicKey }] = await Promise.all([
     import('../../registry/signatures/signature-policy.ts'),
-    import('../../registry/signatures/public-key.ts'),
+    import('../../registry/signatures/formats/public-key.ts'),
   ])
   const rules: SignatureRule[] = []
   for (const [position, { authorities, identities, keys: paths = [], ...rule }] of onlySigned.entries()) {
@@ -44,7 +44,7 @@ async function readTrust(
   paths: readonly string[],
   identities: readonly string[] = [],
 ): Promise<NonNullable<SignatureRule['trust']>> {
-  const { parseAuthority, parseIdentity } = await import('../../registry/signatures/notation/authority.ts')
+  const { parseAuthority, parseIdentity } = await import('../../registry/signatures/formats/authority.ts')
   return {
     authorities: await readEach(field, paths, maxAuthorityBytes, parseAuthority),
     identities: identities.map(parseIdentity),

@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { maxCertificateBytes, readCertificate, type PeerCertificate } from '../../access/peer-certificate.ts'
+import { maxCertificateBytes, readCertificate, type PeerCertificate } from '../../access/files/peer-certificate.ts'
 import { reasonOf } from '../../config/entries.ts'
 import type { Logger } from '../../log.ts'
 import { readIfThere } from './owner-file.ts'

@@ -1,6 +1,6 @@
 import { access, constants } from 'node:fs/promises'
-import { AccessFiles } from '../../access/access-files.ts'
-import { AccessFileError } from '../../access/errors.ts'
+import { AccessFiles } from '../../access/files/access-files.ts'
+import { AccessFileError } from '../../access/files/errors.ts'
 import type { Config } from '../../config/schema.ts'
 import type { Logger } from '../../log.ts'
 import { accessFilesInit } from '../groups/access.ts'

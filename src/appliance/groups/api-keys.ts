@@ -8,9 +8,9 @@ import {
   parseKeyScope,
   parseKeys,
   type ApiKey,
-} from '../../access/api-keys.ts'
+} from '../../access/files/api-keys.ts'
 import type { NewKey } from '../../access/access-review.ts'
-import { parsePasswords } from '../../access/htpasswd.ts'
+import { parsePasswords } from '../../access/files/htpasswd.ts'
 import { reasonOf } from '../../config/entries.ts'
 import type { Config } from '../../config/schema.ts'
 import { openDataDirectory } from '../directory/data-directory.ts'

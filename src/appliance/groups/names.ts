@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { Names } from '../../ipfs/names/names.ts'
-import { PublicRoots } from '../../registry/public-roots.ts'
+import { PublicRoots } from '../../registry/sharing/public-roots.ts'
 import { CidStore } from '../../registry/tags/cid-store.ts'
 import { Publisher } from '../../registry/tags/publisher.ts'
 import { Resolvers } from '../../registry/tags/resolvers.ts'

@@ -1,6 +1,6 @@
 import type { Config } from '../../config/schema.ts'
-import { BodyTurns } from '../../http/body-turns.ts'
-import { BodyMemory, type BodyMemoryInit } from '../../http/body-memory.ts'
+import { BodyTurns } from '../../http/bodies/body-turns.ts'
+import { BodyMemory, type BodyMemoryInit } from '../../http/bodies/body-memory.ts'
 import type { Certificate } from '../../http/certificate.ts'
 import { BrowserHeaders } from '../../http/middleware/browser-headers.ts'
 import { BrowserHosts } from '../../http/middleware/browser-hosts.ts'

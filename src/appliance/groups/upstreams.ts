@@ -1,4 +1,4 @@
-import type { Upstream } from '../../registry/mirror/upstream.ts'
+import type { Upstream } from '../../registry/upstream.ts'
 import { second, type Base } from './base.ts'
 import { part, type Part } from './part.ts'
 

@@ -2,7 +2,7 @@ import type { Access } from '../../access/access.ts'
 import type { LevelIndex } from '../../index/level-index.ts'
 import type { BlockstoreContentStore } from '../../ipfs/content/blockstore-content-store.ts'
 import type { Retrieval } from '../../ipfs/retrieval/retrieval.ts'
-import type { Upstream } from '../../registry/mirror/upstream.ts'
+import type { Upstream } from '../../registry/upstream.ts'
 import type { Tracing } from './tracing.ts'
 
 export interface TracedParts {

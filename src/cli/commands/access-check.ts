@@ -1,5 +1,5 @@
 import { Argument, type Command } from 'commander'
-import { actions, type Action } from '../../access/actions.ts'
+import { actions, type Action } from '../../access/rules/actions.ts'
 import { addConfigFlags } from '../flags/config-flags.ts'
 import { configOfServer } from '../flags/container-command.ts'
 import { repeated } from '../flags/option-values.ts'

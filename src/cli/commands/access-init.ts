@@ -1,5 +1,5 @@
 import { Argument, type Command } from 'commander'
-import { presets, type Preset } from '../../access/presets.ts'
+import { presets, type Preset } from '../../access/rules/presets.ts'
 import { addConfigFlags } from '../flags/config-flags.ts'
 import { configOfServer } from '../flags/container-command.ts'
 import { reloadAccess } from '../flags/reload-access.ts'

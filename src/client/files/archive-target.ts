@@ -10,10 +10,10 @@
  */
 import type { Writable } from 'node:stream'
 import type { Digest } from '../../oci/digest.ts'
-import type { Descriptor } from '../../oci/descriptor.ts'
-import { DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST } from '../../oci/media-types.ts'
+import type { Descriptor } from '../../oci/manifest/descriptor.ts'
+import { DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST } from '../../oci/manifest/media-types.ts'
 import type { ImageTarget, TargetManifest } from '../images/image-target.ts'
-import { refName } from '../../oci/annotations.ts'
+import { refName } from '../../oci/manifest/annotations.ts'
 import { blobPath, layoutFile } from './layout-paths.ts'
 import { TarWriter } from './tar-writer.ts'
 

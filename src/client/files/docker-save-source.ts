@@ -6,8 +6,8 @@
  * other digests with each version of zlib.
  */
 import { isDigest, type Digest } from '../../oci/digest.ts'
-import { OCI_MANIFEST } from '../../oci/media-types.ts'
-import type { Descriptor } from '../../oci/descriptor.ts'
+import { OCI_MANIFEST } from '../../oci/manifest/media-types.ts'
+import type { Descriptor } from '../../oci/manifest/descriptor.ts'
 import { ClientError, listNames } from '../../remote/errors.ts'
 import { readJson, type ImageFiles } from './image-files.ts'
 import type { AbortOptions } from '../../remote/abort-options.ts'

@@ -5,8 +5,8 @@
  * registry/ and engine/.
  */
 import type { Digest } from '../../oci/digest.ts'
-import type { Descriptor } from '../../oci/descriptor.ts'
-import { parseManifest, type Manifest } from '../../oci/manifest.ts'
+import type { Descriptor } from '../../oci/manifest/descriptor.ts'
+import { parseManifest, type Manifest } from '../../oci/manifest/manifest.ts'
 import { ClientError } from '../../remote/errors.ts'
 import { forEach } from '../../scheduling/for-each.ts'
 import type { AbortOptions } from '../../remote/abort-options.ts'

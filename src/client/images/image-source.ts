@@ -1,6 +1,6 @@
 import type { AbortOptions } from '../../remote/abort-options.ts'
 import type { Digest } from '../../oci/digest.ts'
-import type { Descriptor } from '../../oci/descriptor.ts'
+import type { Descriptor } from '../../oci/manifest/descriptor.ts'
 
 export interface SourceManifest {
   digest: Digest

@@ -1,6 +1,6 @@
 import type { Digest } from '../../oci/digest.ts'
-import type { Descriptor } from '../../oci/descriptor.ts'
-import type { Manifest } from '../../oci/manifest.ts'
+import type { Descriptor } from '../../oci/manifest/descriptor.ts'
+import type { Manifest } from '../../oci/manifest/manifest.ts'
 import type { AbortOptions } from '../../remote/abort-options.ts'
 
 export interface TargetManifest {

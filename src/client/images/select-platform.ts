@@ -1,5 +1,11 @@
-import { parseManifest } from '../../oci/manifest.ts'
-import { formatPlatform, matchesPlatform, platformOf, readPlatform, type Platform } from '../../oci/platform.ts'
+import { parseManifest } from '../../oci/manifest/manifest.ts'
+import {
+  formatPlatform,
+  matchesPlatform,
+  platformOf,
+  readPlatform,
+  type Platform,
+} from '../../oci/manifest/platform.ts'
 import { ClientError, listNames } from '../../remote/errors.ts'
 import type { AbortOptions } from '../../remote/abort-options.ts'
 import { maxIndexDepth, type ImageSource } from './image-source.ts'

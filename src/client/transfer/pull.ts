@@ -1,7 +1,7 @@
 import { createWriteStream } from 'node:fs'
 import { rename, rm } from 'node:fs/promises'
 import { PassThrough } from 'node:stream'
-import type { Descriptor } from '../../oci/descriptor.ts'
+import type { Descriptor } from '../../oci/manifest/descriptor.ts'
 import { ArchiveTarget } from '../files/archive-target.ts'
 import { copyImage, type CopyOptions } from '../images/copy-image.ts'
 import { DockerEngine } from '../engine/docker-engine.ts'
@@ -9,7 +9,7 @@ import type { ImageSource } from '../images/image-source.ts'
 import { LayoutTarget } from '../files/layout-target.ts'
 import { partialPath } from '../files/atomic-file.ts'
 import { openImage, type OpenImage, type OpenImageInit } from './open-image.ts'
-import type { Platform } from '../../oci/platform.ts'
+import type { Platform } from '../../oci/manifest/platform.ts'
 import { selectPlatform } from '../images/select-platform.ts'
 
 export interface PullInit extends OpenImageInit {

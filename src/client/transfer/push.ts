@@ -4,7 +4,7 @@
  * other rooms; none of them imports this one.
  */
 import { KuboContentStore } from '../../ipfs/kubo/kubo-content-store.ts'
-import type { Descriptor } from '../../oci/descriptor.ts'
+import type { Descriptor } from '../../oci/manifest/descriptor.ts'
 import { parseImageName, type ImageName } from '../../oci/image-name.ts'
 import { openArchive } from '../files/unpack-archive.ts'
 import { ClientError } from '../../remote/errors.ts'

@@ -1,6 +1,6 @@
 import type { Request, RequestHandler, Response } from 'express'
-import type { AuditLog, AuditRecord } from '../../access/audit-log.ts'
-import type { Identity } from '../../access/identity.ts'
+import type { AuditLog, AuditRecord } from '../../access/audit/audit-log.ts'
+import type { Identity } from '../../access/rules/identity.ts'
 import { observeAccess } from '../credentials.ts'
 import { sourcesOf } from '../responses/provenance.ts'
 import { logFields } from './request-log.ts'

@@ -3,7 +3,7 @@ import type { OciErrorCode } from '../../oci/errors.ts'
 import type { Logger } from '../../log.ts'
 import type { Metrics } from '../../metrics.ts'
 import { type ErrorBody, ociBody, sendError, toClientError } from '../error-response.ts'
-import { discardBody } from '../late-body.ts'
+import { discardBody } from '../bodies/late-body.ts'
 import { logFields } from './request-log.ts'
 
 /** Not errors of the server: clients can cause them as often as they like */

@@ -1,7 +1,7 @@
 import type { Request, RequestHandler, Response } from 'express'
-import type { AccessObserver } from '../../access/observer.ts'
+import type { AccessObserver } from '../../access/rules/observer.ts'
 import { observeAccess } from '../credentials.ts'
-import { leaveUnread } from '../late-body.ts'
+import { leaveUnread } from '../bodies/late-body.ts'
 import { TrafficMeter } from '../traffic-meter.ts'
 import { accountOf, type Account, type UsageLimits } from '../usage-limits.ts'
 

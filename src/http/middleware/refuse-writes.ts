@@ -1,5 +1,5 @@
 import type { RequestHandler } from 'express'
-import type { ReadOnlyMode } from '../../registry/read-only-mode.ts'
+import type { ReadOnlyMode } from '../../registry/policies/read-only-mode.ts'
 
 const writes = new Set(['POST', 'PUT', 'PATCH', 'DELETE'])
 

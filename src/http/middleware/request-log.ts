@@ -4,7 +4,7 @@ import type { Socket } from 'node:net'
 import type { RequestHandler, Response } from 'express'
 import type { Logger } from '../../log.ts'
 import type { Metrics } from '../../metrics.ts'
-import { bodyBytes } from '../http2.ts'
+import { bodyBytes } from '../bodies/http2.ts'
 import { sourcesOf } from '../responses/provenance.ts'
 import { callbackPath } from '../public-url.ts'
 

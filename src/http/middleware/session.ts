@@ -4,7 +4,7 @@
  */
 import type { CookieOptions, Request, Response } from 'express'
 import type { Access } from '../../access/access.ts'
-import { ticketLifetime } from '../../access/tokens.ts'
+import { ticketLifetime } from '../../access/tokens/tokens.ts'
 import { publicUrl } from '../public-url.ts'
 import { isFromOtherSite, isFromOwnPage } from './browsers.ts'
 

@@ -1,9 +1,9 @@
 import type { Request, RequestHandler } from 'express'
 import { OciError } from '../../oci/errors.ts'
-import { parseMediaType } from '../../oci/media-types.ts'
-import type { BodyMemory } from '../body-memory.ts'
-import type { BodyRate } from '../steady-body.ts'
-import { readBody } from '../whole-body.ts'
+import { parseMediaType } from '../../oci/manifest/media-types.ts'
+import type { BodyMemory } from '../bodies/body-memory.ts'
+import type { BodyRate } from '../bodies/steady-body.ts'
+import { readBody } from '../bodies/whole-body.ts'
 
 const maxBodyBytes = 16 * 1024
 

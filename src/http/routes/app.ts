@@ -7,8 +7,8 @@
  * routes/       one file for each kind of endpoint, and this one
  * middleware/   what every request passes: log, limits of URL and headers, protection of browsers, token, errors
  * responses/    what several routes answer with: ETags, ranges, lines of progress
- * ..            the server and its connections (server.ts, http2.ts, request-queue.ts, certificate.ts), the bodies of
- *               requests (streamed-body.ts, whole-body.ts, body-memory.ts, direct-bodies.ts), errors as responses
+ * ..            the server and its connections (server.ts, request-queue.ts, certificate.ts), errors as responses
+ * bodies/       the bodies of requests: streamed-body.ts, whole-body.ts, and what they are read by
  * ```
  *
  * May import access, events, upkeep, registry, oci and scheduling.
@@ -21,14 +21,14 @@ import type { Events } from '../../events/events.ts'
 import type { Administration } from '../../upkeep/administration.ts'
 import type { PastImages } from '../../upkeep/history/past-images.ts'
 import type { Maintenance } from '../../upkeep/maintenance/maintenance.ts'
-import type { ReadOnlyMode } from '../../registry/read-only-mode.ts'
+import type { ReadOnlyMode } from '../../registry/policies/read-only-mode.ts'
 import type { Registry } from '../../registry/repositories/registry.ts'
 import type { BrowserHeaders } from '../middleware/browser-headers.ts'
 import type { BrowserHosts } from '../middleware/browser-hosts.ts'
-import type { BodyMemory } from '../body-memory.ts'
+import type { BodyMemory } from '../bodies/body-memory.ts'
 import type { UsageLimits } from '../usage-limits.ts'
-import type { BodyTurns } from '../body-turns.ts'
-import { forBothVersions, type AppListener } from '../http2.ts'
+import type { BodyTurns } from '../bodies/body-turns.ts'
+import { forBothVersions, type AppListener } from '../express-listener.ts'
 import { guardBrowsers } from '../middleware/browsers.ts'
 import { sendAsData } from '../content-headers.ts'
 import { errorHandler } from '../middleware/error-handler.ts'
@@ -55,10 +55,10 @@ import { RegistryRouter } from './registry-router.ts'
 import { createRouter } from './router.ts'
 import { tagRoutes } from './tags.ts'
 import { uploadRoutes } from './uploads.ts'
-import type { BodyRate } from '../steady-body.ts'
+import type { BodyRate } from '../bodies/steady-body.ts'
 import type { Access } from '../../access/access.ts'
 import type { AccessReview } from '../../access/access-review.ts'
-import type { AuditLog } from '../../access/audit-log.ts'
+import type { AuditLog } from '../../access/audit/audit-log.ts'
 import { identify } from '../middleware/identify.ts'
 import { tokenRoutes } from './token.ts'
 import { adminPageRoutes, type ApplianceStatus } from './ui-administration.ts'

@@ -4,7 +4,7 @@ import { isEventId } from '../../events/event-id.ts'
 import type { Events } from '../../events/events.ts'
 import { onlyMethods } from '../middleware/allowed-methods.ts'
 import { clientSignal } from '../request-options.ts'
-import { writeBody } from '../streamed-body.ts'
+import { writeBody } from '../bodies/streamed-body.ts'
 import { invalid, requireJson, type JsonReader } from './admin-json.ts'
 
 /** Milliseconds between comments, which keep proxies from closing the connection as idle */

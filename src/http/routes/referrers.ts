@@ -1,5 +1,5 @@
 import { parseDigest } from '../../oci/digest.ts'
-import { OCI_INDEX } from '../../oci/media-types.ts'
+import { OCI_INDEX } from '../../oci/manifest/media-types.ts'
 import { parsePage } from '../../oci/pagination.ts'
 import type { Referrer } from '../../registry/referrer.ts'
 import type { Registry } from '../../registry/repositories/registry.ts'

@@ -1,16 +1,16 @@
 import type { Request, Response, Router } from 'express'
 import type { Access, TokenRequest } from '../../access/access.ts'
-import { parseScopes, type Scope } from '../../access/scopes.ts'
+import { parseScopes, type Scope } from '../../access/rules/scopes.ts'
 import { OciError } from '../../oci/errors.ts'
 import type { Registry } from '../../registry/repositories/registry.ts'
-import type { BodyMemory } from '../body-memory.ts'
+import type { BodyMemory } from '../bodies/body-memory.ts'
 import { credentialsOf } from '../credentials.ts'
 import { onlyMethods } from '../middleware/allowed-methods.ts'
 import { route } from '../middleware/request-log.ts'
 import { tokenPath } from '../public-url.ts'
 import { createRouter } from './router.ts'
-import type { BodyRate } from '../steady-body.ts'
-import { readBody } from '../whole-body.ts'
+import type { BodyRate } from '../bodies/steady-body.ts'
+import { readBody } from '../bodies/whole-body.ts'
 
 const maxFormBytes = 128 * 1024
 

@@ -1,6 +1,6 @@
 import type { Request, RequestHandler, Router } from 'express'
 import type { AccessReview, NewKey } from '../../access/access-review.ts'
-import { actions, type Action } from '../../access/actions.ts'
+import { actions, type Action } from '../../access/rules/actions.ts'
 import { onlyMethods } from '../middleware/allowed-methods.ts'
 import { route } from '../middleware/request-log.ts'
 import { clientSignal } from '../request-options.ts'

@@ -8,7 +8,7 @@ import { onlyMethods } from '../middleware/allowed-methods.ts'
 import { callerOf } from '../middleware/identify.ts'
 import { route } from '../middleware/request-log.ts'
 import { clientSignal, requestOptions } from '../request-options.ts'
-import type { BodyRate } from '../steady-body.ts'
+import type { BodyRate } from '../bodies/steady-body.ts'
 import { invalid } from './admin-json.ts'
 import { createRouter } from './router.ts'
 import {

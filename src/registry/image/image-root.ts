@@ -28,9 +28,9 @@
 import type { AddOptions, Content, ContentStore, DirectoryEntry } from '../../ipfs/content-store.ts'
 import { TimeSlice } from '../../scheduling/time-slice.ts'
 import type { Index, ManifestRecord } from '../../index/index.ts'
-import { refName } from '../../oci/annotations.ts'
+import { refName } from '../../oci/manifest/annotations.ts'
 import { algorithmOf, digestAlgorithms, hexOf, type Digest } from '../../oci/digest.ts'
-import { OCI_INDEX } from '../../oci/media-types.ts'
+import { OCI_INDEX } from '../../oci/manifest/media-types.ts'
 
 export interface ImageRootComponents {
   content: Pick<ContentStore, 'add' | 'addDirectory'>

@@ -17,12 +17,12 @@
  */
 import { originOf, withOrigin } from '../../ipfs/blocks/block-origins.ts'
 import type { ContentReader, Found, StoreOptions } from '../../ipfs/content-store.ts'
-import { refName } from '../../oci/annotations.ts'
+import { refName } from '../../oci/manifest/annotations.ts'
 import { algorithmOf, digestOf, hexOf, requireDigest, type Digest } from '../../oci/digest.ts'
 import { OciError } from '../../oci/errors.ts'
-import type { Descriptor } from '../../oci/descriptor.ts'
-import { parseManifest, type Manifest } from '../../oci/manifest.ts'
-import { OCI_INDEX } from '../../oci/media-types.ts'
+import type { Descriptor } from '../../oci/manifest/descriptor.ts'
+import { parseManifest, type Manifest } from '../../oci/manifest/manifest.ts'
+import { OCI_INDEX } from '../../oci/manifest/media-types.ts'
 import type { Reference } from '../../oci/reference.ts'
 
 /** Bytes that a manifest or an index.json may have at most, as in docker and containerd */

@@ -4,8 +4,8 @@ import type { Metrics } from '../../metrics.ts'
 import { SharedCalls } from '../../scheduling/shared-calls.ts'
 import type { SourceKind } from '../repository.ts'
 import { keptContent, type KeptContent } from './kept-content.ts'
-import { prefixOf } from './mirrors.ts'
-import type { Upstream, UpstreamState } from './upstream.ts'
+import { prefixOf } from './images/mirrors.ts'
+import type { Upstream, UpstreamState } from '../upstream.ts'
 
 /** Milliseconds for which what is kept is not counted again */
 const keptFor = 60_000

@@ -1,18 +1,17 @@
 /**
  * `registry/mirror` keeps what clients pull from other registries. It may import every other room of the registry;
  * those see it through interfaces alone, and without upstreams none of it is loaded. Begin here: this file puts it
- * together.
+ * together. `mirror-review.ts` tells administrators what is kept. Its rooms, each of which may import those after it:
  *
- * - `upstream.ts`: what another registry is; `src/upstream` implements it
- * - `mirrors.ts`: which names stand for repositories of other registries
- * - `mirror-repository.ts`: what clients ask of one; `mirrored-manifests.ts`, `mirrored-tags.ts`: what is known of it
- * - `blob-fetches.ts`: the blobs that are on their way, one fetch for each. `blob-fetch.ts` is one of them: it stores
- *   leaves in `fetched-leaves.ts`, lets clients read them meanwhile (`read-fetch.ts`), tells peers of them
- *   (`fetch-news.ts`), and saves its state (`fetch-state.ts`)
- * - `fetch-sources.ts`: where the leaves come from. `fetch-jobs.ts` asks upstreams (`blob-source.ts`,
- *   `upstream-source.ts`) in the order of `fetch-plan.ts`; `fetch-peers.ts` asks connected appliances, by what
- *   `peer-holders.ts` knows of them; `upstream-turns.ts` tells whose turn it is to ask upstream
  * - `prefetch/`: fetches images before a client asks for them
+ * - `images/`: `mirrors.ts`: which names stand for repositories of other registries; `mirror-repository.ts`: what
+ *   clients ask of one; `mirrored-manifests.ts`, `mirrored-tags.ts`: what is known of it
+ * - `fetch/`: the blobs that are on their way, one fetch for each (`blob-fetches.ts`). `blob-fetch.ts` is one of them:
+ *   it stores leaves in `fetched-leaves.ts`, lets clients read them meanwhile (`read-fetch.ts`), tells peers of them
+ *   (`fetch-news.ts`), and saves its state (`fetch-state.ts`). `fetch-sources.ts`: where the leaves come from.
+ *   `fetch-jobs.ts` asks upstreams (`blob-source.ts`, `upstream-source.ts`) in the order of `fetch-plan.ts`;
+ *   `fetch-peers.ts` asks connected appliances, by what `peer-holders.ts` knows of them; `upstream-turns.ts` tells
+ *   whose turn it is to ask upstream
  */
 import type { StorageSpace } from '../../ipfs/blockstore/storage-space.ts'
 import type { ContentStore } from '../../ipfs/content-store.ts'
@@ -23,16 +22,16 @@ import type { LinkGuard } from '../link-guard.ts'
 import type { Repository } from '../repository.ts'
 import type { RootProvider } from '../root-provider.ts'
 import type { UnreadableFiles } from '../unreadable-files.ts'
-import { BlobPeers, type BlobPeersComponents } from './blob-peers.ts'
-import { BlobFetches, type BlobFetchesInit } from './blob-fetches.ts'
-import type { BlobSource } from './blob-source.ts'
-import { isReadable } from './mirrored-blob.ts'
-import { MirroredManifests } from './mirrored-manifests.ts'
-import { MirroredTags } from './mirrored-tags.ts'
-import { UpstreamMirrors, type UpstreamMirrorsInit } from './mirrors.ts'
+import { BlobPeers, type BlobPeersComponents } from './fetch/blob-peers.ts'
+import { BlobFetches, type BlobFetchesInit } from './fetch/blob-fetches.ts'
+import type { BlobSource } from './fetch/blob-source.ts'
+import { isReadable } from './images/mirrored-blob.ts'
+import { MirroredManifests } from './images/mirrored-manifests.ts'
+import { MirroredTags } from './images/mirrored-tags.ts'
+import { UpstreamMirrors, type UpstreamMirrorsInit } from './images/mirrors.ts'
 import { Prefetcher, type PrefetcherComponents, type PrefetcherInit } from './prefetch/prefetcher.ts'
-import { UpstreamSource } from './upstream-source.ts'
-import type { Upstream } from './upstream.ts'
+import { UpstreamSource } from './fetch/upstream-source.ts'
+import type { Upstream } from '../upstream.ts'
 
 export interface MirroringComponents {
   /** By name */

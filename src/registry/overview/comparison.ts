@@ -1,9 +1,9 @@
-import type { Descriptor } from '../../oci/descriptor.ts'
+import type { Descriptor } from '../../oci/manifest/descriptor.ts'
 import type { Digest } from '../../oci/digest.ts'
-import { formatPlatform, platformOf } from '../../oci/platform.ts'
-import type { ImageConfig } from './image-config.ts'
-import type { ImageContent, ImageDetails } from './image-details.ts'
-import { isCut, limited, textOf, type Limited, type Pair } from './limited.ts'
+import { formatPlatform, platformOf } from '../../oci/manifest/platform.ts'
+import type { ImageConfig } from './content/image-config.ts'
+import type { ImageContent, ImageDetails } from './content/image-details.ts'
+import { isCut, limited, textOf, type Limited, type Pair } from './content/limited.ts'
 
 /** Of each list that a page shows */
 const [maxLayers, maxDifferences] = [400, 400]

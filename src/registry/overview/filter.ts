@@ -1,7 +1,7 @@
 import type { Caller } from '../../access/caller.ts'
 import type { Digest } from '../../oci/digest.ts'
-import { matchesPlatform, readPlatform, type Platform } from '../../oci/platform.ts'
-import type { CatalogueEntry } from './catalogue.ts'
+import { matchesPlatform, readPlatform, type Platform } from '../../oci/manifest/platform.ts'
+import type { CatalogueEntry } from './catalogue/catalogue.ts'
 import type { ImageFacts } from './image-facts.ts'
 
 /** Names of tags that a repository is found by, which a list shows */

@@ -1,10 +1,10 @@
 import { LRUCache } from 'lru-cache'
 import type { Digest } from '../../oci/digest.ts'
-import { formatPlatform, platformOf, readPlatform, type Platform } from '../../oci/platform.ts'
+import { formatPlatform, platformOf, readPlatform, type Platform } from '../../oci/manifest/platform.ts'
 import { KeyedLock } from '../../scheduling/keyed-lock.ts'
 import { TimeSlice } from '../../scheduling/time-slice.ts'
 import { fits, type Filter } from './filter.ts'
-import type { ImageContent, ImageReader } from './image-details.ts'
+import type { ImageContent, ImageReader } from './content/image-details.ts'
 
 /** Images that one search reads, and for how long; milliseconds. The next one goes on with those after that. */
 const [maxReads, maxTime] = [500, 1000]

@@ -4,11 +4,11 @@
  * room of the registry.
  *
  * - `overview.ts` (begin here): the questions
- * - `catalogue.ts`, `ordered.ts`: all names in memory, as long as somebody looks; `filter.ts`, `image-facts.ts`: what
- *   is searched for in them
- * - `summary.ts`: one line of a list; `image-details.ts`, `image-config.ts`: one image; `comparison.ts`: two
+ * - `filter.ts`, `image-facts.ts`: what is searched for; `comparison.ts`: two images beside each other
  * - `tag-details.ts`: what a list of many tags says of each
  * - `files/`: the files in layers
+ * - `content/`: `summary.ts`: one line of a list; `image-details.ts`, `image-config.ts`: one image
+ * - `catalogue/`: all names in memory, as long as somebody looks, and what is found by one
  */
 import type { Caller } from '../../access/caller.ts'
 import type { Index } from '../../index/index.ts'
@@ -19,14 +19,14 @@ import type { SignaturePolicy } from '../signatures/signature-policy.ts'
 import { TimeSlice } from '../../scheduling/time-slice.ts'
 import { ImageFiles } from './files/image-files.ts'
 import { compareImages, type Comparison } from './comparison.ts'
-import { Catalogue, type CatalogueEntry, type CatalogueTag } from './catalogue.ts'
+import { Catalogue, type CatalogueEntry, type CatalogueTag } from './catalogue/catalogue.ts'
 import { filteredTags, matcherOf, parseSearch, type Matcher } from './filter.ts'
 import { ImageSearches } from './image-facts.ts'
-import { ImageReader, type ImageContent, type ImageDetails } from './image-details.ts'
-import { Locator, type Place } from './locator.ts'
+import { ImageReader, type ImageContent, type ImageDetails } from './content/image-details.ts'
+import { Locator, type Place } from './catalogue/locator.ts'
 import { tagDetails, type TagDetails } from './tag-details.ts'
-import { visibleTags } from './visible-tags.ts'
-import { Summaries, type SummariesComponents, type Summary } from './summary.ts'
+import { visibleTags } from './catalogue/visible-tags.ts'
+import { Summaries, type SummariesComponents, type Summary } from './content/summary.ts'
 
 export interface OverviewComponents extends SummariesComponents {
   index: Index

@@ -3,7 +3,7 @@ import type { HistoryIndex } from '../../index/history-index.ts'
 import type { ManifestRecord } from '../../index/index.ts'
 import type { Digest } from '../../oci/digest.ts'
 import { OciError } from '../../oci/errors.ts'
-import type { ManifestLimits } from '../../oci/manifest-limits.ts'
+import type { ManifestLimits } from '../../oci/manifest/manifest-limits.ts'
 import type { Page } from '../../oci/pagination.ts'
 import type { Reference } from '../../oci/reference.ts'
 import type { UnreadableFiles } from '../unreadable-files.ts'
@@ -21,6 +21,7 @@ import type {
   Repository,
   RequestOptions,
   StoredManifest,
+  StoredRepository,
 } from '../repository.ts'
 import { ManifestWriter, type ManifestWriterComponents } from './manifest-writer.ts'
 import { isLargeManifest, readLargePushedManifest, readPushedManifest } from './pushed-manifest.ts'
@@ -50,7 +51,7 @@ export interface LocalRepositoryInit {
 }
 
 /** A repository of this registry */
-export class LocalRepository implements Repository {
+export class LocalRepository implements StoredRepository {
   readonly name: string
   readonly #components: LocalRepositoryComponents
   readonly #manifestLimits: ManifestLimits | undefined

@@ -1,6 +1,6 @@
 import { requireDigest, type Digest } from '../../oci/digest.ts'
-import { parseManifest, parseManifestInSteps, type Manifest } from '../../oci/manifest.ts'
-import type { ManifestLimits } from '../../oci/manifest-limits.ts'
+import { parseManifest, parseManifestInSteps, type Manifest } from '../../oci/manifest/manifest.ts'
+import type { ManifestLimits } from '../../oci/manifest/manifest-limits.ts'
 import { TimeSlice } from '../../scheduling/time-slice.ts'
 import type { PutManifest } from '../repository.ts'
 

@@ -1,10 +1,10 @@
-import type { Descriptor } from '../../oci/descriptor.ts'
+import type { Descriptor } from '../../oci/manifest/descriptor.ts'
 import { OciError } from '../../oci/errors.ts'
-import { parseStoredManifest, type Manifest } from '../../oci/manifest.ts'
+import { parseStoredManifest, type Manifest } from '../../oci/manifest/manifest.ts'
 import type { Reference } from '../../oci/reference.ts'
 import type { FoundManifest, RequestOptions } from '../repository.ts'
 import { readSmallBlob, type SignatureSource } from './read-signature.ts'
-import { isAttachedTag } from './signature-format.ts'
+import { isAttachedTag } from './formats/signature-format.ts'
 
 /** Bytes that are read to find out whether something is an attachment */
 const maxManifestBytes = 1024 * 1024

@@ -2,7 +2,7 @@ import type { Digest } from '../../oci/digest.ts'
 import { OciError } from '../../oci/errors.ts'
 import type { FoundManifest, RequestOptions } from '../repository.ts'
 import type { SignatureSource } from './read-signature.ts'
-import { attachedTag } from './signature-format.ts'
+import { attachedTag } from './formats/signature-format.ts'
 
 /**
  * Referrers of one type that are looked at; what lies after them does not count. Many, as whoever may push can put as

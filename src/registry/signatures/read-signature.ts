@@ -1,11 +1,11 @@
-import type { Descriptor } from '../../oci/descriptor.ts'
+import type { Descriptor } from '../../oci/manifest/descriptor.ts'
 import { OciError } from '../../oci/errors.ts'
-import { parseStoredManifest, type Manifest } from '../../oci/manifest.ts'
+import { parseStoredManifest, type Manifest } from '../../oci/manifest/manifest.ts'
 import type { Digest } from '../../oci/digest.ts'
 import type { FoundManifest, Repository, RequestOptions } from '../repository.ts'
-import { bundleType, notationType, simpleSigningType, type Question, type Verdict } from './signature-format.ts'
-import { verifyBundle } from './sigstore-bundle.ts'
-import { verifySimpleSigning } from './simple-signing.ts'
+import { bundleType, notationType, simpleSigningType, type Question, type Verdict } from './formats/signature-format.ts'
+import { verifyBundle } from './formats/sigstore-bundle.ts'
+import { verifySimpleSigning } from './formats/simple-signing.ts'
 
 /** What is read of signatures, which anybody who may push can make as large as he likes; bytes */
 const maxManifestBytes = 512 * 1024

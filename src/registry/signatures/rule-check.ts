@@ -5,10 +5,10 @@ import { globMatcher } from '../../oci/globs.ts'
 import { TimeSlice } from '../../scheduling/time-slice.ts'
 import type { RequestOptions } from '../repository.ts'
 import { findSignatures, orUnknown, type FoundSignature } from './find-signatures.ts'
-import type { Trust } from './notation/authority.ts'
-import type { PublicKey } from './public-key.ts'
+import type { Trust } from './formats/authority.ts'
+import type { PublicKey } from './formats/public-key.ts'
 import { verifySignature, type SignatureSource } from './read-signature.ts'
-import { bundleType, cosignReferrerType, notationType, type Lasting, type Verdict } from './signature-format.ts'
+import { bundleType, cosignReferrerType, notationType, type Lasting, type Verdict } from './formats/signature-format.ts'
 
 const second = 1000
 /** Each entry takes a few hundred bytes */

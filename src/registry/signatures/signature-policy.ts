@@ -4,10 +4,12 @@
  *
  * - `signature-policy.ts` (begin here): the rules; `signed-repository.ts`: a repository as they let clients see it
  * - `rule-check.ts`: one rule, and what it remembers; `find-signatures.ts`: how signatures are attached to images
- * - `read-signature.ts`: reads what one manifest holds, within bounds; `simple-signing.ts` and `sigstore-bundle.ts`:
- *   the formats of cosign 2 and 3; `signature-format.ts`: what they share; `public-key.ts`: keys
+ * - `read-signature.ts`: reads what one manifest holds, within bounds
  * - `attachments.ts`: what is about an image, and can be pulled without a signature of its own
  * - `signature-report.ts`: which images the rules let through
+ * - `notation/`: signatures of Notation, by chains of certificates
+ * - `formats/`: `simple-signing.ts` and `sigstore-bundle.ts`: the formats of cosign 2 and 3; `signature-format.ts`:
+ *   what all formats share; `public-key.ts`, `authority.ts`, `certificate.ts`: by what they are verified
  */
 import type { Caller } from '../../access/caller.ts'
 import type { Digest } from '../../oci/digest.ts'
@@ -17,7 +19,7 @@ import type { FoundManifest, Repository, RequestOptions } from '../repository.ts
 import { isAttachment } from './attachments.ts'
 import { RuleCheck, type ManifestIndex, type Refused, type SignatureRule, type Standing } from './rule-check.ts'
 import type { SignatureSource } from './read-signature.ts'
-import { isAttachedTag } from './signature-format.ts'
+import { isAttachedTag } from './formats/signature-format.ts'
 import { SignedRepository } from './signed-repository.ts'
 
 export type { SignatureRule } from './rule-check.ts'

@@ -4,7 +4,7 @@ import { everything } from '../../oci/pagination.ts'
 import { TimeSlice } from '../../scheduling/time-slice.ts'
 import type { RequestOptions } from '../repository.ts'
 import type { SignatureSource } from './read-signature.ts'
-import { isAttachedTag } from './signature-format.ts'
+import { isAttachedTag } from './formats/signature-format.ts'
 import type { RuleStanding, SignaturePolicy } from './signature-policy.ts'
 
 /** What one rule says of one tag */

@@ -9,12 +9,12 @@
  *   (`resolver-ipfs.ts`)
  * - `tag-listener.ts`: how all of them hear of a changed tag; `tag-roots.ts`: the image root of a tag
  */
-import type { Puller } from '../../access/puller.ts'
+import type { Puller } from '../../access/rules/puller.ts'
 import type { BlockSet } from '../../ipfs/blocks/block-set.ts'
 import type { ContentStore } from '../../ipfs/content-store.ts'
 import type { Index } from '../../index/index.ts'
 import { OciError } from '../../oci/errors.ts'
-import type { BlockAccess } from '../block-access.ts'
+import type { BlockAccess } from '../sharing/block-access.ts'
 import type { IndexCondition } from '../index-condition.ts'
 import type { RootProvider } from '../root-provider.ts'
 import { PublishedDirectory, type PublishedDirectoryComponents, type StoredDirectory } from './published-directory.ts'

@@ -1,5 +1,11 @@
 import { type Digest, isDigest } from '../../oci/digest.ts'
-import { DOCKER_MANIFEST, DOCKER_MANIFEST_LIST, OCI_ARTIFACT, OCI_INDEX, OCI_MANIFEST } from '../../oci/media-types.ts'
+import {
+  DOCKER_MANIFEST,
+  DOCKER_MANIFEST_LIST,
+  OCI_ARTIFACT,
+  OCI_INDEX,
+  OCI_MANIFEST,
+} from '../../oci/manifest/media-types.ts'
 import { ClientError } from '../errors.ts'
 import { hostOf, type Answer } from '../http/answer.ts'
 import { urlFrom } from '../http/plain-http.ts'

@@ -4,7 +4,7 @@
  */
 import type { Digest } from '../../oci/digest.ts'
 import { isDigest } from '../../oci/digest.ts'
-import { parseMediaType } from '../../oci/media-types.ts'
+import { parseMediaType } from '../../oci/manifest/media-types.ts'
 import type { AbortOptions } from '../abort-options.ts'
 import { ClientError } from '../errors.ts'
 import { jsonOf, requireStatus, type Answer } from '../http/answer.ts'

@@ -9,7 +9,7 @@ import { publishedImages } from '../../registry/tags/published-tags.ts'
 import { digestKey } from '../../registry/digest-key.ts'
 import { OciError } from '../../oci/errors.ts'
 import { everything } from '../../oci/pagination.ts'
-import type { BlobFetches } from '../../registry/mirror/blob-fetches.ts'
+import type { BlobFetches } from '../../registry/mirror/fetch/blob-fetches.ts'
 import type { Collection } from '../../registry/history.ts'
 import type { Uploads } from '../../registry/uploads/uploads.ts'
 import {

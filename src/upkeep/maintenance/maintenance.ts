@@ -14,7 +14,7 @@ import { translateErrors } from '../../registry/errors.ts'
 import type { EventOrigin } from '../../registry/event-sink.ts'
 import type { Mirroring } from '../../registry/mirror/mirroring.ts'
 import type { Quotas } from '../../registry/quotas/quotas.ts'
-import type { ReadOnlyMode } from '../../registry/read-only-mode.ts'
+import type { ReadOnlyMode } from '../../registry/policies/read-only-mode.ts'
 import type { Change, Differences, HistoryLog, ListInit } from '../history/history-log.ts'
 import type { Undo, Undone } from '../history/undo.ts'
 import {

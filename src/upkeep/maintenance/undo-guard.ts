@@ -1,6 +1,6 @@
 import type { Caller } from '../../access/caller.ts'
 import type { Index, TagRecord } from '../../index/index.ts'
-import type { ImmutableTags } from '../../registry/immutable-tags.ts'
+import type { ImmutableTags } from '../../registry/policies/immutable-tags.ts'
 import type { Quotas } from '../../registry/quotas/quotas.ts'
 import type { Plan } from '../history/past-state.ts'
 import type { UndoPermit } from '../history/undo.ts'

@@ -3,7 +3,7 @@ import type { Content, ContentReader, ContentStore } from '../../ipfs/content-st
 import { digestCid } from '../../ipfs/digests/digest-cid.ts'
 import type { Index, ManifestRecord } from '../../index/index.ts'
 import { algorithmOf, type Digest } from '../../oci/digest.ts'
-import type { Descriptor } from '../../oci/descriptor.ts'
+import type { Descriptor } from '../../oci/manifest/descriptor.ts'
 import type { FoundImages } from './found-images.ts'
 import { findBlob, type LayoutManifest } from '../../registry/image/read-image.ts'
 import { addImageRoot } from '../../registry/image/image-root.ts'

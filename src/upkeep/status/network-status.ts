@@ -12,7 +12,7 @@ import type { NetworkProfile } from '../../ipfs/node/libp2p.ts'
 import type { Peer, PeerDescription } from '../../ipfs/node/peer.ts'
 import { reachabilityOf, type Reachability } from '../../ipfs/node/reachability.ts'
 import type { Retrieval } from '../../ipfs/retrieval/retrieval.ts'
-import type { BlobFetches } from '../../registry/mirror/blob-fetches.ts'
+import type { BlobFetches } from '../../registry/mirror/fetch/blob-fetches.ts'
 import type { ServedBytes, ServedReport } from './served-bytes.ts'
 
 /** Peers that are listed; the rest is only counted */

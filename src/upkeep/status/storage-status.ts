@@ -1,6 +1,6 @@
 import type { Index } from '../../index/index.ts'
 import type { QuotaUsage } from '../../registry/quotas/quotas.ts'
-import type { ReadOnlyMode, ReadOnlyState } from '../../registry/read-only-mode.ts'
+import type { ReadOnlyMode, ReadOnlyState } from '../../registry/policies/read-only-mode.ts'
 import type { CurrentRun, Run, RunLog } from '../../scheduling/run-log.ts'
 import type { BackupSummary } from '../backup/backups.ts'
 import type { FsckProgress, FsckSummary } from '../fsck/fsck.ts'

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { hashSync } from 'bcryptjs'
-import { parsePasswords, PasswordCheck } from '../../../src/access/htpasswd.ts'
+import { parsePasswords, PasswordCheck } from '../../../src/access/files/htpasswd.ts'
 
 const passwords = parsePasswords('htpasswd', `low:${hashSync('right', 4)}\nhigh:${hashSync('right', 5)}\n`)
 

@@ -10,7 +10,7 @@ import {
   DOCKER_MANIFEST_V1_SIGNED,
   isMediaType,
   isSafeManifestType,
-} from '../../../src/oci/media-types.ts'
+} from '../../../src/oci/manifest/media-types.ts'
 
 /** https://mimesniff.spec.whatwg.org/#mime-type-groups, and what browsers show beside them */
 const shown = [

@@ -13,7 +13,7 @@ import {
   isUnreadable,
 } from '../../../src/ipfs/errors.ts'
 import { OciError } from '../../../src/oci/errors.ts'
-import { UpstreamError } from '../../../src/registry/mirror/upstream.ts'
+import { UpstreamError } from '../../../src/registry/upstream.ts'
 import { isStorageFull, toOciError, translateErrorsOf } from '../../../src/registry/errors.ts'
 
 const notFound = Object.assign(new Error('no block'), { name: 'NotFoundError' })

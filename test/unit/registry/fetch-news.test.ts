@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { describe, it } from 'node:test'
 import type { LeafRange, LeafRun } from '../../../src/ipfs/digests/digest-messages.ts'
-import { FetchNews } from '../../../src/registry/mirror/fetch-news.ts'
+import { FetchNews } from '../../../src/registry/mirror/fetch/fetch-news.ts'
 
 const hashes = [0, 1, 2, 3].map(leaf => createHash('sha256').update(String(leaf)).digest())
 

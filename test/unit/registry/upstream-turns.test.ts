@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import type { Digest } from '../../../src/oci/digest.ts'
-import { placeInLine, seedOf } from '../../../src/registry/mirror/upstream-turns.ts'
+import { placeInLine, seedOf } from '../../../src/registry/mirror/fetch/upstream-turns.ts'
 
 const digest: Digest = `sha256:${'ab'.repeat(32)}`
 const seeds = Array.from({ length: 8 }, (_, i) => seedOf(digest, `peer ${i}`))

@@ -6,9 +6,9 @@ import { formatImageName } from '../../../oci/image-name.ts'
 import { everything } from '../../../oci/pagination.ts'
 import { maxNameLength, parseName, parseTag, type Reference } from '../../../oci/reference.ts'
 import { translateErrors } from '../../errors.ts'
-import type { MirrorRepository } from '../mirror-repository.ts'
-import type { UpstreamMirrors } from '../mirrors.ts'
-import type { Upstream } from '../upstream.ts'
+import type { MirrorRepository } from '../images/mirror-repository.ts'
+import type { UpstreamMirrors } from '../images/mirrors.ts'
+import type { Upstream } from '../../upstream.ts'
 
 /** What can't be in a name or a tag, and begins a glob */
 const globCharacter = /[*?[{]/

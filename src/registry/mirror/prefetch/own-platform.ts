@@ -1,4 +1,4 @@
-import type { Platform } from '../../../oci/platform.ts'
+import type { Platform } from '../../../oci/manifest/platform.ts'
 
 /** Go's names of architectures, where they differ from those of Node.js */
 const architectures: Partial<Record<NodeJS.Architecture, string>> = { x64: 'amd64', ia32: '386', ppc64: 'ppc64le' }

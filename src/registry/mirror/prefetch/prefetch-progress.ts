@@ -1,4 +1,4 @@
-import type { CameFrom } from '../fetched-leaves.ts'
+import type { CameFrom } from '../fetch/fetched-leaves.ts'
 import { addTo, sum, type ImagePrefetch } from './image-prefetch.ts'
 
 const second = 1000

@@ -4,7 +4,7 @@ import type { Logger } from '../../../log.ts'
 import type { Digest } from '../../../oci/digest.ts'
 import { OciError } from '../../../oci/errors.ts'
 import { toOciError } from '../../errors.ts'
-import type { ReadOnlyMode } from '../../read-only-mode.ts'
+import type { ReadOnlyMode } from '../../policies/read-only-mode.ts'
 import type { ImageNames, NamedImage } from './image-names.ts'
 import { sum, type PrefetchedImage } from './image-prefetch.ts'
 

@@ -9,7 +9,7 @@
  */
 import { OciError } from '../../../oci/errors.ts'
 import type { Logger } from '../../../log.ts'
-import { formatPlatform, readPlatform, type Platform } from '../../../oci/platform.ts'
+import { formatPlatform, readPlatform, type Platform } from '../../../oci/manifest/platform.ts'
 import { Slots } from '../../../scheduling/slots.ts'
 import { toOciError } from '../../errors.ts'
 import { ImageNames, type ImageNamesComponents, type NamedImage } from './image-names.ts'

@@ -1,5 +1,5 @@
 import { TimeSlice } from '../../../scheduling/time-slice.ts'
-import { limited, textOf, type Limited } from '../limited.ts'
+import { limited, textOf, type Limited } from '../content/limited.ts'
 import type { LayerTree } from './layer-tree.ts'
 import type { FileType, TarEntry } from './tar-entries.ts'
 

@@ -8,14 +8,13 @@
  *   what is in an archive
  * - `layer-tree.ts`: layers one on top of the other; `file-comparison.ts`: two of these
  */
-import type { Descriptor } from '../../../oci/descriptor.ts'
+import type { Descriptor } from '../../../oci/manifest/descriptor.ts'
 import type { Digest } from '../../../oci/digest.ts'
 import { OciError } from '../../../oci/errors.ts'
 import { ClientLimit } from '../../client-limit.ts'
-import type { LocalRepository } from '../../repositories/local-repository.ts'
-import type { Blob } from '../../repository.ts'
-import type { ImageContent } from '../image-details.ts'
-import { limited, textOf, type Limited } from '../limited.ts'
+import type { Blob, StoredRepository } from '../../repository.ts'
+import type { ImageContent } from '../content/image-details.ts'
+import { limited, textOf, type Limited } from '../content/limited.ts'
 import { compareFiles, type FileComparison, type ShownFile } from './file-comparison.ts'
 import { contentsOf, readLayer, stacked, type LayerFiles } from './layer-tree.ts'
 import { ListingBounds, ListingRefused, maxEntries, maxStoredBytes, type ListingRefusal } from './listing-bounds.ts'
@@ -50,10 +49,10 @@ type Image = Pick<ImageContent, 'repository' | 'layers'>
 export class ImageFiles {
   /** Of the layers that are read for a listing, as they are stored, and of what is in them */
   readonly bounds = { bytes: maxStoredBytes, entries: maxEntries }
-  readonly #local: (name: string) => Pick<LocalRepository, 'blob'>
+  readonly #local: (name: string) => Pick<StoredRepository, 'blob'>
   readonly #limit = new ClientLimit({ what: 'listings of files', max: 2, maxPerClient: 1 })
 
-  constructor({ local }: { local: (name: string) => Pick<LocalRepository, 'blob'> }) {
+  constructor({ local }: { local: (name: string) => Pick<StoredRepository, 'blob'> }) {
     this.#local = local
   }
 

@@ -1,7 +1,7 @@
 import type { KeyObject } from 'node:crypto'
-import type { Lasting } from '../signature-format.ts'
-import { describeSubject, isAccepted, type Trust } from './authority.ts'
-import { Certificate } from './certificate.ts'
+import type { Lasting } from '../formats/signature-format.ts'
+import { describeSubject, isAccepted, type Trust } from '../formats/authority.ts'
+import { Certificate } from '../formats/certificate.ts'
 
 /** What is read of a chain, which anybody may make as long as he likes */
 const maxChain = 10

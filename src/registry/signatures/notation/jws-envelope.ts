@@ -1,5 +1,5 @@
-import { isObject } from '../../../oci/manifest-fields.ts'
-import { jsonObject } from '../signature-format.ts'
+import { isObject } from '../../../oci/manifest/manifest-fields.ts'
+import { jsonObject } from '../formats/signature-format.ts'
 import { header, type Envelope } from './envelope.ts'
 
 const base64 = /^[A-Za-z0-9+/]+={0,2}$/

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, it } from 'node:test'
-import { verifyCertificate } from '../../../../src/access/peer-certificate.ts'
+import { verifyCertificate } from '../../../../src/access/files/peer-certificate.ts'
 import { temporaryDirectory, type TemporaryDirectory } from '../../../fixtures/temporary.ts'
 import { ipdr } from '../ipdr.ts'
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Caller } from '../../../../src/access/caller.ts'
-import { BlockAccess } from '../../../../src/registry/block-access.ts'
+import { BlockAccess } from '../../../../src/registry/sharing/block-access.ts'
 import { ImagesByRoot } from '../../../../src/registry/repositories/images-by-root.ts'
 import { VerifiedFiles } from '../../../../src/registry/image/verified-files.ts'
 import { basic, TestAccess } from '../../../fixtures/access.ts'

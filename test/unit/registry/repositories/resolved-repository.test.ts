@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 import type { Caller } from '../../../../src/access/caller.ts'
-import { BlockAccess } from '../../../../src/registry/block-access.ts'
+import { BlockAccess } from '../../../../src/registry/sharing/block-access.ts'
 import { Registry } from '../../../../src/registry/repositories/registry.ts'
 import { basic, TestAccess } from '../../../fixtures/access.ts'
 import { randomBytes, sha256 } from '../../../fixtures/images.ts'

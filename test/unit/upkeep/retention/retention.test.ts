@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { afterEach, beforeEach, describe, it } from 'node:test'
 import type { Digest } from '../../../../src/oci/digest.ts'
 import { everything } from '../../../../src/oci/pagination.ts'
-import { ImmutableTags } from '../../../../src/registry/immutable-tags.ts'
+import { ImmutableTags } from '../../../../src/registry/policies/immutable-tags.ts'
 import type { EventSink, NewEvent } from '../../../../src/registry/event-sink.ts'
 import { PullNotes } from '../../../../src/registry/pull-notes.ts'
 import {

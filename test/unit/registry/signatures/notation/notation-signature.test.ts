@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { KeyUsageFlags } from '@peculiar/asn1-x509'
-import { parseIdentity } from '../../../../../src/registry/signatures/notation/authority.ts'
+import { parseIdentity } from '../../../../../src/registry/signatures/formats/authority.ts'
 import { verifyNotation } from '../../../../../src/registry/signatures/notation/notation-signature.ts'
-import type { Verdict } from '../../../../../src/registry/signatures/signature-format.ts'
+import type { Verdict } from '../../../../../src/registry/signatures/formats/signature-format.ts'
 import {
   authorityOf,
   issue,
