@@ -21,11 +21,14 @@ describe('a rate that is shared', () => {
 
   it('gives turns by rotation, however many one waits for', async () => {
     const turns: string[] = []
-    const rate = new FairRate({ bytesPerSecond: 100_000 })
+    let now = 0
+    const rate = new FairRate({ bytesPerSecond: 100_000, now: () => now })
     const run = async (taker: string): Promise<void> => {
       await rate.run(taker, 1000, async () => {
         turns.push(taker)
         rate.take(taker, 1000)
+        // by then the next one may begin, and all wait since the first turn
+        now += 1000
       })
     }
     await Promise.all([...Array.from({ length: 8 }, async () => await run('a')), run('b'), run('c'), run('b')])

@@ -214,9 +214,17 @@ describe('readers of the same block', () => {
         return await deliver.promise
       },
     })
+    let lookedFor = 0
+    const { read: readBlock } = blockstore
+    blockstore.read = async (...args) =>
+      await readBlock.apply(blockstore, args).finally(() => {
+        lookedFor++
+      })
     const first = read(retrieval, leaving.signal)
     const second = read(retrieval)
-    await turns(() => fetches > 0)
+    // the second shares the fetch once it has not found the block here
+    await turns(() => fetches > 0 && lookedFor === 2)
+    await setImmediate()
     leaving.abort()
     await assert.rejects(first, { name: 'AbortError' })
     deliver.resolve(bytes)

@@ -39,11 +39,12 @@ test('images that become public are provided, and no others', async () => {
   await until('both are provided', () => provided.length === 2)
   change(['c'])
   change(['c', 'd'])
-  await until('the last is provided', () => provided.length === 3)
+  await until('the last is provided', () => provided.includes(roots.d))
   await publicRoots.stop()
-  assert.deepEqual(provided, [roots.b, roots.c, roots.d])
+  // rules that change before all is provided have the rest provided again
+  assert.deepEqual([...new Set(provided)], [roots.b, roots.c, roots.d])
   assert.deepEqual(
     blobs.filter(({ digest }) => digest === layer.digest),
-    Array(3).fill({ digest: layer.digest, size: bytes.byteLength }),
+    Array(provided.length).fill({ digest: layer.digest, size: bytes.byteLength }),
   )
 })

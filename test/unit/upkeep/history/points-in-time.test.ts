@@ -60,7 +60,11 @@ describe('a time instead of a state', () => {
   it('is refused in the future, and before anything is known', async () => {
     await push(10, 'app', 'v1')
     const refused = async (minutes: number, reason: RegExp): Promise<void> => {
-      for (const attempt of [administration.undo('app', at(minutes)), administration.diff({ from: at(minutes) })]) {
+      const attempts = [
+        async () => await administration.undo('app', at(minutes)),
+        async () => await administration.diff({ from: at(minutes) }),
+      ]
+      for (const attempt of attempts) {
         await assert.rejects(attempt, ({ code, detail }: { code: string; detail: { reason: string } }) => {
           assert.match(detail.reason, reason)
           return code === 'REQUEST_INVALID'
