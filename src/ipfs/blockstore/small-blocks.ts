@@ -3,6 +3,9 @@ import { join } from 'node:path'
 import type { MultihashDigest } from 'multiformats/cid'
 import { blockDirectories, multihashOf } from './layout.ts'
 
+/** So that the disk need not wait for us */
+const readAtOnce = 16
+
 export interface SmallBlock {
   multihash: MultihashDigest
   bytes: Uint8Array
@@ -21,19 +24,37 @@ export async function* smallBlocks(
 ): AsyncGenerator<SmallBlock> {
   for (const directory of await blockDirectories(location)) {
     const files = await readdir(join(location, directory))
-    for (const file of files) {
+    for (let i = 0; i < files.length; i += readAtOnce) {
       signal.throwIfAborted()
-      const multihash = multihashOf(file)
-      const block = join(location, directory, file)
-      if (multihash === undefined) {
-        continue
-      }
-      // the block may have been deleted meanwhile
-      const { size = Infinity } = await stat(block).catch(() => ({}) as { size?: number })
-      if (size <= maxBytes) {
-        yield { multihash, bytes: await readFile(block, { signal }) }
-      }
+      const some = files.slice(i, i + readAtOnce)
+      const blocks = await Promise.all(
+        some.map(async file => await smallBlock(join(location, directory), file, maxBytes, signal)),
+      )
+      yield* blocks.filter(block => block !== undefined)
     }
     onDirectory(files.length)
+  }
+}
+
+async function smallBlock(
+  directory: string,
+  file: string,
+  maxBytes: number,
+  signal: AbortSignal,
+): Promise<SmallBlock | undefined> {
+  const multihash = multihashOf(file)
+  if (multihash === undefined) {
+    return undefined
+  }
+  const block = join(directory, file)
+  try {
+    const { size } = await stat(block)
+    return size <= maxBytes ? { multihash, bytes: await readFile(block, { signal }) } : undefined
+  } catch (err) {
+    if ((err as NodeJS.ErrnoException).code === 'ENOENT') {
+      // deleted meanwhile
+      return undefined
+    }
+    throw err
   }
 }

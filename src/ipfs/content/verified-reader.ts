@@ -1,3 +1,4 @@
+import { LRUCache } from 'lru-cache'
 import { BufferPool } from '../blocks/buffer-pool.ts'
 import { readVerified } from '../blocks/verify-block.ts'
 import type { DurableBlockstore } from '../blockstore/blockstore.ts'
@@ -7,11 +8,35 @@ import { DagReader } from './dag-reader.ts'
 import { leavesReadAhead } from './leaf-limits.ts'
 
 const readAhead = leavesReadAhead.verified
+/** Bytes of a block that is remembered: most directories, manifests and configs are smaller */
+const maxRemembered = 16 * 1024
 
-/** Reads what is stored here and compares every block with its CID, for files that are not covered by a digest */
-export function verifiedReader(blockstore: Pick<DurableBlockstore, 'read'>): ContentReader {
-  const blocks = {
-    read: async (...args: Parameters<DurableBlockstore['read']>) => await readVerified(blockstore, ...args),
+/**
+ * Reads what is stored here and compares every block with its CID, for files that are not covered by a digest
+ *
+ * @param init.remembered bytes of small blocks that are kept in memory once they were compared, for a reader that comes
+ *   back to the same directories again and again; @default 0
+ */
+export function verifiedReader(
+  blockstore: Pick<DurableBlockstore, 'read'>,
+  { remembered = 0 }: { remembered?: number } = {},
+): ContentReader {
+  const small =
+    remembered === 0
+      ? undefined
+      : new LRUCache<string, Uint8Array>({ maxSize: remembered, sizeCalculation: ({ byteLength }) => byteLength + 1 })
+  const read = async (...[cid, options]: Parameters<DurableBlockstore['read']>): Promise<Uint8Array> => {
+    const key = cid.toString()
+    const known = small?.get(key)
+    if (known !== undefined) {
+      return known
+    }
+    const bytes = await readVerified(blockstore, cid, options)
+    if (bytes.byteLength <= maxRemembered) {
+      // the buffer that a reader gave is used again for another block
+      small?.set(key, Uint8Array.from(bytes))
+    }
+    return bytes
   }
-  return new DagReader({ blocks, buffers: new BufferPool(leafSize, 2 * readAhead) }, { readAhead })
+  return new DagReader({ blocks: { read }, buffers: new BufferPool(leafSize, 2 * readAhead) }, { readAhead })
 }

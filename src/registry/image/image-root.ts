@@ -134,16 +134,19 @@ export async function storeImageRoot(
   options: Pick<AddOptions, 'onBlock'> = {},
 ): Promise<string> {
   const manifests = new Map([[top.digest, contentOf(top)], ...parts.manifests])
-  const version = await content.add(encode({ imageLayoutVersion: '1.0.0' }), options)
-  const index = await content.add(encode(layoutIndex(top, layout)), options)
-  const manifestDirectory = await content.addDirectory(
-    [
-      { name: 'latest', content: contentOf(top) },
-      ...Array.from(manifests, ([digest, content]) => ({ name: digest, content })),
-    ],
-    options,
-  )
-  const blobDirectory = await addBlobDirectory(content, new Map([...parts.blobs, ...manifests]), options)
+  // none of them needs another, and each is on disk before the root is
+  const [version, index, manifestDirectory, blobDirectory] = await Promise.all([
+    content.add(encode({ imageLayoutVersion: '1.0.0' }), options),
+    content.add(encode(layoutIndex(top, layout)), options),
+    content.addDirectory(
+      [
+        { name: 'latest', content: contentOf(top) },
+        ...Array.from(manifests, ([digest, content]) => ({ name: digest, content })),
+      ],
+      options,
+    ),
+    addBlobDirectory(content, new Map([...parts.blobs, ...manifests]), options),
+  ])
   const root = await content.addDirectory(
     [
       { name: 'oci-layout', content: version },

@@ -11,6 +11,7 @@ import type { Descriptor } from '../../oci/manifest/descriptor.ts'
 import type { CidStore } from '../../registry/tags/cid-store.ts'
 import { readTopManifest } from '../../registry/image/read-image.ts'
 import type { LinkGuard } from '../../registry/link-guard.ts'
+import { forEach } from '../../scheduling/for-each.ts'
 import { FoundImages, maxRootBytes, type FoundImage } from './found-images.ts'
 import { ImageRebuilder } from './image-rebuilder.ts'
 import type { RebuildProblem, RebuiltImage } from './rebuild-work.ts'
@@ -18,6 +19,10 @@ import { claims, type Claim } from './tag-claims.ts'
 
 /** The repository for images that no tag leads to */
 const recoveredRepository = 'recovered'
+/** Bytes of blocks in memory: an image is read when it is found, and again for each image that it may have a part of */
+const rememberedBytes = 16 * 1024 * 1024
+/** Roots whose manifests are read at a time */
+const rootsAtOnce = 8
 /** Problems of one image that are named in the log */
 const maxNamed = 10
 
@@ -78,7 +83,7 @@ export class RebuildRun {
   constructor(components: RebuildRunComponents, signal: AbortSignal) {
     this.#components = components
     this.#signal = signal
-    this.#reader = verifiedReader(components.blockstore)
+    this.#reader = verifiedReader(components.blockstore, { remembered: rememberedBytes })
     this.#rebuilder = new ImageRebuilder({ ...components, reader: this.#reader, found: this.#found })
   }
 
@@ -88,9 +93,10 @@ export class RebuildRun {
     const onDirectory = (blocks: number): void => {
       this.progress.blocks += blocks
     }
-    for await (const block of smallBlocks(blockstore.path, maxRootBytes, { signal, onDirectory })) {
+    const small = smallBlocks(blockstore.path, maxRootBytes, { signal, onDirectory })
+    await forEach(small, rootsAtOnce, signal, async (block, signal) => {
       await this.#found.add(this.#reader, block, signal)
-    }
+    })
     this.outcome.problems.push(...this.#found.problems)
     this.progress.phase = 'tags'
     for await (const claim of claims(cidStore, this.#reader, await names.published(), signal)) {
