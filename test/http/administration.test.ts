@@ -104,6 +104,7 @@ const administration = new Administration({
   backups: {
     begin: async ({ size }) => ({
       root: cid,
+      size: 1234,
       leftOut: [{ repository: 'a/b', digest: 'sha256:1', reason: 'gone' }],
       bytes: encodeCar(cid, blocks(size)),
       [Symbol.asyncDispose]: async () => {

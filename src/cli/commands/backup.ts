@@ -41,14 +41,19 @@ async function copy(target: string, flags: Flags, context: CliContext, signal: A
   const result = await withProgress(
     context,
     flags,
-    ({ blocks, bytes }: { blocks: number; bytes: number }) => ({ text: `${blocks} blocks received`, bytes }),
+    ({ blocks, bytes, total }: { blocks: number; bytes: number; total: number | undefined }) => ({
+      text: `${blocks} blocks received`,
+      bytes,
+      // the appliance knows about how much it is
+      total: total === undefined ? undefined : Math.max(bytes, total),
+    }),
     async onProgress =>
       await backup(
         appliance,
         {
           ...init,
-          onProgress: (blocks, bytes) => {
-            onProgress({ blocks, bytes })
+          onProgress: (blocks, bytes, total) => {
+            onProgress({ blocks, bytes, total })
           },
         },
         { signal },

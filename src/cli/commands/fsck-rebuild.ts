@@ -35,9 +35,16 @@ export async function rebuildIndex(
   }
 }
 
-function state({ phase, blocks, manifests, blobs }: RebuildProgress): ProgressState {
+function state({ phase, blocks, manifests, blobs, images, total }: RebuildProgress): ProgressState {
   const step = { blocks: 'looking for images', tags: 'rebuilding tagged images', rest: 'rebuilding the rest' }[phase]
-  return { text: `${step}: ${blocks} blocks read, ${manifests} manifests and ${blobs} blobs rebuilt`, step: phase }
+  const items = phase === 'blocks' ? { done: blocks, name: 'blocks' } : { done: images, name: 'images' }
+  return {
+    text: `${step}: ${blocks} blocks read, ${manifests} manifests and ${blobs} blobs rebuilt`,
+    // of all images, some have tags: both steps are one way through them
+    step: phase === 'blocks' ? phase : 'images',
+    // a server of an older version does not count images
+    items: images === undefined ? undefined : { ...items, total },
+  }
 }
 
 function summary({ tags, manifests, blobs, recovered, partial, absent, problems, seconds }: RebuildResult): string {

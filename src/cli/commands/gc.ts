@@ -38,13 +38,19 @@ export function addGcCommand(program: Command, context: CliContext): void {
     })
 }
 
-function state({ phase, roots, blocks, bytes }: CollectionProgress): ProgressState {
+function state({ phase, roots, blocks, bytes, checked, total }: CollectionProgress): ProgressState {
   const texts = {
     index: 'reading the index',
     mark: `${roots} roots marked`,
     sweep: `${roots} roots marked, ${blocks} blocks (${formatSize(bytes)}) of garbage found`,
   }
-  return { text: texts[phase], step: phase }
+  const items = {
+    index: undefined,
+    mark: { done: roots, name: 'roots' },
+    // a server of an older version does not count them
+    sweep: checked === undefined ? undefined : { done: checked, total, name: 'blocks' },
+  }
+  return { text: texts[phase], step: phase, items: items[phase] }
 }
 
 function summary({ dryRun, manifests, links, cached, blocks, bytes, seconds }: CollectionResult): string {

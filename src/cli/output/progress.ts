@@ -23,9 +23,11 @@ export interface ProgressState {
   hasSize?: boolean | undefined
   /** Of how many; undefined: nobody knows */
   total?: number | undefined
+  /** What is counted instead of bytes, such as `{ done: 10, total: 40, name: 'blocks' }`; `total` may be an estimate */
+  items?: { done: number; total?: number | undefined; name: string } | undefined
   /** Where they come from, if that is not plain */
   source?: string | undefined
-  /** Seconds that it will still take; @default by the bytes that are left and the rate */
+  /** Seconds that it will still take; @default by what is left and the rate */
   left?: number | undefined
 }
 
@@ -46,13 +48,17 @@ export function showProgress(
   if (silent) {
     return { show: () => {}, [Symbol.dispose]: () => {} }
   }
-  const rate = new Rate()
+  let rate = new Rate()
   const interval = terminal === undefined ? printedAgain : redrawn
   let next = performance.now() + (terminal === undefined ? quietFor : 0)
   let step: string | undefined
   return {
     show: state => {
-      const perSecond = state.bytes === undefined ? 0 : rate.add(state.bytes)
+      if (state.step !== step) {
+        rate = new Rate()
+      }
+      const done = state.items?.done ?? state.bytes
+      const perSecond = done === undefined ? 0 : rate.add(done)
       if (performance.now() < next && state.step === step) {
         return
       }
@@ -71,13 +77,17 @@ export function showProgress(
   }
 }
 
-/** @param rate bytes per second */
-export function progressText({ bytes, hasSize, left, source, text, total }: ProgressState, rate: number): string {
-  const rest = left ?? (bytes === undefined || total === undefined || rate <= 0 ? undefined : (total - bytes) / rate)
+/** @param rate items per second where there are items, otherwise bytes */
+export function progressText(state: ProgressState, rate: number): string {
+  const { items, left, source, text } = state
+  const { done, total } = items ?? { done: state.bytes, total: state.total }
+  const rest = left ?? (done === undefined || total === undefined || rate <= 0 ? undefined : (total - done) / rate)
   return [
     text,
-    ...sizeOf({ bytes, hasSize, total }),
-    ...(bytes === undefined || rate <= 0 ? [] : [`${formatSize(rate)}/s`]),
+    ...(items === undefined ? sizeOf(state) : shareOf(items)),
+    ...(done === undefined || rate <= 0
+      ? []
+      : [items === undefined ? formatSize(rate) : itemRate(rate, items.name)].map(each => `${each}/s`)),
     ...(source === undefined ? [] : [`from ${source}`]),
     ...(rest === undefined || !Number.isFinite(rest) ? [] : [`${formatTime(Math.max(0, rest))} left`]),
   ].join(', ')
@@ -88,6 +98,16 @@ function sizeOf({ bytes, hasSize = false, total }: Pick<ProgressState, 'bytes' |
     return []
   }
   return [total === undefined ? formatSize(bytes) : formatShare(bytes, total)]
+}
+
+function shareOf({ done, name, total }: NonNullable<ProgressState['items']>): string[] {
+  return total === undefined
+    ? []
+    : [`${Math.floor((100 * Math.min(done, total)) / Math.max(1, total))} % of ${total} ${name}`]
+}
+
+function itemRate(rate: number, name: string): string {
+  return `${rate < 10 ? rate.toFixed(1) : Math.round(rate)} ${name}`
 }
 
 /** Seconds as people read them, such as `3 min 20 s` */

@@ -28,15 +28,8 @@ import { lastOf } from './progress-lines.ts'
 import { backupTimeout, networkTimeout } from '../timeouts.ts'
 import type { AbortOptions } from '../../remote/abort-options.ts'
 import { askJson, jsonBody } from './ask-json.ts'
+import type { BackupAnswer } from './backup-answer.ts'
 import { HistoryClient } from './history-client.ts'
-
-/** What an appliance could not put into a backup, because it is missing or damaged */
-export interface LeftOut {
-  /** Manifests and blobs */
-  count: number
-  /** The first of them, as `<repository>@<digest>` */
-  names: string[]
-}
 
 export interface ReadOnlyAnswer {
   readOnly: boolean
@@ -238,13 +231,9 @@ export class ApplianceClient {
    * Begins a backup of everything that the appliance has
    *
    * @param keys of the blocks to leave out, as an earlier backup has them
-   * @returns the root of the backup, what is missing from it, and the bytes of a CAR file
    * @throws ResponseError
    */
-  async backup(
-    keys: () => AsyncIterable<Uint8Array>,
-    options: AbortOptions = {},
-  ): Promise<{ root: string; leftOut: LeftOut; bytes: AsyncIterable<Uint8Array> }> {
+  async backup(keys: () => AsyncIterable<Uint8Array>, options: AbortOptions = {}): Promise<BackupAnswer> {
     const answer = await this.#connection.request('/ipdr/v1/backup', {
       ...options,
       method: 'POST',
@@ -254,7 +243,9 @@ export class ApplianceClient {
     })
     await requireStatus(answer, 'backup')
     const [count, ...names] = (answer.headers.get('X-Ipdr-Left-Out') ?? '0').split(' ')
+    const size = Number(answer.headers.get('X-Ipdr-Bytes') ?? NaN)
     return {
+      size: Number.isSafeInteger(size) ? size : undefined,
       root: answer.headers.get('X-Ipfs-Roots') ?? '',
       leftOut: { count: Number(count), names },
       bytes: answer.body(),

@@ -8,7 +8,8 @@ import { mkdir, open, rename, rm, stat, type FileHandle } from 'node:fs/promises
 import { basename, dirname, join } from 'node:path'
 import { asyncIterableReader } from '@ipld/car/decoder'
 import { readCarBlocks, readCarRoot } from '../../ipfs/car/car.ts'
-import type { ApplianceClient, LeftOut } from '../appliance/appliance-client.ts'
+import type { ApplianceClient } from '../appliance/appliance-client.ts'
+import type { LeftOut } from '../appliance/backup-answer.ts'
 import { nextBackupName, syncDirectory, writeBackupList, type ListedFile } from './backup-directory.ts'
 import { ClientError } from '../../remote/errors.ts'
 import type { AbortOptions } from '../../remote/abort-options.ts'
@@ -27,8 +28,8 @@ export interface BackupInit {
   since?: readonly string[] | undefined
   /** Do not compare the blocks of earlier backups with their CIDs */
   quick?: boolean | undefined
-  /** Called with the total that the appliance has sent so far */
-  onProgress?: ((blocks: number, bytes: number) => void) | undefined
+  /** Called with what the appliance has sent so far, in blocks and bytes, and about how many bytes it sends */
+  onProgress?: ((blocks: number, bytes: number, total: number | undefined) => void) | undefined
 }
 
 export interface BackupResult {
@@ -121,7 +122,7 @@ async function writeBackup(
   { onProgress }: BackupInit,
   options: AbortOptions,
 ): Promise<{ root: string; written: Written; leftOut: LeftOut }> {
-  const { root, bytes, leftOut } = await appliance.backup(async function* () {
+  const { root, bytes, leftOut, size } = await appliance.backup(async function* () {
     yield* before?.blocks.keys.bytes() ?? []
   }, options)
   try {
@@ -134,7 +135,7 @@ async function writeBackup(
     for await (const _ of readCarBlocks(reader)) {
       options.signal?.throwIfAborted()
       blocks++
-      onProgress?.(blocks, reader.pos)
+      onProgress?.(blocks, reader.pos, size)
     }
     await file.sync()
     return { root, written: { blocks, bytes: reader.pos }, leftOut }

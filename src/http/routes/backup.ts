@@ -26,7 +26,8 @@ const maxNamed = 20
  * ```
  * POST /ipdr/v1/backup   body: application/vnd.ipdr.block-keys, the first 16 bytes of the digest of each block to
  *                        leave out; answer: a CAR. X-Ipdr-Left-Out has the number of manifests and blobs that are
- *                        missing from it because they are damaged, then the first of them as <repository>@<digest>
+ *                        missing from it because they are damaged, then the first of them as <repository>@<digest>;
+ *                        X-Ipdr-Bytes, about how many bytes will come
  * POST /ipdr/v1/restore  body: application/vnd.ipld.car; answer: lines of JSON, as of /ipdr/v1/gc
  * ```
  *
@@ -49,7 +50,12 @@ export function backupRoutes(
       try {
         await using backup = await administration.backup(bodyOf(req, turns, bodyRate), signal)
         clearInterval(waiting)
-        res.set({ 'Content-Type': carType, 'X-Ipfs-Roots': backup.root, ...leftOutHeader(backup.leftOut) })
+        res.set({
+          'Content-Type': carType,
+          'X-Ipfs-Roots': backup.root,
+          'X-Ipdr-Bytes': `${backup.size}`,
+          ...leftOutHeader(backup.leftOut),
+        })
         await writeBody(res, backup.bytes, signal)
         res.end()
       } finally {

@@ -15,14 +15,16 @@ export interface SmallBlock {
  * The blocks of at most `maxBytes` bytes, as they lie on disk: a rebuild of the index looks among them for image roots
  *
  * @param location of the blockstore
- * @param onDirectory called after each directory with the number of blocks in it, larger ones included
+ * @param onDirectory called after each directory with the number of blocks in it, larger ones included, and the share
+ *   of the directories that are done: 1 after the last
  */
 export async function* smallBlocks(
   location: string,
   maxBytes: number,
-  { signal, onDirectory }: { signal: AbortSignal; onDirectory: (blocks: number) => void },
+  { signal, onDirectory }: { signal: AbortSignal; onDirectory: (blocks: number, share: number) => void },
 ): AsyncGenerator<SmallBlock> {
-  for (const directory of await blockDirectories(location)) {
+  const directories = await blockDirectories(location)
+  for (const [done, directory] of directories.entries()) {
     const files = await readdir(join(location, directory))
     for (let i = 0; i < files.length; i += readAtOnce) {
       signal.throwIfAborted()
@@ -32,7 +34,7 @@ export async function* smallBlocks(
       )
       yield* blocks.filter(block => block !== undefined)
     }
-    onDirectory(files.length)
+    onDirectory(files.length, (done + 1) / directories.length)
   }
 }
 

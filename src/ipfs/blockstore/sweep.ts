@@ -20,13 +20,19 @@ export interface SweepOptions {
   /** @default unhurried, so that pushes and pulls go first */
   pace?: Pace | undefined
   /** Called after each directory with the totals so far */
-  onProgress?: ((swept: Swept) => void) | undefined
+  onProgress?: ((progress: SweepProgress) => void) | undefined
 }
 
 /** What was deleted, or in a dry run would be */
 export interface Swept {
   blocks: number
   bytes: number
+}
+
+export interface SweepProgress extends Swept {
+  /** Number of blocks that were looked at, and about how many there are */
+  checked: number
+  total: number
 }
 
 export interface SweptBlock extends BlockPlace {
@@ -45,7 +51,9 @@ export async function sweepBlocks(
   { signal, onProgress, pace = new Pace() }: SweepOptions,
 ): Promise<Swept> {
   const swept: Swept = { blocks: 0, bytes: 0 }
-  for (const directory of await blockDirectories(location)) {
+  let checked = 0
+  const directories = await blockDirectories(location)
+  for (const [i, directory] of directories.entries()) {
     signal?.throwIfAborted()
     const files = await readdir(join(location, directory))
     for (let start = 0; start < files.length; start += blocksPerTurn) {
@@ -59,7 +67,8 @@ export async function sweepBlocks(
       })
       await setImmediate()
     }
-    onProgress?.({ ...swept })
+    checked += files.length
+    onProgress?.({ ...swept, checked, total: Math.round((checked * directories.length) / (i + 1)) })
     await pace.rest({ signal })
   }
   return swept

@@ -3,7 +3,8 @@
  * from such a copy. It imports no other room of `upkeep`.
  *
  * - `backups.ts` (begin here): makes backups
- * - `backup-format.ts`: what a backup looks like; `write-backup.ts` and `read-backup.ts` write and read it
+ * - `backup-format.ts`: what a backup looks like; `write-backup.ts` and `read-backup.ts` write and read it;
+ *   `backup-size.ts`: about how large it is
  * - `restorer.ts`: restores a backup, which anybody may have made; `untrusted-reader.ts`: reads its blocks
  */
 import type { BlockSet } from '../../ipfs/blocks/block-set.ts'
@@ -48,6 +49,8 @@ export interface BackupSummary {
 /** A backup that is being made. Its blocks are kept until it is disposed of. */
 export interface Backup extends AsyncDisposable {
   root: string
+  /** About how many bytes it has */
+  size: number
   /** What the backup leaves out, as blocks are missing or damaged */
   leftOut: LeftOut[]
   /** The backup as a CAR. Throws OciError where a block is missing or damaged; the CAR is incomplete then. */
@@ -83,11 +86,12 @@ export class Backups {
     })
     const dags = new CompleteDags(blockstore)
     const problemOf = async (root: string): Promise<string | undefined> => await dags.problemOf(root, { signal })
-    const { root, leftOut } = await translateErrors(
-      async () => await addBackup(content, snapshot, { problemOf, signal }),
+    const { root, leftOut, size } = await translateErrors(
+      async () => await addBackup(content, snapshot, { problemOf, without, signal }),
     )
     log.info('backup begun', {
       cid: root,
+      size,
       without: without.size,
       leftOut: leftOut.length,
       ms: Math.round(performance.now() - began),
@@ -98,6 +102,7 @@ export class Backups {
     const running = started.move()
     return {
       root,
+      size,
       leftOut,
       bytes: this.#noted(encodeCar(root, translateErrorsOf(blocksBelow(blockstore, root, without, { signal }))), {
         root,

@@ -1,7 +1,9 @@
 import type { IndexSnapshot } from '../../index/index.ts'
 import type { Content, ContentStore, DirectoryEntry, StoreOptions } from '../../ipfs/content-store.ts'
 import type { Digest } from '../../oci/digest.ts'
+import type { BlockSet } from '../../ipfs/blocks/block-set.ts'
 import { backupFormat, backupNames, type BackupRecord } from './backup-format.ts'
+import { BackupSize } from './backup-size.ts'
 
 /** Bytes of records that are written together, about */
 const batchBytes = 64 * 1024
@@ -19,26 +21,34 @@ export interface LeftOut {
 export interface AddBackupOptions extends StoreOptions {
   /** Tells what is wrong below a root; undefined where everything is here */
   problemOf: (root: string) => Promise<string | undefined>
+  /** Blocks that an earlier backup has, which do not count for the size */
+  without: BlockSet
+}
+
+/** What is noted while the directory is made */
+interface Notes {
+  leftOut: LeftOut[]
+  size: BackupSize
 }
 
 /**
  * Stores the directory of a backup: everything in a snapshot of the index whose blocks are all here. One damaged image
  * does not keep the others from being saved.
  *
- * @returns the CID of the directory
+ * @returns the CID of the directory, and about how many bytes everything below it has
  */
 export async function addBackup(
   content: Stores,
   snapshot: IndexSnapshot,
   options: AddBackupOptions,
-): Promise<{ root: string; leftOut: LeftOut[] }> {
-  const leftOut: LeftOut[] = []
+): Promise<{ root: string; leftOut: LeftOut[]; size: number }> {
+  const notes: Notes = { leftOut: [], size: new BackupSize(options.without) }
   const repositories: DirectoryEntry[] = []
   for await (const repository of snapshot.repositories()) {
     options.signal?.throwIfAborted()
     repositories.push({
       name: repository.replaceAll('/', ':'),
-      content: await addRepository(content, snapshot, repository, leftOut, options),
+      content: await addRepository(content, snapshot, repository, notes, options),
     })
   }
   const root = await content.addDirectory(
@@ -48,20 +58,20 @@ export async function addBackup(
     ],
     options,
   )
-  return { root: root.cid, leftOut }
+  return { root: root.cid, leftOut: notes.leftOut, size: notes.size.total }
 }
 
 async function addRepository(
   content: Stores,
   snapshot: IndexSnapshot,
   repository: string,
-  leftOut: LeftOut[],
+  notes: Notes,
   options: AddBackupOptions,
 ): Promise<Content> {
   const records = new RecordsFile(content)
   try {
-    const { manifests, skipped } = await addManifests(content, snapshot, repository, records, leftOut, options)
-    const blobs = await addBlobs(snapshot, repository, records, leftOut, options)
+    const { manifests, skipped } = await addManifests(content, snapshot, repository, records, notes, options)
+    const blobs = await addBlobs(snapshot, repository, records, notes, options)
     for await (const { tag, record } of snapshot.tags(repository)) {
       if (!skipped.has(record.digest)) {
         await records.write({ tag, digest: record.digest, updated: record.updated })
@@ -85,7 +95,7 @@ async function addManifests(
   snapshot: IndexSnapshot,
   repository: string,
   records: RecordsFile,
-  leftOut: LeftOut[],
+  { leftOut, size }: Notes,
   options: AddBackupOptions,
 ): Promise<{ manifests: DirectoryEntry[]; skipped: Set<Digest> }> {
   const manifests: DirectoryEntry[] = []
@@ -99,6 +109,8 @@ async function addManifests(
       continue
     }
     await records.write({ manifest: digest, mediaType, root, updated })
+    size.addContent(record)
+    size.addRoot(root)
     const dagSize = (await content.find(root, [], options))?.claimedDagSize ?? 0
     manifests.push({ name: digest, content: { cid: root, size: 0, dagSize } })
   }
@@ -109,7 +121,7 @@ async function addBlobs(
   snapshot: IndexSnapshot,
   repository: string,
   records: RecordsFile,
-  leftOut: LeftOut[],
+  { leftOut, size: total }: Notes,
   options: AddBackupOptions,
 ): Promise<DirectoryEntry[]> {
   const blobs: DirectoryEntry[] = []
@@ -121,6 +133,7 @@ async function addBlobs(
       continue
     }
     await records.write({ blob: digest, cid, size, dagSize })
+    total.addContent(record)
     blobs.push({ name: digest, content: { cid, size, dagSize } })
   }
   return blobs

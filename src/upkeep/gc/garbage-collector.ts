@@ -79,8 +79,12 @@ export interface CollectionProgress {
   phase: 'index' | 'mark' | 'sweep'
   /** Number of roots that are marked, with everything below */
   roots: number
+  /** Garbage that is found */
   blocks: number
   bytes: number
+  /** In the last phase: how many blocks were looked at, of about how many */
+  checked?: number
+  total?: number
 }
 
 /** What a cycle deleted, or in a dry run would delete */
@@ -286,9 +290,7 @@ export class GarbageCollector {
       recent,
       signal,
       pace,
-      onProgress: swept => {
-        report({ phase: 'sweep', roots, ...swept })
-      },
+      onProgress: swept => report({ phase: 'sweep', roots, ...swept }),
     })
     if (!dryRun) {
       this.pressure.end(cachedBytes + (mirrored?.kept ?? 0))

@@ -39,6 +39,10 @@ export class FoundImages {
     return this.#images.get(digest)
   }
 
+  get size(): number {
+    return this.#images.size
+  }
+
   values(): Iterable<FoundImage> {
     return this.#images.values()
   }

@@ -51,7 +51,7 @@ export class IndexRebuilder {
   readonly #components: IndexRebuilderComponents
   #controller = new AbortController()
   #running: Promise<RebuildResult> | undefined
-  #progress: RebuildProgress = { phase: 'blocks', blocks: 0, manifests: 0, blobs: 0 }
+  #progress: RebuildProgress = { phase: 'blocks', blocks: 0, manifests: 0, blobs: 0, images: 0, total: 0 }
 
   constructor(components: IndexRebuilderComponents) {
     this.#components = components

@@ -44,6 +44,10 @@ export interface RebuildProgress {
   blocks: number
   manifests: number
   blobs: number
+  /** Images that are rebuilt, or here only in part */
+  images: number
+  /** Of all blocks in the first phase, which is an estimate, and of all images in the others */
+  total: number
 }
 
 export interface RebuildOutcome {
@@ -62,7 +66,7 @@ export interface RebuildOutcome {
 
 /** One rebuild of the index */
 export class RebuildRun {
-  readonly progress: RebuildProgress = { phase: 'blocks', blocks: 0, manifests: 0, blobs: 0 }
+  readonly progress: RebuildProgress = { phase: 'blocks', blocks: 0, manifests: 0, blobs: 0, images: 0, total: 0 }
   readonly outcome: RebuildOutcome = {
     tags: 0,
     manifests: 0,
@@ -90,8 +94,9 @@ export class RebuildRun {
   async run(): Promise<void> {
     const { blockstore, cidStore, names } = this.#components
     const signal = this.#signal
-    const onDirectory = (blocks: number): void => {
+    const onDirectory = (blocks: number, share: number): void => {
       this.progress.blocks += blocks
+      this.progress.total = Math.round(this.progress.blocks / share)
     }
     const small = smallBlocks(blockstore.path, maxRootBytes, { signal, onDirectory })
     await forEach(small, rootsAtOnce, signal, async (block, signal) => {
@@ -99,6 +104,7 @@ export class RebuildRun {
     })
     this.outcome.problems.push(...this.#found.problems)
     this.progress.phase = 'tags'
+    this.progress.total = this.#found.size
     for await (const claim of claims(cidStore, this.#reader, await names.published(), signal)) {
       await this.#rebuildTag(claim)
     }
@@ -181,6 +187,7 @@ export class RebuildRun {
       for (const root of image.roots) {
         await this.#keepAsCached(root)
       }
+      this.progress.images++
       return
     }
     await this.#locked(recoveredRepository, async () => {
@@ -208,6 +215,8 @@ export class RebuildRun {
     await this.#components.content.sync()
     await change.commit({ durable: true })
     for (const digest of manifests) {
+      const isNew = !this.#claimed.has(digest) && this.#found.get(digest) !== undefined
+      this.progress.images += isNew ? 1 : 0
       this.#claimed.add(digest)
     }
     this.outcome.manifests += added.manifests

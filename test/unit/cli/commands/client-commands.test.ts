@@ -439,13 +439,13 @@ describe('ipdr gc', () => {
       lines(
         { progress: { ...progress, phase: 'index' } },
         { progress: { ...progress, phase: 'mark' } },
-        { progress },
+        { progress: { ...progress, checked: 10, total: 40 } },
         { result },
       ),
       {
         code: 0,
         out: 'Freed 5.0 MiB in 4 blocks; deleted 1 untagged manifests, 2 unused blobs and 3 cached images (1.25 s)\n',
-        err: 'reading the index\n3 roots marked\n3 roots marked, 2 blocks (2.0 KiB) of garbage found\n',
+        err: 'reading the index\n3 roots marked\n3 roots marked, 2 blocks (2.0 KiB) of garbage found, 25 % of 40 blocks\n',
       },
     ],
     [
@@ -612,7 +612,10 @@ describe('ipdr fsck', () => {
       { cid: 'bafy', reason: 'damaged' },
     ],
   }
-  const steps = lines({ progress: { phase: 'tags', blocks: 5, manifests: 1, blobs: 2 } }, { result: rebuilt })
+  const steps = lines(
+    { progress: { phase: 'tags', blocks: 5, manifests: 1, blobs: 2, images: 1, total: 3 } },
+    { result: rebuilt },
+  )
   const notAll =
     'ipdr: the index is not complete\nRepair what is listed and run this again. --waive declares the index complete as it is, and the rest becomes garbage.\n'
   const rebuilds: typeof cases = [
@@ -623,7 +626,7 @@ describe('ipdr fsck', () => {
       {
         code: 0,
         out: 'recovered@sha256:9: no repository claims it\nRebuilt 1 tags, 2 manifests and 3 blobs; 1 images that no repository claims, 4 that are only partly here, 0 things that were never here, 0 problems (0.5 s)\n',
-        err: 'rebuilding tagged images: 5 blocks read, 1 manifests and 2 blobs rebuilt\n',
+        err: 'rebuilding tagged images: 5 blocks read, 1 manifests and 2 blobs rebuilt, 33 % of 3 images\n',
       },
     ],
     [['fsck', '--rebuild', '--waive', '--json'], '{"waive":true}', steps, { code: 0, out: lines(rebuilt), err: '' }],

@@ -24,6 +24,14 @@ describe('the text of progress', () => {
     assert.equal(progressText({ text: 'a', left: 7260 }, 0), 'a, 2 h 1 min left')
     assert.equal(progressText({ text: 'reading the index' }, 0), 'reading the index')
   })
+
+  it('has what is counted instead of bytes', () => {
+    const items = { done: 30, total: 120, name: 'blocks' }
+    assert.equal(progressText({ text: 'looking', items }, 2.5), 'looking, 25 % of 120 blocks, 2.5 blocks/s, 36 s left')
+    assert.equal(progressText({ text: 'looking', items: { done: 30, name: 'roots' } }, 1000), 'looking, 1000 roots/s')
+    // a total may be an estimate
+    assert.equal(progressText({ text: 'looking', items: { ...items, done: 130 } }, 0), 'looking, 100 % of 120 blocks')
+  })
 })
 
 describe('progress', () => {

@@ -154,6 +154,17 @@ describe('a backup', () => {
     assert.deepEqual((await keysOf(car)).size, blocks)
   })
 
+  it('says about how large it is before it comes', async () => {
+    await fill()
+    await using first = await stores.backups.begin(new BlockSet(), signal)
+    const car = await readAll(first.bytes)
+    assert.ok(Math.abs(first.size / car.byteLength - 1) < 0.05, `${first.size} of ${car.byteLength} bytes`)
+    await pushImage('team/app', 'v2', [large, randomBytes(mebibyte / 2, 'v2')])
+    await using second = await stores.backups.begin(await keysOf(car), signal)
+    const { byteLength } = await readAll(second.bytes)
+    assert.ok(Math.abs(second.size / byteLength - 1) < 0.05, `${second.size} of ${byteLength} bytes`)
+  })
+
   it('has thousands of tags of a repository', async () => {
     const { digest } = await pushImage('team/app', 'v1', [])
     const change = stores.index.change()
