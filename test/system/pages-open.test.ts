@@ -136,7 +136,7 @@ describe('an administrator of a registry without rules', { timeout }, () => {
         await visitor.page.getByRole('heading', { level: 2 }).waitFor()
         assert.deepEqual(await visitor.axe(), [], path)
         assert.equal(await visitor.isTooWide(), false, path)
-        const shots = process.env['IPDR_SCREENSHOTS']
+        const shots = process.env['TEST_SCREENSHOTS']
         if (shots !== undefined) {
           const name = `open-${url === server.url ? 'token' : 'apart'}${path.replaceAll(/\W+/g, '-')}.png`
           await visitor.page.screenshot({ path: join(shots, name), fullPage: true })

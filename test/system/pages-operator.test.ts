@@ -208,7 +208,7 @@ describe('an operator with rules on', { timeout }, () => {
         await page.goto(`${server.url}/${path}`)
         await page.getByRole('heading', { name: heading, exact: true, level: 1 }).waitFor()
         await page.getByRole('heading', { name: shows, exact: true }).waitFor()
-        const shots = process.env['IPDR_SCREENSHOTS']
+        const shots = process.env['TEST_SCREENSHOTS']
         if (shots !== undefined) {
           await page.screenshot({ path: join(shots, `${heading}-${name.slice(0, 6)}.png`), fullPage: true })
         }

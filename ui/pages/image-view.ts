@@ -1,5 +1,6 @@
 import { h, type ComponentChild, type ComponentChildren } from 'preact'
 import type { ImageConfig, ImageDetails, Limited, Pair, Variant } from '../answers.ts'
+import { DataTable, type TableRow } from '../parts/data-table.ts'
 import { Copyable } from '../parts/copy.ts'
 import { Notice } from '../parts/notice.ts'
 import { count, formatSize, plain, shortDigest } from '../parts/texts.ts'
@@ -94,50 +95,31 @@ function Variants({ repository, variants }: { repository: string; variants: Limi
   return h(
     Section,
     { title: 'Platforms' },
-    h(
-      'table',
-      { class: 'list' },
-      h(
-        'thead',
-        {},
-        h(
-          'tr',
-          {},
-          ['Platform', 'Size', 'Digest'].map(name => h('th', { key: name, scope: 'col' }, name)),
-        ),
-      ),
-      h(
-        'tbody',
-        {},
-        [...platforms, ...others].map(variant => h(VariantRow, { key: variant.digest, repository, variant })),
-      ),
-    ),
+    h(DataTable, {
+      label: 'Platforms',
+      columns: ['Platform', 'Size', 'Digest'],
+      numbers: ['Size'],
+      rows: [...platforms, ...others].map(variant => variantRow(repository, variant)),
+    }),
     h(More, { list: variants, what: 'more platform' }),
   )
 }
 
-function VariantRow({ repository, variant }: { repository: string; variant: Variant }): ComponentChild {
+function variantRow(repository: string, variant: Variant): TableRow {
   const { artifactType, digest, isHere, platform, size } = variant
   const name = h('bdi', {}, plain(platform ?? artifactType ?? 'Attestation or other part'))
-  return h(
-    'tr',
-    {},
-    h(
-      'th',
-      { scope: 'row', class: platform === undefined ? 'quiet' : '' },
-      isHere ? h('a', { href: linkTo(repository, digest) }, name) : name,
-    ),
-    h(
-      'td',
-      { 'data-name': 'Size', class: 'number' },
+  return {
+    key: digest,
+    cells: [
+      h(
+        'span',
+        { class: platform === undefined ? 'quiet' : '' },
+        isHere ? h('a', { href: linkTo(repository, digest) }, name) : name,
+      ),
       !isHere ? 'not pushed here' : size === undefined ? '–' : formatSize(size),
-    ),
-    h(
-      'td',
-      { 'data-name': 'Digest' },
       h(Copyable, { text: digest, what: `the digest for ${platform ?? 'this part'}`, shown: shortDigest(digest) }),
-    ),
-  )
+    ],
+  }
 }
 
 function Config({ config }: { config: ImageConfig }): ComponentChild {

@@ -1,6 +1,7 @@
 import { h, type ComponentChild } from 'preact'
 import type { NetworkReport, PeerLine } from '../answers.ts'
 import { useReport } from '../live.ts'
+import { DataTable, type TableRow } from '../parts/data-table.ts'
 import { BytesChart } from '../parts/chart.ts'
 import { Copyable } from '../parts/copy.ts'
 import { Facts, Part } from '../parts/facts.ts'
@@ -75,7 +76,6 @@ function Peers({ items, total }: NetworkReport['peers']): ComponentChild {
   if (total === 0) {
     return h(Part, { title: 'Peers' }, h(Notice, { title: 'Connected to no peer' }))
   }
-  const names = ['Peer', 'Runs', 'Latency', 'Sent', 'Received', 'Connection']
   return h(
     Part,
     { title: 'Peers' },
@@ -84,50 +84,30 @@ function Peers({ items, total }: NetworkReport['peers']): ComponentChild {
       { class: 'quiet' },
       `${count(total, 'peer')}${items.length < total ? `, of which ${items.length} are listed` : ''}`,
     ),
-    h(
-      'table',
-      { class: 'list' },
-      h(
-        'thead',
-        {},
-        h(
-          'tr',
-          {},
-          names.map(name => h('th', { key: name, scope: 'col' }, name)),
-        ),
-      ),
-      h(
-        'tbody',
-        {},
-        items.map(line => h(PeerRow, { key: line.peer, line })),
-      ),
-    ),
+    h(DataTable, {
+      label: 'Peers',
+      columns: ['Peer', 'Runs', 'Latency', 'Sent', 'Received', 'Connection'],
+      numbers: ['Latency', 'Sent', 'Received'],
+      rows: items.map(peerRow),
+    }),
   )
 }
 
 const directions = { inbound: 'it connected', outbound: 'this node connected', both: 'both ways' }
 
-function PeerRow({ line }: { line: PeerLine }): ComponentChild {
+function peerRow(line: PeerLine): TableRow {
   const { address, agent, direction, isConfigured, latency, limited, peer, received, sent } = line
-  return h(
-    'tr',
-    {},
-    h(
-      'th',
-      { scope: 'row' },
-      h('code', { title: `${peer} at ${address}` }, shortPeer(peer)),
-      isConfigured && ' configured',
-    ),
-    h('td', { 'data-name': 'Runs' }, agent === undefined ? '–' : h('bdi', {}, plain(agent))),
-    h(
-      'td',
-      { 'data-name': 'Latency', class: 'number' },
+  return {
+    key: peer,
+    cells: [
+      [h('code', { title: `${peer} at ${address}` }, shortPeer(peer)), isConfigured && ' configured'],
+      agent === undefined ? '–' : h('bdi', {}, plain(agent)),
       latency === undefined ? '–' : latency < 1 ? '< 1 ms' : `${Math.round(latency)} ms`,
-    ),
-    h('td', { 'data-name': 'Sent', class: 'number' }, formatSize(sent)),
-    h('td', { 'data-name': 'Received', class: 'number' }, formatSize(received)),
-    h('td', { 'data-name': 'Connection' }, directions[direction], limited && ', by a relay'),
-  )
+      formatSize(sent),
+      formatSize(received),
+      `${directions[direction]}${limited ? ', by a relay' : ''}`,
+    ],
+  }
 }
 
 function Transfers({ items, total }: NetworkReport['transfers']): ComponentChild {

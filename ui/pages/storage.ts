@@ -1,6 +1,7 @@
 import { h, type ComponentChild } from 'preact'
 import type { StorageReport } from '../answers.ts'
 import { useReport } from '../live.ts'
+import { DataTable } from '../parts/data-table.ts'
 import { Facts, Part } from '../parts/facts.ts'
 import { AdministratorNotice } from '../parts/administrators.ts'
 import { Notice } from '../parts/notice.ts'
@@ -145,7 +146,6 @@ function Uploads({ items, total }: StorageReport['uploads']): ComponentChild {
   if (total === 0) {
     return h(Part, { title: 'Open uploads' }, h('p', { class: 'quiet' }, 'None.'))
   }
-  const names = ['Repository', 'By', 'Received', 'Begun', 'Last written']
   return h(
     Part,
     { title: 'Open uploads' },
@@ -154,33 +154,20 @@ function Uploads({ items, total }: StorageReport['uploads']): ComponentChild {
       { class: 'quiet' },
       `${count(total, 'upload')}${items.length < total ? `, of which ${items.length} are listed` : ''}`,
     ),
-    h(
-      'table',
-      { class: 'list' },
-      h(
-        'thead',
-        {},
-        h(
-          'tr',
-          {},
-          names.map(name => h('th', { key: name, scope: 'col' }, name)),
-        ),
-      ),
-      h(
-        'tbody',
-        {},
-        items.map(({ owner, repository, size, started, updated }, i) =>
-          h(
-            'tr',
-            { key: `${repository} ${started} ${i}` },
-            h('th', { scope: 'row' }, repository),
-            h('td', { 'data-name': 'By' }, owner === undefined ? '–' : h('bdi', {}, plain(owner))),
-            h('td', { 'data-name': 'Received', class: 'number' }, formatSize(size)),
-            h('td', { 'data-name': 'Begun' }, h(Time, { at: started })),
-            h('td', { 'data-name': 'Last written' }, h(Time, { at: updated })),
-          ),
-        ),
-      ),
-    ),
+    h(DataTable, {
+      label: 'Open uploads',
+      columns: ['Repository', 'By', 'Received', 'Begun', 'Last written'],
+      numbers: ['Received'],
+      rows: items.map(({ owner, repository, size, started, updated }, i) => ({
+        key: `${repository} ${started} ${i}`,
+        cells: [
+          repository,
+          owner === undefined ? '–' : h('bdi', {}, plain(owner)),
+          formatSize(size),
+          h(Time, { at: started }),
+          h(Time, { at: updated }),
+        ],
+      })),
+    }),
   )
 }

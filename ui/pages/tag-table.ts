@@ -2,6 +2,7 @@ import { h, type ComponentChild } from 'preact'
 import { useEffect, useRef } from 'preact/hooks'
 import type { TagLine } from '../answers.ts'
 import { Copyable } from '../parts/copy.ts'
+import { DataTable } from '../parts/data-table.ts'
 import { formatSize, shortDigest } from '../parts/texts.ts'
 import { Time } from '../parts/time.ts'
 import { linkTo } from '../router.ts'
@@ -19,28 +20,18 @@ export function TagTable({
   tags,
 }: { repository: string; tags: readonly TagLine[] } & SelectionProps): ComponentChild {
   const deletable = tags.filter(({ isImmutable, mayDelete }) => mayDelete && !isImmutable).map(({ tag }) => tag)
-  const isSelectable = deletable.length > 0
-  return h(
-    'table',
-    { class: isSelectable ? 'list selectable' : 'list' },
-    h(
-      'thead',
-      {},
-      h(
-        'tr',
-        {},
-        isSelectable && h('td', { class: 'select' }, h(SelectAll, { tags: deletable, selected, setSelected })),
-        ['Tag', 'Pushed', 'Size', 'Platforms', 'Digest'].map(name => h('th', { key: name, scope: 'col' }, name)),
-      ),
-    ),
-    h(
-      'tbody',
-      {},
-      tags.map(line =>
-        h(TagRow, { key: line.tag, line, repository, selection: isSelectable ? { selected, setSelected } : undefined }),
-      ),
-    ),
-  )
+  const selection = { selected, setSelected }
+  return h(DataTable, {
+    label: 'Tags',
+    columns: ['Tag', 'Pushed', 'Size', 'Platforms', 'Digest'],
+    numbers: ['Size'],
+    selectAll: deletable.length === 0 ? undefined : h(SelectAll, { tags: deletable, ...selection }),
+    rows: tags.map(line => ({
+      key: line.tag,
+      cells: cellsOf(line, repository),
+      select: line.mayDelete && !line.isImmutable && h(SelectOne, { tag: line.tag, ...selection }),
+    })),
+  })
 }
 
 function SelectAll({ selected, setSelected, tags }: { tags: readonly string[] } & SelectionProps): ComponentChild {
@@ -62,37 +53,19 @@ function SelectAll({ selected, setSelected, tags }: { tags: readonly string[] } 
   })
 }
 
-function TagRow({
-  line: { digest, isImmutable, mayDelete, platforms = [], size, tag, updated },
-  repository,
-  selection,
-}: {
-  line: TagLine
-  repository: string
-  selection: SelectionProps | undefined
-}): ComponentChild {
-  return h(
-    'tr',
-    {},
-    selection !== undefined &&
-      h('td', { class: 'select' }, mayDelete && !isImmutable && h(SelectOne, { tag, ...selection })),
-    h(
-      'th',
-      { scope: 'row' },
-      h('a', { href: linkTo(repository, tag) }, tag),
-      isImmutable && h('span', { class: 'badge quiet' }, 'immutable'),
-    ),
-    h('td', { 'data-name': 'Pushed' }, h(Time, { at: updated })),
-    h('td', { 'data-name': 'Size', class: 'number' }, size === undefined ? '–' : formatSize(size)),
-    h('td', { 'data-name': 'Platforms' }, platforms.length === 0 ? '–' : platforms.join(', ')),
-    h(
-      'td',
-      { 'data-name': 'Digest' },
-      digest === undefined
-        ? '–'
-        : h(Copyable, { text: digest, what: `the digest of ${tag}`, shown: shortDigest(digest) }),
-    ),
-  )
+function cellsOf(
+  { digest, isImmutable, platforms = [], size, tag, updated }: TagLine,
+  repository: string,
+): readonly ComponentChild[] {
+  return [
+    [h('a', { href: linkTo(repository, tag) }, tag), isImmutable && h('span', { class: 'badge quiet' }, 'immutable')],
+    h(Time, { at: updated }),
+    size === undefined ? '–' : formatSize(size),
+    platforms.length === 0 ? '–' : platforms.join(', '),
+    digest === undefined
+      ? '–'
+      : h(Copyable, { text: digest, what: `the digest of ${tag}`, shown: shortDigest(digest) }),
+  ]
 }
 
 function SelectOne({ selected, setSelected, tag }: { tag: string } & SelectionProps): ComponentChild {
