@@ -1,7 +1,8 @@
-import { readdir, readFile, stat } from 'node:fs/promises'
+import { open, readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { MultihashDigest } from 'multiformats/cid'
 import { blockDirectories, multihashOf } from './layout.ts'
+import { fill } from './read-file.ts'
 
 /** So that the disk need not wait for us */
 const readAtOnce = 16
@@ -12,7 +13,8 @@ export interface SmallBlock {
 }
 
 /**
- * The blocks of at most `maxBytes` bytes, as they lie on disk: a rebuild of the index looks among them for image roots
+ * The blocks of at most `maxBytes` bytes, as they lie on disk: a rebuild of the index looks among them for image roots.
+ * Where the disk can't read one, it has no bytes.
  *
  * @param location of the blockstore
  * @param onDirectory called after each directory with the number of blocks in it, larger ones included, and the share
@@ -30,7 +32,7 @@ export async function* smallBlocks(
       signal.throwIfAborted()
       const some = files.slice(i, i + readAtOnce)
       const blocks = await Promise.all(
-        some.map(async file => await smallBlock(join(location, directory), file, maxBytes, signal)),
+        some.map(async file => await smallBlock(join(location, directory), file, maxBytes)),
       )
       yield* blocks.filter(block => block !== undefined)
     }
@@ -38,25 +40,28 @@ export async function* smallBlocks(
   }
 }
 
-async function smallBlock(
-  directory: string,
-  file: string,
-  maxBytes: number,
-  signal: AbortSignal,
-): Promise<SmallBlock | undefined> {
+async function smallBlock(directory: string, file: string, maxBytes: number): Promise<SmallBlock | undefined> {
   const multihash = multihashOf(file)
   if (multihash === undefined) {
     return undefined
   }
-  const block = join(directory, file)
+  const path = join(directory, file)
   try {
-    const { size } = await stat(block)
-    return size <= maxBytes ? { multihash, bytes: await readFile(block, { signal }) } : undefined
-  } catch (err) {
-    if ((err as NodeJS.ErrnoException).code === 'ENOENT') {
-      // deleted meanwhile
+    const { size } = await stat(path)
+    if (size > maxBytes) {
       return undefined
     }
-    throw err
+    await using block = await open(path)
+    return { multihash, bytes: await fill(Buffer.alloc(size), block, 0) }
+  } catch (err) {
+    switch ((err as NodeJS.ErrnoException).code) {
+      case 'ENOENT':
+        // deleted meanwhile
+        return undefined
+      case 'EIO':
+        return { multihash, bytes: new Uint8Array() }
+      default:
+        throw err
+    }
   }
 }

@@ -26,6 +26,7 @@
  * manifest there. Both layouts are read. A root of layout 1 stays as it is until its manifest is pushed again.
  */
 import type { AddOptions, Content, ContentStore, DirectoryEntry } from '../../ipfs/content-store.ts'
+import { forEach } from '../../scheduling/for-each.ts'
 import { TimeSlice } from '../../scheduling/time-slice.ts'
 import type { Index, ManifestRecord } from '../../index/index.ts'
 import { refName } from '../../oci/manifest/annotations.ts'
@@ -134,28 +135,28 @@ export async function storeImageRoot(
   options: Pick<AddOptions, 'onBlock'> = {},
 ): Promise<string> {
   const manifests = new Map([[top.digest, contentOf(top)], ...parts.manifests])
-  // none of them needs another, and each is on disk before the root is
-  const [version, index, manifestDirectory, blobDirectory] = await Promise.all([
-    content.add(encode({ imageLayoutVersion: '1.0.0' }), options),
-    content.add(encode(layoutIndex(top, layout)), options),
-    content.addDirectory(
-      [
-        { name: 'latest', content: contentOf(top) },
-        ...Array.from(manifests, ([digest, content]) => ({ name: digest, content })),
-      ],
-      options,
-    ),
-    addBlobDirectory(content, new Map([...parts.blobs, ...manifests]), options),
-  ])
-  const root = await content.addDirectory(
+  const entries: [string, () => Promise<Content>][] = [
+    ['oci-layout', async () => await content.add(encode({ imageLayoutVersion: '1.0.0' }), options)],
+    ['index.json', async () => await content.add(encode(layoutIndex(top, layout)), options)],
     [
-      { name: 'oci-layout', content: version },
-      { name: 'index.json', content: index },
-      { name: 'manifests', content: manifestDirectory },
-      { name: 'blobs', content: blobDirectory },
+      'manifests',
+      async () =>
+        await content.addDirectory(
+          [
+            { name: 'latest', content: contentOf(top) },
+            ...Array.from(manifests, ([digest, content]) => ({ name: digest, content })),
+          ],
+          options,
+        ),
     ],
-    options,
-  )
+    ['blobs', async () => await addBlobDirectory(content, new Map([...parts.blobs, ...manifests]), options)],
+  ]
+  // none of them needs another, and where one fails, nothing is written any more once that is known
+  const added: DirectoryEntry[] = []
+  await forEach(entries.entries(), entries.length, undefined, async ([i, [name, add]]) => {
+    added[i] = { name, content: await add() }
+  })
+  const root = await content.addDirectory(added, options)
   return root.cid
 }
 

@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, it } from 'node:test'
 import { UncheckedBlocks } from '../../../../src/ipfs/blockstore/unchecked-blocks.ts'
 import { DurableBlockstore } from '../../../../src/ipfs/blockstore/blockstore.ts'
 import { CheckingReader } from '../../../../src/ipfs/blockstore/checking-reader.ts'
+import { smallBlocks } from '../../../../src/ipfs/blockstore/small-blocks.ts'
 import { leafBlock } from '../../../fixtures/leaf-block.ts'
 import { replaceHandles, systemError } from '../../../fixtures/replace-fs.ts'
 import { temporaryDirectory, type TemporaryDirectory } from '../../../fixtures/temporary.ts'
@@ -55,6 +56,12 @@ describe("a block that the disk can't read", () => {
     using _fault = failReads('EIO')
     await assert.rejects(store.read(block.cid), { name: 'DamagedBlockError' })
     assert.deepEqual(damaged, [block.cid.toString()])
+  })
+
+  it('has no bytes among the small blocks', async () => {
+    using _fault = failReads('EIO')
+    const small = smallBlocks(location, 1000, { signal: new AbortController().signal, onDirectory: () => {} })
+    assert.deepEqual(await Array.fromAsync(small, ({ bytes }) => bytes.byteLength), [0])
   })
 
   it('is damaged to whoever looks at files', async () => {
