@@ -149,11 +149,14 @@ describe('an operator with rules on', { timeout }, () => {
     await page.getByRole('link', { name: 'public/app', exact: true }).waitFor()
     await push('public/old')
     await page.getByRole('link', { name: 'public/old', exact: true }).click()
-    await page.getByRole('link', { name: 'v1', exact: true }).waitFor()
+    // the list of images, which may stay for a moment, has links of the same name, but no table
+    const tag = (name: string): ReturnType<typeof page.getByRole> =>
+      page.getByRole('rowheader').getByRole('link', { name, exact: true })
+    await tag('v1').waitFor()
     await push('public/old', 'v2')
-    await page.getByRole('link', { name: 'v2', exact: true }).waitFor()
+    await tag('v2').waitFor()
     assert.equal((await server.client.request('DELETE', '/v2/public/old/manifests/v2')).status, 202)
-    await page.getByRole('link', { name: 'v2', exact: true }).waitFor({ state: 'detached' })
+    await tag('v2').waitFor({ state: 'detached' })
   })
 
   it('looks what garbage collection would free, and has it done', async () => {
