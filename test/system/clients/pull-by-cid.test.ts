@@ -10,6 +10,7 @@ import type { Digest } from '../../../src/oci/digest.ts'
 import { nodeAddress } from '../../fixtures/connect-all.ts'
 import { startDocker, type Docker } from '../../fixtures/docker.ts'
 import { greeting, writeBusyboxContext } from '../../fixtures/busybox.ts'
+import { mainOf, nodeFlags } from '../../../scripts/node-flags.ts'
 import { startGateway } from '../../fixtures/gateway.ts'
 import {
   makeImage,
@@ -28,6 +29,8 @@ import { until } from '../../fixtures/until.ts'
 
 const minute = 60_000
 const MiB = 1024 * 1024
+/** Threads of V8 that wait for a processor free memory late: with others on all of them, up to 399 MiB were seen */
+const aheadOfOthers = ['nice', '-n', '-10', process.execPath, ...nodeFlags(), mainOf()] as const
 
 describe('an image of another appliance', { timeout: 10 * minute }, () => {
   let docker: Docker
@@ -88,7 +91,8 @@ describe('an image of another appliance', { timeout: 10 * minute }, () => {
 
   it('takes no more memory when it is large', async () => {
     await using a = await startNode()
-    await using b = await startNode('--p2p-peers', await nodeAddress(a))
+    const args = await lanArgs('--p2p-peers', await nodeAddress(a))
+    await using b = await ServerProcess.start({ args, program: aheadOfOthers })
     const size = 512 * MiB
     const { root, layer } = await pushLarge(a, size)
     await until('the nodes are connected', async () => (await metric(b, 'ipdr_peers')) > 0)
@@ -97,8 +101,8 @@ describe('an image of another appliance', { timeout: 10 * minute }, () => {
     assert.equal(await new RegistryClient(b).digestOf(`/v2/${root}/blobs/${layer}`), layer)
     const { peak } = await b.memory()
     // 16 leaves are on their way, and libp2p copies them a few times. V8 lets two and a half times of that pile up, and
-    // counts as used what it has not given back yet: 160 to 280 MiB were seen, and 399 on a busy machine
-    assert.ok(peak - idle < 0.9 * size, `${Math.round((peak - idle) / MiB)} MiB above idle`)
+    // counts as used what it has not given back yet: 160 to 280 MiB were seen
+    assert.ok(peak - idle < 0.75 * size, `${Math.round((peak - idle) / MiB)} MiB above idle`)
   })
 
   it('fails within the timeout when its only provider dies, and is completed when that is back', async () => {
@@ -181,19 +185,12 @@ describe('an image of another appliance', { timeout: 10 * minute }, () => {
 
 /** On the loopback interface; finds others there by mDNS */
 async function startNode(...args: string[]): Promise<ServerProcess> {
-  return await ServerProcess.start({
-    args: [
-      '--network',
-      'lan',
-      '--p2p-host',
-      '127.0.0.1',
-      '--p2p-port',
-      String(await freePort()),
-      '--log-format',
-      'json',
-      ...args,
-    ],
-  })
+  return await ServerProcess.start({ args: await lanArgs(...args) })
+}
+
+async function lanArgs(...more: string[]): Promise<string[]> {
+  const port = String(await freePort())
+  return ['--network', 'lan', '--p2p-host', '127.0.0.1', '--p2p-port', port, '--log-format', 'json', ...more]
 }
 
 async function freePort(): Promise<number> {
