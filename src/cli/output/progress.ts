@@ -87,7 +87,7 @@ export function progressText(state: ProgressState, rate: number): string {
     ...(items === undefined ? sizeOf(state) : shareOf(items)),
     ...(done === undefined || rate <= 0
       ? []
-      : [items === undefined ? formatSize(rate) : itemRate(rate, items.name)].map(each => `${each}/s`)),
+      : [`${items === undefined ? formatSize(rate) : formatRate(rate, items.name)}/s`]),
     ...(source === undefined ? [] : [`from ${source}`]),
     ...(rest === undefined || !Number.isFinite(rest) ? [] : [`${formatTime(Math.max(0, rest))} left`]),
   ].join(', ')
@@ -101,12 +101,10 @@ function sizeOf({ bytes, hasSize = false, total }: Pick<ProgressState, 'bytes' |
 }
 
 function shareOf({ done, name, total }: NonNullable<ProgressState['items']>): string[] {
-  return total === undefined
-    ? []
-    : [`${Math.floor((100 * Math.min(done, total)) / Math.max(1, total))} % of ${total} ${name}`]
+  return total === undefined ? [] : [formatShare(Math.min(done, total), total, count => `${count} ${name}`)]
 }
 
-function itemRate(rate: number, name: string): string {
+function formatRate(rate: number, name: string): string {
   return `${rate < 10 ? rate.toFixed(1) : Math.round(rate)} ${name}`
 }
 

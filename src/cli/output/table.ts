@@ -18,8 +18,8 @@ export function table(cells: ReadonlyArray<readonly string[]>): string {
 }
 
 /** How much of something is here, such as `37 % of 1.5 GiB` */
-export function formatShare(here: number, size: number): string {
-  return `${Math.floor((100 * here) / Math.max(1, size))} % of ${formatSize(size)}`
+export function formatShare(here: number, size: number, format: (size: number) => string = formatSize): string {
+  return `${Math.floor((100 * here) / Math.max(1, size))} % of ${format(size)}`
 }
 
 /** Bytes as people read them, such as `1.5 GiB` */

@@ -4,8 +4,8 @@ import type { MultihashDigest } from 'multiformats/cid'
 import { blockDirectories, multihashOf } from './layout.ts'
 import { fill } from './read-file.ts'
 
-/** So that the disk need not wait for us */
-const readAtOnce = 16
+/** So that the disk need not wait for us; whoever reads what these lead to has as much in memory at a time */
+const readAtOnce = 8
 
 export interface SmallBlock {
   multihash: MultihashDigest
@@ -14,7 +14,7 @@ export interface SmallBlock {
 
 /**
  * The blocks of at most `maxBytes` bytes, as they lie on disk: a rebuild of the index looks among them for image roots.
- * Where the disk can't read one, it has no bytes.
+ * Where the disk can't read one, it has no bytes. They come some at a time, always in the same order.
  *
  * @param location of the blockstore
  * @param onDirectory called after each directory with the number of blocks in it, larger ones included, and the share
@@ -24,7 +24,7 @@ export async function* smallBlocks(
   location: string,
   maxBytes: number,
   { signal, onDirectory }: { signal: AbortSignal; onDirectory: (blocks: number, share: number) => void },
-): AsyncGenerator<SmallBlock> {
+): AsyncGenerator<SmallBlock[]> {
   const directories = await blockDirectories(location)
   for (const [done, directory] of directories.entries()) {
     const files = await readdir(join(location, directory))
@@ -34,7 +34,7 @@ export async function* smallBlocks(
       const blocks = await Promise.all(
         some.map(async file => await smallBlock(join(location, directory), file, maxBytes)),
       )
-      yield* blocks.filter(block => block !== undefined)
+      yield blocks.filter(block => block !== undefined)
     }
     onDirectory(files.length, (done + 1) / directories.length)
   }

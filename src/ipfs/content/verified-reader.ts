@@ -4,7 +4,7 @@ import { readVerified } from '../blocks/verify-block.ts'
 import type { DurableBlockstore } from '../blockstore/blockstore.ts'
 import type { ContentReader } from '../content-store.ts'
 import { leafSize } from '../dag/encode-node.ts'
-import { DagReader } from './dag-reader.ts'
+import { DagReader, type BlockReader } from './dag-reader.ts'
 import { leavesReadAhead } from './leaf-limits.ts'
 
 const readAhead = leavesReadAhead.verified
@@ -21,22 +21,28 @@ export function verifiedReader(
   blockstore: Pick<DurableBlockstore, 'read'>,
   { remembered = 0 }: { remembered?: number } = {},
 ): ContentReader {
-  const small =
-    remembered === 0
-      ? undefined
-      : new LRUCache<string, Uint8Array>({ maxSize: remembered, sizeCalculation: ({ byteLength }) => byteLength + 1 })
-  const read = async (...[cid, options]: Parameters<DurableBlockstore['read']>): Promise<Uint8Array> => {
-    const key = cid.toString()
-    const known = small?.get(key)
-    if (known !== undefined) {
-      return known
-    }
-    const bytes = await readVerified(blockstore, cid, options)
-    if (bytes.byteLength <= maxRemembered) {
-      // the buffer that a reader gave is used again for another block
-      small?.set(key, Uint8Array.from(bytes))
-    }
-    return bytes
+  const verified: BlockReader = {
+    read: async (...args) => await readVerified(blockstore, ...args),
   }
-  return new DagReader({ blocks: { read }, buffers: new BufferPool(leafSize, 2 * readAhead) }, { readAhead })
+  const blocks = remembered === 0 ? verified : remembering(verified, remembered)
+  return new DagReader({ blocks, buffers: new BufferPool(leafSize, 2 * readAhead) }, { readAhead })
+}
+
+function remembering(blocks: BlockReader, maxSize: number): BlockReader {
+  const small = new LRUCache<string, Uint8Array>({ maxSize, sizeCalculation: ({ byteLength }) => byteLength + 1 })
+  return {
+    read: async (cid, options) => {
+      const key = cid.toString()
+      const known = small.get(key)
+      if (known !== undefined) {
+        return known
+      }
+      const bytes = await blocks.read(cid, options)
+      if (bytes.byteLength <= maxRemembered) {
+        // the buffer that a reader gave is used again for another block
+        small.set(key, Uint8Array.from(bytes))
+      }
+      return bytes
+    },
+  }
 }

@@ -53,57 +53,89 @@ export class FoundImages {
   }
 
   /**
-   * Adds an image if the block is an image root. A damaged small block may have been one, so it counts as a problem.
+   * Adds the images whose roots are among the blocks. All are read at once, and added in their order, so that the same
+   * blocks give the same result.
    */
-  async add(reader: ContentReader, { multihash, bytes }: SmallBlock, signal: AbortSignal): Promise<void> {
-    const cid = CID.createV1(dagPb.code, multihash)
-    try {
-      await verifyBlock(cid, bytes)
-    } catch (err) {
-      this.problems.push({ cid: cid.toString(), reason: (err as Error).message })
-      return
-    }
-    const node = nodeOf(cid, bytes)
-    if (
-      node?.type === 'directory' &&
-      node.links
-        .map(link => link.name)
-        .sort()
-        .join() === rootNames
-    ) {
-      await this.#add(reader, cid.toString(), signal)
+  async add(reader: ContentReader, blocks: readonly SmallBlock[], signal: AbortSignal): Promise<void> {
+    for (const found of await Promise.all(blocks.map(async block => await find(reader, block, signal)))) {
+      switch (found?.kind) {
+        case 'image':
+          this.#add(found)
+          break
+        case 'incomplete':
+          this.incomplete.push(found.root)
+          break
+        case 'problem':
+          this.problems.push({ cid: found.root, reason: found.reason })
+          break
+        default:
+        // not an image root
+      }
     }
   }
 
-  async #add(reader: ContentReader, root: string, signal: AbortSignal): Promise<void> {
-    try {
-      const { digest, manifest } = await readTopManifest(reader, root, { signal })
-      const known = this.#images.get(digest)
-      if (known === undefined) {
-        this.#images.set(digest, { digest, mediaType: manifest.mediaType, roots: [root] })
-      } else {
-        known.roots.push(root)
-      }
-      if (manifest.subject !== undefined) {
-        const referrers = this.#referrers.get(manifest.subject.digest)
-        referrers === undefined
-          ? this.#referrers.set(manifest.subject.digest, new Set([digest]))
-          : referrers.add(digest)
-      }
-    } catch (err) {
-      signal.throwIfAborted()
-      switch ((err as Error).name) {
-        case 'NotFoundError':
-          this.incomplete.push(root)
-          break
-        case 'DamagedBlockError':
-          this.problems.push({ cid: root, reason: (err as Error).message })
-          break
-        default:
-        // a stranger's directory that only looks like an image root
-      }
+  #add({ digest, mediaType, root, subject }: Found & { kind: 'image' }): void {
+    const known = this.#images.get(digest)
+    if (known === undefined) {
+      this.#images.set(digest, { digest, mediaType, roots: [root] })
+    } else {
+      known.roots.push(root)
+    }
+    if (subject !== undefined) {
+      const referrers = this.#referrers.get(subject)
+      referrers === undefined ? this.#referrers.set(subject, new Set([digest])) : referrers.add(digest)
     }
   }
+}
+
+/** What a small block is, where that matters */
+type Found = { root: string } & (
+  | { kind: 'image'; digest: Digest; mediaType: string; subject: Digest | undefined }
+  | { kind: 'incomplete' }
+  | { kind: 'problem'; reason: string }
+)
+
+/** @returns undefined where the block is no image root. A damaged one may have been one, so it counts as a problem. */
+async function find(
+  reader: ContentReader,
+  { multihash, bytes }: SmallBlock,
+  signal: AbortSignal,
+): Promise<Found | undefined> {
+  const cid = CID.createV1(dagPb.code, multihash)
+  const root = cid.toString()
+  try {
+    await verifyBlock(cid, bytes)
+  } catch (err) {
+    return { kind: 'problem', root, reason: (err as Error).message }
+  }
+  if (!isRoot(nodeOf(cid, bytes))) {
+    return undefined
+  }
+  try {
+    const { digest, manifest } = await readTopManifest(reader, root, { signal })
+    // a manifest may be large, and only this is needed of it
+    return { kind: 'image', root, digest, mediaType: manifest.mediaType, subject: manifest.subject?.digest }
+  } catch (err) {
+    signal.throwIfAborted()
+    switch ((err as Error).name) {
+      case 'NotFoundError':
+        return { kind: 'incomplete', root }
+      case 'DamagedBlockError':
+        return { kind: 'problem', root, reason: (err as Error).message }
+      default:
+        // a stranger's directory that only looks like an image root
+        return undefined
+    }
+  }
+}
+
+function isRoot(node: DagNode | undefined): boolean {
+  return (
+    node?.type === 'directory' &&
+    Array.from(node.links, ({ name }) => name)
+      .sort()
+      .join() === rootNames
+  )
 }
 
 /** @returns undefined where the block is not a node, as most are not */

@@ -51,7 +51,7 @@ export class IndexRebuilder {
   readonly #components: IndexRebuilderComponents
   #controller = new AbortController()
   #running: Promise<RebuildResult> | undefined
-  #progress: RebuildProgress = { phase: 'blocks', blocks: 0, manifests: 0, blobs: 0, images: 0, total: 0 }
+  #progress: RebuildProgress | undefined
 
   constructor(components: IndexRebuilderComponents) {
     this.#components = components
@@ -74,7 +74,9 @@ export class IndexRebuilder {
     onProgress?: ((progress: RebuildProgress) => void) | undefined
   } = {}): Promise<RebuildResult> {
     const timer = setInterval(() => {
-      onProgress?.({ ...this.#progress })
+      if (this.#progress !== undefined) {
+        onProgress?.({ ...this.#progress })
+      }
     }, second / 2)
     try {
       this.#running ??= this.#rebuild(this.#controller.signal).finally(() => {

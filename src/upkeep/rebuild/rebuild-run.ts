@@ -11,7 +11,6 @@ import type { Descriptor } from '../../oci/manifest/descriptor.ts'
 import type { CidStore } from '../../registry/tags/cid-store.ts'
 import { readTopManifest } from '../../registry/image/read-image.ts'
 import type { LinkGuard } from '../../registry/link-guard.ts'
-import { forEach } from '../../scheduling/for-each.ts'
 import { FoundImages, maxRootBytes, type FoundImage } from './found-images.ts'
 import { ImageRebuilder } from './image-rebuilder.ts'
 import type { RebuildProblem, RebuiltImage } from './rebuild-work.ts'
@@ -21,8 +20,6 @@ import { claims, type Claim } from './tag-claims.ts'
 const recoveredRepository = 'recovered'
 /** Bytes of blocks in memory: an image is read when it is found, and again for each image that it may have a part of */
 const rememberedBytes = 16 * 1024 * 1024
-/** Roots whose manifests are read at a time */
-const rootsAtOnce = 8
 /** Problems of one image that are named in the log */
 const maxNamed = 10
 
@@ -98,10 +95,9 @@ export class RebuildRun {
       this.progress.blocks += blocks
       this.progress.total = Math.round(this.progress.blocks / share)
     }
-    const small = smallBlocks(blockstore.path, maxRootBytes, { signal, onDirectory })
-    await forEach(small, rootsAtOnce, signal, async (block, signal) => {
-      await this.#found.add(this.#reader, block, signal)
-    })
+    for await (const blocks of smallBlocks(blockstore.path, maxRootBytes, { signal, onDirectory })) {
+      await this.#found.add(this.#reader, blocks, signal)
+    }
     this.outcome.problems.push(...this.#found.problems)
     this.progress.phase = 'tags'
     this.progress.total = this.#found.size
