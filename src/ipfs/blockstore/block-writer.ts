@@ -6,9 +6,10 @@ import { UnsyncedDirectories } from './unsynced-directories.ts'
 
 /**
  * Bytes of one write. For larger ones the kernel takes large pages, which on a virtual machine whose host takes back
- * free memory have to be backed anew: three times the processor time for each MiB.
+ * free memory have to be backed anew: up to three times the processor time for each MiB. Smaller ones gain nothing, and
+ * each waits for a thread of the pool.
  */
-const pieceBytes = 128 * 1024
+const pieceBytes = 512 * 1024
 
 export interface BlockWriterInit {
   /**
